@@ -1,0 +1,57 @@
+// Command print-google-protos writes the google/rpc protos that the contract imports into a folder, as text.
+//
+// They are printed from the descriptors in google.golang.org/genproto at the version that go.mod names, so that the
+// repository holds no copy that could drift and generation needs no schema registry. The folder is ignored by git
+// and listed as a module in buf.yaml.
+//
+// Usage: go run ./cmd/print-google-protos .thirdparty
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/jhump/protoreflect/v2/protoprint"
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: print-google-protos FOLDER")
+		os.Exit(2)
+	}
+	if err := print(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "print-google-protos:", err)
+		os.Exit(1)
+	}
+}
+
+func print(dir string) error {
+	files := []protoreflect.FileDescriptor{
+		code.File_google_rpc_code_proto,
+		errdetails.File_google_rpc_error_details_proto,
+		status.File_google_rpc_status_proto,
+	}
+	var printer protoprint.Printer
+	for _, file := range files {
+		path := filepath.Join(dir, filepath.FromSlash(file.Path()))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		out, err := os.Create(path)
+		if err != nil {
+			return err
+		}
+		if err := printer.PrintProtoFile(file, out); err != nil {
+			return fmt.Errorf("%s: %w", file.Path(), err)
+		}
+		if err := out.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
