@@ -1,0 +1,307 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/compiler/protogen"
+)
+
+// writeCodecs writes the codecs of the messages and enums of one proto file.
+func writeCodecs(plugin *protogen.Plugin, m *model, file *protogen.File) {
+	var own []*message
+	for _, source := range file.Messages {
+		if msg := m.messages[source.Desc.FullName()]; msg != nil && (msg.read || msg.write) {
+			own = append(own, msg)
+		}
+	}
+	var enums []*enum
+	for _, source := range file.Enums {
+		if e := m.enums[source.Desc.FullName()]; e != nil {
+			enums = append(enums, e)
+		}
+	}
+	if len(own) == 0 && len(enums) == 0 {
+		return
+	}
+	path := file.GeneratedFilenamePrefix
+	g := output(plugin, file, path[strings.LastIndexByte(path, '/')+1:]+"_graph.pb.go")
+	header(g, file)
+	for _, msg := range own {
+		if msg.read && msg.wrapped() == nil {
+			writeReadMethods(g, m, msg)
+		}
+		if msg.write && msg.wrapped() == nil {
+			writeWriteMethods(g, m, msg)
+		}
+	}
+	for _, e := range enums {
+		writeEnum(g, m, e)
+	}
+}
+
+// writeReadMethods writes the two or three methods that read a message.
+func writeReadMethods(g *protogen.GeneratedFile, m *model, msg *message) {
+	name := msg.GoIdent.GoName
+	if m.isResponse(msg) {
+		g.P("// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,")
+		g.P("// which the caller must not use any more. The error is a *GraphJSONError.")
+		g.P("func (x *", name, ") UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {")
+		g.P("r := newGraphReader(body, options)")
+		g.P("r.read", name, "(x)")
+		g.P("return r.finish()")
+		g.P("}")
+		g.P()
+	}
+	g.P("func (r *graphReader) read", name, "(x *", name, ") {")
+	for _, f := range msg.fields {
+		if f.kind == kindInline && !f.variant() {
+			g.P("x.", f.GoName, " = r.", slabName(f.message), ".next(&r.progress)")
+		}
+	}
+	g.P("for more := r.objectStart(); more; more = r.objectNext() {")
+	g.P("r.field", name, "(x)")
+	g.P("}")
+	if msg.finishes() {
+		g.P("r.finish", name, "(x)")
+	}
+	g.P("}")
+	g.P()
+	g.P("func (r *graphReader) field", name, "(x *", name, ") {")
+	g.P("switch string(r.key) {")
+	writeCases(g, msg)
+	g.P("default:")
+	g.P("r.skip()")
+	g.P("}")
+	g.P("}")
+	g.P()
+	if msg.finishes() {
+		writeFinish(g, msg)
+	}
+}
+
+// writeCases writes the cases of the switch over the properties of a message.
+func writeCases(g *protogen.GeneratedFile, msg *message) {
+	owned := make(map[string]bool)
+	for _, f := range msg.fields {
+		for _, key := range f.names() {
+			owned[key] = true
+		}
+	}
+	if msg.workload() != nil {
+		owned[odataType] = true
+		g.P("case ", strconv.Quote(odataType), ":")
+		g.P("x.Workload = graphWorkload(graphType(r.str()))")
+	}
+	for _, f := range msg.fields {
+		if f.kind == kindDetails || f.kind == kindEnum && f == msg.workload() {
+			continue
+		}
+		if names := f.names(); len(names) > 0 {
+			g.P("case ", quoted(names), ":")
+			if f.kind == kindInline {
+				g.P("r.read", f.message.GoIdent.GoName, "(x.", f.GoName, ")")
+			} else {
+				writeRead(g, msg, f)
+			}
+		}
+		if f.kind != kindInline {
+			continue
+		}
+		var inlined []string
+		for _, key := range f.message.keys() {
+			if !owned[key] {
+				owned[key] = true
+				inlined = append(inlined, key)
+			}
+		}
+		if len(inlined) == 0 {
+			continue
+		}
+		g.P("case ", quoted(inlined), ":")
+		if !f.variant() {
+			g.P("r.field", f.message.GoIdent.GoName, "(x.", f.GoName, ")")
+			continue
+		}
+		// A property without a value does not decide between the variants.
+		g.P("if r.unset() {")
+		g.P("return")
+		g.P("}")
+		oneof, wrapper := f.Oneof.GoName, f.GoIdent.GoName
+		g.P("variant, ok := x.", oneof, ".(*", wrapper, ")")
+		g.P("if !ok {")
+		g.P("variant = r.", lower(wrapper), ".next(&r.progress)")
+		g.P("variant.", f.GoName, " = r.", slabName(f.message), ".next(&r.progress)")
+		g.P("x.", oneof, " = variant")
+		g.P("}")
+		g.P("r.field", f.message.GoIdent.GoName, "(variant.", f.GoName, ")")
+	}
+}
+
+// writeRead writes the statements that read one property into its field.
+func writeRead(g *protogen.GeneratedFile, msg *message, f *field) {
+	target := "x." + f.path + f.GoName
+	optional := f.Desc.HasOptionalKeyword()
+	if f.variant() {
+		if f.kind != kindText {
+			panic(string(f.Desc.FullName()) + ": of a oneof, only strings and inlined messages are read")
+		}
+		g.P("if r.unset() {")
+		g.P("return")
+		g.P("}")
+		g.P("x.", f.Oneof.GoName, " = &", f.GoIdent.GoName, "{", f.GoName, ": r.str()}")
+		return
+	}
+	switch f.kind {
+	case kindText:
+		if optional {
+			g.P("if !r.unset() {")
+			g.P("value := r.str()")
+			g.P(target, " = &value")
+			g.P("}")
+		} else {
+			g.P(target, " = r.str()")
+		}
+	case kindBool:
+		readScalar(g, target, optional, "r.boolean()", "bool", "r.bools", "value")
+	case kindInt32:
+		readScalar(g, target, optional, "r.integer(32)", "int32", "r.int32s", "int32(value)")
+	case kindInt64:
+		readScalar(g, target, optional, "r.integer(64)", "int64", "r.int64s", "value")
+	case kindInstant:
+		g.P(target, " = r.timestamp()")
+	case kindStatus:
+		details := "nil"
+		for _, other := range msg.fields {
+			if other.kind == kindDetails && other.name == f.name {
+				details = "&x." + other.GoName
+			}
+		}
+		g.P("r.later(", strconv.Quote(f.name), ", ", strconv.Quote(msg.graphType), ", &", target, ", ", details, ", ", idOf(msg, "x"), ")")
+	case kindEnum:
+		g.P(target, " = r.", enumReader(f.enum), "()")
+	case kindFlags:
+		g.P(target, " = r.", enumReader(f.enum), "s()")
+	case kindTexts:
+		g.P(target, " = r.texts()")
+	case kindMessage:
+		g.P("if r.unset() {")
+		g.P("return")
+		g.P("}")
+		g.P(target, " = r.", slabName(f.message), ".next(&r.progress)")
+		g.P("r.read", f.message.GoIdent.GoName, "(", target, ")")
+	case kindMessages:
+		readList(g, f, target)
+	case kindWrapper:
+		inner := f.message.wrapped()
+		g.P("if r.unset() {")
+		g.P("return")
+		g.P("}")
+		g.P(target, " = new(", f.message.GoIdent.GoName, ")")
+		writeRead(g, f.message, &field{
+			Field: inner.Field, kind: inner.kind, name: inner.name, message: inner.message, enum: inner.enum,
+			inlineList: true, path: f.GoName + ".",
+		})
+	case kindPresence:
+		g.P(target, " = r.presence()")
+	default:
+		panic(string(f.Desc.FullName()) + ": has no reader")
+	}
+}
+
+func readScalar(g *protogen.GeneratedFile, target string, optional bool, read, goType, slab, value string) {
+	g.P("if value, ok := ", read, "; ok {")
+	if optional {
+		g.P(target, " = ", slab, ".next(&r.progress)")
+		g.P("*", target, " = ", value)
+	} else {
+		g.P(target, " = ", value)
+	}
+	g.P("}")
+}
+
+func readList(g *protogen.GeneratedFile, f *field, target string) {
+	g.P("list := ", target, "[:0]")
+	g.P("r.enterList(r.pos)")
+	g.P("for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {")
+	g.P("element := r.", slabName(f.message), ".next(&r.progress)")
+	g.P("list = grow(list, element, &r.progress)")
+	g.P("r.read", f.message.GoIdent.GoName, "(element)")
+	g.P("r.element(r.pos, len(r.data))")
+	g.P("}")
+	g.P("r.leaveList()")
+	g.P(target, " = list")
+}
+
+// writeFinish writes the method that derives the workload when no type told it.
+func writeFinish(g *protogen.GeneratedFile, msg *message) {
+	name := msg.GoIdent.GoName
+	g.P("func (r *graphReader) finish", name, "(x *", name, ") {")
+	for _, f := range msg.fields {
+		if f.kind == kindInline && !f.variant() && f.message.finishes() {
+			g.P("r.finish", f.message.GoIdent.GoName, "(x.", f.GoName, ")")
+		}
+	}
+	if w := msg.workload(); w != nil {
+		g.P("if x.Workload == 0 {")
+		g.P("x.Workload = r.workload")
+		g.P("}")
+		for _, f := range msg.fields {
+			if f.implies == "" {
+				continue
+			}
+			g.P("if x.Workload == 0 {")
+			switch {
+			case f.variant():
+				g.P("if _, ok := x.", f.Oneof.GoName, ".(*", f.GoIdent.GoName, "); ok {")
+			case f.kind == kindText:
+				g.P(`if x.`, f.GoName, ` != "" {`)
+			case f.Desc.IsList():
+				g.P("if len(x.", f.GoName, ") > 0 {")
+			default:
+				g.P("if x.", f.GoName, " != nil {")
+			}
+			g.P("x.Workload = ", f.implies)
+			g.P("}")
+			g.P("}")
+		}
+	}
+	g.P("}")
+	g.P()
+}
+
+// idOf is the expression for the place of the id of a message, nil when it has none.
+func idOf(msg *message, x string) string {
+	if f := msg.field("id"); f != nil && f.kind == kindText && !f.Desc.HasOptionalKeyword() {
+		return "&" + x + ".Id"
+	}
+	for _, f := range msg.fields {
+		if f.kind == kindInline && !f.variant() {
+			return idOf(f.message, x+"."+f.GoName)
+		}
+	}
+	return "nil"
+}
+
+func (m *model) isResponse(msg *message) bool {
+	for _, response := range m.responses {
+		if response == msg {
+			return true
+		}
+	}
+	return false
+}
+
+func quoted(names []string) string {
+	parts := make([]string, len(names))
+	for i, name := range names {
+		parts[i] = strconv.Quote(name)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func lower(name string) string { return strings.ToLower(name[:1]) + name[1:] + "Slab" }
+
+func slabName(m *message) string { return lower(m.GoIdent.GoName) }
+
+func enumReader(e *enum) string { return "enum" + e.GoIdent.GoName }

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"strconv"
+
+	"google.golang.org/protobuf/compiler/protogen"
+)
+
+// writeWriteMethods writes what writes a message of a request body.
+func writeWriteMethods(g *protogen.GeneratedFile, m *model, msg *message) {
+	name := msg.GoIdent.GoName
+	for _, body := range m.bodies {
+		if body == msg {
+			g.P("// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.")
+			g.P("func (x *", name, ") AppendGraphJSON(dst []byte) []byte { return x.appendGraph(dst) }")
+			g.P()
+		}
+	}
+	g.P("func (x *", name, ") appendGraph(dst []byte) []byte {")
+	g.P("dst = append(dst, '{')")
+	g.P("dst = x.appendGraphFields(dst)")
+	g.P("return append(dst, '}')")
+	g.P("}")
+	g.P()
+	g.P("func (x *", name, ") appendGraphFields(dst []byte) []byte {")
+	for _, f := range msg.fields {
+		if f.kind == kindRemovedIDs || f.kind == kindDetails || f.kind == kindStatus || f.kind == kindEnum && f == msg.workload() {
+			continue
+		}
+		writeWrite(g, msg, f)
+	}
+	g.P("return dst")
+	g.P("}")
+	g.P()
+}
+
+// writeWrite writes the statements that write one field, nothing when it is not set.
+func writeWrite(g *protogen.GeneratedFile, msg *message, f *field) {
+	source := "x." + f.GoName
+	if f.variant() {
+		g.P("if v, ok := x.", f.Oneof.GoName, ".(*", f.GoIdent.GoName, "); ok {")
+		writeValue(g, f, "v."+f.GoName)
+		g.P("}")
+		return
+	}
+	var removed *field
+	for _, other := range msg.fields {
+		if other.kind == kindRemovedIDs && other.name == f.name {
+			removed = other
+		}
+	}
+	switch {
+	case removed != nil:
+		g.P("if len(", source, ") > 0 || len(x.", removed.GoName, ") > 0 {")
+		g.P("dst = appendName(dst, ", strconv.Quote(f.name), ")")
+		g.P("dst = append(dst, '[')")
+		g.P("for _, item := range ", source, " {")
+		g.P("dst = appendComma(dst)")
+		g.P("dst = item.appendGraph(dst)")
+		g.P("}")
+		g.P("dst = appendRemoved(dst, x.", removed.GoName, ")")
+		g.P("dst = append(dst, ']')")
+		g.P("}")
+		return
+	case f.Desc.IsList():
+		g.P("if len(", source, ") > 0 {")
+	case f.kind == kindText && !f.Desc.HasOptionalKeyword():
+		g.P("if ", source, ` != "" {`)
+	case f.Desc.HasOptionalKeyword() || f.message != nil || f.kind == kindInstant:
+		g.P("if ", source, " != nil {")
+		if f.Desc.HasOptionalKeyword() && f.message == nil {
+			source = "*" + source
+		}
+	case f.kind == kindBool:
+		g.P("if ", source, " {")
+	default:
+		g.P("if ", source, " != 0 {")
+	}
+	writeValue(g, f, source)
+	g.P("}")
+}
+
+// writeValue writes the statements that write the name and the value of a field that is set.
+func writeValue(g *protogen.GeneratedFile, f *field, source string) {
+	if f.kind == kindInline {
+		g.P("dst = ", source, ".appendGraphFields(dst)")
+		return
+	}
+	g.P("dst = appendName(dst, ", strconv.Quote(f.name), ")")
+	writePlain(g, f, source)
+}
+
+func writePlain(g *protogen.GeneratedFile, f *field, source string) {
+	switch f.kind {
+	case kindText:
+		g.P("dst = appendText(dst, ", source, ")")
+	case kindBool:
+		g.P("dst = ", g.QualifiedGoIdent(protogen.GoIdent{GoName: "AppendBool", GoImportPath: "strconv"}), "(dst, ", source, ")")
+	case kindInt32, kindInt64:
+		g.P("dst = ", g.QualifiedGoIdent(protogen.GoIdent{GoName: "AppendInt", GoImportPath: "strconv"}), "(dst, int64(", source, "), 10)")
+	case kindInstant:
+		g.P("dst = appendInstant(dst, ", source, ")")
+	case kindEnum:
+		g.P("dst = appendText(dst, graphName", f.enum.GoIdent.GoName, "(", source, "))")
+	case kindFlags:
+		g.P("dst = append(dst, '\"')")
+		g.P("for i, value := range ", source, " {")
+		g.P("if i > 0 {")
+		g.P("dst = append(dst, ',')")
+		g.P("}")
+		g.P("dst = append(dst, graphName", f.enum.GoIdent.GoName, "(value)...)")
+		g.P("}")
+		g.P("dst = append(dst, '\"')")
+	case kindTexts:
+		g.P("dst = append(dst, '[')")
+		g.P("for _, value := range ", source, " {")
+		g.P("dst = appendComma(dst)")
+		g.P("dst = appendText(dst, value)")
+		g.P("}")
+		g.P("dst = append(dst, ']')")
+	case kindMessage:
+		g.P("dst = ", source, ".appendGraph(dst)")
+	case kindMessages:
+		g.P("dst = append(dst, '[')")
+		g.P("for _, item := range ", source, " {")
+		g.P("dst = appendComma(dst)")
+		g.P("dst = item.appendGraph(dst)")
+		g.P("}")
+		g.P("dst = append(dst, ']')")
+	case kindWrapper:
+		inner := f.message.wrapped()
+		writePlain(g, inner, source+"."+inner.GoName)
+	default:
+		panic(string(f.Desc.FullName()) + ": has no writer")
+	}
+}

@@ -1,0 +1,251 @@
+package graph
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Root is the path of the API under the endpoint.
+const Root = "/solutions/backupRestore"
+
+const (
+	// maxBody is how much of a successful answer is read, maxErrorBody of one that tells an error.
+	maxBody      = 8 << 20
+	maxErrorBody = 1 << 20
+)
+
+// Options configures a Client.
+type Options struct {
+	// Endpoint is the URL of Graph with its version: https://graph.microsoft.com/v1.0. It has no query, no fragment
+	// and no user.
+	Endpoint string
+	// Tokens gives the bearer token of each request.
+	Tokens TokenSource
+	// UserAgent names the product: `ISV|company|product/version`.
+	UserAgent string
+	// RootCAs are trusted besides none other; nil trusts those of the machine.
+	RootCAs *x509.CertPool
+}
+
+// TokenSource gives bearer tokens.
+type TokenSource interface {
+	// Token returns a token with which the tenant can be acted in. It obeys the deadline of the context.
+	Token(ctx context.Context, tenant string) (string, error)
+}
+
+// Client sends calls to one endpoint. It is safe for concurrent use.
+type Client struct {
+	endpoint  *url.URL
+	tokens    TokenSource
+	userAgent string
+	// Reads and writes go separate ways: pages are cheaper over several HTTP/1.1 connections, and for writes HTTP/2
+	// tells what was not processed.
+	reads, writes *http.Transport
+}
+
+// New returns a client. It fails when an option is missing or wrong.
+func New(options Options) (*Client, error) {
+	endpoint, err := url.Parse(options.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("graph endpoint: %w", err)
+	}
+	if endpoint.Scheme != "https" && endpoint.Scheme != "http" || endpoint.Host == "" {
+		return nil, fmt.Errorf("graph endpoint %q is no http or https URL", options.Endpoint)
+	}
+	if endpoint.User != nil || endpoint.RawQuery != "" || endpoint.Fragment != "" {
+		return nil, errors.New("graph endpoint must have neither user nor query nor fragment")
+	}
+	if options.Tokens == nil {
+		return nil, errors.New("graph client needs a token source")
+	}
+	endpoint.Path = strings.TrimRight(endpoint.Path, "/")
+	return &Client{
+		endpoint:  endpoint,
+		tokens:    options.Tokens,
+		userAgent: options.UserAgent,
+		reads:     newTransport(options.RootCAs, false),
+		writes:    newTransport(options.RootCAs, true),
+	}, nil
+}
+
+// Close closes the connections that are idle. Calls under way end by themselves.
+func (c *Client) Close() {
+	c.reads.CloseIdleConnections()
+	c.writes.CloseIdleConnections()
+}
+
+// Call is one request to Graph.
+type Call struct {
+	// Method is the HTTP method.
+	Method string
+	// Target is the path under the endpoint, escaped, with its query: `/solutions/backupRestore/protectionPolicies`.
+	Target string
+	// Body is JSON, nil for none.
+	Body []byte
+	// Tenant is the tenant to act in.
+	Tenant string
+	// RequestID is a GUID; Graph returns it and Microsoft's support finds requests by it.
+	RequestID string
+	// Safe tells that the call changes nothing, whatever its method.
+	Safe bool
+}
+
+// Answer is what Graph answered to a call that it carried out.
+type Answer struct {
+	Meta
+	// Body is the whole body. It belongs to the caller.
+	Body []byte
+}
+
+// Meta is what the head of an answer says.
+type Meta struct {
+	// Status is the HTTP status.
+	Status int
+	// RequestID is Graph's id of the request, ClientRequestID the one that it was sent; empty when Graph did not say.
+	RequestID, ClientRequestID string
+	// Date is the time of the answer by Graph's clock; zero when Graph did not say.
+	Date time.Time
+}
+
+// Do sends a call once and reads the answer. Every error is an *Error. A 2xx is an answer, anything else an error;
+// redirects are never followed.
+func (c *Client) Do(ctx context.Context, call *Call) (*Answer, error) {
+	token, err := c.tokens.Token(ctx, call.Tenant)
+	if err != nil {
+		return nil, tokenError(ctx, err)
+	}
+	request, err := c.request(ctx, call, token)
+	if err != nil {
+		return nil, &Error{Kind: KindInvalidCall, Err: err}
+	}
+	transport := c.reads
+	var sent atomic.Bool
+	if !call.Safe {
+		transport = c.writes
+		request = request.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+			// From here on bytes may be on their way, and Graph may act on them.
+			GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
+		}))
+	}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return nil, transportError(ctx, err, !call.Safe && sent.Load())
+	}
+	defer response.Body.Close()
+	return readAnswer(ctx, response, call.Safe)
+}
+
+func (c *Client) request(ctx context.Context, call *Call, token string) (*http.Request, error) {
+	target, err := url.Parse(call.Target)
+	if err != nil {
+		return nil, err
+	}
+	u := *c.endpoint
+	u.RawPath = c.endpoint.EscapedPath() + target.EscapedPath()
+	u.Path = c.endpoint.Path + target.Path
+	u.RawQuery = target.RawQuery
+	header := http.Header{
+		"Accept":            {"application/json"},
+		"Authorization":     {"Bearer " + token},
+		"Client-Request-Id": {call.RequestID},
+		// Without it Graph hides the members that were added behind unknownFutureValue.
+		"Prefer":     {"include-unknown-enum-members"},
+		"User-Agent": {c.userAgent},
+	}
+	if token == "" {
+		delete(header, "Authorization")
+	}
+	request := &http.Request{
+		Method: call.Method, URL: &u, Host: u.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	if call.Body != nil {
+		header["Content-Type"] = []string{"application/json"}
+		request.Body = io.NopCloser(bytes.NewReader(call.Body))
+		request.ContentLength = int64(len(call.Body))
+		// No GetBody: the transport must not repeat a request of which it may have written a part.
+	} else if call.Method != http.MethodGet && call.Method != http.MethodDelete {
+		request.Body = http.NoBody
+	}
+	return request.WithContext(ctx), nil
+}
+
+func readAnswer(ctx context.Context, response *http.Response, safe bool) (*Answer, error) {
+	meta := Meta{
+		Status:          response.StatusCode,
+		RequestID:       headerID(response.Header.Get("Request-Id")),
+		ClientRequestID: headerID(response.Header.Get("Client-Request-Id")),
+	}
+	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+		meta.Date = date
+	}
+	switch {
+	case meta.Status >= 300 && meta.Status < 400:
+		return nil, &Error{Kind: KindInvalidAnswer, Meta: meta, Problem: "redirect", Sent: !safe}
+	case meta.Status < 200 || meta.Status >= 400:
+		e := &Error{Kind: KindAnswer, Meta: meta, Sent: !safe}
+		e.RetryAfter, e.HasRetryAfter = retryAfter(response.Header, meta.Date)
+		// What the body says comes on top: the status and the headers stand without it.
+		body, _ := readBody(response, maxErrorBody)
+		e.readBody(body)
+		return nil, e
+	}
+	if encoding := response.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return nil, &Error{Kind: KindInvalidAnswer, Meta: meta, Problem: "encoding", Sent: !safe}
+	}
+	body, err := readBody(response, maxBody)
+	if err != nil {
+		if e := contextError(ctx, err, !safe); e != nil {
+			e.Meta = meta
+			return nil, e
+		}
+		problem := "truncated"
+		if errors.Is(err, errTooLarge) {
+			problem = "too large"
+		}
+		return nil, &Error{Kind: KindInvalidAnswer, Meta: meta, Problem: problem, Sent: !safe, Err: err}
+	}
+	return &Answer{Meta: meta, Body: body}, nil
+}
+
+// headerID keeps an id that fits into a header and a log line: Graph's are GUIDs.
+func headerID(id string) string {
+	if len(id) > 128 {
+		return ""
+	}
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return ""
+		}
+	}
+	return id
+}
+
+var errTooLarge = errors.New("answer is larger than the limit")
+
+// readBody reads a body of at most limit bytes. It returns what it could read with any error.
+func readBody(response *http.Response, limit int64) ([]byte, error) {
+	if response.ContentLength > limit {
+		return nil, errTooLarge
+	}
+	if response.ContentLength >= 0 {
+		body := make([]byte, response.ContentLength)
+		n, err := io.ReadFull(response.Body, body)
+		return body[:n], err
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
+	if int64(len(body)) > limit {
+		return body[:limit], errTooLarge
+	}
+	return body, err
+}

@@ -1,0 +1,114 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+)
+
+// Kind says how far a call came before it failed.
+type Kind int
+
+// The kinds of failure.
+const (
+	// KindAnswer is an answer of Graph's that tells an error.
+	KindAnswer Kind = iota
+	// KindInvalidAnswer is an answer that cannot be used: a redirect, a body that is cut, too large or of another type.
+	KindInvalidAnswer
+	// KindInvalidCall is a call that could not be made into a request. Nothing was sent.
+	KindInvalidCall
+	// KindToken is a call for which there was no token. Nothing was sent.
+	KindToken
+	// KindUnreachable is a call that got no answer because of the network.
+	KindUnreachable
+	// KindDeadline is a call whose deadline passed, KindCancelled one whose caller gave up.
+	KindDeadline
+	KindCancelled
+)
+
+// Error is a failed call, with all that Graph said about it.
+type Error struct {
+	Kind Kind
+	// Meta is the head of Graph's answer, zero when there was none.
+	Meta
+	// Codes are the codes of Graph's error from the outermost to the deepest inner one, in Graph's spelling; at most
+	// nine.
+	Codes []string
+	// Message is Graph's text for developers. It can hold names and addresses of the tenant.
+	Message string
+	// Target is what Graph says the error is about.
+	Target string
+	// Details are the separate errors of a call about several things.
+	Details []Detail
+	// RetryAfter is how long Graph asks to wait, when HasRetryAfter says that it did so in a way to believe.
+	RetryAfter    time.Duration
+	HasRetryAfter bool
+	// Problem says in a word or two what was wrong with an invalid answer.
+	Problem string
+	// Sent tells of a call that changes something that Graph may have received it.
+	Sent bool
+	// Err is the cause, if there is one besides Graph's answer.
+	Err error
+}
+
+// Detail is one of several errors of a call.
+type Detail struct {
+	Code, Message, Target string
+}
+
+// Error describes the failure without any text of Graph's: it is safe to log.
+func (e *Error) Error() string {
+	switch e.Kind {
+	case KindAnswer:
+		if len(e.Codes) > 0 {
+			return fmt.Sprintf("graph answered %d %s", e.Status, e.Codes[len(e.Codes)-1])
+		}
+		return fmt.Sprintf("graph answered %d", e.Status)
+	case KindInvalidAnswer:
+		return "graph answer cannot be used: " + e.Problem
+	case KindInvalidCall:
+		return "call cannot be sent to graph"
+	case KindToken:
+		return "no token for graph"
+	case KindDeadline:
+		return "deadline passed while calling graph"
+	case KindCancelled:
+		return "caller gave up while calling graph"
+	}
+	return "graph is unreachable"
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// contextError returns the error of a call that ended because of its context, nil if it did not.
+func contextError(ctx context.Context, err error, sent bool) *Error {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return &Error{Kind: KindCancelled, Sent: sent, Err: err}
+	case ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded):
+		return &Error{Kind: KindDeadline, Sent: sent, Err: err}
+	}
+	return nil
+}
+
+func tokenError(ctx context.Context, err error) *Error {
+	if e := contextError(ctx, err, false); e != nil {
+		return e
+	}
+	return &Error{Kind: KindToken, Err: err}
+}
+
+func transportError(ctx context.Context, err error, sent bool) *Error {
+	if e := contextError(ctx, err, sent); e != nil {
+		return e
+	}
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return &Error{Kind: KindUnreachable, Sent: sent, Problem: "no answer in time", Err: err}
+	}
+	return &Error{Kind: KindUnreachable, Sent: sent, Err: err}
+}

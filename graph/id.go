@@ -1,0 +1,29 @@
+package graph
+
+import "net/url"
+
+// maxID is the longest id of a resource, in characters.
+const maxID = 256
+
+// ValidID tells whether an id can stand in a path as one segment: 1 to 256 letters, digits or any of `_.=,+~-`, and
+// not a relative segment. What else an id has to be is Graph's to judge.
+func ValidID(id string) bool {
+	if id == "" || len(id) > maxID || id == "." || id == ".." {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+		case c == '_', c == '.', c == '=', c == ',', c == '+', c == '~', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// AppendSegment appends an id that is valid to a path, behind a slash.
+func AppendSegment(path []byte, id string) []byte {
+	path = append(path, '/')
+	return append(path, url.PathEscape(id)...)
+}

@@ -1,0 +1,46 @@
+package graph
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxRetryAfter is the longest wait that is believed.
+const maxRetryAfter = time.Hour
+
+// retryAfter reads the Retry-After headers of an answer whose own Date is given. It takes seconds, also with a
+// fraction, which is rounded up to the millisecond, and dates, measured against the answer's Date so that the clocks
+// need not agree. Of several values the longest counts. What is negative, past, longer than an hour or unreadable
+// counts as missing.
+func retryAfter(header http.Header, date time.Time) (wait time.Duration, ok bool) {
+	for _, value := range header.Values("Retry-After") {
+		if one, valid := parseRetryAfter(strings.TrimSpace(value), date); valid {
+			wait, ok = max(wait, one), true
+		}
+	}
+	return wait, ok
+}
+
+func parseRetryAfter(value string, date time.Time) (time.Duration, bool) {
+	var wait time.Duration
+	if seconds, err := strconv.ParseFloat(value, 64); err == nil && !strings.ContainsAny(value, "xX_") {
+		if math.IsNaN(seconds) || seconds < 0 || seconds > maxRetryAfter.Seconds() {
+			return 0, false
+		}
+		// Ten digits hold what a header can mean; more would round 2.128 up to 2.129.
+		wait = time.Duration(math.Ceil(math.Round(seconds*1e10)/1e7)) * time.Millisecond
+	} else {
+		at, err := http.ParseTime(value)
+		if err != nil {
+			return 0, false
+		}
+		if date.IsZero() {
+			date = time.Now()
+		}
+		wait = at.Sub(date)
+	}
+	return wait, wait >= 0 && wait <= maxRetryAfter
+}
