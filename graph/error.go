@@ -48,6 +48,8 @@ type Error struct {
 	HasRetryAfter bool
 	// Problem says in a word or two what was wrong with an invalid answer.
 	Problem string
+	// NextPage tells that the call was for a page behind the first.
+	NextPage bool
 	// Sent tells of a call that changes something that Graph may have received it.
 	Sent bool
 	// Err is the cause, if there is one besides Graph's answer.

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+const (
+	// onEmulator is the value of --graph-endpoint that stands for the server's own emulator.
+	onEmulator     = "emulator"
+	credentialNone = "none"
+	// envPrefix stands before the name of every flag in the environment: BACKUPSTORAGE_LISTEN.
+	envPrefix = "BACKUPSTORAGE_"
+)
+
+// config is what flags and environment say. Flags win.
+type config struct {
+	listen           string
+	graphEndpoint    string
+	graphCredential  string
+	graphCAFile      string
+	defaultTenant    string
+	emulatorListen   string
+	emulatorFaults   string
+	pageTokenKey     string
+	maxCalls         int
+	drainWait        time.Duration
+	drainTimeout     time.Duration
+	reflection       bool
+	insecureListen   bool
+	insecureUpstream bool
+
+	pageTokenKeys [][]byte
+	roots         *x509.CertPool
+}
+
+// readConfig reads flags and environment and checks them as a whole: a server never starts half-configured.
+func readConfig(arguments []string, getenv func(string) string, output io.Writer) (*config, error) {
+	c := new(config)
+	flags := flag.NewFlagSet("server", flag.ContinueOnError)
+	flags.SetOutput(output)
+	flags.StringVar(&c.listen, "listen", "127.0.0.1:50051", "address to serve gRPC on")
+	flags.StringVar(&c.graphEndpoint, "graph-endpoint", onEmulator, "upstream: \"emulator\", or a URL with its version such as https://graph.microsoft.com/v1.0")
+	flags.StringVar(&c.graphCredential, "graph-credential", credentialNone, "credential for the upstream: \"none\", for the emulator and other upstreams on this machine")
+	flags.StringVar(&c.graphCAFile, "graph-ca-file", "", "PEM file with the roots to trust for the upstream, instead of the machine's")
+	flags.StringVar(&c.defaultTenant, "default-tenant", "", "tenant (GUID) of calls without x-tenant-id; on the emulator its tenant A unless given")
+	flags.StringVar(&c.emulatorListen, "emulator-listen", "127.0.0.1:0", "address of the emulator, port 0 for a free one")
+	flags.StringVar(&c.emulatorFaults, "emulator-faults", "", "file with fault rules for the emulator to start with")
+	flags.StringVar(&c.pageTokenKey, "page-token-key", "", "keys that seal page tokens, 32 bytes each in base64, with commas: the first seals, all open; without one a random key")
+	flags.IntVar(&c.maxCalls, "max-calls", 1000, "calls that may be under way at once")
+	flags.DurationVar(&c.drainWait, "drain-wait", 0, "how long health says NOT_SERVING before connections are closed")
+	flags.DurationVar(&c.drainTimeout, "drain-timeout", 30*time.Second, "how long calls under way may take to end when the server stops")
+	flags.BoolVar(&c.reflection, "reflection", true, "serve gRPC reflection, which grpcurl needs")
+	flags.BoolVar(&c.insecureListen, "insecure-listen", false, "allow to listen beyond this machine without TLS and without asking callers who they are")
+	flags.BoolVar(&c.insecureUpstream, "insecure-upstream", false, "allow an upstream beyond this machine without a credential")
+	if err := flags.Parse(arguments); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if err := readEnvironment(flags, getenv); err != nil {
+		return nil, err
+	}
+	return c, c.check()
+}
+
+// readEnvironment sets the flags that were not given from the environment.
+func readEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
+	given := make(map[string]bool)
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	var problem error
+	flags.VisitAll(func(f *flag.Flag) {
+		name := envPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if value := getenv(name); value != "" && !given[f.Name] && problem == nil {
+			if err := f.Value.Set(value); err != nil {
+				// The value stays out of it: it may be a key.
+				problem = fmt.Errorf("environment variable %s has a value that does not fit", name)
+			}
+		}
+	})
+	return problem
+}
+
+func (c *config) check() error {
+	if !c.insecureListen {
+		for name, address := range map[string]string{"listen": c.listen, "emulator-listen": c.emulatorListen} {
+			if !isLoopback(address) {
+				return fmt.Errorf("--%s %s is reachable from other machines, without TLS; say --insecure-listen if that is meant", name, address)
+			}
+		}
+	}
+	if c.graphCredential != credentialNone {
+		return fmt.Errorf("--graph-credential %q: this version has only %q", c.graphCredential, credentialNone)
+	}
+	if c.graphEndpoint != onEmulator {
+		u, err := url.Parse(c.graphEndpoint)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return fmt.Errorf("--graph-endpoint %q is neither %q nor an http or https URL", c.graphEndpoint, onEmulator)
+		}
+		if !isLoopback(u.Host) && !c.insecureUpstream {
+			return fmt.Errorf("--graph-endpoint %s is not on this machine and --graph-credential is %q; say --insecure-upstream if that is meant", c.graphEndpoint, credentialNone)
+		}
+		if c.emulatorFaults != "" {
+			return errors.New("--emulator-faults needs --graph-endpoint emulator")
+		}
+	}
+	if c.maxCalls < 1 {
+		return fmt.Errorf("--max-calls %d must be 1 or more", c.maxCalls)
+	}
+	if c.drainWait < 0 || c.drainTimeout < 0 {
+		return errors.New("--drain-wait and --drain-timeout must not be negative")
+	}
+	if err := c.readKeys(); err != nil {
+		return err
+	}
+	return c.readRoots()
+}
+
+func (c *config) readKeys() error {
+	if c.pageTokenKey == "" {
+		return nil
+	}
+	for i, text := range strings.Split(c.pageTokenKey, ",") {
+		key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+		if err != nil || len(key) != 32 {
+			return fmt.Errorf("--page-token-key: key %d is not 32 bytes in base64", i+1)
+		}
+		c.pageTokenKeys = append(c.pageTokenKeys, key)
+	}
+	return nil
+}
+
+func (c *config) readRoots() error {
+	if c.graphCAFile == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(c.graphCAFile)
+	if err != nil {
+		return fmt.Errorf("--graph-ca-file: %w", err)
+	}
+	c.roots = x509.NewCertPool()
+	if !c.roots.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("--graph-ca-file %s has no certificate in PEM", c.graphCAFile)
+	}
+	return nil
+}
+
+// isLoopback tells whether an address, with or without a port, is on this machine alone.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = strings.Trim(address, "[]")
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+
+	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service"
+)
+
+const userAgent = "ISV|m365backup|backupstorage/0.1"
+
+// run serves until the context ends and then drains. What a person wants to read goes to out, the log to log.
+func run(ctx context.Context, c *config, out, log io.Writer) error {
+	logger := slog.New(slog.NewJSONHandler(log, nil))
+	upstream, stopUpstream, err := startUpstream(c, logger)
+	if err != nil {
+		return err
+	}
+	defer stopUpstream()
+	client, err := graph.New(graph.Options{
+		Endpoint: upstream, Tokens: graph.Unsigned{}, UserAgent: userAgent, RootCAs: c.roots,
+	})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	pages, err := graph.NewPageTokens(c.pageTokenKeys...)
+	if err != nil {
+		return err
+	}
+	if len(c.pageTokenKeys) == 0 {
+		logger.Info("page tokens are sealed with a random key: fit for a single replica only")
+	}
+	tenant := c.defaultTenant
+	if tenant == "" && c.graphEndpoint == onEmulator {
+		tenant = emulator.TenantA
+	}
+	services, err := service.New(service.Options{
+		Graph: client, PageTokens: pages, DefaultTenant: tenant, Logger: logger, MaxCalls: c.maxCalls,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", c.listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	server := grpc.NewServer(services.GRPCOptions()...)
+	services.Register(server)
+	healthy := health.NewServer()
+	for _, name := range append(services.Services(), "") {
+		healthy.SetServingStatus(name, healthpb.HealthCheckResponse_SERVING)
+	}
+	healthpb.RegisterHealthServer(server, healthy)
+	if c.reflection {
+		reflection.Register(server)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	banner(out, c, listener.Addr().String(), upstream)
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	drain(server, healthy, c, logger)
+	return nil
+}
+
+// banner says where the server is and what to try.
+func banner(out io.Writer, c *config, address, upstream string) {
+	if c.graphEndpoint == onEmulator {
+		fmt.Fprintf(out, "Serving gRPC on %s, on the built-in emulator at %s\n", address, upstream)
+		fmt.Fprintf(out, "Try: grpcurl -plaintext %s m365.backupstorage.v1.BackupRestoreService/GetBackupRestore\n", address)
+		return
+	}
+	fmt.Fprintf(out, "Serving gRPC on %s, on %s\n", address, upstream)
+	fmt.Fprintf(out, "Try: grpcurl -plaintext %s list\n", address)
+}
+
+// drain lets balancers see that the server goes, then lets calls end, then ends them.
+func drain(server *grpc.Server, healthy *health.Server, c *config, logger *slog.Logger) {
+	logger.Info("stopping")
+	healthy.Shutdown()
+	time.Sleep(c.drainWait)
+	stopped := make(chan struct{})
+	go func() {
+		server.GracefulStop()
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(c.drainTimeout):
+		logger.Warn("calls were still under way and are ended")
+		server.Stop()
+	}
+}
+
+// startUpstream returns the URL of the upstream, after starting the emulator if that is it, and what stops it.
+func startUpstream(c *config, logger *slog.Logger) (endpoint string, stop func(), err error) {
+	if c.graphEndpoint != onEmulator {
+		return c.graphEndpoint, func() {}, nil
+	}
+	e := emulator.New(emulator.Options{})
+	if c.emulatorFaults != "" {
+		file, err := os.Open(c.emulatorFaults)
+		if err != nil {
+			return "", nil, fmt.Errorf("--emulator-faults: %w", err)
+		}
+		defer file.Close()
+		if _, err := e.LoadFaults(file); err != nil {
+			return "", nil, fmt.Errorf("--emulator-faults %s: %w", c.emulatorFaults, err)
+		}
+	}
+	listener, err := net.Listen("tcp", c.emulatorListen)
+	if err != nil {
+		return "", nil, fmt.Errorf("--emulator-listen: %w", err)
+	}
+	server := &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("emulator stopped", slog.String("error", err.Error()))
+		}
+	}()
+	return "http://" + listener.Addr().String() + "/v1.0", func() { _ = server.Close() }, nil
+}

@@ -1,0 +1,131 @@
+package emulator
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// MaxBody is the largest request body that is read, in bytes.
+const MaxBody = 4 << 20
+
+// maxDrain is how much of a body beyond that is thrown away before the answer.
+const maxDrain = 64 << 20
+
+// call is one request on its way through the emulator.
+type call struct {
+	e        *Emulator
+	r        *http.Request
+	route    *route
+	params   []string
+	caller   caller
+	body     []byte
+	tooLarge bool
+
+	tenant *tenant
+	now    time.Time // emulated, one moment for the whole request
+	seq    uint64    // in the ledger
+
+	requestID       string
+	clientRequestID string
+
+	items    []*itemFault // in-band faults that fit the operation
+	nextLink *string      // what a fault rule puts in place of the next link
+	fault    string       // id of the rule that made or altered the answer
+}
+
+// answer is what a handler wants to say. A nil body sends none.
+type answer struct {
+	status          int
+	contentLocation string
+	body            any
+}
+
+// param returns placeholder i of the route's template.
+func (c *call) param(i int) string { return c.params[i] }
+
+// cause is this request as the reason of a change.
+func (c *call) cause() cause {
+	return cause{at: c.now, request: c.seq, by: c.caller.identitySet(c.tenant.dir)}
+}
+
+// origin is the scheme and host that the request was made to.
+func (c *call) origin() string {
+	scheme := "http"
+	if c.r.TLS != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + c.r.Host
+}
+
+// url is an absolute URL below the API's root.
+func (c *call) url(path string) string {
+	return c.origin() + "/v1.0/solutions/backupRestore" + path
+}
+
+// context is the @odata.context for what stands at path below the API's root.
+func (c *call) context(path string) string {
+	return c.origin() + "/v1.0/$metadata#solutions/backupRestore" + path
+}
+
+// readBody reads the whole body, or up to the limit and marks it too large. It
+// fails when the client went away.
+func readBody(r *http.Request) (body []byte, tooLarge bool, err error) {
+	if r.Body == nil {
+		return nil, false, nil
+	}
+	body, err = io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	if err != nil {
+		return nil, false, err
+	}
+	if len(body) > MaxBody {
+		// Read on for a while: a client that is still sending when the
+		// connection closes would never see the answer.
+		_, err = io.Copy(io.Discard, io.LimitReader(r.Body, maxDrain))
+		return nil, true, err
+	}
+	return body, false, nil
+}
+
+// decodeStrict reads exactly one JSON value and refuses properties that the
+// target does not have: a property that a client misspells must not pass.
+func decodeStrict(body []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one JSON value")
+	}
+	return nil
+}
+
+// perform checks who asks and does the work. It is the only place that runs
+// handlers.
+func (c *call) perform() (*answer, *graphError) {
+	if c.route.handle == nil {
+		return nil, refuse(c.r.Method, codeNotImplemented, "The emulator does not have this operation yet.")
+	}
+	if err := c.caller.check(c.route); err != nil {
+		return nil, err
+	}
+	if c.tooLarge {
+		if c.route.method == http.MethodPost && strings.HasSuffix(c.route.template, "ProtectionPolicies") {
+			return nil, refuse(c.r.Method, "InvalidCreateRequest", "The request body is larger than %d bytes.", MaxBody)
+		}
+		return nil, refuse(c.r.Method, codeTooLarge, "The request body is larger than %d bytes.", MaxBody)
+	}
+	c.tenant.mu.Lock()
+	defer c.tenant.mu.Unlock()
+	c.now = c.e.clock.Now()
+	c.tenant.settle(c.now)
+	if err := c.tenant.notOpen(c.route.gate, c.r.Method); err != nil {
+		return nil, err
+	}
+	return c.route.handle(c)
+}

@@ -1,0 +1,30 @@
+// Package emulator is an in-memory stand-in for Microsoft Graph's Backup
+// Storage API, the resources under /v1.0/solutions/backupRestore.
+//
+// An [Emulator] is an [http.Handler]. It holds tenants with a computed
+// directory of users, sites and groups, runs the service's state machines on a
+// clock of its own, answers the documented errors when their cause arises, and
+// plays scripted faults. It shares no code with the rest of this module: it is
+// a second reading of the documentation, so a property that one side misspells
+// fails against the other.
+//
+// # Time
+//
+// Nothing sleeps and nothing runs in the background. An asynchronous step is a
+// note "at this moment, do that", and every request first plays the notes whose
+// moment has passed. The default lengths, in emulated time:
+//
+//	protectRequested   -> protected, or unprotected with an error   5 min
+//	unprotectRequested -> unprotected                               2 min
+//	removeRequested    -> unprotected, out of the policy            2 min
+//	turning a policy without units on, off                          5 min, 2 min
+//	first GET /protectionPolicies -> data store ready               5 min
+//
+// The clock runs [DefaultSpeed] times as fast as real time.
+//
+// # Control
+//
+// Everything under /_emulator/ belongs to the emulator itself: reset, seed,
+// clock, faults and ledger. It asks for no credential, so serve an Emulator on
+// loopback only.
+package emulator

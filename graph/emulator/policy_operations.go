@@ -1,0 +1,237 @@
+package emulator
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// policyOf finds the policy that the path names. Only GUIDs are policy ids.
+func (c *call) policyOf() (*policy, *graphError) {
+	id := c.param(0)
+	if !isGUID(id) {
+		return nil, refuse(c.r.Method, "InvalidPolicyId", "The policy id in the path is not a GUID.")
+	}
+	p := c.tenant.policy(strings.ToLower(id))
+	if p == nil {
+		return nil, refuse(c.r.Method, "PolicyNotFound", "This tenant has no protection policy %s.", id)
+	}
+	return p, nil
+}
+
+// policyOfWorkload is policyOf for a path below one workload's policies, where a
+// policy of another workload does not exist.
+func (c *call) policyOfWorkload(w Workload) (*policy, *graphError) {
+	p, err := c.policyOf()
+	if err == nil && p.workload != w {
+		return nil, refuse(c.r.Method, "PolicyNotFound", "Policy %s is none of the %s.", p.id, w.info().policies)
+	}
+	return p, err
+}
+
+func getPolicy(c *call) (*answer, *graphError) {
+	p, err := c.policyOf()
+	if err != nil {
+		return nil, err
+	}
+	v := p.typedView()
+	v.Context = c.context("/protectionPolicies/$entity")
+	return &answer{status: http.StatusOK, contentLocation: c.url("/protectionPolicies/" + p.id), body: v}, nil
+}
+
+func deletePolicy(c *call) (*answer, *graphError) {
+	p, err := c.policyOf()
+	if err != nil {
+		return nil, err
+	}
+	if p.status() != policyInactive {
+		return nil, refuse(c.r.Method, "PolicyActionNotAllowed", "The policy is %s; it must be inactive to be deleted.", p.status())
+	}
+	t := c.tenant
+	t.units[p.workload].members(p, (*unit).leave)
+	for i, other := range t.policies {
+		if other == p {
+			t.policies = append(t.policies[:i:i], t.policies[i+1:]...)
+			break
+		}
+	}
+	t.record(c.cause(), p.workload.info().policyType, p.id, policyInactive, "", 1)
+	return &answer{status: http.StatusNoContent}, nil
+}
+
+func activatePolicy(c *call) (*answer, *graphError) {
+	p, err := c.policyOf()
+	if err != nil {
+		return nil, err
+	}
+	if s := p.status(); s != policyInactive && s != policyActiveWithErrors {
+		return nil, refuse(c.r.Method, "PolicyActionNotAllowed", "The policy is %s; it must be inactive or activeWithErrors to be activated.", s)
+	}
+	if other := c.tenant.otherActive(p.workload, p); other != nil {
+		return nil, refuse(c.r.Method, "PolicyActionNotAllowed", "Policy %s of the same workload is %s.", other.id, other.status())
+	}
+	c.tenant.turn(p, true, c.cause())
+	return c.turned(p), nil
+}
+
+func deactivatePolicy(c *call) (*answer, *graphError) {
+	p, err := c.policyOf()
+	if err != nil {
+		return nil, err
+	}
+	if s := p.status(); s != policyActive && s != policyActiveWithErrors {
+		return nil, refuse(c.r.Method, "PolicyActionNotAllowed", "The policy is %s; it must be active to be deactivated.", s)
+	}
+	c.tenant.turn(p, false, c.cause())
+	return c.turned(p), nil
+}
+
+func (c *call) turned(p *policy) *answer {
+	v := p.typedView()
+	v.Context = c.context("/protectionPolicies/$entity")
+	return &answer{
+		status: http.StatusAccepted, body: v,
+		contentLocation: c.url("/protectionPolicies('" + p.id + "')"),
+	}
+}
+
+// createPolicy makes the handler that creates a policy of one workload. The
+// request is checked first, the tenant's state after it, and nothing is made
+// unless both are fine.
+func createPolicy(w Workload) handler {
+	return func(c *call) (*answer, *graphError) {
+		name, objects, err := readCreate(c, w)
+		if err != nil {
+			return nil, err
+		}
+		t := c.tenant
+		if other := t.otherActive(w, nil); other != nil {
+			return nil, refuse(c.r.Method, "PolicyCreationNotAllowed", "Policy %s of this workload is %s.", other.id, other.status())
+		}
+		set := t.units[w]
+		for _, o := range objects {
+			if u := set.find(t, set.unitID(t, o.id, o.number)); u != nil && u.policy != nil {
+				return nil, refuse(c.r.Method, "ProtectionUnitAlreadyExists", "%s already belongs to policy %s.", o.id, u.policy.id)
+			}
+		}
+		why := c.cause()
+		p := t.newPolicy(w, t.newID("policy"), name, why)
+		t.record(why, w.info().policyType, p.id, "", policyInactive, 1)
+		for _, o := range objects {
+			id := set.unitID(t, o.id, o.number)
+			u := set.take(t, id)
+			if u == nil {
+				u = set.add(t, o.id, o.number, why)
+			}
+			t.join(u, p, sources{manual: true}, why)
+		}
+		v := p.view()
+		v.Context = c.context("/" + w.info().policies + "/$entity")
+		return &answer{
+			status: http.StatusCreated, body: v,
+			contentLocation: c.url("/protectionPolicies/" + p.id),
+		}, nil
+	}
+}
+
+// object is a user or site to protect, in canonical form.
+type object struct {
+	id     string
+	number int
+}
+
+func readCreate(c *call, w Workload) (name string, objects []object, _ *graphError) {
+	bad := func(format string, args ...any) (string, []object, *graphError) {
+		return "", nil, refuse(c.r.Method, "InvalidCreateRequest", format, args...)
+	}
+	in := w.info()
+	fields, ok := readObject(c.body)
+	if !ok {
+		return bad("The body is not a JSON object.")
+	}
+	if unknown := unknownField(fields, "displayName", in.units); unknown != "" {
+		return bad("An %s has no property %q that can be set.", in.policyType, unknown)
+	}
+	if raw := fields["displayName"]; raw != nil && json.Unmarshal(raw, &name) != nil {
+		return bad("displayName is not a string.")
+	}
+	if !validDisplayName(name) {
+		return "", nil, refuse(c.r.Method, "InvalidDisplayName", "displayName must have 1 to %d characters.", maxDisplayName)
+	}
+	var items []json.RawMessage
+	if raw := fields[in.units]; raw != nil && json.Unmarshal(raw, &items) != nil {
+		return bad("%s is not a list.", in.units)
+	}
+	if len(items) > maxUnitsPerRequest {
+		return "", nil, tooManyUnits(c, len(items))
+	}
+	seen := map[string]bool{}
+	for _, raw := range items {
+		item, ok := readObject(raw)
+		if !ok {
+			return bad("An item of %s is not an object.", in.units)
+		}
+		if unknown := unknownField(item, in.idProperty); unknown != "" {
+			return bad("A %s has no property %q that can be set.", in.unitType, unknown)
+		}
+		o, err := c.readObjectID(w, item[in.idProperty])
+		if err != nil {
+			return "", nil, err
+		}
+		if seen[o.id] {
+			return "", nil, refuse(c.r.Method, "DuplicateProtectionUnitInList", "%s stands in the list twice.", o.id)
+		}
+		seen[o.id] = true
+		objects = append(objects, o)
+	}
+	return name, objects, nil
+}
+
+func tooManyUnits(c *call, n int) *graphError {
+	return refuse(c.r.Method, "ProtectionUnitsLimitBreached", "The request has %d protection units; at most %d are allowed.", n, maxUnitsPerRequest)
+}
+
+// readObjectID reads the property that names what to protect.
+func (c *call) readObjectID(w Workload, raw json.RawMessage) (object, *graphError) {
+	var id string
+	_ = json.Unmarshal(raw, &id) // what is no string stays empty, and empty is invalid
+	valid := isGUID(id)
+	if w == SharePoint {
+		valid = isSiteID(id)
+	}
+	if !valid {
+		return object{}, refuse(c.r.Method, "InvalidProtectionUnitId", "A %s is missing or malformed.", w.info().idProperty)
+	}
+	canonical, number := c.tenant.canonicalObject(w, id)
+	return object{canonical, number}, nil
+}
+
+// readObject reads a JSON object; null is none.
+func readObject(raw []byte) (map[string]json.RawMessage, bool) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(raw, &fields) != nil || fields == nil {
+		return nil, false
+	}
+	return fields, true
+}
+
+// unknownField returns a property that is none of the known ones; "" when there
+// is none. OData annotations are always known.
+func unknownField(fields map[string]json.RawMessage, known ...string) string {
+	first := ""
+next:
+	for name := range fields {
+		if strings.HasPrefix(name, "@odata.") || strings.Contains(name, "@odata.") {
+			continue
+		}
+		for _, k := range known {
+			if name == k {
+				continue next
+			}
+		}
+		if first == "" || name < first { // the same one in every run
+			first = name
+		}
+	}
+	return first
+}

@@ -1,0 +1,151 @@
+package emulator
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// gate says what the tenant's service must be able to do for an operation.
+type gate int
+
+const (
+	gateOpen    gate = iota // always works, also while the service is disabled
+	gateRead                // the service must not be disabled
+	gateChange              // protection may change: enabled only
+	gateRestore             // restores run: enabled or protectionChangeLocked
+)
+
+// route is one documented operation.
+type route struct {
+	method        string
+	template      string // below /solutions/backupRestore, such as /protectionPolicies/{id}
+	permission    string // the least one
+	delegatedOnly bool
+	gate          gate
+	handle        handler // nil: documented, not built yet
+	segments      []string
+}
+
+// operation names the route the way fault rules and the ledger do.
+func (rt *route) operation() string { return rt.method + " " + rt.template }
+
+// handler does an operation's work. It runs with the tenant locked, and either
+// returns an answer or refuses without having changed anything.
+type handler func(*call) (*answer, *graphError)
+
+// router finds a request's route. It is built once and then only read.
+type router struct {
+	routes []*route
+}
+
+func newRouter(routes []*route) *router {
+	for _, rt := range routes {
+		rt.segments = splitTemplate(rt.template)
+	}
+	return &router{routes: routes}
+}
+
+func splitTemplate(template string) []string {
+	return strings.FieldsFunc(strings.ToLower(template), func(r rune) bool { return r == '/' })
+}
+
+// root is the path that all operations share.
+func rootSegments() []string { return []string{"v1.0", "solutions", "backuprestore"} }
+
+// splitPath cuts an escaped path below the API's root into unescaped segments,
+// with the key form x('id') taken apart. It reports false when the path is not
+// below the root or cannot be read.
+func splitPath(escaped string) ([]string, bool) {
+	escaped = strings.TrimPrefix(escaped, "/")
+	escaped = strings.TrimSuffix(escaped, "/")
+	var segments []string
+	for _, raw := range strings.Split(escaped, "/") {
+		s, err := url.PathUnescape(raw)
+		if err != nil || s == "" {
+			return nil, false
+		}
+		if name, key, ok := cutKey(s); ok {
+			segments = append(segments, name, key)
+			continue
+		}
+		segments = append(segments, s)
+	}
+	root := rootSegments()
+	if len(segments) < len(root) {
+		return nil, false
+	}
+	for i, want := range root {
+		if !strings.EqualFold(segments[i], want) {
+			return nil, false
+		}
+	}
+	return segments[len(root):], true
+}
+
+// cutKey reads x('id'); a quote within the id is doubled.
+func cutKey(s string) (name, key string, ok bool) {
+	name, rest, found := strings.Cut(s, "('")
+	if !found || name == "" || !strings.HasSuffix(rest, "')") {
+		return "", "", false
+	}
+	return name, strings.ReplaceAll(strings.TrimSuffix(rest, "')"), "''", "'"), true
+}
+
+// find returns the route and the values of its placeholders. Without a route for
+// the method, allowed lists the methods that the path has; it is empty for a
+// path that does not exist. A literal segment wins over a placeholder.
+func (r *router) find(method string, segments []string) (rt *route, params []string, allowed []string) {
+	best := -1
+	for _, candidate := range r.routes {
+		values, literals, ok := candidate.match(segments)
+		if !ok || literals < best {
+			continue
+		}
+		if literals > best {
+			best, rt, params, allowed = literals, nil, nil, nil
+		}
+		if candidate.method == method {
+			rt, params = candidate, values
+		}
+		if !slices.Contains(allowed, candidate.method) {
+			allowed = append(allowed, candidate.method)
+		}
+	}
+	return rt, params, allowed
+}
+
+func (rt *route) match(segments []string) (params []string, literals int, ok bool) {
+	if len(segments) != len(rt.segments) {
+		return nil, 0, false
+	}
+	for i, want := range rt.segments {
+		switch {
+		case isPlaceholder(want):
+			params = append(params, segments[i])
+		case strings.EqualFold(want, segments[i]):
+			literals++
+		default:
+			return nil, 0, false
+		}
+	}
+	return params, literals, true
+}
+
+func isPlaceholder(segment string) bool {
+	return strings.HasPrefix(segment, "{") && strings.HasSuffix(segment, "}")
+}
+
+// knows tells whether a fault rule's operation, "METHOD /template", exists.
+func (r *router) knows(method string, template []string) bool {
+	return slices.ContainsFunc(r.routes, func(rt *route) bool {
+		return rt.method == method && sameTemplate(rt.segments, template)
+	})
+}
+
+// sameTemplate compares templates whatever their placeholders are called.
+func sameTemplate(a, b []string) bool {
+	return slices.EqualFunc(a, b, func(x, y string) bool {
+		return x == y || isPlaceholder(x) && isPlaceholder(y)
+	})
+}

@@ -1,0 +1,113 @@
+package emulator
+
+import "net/http"
+
+const (
+	permControlRead  = "BackupRestore-Control.Read.All"
+	permControlWrite = "BackupRestore-Control.ReadWrite.All"
+	permConfigRead   = "BackupRestore-Configuration.Read.All"
+	permConfigWrite  = "BackupRestore-Configuration.ReadWrite.All"
+	permSearchRead   = "BackupRestore-Search.Read.All"
+	permRestoreRead  = "BackupRestore-Restore.Read.All"
+	permRestoreWrite = "BackupRestore-Restore.ReadWrite.All"
+)
+
+// apiRoutes is the v1.0 table of operations. A route without a handler is
+// documented and not built yet.
+func apiRoutes() []*route {
+	routes := []*route{
+		{method: http.MethodGet, template: "/", permission: permControlRead, gate: gateOpen, handle: getRoot},
+		{method: http.MethodPost, template: "/enable", permission: permControlWrite, gate: gateOpen, handle: enableService},
+		{method: http.MethodGet, template: "/emailNotificationsSetting", permission: permControlWrite, gate: gateRead, handle: getNotifications},
+		{method: http.MethodPatch, template: "/emailNotificationsSetting", permission: permControlWrite, delegatedOnly: true, gate: gateRead, handle: patchNotifications},
+
+		// Listing the policies is how a tenant that is still disabled gets its
+		// data store, so it cannot ask for the service to be on.
+		{method: http.MethodGet, template: "/protectionPolicies", permission: permConfigRead, gate: gateOpen, handle: listPolicies},
+		{method: http.MethodGet, template: "/protectionPolicies/{policyId}", permission: permConfigRead, gate: gateRead, handle: getPolicy},
+		{method: http.MethodDelete, template: "/protectionPolicies/{policyId}", permission: permConfigWrite, gate: gateChange, handle: deletePolicy},
+		{method: http.MethodPost, template: "/protectionPolicies/{policyId}/activate", permission: permConfigWrite, gate: gateChange, handle: activatePolicy},
+		{method: http.MethodPost, template: "/protectionPolicies/{policyId}/deactivate", permission: permConfigWrite, gate: gateChange, handle: deactivatePolicy},
+
+		{method: http.MethodGet, template: "/protectionUnits", permission: permConfigRead, gate: gateRead, handle: listAllUnits},
+		{method: http.MethodGet, template: "/protectionUnits/{unitId}", permission: permConfigRead, gate: gateRead, handle: getUnit},
+		{method: http.MethodPost, template: "/protectionUnits/{unitId}/offboard", permission: permConfigWrite, delegatedOnly: true, gate: gateChange},
+		{method: http.MethodPost, template: "/protectionUnits/{unitId}/cancelOffboard", permission: permConfigWrite, delegatedOnly: true, gate: gateChange},
+
+		{method: http.MethodGet, template: "/serviceApps", permission: permControlRead, gate: gateOpen},
+		{method: http.MethodPost, template: "/serviceApps", permission: permControlWrite, gate: gateOpen},
+		{method: http.MethodGet, template: "/serviceApps/{serviceAppId}", permission: permControlRead, gate: gateOpen},
+		{method: http.MethodDelete, template: "/serviceApps/{serviceAppId}", permission: permControlWrite, gate: gateOpen},
+		{method: http.MethodPost, template: "/serviceApps/{serviceAppId}/activate", permission: permControlWrite, delegatedOnly: true, gate: gateOpen},
+		{method: http.MethodPost, template: "/serviceApps/{serviceAppId}/deactivate", permission: permControlWrite, delegatedOnly: true, gate: gateOpen},
+
+		{method: http.MethodGet, template: "/restorePoints", permission: permSearchRead, gate: gateRead},
+		{method: http.MethodPost, template: "/restorePoints/search", permission: permSearchRead, gate: gateRead},
+		{method: http.MethodGet, template: "/restoreSessions", permission: permRestoreRead, gate: gateRead},
+		{method: http.MethodGet, template: "/restoreSessions/{sessionId}", permission: permRestoreRead, gate: gateRead},
+		{method: http.MethodDelete, template: "/restoreSessions/{sessionId}", permission: permRestoreWrite, gate: gateRestore},
+		{method: http.MethodPost, template: "/restoreSessions/{sessionId}/activate", permission: permRestoreWrite, gate: gateRestore},
+		{method: http.MethodGet, template: "/browseSessions", permission: permRestoreWrite, gate: gateRead},
+	}
+	for w := Exchange; w <= SharePoint; w++ {
+		routes = append(routes, workloadRoutes(w)...)
+	}
+	return routes
+}
+
+// workloadRoutes are the operations that exist once for each workload.
+func workloadRoutes(w Workload) []*route {
+	in := w.info()
+	policies, policy := "/"+in.policies, "/"+in.policies+"/{policyId}"
+	routes := []*route{
+		{method: http.MethodPost, template: policies, permission: permConfigWrite, gate: gateChange, handle: createPolicy(w)},
+		{method: http.MethodPatch, template: policy, permission: permConfigWrite, gate: gateChange, handle: patchPolicy(w)},
+		{method: http.MethodGet, template: policy + "/" + in.units, permission: permConfigRead, gate: gateRead, handle: listPolicyUnits(w)},
+		{method: http.MethodGet, template: "/protectionUnits/microsoft.graph." + in.unitType, permission: permConfigRead, gate: gateRead, handle: listWorkloadUnits(w)},
+	}
+	return append(routes, unbuiltRoutes(w)...)
+}
+
+func unbuiltRoutes(w Workload) []*route {
+	in := w.info()
+	policy := "/" + in.policies + "/{policyId}"
+	rules := policy + "/" + in.thing + "InclusionRules"
+	jobs := policy + "/" + in.thing + "ProtectionUnitsBulkAdditionJobs"
+	sessions := "/" + in.name + "RestoreSessions"
+	session := sessions + "/{sessionId}"
+	requests := session + "/" + in.thing + "RestoreArtifactsBulkAdditionRequests"
+	routes := []*route{
+		{method: http.MethodGet, template: rules, permission: permConfigRead, gate: gateRead},
+		{method: http.MethodPost, template: rules, permission: permConfigWrite, gate: gateChange},
+		{method: http.MethodGet, template: rules + "/{ruleId}", permission: permConfigRead, gate: gateRead},
+		{method: http.MethodDelete, template: rules + "/{ruleId}", permission: permConfigWrite, gate: gateChange},
+		{method: http.MethodPost, template: rules + "/{ruleId}/run", permission: permConfigWrite, gate: gateChange},
+		{method: http.MethodGet, template: jobs, permission: permConfigRead, gate: gateRead},
+		{method: http.MethodPost, template: jobs, permission: permConfigWrite, gate: gateChange},
+		{method: http.MethodGet, template: jobs + "/{jobId}", permission: permConfigRead, gate: gateRead},
+		{method: http.MethodPost, template: sessions, permission: permRestoreWrite, gate: gateRestore},
+		{method: http.MethodPatch, template: session, permission: permRestoreWrite, gate: gateRestore},
+		{method: http.MethodGet, template: session + "/" + in.thing + "RestoreArtifacts", permission: permRestoreRead, gate: gateRead},
+		{method: http.MethodGet, template: requests, permission: permRestoreRead, gate: gateRead},
+		{method: http.MethodPost, template: requests, permission: permRestoreWrite, gate: gateRestore},
+		{method: http.MethodGet, template: requests + "/{requestId}", permission: permRestoreRead, gate: gateRead},
+		{method: http.MethodDelete, template: requests + "/{requestId}", permission: permRestoreWrite, gate: gateRestore},
+	}
+	if w != SharePoint { // only users have dynamic rules
+		routes = append(routes,
+			&route{method: http.MethodPatch, template: rules + "/{ruleId}", permission: permConfigWrite, gate: gateChange},
+			&route{method: http.MethodPost, template: rules + "/{ruleId}/deleteAndUnprotect", permission: permConfigWrite, gate: gateChange})
+	}
+	if w == Exchange { // mailboxes are neither browsed nor restored by browsing
+		return routes
+	}
+	browse := "/" + in.name + "BrowseSessions"
+	granular := map[Workload]string{OneDrive: "/granularDriveRestoreArtifacts", SharePoint: "/granularSiteRestoreArtifacts"}
+	return append(routes,
+		&route{method: http.MethodGet, template: session + granular[w], permission: permRestoreWrite, gate: gateRead},
+		&route{method: http.MethodGet, template: browse, permission: permRestoreWrite, gate: gateRead},
+		&route{method: http.MethodPost, template: browse, permission: permRestoreWrite, gate: gateRestore},
+		&route{method: http.MethodGet, template: browse + "/{browseSessionId}", permission: permRestoreWrite, gate: gateRead},
+		&route{method: http.MethodPost, template: browse + "/{browseSessionId}/browse", permission: permRestoreWrite, gate: gateRestore},
+		&route{method: http.MethodGet, template: browse + "/{browseSessionId}/browse", permission: permRestoreWrite, gate: gateRestore})
+}

@@ -1,0 +1,199 @@
+package emulator
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// response is an answer as bytes, ready to be spoilt or sent.
+type response struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// serve takes a request through all that can happen to it: it is noted, meets
+// the fault rules, is worked on, and is answered.
+func (c *call) serve(w http.ResponseWriter) {
+	c.now = c.e.clock.Now()
+	c.requestID = hashedID("request", c.e.requests.Add(1))
+	c.clientRequestID = c.requestID
+	if id := c.r.Header.Get("client-request-id"); isGUID(id) {
+		c.clientRequestID = id
+	}
+	var refusal *graphError
+	c.caller, refusal = readCaller(c.r, c.e.opts.DefaultTenant)
+	if refusal == nil {
+		c.tenant = c.e.tenant(c.caller.tenant)
+		c.settle()
+	}
+	if err := c.findRoute(); refusal == nil {
+		refusal = err
+	}
+	c.enter()
+
+	f, wait := c.e.faults.act(c, c.e.opts.Base())
+	if f != nil {
+		c.fault = f.ID
+	}
+	var resp response
+	switch {
+	case wait > 0:
+		resp = c.throttled(f, wait)
+	case f != nil:
+		if !c.before(f) {
+			return
+		}
+		if f.answersItself() && !f.AfterWork {
+			resp = c.scripted(f)
+			break
+		}
+		c.nextLink = f.NextLink
+		resp = c.work(refusal)
+		if f.AfterWork && !c.delay(f) {
+			return
+		}
+		if f.answersItself() {
+			resp = c.scripted(f)
+		}
+	default:
+		resp = c.work(refusal)
+	}
+	c.decorate(f, &resp)
+	if f != nil && f.Cut == "after" {
+		c.leave(0, f.Cut)
+		panic(http.ErrAbortHandler)
+	}
+	if f != nil && f.Cut == "within" {
+		c.leave(resp.status, f.Cut)
+		c.sendHalf(w, resp)
+		panic(http.ErrAbortHandler)
+	}
+	c.leave(resp.status, "")
+	c.send(w, f, resp)
+}
+
+// settle lets what is due in the tenant happen before the request is noted, so
+// that the ledger has it in the order in which it happened.
+func (c *call) settle() {
+	c.tenant.mu.Lock()
+	defer c.tenant.mu.Unlock()
+	c.tenant.settle(c.now)
+}
+
+func (c *call) findRoute() *graphError {
+	segments, ok := splitPath(c.r.URL.EscapedPath())
+	if !ok {
+		return refuse(c.r.Method, codeNotFound, "The emulator serves nothing at this path.")
+	}
+	var allowed []string
+	c.route, c.params, allowed = c.e.router.find(c.r.Method, segments)
+	switch {
+	case c.route != nil:
+		return nil
+	case len(allowed) > 0:
+		return refuse(c.r.Method, codeMethodNotAllowed, "This resource allows %s.", strings.Join(allowed, ", "))
+	}
+	return refuse(c.r.Method, codeNotFound, "The API has no resource at this path.")
+}
+
+// enter notes the request in the ledger, leave what became of it.
+func (c *call) enter() {
+	e := Entry{
+		Kind: EntryRequest, Time: c.now, Tenant: c.caller.tenant, Method: c.r.Method, Path: c.r.URL.RequestURI(),
+		RequestID: c.requestID, ClientRequestID: c.clientRequestID,
+	}
+	if c.route != nil {
+		e.Operation = c.route.operation()
+	}
+	c.seq = c.e.ledger.add(e)
+}
+
+func (c *call) leave(status int, cut string) {
+	c.e.ledger.update(c.seq, func(e *Entry) { e.Status, e.Fault, e.Cut = status, c.fault, cut })
+}
+
+// work does the operation and puts its outcome into bytes.
+func (c *call) work(refusal *graphError) response {
+	var a *answer
+	if refusal == nil {
+		a, refusal = c.perform()
+	}
+	if refusal != nil {
+		return c.refused(refusal)
+	}
+	resp := response{status: a.status, header: http.Header{}}
+	if a.contentLocation != "" {
+		resp.header.Set("Content-Location", a.contentLocation)
+	}
+	if a.body != nil {
+		resp.setJSON(a.body)
+	}
+	return resp
+}
+
+func (r *response) setJSON(body any) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false) // links keep their ampersands
+	if err := enc.Encode(body); err != nil {
+		panic(fmt.Sprintf("emulator: own answer cannot be encoded: %v", err))
+	}
+	r.body = bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+	r.header.Set("Content-Type", "application/json")
+}
+
+func (c *call) refused(err *graphError) response {
+	resp := response{status: err.status, header: http.Header{}}
+	resp.setJSON(errorBody{errorObject{
+		Code: err.code, Message: err.message,
+		InnerError: innerError{
+			Date:      c.now.Format("2006-01-02T15:04:05"),
+			RequestID: c.requestID, ClientRequestID: c.clientRequestID,
+		},
+	}})
+	if err.status == http.StatusMethodNotAllowed {
+		if _, allow, found := strings.Cut(err.message, "allows "); found {
+			resp.header.Set("Allow", strings.TrimSuffix(allow, "."))
+		}
+	}
+	return resp
+}
+
+func (c *call) throttled(f *Fault, wait time.Duration) response {
+	resp := c.refused(refuse(c.r.Method, codeThrottled, "Too many requests of this tenant in too short a time."))
+	if len(f.RetryAfter) == 0 {
+		resp.header.Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
+	}
+	resp.header.Set("x-ms-throttle-scope", "Tenant_Application/ReadWrite/"+c.caller.app+"/"+c.caller.tenant)
+	return resp
+}
+
+// common sets the headers that every answer has.
+func (c *call) common(h http.Header) {
+	h.Set("request-id", c.requestID)
+	h.Set("client-request-id", c.clientRequestID)
+	h.Set("Date", c.now.UTC().Format(http.TimeFormat))
+}
+
+func (c *call) send(w http.ResponseWriter, f *Fault, resp response) {
+	for name, values := range resp.header {
+		w.Header()[name] = values
+	}
+	c.common(w.Header())
+	if f != nil && f.Body != nil && f.Body.Mode == "huge" {
+		sendHuge(w, resp.status, f.Body.Size)
+		return
+	}
+	if resp.status != http.StatusNoContent && resp.status != http.StatusNotModified {
+		w.Header().Set("Content-Length", strconv.Itoa(len(resp.body)))
+	}
+	w.WriteHeader(resp.status)
+	// A client that went away cannot be told.
+	_, _ = w.Write(resp.body)
+}

@@ -1,0 +1,73 @@
+package emulator
+
+import (
+	"sync"
+	"time"
+)
+
+// tenant is one customer's directory and backup state. Its lock is held for the
+// whole of an operation's work.
+type tenant struct {
+	mu      sync.Mutex
+	id      string
+	dir     directory
+	lengths Lengths
+	ledger  *ledger
+	steps   steps
+
+	service  service
+	notify   notifications
+	policies []*policy // in order of creation
+	units    [len(workloadTable)]*unitSet
+	made     int // how many ids were made up in this tenant
+}
+
+// settle lets everything happen that is due.
+func (t *tenant) settle(now time.Time) { t.steps.settle(now) }
+
+// newID makes a GUID that is new in this tenant and the same in every run.
+func (t *tenant) newID(kind string) string {
+	t.made++
+	return hashedID(t.id, kind, t.made)
+}
+
+// record notes a change of state in the ledger.
+func (t *tenant) record(why cause, resource, id, from, to string, count int) {
+	if count == 1 {
+		count = 0
+	}
+	t.ledger.add(Entry{
+		Kind: EntryChange, Time: why.at, Tenant: t.id, Cause: why.request,
+		Resource: resource, ID: id, From: from, To: to, Count: count,
+	})
+}
+
+// cause is when and why something changes: a request, or time alone.
+type cause struct {
+	at      time.Time
+	request uint64 // seq in the ledger; 0 for time alone
+	by      identitySet
+}
+
+func (t *tenant) policy(id string) *policy {
+	for _, p := range t.policies {
+		if p.id == id {
+			return p
+		}
+	}
+	return nil
+}
+
+// notOpen tells why the gate of an operation is shut, or nil.
+func (t *tenant) notOpen(g gate, method string) *graphError {
+	s := t.service.status
+	switch {
+	case g == gateOpen, s == serviceEnabled:
+		return nil
+	case s == serviceDisabled:
+		return refuse(method, codeNotAllowed, "The backup service is disabled for this tenant.")
+	case g == gateRead, g == gateRestore && s == serviceChangeLocked:
+		return nil
+	}
+	return refuse(method, codeNotAllowed, "The backup service is in the state %s, which does not allow this.", s)
+}

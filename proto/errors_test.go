@@ -1,0 +1,436 @@
+package contract_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	backupstoragev1 "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+)
+
+const (
+	graphDomain = "graph.microsoft.com"
+	ownDomain   = "m365.backupstorage"
+)
+
+// reason is a value of ErrorReason with its option.
+type reason struct {
+	name   string
+	number int
+	spec   *backupstoragev1.ErrorSpec
+}
+
+// reasons are all values but the unspecified one, in the order of the file.
+func reasons() []reason {
+	var all []reason
+	values := backupstoragev1.ErrorReason(0).Descriptor().Values()
+	for i := range values.Len() {
+		v := values.Get(i)
+		if v.Number() == 0 {
+			continue
+		}
+		spec, _ := proto.GetExtension(v.Options(), backupstoragev1.E_ErrorSpec).(*backupstoragev1.ErrorSpec)
+		all = append(all, reason{name: string(v.Name()), number: int(v.Number()), spec: spec})
+	}
+	return all
+}
+
+func reasonsByName() map[string]reason {
+	all := map[string]reason{}
+	for _, r := range reasons() {
+		all[r.name] = r
+	}
+	return all
+}
+
+func TestEveryDocumentedErrorStandsInTheErrorsOfItsRPCs(t *testing.T) {
+	byCode := map[string]string{}
+	for _, r := range reasons() {
+		for _, code := range r.spec.GetGraphCode() {
+			byCode[code] = r.name
+		}
+	}
+	documented := table(t, "documented_errors.tsv")
+	want := map[string]map[string]bool{}
+	sections := map[string]map[string]bool{}
+	var wrong []string
+	for _, e := range documented {
+		name, ok := byCode[e["graph_code"]]
+		if !ok {
+			wrong = append(wrong, e["graph_code"]+": no reason has this code")
+			continue
+		}
+		if !slices.Contains([]string{"input", "state", "http", "fault"}, e["arises"]) {
+			wrong = append(wrong, fmt.Sprintf("%s: arises from %q", e["graph_code"], e["arises"]))
+		}
+		for _, operation := range strings.Fields(e["operations"]) {
+			if want[operation] == nil {
+				want[operation], sections[operation] = map[string]bool{}, map[string]bool{}
+			}
+			want[operation][name] = true
+			sections[operation][e["section"]] = true
+		}
+	}
+	if len(documented) != 99 {
+		wrong = append(wrong, fmt.Sprintf("documented_errors.tsv: %d rows, want 99", len(documented)))
+	}
+	for _, r := range rpcs() {
+		listed := map[string]bool{}
+		for _, e := range r.call.GetErrors() {
+			if listed[e.String()] {
+				wrong = append(wrong, fmt.Sprintf("%s: lists %s twice", r.name(), e))
+			}
+			listed[e.String()] = true
+			if !want[r.name()][e.String()] {
+				wrong = append(wrong, fmt.Sprintf("%s: lists %s, which is not documented for it", r.name(), e))
+			}
+		}
+		for _, name := range sortedKeys(want[r.name()]) {
+			if !listed[name] {
+				wrong = append(wrong, fmt.Sprintf("%s: does not list %s", r.name(), name))
+			}
+		}
+		delete(want, r.name())
+	}
+	for _, name := range sortedKeys(want) {
+		wrong = append(wrong, name+": has documented errors and no rpc")
+	}
+	for _, operation := range table(t, "operations.tsv") {
+		if section := operation["error_section"]; section != "-" && !sections[operation["rpc"]][section] {
+			wrong = append(wrong, fmt.Sprintf("%s: no row of section %q", operation["rpc"], section))
+		}
+	}
+	report(t, wrong)
+}
+
+func TestEveryReasonSaysWhatItMeans(t *testing.T) {
+	format := regexp.MustCompile(`^[A-Z][A-Z0-9_]+[A-Z0-9]$`)
+	codes := map[string]string{}
+	statuses := map[int32]string{}
+	var wrong []string
+	for _, r := range reasons() {
+		bad := func(f string, args ...any) { wrong = append(wrong, r.name+": "+fmt.Sprintf(f, args...)) }
+		if r.spec == nil {
+			bad("has no error_spec")
+			continue
+		}
+		if !format.MatchString(r.name) || len(r.name) > 63 {
+			bad("is no reason of an ErrorInfo")
+		}
+		if code := r.spec.GetCode(); code == 0 || code > 16 {
+			bad("code is %s", code)
+		}
+		if r.spec.GetText() == "" {
+			bad("has no text")
+		}
+		delay := r.spec.GetRetryDelay().AsDuration()
+		switch r.spec.GetRetry() {
+		case backupstoragev1.ErrorSpec_AFTER_DELAY:
+			if delay < 500*time.Millisecond || delay > time.Hour {
+				bad("retry_delay is %s", delay)
+			}
+		case backupstoragev1.ErrorSpec_NEVER, backupstoragev1.ErrorSpec_IF_TOLD:
+			if r.spec.RetryDelay != nil {
+				bad("has a retry_delay and retry %s", r.spec.GetRetry())
+			}
+		default:
+			bad("retry is %s", r.spec.GetRetry())
+		}
+		own := r.number > 200
+		switch domain := r.spec.GetDomain(); {
+		case own && domain != ownDomain, !own && domain != graphDomain:
+			bad("domain of number %d is %q", r.number, domain)
+		case (r.number < 100) != (len(r.spec.GetGraphCode()) > 0):
+			bad("number %d has %d codes of Graph", r.number, len(r.spec.GetGraphCode()))
+		}
+		for _, code := range r.spec.GetGraphCode() {
+			// Graph is not read with regard to case.
+			if other := codes[strings.ToLower(code)]; other != "" {
+				bad("shares the code %s with %s", code, other)
+			}
+			codes[strings.ToLower(code)] = r.name
+		}
+		if status := r.spec.GetHttpStatus(); status != 0 {
+			if other := statuses[status]; other != "" {
+				bad("shares the status %d with %s", status, other)
+			}
+			statuses[status] = r.name
+		}
+		about := r.spec.GetAbout()
+		want := func(ok bool) {
+			if !ok {
+				bad("%s is about %q", r.spec.GetDetail(), about)
+			}
+		}
+		subject := regexp.MustCompile(`^[A-Z][A-Z_]+[A-Z]$`)
+		switch r.spec.GetDetail() {
+		case backupstoragev1.ErrorSpec_DETAIL_UNSPECIFIED:
+			want(len(about) == 0)
+		case backupstoragev1.ErrorSpec_BAD_REQUEST:
+			// Names of fields: a test of their own.
+		case backupstoragev1.ErrorSpec_PRECONDITION_FAILURE:
+			want(len(about) == 2 && subject.MatchString(about[0]))
+		case backupstoragev1.ErrorSpec_QUOTA_FAILURE:
+			want(len(about) == 1 && subject.MatchString(about[0]))
+		case backupstoragev1.ErrorSpec_RESOURCE_INFO:
+			want(len(about) == 1)
+		}
+	}
+	report(t, wrong)
+}
+
+// requestFields are the fields of requests, with the rpcs that have them.
+func requestFields() map[string]map[string]bool {
+	all := map[string]map[string]bool{}
+	for _, r := range rpcs() {
+		for i := range r.Input().Fields().Len() {
+			name := string(r.Input().Fields().Get(i).Name())
+			if all[name] == nil {
+				all[name] = map[string]bool{}
+			}
+			all[name][r.name()] = true
+		}
+	}
+	return all
+}
+
+func TestWhatAReasonIsAboutIsAFieldOfARequest(t *testing.T) {
+	fields := requestFields()
+	s := readSchema(t)
+	excepted := readExceptions(t, "about_exceptions.tsv", "rpc", "error_reason")
+	metadata := []string{"x-tenant-id", "x-user-assertion"}
+	others := []string{"application", "tenant", "resource", "user", "site"}
+	byName := reasonsByName()
+	var wrong []string
+	for _, r := range reasons() {
+		for i, about := range r.spec.GetAbout() {
+			field := about
+			switch r.spec.GetDetail() {
+			case backupstoragev1.ErrorSpec_BAD_REQUEST:
+			case backupstoragev1.ErrorSpec_RESOURCE_INFO, backupstoragev1.ErrorSpec_PRECONDITION_FAILURE:
+				if i == 0 && r.spec.GetDetail() == backupstoragev1.ErrorSpec_PRECONDITION_FAILURE {
+					continue
+				}
+				kind, id, found := strings.Cut(about, ":")
+				if _, ok := s.base[kind]; !ok && !slices.Contains(others, kind) && !slices.Contains(metadata, kind) {
+					wrong = append(wrong, fmt.Sprintf("%s: is about %s, which is no type of Graph", r.name, kind))
+				}
+				if !found {
+					continue
+				}
+				field = id
+			default:
+				continue
+			}
+			if len(fields[field]) == 0 && !slices.Contains(metadata, field) {
+				wrong = append(wrong, fmt.Sprintf("%s: is about %s, which no request has", r.name, field))
+			}
+		}
+	}
+	// An rpc that documents a reason has a field to show for it.
+	for _, r := range rpcs() {
+		for _, e := range r.call.GetErrors() {
+			spec := byName[e.String()].spec
+			if spec.GetDetail() != backupstoragev1.ErrorSpec_BAD_REQUEST || len(spec.GetAbout()) == 0 {
+				continue
+			}
+			has := slices.ContainsFunc(spec.GetAbout(), func(field string) bool { return fields[field][r.name()] })
+			if !has && !excepted.has(r.name()+"."+e.String()) {
+				wrong = append(wrong, fmt.Sprintf("%s: documents %s and has none of the fields that it is about: %v", r.name(), e, spec.GetAbout()))
+			}
+		}
+	}
+	report(t, wrong)
+}
+
+func TestEveryReasonAgreesWithTheTableOfCodes(t *testing.T) {
+	details := map[string]backupstoragev1.ErrorSpec_Detail{
+		"-":                   backupstoragev1.ErrorSpec_DETAIL_UNSPECIFIED,
+		"BadRequest":          backupstoragev1.ErrorSpec_BAD_REQUEST,
+		"PreconditionFailure": backupstoragev1.ErrorSpec_PRECONDITION_FAILURE,
+		"QuotaFailure":        backupstoragev1.ErrorSpec_QUOTA_FAILURE,
+		"ResourceInfo":        backupstoragev1.ErrorSpec_RESOURCE_INFO,
+	}
+	works := map[string]backupstoragev1.ErrorSpec_Work{
+		"-":        backupstoragev1.ErrorSpec_WORK_UNSPECIFIED,
+		"none":     backupstoragev1.ErrorSpec_NONE,
+		"may_have": backupstoragev1.ErrorSpec_MAY_HAVE,
+	}
+	byName := reasonsByName()
+	var wrong []string
+	seen := map[string]bool{}
+	for _, entry := range table(t, "error_reasons.tsv") {
+		r, ok := byName[entry["reason"]]
+		if !ok || r.number >= 100 {
+			wrong = append(wrong, entry["reason"]+": is no reason for a code of Graph")
+			continue
+		}
+		seen[r.name] = true
+		bad := func(what string, got, want any) {
+			wrong = append(wrong, fmt.Sprintf("%s: %s is %v, want %v", r.name, what, got, want))
+		}
+		if !slices.Contains(r.spec.GetGraphCode(), entry["graph_code"]) {
+			bad("graph_code", r.spec.GetGraphCode(), entry["graph_code"])
+		}
+		if got := r.spec.GetCode().String(); got != entry["grpc_code"] {
+			bad("code", got, entry["grpc_code"])
+		}
+		wantRetry, wantDelay := backupstoragev1.ErrorSpec_NEVER, time.Duration(0)
+		if entry["retry_delay"] != "-" {
+			delay, err := time.ParseDuration(entry["retry_delay"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantRetry, wantDelay = backupstoragev1.ErrorSpec_AFTER_DELAY, delay
+		}
+		if got := r.spec.GetRetry(); got != wantRetry {
+			bad("retry", got, wantRetry)
+		}
+		if got := r.spec.GetRetryDelay().AsDuration(); got != wantDelay {
+			bad("retry_delay", got, wantDelay)
+		}
+		if want, ok := works[entry["work_done"]]; !ok || r.spec.GetWork() != want {
+			bad("work", r.spec.GetWork(), entry["work_done"])
+		}
+		if want, ok := details[entry["detail"]]; !ok || r.spec.GetDetail() != want {
+			bad("detail", r.spec.GetDetail(), entry["detail"])
+		}
+	}
+	for _, r := range reasons() {
+		if r.number < 100 && !seen[r.name] {
+			wrong = append(wrong, r.name+": is not in the table")
+		}
+	}
+	report(t, wrong)
+}
+
+func TestEveryStatusWithoutAKnownCodeHasItsReason(t *testing.T) {
+	retries := map[string]backupstoragev1.ErrorSpec_Retry{
+		"no":      backupstoragev1.ErrorSpec_NEVER,
+		"if told": backupstoragev1.ErrorSpec_IF_TOLD,
+		"yes":     backupstoragev1.ErrorSpec_AFTER_DELAY,
+		"read":    backupstoragev1.ErrorSpec_AFTER_DELAY, // For a write the reason is OUTCOME_UNKNOWN.
+	}
+	byName := reasonsByName()
+	var wrong []string
+	seen := map[string]bool{}
+	for _, entry := range table(t, "http_status_errors.tsv") {
+		r, ok := byName[entry["reason"]]
+		if !ok {
+			wrong = append(wrong, entry["reason"]+": is no reason")
+			continue
+		}
+		seen[r.name] = true
+		bad := func(what string, got, want any) {
+			wrong = append(wrong, fmt.Sprintf("%s: %s is %v, want %v", r.name, what, got, want))
+		}
+		// 3xx, 4xx and 5xx are what is left over: no status is theirs alone.
+		want, err := strconv.Atoi(entry["status"])
+		if err != nil && !regexp.MustCompile(`^[345]xx$`).MatchString(entry["status"]) {
+			bad("status", entry["status"], "a number or a class")
+		}
+		if got := int(r.spec.GetHttpStatus()); got != want {
+			bad("http_status", got, want)
+		}
+		if got := r.spec.GetCode().String(); got != entry["code"] {
+			bad("code", got, entry["code"])
+		}
+		if want, ok := retries[entry["retry_info"]]; !ok || r.spec.GetRetry() != want {
+			bad("retry", r.spec.GetRetry(), entry["retry_info"])
+		}
+	}
+	for _, r := range reasons() {
+		if (r.spec.GetHttpStatus() != 0 || r.number > 100 && r.number < 150) && !seen[r.name] {
+			wrong = append(wrong, r.name+": is not in the table")
+		}
+	}
+	report(t, wrong)
+}
+
+// The list is what clients may rely on. A line changes by hand, and only before a release that breaks the contract.
+func TestReasonsAreFrozen(t *testing.T) {
+	data, err := os.ReadFile("testdata/reasons.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var frozen, now []string
+	for _, line := range strings.Split(string(data), "\n") {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			frozen = append(frozen, strings.Join(strings.Fields(line), " "))
+		}
+	}
+	for _, r := range reasons() {
+		now = append(now, fmt.Sprintf("%s %d %s %s %s", r.name, r.number, r.spec.GetCode(), r.spec.GetRetry(), r.spec.GetDomain()))
+	}
+	var wrong []string
+	for _, line := range frozen {
+		if !slices.Contains(now, line) {
+			wrong = append(wrong, "gone: "+line)
+		}
+	}
+	for _, line := range now {
+		if !slices.Contains(frozen, line) {
+			wrong = append(wrong, "new:  "+line)
+		}
+	}
+	report(t, wrong)
+}
+
+// The comment of a reason shows its ErrorInfo as JSON. Comments are not in the generated code, so the file is read.
+func TestEveryReasonShowsItsErrorInfo(t *testing.T) {
+	data, err := os.ReadFile("m365/backupstorage/v1/error_reason.proto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]string{}
+	example := ""
+	value := regexp.MustCompile(`^  ([A-Z][A-Z0-9_]+) = \d+`)
+	for _, line := range strings.Split(string(data), "\n") {
+		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "// ErrorInfo: `"); ok {
+			example = strings.TrimSuffix(text, "`")
+		} else if found := value.FindStringSubmatch(line); found != nil {
+			shown[found[1]], example = example, ""
+		}
+	}
+	var wrong []string
+	for _, r := range reasons() {
+		var info struct {
+			Reason   string            `json:"reason"`
+			Domain   string            `json:"domain"`
+			Metadata map[string]string `json:"metadata"`
+		}
+		if err := json.Unmarshal([]byte(shown[r.name]), &info); err != nil {
+			wrong = append(wrong, fmt.Sprintf("%s: shows %q: %v", r.name, shown[r.name], err))
+			continue
+		}
+		bad := func(what string, got, want any) {
+			wrong = append(wrong, fmt.Sprintf("%s: shows %s %v, want %v", r.name, what, got, want))
+		}
+		if info.Reason != r.name {
+			bad("reason", info.Reason, r.name)
+		}
+		if info.Domain != r.spec.GetDomain() {
+			bad("domain", info.Domain, r.spec.GetDomain())
+		}
+		if codes := r.spec.GetGraphCode(); len(codes) > 0 && !slices.Contains(codes, info.Metadata["graphCode"]) {
+			bad("graphCode", info.Metadata["graphCode"], codes)
+		} else if len(codes) == 0 && info.Metadata["graphCode"] != "" {
+			bad("graphCode", info.Metadata["graphCode"], "none")
+		}
+		if limit := r.spec.GetDocumentedLimit(); limit != 0 && info.Metadata["documentedLimit"] != strconv.Itoa(int(limit)) {
+			bad("documentedLimit", info.Metadata["documentedLimit"], limit)
+		}
+		if status := r.spec.GetHttpStatus(); status != 0 && info.Metadata["httpStatus"] != strconv.Itoa(int(status)) {
+			bad("httpStatus", info.Metadata["httpStatus"], status)
+		}
+	}
+	report(t, wrong)
+}

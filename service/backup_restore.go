@@ -1,0 +1,29 @@
+package service
+
+import (
+	"context"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+)
+
+// backupRestoreService serves the state of the backup service in a tenant and its mail notifications.
+type backupRestoreService struct {
+	pb.UnimplementedBackupRestoreServiceServer
+	core *core
+}
+
+func (s backupRestoreService) GetBackupRestore(ctx context.Context, request *pb.GetBackupRestoreRequest) (*pb.GetBackupRestoreResponse, error) {
+	return unary[pb.GetBackupRestoreResponse](ctx, s.core, request)
+}
+
+func (s backupRestoreService) EnableBackupRestore(ctx context.Context, request *pb.EnableBackupRestoreRequest) (*pb.EnableBackupRestoreResponse, error) {
+	return unary[pb.EnableBackupRestoreResponse](ctx, s.core, request)
+}
+
+func (s backupRestoreService) GetEmailNotificationsSetting(ctx context.Context, request *pb.GetEmailNotificationsSettingRequest) (*pb.GetEmailNotificationsSettingResponse, error) {
+	return unary[pb.GetEmailNotificationsSettingResponse](ctx, s.core, request)
+}
+
+func (s backupRestoreService) UpdateEmailNotificationsSetting(ctx context.Context, request *pb.UpdateEmailNotificationsSettingRequest) (*pb.UpdateEmailNotificationsSettingResponse, error) {
+	return unary[pb.UpdateEmailNotificationsSettingResponse](ctx, s.core, request)
+}

@@ -1,0 +1,180 @@
+package service
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph"
+)
+
+// core is what all services share: the way of a call.
+type core struct {
+	graph      *graph.Client
+	pages      *graph.PageTokens
+	operations *operations
+	translator *translator
+	tenants    tenants
+}
+
+// body is a request that has one; answer is a response that is read from one. The plugin writes both.
+type body interface {
+	AppendGraphJSON(dst []byte) []byte
+}
+
+type answer interface {
+	UnmarshalGraphJSON(body []byte, options pb.GraphReadOptions) error
+}
+
+// response is a pointer to a response message.
+type response[T any] interface {
+	*T
+	proto.Message
+}
+
+// unary carries out an rpc: what it is, the contract says of the type of its request. Every rpc goes this way.
+func unary[T any, R response[T]](ctx context.Context, c *core, request proto.Message) (R, error) {
+	result := R(new(T))
+	if err := c.do(ctx, request.ProtoReflect(), result); err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+func (c *core) do(ctx context.Context, request protoreflect.Message, result proto.Message) error {
+	op := c.operations.byRequest[request.Descriptor().FullName()]
+	call, err := c.prepare(ctx, op, request)
+	if err != nil {
+		return err
+	}
+	page, binding, err := c.page(op, request, call)
+	if err != nil {
+		return err
+	}
+	received, err := c.graph.Do(ctx, call)
+	if err != nil {
+		var failed *graph.Error
+		if errors.As(err, &failed) {
+			failed.NextPage = page.Target != ""
+		}
+		return err
+	}
+	into, ok := result.(answer)
+	if !ok {
+		return nil
+	}
+	err = into.UnmarshalGraphJSON(received.Body, pb.GraphReadOptions{
+		Workload: op.workload,
+		Error: func(item pb.GraphItemError) (*statuspb.Status, []*pb.FailedResource) {
+			return c.translator.item(op, item)
+		},
+	})
+	if err != nil {
+		problem := "unreadable"
+		var unread *pb.GraphJSONError
+		if errors.As(err, &unread) {
+			problem = string(unread.Problem)
+		}
+		return &graph.Error{Kind: graph.KindInvalidAnswer, Meta: received.Meta, Problem: problem, Sent: !op.safe, Err: err}
+	}
+	return c.nextPage(op, page, binding, call.Target, received, result.ProtoReflect())
+}
+
+// prepare makes the call to Graph of a request, or refuses what cannot be said to Graph.
+func (c *core) prepare(ctx context.Context, op *operation, request protoreflect.Message) (*graph.Call, error) {
+	state := callFrom(ctx)
+	tenant, err := c.tenants.of(ctx)
+	if err != nil {
+		return nil, err
+	}
+	target, err := op.target(request)
+	if err != nil {
+		return nil, err
+	}
+	query, err := op.query(request)
+	if err != nil {
+		return nil, err
+	}
+	if query != "" {
+		target += "?" + query
+	}
+	if err := checkEnums(request, ""); err != nil {
+		return nil, err
+	}
+	call := &graph.Call{
+		Method: op.call.GetMethod(), Target: target, Tenant: tenant, RequestID: state.requestID, Safe: op.safe,
+	}
+	if b, ok := request.Interface().(body); ok {
+		call.Body = b.AppendGraphJSON(make([]byte, 0, 512))
+	}
+	return call, nil
+}
+
+// page turns the call into that of the page which the request's token names. binding is what the token of the next
+// page will be good for.
+func (c *core) page(op *operation, request protoreflect.Message, call *graph.Call) (page graph.Page, binding []byte, err error) {
+	if op.pageToken == nil {
+		return page, nil, nil
+	}
+	binding, err = bindPage(op, request, call.Tenant)
+	if err != nil {
+		return page, nil, err
+	}
+	token := request.Get(op.pageToken).String()
+	if token == "" {
+		return page, binding, nil
+	}
+	if page, err = c.pages.Open(token, binding); err != nil {
+		return page, nil, refuse(pb.ErrorReason_INVALID_PAGE_TOKEN, "page_token", "next_page_token of a page of the same list, tenant and arguments")
+	}
+	call.Method, call.Target, call.Body = "GET", page.Target, nil
+	return page, binding, nil
+}
+
+// bindPage makes what a page token is bound to: tenant, rpc and all arguments but the page's size and token.
+func bindPage(op *operation, request protoreflect.Message, tenant string) ([]byte, error) {
+	arguments := proto.Clone(request.Interface()).ProtoReflect()
+	arguments.Clear(op.pageToken)
+	if op.pageSize != nil {
+		arguments.Clear(op.pageSize)
+	}
+	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(arguments.Interface())
+	if err != nil {
+		return nil, err
+	}
+	hash := sha256.New()
+	for _, part := range []string{tenant, op.fullMethod, string(encoded)} {
+		// Parts cannot run into each other: tenant and method have fixed forms without a zero byte.
+		hash.Write([]byte(part))
+		hash.Write([]byte{0})
+	}
+	return hash.Sum(nil), nil
+}
+
+// nextPage puts a sealed token in the place of Graph's nextLink, which no client sees.
+func (c *core) nextPage(op *operation, page graph.Page, binding []byte, read string, received *graph.Answer, result protoreflect.Message) error {
+	if op.nextPageToken == nil {
+		return nil
+	}
+	link := result.Get(op.nextPageToken).String()
+	if link == "" {
+		return nil
+	}
+	invalid := &graph.Error{Kind: graph.KindInvalidAnswer, Meta: received.Meta, Problem: "nextLink"}
+	next, ok := c.graph.NextTarget(link, read)
+	if !ok {
+		return invalid
+	}
+	token, err := c.pages.Next(page, read, next, binding)
+	if err != nil {
+		invalid.Problem, invalid.Err = "loop of pages", err
+		return invalid
+	}
+	result.Set(op.nextPageToken, protoreflect.ValueOfString(token))
+	return nil
+}

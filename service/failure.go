@@ -1,0 +1,260 @@
+package service
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+)
+
+// failure is all that is known of a failed call or of an error inside a resource, before it becomes a Status.
+type failure struct {
+	*reason
+	code codes.Code
+	// graphText is Graph's message, for failures that the caller caused.
+	graphText string
+	metadata  map[string]string
+	// retryDelay is that of RetryInfo; 0 for none.
+	retryDelay time.Duration
+	// nothingDone says that the call is sure to have changed nothing.
+	nothingDone bool
+	// violations are those of BadRequest; when empty, the reason's own field is named.
+	violations []*errdetails.BadRequest_FieldViolation
+	// requestID is Graph's id of the request, else the server's own.
+	requestID string
+	// op and request are what was called; request is nil before it was read.
+	op      *operation
+	request protoreflect.Message
+	// id is the id of the resource that the error stands in; empty for calls.
+	id string
+}
+
+// set puts a value into the metadata unless it is empty.
+func (f *failure) set(key, value string) {
+	if value == "" {
+		return
+	}
+	if f.metadata == nil {
+		f.metadata = make(map[string]string, 8)
+	}
+	f.metadata[key] = value
+}
+
+// status makes the Status: ErrorInfo first, then each detail at most once, within the size that every runtime reads.
+func (f *failure) status() *statuspb.Status {
+	if limit := f.GetDocumentedLimit(); limit != 0 {
+		f.set("documentedLimit", strconv.Itoa(int(limit)))
+	}
+	if f.op != nil {
+		f.set("operation", f.op.name)
+	}
+	d := &details{
+		info:    &errdetails.ErrorInfo{Reason: f.name, Domain: f.GetDomain(), Metadata: f.metadata},
+		message: f.text(),
+	}
+	if f.retryDelay > 0 {
+		d.retry = &errdetails.RetryInfo{RetryDelay: durationpb.New(f.retryDelay)}
+	}
+	switch f.GetDetail() {
+	case pb.ErrorSpec_BAD_REQUEST:
+		d.bad = &errdetails.BadRequest{FieldViolations: f.fieldViolations()}
+	case pb.ErrorSpec_PRECONDITION_FAILURE:
+		d.other = &errdetails.PreconditionFailure{Violations: []*errdetails.PreconditionFailure_Violation{{
+			Type: about(f.reason, 0), Subject: f.subject(), Description: f.GetText(),
+		}}}
+	case pb.ErrorSpec_QUOTA_FAILURE:
+		d.other = &errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{{
+			Subject: about(f.reason, 0), Description: f.GetText(),
+		}}}
+	case pb.ErrorSpec_RESOURCE_INFO:
+		kind, id := f.resource(about(f.reason, 0))
+		d.other = &errdetails.ResourceInfo{ResourceType: kind, ResourceName: id, Description: f.GetText()}
+	}
+	if f.requestID != "" {
+		d.id = &errdetails.RequestInfo{RequestId: f.requestID}
+	}
+	if f.op != nil {
+		d.help = &errdetails.Help{Links: []*errdetails.Help_Link{{
+			Description: "Microsoft's page on the operation", Url: f.op.call.GetDocs(),
+		}}}
+	}
+	return d.status(f.code)
+}
+
+// text is the message: our line, and Graph's own text behind it when it speaks of what the caller did.
+func (f *failure) text() string {
+	if f.graphText == "" {
+		return f.GetText() + "."
+	}
+	return f.GetText() + ": " + f.graphText
+}
+
+func about(r *reason, i int) string {
+	if a := r.GetAbout(); i < len(a) {
+		return a[i]
+	}
+	return ""
+}
+
+// fieldViolations names the field at fault: the one that was found to be, else the first that the reason speaks of
+// and the request has set, else the first that it has.
+func (f *failure) fieldViolations() []*errdetails.BadRequest_FieldViolation {
+	if len(f.violations) > 0 {
+		return f.violations
+	}
+	violation := &errdetails.BadRequest_FieldViolation{Description: f.GetText(), Reason: f.name}
+	if f.op != nil {
+		for _, name := range f.GetAbout() {
+			field := f.op.request.Fields().ByName(protoreflect.Name(name))
+			if field == nil {
+				continue
+			}
+			if violation.Field == "" {
+				violation.Field = name
+			}
+			if f.request != nil && f.request.Has(field) {
+				violation.Field = name
+				break
+			}
+		}
+	}
+	return []*errdetails.BadRequest_FieldViolation{violation}
+}
+
+// resource splits `graphType:request_field` and finds the id: that of the resource the error stands in, else that of
+// the request's path.
+func (f *failure) resource(spec string) (kind, id string) {
+	kind, field, _ := strings.Cut(spec, ":")
+	id = f.id
+	if id == "" && f.op != nil && f.request != nil && field != "" {
+		id = f.op.id(f.request, field)
+	}
+	return kind, id
+}
+
+func (f *failure) subject() string {
+	kind, id := f.resource(about(f.reason, 1))
+	if id == "" {
+		return kind
+	}
+	return kind + "/" + id
+}
+
+const (
+	// maxStatus is the size of a Status in bytes. At 5.8 kB clients with a header limit of 8 KiB see INTERNAL instead
+	// of the error.
+	maxStatus = 4096
+	// maxText is the size of its message, maxValue of a metadata value.
+	maxText  = 512
+	maxValue = 256
+	// keptViolations is how many field violations stay when there is no room for all.
+	keptViolations = 3
+)
+
+// details are the parts of a Status in the order in which they stand.
+type details struct {
+	message string
+	info    *errdetails.ErrorInfo
+	retry   *errdetails.RetryInfo
+	bad     *errdetails.BadRequest
+	other   proto.Message
+	id      *errdetails.RequestInfo
+	help    *errdetails.Help
+}
+
+// status packs the details, and takes away what is least needed until they fit: help, field violations beyond the
+// first few, metadata that only tells more, text. Reason, RetryInfo and RequestInfo always stay.
+func (d *details) status(code codes.Code) *statuspb.Status {
+	d.message = cut(d.message, maxText)
+	for key, value := range d.info.Metadata {
+		d.info.Metadata[key] = cut(value, maxValue)
+	}
+	status := d.pack(code)
+	for _, trim := range []func(){
+		func() { d.help = nil },
+		d.trimViolations,
+		d.trimMetadata,
+		func() { d.message = cut(d.message, 128) },
+		func() { d.bad, d.other = nil, nil },
+	} {
+		if proto.Size(status) <= maxStatus {
+			break
+		}
+		trim()
+		status = d.pack(code)
+	}
+	return status
+}
+
+func (d *details) trimViolations() {
+	if d.bad == nil || len(d.bad.FieldViolations) <= keptViolations {
+		return
+	}
+	d.info.Metadata["violationsLeftOut"] = strconv.Itoa(len(d.bad.FieldViolations) - keptViolations)
+	d.bad.FieldViolations = d.bad.FieldViolations[:keptViolations]
+	for _, v := range d.bad.FieldViolations {
+		v.Description = cut(v.Description, maxValue)
+	}
+}
+
+func (d *details) trimMetadata() {
+	for _, key := range slices.Sorted(maps.Keys(d.info.Metadata)) {
+		switch key {
+		case "graphCode", "httpStatus", "operation", "outcome", "violationsLeftOut":
+		default:
+			delete(d.info.Metadata, key)
+		}
+	}
+}
+
+func (d *details) pack(code codes.Code) *statuspb.Status {
+	status := &statuspb.Status{Code: int32(code), Message: d.message}
+	add := func(detail proto.Message) {
+		// Packing fails for text that is not UTF-8 alone, which cut has ruled out.
+		if packed, err := anypb.New(detail); err == nil {
+			status.Details = append(status.Details, packed)
+		}
+	}
+	add(d.info)
+	if d.retry != nil {
+		add(d.retry)
+	}
+	if d.bad != nil {
+		add(d.bad)
+	}
+	if d.other != nil {
+		add(d.other)
+	}
+	if d.id != nil {
+		add(d.id)
+	}
+	if d.help != nil {
+		add(d.help)
+	}
+	return status
+}
+
+// cut makes a text valid UTF-8 of at most limit bytes; a text that was longer ends in an ellipsis.
+func cut(s string, limit int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= limit {
+		return s
+	}
+	const ellipsis = "…"
+	end := limit - len(ellipsis)
+	for end > 0 && s[end]&0xC0 == 0x80 {
+		end--
+	}
+	return s[:end] + ellipsis
+}

@@ -1,0 +1,277 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph"
+)
+
+// translator makes failures of errors. It is the only place that maps anything to a gRPC code.
+type translator struct {
+	reasons *reasons
+	// jitter returns a number from 0 up to 1.
+	jitter func() float64
+}
+
+func newTranslator(reasons *reasons) *translator {
+	return &translator{reasons: reasons, jitter: rand.Float64}
+}
+
+// minRetryDelay is the shortest wait that RetryInfo asks for.
+const minRetryDelay = 500 * time.Millisecond
+
+// call translates the failure of a call. op and request are nil when the call is of no rpc of this contract, or was
+// not read; ownID is the server's id of it.
+func (t *translator) call(op *operation, request protoreflect.Message, ownID string, err error) *failure {
+	f := t.kind(op, err)
+	f.op, f.request = op, request
+	if f.requestID == "" {
+		f.requestID = ownID
+	}
+	if f.metadata == nil {
+		f.metadata = make(map[string]string, 4)
+	}
+	return f
+}
+
+func (t *translator) kind(op *operation, err error) *failure {
+	var refused *refusal
+	var failed *graph.Error
+	switch {
+	case errors.As(err, &refused):
+		return t.refused(refused)
+	case errors.As(err, &failed):
+		return t.graph(op, failed)
+	case errors.Is(err, context.DeadlineExceeded):
+		return t.own(pb.ErrorReason_DEADLINE_EXCEEDED)
+	case errors.Is(err, context.Canceled):
+		return t.own(pb.ErrorReason_CANCELLED)
+	case status.Code(err) == codes.Unimplemented:
+		f := t.own(pb.ErrorReason_UNKNOWN_METHOD)
+		f.nothingDone = true
+		return f
+	}
+	f := t.own(pb.ErrorReason_INTERNAL)
+	f.set("incident", uuid.NewString())
+	return f
+}
+
+// own makes the failure of a reason with what the contract says of it.
+func (t *translator) own(value pb.ErrorReason) *failure {
+	r := t.reasons.byValue[value]
+	f := &failure{reason: r, code: codes.Code(r.GetCode()), nothingDone: r.GetWork() == pb.ErrorSpec_NONE}
+	if r.GetRetry() == pb.ErrorSpec_AFTER_DELAY {
+		f.retryDelay = t.wait(r.delay())
+	}
+	return f
+}
+
+func (t *translator) refused(r *refusal) *failure {
+	f := t.own(r.reason)
+	f.nothingDone = true
+	if r.field != "" {
+		f.violations = []*errdetails.BadRequest_FieldViolation{{Field: r.field, Description: r.wanted, Reason: f.name}}
+	}
+	return f
+}
+
+// wait adds jitter to a delay, so that callers who were refused together do not come back together.
+func (t *translator) wait(delay time.Duration) time.Duration {
+	delay = max(delay, minRetryDelay)
+	return (delay + time.Duration(t.jitter()*float64(delay)/5)).Round(time.Millisecond)
+}
+
+// graph translates what went wrong between the server and Graph.
+func (t *translator) graph(op *operation, e *graph.Error) *failure {
+	write := op != nil && !op.safe
+	switch e.Kind {
+	case graph.KindAnswer:
+		return t.answer(op, e)
+	case graph.KindInvalidAnswer:
+		f := t.own(pb.ErrorReason_GRAPH_RESPONSE_INVALID)
+		if write {
+			f = t.unknownOutcome(op)
+		}
+		f.set("problem", e.Problem)
+		f.meta(e)
+		return f
+	case graph.KindUnreachable:
+		if write && e.Sent {
+			return t.unknownOutcome(op)
+		}
+		f := t.own(pb.ErrorReason_GRAPH_UNREACHABLE)
+		f.nothingDone = true
+		return f
+	case graph.KindToken:
+		return t.own(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
+	case graph.KindDeadline, graph.KindCancelled:
+		value := pb.ErrorReason_DEADLINE_EXCEEDED
+		if e.Kind == graph.KindCancelled {
+			value = pb.ErrorReason_CANCELLED
+		}
+		f := t.own(value)
+		if write && e.Sent {
+			f.set("outcome", "unknown")
+			f.set("findOut", op.findOut)
+		}
+		return f
+	}
+	return t.own(pb.ErrorReason_INTERNAL)
+}
+
+// unknownOutcome is the failure of a write whose answer is lost. It is never UNAVAILABLE, which invites a second one.
+func (t *translator) unknownOutcome(op *operation) *failure {
+	f := t.own(pb.ErrorReason_OUTCOME_UNKNOWN)
+	f.set("outcome", "unknown")
+	f.set("findOut", op.findOut)
+	return f
+}
+
+// answer translates an answer of Graph's that tells an error.
+func (t *translator) answer(op *operation, e *graph.Error) *failure {
+	write := op != nil && !op.safe
+	r := t.byCode(e, false)
+	if r == nil || statusRules(e.Status) {
+		r = t.reasons.ofStatus(e.Status)
+		switch {
+		case write && (e.Status == 408 || e.Status == 502 || e.Status == 504):
+			f := t.unknownOutcome(op)
+			f.meta(e)
+			f.codes(e, nil)
+			return f
+		case e.Status == 410 && e.NextPage:
+			f := t.own(pb.ErrorReason_INVALID_PAGE_TOKEN)
+			f.meta(e)
+			return f
+		}
+	}
+	f := t.own(r.value)
+	f.meta(e)
+	f.codes(e, r)
+	f.retryDelay = t.retryDelay(r, e)
+	switch {
+	case e.Status == 503 && e.HasRetryAfter:
+		f.nothingDone = true
+	case write && e.Status == 500 && r.value == pb.ErrorReason_INTERNAL_SERVER_ERROR:
+		f.set("outcome", "unknown")
+		f.set("findOut", op.findOut)
+	case r.value == pb.ErrorReason_FORBIDDEN && op != nil:
+		f.set("permission", op.call.GetPermission())
+	}
+	if e.Status >= 400 && e.Status < 500 {
+		f.graphText = e.Message
+	}
+	return f
+}
+
+// item translates an error that stands inside a resource of an answer that is itself OK.
+func (t *translator) item(op *operation, item pb.GraphItemError) (*statuspb.Status, []*pb.FailedResource) {
+	e := graph.ErrorBody(item.JSON)
+	f := t.inside(op, e, item)
+	failed := make([]*pb.FailedResource, 0, len(e.Details))
+	for _, d := range e.Details {
+		detail := t.inside(op, &graph.Error{Codes: []string{d.Code}, Message: d.Message, Target: d.Target}, pb.GraphItemError{ID: d.Target})
+		detail.op = nil
+		failed = append(failed, &pb.FailedResource{Target: d.Target, Error: detail.status()})
+	}
+	return f.status(), failed
+}
+
+// inside translates one error inside a resource. There is no HTTP status to fall back to: an unknown code is an
+// unknown error.
+func (t *translator) inside(op *operation, e *graph.Error, item pb.GraphItemError) *failure {
+	r := t.byCode(e, true)
+	if r == nil {
+		r = t.reasons.byValue[pb.ErrorReason_UNKNOWN_ERROR]
+	}
+	if r.value == pb.ErrorReason_INVALID_ITEM && item.Property != "error" && strings.Contains(strings.ToLower(string(item.JSON)), `"remove"`) {
+		// The item is not in the collection that it was to be removed from.
+		r = t.reasons.byValue[pb.ErrorReason_PROTECTION_UNIT_NOT_FOUND]
+		if strings.Contains(op.call.GetPath(), "estoreSessions") {
+			r = t.reasons.byValue[pb.ErrorReason_ARTIFACT_NOT_FOUND]
+		}
+	}
+	f := t.own(r.value)
+	f.op, f.id = op, item.ID
+	f.codes(e, r)
+	f.graphText = e.Message
+	return f
+}
+
+// byCode returns the reason of the deepest code that the contract knows, nil when it knows none. As the code of a
+// call, a generic one counts for nothing.
+func (t *translator) byCode(e *graph.Error, inside bool) *reason {
+	for i := len(e.Codes) - 1; i >= 0; i-- {
+		code := strings.ToLower(e.Codes[i])
+		if !inside && generic[code] {
+			continue
+		}
+		if r := t.reasons.byCode[code]; r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// retryDelay is what RetryInfo says of an answer: Graph's own delay, else the reason's default.
+func (t *translator) retryDelay(r *reason, e *graph.Error) time.Duration {
+	switch r.GetRetry() {
+	case pb.ErrorSpec_AFTER_DELAY:
+		if e.HasRetryAfter {
+			return t.wait(e.RetryAfter)
+		}
+		return t.wait(r.delay())
+	case pb.ErrorSpec_IF_TOLD:
+		if e.HasRetryAfter {
+			return t.wait(e.RetryAfter)
+		}
+	}
+	return 0
+}
+
+// meta keeps what the head of Graph's answer says.
+func (f *failure) meta(e *graph.Error) {
+	if e.Status != 0 {
+		f.set("httpStatus", strconv.Itoa(e.Status))
+	}
+	f.set("graphRequestId", e.RequestID)
+	f.set("graphClientRequestId", e.ClientRequestID)
+	if !e.Date.IsZero() {
+		f.set("graphDate", e.Date.UTC().Format(time.RFC3339))
+	}
+	f.requestID = e.RequestID
+}
+
+// codes keeps Graph's spelling of its codes: the outer one, and the inner one that decided or is the deepest.
+func (f *failure) codes(e *graph.Error, decided *reason) {
+	if len(e.Codes) == 0 {
+		return
+	}
+	f.set("graphCode", e.Codes[0])
+	inner := e.Codes[len(e.Codes)-1]
+	if decided != nil {
+		for _, code := range e.Codes[1:] {
+			for _, known := range decided.GetGraphCode() {
+				if strings.EqualFold(code, known) {
+					inner = code
+				}
+			}
+		}
+	}
+	if inner != e.Codes[0] {
+		f.set("graphInnerCode", inner)
+	}
+}
