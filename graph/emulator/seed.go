@@ -47,7 +47,8 @@ type PolicySeed struct {
 	DisplayName string   `json:"displayName,omitempty"` // empty is "Seeded policy"
 	Units       int      `json:"units"`
 	// DynamicRuleUnits of the Units, the first ones, are held by a dynamic rule
-	// rather than by hand. Sites have no dynamic rules.
+	// rather than by hand. Rules for sites are static, yet Microsoft documents
+	// the refusal to remove such a unit for sites too: a seed can make one.
 	DynamicRuleUnits int `json:"dynamicRuleUnits,omitempty"`
 	// Inactive leaves the policy inactive and its units unprotected.
 	Inactive bool `json:"inactive,omitempty"`
@@ -107,7 +108,7 @@ func (s Seed) check() error {
 		if p.Units < 0 || p.Units > room {
 			return fmt.Errorf("policy for %v: units %d is not between 0 and %d", p.Workload, p.Units, room)
 		}
-		if p.DynamicRuleUnits < 0 || p.DynamicRuleUnits > p.Units || p.Workload == SharePoint && p.DynamicRuleUnits > 0 {
+		if p.DynamicRuleUnits < 0 || p.DynamicRuleUnits > p.Units {
 			return fmt.Errorf("policy for %v: dynamicRuleUnits %d is out of range", p.Workload, p.DynamicRuleUnits)
 		}
 		if p.DisplayName != "" && !validDisplayName(p.DisplayName) {

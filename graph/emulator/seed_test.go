@@ -103,10 +103,6 @@ func TestSeedsThatMakeNoSenseAreRefusedAndChangeNothing(t *testing.T) {
 		"more mailboxes than users":  func(s *emulator.Seed) { s.Policies[0].Units = 200 },
 		"more sites than there are":  func(s *emulator.Seed) { s.Policies[0] = emulator.PolicySeed{Workload: emulator.SharePoint, Units: 51} },
 		"more dynamic than units":    func(s *emulator.Seed) { s.Policies[0].DynamicRuleUnits = 2 },
-		"sites held by a rule": func(s *emulator.Seed) {
-			s.Policies[0].Workload = emulator.SharePoint
-			s.Policies[0].DynamicRuleUnits = 1
-		},
 		"too long a name of a policy": func(s *emulator.Seed) { s.Policies[0].DisplayName = strings.Repeat("x", 1025) },
 	} {
 		t.Run(name, func(t *testing.T) {

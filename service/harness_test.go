@@ -1,0 +1,258 @@
+package service_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service"
+)
+
+// world is a server on an upstream, and a client, over real connections.
+type world struct {
+	t        *testing.T
+	emulator *emulator.Emulator
+	upstream string
+	services *service.Server
+	conn     *grpc.ClientConn
+	log      *syncBuffer
+	// tenant goes with every call; empty sends none.
+	tenant string
+}
+
+// option changes how a world is made.
+type option func(*service.Options)
+
+// newWorld starts a server on an emulator whose clock stands still.
+func newWorld(t *testing.T, options ...option) *world {
+	t.Helper()
+	e := emulator.New(emulator.Options{Stopped: true})
+	upstream := httptest.NewServer(e)
+	t.Cleanup(upstream.Close)
+	w := newWorldOn(t, upstream.URL+"/v1.0", options...)
+	w.emulator = e
+	return w
+}
+
+// newWorldOn starts a server on any upstream.
+func newWorldOn(t *testing.T, upstream string, options ...option) *world {
+	t.Helper()
+	client, err := graph.New(graph.Options{Endpoint: upstream, Tokens: graph.Unsigned{}, UserAgent: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	pages, err := graph.NewPageTokens()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, upstream: upstream, log: new(syncBuffer), tenant: emulator.TenantA}
+	o := service.Options{Graph: client, PageTokens: pages, Logger: slog.New(slog.NewJSONHandler(w.log, nil))}
+	for _, change := range options {
+		change(&o)
+	}
+	if w.services, err = service.New(o); err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer(w.services.GRPCOptions()...)
+	w.services.Register(server)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go server.Serve(listener) //nolint:errcheck // It ends with the listener.
+	t.Cleanup(server.Stop)
+	w.conn, err = grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.conn.Close() })
+	return w
+}
+
+func (w *world) context() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	w.t.Cleanup(cancel)
+	if w.tenant != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "x-tenant-id", w.tenant)
+	}
+	return ctx
+}
+
+// outcome is what a client saw of a call.
+type outcome struct {
+	status  *statuspb.Status
+	header  metadata.MD
+	trailer metadata.MD
+}
+
+func (o *outcome) code() codes.Code { return codes.Code(o.status.GetCode()) }
+
+// reason is the reason of the ErrorInfo, which has to come first; empty when there is none.
+func (o *outcome) reason() string { return reasonOf(o.status) }
+
+func reasonOf(s *statuspb.Status) string {
+	if len(s.GetDetails()) == 0 {
+		return ""
+	}
+	info := new(errdetails.ErrorInfo)
+	if s.GetDetails()[0].UnmarshalTo(info) != nil {
+		return ""
+	}
+	return info.GetReason()
+}
+
+// detail returns the detail of the given type, nil when there is none.
+func detail[T proto.Message](s *statuspb.Status) (found T) {
+	for _, d := range s.GetDetails() {
+		if d.MessageIs(found) {
+			message, err := d.UnmarshalNew()
+			if err == nil {
+				found, _ = message.(T)
+			}
+		}
+	}
+	return found
+}
+
+func (o *outcome) pushback() []string { return o.trailer.Get("grpc-retry-pushback-ms") }
+
+// call calls an rpc by its short name, such as `ProtectionPolicyService/GetProtectionPolicy`.
+func (w *world) call(method string, request, response proto.Message) *outcome {
+	w.t.Helper()
+	return w.callWith(w.context(), method, request, response)
+}
+
+func (w *world) callWith(ctx context.Context, method string, request, response proto.Message) *outcome {
+	w.t.Helper()
+	o := new(outcome)
+	err := w.conn.Invoke(ctx, "/m365.backupstorage.v1."+method, request, response, grpc.Header(&o.header), grpc.Trailer(&o.trailer))
+	if err != nil {
+		o.status = status.Convert(err).Proto()
+	}
+	return o
+}
+
+// must calls an rpc that has to succeed.
+func must[T any, R interface {
+	*T
+	proto.Message
+}](w *world, method string, request proto.Message) R {
+	w.t.Helper()
+	response := R(new(T))
+	if o := w.call(method, request, response); o.status != nil {
+		w.t.Fatalf("%s: %v", method, o.status)
+	}
+	return response
+}
+
+// requests returns the requests that the emulator has seen since the ledger stood at since.
+func (w *world) requests(since uint64) []emulator.Entry {
+	var entries []emulator.Entry
+	for _, entry := range w.emulator.Ledger(since).Entries {
+		if entry.Kind == emulator.EntryRequest {
+			entries = append(entries, entry)
+		}
+	}
+	return entries
+}
+
+// mark returns where the ledger stands.
+func (w *world) mark() uint64 { return w.emulator.Ledger(0).Last }
+
+// fault adds a rule that acts once.
+func (w *world) fault(f emulator.Fault) {
+	w.t.Helper()
+	if f.Times == 0 {
+		f.Times = 1
+	}
+	if _, err := w.emulator.AddFault(f); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// mailboxes are new units for the users from first to last of the world's tenant.
+func (w *world) mailboxes(first, last int) []*pb.NewMailboxProtectionUnit {
+	var units []*pb.NewMailboxProtectionUnit
+	for n := first; n <= last; n++ {
+		units = append(units, &pb.NewMailboxProtectionUnit{DirectoryObjectId: emulator.UserID(w.tenant, n)})
+	}
+	return units
+}
+
+func (w *world) drives(first, last int) []*pb.NewDriveProtectionUnit {
+	var units []*pb.NewDriveProtectionUnit
+	for n := first; n <= last; n++ {
+		units = append(units, &pb.NewDriveProtectionUnit{DirectoryObjectId: emulator.UserID(w.tenant, n)})
+	}
+	return units
+}
+
+func (w *world) sites(first, last int) []*pb.NewSiteProtectionUnit {
+	var units []*pb.NewSiteProtectionUnit
+	for n := first; n <= last; n++ {
+		units = append(units, &pb.NewSiteProtectionUnit{SiteId: emulator.SiteID(w.tenant, n)})
+	}
+	return units
+}
+
+// raw sends a request to the upstream past the server, for what the contract cannot say.
+func (w *world) raw(method, path, body string) (status int, answer string) {
+	w.t.Helper()
+	request, err := http.NewRequestWithContext(w.context(), method, w.upstream+graph.Root+path, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	token, err := graph.Unsigned{}.Token(w.context(), w.tenant)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var read bytes.Buffer
+	if _, err := read.ReadFrom(response.Body); err != nil {
+		w.t.Fatal(err)
+	}
+	return response.StatusCode, read.String()
+}
+
+// syncBuffer is a log that is written to and read at once.
+type syncBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}

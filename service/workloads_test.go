@@ -1,0 +1,143 @@
+package service_test
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph/emulator"
+)
+
+const (
+	policies = "ProtectionPolicyService/"
+	units    = "ProtectionUnitService/"
+	backup   = "BackupRestoreService/"
+)
+
+// workload says how the rpcs of one workload are called.
+type workload struct {
+	name  string
+	value pb.Workload
+	// prefix of the rpcs that are one per workload: `Exchange` of CreateExchangeProtectionPolicy.
+	prefix string
+	// listUnits lists the units of the tenant.
+	listUnits string
+	// field of the requests: `mailbox_protection_units`.
+	field string
+	// collection is the path segment of the policies, units that of their units.
+	collection, units string
+	create            func(w *world, name string, first, last int) proto.Message
+	update            func(w *world, id string, first, last int, remove ...string) proto.Message
+	rename            func(id, name string) proto.Message
+	// unit is a create request with one unit of the given id.
+	unit func(id string) proto.Message
+	// object is the id of the n-th thing to protect.
+	object func(tenant string, n int) string
+	unitID func(tenant string, n int) string
+}
+
+var workloads = []workload{
+	{
+		name: "Exchange", value: pb.Workload_WORKLOAD_EXCHANGE, prefix: "Exchange",
+		listUnits: "ListMailboxProtectionUnits", field: "mailbox_protection_units",
+		collection: "exchangeProtectionPolicies", units: "mailboxProtectionUnits",
+		create: func(w *world, name string, first, last int) proto.Message {
+			return &pb.CreateExchangeProtectionPolicyRequest{DisplayName: name, MailboxProtectionUnits: w.mailboxes(first, last)}
+		},
+		update: func(w *world, id string, first, last int, remove ...string) proto.Message {
+			return &pb.UpdateExchangeProtectionPolicyRequest{ProtectionPolicyId: id, AddMailboxProtectionUnits: w.mailboxes(first, last), RemoveMailboxProtectionUnitIds: remove}
+		},
+		rename: func(id, name string) proto.Message {
+			return &pb.UpdateExchangeProtectionPolicyRequest{ProtectionPolicyId: id, DisplayName: &name}
+		},
+		unit: func(id string) proto.Message {
+			return &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "one", MailboxProtectionUnits: []*pb.NewMailboxProtectionUnit{{DirectoryObjectId: id}}}
+		},
+		object: emulator.UserID,
+		unitID: func(tenant string, n int) string { return emulator.UnitID(tenant, emulator.Exchange, n) },
+	},
+	{
+		name: "OneDrive", value: pb.Workload_WORKLOAD_ONE_DRIVE_FOR_BUSINESS, prefix: "OneDriveForBusiness",
+		listUnits: "ListDriveProtectionUnits", field: "drive_protection_units",
+		collection: "oneDriveForBusinessProtectionPolicies", units: "driveProtectionUnits",
+		create: func(w *world, name string, first, last int) proto.Message {
+			return &pb.CreateOneDriveForBusinessProtectionPolicyRequest{DisplayName: name, DriveProtectionUnits: w.drives(first, last)}
+		},
+		update: func(w *world, id string, first, last int, remove ...string) proto.Message {
+			return &pb.UpdateOneDriveForBusinessProtectionPolicyRequest{ProtectionPolicyId: id, AddDriveProtectionUnits: w.drives(first, last), RemoveDriveProtectionUnitIds: remove}
+		},
+		rename: func(id, name string) proto.Message {
+			return &pb.UpdateOneDriveForBusinessProtectionPolicyRequest{ProtectionPolicyId: id, DisplayName: &name}
+		},
+		unit: func(id string) proto.Message {
+			return &pb.CreateOneDriveForBusinessProtectionPolicyRequest{DisplayName: "one", DriveProtectionUnits: []*pb.NewDriveProtectionUnit{{DirectoryObjectId: id}}}
+		},
+		object: emulator.UserID,
+		unitID: func(tenant string, n int) string { return emulator.UnitID(tenant, emulator.OneDrive, n) },
+	},
+	{
+		name: "SharePoint", value: pb.Workload_WORKLOAD_SHARE_POINT, prefix: "SharePoint",
+		listUnits: "ListSiteProtectionUnits", field: "site_protection_units",
+		collection: "sharePointProtectionPolicies", units: "siteProtectionUnits",
+		create: func(w *world, name string, first, last int) proto.Message {
+			return &pb.CreateSharePointProtectionPolicyRequest{DisplayName: name, SiteProtectionUnits: w.sites(first, last)}
+		},
+		update: func(w *world, id string, first, last int, remove ...string) proto.Message {
+			return &pb.UpdateSharePointProtectionPolicyRequest{ProtectionPolicyId: id, AddSiteProtectionUnits: w.sites(first, last), RemoveSiteProtectionUnitIds: remove}
+		},
+		rename: func(id, name string) proto.Message {
+			return &pb.UpdateSharePointProtectionPolicyRequest{ProtectionPolicyId: id, DisplayName: &name}
+		},
+		unit: func(id string) proto.Message {
+			return &pb.CreateSharePointProtectionPolicyRequest{DisplayName: "one", SiteProtectionUnits: []*pb.NewSiteProtectionUnit{{SiteId: id}}}
+		},
+		object: emulator.SiteID,
+		unitID: func(tenant string, n int) string { return emulator.UnitID(tenant, emulator.SharePoint, n) },
+	},
+}
+
+func (l workload) createRPC() string { return policies + "Create" + l.prefix + "ProtectionPolicy" }
+func (l workload) updateRPC() string { return policies + "Update" + l.prefix + "ProtectionPolicy" }
+func (l workload) listRPC() string   { return units + "List" + l.prefix + "ProtectionPolicyUnits" }
+
+// newPolicy makes an inactive policy with the given units and returns it. The responses of the three rpcs have the
+// same shape on the wire, so one type reads all.
+func (l workload) newPolicy(w *world, first, last int) *pb.ProtectionPolicy {
+	w.t.Helper()
+	return must[pb.CreateExchangeProtectionPolicyResponse](w, l.createRPC(), l.create(w, l.name+" policy", first, last)).GetProtectionPolicy()
+}
+
+// changes updates a policy and returns what became of each item.
+func (l workload) changes(w *world, request proto.Message) []*pb.ProtectionUnitChange {
+	w.t.Helper()
+	return must[pb.UpdateExchangeProtectionPolicyResponse](w, l.updateRPC(), request).GetMailboxProtectionUnits()
+}
+
+// unitsOf lists all units of a policy, in pages of the given size.
+func (l workload) unitsOf(w *world, id string, size int32) (all []*pb.ProtectionUnit, pages int) {
+	w.t.Helper()
+	token := ""
+	for {
+		page := must[pb.ListExchangeProtectionPolicyUnitsResponse](w, l.listRPC(),
+			&pb.ListExchangeProtectionPolicyUnitsRequest{ProtectionPolicyId: id, PageSize: size, PageToken: token})
+		pages++
+		all = append(all, page.GetProtectionUnits()...)
+		if token = page.GetNextPageToken(); token == "" {
+			return all, pages
+		}
+		if pages > 100 {
+			w.t.Fatal(fmt.Errorf("%s: no end of pages", l.name))
+		}
+	}
+}
+
+func (w *world) policy(id string) *pb.ProtectionPolicy {
+	w.t.Helper()
+	return must[pb.GetProtectionPolicyResponse](w, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: id}).GetProtectionPolicy()
+}
+
+func (w *world) activate(id string) *pb.ProtectionPolicy {
+	w.t.Helper()
+	return must[pb.ActivateProtectionPolicyResponse](w, policies+"ActivateProtectionPolicy", &pb.ActivateProtectionPolicyRequest{ProtectionPolicyId: id}).GetProtectionPolicy()
+}
