@@ -9,6 +9,10 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
 // The expectations of the tables are the reference data, of which the contract has a copy, and never error_spec: a
@@ -91,4 +95,10 @@ func idempotent(t *testing.T) map[string]bool {
 		all[row[1]] = row[4] == "NO_SIDE_EFFECTS" || row[4] == "IDEMPOTENT"
 	}
 	return all
+}
+
+// graphCall returns what the contract says of an rpc.
+func graphCall(method protoreflect.MethodDescriptor) *pb.GraphCall {
+	call, _ := proto.GetExtension(method.Options(), pb.E_GraphCall).(*pb.GraphCall)
+	return call
 }

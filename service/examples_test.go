@@ -1,0 +1,390 @@
+//go:build reference
+
+package service_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+// These tests need the published HTTP examples, which are not ours to copy: they have a build tag, and the folder
+// comes in this variable. .ci/run sets both.
+const examplesVariable = "BACKUPSTORAGE_EXAMPLES"
+
+// example is one published request and its answer.
+type example struct {
+	name    string
+	Request struct {
+		Method, Path string
+	}
+	Response struct {
+		Status int
+		Body   any
+	}
+}
+
+// slips are properties of examples that land nowhere, by example and path, with the reason.
+type slips map[string]string
+
+func TestPublishedExamplesAreReadWithoutLoss(t *testing.T) {
+	folder := os.Getenv(examplesVariable)
+	if folder == "" {
+		t.Fatalf("%s is not set", examplesVariable)
+	}
+	known := readSlips(t)
+	stub := newStub(t)
+	w := newWorldOn(t, stub.URL+"/v1.0")
+	rpcs := servedRPCs(t)
+	used := make(map[string]bool)
+	tried := 0
+	for _, e := range readExamples(t, folder) {
+		method, ids, ok := match(rpcs, e)
+		if !ok {
+			continue
+		}
+		tried++
+		t.Run(e.name, func(t *testing.T) {
+			call := func(body any) (*outcome, proto.Message) {
+				stub.answer(e.Response.Status, body)
+				request, response := messages(t, method)
+				for field, id := range ids {
+					request.Set(method.Input().Fields().ByName(field), protoreflect.ValueOfString(id))
+				}
+				o := w.call(string(method.Parent().Name())+"/"+string(method.Name()), request.Interface(), response.Interface())
+				clearToken(t, response, body)
+				return o, response.Interface()
+			}
+			if e.Response.Status >= 400 {
+				o, _ := call(e.Response.Body)
+				checkErrorExample(t, o, e)
+				return
+			}
+			o, base := call(e.Response.Body)
+			if o.status != nil {
+				t.Fatal(o.status)
+			}
+			for _, leaf := range leaves(e.Response.Body, nil) {
+				at := leaf.String()
+				changed, ok := leaf.changed(e.Response.Body)
+				if !ok {
+					continue
+				}
+				_, got := call(changed)
+				lands := !proto.Equal(base, got)
+				if key, slip := known.find(e.name, at); slip {
+					used[key] = true
+					if lands {
+						t.Errorf("%s lands by now: take it off the list", at)
+					}
+				} else if !lands {
+					t.Errorf("%s is lost", at)
+				}
+			}
+		})
+	}
+	if tried < 15 {
+		t.Errorf("only %d examples were tried", tried)
+	}
+	for _, key := range slices.Sorted(maps.Keys(known)) {
+		if !used[key] {
+			t.Errorf("slip %q is not needed", key)
+		}
+	}
+}
+
+func readExamples(t *testing.T, folder string) []example {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	if err != nil || len(files) < 80 {
+		t.Fatalf("%d examples in %s: %v", len(files), folder, err)
+	}
+	var all []example
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := example{name: strings.TrimSuffix(filepath.Base(file), ".json")}
+		if err := json.Unmarshal(text, &e); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+func readSlips(t *testing.T) slips {
+	t.Helper()
+	text, err := os.ReadFile("testdata/example_slips.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(slips)
+	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n")[1:] {
+		columns := strings.Split(line, "\t")
+		if len(columns) != 3 || columns[2] == "" {
+			t.Fatalf("slip %q has no reason", line)
+		}
+		all[columns[0]+" "+columns[1]] = columns[2]
+	}
+	return all
+}
+
+// find looks for a slip of this example, or of all of them, by its path without the positions in lists.
+func (s slips) find(name, at string) (key string, ok bool) {
+	last := at[strings.LastIndexByte(at, '/')+1:]
+	for _, key := range []string{name + " " + at, "* " + last} {
+		if _, ok := s[key]; ok {
+			return key, true
+		}
+	}
+	return "", false
+}
+
+// servedRPCs are the methods whose services do what they say by now.
+func servedRPCs(t *testing.T) []protoreflect.MethodDescriptor {
+	t.Helper()
+	var all []protoreflect.MethodDescriptor
+	for _, row := range table(t, "operations.tsv") {
+		if strings.HasPrefix(row[1], "(") || !slices.Contains(servedServices, row[0]) || strings.Contains(row[1], "Offboard") {
+			continue
+		}
+		d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName("m365.backupstorage.v1." + row[0] + "." + row[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, d.(protoreflect.MethodDescriptor))
+	}
+	return all
+}
+
+var servedServices = []string{"BackupRestoreService", "ProtectionPolicyService", "ProtectionUnitService"}
+
+// match finds the rpc of an example and the ids in its path. Paths of examples have segments in other letters, keys in
+// braces, and a doubled segment.
+func match(rpcs []protoreflect.MethodDescriptor, e example) (protoreflect.MethodDescriptor, map[protoreflect.Name]string, bool) {
+	path, _, _ := strings.Cut(e.Request.Path, "?")
+	path = strings.ToLower(strings.NewReplacer("{", "", "}", "", "/solutions/solutions/", "/solutions/").Replace(path))
+	_, path, ok := strings.Cut(path, "/solutions/backuprestore")
+	if !ok {
+		return nil, nil, false
+	}
+	best := -1
+	var found protoreflect.MethodDescriptor
+	var ids map[protoreflect.Name]string
+	for _, rpc := range rpcs {
+		call := graphCall(rpc)
+		if call.GetMethod() != e.Request.Method {
+			continue
+		}
+		pattern := regexp.QuoteMeta(strings.TrimSuffix(call.GetPath(), "/"))
+		pattern = regexp.MustCompile(`\\\{(\w+)\\\}`).ReplaceAllString(pattern, `(?P<$1>[^/]+)`)
+		expression := regexp.MustCompile("(?i)^" + pattern + "/?$")
+		groups := expression.FindStringSubmatch(path)
+		constant := strings.Count(call.GetPath(), "/") - strings.Count(call.GetPath(), "{")
+		if groups == nil || constant <= best {
+			continue
+		}
+		best, found, ids = constant, rpc, make(map[protoreflect.Name]string)
+		for i, name := range expression.SubexpNames() {
+			if name != "" {
+				ids[protoreflect.Name(name)] = groups[i]
+			}
+		}
+	}
+	return found, ids, found != nil
+}
+
+func messages(t *testing.T, method protoreflect.MethodDescriptor) (request, response protoreflect.Message) {
+	t.Helper()
+	in, err := protoregistry.GlobalTypes.FindMessageByName(method.Input().FullName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := protoregistry.GlobalTypes.FindMessageByName(method.Output().FullName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in.New(), out.New()
+}
+
+// clearToken checks that a nextLink became a token, and takes the token away, since no two are equal.
+func clearToken(t *testing.T, response protoreflect.Message, body any) {
+	t.Helper()
+	field := response.Descriptor().Fields().ByName("next_page_token")
+	object, _ := body.(map[string]any)
+	link, _ := object["@odata.nextLink"].(string)
+	if field == nil {
+		return
+	}
+	if (response.Get(field).String() != "") != (link != "") {
+		t.Errorf("token %q of nextLink %q", response.Get(field), link)
+	}
+	response.Clear(field)
+}
+
+func checkErrorExample(t *testing.T, o *outcome, e example) {
+	t.Helper()
+	body, _ := json.Marshal(e.Response.Body)
+	var told struct {
+		Error struct {
+			Code, Message string
+			InnerError    struct {
+				RequestID       string `json:"request-id"`
+				ClientRequestID string `json:"client-request-id"`
+			}
+		}
+	}
+	if err := json.Unmarshal(body, &told); err != nil {
+		t.Fatal(err)
+	}
+	metadata := detail[*errdetails.ErrorInfo](o.status).GetMetadata()
+	for key, want := range map[string]string{
+		"graphCode": told.Error.Code, "graphRequestId": told.Error.InnerError.RequestID,
+		"graphClientRequestId": told.Error.InnerError.ClientRequestID, "httpStatus": fmt.Sprint(e.Response.Status),
+	} {
+		if metadata[key] != want {
+			t.Errorf("%s is %q, want %q", key, metadata[key], want)
+		}
+	}
+	if o.reason() == "" || !strings.Contains(o.status.GetMessage(), told.Error.Message) {
+		t.Errorf("got %v, want %q in it", o.status, told.Error.Message)
+	}
+}
+
+// leaf is the path of a value in a JSON text.
+type leaf []any
+
+// String writes the path with `*` for every position in a list.
+func (l leaf) String() string {
+	parts := make([]string, len(l))
+	for i, step := range l {
+		parts[i] = fmt.Sprint(step)
+		if _, ok := step.(int); ok {
+			parts[i] = "*"
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+// leaves are the paths of all values that are neither objects nor lists.
+func leaves(value any, path leaf) []leaf {
+	switch v := value.(type) {
+	case map[string]any:
+		var all []leaf
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			all = append(all, leaves(v[key], append(slices.Clone(path), key))...)
+		}
+		return all
+	case []any:
+		var all []leaf
+		for i, element := range v {
+			all = append(all, leaves(element, append(slices.Clone(path), i))...)
+		}
+		return all
+	}
+	return []leaf{path}
+}
+
+var instant = regexp.MustCompile(`^\d{4}-\d\d-\d\dT`)
+
+// changed returns a copy of the text in which this value is another one of its kind; ok is false for values that
+// stand for "not set", which have nothing to lose.
+func (l leaf) changed(body any) (any, bool) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, false
+	}
+	var copied any
+	if json.Unmarshal(text, &copied) != nil {
+		return nil, false
+	}
+	at := copied
+	for _, step := range l[:len(l)-1] {
+		switch s := step.(type) {
+		case string:
+			at = at.(map[string]any)[s]
+		case int:
+			at = at.([]any)[s]
+		}
+	}
+	var value any
+	var set func(any)
+	switch s := l[len(l)-1].(type) {
+	case string:
+		value, set = at.(map[string]any)[s], func(v any) { at.(map[string]any)[s] = v }
+	case int:
+		value, set = at.([]any)[s], func(v any) { at.([]any)[s] = v }
+	}
+	switch v := value.(type) {
+	case nil:
+		return nil, false
+	case bool:
+		set(!v)
+	case float64:
+		set(v + 1)
+	case string:
+		switch {
+		case v == "" || strings.HasPrefix(v, "0001-01-01T"):
+			return nil, false
+		case instant.MatchString(v):
+			set("1999" + v[4:])
+		case l[len(l)-1] == "@odata.nextLink":
+			// It becomes a token, which clearToken looks at.
+			return nil, false
+		case l[len(l)-1] == "@odata.type":
+			// Another type of the family, which is another workload.
+			set(strings.NewReplacer("mailbox", "drive", "drive", "site", "site", "mailbox", "exchange", "sharePoint", "sharePoint", "exchange", "oneDriveForBusiness", "exchange").Replace(v))
+		default:
+			set("changed" + strings.Repeat("9", len(v)%7))
+		}
+	}
+	return copied, true
+}
+
+// stub is an upstream that answers what it was told.
+type stub struct {
+	*httptest.Server
+	mu     sync.Mutex
+	status int
+	body   []byte
+}
+
+func newStub(t *testing.T) *stub {
+	s := new(stub)
+	s.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		rw.Header().Set("Content-Type", "application/json")
+		rw.WriteHeader(s.status)
+		rw.Write(s.body) //nolint:errcheck // The client judges.
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// answer sets what the stub says. A nextLink of Graph's becomes one of the stub's.
+func (s *stub) answer(status int, body any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status, s.body = status, nil
+	if body != nil {
+		text, _ := json.Marshal(body)
+		s.body = []byte(strings.ReplaceAll(string(text), "https://graph.microsoft.com", s.URL))
+	}
+}

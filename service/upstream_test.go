@@ -1,0 +1,258 @@
+package service_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph/emulator"
+)
+
+// newWorldAnswering starts a server on an upstream that gives every request the same answer.
+func newWorldAnswering(t *testing.T, answer http.HandlerFunc) *world {
+	t.Helper()
+	upstream := httptest.NewServer(answer)
+	t.Cleanup(upstream.Close)
+	return newWorldOn(t, upstream.URL+"/v1.0")
+}
+
+func read(w *world) *outcome { return w.getPolicy(unknownPolicy).call }
+
+func write(w *world) *outcome {
+	return w.fails(policies+"CreateExchangeProtectionPolicy", workloads[0].create(w, "p", 1, 1)).call
+}
+
+func TestAStatusWithoutAKnownCodeHasAReasonOfItsOwn(t *testing.T) {
+	bodies := map[string]string{
+		"nothing": "", "an unknown code": `{"error":{"code":"SomethingNew","message":"m"}}`, "HTML": "<html><h1>502</h1></html>",
+		"a generic code": `{"error":{"code":"generalException","message":"m"}}`,
+	}
+	for _, row := range table(t, "http_status_errors.tsv") {
+		number, err := strconv.Atoi(strings.NewReplacer("4xx", "418", "5xx", "599", "3xx", "307").Replace(row[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost := number == 408 || number == 502 || number == 504 || number == 307
+		for name, body := range bodies {
+			t.Run(row[0]+" with "+name, func(t *testing.T) {
+				w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+					rw.Header().Set("request-id", "5d1e3f5a-0000-4000-8000-000000000001")
+					rw.WriteHeader(number)
+					rw.Write([]byte(body)) //nolint:errcheck // The client judges.
+				})
+				for _, c := range []struct {
+					name  string
+					o     *outcome
+					write bool
+				}{{"read", read(w), false}, {"write", write(w), true}} {
+					want, reason := grpcCode(t, row[2]), row[1]
+					if c.write && lost {
+						want, reason = codes.Unknown, "OUTCOME_UNKNOWN"
+					}
+					if c.o.code() != want || c.o.reason() != reason {
+						t.Errorf("%s: got %v %s, want %v %s", c.name, c.o.code(), c.o.reason(), want, reason)
+					}
+					info := detail[*errdetails.ErrorInfo](c.o.status)
+					if info.GetMetadata()["httpStatus"] != strconv.Itoa(number) || info.GetMetadata()["graphRequestId"] != "5d1e3f5a-0000-4000-8000-000000000001" {
+						t.Errorf("%s: metadata %v", c.name, info.GetMetadata())
+					}
+					retry := detail[*errdetails.RetryInfo](c.o.status) != nil
+					if wants := row[3] == "yes" || row[3] == "read" && !c.write; retry != wants {
+						t.Errorf("%s: RetryInfo is there: %v, want %v", c.name, retry, wants)
+					}
+					if unknown := info.GetMetadata()["outcome"] == "unknown"; unknown != (c.write && (lost || number == 500)) {
+						t.Errorf("%s: outcome unknown: %v", c.name, unknown)
+					}
+				}
+			})
+		}
+	}
+}
+
+// grpcCode reads a code of the table, of which the read's counts where reads and writes differ.
+func grpcCode(t *testing.T, text string) codes.Code {
+	t.Helper()
+	text, _, _ = strings.Cut(strings.TrimPrefix(text, "read: "), ";")
+	number, ok := code.Code_value[text]
+	if !ok {
+		t.Fatalf("%q is no code", text)
+	}
+	return codes.Code(number)
+}
+
+func TestTheDeepestKnownCodeDecidesAndAThrottleKeepsItsMeaning(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		status int
+		body   string
+		reason string
+		codes  string
+	}{
+		{"an inner code", 400, `{"error":{"code":"badRequest","innerError":{"code":"InvalidPolicyId"}}}`, "INVALID_POLICY_ID", "badRequest InvalidPolicyId"},
+		{"the deepest of three", 403, `{"error":{"code":"PolicyNotFound","innererror":{"code":"x","innerError":{"code":"PolicyActionNotAllowed"}}}}`, "POLICY_ACTION_NOT_ALLOWED", "PolicyNotFound PolicyActionNotAllowed"},
+		{"a known code around an unknown one", 404, `{"error":{"code":"PolicyNotFound","innerError":{"code":"x"}}}`, "POLICY_NOT_FOUND", "PolicyNotFound x"},
+		{"a quota called 500", 500, `{"error":{"code":"TooManyActiveRestoreSessions"}}`, "TOO_MANY_ACTIVE_RESTORE_SESSIONS", "TooManyActiveRestoreSessions "},
+		{"429 with a known code", 429, `{"error":{"code":"PolicyNotFound"}}`, "TOO_MANY_REQUESTS", "PolicyNotFound "},
+		{"503 with a known code", 503, `{"error":{"code":"PolicyNotFound"}}`, "SERVICE_UNAVAILABLE", "PolicyNotFound "},
+		{"a code in other letters", 404, `{"error":{"code":"policynotfound"}}`, "POLICY_NOT_FOUND", "policynotfound "},
+		{"no wrapper", 404, `{"code":"PolicyNotFound","message":"m"}`, "POLICY_NOT_FOUND", "PolicyNotFound "},
+		{"a body that is cut", 404, `{"error":{"code":"PolicyNotFound","mess`, "POLICY_NOT_FOUND", "PolicyNotFound "},
+		{"UnknownError as the code of a call", 404, `{"error":{"code":"UnknownError"}}`, "NOT_FOUND", "UnknownError "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+				rw.WriteHeader(c.status)
+				rw.Write([]byte(c.body)) //nolint:errcheck // The client judges.
+			})
+			o := read(w)
+			metadata := detail[*errdetails.ErrorInfo](o.status).GetMetadata()
+			if o.reason() != c.reason || metadata["graphCode"]+" "+metadata["graphInnerCode"] != c.codes {
+				t.Errorf("got %s with %v, want %s with %s", o.reason(), metadata, c.reason, c.codes)
+			}
+		})
+	}
+}
+
+func TestAnAnswerThatCannotBeUsedSaysWhy(t *testing.T) {
+	for problem, answer := range map[string]string{
+		"syntax": `{"id":`, "type": `{"id":7}`, "encoding": "", "truncated": `{"id":"x"}`, "redirect": "",
+	} {
+		t.Run(problem, func(t *testing.T) {
+			w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+				switch problem {
+				case "encoding":
+					rw.Header().Set("Content-Encoding", "gzip")
+				case "truncated":
+					rw.Header().Set("Content-Length", "4000")
+				case "redirect":
+					rw.Header().Set("Location", "http://127.0.0.1:1/")
+					rw.WriteHeader(http.StatusFound)
+				}
+				rw.Write([]byte(answer)) //nolint:errcheck // The client judges.
+			})
+			for name, o := range map[string]*outcome{"GRAPH_RESPONSE_INVALID": read(w), "OUTCOME_UNKNOWN": write(w)} {
+				info := detail[*errdetails.ErrorInfo](o.status)
+				if o.reason() != name || info.GetDomain() != "m365.backupstorage" || info.GetMetadata()["problem"] != problem {
+					t.Errorf("got %v, want %s for %s", o.status, name, problem)
+				}
+			}
+		})
+	}
+}
+
+func TestALostWriteIsUnknownAndOneThatWasNotSentIsNot(t *testing.T) {
+	w := newWorld(t)
+	w.fault(emulator.Fault{Operation: "POST /exchangeProtectionPolicies", Cut: "after"})
+	o := write(w)
+	metadata := detail[*errdetails.ErrorInfo](o.status).GetMetadata()
+	if o.code() != codes.Unknown || o.reason() != "OUTCOME_UNKNOWN" || metadata["findOut"] != "ProtectionPolicyService/ListProtectionPolicies" {
+		t.Errorf("lost after the work: %v", o.status)
+	}
+	if got := o.pushback(); len(got) != 1 || got[0] != "-1" {
+		t.Errorf("pushback %v", got)
+	}
+	if got := len(must[pb.ListProtectionPoliciesResponse](w, policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest)).GetProtectionPolicies()); got != 1 {
+		t.Errorf("%d policies were made", got)
+	}
+	gone := newWorldOn(t, "http://127.0.0.1:1/v1.0")
+	if o := write(gone); o.code() != codes.Unavailable || o.reason() != "GRAPH_UNREACHABLE" || o.pushback()[0] == "-1" {
+		t.Errorf("never sent: %v, pushback %v", o.status, o.pushback())
+	}
+}
+
+func TestRetryAfterBecomesRetryInfoAndPushback(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		status     int
+		retryAfter string
+		// Least and most of RetryInfo; the jitter adds up to a fifth.
+		least       time.Duration
+		readPushed  bool
+		writePushed bool
+	}{
+		{"a throttle with a delay", 429, "2", 2 * time.Second, true, true},
+		{"a throttle with a fraction", 429, "2.128", 2128 * time.Millisecond, true, true},
+		{"a throttle without", 429, "", 10 * time.Second, true, true},
+		{"an outage with a delay", 503, "3", 3 * time.Second, true, true},
+		{"an outage without", 503, "", 5 * time.Second, true, false},
+		{"a delay beyond the deadline", 429, "315", 315 * time.Second, false, false},
+		{"less than half a second", 429, "0.1", 500 * time.Millisecond, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+				if c.retryAfter != "" {
+					rw.Header().Set("Retry-After", c.retryAfter)
+				}
+				rw.WriteHeader(c.status)
+			})
+			for name, pushed := range map[string]bool{"read": c.readPushed, "write": c.writePushed} {
+				o := map[string]func(*world) *outcome{"read": read, "write": write}[name](w)
+				delay := detail[*errdetails.RetryInfo](o.status).GetRetryDelay().AsDuration()
+				if delay < c.least || delay > c.least*6/5 {
+					t.Errorf("%s: delay %v, want %v and up to a fifth more", name, delay, c.least)
+				}
+				want := "-1"
+				if pushed {
+					want = strconv.FormatInt(delay.Milliseconds(), 10)
+				}
+				if got := o.pushback(); len(got) != 1 || got[0] != want {
+					t.Errorf("%s: pushback %v, want %s", name, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestANextLinkThatLeadsElsewhereIsAnError(t *testing.T) {
+	for _, link := range []string{
+		"https://evil.example/v1.0/solutions/backupRestore/protectionPolicies?$skiptoken=x", "/v1.0/users", "//evil.example/solutions/backupRestore/x",
+		"/solutions/backupRestore/../../users", "/solutions/backupRestore/%2e%2e/users", "/solutions/backupRestore/protectionPolicies",
+	} {
+		w := newWorld(t)
+		w.fault(emulator.Fault{Operation: "GET /protectionPolicies", NextLink: &link})
+		response := new(pb.ListProtectionPoliciesResponse)
+		o := w.call(policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest), response)
+		if o.reason() != "GRAPH_RESPONSE_INVALID" || detail[*errdetails.ErrorInfo](o.status).GetMetadata()["problem"] != "nextLink" {
+			t.Errorf("%s: %v %v", link, o.status, response)
+		}
+	}
+}
+
+func TestNothingOfTheTenantReachesTheLog(t *testing.T) {
+	const canary = "canary-7f3e"
+	w := newWorldAnswering(t, func(rw http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodGet:
+			rw.Write([]byte(`{"id":"` + canary + `","displayName":"` + canary + `"}`)) //nolint:errcheck // The client judges.
+		default:
+			rw.WriteHeader(http.StatusBadRequest)
+			rw.Write([]byte(`{"error":{"code":"InvalidDisplayName","message":"` + canary + `","target":"` + canary + `"}}`)) //nolint:errcheck // The client judges.
+		}
+	})
+	must[pb.GetProtectionPolicyResponse](w, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: canary})
+	o := w.fails(policies+"CreateExchangeProtectionPolicy", &pb.CreateExchangeProtectionPolicyRequest{DisplayName: canary}).call
+	if !strings.Contains(o.status.GetMessage(), canary) {
+		t.Errorf("Graph's own text on what the caller did is missing: %v", o.status)
+	}
+	if strings.Count(w.log.String(), `"msg":"call"`) != 2 || strings.Contains(w.log.String(), canary) || strings.Contains(w.log.String(), emulator.TenantA) {
+		t.Errorf("log: %s", w.log)
+	}
+}
+
+func TestMethodsThatDoNotExistAreAnsweredTyped(t *testing.T) {
+	w := newWorld(t)
+	for _, method := range []string{"ProtectionPolicyService/Frobnicate", "NoSuchService/Get", "RestorePointService/ListRestorePoints"} {
+		o := w.fails(method, new(pb.GetBackupRestoreRequest)).call
+		if o.code() != codes.Unimplemented || o.reason() != "UNKNOWN_METHOD" || len(o.trailer.Get("x-request-id")) != 1 {
+			t.Errorf("%s: %v %v", method, o.status, o.trailer)
+		}
+	}
+}
