@@ -22,6 +22,8 @@ const (
 	// maxBody is how much of a successful answer is read, maxErrorBody of one that tells an error.
 	maxBody      = 8 << 20
 	maxErrorBody = 1 << 20
+	// firstRead is how much memory a body gets before any of it was read.
+	firstRead = 64 << 10
 )
 
 // Options configures a Client.
@@ -55,20 +57,22 @@ type Client struct {
 
 // New returns a client. It fails when an option is missing or wrong.
 func New(options Options) (*Client, error) {
-	endpoint, err := url.Parse(options.Endpoint)
+	endpoint, err := url.Parse(strings.TrimRight(options.Endpoint, "/"))
 	if err != nil {
 		return nil, fmt.Errorf("graph endpoint: %w", err)
 	}
-	if endpoint.Scheme != "https" && endpoint.Scheme != "http" || endpoint.Host == "" {
+	if endpoint.Scheme != "https" && endpoint.Scheme != "http" || endpoint.Hostname() == "" {
 		return nil, fmt.Errorf("graph endpoint %q is no http or https URL", options.Endpoint)
 	}
-	if endpoint.User != nil || endpoint.RawQuery != "" || endpoint.Fragment != "" {
+	if endpoint.User != nil || endpoint.RawQuery != "" || endpoint.ForceQuery || endpoint.Fragment != "" {
 		return nil, errors.New("graph endpoint must have neither user nor query nor fragment")
 	}
 	if options.Tokens == nil {
 		return nil, errors.New("graph client needs a token source")
 	}
-	endpoint.Path = strings.TrimRight(endpoint.Path, "/")
+	if !fitsHeader(options.UserAgent) {
+		return nil, errors.New("graph user agent must be printable ASCII")
+	}
 	return &Client{
 		endpoint:  endpoint,
 		tokens:    options.Tokens,
@@ -124,6 +128,9 @@ func (c *Client) Do(ctx context.Context, call *Call) (*Answer, error) {
 	if err != nil {
 		return nil, tokenError(ctx, err)
 	}
+	if !fitsHeader(token) {
+		return nil, tokenError(ctx, errors.New("token must be printable ASCII"))
+	}
 	request, err := c.request(ctx, call, token)
 	if err != nil {
 		return nil, &Error{Kind: KindInvalidCall, Err: err}
@@ -133,7 +140,8 @@ func (c *Client) Do(ctx context.Context, call *Call) (*Answer, error) {
 	if !call.Safe {
 		transport = c.writes
 		request = request.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-			// From here on bytes may be on their way, and Graph may act on them.
+			// From here on bytes may be on their way, and Graph may act on them. Later hooks come too late: they run
+			// beside RoundTrip, which a context can end between the bytes and the hook.
 			GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
 		}))
 	}
@@ -149,6 +157,12 @@ func (c *Client) request(ctx context.Context, call *Call, token string) (*http.R
 	target, err := url.Parse(call.Target)
 	if err != nil {
 		return nil, err
+	}
+	if target.Scheme != "" || target.Host != "" || !strings.HasPrefix(target.Path, "/") {
+		return nil, errors.New("target is no path")
+	}
+	if !fitsHeader(call.RequestID) {
+		return nil, errors.New("request id must be printable ASCII")
 	}
 	u := *c.endpoint
 	u.RawPath = c.endpoint.EscapedPath() + target.EscapedPath()
@@ -169,7 +183,7 @@ func (c *Client) request(ctx context.Context, call *Call, token string) (*http.R
 		Method: call.Method, URL: &u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	if call.Body != nil {
+	if len(call.Body) > 0 {
 		header["Content-Type"] = []string{"application/json"}
 		request.Body = io.NopCloser(bytes.NewReader(call.Body))
 		request.ContentLength = int64(len(call.Body))
@@ -203,7 +217,11 @@ func readAnswer(ctx context.Context, response *http.Response, safe bool) (*Answe
 	if encoding := response.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return nil, &Error{Kind: KindInvalidAnswer, Meta: meta, Problem: "encoding", Sent: !safe}
 	}
-	body, err := readBody(response, maxBody)
+	var body []byte
+	err := errTooLarge
+	if response.ContentLength <= maxBody {
+		body, err = readBody(response, maxBody)
+	}
 	if err != nil {
 		if e := contextError(ctx, err, !safe); e != nil {
 			e.Meta = meta
@@ -220,32 +238,45 @@ func readAnswer(ctx context.Context, response *http.Response, safe bool) (*Answe
 
 // headerID keeps an id that fits into a header and a log line: Graph's are GUIDs.
 func headerID(id string) string {
-	if len(id) > 128 {
+	if len(id) > 128 || !fitsHeader(id) || strings.Contains(id, " ") {
 		return ""
-	}
-	for i := range len(id) {
-		if id[i] <= ' ' || id[i] > '~' {
-			return ""
-		}
 	}
 	return id
 }
 
+// fitsHeader tells whether a text can be the value of a header as it is.
+func fitsHeader(value string) bool {
+	for i := range len(value) {
+		if value[i] < ' ' || value[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 var errTooLarge = errors.New("answer is larger than the limit")
 
-// readBody reads a body of at most limit bytes. It returns what it could read with any error.
-func readBody(response *http.Response, limit int64) ([]byte, error) {
-	if response.ContentLength > limit {
-		return nil, errTooLarge
+// readBody reads a body up to its end, which HTTP/2 needs to be rid of the stream, but at most limit bytes. It returns
+// what it could read with any error.
+func readBody(response *http.Response, limit int) ([]byte, error) {
+	// A length is only a promise: memory beyond a usual page is set aside as bytes arrive.
+	size := firstRead
+	if promised := response.ContentLength; promised >= 0 {
+		size = int(min(promised, firstRead)) + 1
 	}
-	if response.ContentLength >= 0 {
-		body := make([]byte, response.ContentLength)
-		n, err := io.ReadFull(response.Body, body)
-		return body[:n], err
+	body := make([]byte, 0, size)
+	for {
+		n, err := response.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case len(body) > limit:
+			return body[:limit], errTooLarge
+		case err == io.EOF:
+			return body, nil
+		case err != nil:
+			return body, err
+		case len(body) == cap(body):
+			body = append(make([]byte, 0, min(2*cap(body), limit+1)), body...)
+		}
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
-	if int64(len(body)) > limit {
-		return body[:limit], errTooLarge
-	}
-	return body, err
 }

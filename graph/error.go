@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"time"
 )
 
@@ -91,10 +90,17 @@ func contextError(ctx context.Context, err error, sent bool) *Error {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return &Error{Kind: KindCancelled, Sent: sent, Err: err}
-	case ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded):
+	case ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) && pastDeadline(ctx):
 		return &Error{Kind: KindDeadline, Sent: sent, Err: err}
 	}
 	return nil
+}
+
+// pastDeadline tells whether the deadline has passed, also in the moment before the context notices. Timeouts of the
+// dialer and of the transport call themselves context.DeadlineExceeded too, without being the caller's.
+func pastDeadline(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
 }
 
 func tokenError(ctx context.Context, err error) *Error {
@@ -109,7 +115,7 @@ func transportError(ctx context.Context, err error, sent bool) *Error {
 		return e
 	}
 	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() && !errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.As(err, &timeout) && timeout.Timeout() {
 		return &Error{Kind: KindUnreachable, Sent: sent, Problem: "no answer in time", Err: err}
 	}
 	return &Error{Kind: KindUnreachable, Sent: sent, Err: err}

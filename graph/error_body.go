@@ -2,6 +2,7 @@ package graph
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"strings"
 	"unicode/utf8"
@@ -33,130 +34,103 @@ func (e *Error) readBody(text []byte) {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	r := errorReader{error: e, decoder: json.NewDecoder(bytes.NewReader(text))}
 	r.decoder.UseNumber()
-	r.value(0)
+	r.value(place{})
+	for _, level := range r.levels {
+		if level.code != "" {
+			e.Codes = append(e.Codes, level.code)
+		}
+		e.Message = cmp.Or(e.Message, level.message)
+		e.Target = cmp.Or(e.Target, level.target)
+	}
 }
 
 // errorReader reads tokens, so that a body that is cut off still tells what came before.
 type errorReader struct {
 	error   *Error
 	decoder *json.Decoder
+	// levels are the error, the error inside it and so on. They are put together at the end, since the properties of
+	// an error can stand behind its inner error. Of equal keys the first counts.
+	levels [1 + maxInner]struct{ code, message, target string }
+}
+
+// place is where in a body the reader is.
+type place struct {
+	// level counts the inner errors around.
+	level int
+	// wrapped is set inside the wrapper of the error, listed inside an array. There can be one of each around an
+	// error, not a million.
+	wrapped, listed bool
 }
 
 // value reads an error object, something that holds one, or a text in its place. It reports whether the text goes on.
-func (r *errorReader) value(depth int) bool {
+func (r *errorReader) value(at place) bool {
 	token, err := r.decoder.Token()
 	if err != nil {
 		return false
 	}
 	switch t := token.(type) {
 	case json.Delim:
-		if t == '[' {
-			return r.first(depth)
+		switch {
+		case t == '{':
+			return r.object(at)
+		case at.listed:
+			return r.rest()
 		}
-		return r.object(depth)
+		at.listed = true
+		return r.first(at)
 	case string:
-		if depth > 0 && r.error.Message == "" {
-			r.error.Message = clean(t, maxMessage)
-		}
+		keep(&r.levels[at.level].message, clean(t, maxMessage))
 	}
 	return true
 }
 
 // first reads the first element of an array as the error and skips the others.
-func (r *errorReader) first(depth int) bool {
-	for read := false; r.decoder.More(); read = true {
-		if read {
-			if !r.skip() {
-				return false
-			}
-		} else if !r.value(depth) {
-			return false
-		}
+func (r *errorReader) first(at place) bool {
+	if r.decoder.More() && !r.value(at) {
+		return false
 	}
-	return r.end()
+	return r.rest()
 }
 
-func (r *errorReader) object(depth int) bool {
+func (r *errorReader) object(at place) bool {
 	for r.decoder.More() {
 		key, ok := r.name()
 		if !ok {
 			return false
 		}
-		if !r.property(strings.ToLower(key), depth) {
+		if !r.property(strings.ToLower(key), at) {
 			return false
 		}
 	}
 	return r.end()
 }
 
-func (r *errorReader) property(key string, depth int) bool {
-	e := r.error
+func (r *errorReader) property(key string, at place) bool {
+	level := &r.levels[at.level]
 	switch key {
 	case "error", "info":
 		// The wrapper of a body, and of an item of a delta.
-		if depth == 0 {
-			return r.value(1)
+		if at.level == 0 && !at.wrapped {
+			return r.value(place{wrapped: true})
 		}
 	case "innererror":
-		if depth <= maxInner {
-			return r.inner(depth)
+		if at.level < maxInner {
+			return r.value(place{level: at.level + 1})
 		}
 	case "code":
-		code, ok := r.text(maxCode)
-		if code != "" {
-			e.Codes = append(e.Codes, code)
-		}
-		return ok
+		return r.text(&level.code, maxCode)
 	case "message":
-		message, ok := r.text(maxMessage)
-		if message != "" && e.Message == "" {
-			e.Message = message
-		}
-		return ok
+		return r.text(&level.message, maxMessage)
 	case "target":
-		target, ok := r.text(maxTarget)
-		if target != "" && e.Target == "" {
-			e.Target = target
-		}
-		return ok
+		return r.text(&level.target, maxTarget)
 	case "request-id", "requestid":
-		id, ok := r.text(maxCode)
-		if e.RequestID == "" {
-			e.RequestID = headerID(id)
-		}
-		return ok
+		return r.id(&r.error.RequestID)
 	case "client-request-id":
-		id, ok := r.text(maxCode)
-		if e.ClientRequestID == "" {
-			e.ClientRequestID = headerID(id)
-		}
-		return ok
+		return r.id(&r.error.ClientRequestID)
 	case "details":
 		return r.details()
 	}
 	return r.skip()
-}
-
-// inner reads an inner error behind the codes of the outer one, even if it stands in front of them.
-func (r *errorReader) inner(depth int) bool {
-	e := r.error
-	outer := e.Codes
-	e.Codes = nil
-	ok := r.value(depth + 1)
-	inner := e.Codes
-	e.Codes = outer
-	if ok && len(outer) == 0 {
-		// The code of this level may still come: read the rest of the object first.
-		for r.decoder.More() {
-			key, named := r.name()
-			if !named || !r.property(strings.ToLower(key), maxInner+1) {
-				ok = false
-				break
-			}
-		}
-	}
-	e.Codes = append(e.Codes, inner...)
-	return ok
 }
 
 func (r *errorReader) details() bool {
@@ -169,7 +143,7 @@ func (r *errorReader) details() bool {
 	case json.Delim('{'):
 		// One detail that should have been in a list.
 		detail, ok := r.detail()
-		r.keep(detail)
+		r.keepDetail(detail)
 		return ok
 	default:
 		return true
@@ -182,7 +156,7 @@ func (r *errorReader) details() bool {
 		switch token {
 		case json.Delim('{'):
 			detail, ok := r.detail()
-			r.keep(detail)
+			r.keepDetail(detail)
 			if !ok {
 				return false
 			}
@@ -195,7 +169,7 @@ func (r *errorReader) details() bool {
 	return r.end()
 }
 
-func (r *errorReader) keep(d Detail) {
+func (r *errorReader) keepDetail(d Detail) {
 	if d != (Detail{}) && len(r.error.Details) < maxDetails {
 		r.error.Details = append(r.error.Details, d)
 	}
@@ -210,11 +184,11 @@ func (r *errorReader) detail() (d Detail, ok bool) {
 		}
 		switch strings.ToLower(key) {
 		case "code":
-			d.Code, ok = r.text(maxCode)
+			ok = r.text(&d.Code, maxCode)
 		case "message":
-			d.Message, ok = r.text(maxMessage)
+			ok = r.text(&d.Message, maxMessage)
 		case "target":
-			d.Target, ok = r.text(maxTarget)
+			ok = r.text(&d.Target, maxTarget)
 		default:
 			ok = r.skip()
 		}
@@ -231,21 +205,36 @@ func (r *errorReader) name() (string, bool) {
 	return name, err == nil && ok
 }
 
-// text reads a value that should be a text. Numbers and booleans become texts, anything else nothing.
-func (r *errorReader) text(limit int) (value string, ok bool) {
+// text reads a value that should be a text. Numbers become texts, anything else nothing.
+func (r *errorReader) text(into *string, limit int) bool {
 	token, err := r.decoder.Token()
 	if err != nil {
-		return "", false
+		return false
 	}
 	switch t := token.(type) {
 	case string:
-		return clean(t, limit), true
+		keep(into, clean(t, limit))
 	case json.Number:
-		return clean(t.String(), limit), true
+		keep(into, clean(t.String(), limit))
 	case json.Delim:
-		return "", r.rest()
+		return r.rest()
 	}
-	return "", true
+	return true
+}
+
+// id reads an id that the headers may have told already.
+func (r *errorReader) id(into *string) bool {
+	var id string
+	ok := r.text(&id, maxCode)
+	keep(into, headerID(id))
+	return ok
+}
+
+// keep keeps what was read first.
+func keep(into *string, text string) {
+	if *into == "" {
+		*into = text
+	}
 }
 
 func (r *errorReader) skip() bool {
@@ -284,7 +273,8 @@ func (r *errorReader) end() bool {
 // clean cuts a text to a number of bytes, at a character, and takes control characters out of it.
 func clean(s string, limit int) string {
 	if len(s) > limit {
-		s = s[:limit]
+		// The rest of a long text is not held on to.
+		s = strings.Clone(s[:limit])
 		for len(s) > 0 {
 			if r, n := utf8.DecodeLastRuneInString(s); r != utf8.RuneError || n != 1 {
 				break

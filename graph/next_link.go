@@ -31,6 +31,10 @@ func (c *Client) NextTarget(link, from string) (target string, ok bool) {
 		}
 	}
 	path := u.EscapedPath()
+	if u.Host == "" && !strings.HasPrefix(path, "/") {
+		// Relative to the service, as OData has it.
+		path = "/" + path
+	}
 	version := c.endpoint.EscapedPath()
 	if hasPrefixFold(path, version+"/") {
 		path = path[len(version):]
@@ -44,7 +48,8 @@ func (c *Client) NextTarget(link, from string) (target string, ok bool) {
 	if u.RawQuery != "" {
 		target += "?" + u.RawQuery
 	}
-	return target, target != from
+	// Escaping can make a path longer than it was.
+	return target, target != from && len(target) <= maxNextLink
 }
 
 func sameHost(a, b *url.URL) bool {
@@ -65,11 +70,12 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
-// plainSegments tells whether no segment of an escaped path is empty or leads elsewhere, however it is written.
+// plainSegments tells whether no segment of an escaped path is empty or leads elsewhere, however it is written, nor
+// would if somebody unescaped it twice.
 func plainSegments(path string) bool {
 	for segment := range strings.SplitSeq(path[1:], "/") {
 		plain, err := url.PathUnescape(segment)
-		if err != nil || plain == "" || plain == "." || plain == ".." || strings.ContainsAny(plain, "/\\") {
+		if err != nil || plain == "" || plain == "." || plain == ".." || strings.ContainsAny(plain, `/\%`) {
 			return false
 		}
 	}

@@ -221,8 +221,10 @@ func (d *details) trimMetadata() {
 func (d *details) pack(code codes.Code) *statuspb.Status {
 	status := &statuspb.Status{Code: int32(code), Message: d.message}
 	add := func(detail proto.Message) {
-		// Packing fails for text that is not UTF-8 alone, which cut has ruled out.
-		if packed, err := anypb.New(detail); err == nil {
+		packed := new(anypb.Any)
+		// Equal failures make equal bytes, whatever the order of the metadata. It fails for text that is not UTF-8
+		// alone, which cut has ruled out.
+		if err := anypb.MarshalFrom(packed, detail, proto.MarshalOptions{Deterministic: true}); err == nil {
 			status.Details = append(status.Details, packed)
 		}
 	}

@@ -56,7 +56,7 @@ func writeReadMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 	g.P("func (r *graphReader) read", name, "(x *", name, ") {")
 	for _, f := range msg.fields {
 		if f.kind == kindInline && !f.variant() {
-			g.P("x.", f.GoName, " = r.", slabName(f.message), ".next(&r.progress)")
+			g.P("x.", f.GoName, " = r.", slabName(f.message), ".next(&r.cursor)")
 		}
 	}
 	g.P("for more := r.objectStart(); more; more = r.objectNext() {")
@@ -97,13 +97,16 @@ func writeCases(g *protogen.GeneratedFile, msg *message) {
 		if f.kind == kindDetails || f.kind == kindEnum && f == msg.workload() {
 			continue
 		}
-		if names := f.names(); len(names) > 0 {
+		switch names := f.names(); {
+		case len(names) == 0:
+		case f.kind == kindInline:
 			g.P("case ", quoted(names), ":")
-			if f.kind == kindInline {
-				g.P("r.read", f.message.GoIdent.GoName, "(x.", f.GoName, ")")
-			} else {
-				writeRead(g, msg, f)
-			}
+			g.P("r.read", f.message.GoIdent.GoName, "(x.", f.GoName, ")")
+		case len(names) > 1:
+			writeAliasedRead(g, msg, f)
+		default:
+			g.P("case ", quoted(names), ":")
+			writeRead(g, msg, f)
 		}
 		if f.kind != kindInline {
 			continue
@@ -130,12 +133,36 @@ func writeCases(g *protogen.GeneratedFile, msg *message) {
 		oneof, wrapper := f.Oneof.GoName, f.GoIdent.GoName
 		g.P("variant, ok := x.", oneof, ".(*", wrapper, ")")
 		g.P("if !ok {")
-		g.P("variant = r.", lower(wrapper), ".next(&r.progress)")
-		g.P("variant.", f.GoName, " = r.", slabName(f.message), ".next(&r.progress)")
+		g.P("variant = r.", lower(wrapper), ".next(&r.cursor)")
+		g.P("variant.", f.GoName, " = r.", slabName(f.message), ".next(&r.cursor)")
 		g.P("x.", oneof, " = variant")
 		g.P("}")
 		g.P("r.field", f.message.GoIdent.GoName, "(variant.", f.GoName, ")")
 	}
+}
+
+// writeAliasedRead writes the cases of a field with more than one spelling: in whatever order they stand, an alias fills
+// only what is not set yet, and a property without a value takes nothing away.
+func writeAliasedRead(g *protogen.GeneratedFile, msg *message, f *field) {
+	g.P("case ", strconv.Quote(f.name), ":")
+	g.P("if !r.unset() {")
+	writeRead(g, msg, f)
+	g.P("}")
+	g.P("case ", quoted(f.aliases), ":")
+	switch {
+	case f.Desc.IsList():
+		g.P("if len(x.", f.GoName, ") > 0 {")
+	case f.kind == kindText && !f.Desc.HasOptionalKeyword() && !f.variant():
+		g.P("if x.", f.GoName, ` != "" {`)
+	case f.kind == kindEnum:
+		g.P("if x.", f.GoName, " != 0 {")
+	default:
+		panic(string(f.Desc.FullName()) + ": only strings, enums and lists have aliases")
+	}
+	g.P("r.skip()")
+	g.P("} else if !r.unset() {")
+	writeRead(g, msg, f)
+	g.P("}")
 }
 
 // writeRead writes the statements that read one property into its field.
@@ -188,7 +215,7 @@ func writeRead(g *protogen.GeneratedFile, msg *message, f *field) {
 		g.P("if r.unset() {")
 		g.P("return")
 		g.P("}")
-		g.P(target, " = r.", slabName(f.message), ".next(&r.progress)")
+		g.P(target, " = r.", slabName(f.message), ".next(&r.cursor)")
 		g.P("r.read", f.message.GoIdent.GoName, "(", target, ")")
 	case kindMessages:
 		readList(g, f, target)
@@ -212,7 +239,7 @@ func writeRead(g *protogen.GeneratedFile, msg *message, f *field) {
 func readScalar(g *protogen.GeneratedFile, target string, optional bool, read, goType, slab, value string) {
 	g.P("if value, ok := ", read, "; ok {")
 	if optional {
-		g.P(target, " = ", slab, ".next(&r.progress)")
+		g.P(target, " = ", slab, ".next(&r.cursor)")
 		g.P("*", target, " = ", value)
 	} else {
 		g.P(target, " = ", value)
@@ -221,13 +248,13 @@ func readScalar(g *protogen.GeneratedFile, target string, optional bool, read, g
 }
 
 func readList(g *protogen.GeneratedFile, f *field, target string) {
-	g.P("list := ", target, "[:0]")
-	g.P("r.enterList(r.pos)")
-	g.P("for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {")
-	g.P("element := r.", slabName(f.message), ".next(&r.progress)")
-	g.P("list = grow(list, element, &r.progress)")
+	g.P("list, start := ", target, "[:0], r.pos")
+	g.P("r.enterList()")
+	g.P("for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {")
+	g.P("element := r.", slabName(f.message), ".next(&r.cursor)")
+	g.P("list = grow(list, element, &r.cursor, start)")
+	g.P("r.elements++")
 	g.P("r.read", f.message.GoIdent.GoName, "(element)")
-	g.P("r.element(r.pos, len(r.data))")
 	g.P("}")
 	g.P("r.leaveList()")
 	g.P(target, " = list")

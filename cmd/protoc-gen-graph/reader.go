@@ -36,7 +36,6 @@ func writeReader(plugin *protogen.Plugin, m *model, file *protogen.File) {
 	g.P()
 	g.P("type graphReader struct {")
 	g.P("cursor")
-	g.P("progress")
 	g.P("workload Workload")
 	g.P("error func(GraphItemError) (*", status, ", []*FailedResource)")
 	g.P("pending []pendingError")
@@ -65,6 +64,10 @@ func writeReader(plugin *protogen.Plugin, m *model, file *protogen.File) {
 		return
 	}
 	json := r.raw()
+	// Of a property that stands twice in an object the last one counts.
+	if n := len(r.pending); n > 0 && r.pending[n-1].status == status {
+		r.pending = r.pending[:n-1]
+	}
 	r.pending = append(r.pending, pendingError{property, graphType, json, status, details, id})
 }
 
@@ -94,7 +97,7 @@ func (r *graphReader) timestamp() *`, timestamp, ` {
 	if r.unset() {
 		return nil
 	}
-	t := r.timestamps.next(&r.progress)
+	t := r.timestamps.next(&r.cursor)
 	if !r.instant(t) {
 		return nil
 	}
@@ -103,8 +106,9 @@ func (r *graphReader) timestamp() *`, timestamp, ` {
 
 func (r *graphReader) texts() []string {
 	var list []string
+	start := r.pos
 	for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-		list = grow(list, r.str(), &r.progress)
+		list = grow(list, r.str(), &r.cursor, start)
 	}
 	return list
 }
@@ -229,11 +233,13 @@ func writeEnum(g *protogen.GeneratedFile, m *model, e *enum) {
 		g.P("if len(names) == 0 {")
 		g.P("return nil")
 		g.P("}")
-		g.P("list := r.", enumReader(e), "Slab.slice(&r.progress, ", bytesCount, "(names, []byte{','})+1)[:0]")
+		g.P("list := r.", enumReader(e), "Slab.slice(&r.cursor, ", bytesCount, "(names, []byte{','})+1)[:0]")
 		g.P("for len(names) > 0 {")
 		g.P("var name []byte")
 		g.P("name, names = flag(names)")
-		g.P("list = append(list, graphOf", name, "(name))")
+		g.P("if value := graphOf", name, "(name); value != 0 {")
+		g.P("list = append(list, value)")
+		g.P("}")
 		g.P("}")
 		g.P("return list")
 		g.P("}")

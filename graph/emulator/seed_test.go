@@ -92,17 +92,17 @@ func TestSeedsThatMakeNoSenseAreRefusedAndChangeNothing(t *testing.T) {
 		return emulator.Seed{Tenant: emulator.TenantA, Policies: []emulator.PolicySeed{{Workload: emulator.Exchange, Units: 1}}}
 	}
 	for name, change := range map[string]func(*emulator.Seed){
-		"a tenant that is no GUID":   func(s *emulator.Seed) { s.Tenant = "x" },
-		"too few users":              func(s *emulator.Seed) { s.Users = 9 },
-		"too many users":             func(s *emulator.Seed) { s.Users = 10_000_001 },
-		"a negative number of sites": func(s *emulator.Seed) { s.Sites = -1 },
-		"an unknown state":           func(s *emulator.Seed) { s.ServiceStatus = "on" },
-		"an unknown consumer":        func(s *emulator.Seed) { s.Consumer = "me" },
-		"an unknown workload":        func(s *emulator.Seed) { s.Policies[0].Workload = 7 },
-		"two policies of a workload": func(s *emulator.Seed) { s.Policies = append(s.Policies, s.Policies[0]) },
-		"more mailboxes than users":  func(s *emulator.Seed) { s.Policies[0].Units = 200 },
-		"more sites than there are":  func(s *emulator.Seed) { s.Policies[0] = emulator.PolicySeed{Workload: emulator.SharePoint, Units: 51} },
-		"more dynamic than units":    func(s *emulator.Seed) { s.Policies[0].DynamicRuleUnits = 2 },
+		"a tenant that is no GUID":    func(s *emulator.Seed) { s.Tenant = "x" },
+		"too few users":               func(s *emulator.Seed) { s.Users = 9 },
+		"too many users":              func(s *emulator.Seed) { s.Users = 10_000_001 },
+		"a negative number of sites":  func(s *emulator.Seed) { s.Sites = -1 },
+		"an unknown state":            func(s *emulator.Seed) { s.ServiceStatus = "on" },
+		"an unknown consumer":         func(s *emulator.Seed) { s.Consumer = "me" },
+		"an unknown workload":         func(s *emulator.Seed) { s.Policies[0].Workload = 7 },
+		"two policies of a workload":  func(s *emulator.Seed) { s.Policies = append(s.Policies, s.Policies[0]) },
+		"more mailboxes than users":   func(s *emulator.Seed) { s.Policies[0].Units = 200 },
+		"more sites than there are":   func(s *emulator.Seed) { s.Policies[0] = emulator.PolicySeed{Workload: emulator.SharePoint, Units: 51} },
+		"more dynamic than units":     func(s *emulator.Seed) { s.Policies[0].DynamicRuleUnits = 2 },
 		"too long a name of a policy": func(s *emulator.Seed) { s.Policies[0].DisplayName = strings.Repeat("x", 1025) },
 	} {
 		t.Run(name, func(t *testing.T) {

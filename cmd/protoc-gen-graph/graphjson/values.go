@@ -39,8 +39,12 @@ func (c *cursor) integer(size int) (value int64, ok bool) {
 		if text = c.text(); len(text) == 0 {
 			return 0, false
 		}
+		if number := (&cursor{data: text}); !number.isNumber() {
+			c.note(GraphJSONType, at, "a whole number expected")
+			return 0, false
+		}
 	case b == '-' || b >= '0' && b <= '9':
-		text, _ = c.number()
+		text = c.number()
 	default:
 		c.mismatch("a whole number")
 		return 0, false
@@ -49,9 +53,9 @@ func (c *cursor) integer(size int) (value int64, ok bool) {
 	if err == nil {
 		return value, true
 	}
-	// 1e3 and 5.0 are whole numbers too, and JSON writers exist that write them so.
+	// 1e3 and 5.0 are whole numbers too, and JSON writers exist that write them so. Beyond 2^53 a float is not exact.
 	float, err := strconv.ParseFloat(string(text), 64)
-	limit := 2 * float64(int64(1)<<(size-2))
+	limit := float64(int64(1) << min(size-1, 53))
 	if err != nil || float < -limit || float >= limit || float != float64(int64(float)) {
 		c.note(GraphJSONType, at, "a whole number of "+strconv.Itoa(size)+" bits expected")
 		return 0, false

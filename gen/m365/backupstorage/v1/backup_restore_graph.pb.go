@@ -20,7 +20,7 @@ func (r *graphReader) fieldBackupRestore(x *BackupRestore) {
 		if r.unset() {
 			return
 		}
-		x.ServiceStatus = r.serviceStatusSlab.next(&r.progress)
+		x.ServiceStatus = r.serviceStatusSlab.next(&r.cursor)
 		r.readServiceStatus(x.ServiceStatus)
 	default:
 		r.skip()
@@ -39,8 +39,16 @@ func (r *graphReader) fieldServiceStatus(x *ServiceStatus) {
 		x.Status = r.enumBackupServiceStatus()
 	case "disableReason":
 		x.DisableReason = r.enumDisableReason()
-	case "backupServiceConsumer", "serviceConsumer":
-		x.BackupServiceConsumer = r.enumBackupServiceConsumer()
+	case "backupServiceConsumer":
+		if !r.unset() {
+			x.BackupServiceConsumer = r.enumBackupServiceConsumer()
+		}
+	case "serviceConsumer":
+		if x.BackupServiceConsumer != 0 {
+			r.skip()
+		} else if !r.unset() {
+			x.BackupServiceConsumer = r.enumBackupServiceConsumer()
+		}
 	case "gracePeriodDateTime":
 		x.GracePeriodDateTime = r.timestamp()
 	case "restoreAllowedTillDateTime":
@@ -49,7 +57,7 @@ func (r *graphReader) fieldServiceStatus(x *ServiceStatus) {
 		if r.unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.progress)
+		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.timestamp()
@@ -70,7 +78,7 @@ func (r *graphReader) fieldEmailNotificationsSetting(x *EmailNotificationsSettin
 		x.Id = r.str()
 	case "isEnabled":
 		if value, ok := r.boolean(); ok {
-			x.IsEnabled = r.bools.next(&r.progress)
+			x.IsEnabled = r.bools.next(&r.cursor)
 			*x.IsEnabled = value
 		}
 	case "additionalEvents":
@@ -79,7 +87,7 @@ func (r *graphReader) fieldEmailNotificationsSetting(x *EmailNotificationsSettin
 		if r.unset() {
 			return
 		}
-		x.Recipients = r.notificationRecipientsSlab.next(&r.progress)
+		x.Recipients = r.notificationRecipientsSlab.next(&r.cursor)
 		r.readNotificationRecipients(x.Recipients)
 	default:
 		r.skip()
@@ -97,13 +105,13 @@ func (r *graphReader) fieldNotificationRecipients(x *NotificationRecipients) {
 	case "role":
 		x.Role = r.enumNotificationRecipientsTypes()
 	case "customRecipients":
-		list := x.CustomRecipients[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.identitySlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.CustomRecipients[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.identitySlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readIdentity(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.CustomRecipients = list
@@ -249,11 +257,13 @@ func (r *graphReader) enumNotificationEventsTypes() []NotificationEventsType {
 	if len(names) == 0 {
 		return nil
 	}
-	list := r.enumNotificationEventsTypeSlab.slice(&r.progress, bytes.Count(names, []byte{','})+1)[:0]
+	list := r.enumNotificationEventsTypeSlab.slice(&r.cursor, bytes.Count(names, []byte{','})+1)[:0]
 	for len(names) > 0 {
 		var name []byte
 		name, names = flag(names)
-		list = append(list, graphOfNotificationEventsType(name))
+		if value := graphOfNotificationEventsType(name); value != 0 {
+			list = append(list, value)
+		}
 	}
 	return list
 }
@@ -315,11 +325,13 @@ func (r *graphReader) enumNotificationRecipientsTypes() []NotificationRecipients
 	if len(names) == 0 {
 		return nil
 	}
-	list := r.enumNotificationRecipientsTypeSlab.slice(&r.progress, bytes.Count(names, []byte{','})+1)[:0]
+	list := r.enumNotificationRecipientsTypeSlab.slice(&r.cursor, bytes.Count(names, []byte{','})+1)[:0]
 	for len(names) > 0 {
 		var name []byte
 		name, names = flag(names)
-		list = append(list, graphOfNotificationRecipientsType(name))
+		if value := graphOfNotificationRecipientsType(name); value != 0 {
+			list = append(list, value)
+		}
 	}
 	return list
 }

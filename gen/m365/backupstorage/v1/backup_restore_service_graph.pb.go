@@ -15,7 +15,7 @@ func (x *GetBackupRestoreResponse) UnmarshalGraphJSON(body []byte, options Graph
 }
 
 func (r *graphReader) readGetBackupRestoreResponse(x *GetBackupRestoreResponse) {
-	x.BackupRestore = r.backupRestoreSlab.next(&r.progress)
+	x.BackupRestore = r.backupRestoreSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetBackupRestoreResponse(x)
 	}
@@ -56,7 +56,7 @@ func (x *EnableBackupRestoreResponse) UnmarshalGraphJSON(body []byte, options Gr
 }
 
 func (r *graphReader) readEnableBackupRestoreResponse(x *EnableBackupRestoreResponse) {
-	x.ServiceStatus = r.serviceStatusSlab.next(&r.progress)
+	x.ServiceStatus = r.serviceStatusSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldEnableBackupRestoreResponse(x)
 	}
@@ -80,7 +80,7 @@ func (x *GetEmailNotificationsSettingResponse) UnmarshalGraphJSON(body []byte, o
 }
 
 func (r *graphReader) readGetEmailNotificationsSettingResponse(x *GetEmailNotificationsSettingResponse) {
-	x.EmailNotificationsSetting = r.emailNotificationsSettingSlab.next(&r.progress)
+	x.EmailNotificationsSetting = r.emailNotificationsSettingSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetEmailNotificationsSettingResponse(x)
 	}
@@ -138,7 +138,7 @@ func (x *UpdateEmailNotificationsSettingResponse) UnmarshalGraphJSON(body []byte
 }
 
 func (r *graphReader) readUpdateEmailNotificationsSettingResponse(x *UpdateEmailNotificationsSettingResponse) {
-	x.EmailNotificationsSetting = r.emailNotificationsSettingSlab.next(&r.progress)
+	x.EmailNotificationsSetting = r.emailNotificationsSettingSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldUpdateEmailNotificationsSettingResponse(x)
 	}

@@ -27,7 +27,7 @@ func (r *graphReader) fieldBrowseSession(x *BrowseSession) {
 		x.ExpirationDateTime = r.timestamp()
 	case "backupSizeInBytes":
 		if value, ok := r.integer(64); ok {
-			x.BackupSizeInBytes = r.int64s.next(&r.progress)
+			x.BackupSizeInBytes = r.int64s.next(&r.cursor)
 			*x.BackupSizeInBytes = value
 		}
 	case "error":
@@ -81,12 +81,12 @@ func (r *graphReader) fieldBrowseQueryResponseItem(x *BrowseQueryResponseItem) {
 		x.WebUrl = r.str()
 	case "itemsCount":
 		if value, ok := r.integer(32); ok {
-			x.ItemsCount = r.int32s.next(&r.progress)
+			x.ItemsCount = r.int32s.next(&r.cursor)
 			*x.ItemsCount = int32(value)
 		}
 	case "sizeInBytes":
 		if value, ok := r.integer(64); ok {
-			x.SizeInBytes = r.int64s.next(&r.progress)
+			x.SizeInBytes = r.int64s.next(&r.cursor)
 			*x.SizeInBytes = value
 		}
 	default:

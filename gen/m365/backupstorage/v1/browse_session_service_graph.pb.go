@@ -19,13 +19,13 @@ func (r *graphReader) readListBrowseSessionsResponse(x *ListBrowseSessionsRespon
 func (r *graphReader) fieldListBrowseSessionsResponse(x *ListBrowseSessionsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.BrowseSessions[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.browseSessionSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.BrowseSessions[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.browseSessionSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readBrowseSession(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.BrowseSessions = list
@@ -53,13 +53,13 @@ func (r *graphReader) readListOneDriveForBusinessBrowseSessionsResponse(x *ListO
 func (r *graphReader) fieldListOneDriveForBusinessBrowseSessionsResponse(x *ListOneDriveForBusinessBrowseSessionsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.BrowseSessions[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.browseSessionSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.BrowseSessions[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.browseSessionSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readBrowseSession(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.BrowseSessions = list
@@ -98,7 +98,7 @@ func (x *CreateOneDriveForBusinessBrowseSessionResponse) UnmarshalGraphJSON(body
 }
 
 func (r *graphReader) readCreateOneDriveForBusinessBrowseSessionResponse(x *CreateOneDriveForBusinessBrowseSessionResponse) {
-	x.BrowseSession = r.browseSessionSlab.next(&r.progress)
+	x.BrowseSession = r.browseSessionSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateOneDriveForBusinessBrowseSessionResponse(x)
 	}
@@ -127,7 +127,7 @@ func (x *GetOneDriveForBusinessBrowseSessionResponse) UnmarshalGraphJSON(body []
 }
 
 func (r *graphReader) readGetOneDriveForBusinessBrowseSessionResponse(x *GetOneDriveForBusinessBrowseSessionResponse) {
-	x.BrowseSession = r.browseSessionSlab.next(&r.progress)
+	x.BrowseSession = r.browseSessionSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetOneDriveForBusinessBrowseSessionResponse(x)
 	}
@@ -195,13 +195,13 @@ func (r *graphReader) readBrowseOneDriveForBusinessBrowseSessionResponse(x *Brow
 func (r *graphReader) fieldBrowseOneDriveForBusinessBrowseSessionResponse(x *BrowseOneDriveForBusinessBrowseSessionResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.Items[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.browseQueryResponseItemSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.Items[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.browseQueryResponseItemSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readBrowseQueryResponseItem(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.Items = list
@@ -209,7 +209,7 @@ func (r *graphReader) fieldBrowseOneDriveForBusinessBrowseSessionResponse(x *Bro
 		x.NextPageToken = r.str()
 	case "@odata.count":
 		if value, ok := r.integer(32); ok {
-			x.Count = r.int32s.next(&r.progress)
+			x.Count = r.int32s.next(&r.cursor)
 			*x.Count = int32(value)
 		}
 	default:
@@ -234,13 +234,13 @@ func (r *graphReader) readListSharePointBrowseSessionsResponse(x *ListSharePoint
 func (r *graphReader) fieldListSharePointBrowseSessionsResponse(x *ListSharePointBrowseSessionsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.BrowseSessions[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.browseSessionSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.BrowseSessions[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.browseSessionSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readBrowseSession(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.BrowseSessions = list
@@ -279,7 +279,7 @@ func (x *CreateSharePointBrowseSessionResponse) UnmarshalGraphJSON(body []byte, 
 }
 
 func (r *graphReader) readCreateSharePointBrowseSessionResponse(x *CreateSharePointBrowseSessionResponse) {
-	x.BrowseSession = r.browseSessionSlab.next(&r.progress)
+	x.BrowseSession = r.browseSessionSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateSharePointBrowseSessionResponse(x)
 	}
@@ -308,7 +308,7 @@ func (x *GetSharePointBrowseSessionResponse) UnmarshalGraphJSON(body []byte, opt
 }
 
 func (r *graphReader) readGetSharePointBrowseSessionResponse(x *GetSharePointBrowseSessionResponse) {
-	x.BrowseSession = r.browseSessionSlab.next(&r.progress)
+	x.BrowseSession = r.browseSessionSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetSharePointBrowseSessionResponse(x)
 	}
@@ -376,13 +376,13 @@ func (r *graphReader) readBrowseSharePointBrowseSessionResponse(x *BrowseSharePo
 func (r *graphReader) fieldBrowseSharePointBrowseSessionResponse(x *BrowseSharePointBrowseSessionResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.Items[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.browseQueryResponseItemSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.Items[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.browseQueryResponseItemSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readBrowseQueryResponseItem(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.Items = list
@@ -390,7 +390,7 @@ func (r *graphReader) fieldBrowseSharePointBrowseSessionResponse(x *BrowseShareP
 		x.NextPageToken = r.str()
 	case "@odata.count":
 		if value, ok := r.integer(32); ok {
-			x.Count = r.int32s.next(&r.progress)
+			x.Count = r.int32s.next(&r.cursor)
 			*x.Count = int32(value)
 		}
 	default:

@@ -13,7 +13,8 @@ import (
 const (
 	// graphMaxDepth is how deeply objects and arrays may be nested. Graph nests about 8.
 	graphMaxDepth = 100
-	// graphMaxElements is how many elements one array may have. A page of Graph's has at most 999, a bulk job 50,000.
+	// graphMaxElements is how many strings one array may have, and how many objects all arrays of a text together. A
+	// page of Graph's has at most 999 objects, a bulk job 50,000 strings.
 	graphMaxElements = 100_000
 )
 
@@ -26,7 +27,7 @@ const (
 	GraphJSONSyntax GraphJSONProblem = "syntax"
 	// GraphJSONType is a property of another type than the contract says.
 	GraphJSONType GraphJSONProblem = "type"
-	// GraphJSONSize is an array of more than 100,000 elements.
+	// GraphJSONSize is an array of more than 100,000 strings, or more than 100,000 objects in all arrays together.
 	GraphJSONSize GraphJSONProblem = "size"
 )
 
@@ -56,6 +57,7 @@ type cursor struct {
 	key []byte
 	// syntax is the first syntax error, other the first of the other problems.
 	syntax, other *GraphJSONError
+	lists
 }
 
 func (c *cursor) fail(at int, detail string) {
@@ -171,7 +173,8 @@ func (c *cursor) arrayStart() bool {
 	return true
 }
 
-// arrayNext stands before the next element of the array, of which n were read; false at its end.
+// arrayNext stands before the next element of the array; false at its end. n of the elements that count against the
+// limit were read.
 func (c *cursor) arrayNext(n int) bool {
 	switch c.peek() {
 	case ',':
@@ -321,8 +324,14 @@ func (c *cursor) raw() []byte {
 	return c.data[start:c.pos:c.pos]
 }
 
-// number reads a number and returns its text; integer tells that it has neither fraction nor exponent.
-func (c *cursor) number() (text []byte, integer bool) {
+// isNumber tells whether the whole text is a number.
+func (c *cursor) isNumber() bool {
+	c.number()
+	return c.syntax == nil && c.pos == len(c.data)
+}
+
+// number reads a number and returns its text.
+func (c *cursor) number() []byte {
 	data, start := c.data, c.pos
 	i := start
 	if i < len(data) && data[i] == '-' {
@@ -335,19 +344,16 @@ func (c *cursor) number() (text []byte, integer bool) {
 		i = digits(data, i)
 	default:
 		c.fail(i, "value expected")
-		return nil, false
+		return nil
 	}
-	integer = true
 	if i < len(data) && data[i] == '.' {
-		integer = false
 		first := i + 1
 		if i = digits(data, first); i == first {
 			c.fail(i, "digit expected")
-			return nil, false
+			return nil
 		}
 	}
 	if i < len(data) && (data[i] == 'e' || data[i] == 'E') {
-		integer = false
 		i++
 		if i < len(data) && (data[i] == '+' || data[i] == '-') {
 			i++
@@ -355,11 +361,11 @@ func (c *cursor) number() (text []byte, integer bool) {
 		first := i
 		if i = digits(data, first); i == first {
 			c.fail(i, "digit expected")
-			return nil, false
+			return nil
 		}
 	}
 	c.pos = i
-	return data[start:i], integer
+	return data[start:i]
 }
 
 func digits(data []byte, i int) int {

@@ -30,7 +30,6 @@ type GraphReadOptions struct {
 
 type graphReader struct {
 	cursor
-	progress
 	workload                                     Workload
 	error                                        func(GraphItemError) (*status.Status, []*FailedResource)
 	pending                                      []pendingError
@@ -103,6 +102,10 @@ func (r *graphReader) later(property, graphType string, status **status.Status, 
 		return
 	}
 	json := r.raw()
+	// Of a property that stands twice in an object the last one counts.
+	if n := len(r.pending); n > 0 && r.pending[n-1].status == status {
+		r.pending = r.pending[:n-1]
+	}
 	r.pending = append(r.pending, pendingError{property, graphType, json, status, details, id})
 }
 
@@ -132,7 +135,7 @@ func (r *graphReader) timestamp() *timestamppb.Timestamp {
 	if r.unset() {
 		return nil
 	}
-	t := r.timestamps.next(&r.progress)
+	t := r.timestamps.next(&r.cursor)
 	if !r.instant(t) {
 		return nil
 	}
@@ -141,8 +144,9 @@ func (r *graphReader) timestamp() *timestamppb.Timestamp {
 
 func (r *graphReader) texts() []string {
 	var list []string
+	start := r.pos
 	for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-		list = grow(list, r.str(), &r.progress)
+		list = grow(list, r.str(), &r.cursor, start)
 	}
 	return list
 }

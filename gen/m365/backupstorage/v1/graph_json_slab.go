@@ -2,45 +2,36 @@
 
 package backupstoragev1
 
-// progress tells how far the outermost list of messages has been read, for slabs to plan with.
-type progress struct {
-	// done elements were read, about more are to come.
-	done, more int
+// lists tells how far the outermost list of messages has been read, for slabs to plan with.
+type lists struct {
 	// start is the position of the first element, nested the depth of lists around the cursor.
 	start, nested int
+	// elements counts what all lists of messages of the text hold so far.
+	elements int
 }
 
 // enterList and leaveList stand around every list of messages; only the outermost counts.
-func (p *progress) enterList(pos int) {
-	if p.nested == 0 {
-		p.done, p.more, p.start = 0, 0, pos
+func (c *cursor) enterList() {
+	if c.nested == 0 {
+		c.start = c.pos
 	}
-	p.nested++
+	c.nested++
 }
 
-func (p *progress) leaveList() {
-	p.nested--
-	if p.nested == 0 {
-		p.done, p.more = 0, 0
-	}
-}
+func (c *cursor) leaveList() { c.nested-- }
 
-// element counts an element that ends at pos in a text of the given size.
-func (p *progress) element(pos, size int) {
-	if p.nested == 1 {
-		p.done++
-		p.more = (size - pos) * p.done / (pos - p.start + 1)
-	}
-}
-
-// plan says how many values to make room for, when taken were taken so far and at least need are needed now. It grows
-// by factors of eight up to what the rest of the text can be expected to hold, so that neither a long list costs many
-// allocations nor a lying short element much memory.
-func (p *progress) plan(taken, need int) int {
+// plan says how many values to make room for, when taken were taken from start on and at least need are needed now. It
+// grows by factors of eight up to what the rest of the text can be expected to hold, so that neither a long list costs
+// many allocations nor a lying short element much memory.
+func (c *cursor) plan(taken, need, start int) int {
 	n := taken
-	if p.done > 0 {
-		n = min(taken*8, p.more*taken/p.done+1)
+	if c.pos > start {
+		rest := int64(taken) * int64(len(c.data)-c.pos) / int64(c.pos-start)
+		// A sixteenth more, since the elements to come are never quite as long as those before.
+		n = int(min(int64(taken)*8, rest+int64(taken/16)+1))
 	}
+	// A list never gets longer than its limit; only values that each element has several of go beyond.
+	n = min(n, max(graphMaxElements-taken, taken))
 	return max(n, need, 1)
 }
 
@@ -50,9 +41,9 @@ type slab[T any] struct {
 	taken int
 }
 
-func (s *slab[T]) next(p *progress) *T {
+func (s *slab[T]) next(c *cursor) *T {
 	if len(s.free) == 0 {
-		s.free = make([]T, p.plan(s.taken, 1))
+		s.refill(c, 1)
 	}
 	value := &s.free[0]
 	s.free = s.free[1:]
@@ -61,9 +52,9 @@ func (s *slab[T]) next(p *progress) *T {
 }
 
 // slice hands out n values in a row.
-func (s *slab[T]) slice(p *progress, n int) []T {
+func (s *slab[T]) slice(c *cursor, n int) []T {
 	if len(s.free) < n {
-		s.free = make([]T, p.plan(s.taken, n))
+		s.refill(c, n)
 	}
 	values := s.free[:n:n]
 	s.free = s.free[n:]
@@ -71,10 +62,18 @@ func (s *slab[T]) slice(p *progress, n int) []T {
 	return values
 }
 
-// grow appends to a list whose final length is planned like that of a slab.
-func grow[T any](list []T, value T, p *progress) []T {
+func (s *slab[T]) refill(c *cursor, need int) {
+	start := c.pos
+	if c.nested > 0 {
+		start = c.start
+	}
+	s.free = make([]T, c.plan(s.taken, need, start))
+}
+
+// grow appends to a list that began at start and whose final length is planned like that of a slab.
+func grow[T any](list []T, value T, c *cursor, start int) []T {
 	if len(list) == cap(list) {
-		longer := make([]T, len(list), len(list)+p.plan(len(list), 4))
+		longer := make([]T, len(list), len(list)+c.plan(len(list), 4, start))
 		copy(longer, list)
 		list = longer
 	}

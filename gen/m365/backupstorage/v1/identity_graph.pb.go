@@ -14,19 +14,19 @@ func (r *graphReader) fieldIdentitySet(x *IdentitySet) {
 		if r.unset() {
 			return
 		}
-		x.Application = r.identitySlab.next(&r.progress)
+		x.Application = r.identitySlab.next(&r.cursor)
 		r.readIdentity(x.Application)
 	case "device":
 		if r.unset() {
 			return
 		}
-		x.Device = r.identitySlab.next(&r.progress)
+		x.Device = r.identitySlab.next(&r.cursor)
 		r.readIdentity(x.Device)
 	case "user":
 		if r.unset() {
 			return
 		}
-		x.User = r.identitySlab.next(&r.progress)
+		x.User = r.identitySlab.next(&r.cursor)
 		r.readIdentity(x.User)
 	default:
 		r.skip()
@@ -41,8 +41,16 @@ func (r *graphReader) readIdentity(x *Identity) {
 
 func (r *graphReader) fieldIdentity(x *Identity) {
 	switch string(r.key) {
-	case "id", "identity":
-		x.Id = r.str()
+	case "id":
+		if !r.unset() {
+			x.Id = r.str()
+		}
+	case "identity":
+		if x.Id != "" {
+			r.skip()
+		} else if !r.unset() {
+			x.Id = r.str()
+		}
 	case "displayName":
 		x.DisplayName = r.str()
 	case "email":

@@ -19,7 +19,7 @@ func (r *graphReader) fieldInclusionRule(x *InclusionRule) {
 		x.Status = r.enumInclusionRuleStatus()
 	case "isAutoApplyEnabled":
 		if value, ok := r.boolean(); ok {
-			x.IsAutoApplyEnabled = r.bools.next(&r.progress)
+			x.IsAutoApplyEnabled = r.bools.next(&r.cursor)
 			*x.IsAutoApplyEnabled = value
 		}
 	case "error":
@@ -28,7 +28,7 @@ func (r *graphReader) fieldInclusionRule(x *InclusionRule) {
 		if r.unset() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.next(&r.progress)
+		x.CreatedBy = r.identitySetSlab.next(&r.cursor)
 		r.readIdentitySet(x.CreatedBy)
 	case "createdDateTime":
 		x.CreatedDateTime = r.timestamp()
@@ -36,7 +36,7 @@ func (r *graphReader) fieldInclusionRule(x *InclusionRule) {
 		if r.unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.progress)
+		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.timestamp()

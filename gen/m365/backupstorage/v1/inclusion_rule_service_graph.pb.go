@@ -23,13 +23,13 @@ func (r *graphReader) readListMailboxInclusionRulesResponse(x *ListMailboxInclus
 func (r *graphReader) fieldListMailboxInclusionRulesResponse(x *ListMailboxInclusionRulesResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.InclusionRules[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.inclusionRuleSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.InclusionRules[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.inclusionRuleSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readInclusionRule(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.InclusionRules = list
@@ -57,13 +57,13 @@ func (r *graphReader) readListDriveInclusionRulesResponse(x *ListDriveInclusionR
 func (r *graphReader) fieldListDriveInclusionRulesResponse(x *ListDriveInclusionRulesResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.InclusionRules[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.inclusionRuleSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.InclusionRules[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.inclusionRuleSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readInclusionRule(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.InclusionRules = list
@@ -91,13 +91,13 @@ func (r *graphReader) readListSiteInclusionRulesResponse(x *ListSiteInclusionRul
 func (r *graphReader) fieldListSiteInclusionRulesResponse(x *ListSiteInclusionRulesResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.InclusionRules[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.inclusionRuleSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.InclusionRules[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.inclusionRuleSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readInclusionRule(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.InclusionRules = list
@@ -140,7 +140,7 @@ func (x *CreateMailboxInclusionRuleResponse) UnmarshalGraphJSON(body []byte, opt
 }
 
 func (r *graphReader) readCreateMailboxInclusionRuleResponse(x *CreateMailboxInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.progress)
+	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateMailboxInclusionRuleResponse(x)
 	}
@@ -192,7 +192,7 @@ func (x *CreateDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, optio
 }
 
 func (r *graphReader) readCreateDriveInclusionRuleResponse(x *CreateDriveInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.progress)
+	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateDriveInclusionRuleResponse(x)
 	}
@@ -244,7 +244,7 @@ func (x *CreateSiteInclusionRuleResponse) UnmarshalGraphJSON(body []byte, option
 }
 
 func (r *graphReader) readCreateSiteInclusionRuleResponse(x *CreateSiteInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.progress)
+	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateSiteInclusionRuleResponse(x)
 	}
@@ -273,7 +273,7 @@ func (x *GetMailboxInclusionRuleResponse) UnmarshalGraphJSON(body []byte, option
 }
 
 func (r *graphReader) readGetMailboxInclusionRuleResponse(x *GetMailboxInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.progress)
+	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetMailboxInclusionRuleResponse(x)
 	}
@@ -302,7 +302,7 @@ func (x *GetDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options 
 }
 
 func (r *graphReader) readGetDriveInclusionRuleResponse(x *GetDriveInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.progress)
+	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetDriveInclusionRuleResponse(x)
 	}
@@ -331,7 +331,7 @@ func (x *GetSiteInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options G
 }
 
 func (r *graphReader) readGetSiteInclusionRuleResponse(x *GetSiteInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.progress)
+	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetSiteInclusionRuleResponse(x)
 	}
@@ -379,7 +379,7 @@ func (x *UpdateMailboxInclusionRuleResponse) UnmarshalGraphJSON(body []byte, opt
 }
 
 func (r *graphReader) readUpdateMailboxInclusionRuleResponse(x *UpdateMailboxInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.progress)
+	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldUpdateMailboxInclusionRuleResponse(x)
 	}
@@ -427,7 +427,7 @@ func (x *UpdateDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, optio
 }
 
 func (r *graphReader) readUpdateDriveInclusionRuleResponse(x *UpdateDriveInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.progress)
+	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldUpdateDriveInclusionRuleResponse(x)
 	}
@@ -456,7 +456,7 @@ func (x *DeleteAndUnprotectMailboxInclusionRuleResponse) UnmarshalGraphJSON(body
 }
 
 func (r *graphReader) readDeleteAndUnprotectMailboxInclusionRuleResponse(x *DeleteAndUnprotectMailboxInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.progress)
+	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldDeleteAndUnprotectMailboxInclusionRuleResponse(x)
 	}
@@ -487,7 +487,7 @@ func (x *DeleteAndUnprotectDriveInclusionRuleResponse) UnmarshalGraphJSON(body [
 }
 
 func (r *graphReader) readDeleteAndUnprotectDriveInclusionRuleResponse(x *DeleteAndUnprotectDriveInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.progress)
+	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldDeleteAndUnprotectDriveInclusionRuleResponse(x)
 	}
@@ -518,7 +518,7 @@ func (x *RunMailboxInclusionRuleResponse) UnmarshalGraphJSON(body []byte, option
 }
 
 func (r *graphReader) readRunMailboxInclusionRuleResponse(x *RunMailboxInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.progress)
+	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldRunMailboxInclusionRuleResponse(x)
 	}
@@ -547,7 +547,7 @@ func (x *RunDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options 
 }
 
 func (r *graphReader) readRunDriveInclusionRuleResponse(x *RunDriveInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.progress)
+	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldRunDriveInclusionRuleResponse(x)
 	}
@@ -576,7 +576,7 @@ func (x *RunSiteInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options G
 }
 
 func (r *graphReader) readRunSiteInclusionRuleResponse(x *RunSiteInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.progress)
+	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldRunSiteInclusionRuleResponse(x)
 	}

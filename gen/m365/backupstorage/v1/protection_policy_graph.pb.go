@@ -20,32 +20,32 @@ func (r *graphReader) fieldProtectionPolicy(x *ProtectionPolicy) {
 	case "status":
 		x.Status = r.enumProtectionPolicyStatus()
 	case "retentionSettings":
-		list := x.RetentionSettings[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.retentionSettingSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.RetentionSettings[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.retentionSettingSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readRetentionSetting(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.RetentionSettings = list
 	case "isEnabled":
 		if value, ok := r.boolean(); ok {
-			x.IsEnabled = r.bools.next(&r.progress)
+			x.IsEnabled = r.bools.next(&r.cursor)
 			*x.IsEnabled = value
 		}
 	case "protectionPolicyArtifactCount":
 		if r.unset() {
 			return
 		}
-		x.ProtectionPolicyArtifactCount = r.protectionPolicyArtifactCountSlab.next(&r.progress)
+		x.ProtectionPolicyArtifactCount = r.protectionPolicyArtifactCountSlab.next(&r.cursor)
 		r.readProtectionPolicyArtifactCount(x.ProtectionPolicyArtifactCount)
 	case "createdBy":
 		if r.unset() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.next(&r.progress)
+		x.CreatedBy = r.identitySetSlab.next(&r.cursor)
 		r.readIdentitySet(x.CreatedBy)
 	case "createdDateTime":
 		x.CreatedDateTime = r.timestamp()
@@ -53,7 +53,7 @@ func (r *graphReader) fieldProtectionPolicy(x *ProtectionPolicy) {
 		if r.unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.progress)
+		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.timestamp()
@@ -95,22 +95,22 @@ func (r *graphReader) fieldProtectionPolicyArtifactCount(x *ProtectionPolicyArti
 	switch string(r.key) {
 	case "total":
 		if value, ok := r.integer(32); ok {
-			x.Total = r.int32s.next(&r.progress)
+			x.Total = r.int32s.next(&r.cursor)
 			*x.Total = int32(value)
 		}
 	case "completed":
 		if value, ok := r.integer(32); ok {
-			x.Completed = r.int32s.next(&r.progress)
+			x.Completed = r.int32s.next(&r.cursor)
 			*x.Completed = int32(value)
 		}
 	case "inProgress":
 		if value, ok := r.integer(32); ok {
-			x.InProgress = r.int32s.next(&r.progress)
+			x.InProgress = r.int32s.next(&r.cursor)
 			*x.InProgress = int32(value)
 		}
 	case "failed":
 		if value, ok := r.integer(32); ok {
-			x.Failed = r.int32s.next(&r.progress)
+			x.Failed = r.int32s.next(&r.cursor)
 			*x.Failed = int32(value)
 		}
 	default:

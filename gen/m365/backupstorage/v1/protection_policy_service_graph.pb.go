@@ -19,13 +19,13 @@ func (r *graphReader) readListProtectionPoliciesResponse(x *ListProtectionPolici
 func (r *graphReader) fieldListProtectionPoliciesResponse(x *ListProtectionPoliciesResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.ProtectionPolicies[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.protectionPolicySlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.ProtectionPolicies[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.protectionPolicySlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readProtectionPolicy(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.ProtectionPolicies = list
@@ -45,7 +45,7 @@ func (x *GetProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options Gr
 }
 
 func (r *graphReader) readGetProtectionPolicyResponse(x *GetProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.progress)
+	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetProtectionPolicyResponse(x)
 	}
@@ -74,7 +74,7 @@ func (x *ActivateProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, optio
 }
 
 func (r *graphReader) readActivateProtectionPolicyResponse(x *ActivateProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.progress)
+	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldActivateProtectionPolicyResponse(x)
 	}
@@ -103,7 +103,7 @@ func (x *DeactivateProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, opt
 }
 
 func (r *graphReader) readDeactivateProtectionPolicyResponse(x *DeactivateProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.progress)
+	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldDeactivateProtectionPolicyResponse(x)
 	}
@@ -160,7 +160,7 @@ func (x *CreateExchangeProtectionPolicyResponse) UnmarshalGraphJSON(body []byte,
 }
 
 func (r *graphReader) readCreateExchangeProtectionPolicyResponse(x *CreateExchangeProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.progress)
+	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateExchangeProtectionPolicyResponse(x)
 	}
@@ -217,7 +217,7 @@ func (x *CreateOneDriveForBusinessProtectionPolicyResponse) UnmarshalGraphJSON(b
 }
 
 func (r *graphReader) readCreateOneDriveForBusinessProtectionPolicyResponse(x *CreateOneDriveForBusinessProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.progress)
+	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateOneDriveForBusinessProtectionPolicyResponse(x)
 	}
@@ -274,7 +274,7 @@ func (x *CreateSharePointProtectionPolicyResponse) UnmarshalGraphJSON(body []byt
 }
 
 func (r *graphReader) readCreateSharePointProtectionPolicyResponse(x *CreateSharePointProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.progress)
+	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateSharePointProtectionPolicyResponse(x)
 	}
@@ -332,7 +332,7 @@ func (x *UpdateExchangeProtectionPolicyResponse) UnmarshalGraphJSON(body []byte,
 }
 
 func (r *graphReader) readUpdateExchangeProtectionPolicyResponse(x *UpdateExchangeProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.progress)
+	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldUpdateExchangeProtectionPolicyResponse(x)
 	}
@@ -344,13 +344,13 @@ func (r *graphReader) fieldUpdateExchangeProtectionPolicyResponse(x *UpdateExcha
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
 	case "mailboxProtectionUnits@delta":
-		list := x.MailboxProtectionUnits[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.protectionUnitChangeSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.MailboxProtectionUnits[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.protectionUnitChangeSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readProtectionUnitChange(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.MailboxProtectionUnits = list
@@ -401,7 +401,7 @@ func (x *UpdateOneDriveForBusinessProtectionPolicyResponse) UnmarshalGraphJSON(b
 }
 
 func (r *graphReader) readUpdateOneDriveForBusinessProtectionPolicyResponse(x *UpdateOneDriveForBusinessProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.progress)
+	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldUpdateOneDriveForBusinessProtectionPolicyResponse(x)
 	}
@@ -413,13 +413,13 @@ func (r *graphReader) fieldUpdateOneDriveForBusinessProtectionPolicyResponse(x *
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
 	case "driveProtectionUnits@delta":
-		list := x.DriveProtectionUnits[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.protectionUnitChangeSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.DriveProtectionUnits[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.protectionUnitChangeSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readProtectionUnitChange(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.DriveProtectionUnits = list
@@ -470,7 +470,7 @@ func (x *UpdateSharePointProtectionPolicyResponse) UnmarshalGraphJSON(body []byt
 }
 
 func (r *graphReader) readUpdateSharePointProtectionPolicyResponse(x *UpdateSharePointProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.progress)
+	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldUpdateSharePointProtectionPolicyResponse(x)
 	}
@@ -482,13 +482,13 @@ func (r *graphReader) fieldUpdateSharePointProtectionPolicyResponse(x *UpdateSha
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
 	case "siteProtectionUnits@delta":
-		list := x.SiteProtectionUnits[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.protectionUnitChangeSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.SiteProtectionUnits[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.protectionUnitChangeSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readProtectionUnitChange(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.SiteProtectionUnits = list

@@ -25,7 +25,7 @@ func (r *graphReader) fieldProtectionUnitBulkAdditionJob(x *ProtectionUnitBulkAd
 		if r.unset() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.next(&r.progress)
+		x.CreatedBy = r.identitySetSlab.next(&r.cursor)
 		r.readIdentitySet(x.CreatedBy)
 	case "createdDateTime":
 		x.CreatedDateTime = r.timestamp()
@@ -33,7 +33,7 @@ func (r *graphReader) fieldProtectionUnitBulkAdditionJob(x *ProtectionUnitBulkAd
 		if r.unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.progress)
+		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.timestamp()
@@ -43,8 +43,8 @@ func (r *graphReader) fieldProtectionUnitBulkAdditionJob(x *ProtectionUnitBulkAd
 		}
 		variant, ok := x.Resources.(*ProtectionUnitBulkAdditionJob_Users)
 		if !ok {
-			variant = r.protectionUnitBulkAdditionJob_UsersSlab.next(&r.progress)
-			variant.Users = r.bulkUsersSlab.next(&r.progress)
+			variant = r.protectionUnitBulkAdditionJob_UsersSlab.next(&r.cursor)
+			variant.Users = r.bulkUsersSlab.next(&r.cursor)
 			x.Resources = variant
 		}
 		r.fieldBulkUsers(variant.Users)
@@ -54,8 +54,8 @@ func (r *graphReader) fieldProtectionUnitBulkAdditionJob(x *ProtectionUnitBulkAd
 		}
 		variant, ok := x.Resources.(*ProtectionUnitBulkAdditionJob_Sites)
 		if !ok {
-			variant = r.protectionUnitBulkAdditionJob_SitesSlab.next(&r.progress)
-			variant.Sites = r.bulkSitesSlab.next(&r.progress)
+			variant = r.protectionUnitBulkAdditionJob_SitesSlab.next(&r.cursor)
+			variant.Sites = r.bulkSitesSlab.next(&r.cursor)
 			x.Resources = variant
 		}
 		r.fieldBulkSites(variant.Sites)

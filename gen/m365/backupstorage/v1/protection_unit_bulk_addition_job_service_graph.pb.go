@@ -19,13 +19,13 @@ func (r *graphReader) readListMailboxProtectionUnitsBulkAdditionJobsResponse(x *
 func (r *graphReader) fieldListMailboxProtectionUnitsBulkAdditionJobsResponse(x *ListMailboxProtectionUnitsBulkAdditionJobsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.ProtectionUnitBulkAdditionJobs[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.protectionUnitBulkAdditionJobSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.ProtectionUnitBulkAdditionJobs[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readProtectionUnitBulkAdditionJob(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.ProtectionUnitBulkAdditionJobs = list
@@ -82,7 +82,7 @@ func (x *CreateMailboxProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON
 }
 
 func (r *graphReader) readCreateMailboxProtectionUnitsBulkAdditionJobResponse(x *CreateMailboxProtectionUnitsBulkAdditionJobResponse) {
-	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.progress)
+	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateMailboxProtectionUnitsBulkAdditionJobResponse(x)
 	}
@@ -111,7 +111,7 @@ func (x *GetMailboxProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(bo
 }
 
 func (r *graphReader) readGetMailboxProtectionUnitsBulkAdditionJobResponse(x *GetMailboxProtectionUnitsBulkAdditionJobResponse) {
-	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.progress)
+	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetMailboxProtectionUnitsBulkAdditionJobResponse(x)
 	}
@@ -148,13 +148,13 @@ func (r *graphReader) readListDriveProtectionUnitsBulkAdditionJobsResponse(x *Li
 func (r *graphReader) fieldListDriveProtectionUnitsBulkAdditionJobsResponse(x *ListDriveProtectionUnitsBulkAdditionJobsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.ProtectionUnitBulkAdditionJobs[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.protectionUnitBulkAdditionJobSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.ProtectionUnitBulkAdditionJobs[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readProtectionUnitBulkAdditionJob(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.ProtectionUnitBulkAdditionJobs = list
@@ -211,7 +211,7 @@ func (x *CreateDriveProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(b
 }
 
 func (r *graphReader) readCreateDriveProtectionUnitsBulkAdditionJobResponse(x *CreateDriveProtectionUnitsBulkAdditionJobResponse) {
-	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.progress)
+	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateDriveProtectionUnitsBulkAdditionJobResponse(x)
 	}
@@ -240,7 +240,7 @@ func (x *GetDriveProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body
 }
 
 func (r *graphReader) readGetDriveProtectionUnitsBulkAdditionJobResponse(x *GetDriveProtectionUnitsBulkAdditionJobResponse) {
-	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.progress)
+	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetDriveProtectionUnitsBulkAdditionJobResponse(x)
 	}
@@ -277,13 +277,13 @@ func (r *graphReader) readListSiteProtectionUnitsBulkAdditionJobsResponse(x *Lis
 func (r *graphReader) fieldListSiteProtectionUnitsBulkAdditionJobsResponse(x *ListSiteProtectionUnitsBulkAdditionJobsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.ProtectionUnitBulkAdditionJobs[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.protectionUnitBulkAdditionJobSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.ProtectionUnitBulkAdditionJobs[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readProtectionUnitBulkAdditionJob(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.ProtectionUnitBulkAdditionJobs = list
@@ -340,7 +340,7 @@ func (x *CreateSiteProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(bo
 }
 
 func (r *graphReader) readCreateSiteProtectionUnitsBulkAdditionJobResponse(x *CreateSiteProtectionUnitsBulkAdditionJobResponse) {
-	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.progress)
+	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateSiteProtectionUnitsBulkAdditionJobResponse(x)
 	}
@@ -369,7 +369,7 @@ func (x *GetSiteProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body 
 }
 
 func (r *graphReader) readGetSiteProtectionUnitsBulkAdditionJobResponse(x *GetSiteProtectionUnitsBulkAdditionJobResponse) {
-	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.progress)
+	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetSiteProtectionUnitsBulkAdditionJobResponse(x)
 	}

@@ -33,7 +33,7 @@ func (r *graphReader) fieldProtectionUnit(x *ProtectionUnit) {
 		if r.unset() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.next(&r.progress)
+		x.CreatedBy = r.identitySetSlab.next(&r.cursor)
 		r.readIdentitySet(x.CreatedBy)
 	case "createdDateTime":
 		x.CreatedDateTime = r.timestamp()
@@ -41,7 +41,7 @@ func (r *graphReader) fieldProtectionUnit(x *ProtectionUnit) {
 		if r.unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.progress)
+		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.timestamp()
@@ -51,8 +51,8 @@ func (r *graphReader) fieldProtectionUnit(x *ProtectionUnit) {
 		}
 		variant, ok := x.Resource.(*ProtectionUnit_User)
 		if !ok {
-			variant = r.protectionUnit_UserSlab.next(&r.progress)
-			variant.User = r.protectedUserSlab.next(&r.progress)
+			variant = r.protectionUnit_UserSlab.next(&r.cursor)
+			variant.User = r.protectedUserSlab.next(&r.cursor)
 			x.Resource = variant
 		}
 		r.fieldProtectedUser(variant.User)
@@ -62,8 +62,8 @@ func (r *graphReader) fieldProtectionUnit(x *ProtectionUnit) {
 		}
 		variant, ok := x.Resource.(*ProtectionUnit_Site)
 		if !ok {
-			variant = r.protectionUnit_SiteSlab.next(&r.progress)
-			variant.Site = r.protectedSiteSlab.next(&r.progress)
+			variant = r.protectionUnit_SiteSlab.next(&r.cursor)
+			variant.Site = r.protectedSiteSlab.next(&r.cursor)
 			x.Resource = variant
 		}
 		r.fieldProtectedSite(variant.Site)
@@ -91,8 +91,16 @@ func (r *graphReader) readProtectedUser(x *ProtectedUser) {
 
 func (r *graphReader) fieldProtectedUser(x *ProtectedUser) {
 	switch string(r.key) {
-	case "directoryObjectId", "userId":
-		x.DirectoryObjectId = r.str()
+	case "directoryObjectId":
+		if !r.unset() {
+			x.DirectoryObjectId = r.str()
+		}
+	case "userId":
+		if x.DirectoryObjectId != "" {
+			r.skip()
+		} else if !r.unset() {
+			x.DirectoryObjectId = r.str()
+		}
 	case "displayName":
 		x.DisplayName = r.str()
 	case "email":
@@ -122,7 +130,7 @@ func (r *graphReader) fieldProtectedSite(x *ProtectedSite) {
 }
 
 func (r *graphReader) readProtectionUnitChange(x *ProtectionUnitChange) {
-	x.ProtectionUnit = r.protectionUnitSlab.next(&r.progress)
+	x.ProtectionUnit = r.protectionUnitSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldProtectionUnitChange(x)
 	}
@@ -278,11 +286,13 @@ func (r *graphReader) enumProtectionSources() []ProtectionSource {
 	if len(names) == 0 {
 		return nil
 	}
-	list := r.enumProtectionSourceSlab.slice(&r.progress, bytes.Count(names, []byte{','})+1)[:0]
+	list := r.enumProtectionSourceSlab.slice(&r.cursor, bytes.Count(names, []byte{','})+1)[:0]
 	for len(names) > 0 {
 		var name []byte
 		name, names = flag(names)
-		list = append(list, graphOfProtectionSource(name))
+		if value := graphOfProtectionSource(name); value != 0 {
+			list = append(list, value)
+		}
 	}
 	return list
 }

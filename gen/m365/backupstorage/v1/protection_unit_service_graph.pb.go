@@ -11,7 +11,7 @@ func (x *GetProtectionUnitResponse) UnmarshalGraphJSON(body []byte, options Grap
 }
 
 func (r *graphReader) readGetProtectionUnitResponse(x *GetProtectionUnitResponse) {
-	x.ProtectionUnit = r.protectionUnitSlab.next(&r.progress)
+	x.ProtectionUnit = r.protectionUnitSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetProtectionUnitResponse(x)
 	}
@@ -48,13 +48,13 @@ func (r *graphReader) readListDriveProtectionUnitsResponse(x *ListDriveProtectio
 func (r *graphReader) fieldListDriveProtectionUnitsResponse(x *ListDriveProtectionUnitsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.ProtectionUnits[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.protectionUnitSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.ProtectionUnits[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.protectionUnitSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readProtectionUnit(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.ProtectionUnits = list
@@ -82,13 +82,13 @@ func (r *graphReader) readListOneDriveForBusinessProtectionPolicyUnitsResponse(x
 func (r *graphReader) fieldListOneDriveForBusinessProtectionPolicyUnitsResponse(x *ListOneDriveForBusinessProtectionPolicyUnitsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.ProtectionUnits[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.protectionUnitSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.ProtectionUnits[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.protectionUnitSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readProtectionUnit(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.ProtectionUnits = list
@@ -116,13 +116,13 @@ func (r *graphReader) readListMailboxProtectionUnitsResponse(x *ListMailboxProte
 func (r *graphReader) fieldListMailboxProtectionUnitsResponse(x *ListMailboxProtectionUnitsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.ProtectionUnits[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.protectionUnitSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.ProtectionUnits[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.protectionUnitSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readProtectionUnit(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.ProtectionUnits = list
@@ -150,13 +150,13 @@ func (r *graphReader) readListExchangeProtectionPolicyUnitsResponse(x *ListExcha
 func (r *graphReader) fieldListExchangeProtectionPolicyUnitsResponse(x *ListExchangeProtectionPolicyUnitsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.ProtectionUnits[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.protectionUnitSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.ProtectionUnits[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.protectionUnitSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readProtectionUnit(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.ProtectionUnits = list
@@ -184,13 +184,13 @@ func (r *graphReader) readListSiteProtectionUnitsResponse(x *ListSiteProtectionU
 func (r *graphReader) fieldListSiteProtectionUnitsResponse(x *ListSiteProtectionUnitsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.ProtectionUnits[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.protectionUnitSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.ProtectionUnits[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.protectionUnitSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readProtectionUnit(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.ProtectionUnits = list
@@ -218,13 +218,13 @@ func (r *graphReader) readListSharePointProtectionPolicyUnitsResponse(x *ListSha
 func (r *graphReader) fieldListSharePointProtectionPolicyUnitsResponse(x *ListSharePointProtectionPolicyUnitsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.ProtectionUnits[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.protectionUnitSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.ProtectionUnits[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.protectionUnitSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readProtectionUnit(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.ProtectionUnits = list
@@ -244,7 +244,7 @@ func (x *OffboardProtectionUnitResponse) UnmarshalGraphJSON(body []byte, options
 }
 
 func (r *graphReader) readOffboardProtectionUnitResponse(x *OffboardProtectionUnitResponse) {
-	x.ProtectionUnit = r.protectionUnitSlab.next(&r.progress)
+	x.ProtectionUnit = r.protectionUnitSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldOffboardProtectionUnitResponse(x)
 	}
@@ -273,7 +273,7 @@ func (x *CancelOffboardProtectionUnitResponse) UnmarshalGraphJSON(body []byte, o
 }
 
 func (r *graphReader) readCancelOffboardProtectionUnitResponse(x *CancelOffboardProtectionUnitResponse) {
-	x.ProtectionUnit = r.protectionUnitSlab.next(&r.progress)
+	x.ProtectionUnit = r.protectionUnitSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCancelOffboardProtectionUnitResponse(x)
 	}

@@ -23,7 +23,7 @@ func (r *graphReader) fieldRestoreArtifactBulkAdditionRequest(x *RestoreArtifact
 		if r.unset() {
 			return
 		}
-		x.ProtectionTimePeriod = r.timePeriodSlab.next(&r.progress)
+		x.ProtectionTimePeriod = r.timePeriodSlab.next(&r.cursor)
 		r.readTimePeriod(x.ProtectionTimePeriod)
 	case "restorePointPreference":
 		x.RestorePointPreference = r.enumRestorePointPreference()
@@ -39,7 +39,7 @@ func (r *graphReader) fieldRestoreArtifactBulkAdditionRequest(x *RestoreArtifact
 		if r.unset() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.next(&r.progress)
+		x.CreatedBy = r.identitySetSlab.next(&r.cursor)
 		r.readIdentitySet(x.CreatedBy)
 	case "createdDateTime":
 		x.CreatedDateTime = r.timestamp()
@@ -47,7 +47,7 @@ func (r *graphReader) fieldRestoreArtifactBulkAdditionRequest(x *RestoreArtifact
 		if r.unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.progress)
+		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.timestamp()
@@ -57,8 +57,8 @@ func (r *graphReader) fieldRestoreArtifactBulkAdditionRequest(x *RestoreArtifact
 		}
 		variant, ok := x.Resources.(*RestoreArtifactBulkAdditionRequest_Users)
 		if !ok {
-			variant = r.restoreArtifactBulkAdditionRequest_UsersSlab.next(&r.progress)
-			variant.Users = r.bulkUsersSlab.next(&r.progress)
+			variant = r.restoreArtifactBulkAdditionRequest_UsersSlab.next(&r.cursor)
+			variant.Users = r.bulkUsersSlab.next(&r.cursor)
 			x.Resources = variant
 		}
 		r.fieldBulkUsers(variant.Users)
@@ -68,8 +68,8 @@ func (r *graphReader) fieldRestoreArtifactBulkAdditionRequest(x *RestoreArtifact
 		}
 		variant, ok := x.Resources.(*RestoreArtifactBulkAdditionRequest_Sites)
 		if !ok {
-			variant = r.restoreArtifactBulkAdditionRequest_SitesSlab.next(&r.progress)
-			variant.Sites = r.bulkSitesSlab.next(&r.progress)
+			variant = r.restoreArtifactBulkAdditionRequest_SitesSlab.next(&r.cursor)
+			variant.Sites = r.bulkSitesSlab.next(&r.cursor)
 			x.Resources = variant
 		}
 		r.fieldBulkSites(variant.Sites)

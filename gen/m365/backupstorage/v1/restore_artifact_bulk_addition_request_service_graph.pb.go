@@ -19,13 +19,13 @@ func (r *graphReader) readListMailboxRestoreArtifactsBulkAdditionRequestsRespons
 func (r *graphReader) fieldListMailboxRestoreArtifactsBulkAdditionRequestsResponse(x *ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.RestoreArtifactBulkAdditionRequests[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.restoreArtifactBulkAdditionRequestSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.RestoreArtifactBulkAdditionRequests[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readRestoreArtifactBulkAdditionRequest(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.RestoreArtifactBulkAdditionRequests = list
@@ -114,7 +114,7 @@ func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGrap
 }
 
 func (r *graphReader) readCreateMailboxRestoreArtifactsBulkAdditionRequestResponse(x *CreateMailboxRestoreArtifactsBulkAdditionRequestResponse) {
-	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.progress)
+	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateMailboxRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
@@ -143,7 +143,7 @@ func (x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJS
 }
 
 func (r *graphReader) readGetMailboxRestoreArtifactsBulkAdditionRequestResponse(x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) {
-	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.progress)
+	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetMailboxRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
@@ -180,13 +180,13 @@ func (r *graphReader) readListDriveRestoreArtifactsBulkAdditionRequestsResponse(
 func (r *graphReader) fieldListDriveRestoreArtifactsBulkAdditionRequestsResponse(x *ListDriveRestoreArtifactsBulkAdditionRequestsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.RestoreArtifactBulkAdditionRequests[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.restoreArtifactBulkAdditionRequestSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.RestoreArtifactBulkAdditionRequests[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readRestoreArtifactBulkAdditionRequest(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.RestoreArtifactBulkAdditionRequests = list
@@ -275,7 +275,7 @@ func (x *CreateDriveRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJ
 }
 
 func (r *graphReader) readCreateDriveRestoreArtifactsBulkAdditionRequestResponse(x *CreateDriveRestoreArtifactsBulkAdditionRequestResponse) {
-	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.progress)
+	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateDriveRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
@@ -304,7 +304,7 @@ func (x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON
 }
 
 func (r *graphReader) readGetDriveRestoreArtifactsBulkAdditionRequestResponse(x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) {
-	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.progress)
+	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetDriveRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
@@ -341,13 +341,13 @@ func (r *graphReader) readListSiteRestoreArtifactsBulkAdditionRequestsResponse(x
 func (r *graphReader) fieldListSiteRestoreArtifactsBulkAdditionRequestsResponse(x *ListSiteRestoreArtifactsBulkAdditionRequestsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.RestoreArtifactBulkAdditionRequests[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.restoreArtifactBulkAdditionRequestSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.RestoreArtifactBulkAdditionRequests[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readRestoreArtifactBulkAdditionRequest(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.RestoreArtifactBulkAdditionRequests = list
@@ -436,7 +436,7 @@ func (x *CreateSiteRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJS
 }
 
 func (r *graphReader) readCreateSiteRestoreArtifactsBulkAdditionRequestResponse(x *CreateSiteRestoreArtifactsBulkAdditionRequestResponse) {
-	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.progress)
+	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateSiteRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
@@ -465,7 +465,7 @@ func (x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON(
 }
 
 func (r *graphReader) readGetSiteRestoreArtifactsBulkAdditionRequestResponse(x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) {
-	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.progress)
+	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetSiteRestoreArtifactsBulkAdditionRequestResponse(x)
 	}

@@ -23,7 +23,7 @@ func (r *graphReader) fieldRestoreArtifact(x *RestoreArtifact) {
 		if r.unset() {
 			return
 		}
-		x.RestorePoint = r.restorePointSlab.next(&r.progress)
+		x.RestorePoint = r.restorePointSlab.next(&r.cursor)
 		r.readRestorePoint(x.RestorePoint)
 	case "error":
 		r.later("error", "restoreArtifactBase", &x.Error, nil, &x.Id)
@@ -37,8 +37,8 @@ func (r *graphReader) fieldRestoreArtifact(x *RestoreArtifact) {
 		}
 		variant, ok := x.Restored.(*RestoreArtifact_Mailbox)
 		if !ok {
-			variant = r.restoreArtifact_MailboxSlab.next(&r.progress)
-			variant.Mailbox = r.restoredMailboxSlab.next(&r.progress)
+			variant = r.restoreArtifact_MailboxSlab.next(&r.cursor)
+			variant.Mailbox = r.restoredMailboxSlab.next(&r.cursor)
 			x.Restored = variant
 		}
 		r.fieldRestoredMailbox(variant.Mailbox)
@@ -48,8 +48,8 @@ func (r *graphReader) fieldRestoreArtifact(x *RestoreArtifact) {
 		}
 		variant, ok := x.Restored.(*RestoreArtifact_Site)
 		if !ok {
-			variant = r.restoreArtifact_SiteSlab.next(&r.progress)
-			variant.Site = r.restoredSiteSlab.next(&r.progress)
+			variant = r.restoreArtifact_SiteSlab.next(&r.cursor)
+			variant.Site = r.restoredSiteSlab.next(&r.cursor)
 			x.Restored = variant
 		}
 		r.fieldRestoredSite(variant.Site)
@@ -83,14 +83,14 @@ func (r *graphReader) fieldRestoredMailbox(x *RestoredMailbox) {
 		x.RestoredFolderName = r.str()
 	case "restoredItemCount":
 		if value, ok := r.integer(32); ok {
-			x.RestoredItemCount = r.int32s.next(&r.progress)
+			x.RestoredItemCount = r.int32s.next(&r.cursor)
 			*x.RestoredItemCount = int32(value)
 		}
 	case "searchResponseId":
 		x.SearchResponseId = r.str()
 	case "artifactCount":
 		if value, ok := r.integer(32); ok {
-			x.ArtifactCount = r.int32s.next(&r.progress)
+			x.ArtifactCount = r.int32s.next(&r.cursor)
 			*x.ArtifactCount = int32(value)
 		}
 	default:
@@ -128,8 +128,16 @@ func (r *graphReader) fieldGranularRestoreArtifact(x *GranularRestoreArtifact) {
 	switch string(r.key) {
 	case "@odata.type":
 		x.Workload = graphWorkload(graphType(r.str()))
-	case "id", "itemKey":
-		x.Id = r.str()
+	case "id":
+		if !r.unset() {
+			x.Id = r.str()
+		}
+	case "itemKey":
+		if x.Id != "" {
+			r.skip()
+		} else if !r.unset() {
+			x.Id = r.str()
+		}
 	case "status":
 		x.Status = r.enumArtifactRestoreStatus()
 	case "browseSessionId":
@@ -180,7 +188,7 @@ func (r *graphReader) finishGranularRestoreArtifact(x *GranularRestoreArtifact) 
 }
 
 func (r *graphReader) readRestoreArtifactChange(x *RestoreArtifactChange) {
-	x.RestoreArtifact = r.restoreArtifactSlab.next(&r.progress)
+	x.RestoreArtifact = r.restoreArtifactSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldRestoreArtifactChange(x)
 	}
@@ -207,7 +215,7 @@ func (r *graphReader) finishRestoreArtifactChange(x *RestoreArtifactChange) {
 }
 
 func (r *graphReader) readGranularRestoreArtifactChange(x *GranularRestoreArtifactChange) {
-	x.GranularRestoreArtifact = r.granularRestoreArtifactSlab.next(&r.progress)
+	x.GranularRestoreArtifact = r.granularRestoreArtifactSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGranularRestoreArtifactChange(x)
 	}

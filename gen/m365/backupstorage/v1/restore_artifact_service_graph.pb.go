@@ -19,13 +19,13 @@ func (r *graphReader) readListMailboxRestoreArtifactsResponse(x *ListMailboxRest
 func (r *graphReader) fieldListMailboxRestoreArtifactsResponse(x *ListMailboxRestoreArtifactsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.RestoreArtifacts[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.restoreArtifactSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.RestoreArtifacts[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.restoreArtifactSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readRestoreArtifact(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.RestoreArtifacts = list
@@ -53,13 +53,13 @@ func (r *graphReader) readListDriveRestoreArtifactsResponse(x *ListDriveRestoreA
 func (r *graphReader) fieldListDriveRestoreArtifactsResponse(x *ListDriveRestoreArtifactsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.RestoreArtifacts[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.restoreArtifactSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.RestoreArtifacts[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.restoreArtifactSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readRestoreArtifact(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.RestoreArtifacts = list
@@ -87,13 +87,13 @@ func (r *graphReader) readListSiteRestoreArtifactsResponse(x *ListSiteRestoreArt
 func (r *graphReader) fieldListSiteRestoreArtifactsResponse(x *ListSiteRestoreArtifactsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.RestoreArtifacts[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.restoreArtifactSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.RestoreArtifacts[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.restoreArtifactSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readRestoreArtifact(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.RestoreArtifacts = list
@@ -121,13 +121,13 @@ func (r *graphReader) readListGranularDriveRestoreArtifactsResponse(x *ListGranu
 func (r *graphReader) fieldListGranularDriveRestoreArtifactsResponse(x *ListGranularDriveRestoreArtifactsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.GranularRestoreArtifacts[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.granularRestoreArtifactSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.GranularRestoreArtifacts[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.granularRestoreArtifactSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readGranularRestoreArtifact(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.GranularRestoreArtifacts = list
@@ -155,13 +155,13 @@ func (r *graphReader) readListGranularSiteRestoreArtifactsResponse(x *ListGranul
 func (r *graphReader) fieldListGranularSiteRestoreArtifactsResponse(x *ListGranularSiteRestoreArtifactsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.GranularRestoreArtifacts[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.granularRestoreArtifactSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.GranularRestoreArtifacts[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.granularRestoreArtifactSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readGranularRestoreArtifact(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.GranularRestoreArtifacts = list

@@ -14,8 +14,16 @@ func (r *graphReader) readRestorePoint(x *RestorePoint) {
 
 func (r *graphReader) fieldRestorePoint(x *RestorePoint) {
 	switch string(r.key) {
-	case "id", "@odata.id":
-		x.Id = r.str()
+	case "id":
+		if !r.unset() {
+			x.Id = r.str()
+		}
+	case "@odata.id":
+		if x.Id != "" {
+			r.skip()
+		} else if !r.unset() {
+			x.Id = r.str()
+		}
 	case "protectionDateTime":
 		x.ProtectionDateTime = r.timestamp()
 	case "expirationDateTime":
@@ -26,7 +34,7 @@ func (r *graphReader) fieldRestorePoint(x *RestorePoint) {
 		if r.unset() {
 			return
 		}
-		x.ProtectionUnit = r.protectionUnitSlab.next(&r.progress)
+		x.ProtectionUnit = r.protectionUnitSlab.next(&r.cursor)
 		r.readProtectionUnit(x.ProtectionUnit)
 	default:
 		r.skip()
@@ -110,14 +118,14 @@ func (r *graphReader) fieldRestorePointSearchResult(x *RestorePointSearchResult)
 	switch string(r.key) {
 	case "artifactHitCount":
 		if value, ok := r.integer(32); ok {
-			x.ArtifactHitCount = r.int32s.next(&r.progress)
+			x.ArtifactHitCount = r.int32s.next(&r.cursor)
 			*x.ArtifactHitCount = int32(value)
 		}
 	case "restorePoint":
 		if r.unset() {
 			return
 		}
-		x.RestorePoint = r.restorePointSlab.next(&r.progress)
+		x.RestorePoint = r.restorePointSlab.next(&r.cursor)
 		r.readRestorePoint(x.RestorePoint)
 	default:
 		r.skip()
@@ -162,11 +170,13 @@ func (r *graphReader) enumRestorePointTagss() []RestorePointTags {
 	if len(names) == 0 {
 		return nil
 	}
-	list := r.enumRestorePointTagsSlab.slice(&r.progress, bytes.Count(names, []byte{','})+1)[:0]
+	list := r.enumRestorePointTagsSlab.slice(&r.cursor, bytes.Count(names, []byte{','})+1)[:0]
 	for len(names) > 0 {
 		var name []byte
 		name, names = flag(names)
-		list = append(list, graphOfRestorePointTags(name))
+		if value := graphOfRestorePointTags(name); value != 0 {
+			list = append(list, value)
+		}
 	}
 	return list
 }

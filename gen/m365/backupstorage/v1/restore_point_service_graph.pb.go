@@ -19,13 +19,13 @@ func (r *graphReader) readListRestorePointsResponse(x *ListRestorePointsResponse
 func (r *graphReader) fieldListRestorePointsResponse(x *ListRestorePointsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.RestorePoints[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.restorePointSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.RestorePoints[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.restorePointSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readRestorePoint(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.RestorePoints = list
@@ -100,13 +100,13 @@ func (r *graphReader) fieldSearchRestorePointsResponse(x *SearchRestorePointsRes
 	case "searchResponseId":
 		x.SearchResponseId = r.str()
 	case "searchResults":
-		list := x.SearchResults[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.restorePointSearchResultSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.SearchResults[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.restorePointSearchResultSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readRestorePointSearchResult(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.SearchResults = list

@@ -23,7 +23,7 @@ func (r *graphReader) fieldRestoreSession(x *RestoreSession) {
 		if r.unset() {
 			return
 		}
-		x.RestoreSessionArtifactCount = r.restoreSessionArtifactCountSlab.next(&r.progress)
+		x.RestoreSessionArtifactCount = r.restoreSessionArtifactCountSlab.next(&r.cursor)
 		r.readRestoreSessionArtifactCount(x.RestoreSessionArtifactCount)
 	case "error":
 		r.later("error", "restoreSessionBase", &x.Error, nil, &x.Id)
@@ -33,7 +33,7 @@ func (r *graphReader) fieldRestoreSession(x *RestoreSession) {
 		if r.unset() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.next(&r.progress)
+		x.CreatedBy = r.identitySetSlab.next(&r.cursor)
 		r.readIdentitySet(x.CreatedBy)
 	case "createdDateTime":
 		x.CreatedDateTime = r.timestamp()
@@ -41,7 +41,7 @@ func (r *graphReader) fieldRestoreSession(x *RestoreSession) {
 		if r.unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.progress)
+		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.timestamp()
@@ -66,22 +66,22 @@ func (r *graphReader) fieldRestoreSessionArtifactCount(x *RestoreSessionArtifact
 	switch string(r.key) {
 	case "total":
 		if value, ok := r.integer(32); ok {
-			x.Total = r.int32s.next(&r.progress)
+			x.Total = r.int32s.next(&r.cursor)
 			*x.Total = int32(value)
 		}
 	case "completed":
 		if value, ok := r.integer(32); ok {
-			x.Completed = r.int32s.next(&r.progress)
+			x.Completed = r.int32s.next(&r.cursor)
 			*x.Completed = int32(value)
 		}
 	case "inProgress":
 		if value, ok := r.integer(32); ok {
-			x.InProgress = r.int32s.next(&r.progress)
+			x.InProgress = r.int32s.next(&r.cursor)
 			*x.InProgress = int32(value)
 		}
 	case "failed":
 		if value, ok := r.integer(32); ok {
-			x.Failed = r.int32s.next(&r.progress)
+			x.Failed = r.int32s.next(&r.cursor)
 			*x.Failed = int32(value)
 		}
 	default:

@@ -19,13 +19,13 @@ func (r *graphReader) readListRestoreSessionsResponse(x *ListRestoreSessionsResp
 func (r *graphReader) fieldListRestoreSessionsResponse(x *ListRestoreSessionsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.RestoreSessions[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.restoreSessionSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.RestoreSessions[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.restoreSessionSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readRestoreSession(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.RestoreSessions = list
@@ -45,7 +45,7 @@ func (x *GetRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options Grap
 }
 
 func (r *graphReader) readGetRestoreSessionResponse(x *GetRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.progress)
+	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetRestoreSessionResponse(x)
 	}
@@ -74,7 +74,7 @@ func (x *ActivateRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options
 }
 
 func (r *graphReader) readActivateRestoreSessionResponse(x *ActivateRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.progress)
+	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldActivateRestoreSessionResponse(x)
 	}
@@ -136,7 +136,7 @@ func (x *CreateExchangeRestoreSessionResponse) UnmarshalGraphJSON(body []byte, o
 }
 
 func (r *graphReader) readCreateExchangeRestoreSessionResponse(x *CreateExchangeRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.progress)
+	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateExchangeRestoreSessionResponse(x)
 	}
@@ -147,17 +147,34 @@ func (r *graphReader) fieldCreateExchangeRestoreSessionResponse(x *CreateExchang
 	switch string(r.key) {
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
-	case "granularMailboxRestoreArtifacts", "granularMailboxRestoreArtifact":
-		list := x.GranularMailboxRestoreArtifacts[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.restoreArtifactSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
-			r.readRestoreArtifact(element)
-			r.element(r.pos, len(r.data))
+	case "granularMailboxRestoreArtifacts":
+		if !r.unset() {
+			list, start := x.GranularMailboxRestoreArtifacts[:0], r.pos
+			r.enterList()
+			for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+				element := r.restoreArtifactSlab.next(&r.cursor)
+				list = grow(list, element, &r.cursor, start)
+				r.elements++
+				r.readRestoreArtifact(element)
+			}
+			r.leaveList()
+			x.GranularMailboxRestoreArtifacts = list
 		}
-		r.leaveList()
-		x.GranularMailboxRestoreArtifacts = list
+	case "granularMailboxRestoreArtifact":
+		if len(x.GranularMailboxRestoreArtifacts) > 0 {
+			r.skip()
+		} else if !r.unset() {
+			list, start := x.GranularMailboxRestoreArtifacts[:0], r.pos
+			r.enterList()
+			for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+				element := r.restoreArtifactSlab.next(&r.cursor)
+				list = grow(list, element, &r.cursor, start)
+				r.elements++
+				r.readRestoreArtifact(element)
+			}
+			r.leaveList()
+			x.GranularMailboxRestoreArtifacts = list
+		}
 	default:
 		r.skip()
 	}
@@ -209,7 +226,7 @@ func (x *CreateOneDriveForBusinessRestoreSessionResponse) UnmarshalGraphJSON(bod
 }
 
 func (r *graphReader) readCreateOneDriveForBusinessRestoreSessionResponse(x *CreateOneDriveForBusinessRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.progress)
+	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateOneDriveForBusinessRestoreSessionResponse(x)
 	}
@@ -271,7 +288,7 @@ func (x *CreateSharePointRestoreSessionResponse) UnmarshalGraphJSON(body []byte,
 }
 
 func (r *graphReader) readCreateSharePointRestoreSessionResponse(x *CreateSharePointRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.progress)
+	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateSharePointRestoreSessionResponse(x)
 	}
@@ -325,7 +342,7 @@ func (x *UpdateExchangeRestoreSessionResponse) UnmarshalGraphJSON(body []byte, o
 }
 
 func (r *graphReader) readUpdateExchangeRestoreSessionResponse(x *UpdateExchangeRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.progress)
+	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldUpdateExchangeRestoreSessionResponse(x)
 	}
@@ -337,13 +354,13 @@ func (r *graphReader) fieldUpdateExchangeRestoreSessionResponse(x *UpdateExchang
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "mailboxRestoreArtifacts@delta":
-		list := x.MailboxRestoreArtifacts[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.restoreArtifactChangeSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.MailboxRestoreArtifacts[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.restoreArtifactChangeSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readRestoreArtifactChange(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.MailboxRestoreArtifacts = list
@@ -400,7 +417,7 @@ func (x *UpdateOneDriveForBusinessRestoreSessionResponse) UnmarshalGraphJSON(bod
 }
 
 func (r *graphReader) readUpdateOneDriveForBusinessRestoreSessionResponse(x *UpdateOneDriveForBusinessRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.progress)
+	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldUpdateOneDriveForBusinessRestoreSessionResponse(x)
 	}
@@ -412,24 +429,24 @@ func (r *graphReader) fieldUpdateOneDriveForBusinessRestoreSessionResponse(x *Up
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "driveRestoreArtifacts@delta":
-		list := x.DriveRestoreArtifacts[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.restoreArtifactChangeSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.DriveRestoreArtifacts[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.restoreArtifactChangeSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readRestoreArtifactChange(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.DriveRestoreArtifacts = list
 	case "granularDriveRestoreArtifacts@delta":
-		list := x.GranularDriveRestoreArtifacts[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.granularRestoreArtifactChangeSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.GranularDriveRestoreArtifacts[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.granularRestoreArtifactChangeSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readGranularRestoreArtifactChange(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.GranularDriveRestoreArtifacts = list
@@ -486,7 +503,7 @@ func (x *UpdateSharePointRestoreSessionResponse) UnmarshalGraphJSON(body []byte,
 }
 
 func (r *graphReader) readUpdateSharePointRestoreSessionResponse(x *UpdateSharePointRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.progress)
+	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldUpdateSharePointRestoreSessionResponse(x)
 	}
@@ -498,24 +515,24 @@ func (r *graphReader) fieldUpdateSharePointRestoreSessionResponse(x *UpdateShare
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "siteRestoreArtifacts@delta":
-		list := x.SiteRestoreArtifacts[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.restoreArtifactChangeSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.SiteRestoreArtifacts[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.restoreArtifactChangeSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readRestoreArtifactChange(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.SiteRestoreArtifacts = list
 	case "granularSiteRestoreArtifacts@delta":
-		list := x.GranularSiteRestoreArtifacts[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.granularRestoreArtifactChangeSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.GranularSiteRestoreArtifacts[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.granularRestoreArtifactChangeSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readGranularRestoreArtifactChange(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.GranularSiteRestoreArtifacts = list

@@ -18,7 +18,7 @@ func (r *graphReader) fieldServiceApp(x *ServiceApp) {
 		if r.unset() {
 			return
 		}
-		x.Application = r.identitySlab.next(&r.progress)
+		x.Application = r.identitySlab.next(&r.cursor)
 		r.readIdentity(x.Application)
 	case "effectiveDateTime":
 		x.EffectiveDateTime = r.timestamp()
@@ -28,7 +28,7 @@ func (r *graphReader) fieldServiceApp(x *ServiceApp) {
 		if r.unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.progress)
+		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.timestamp()

@@ -19,13 +19,13 @@ func (r *graphReader) readListServiceAppsResponse(x *ListServiceAppsResponse) {
 func (r *graphReader) fieldListServiceAppsResponse(x *ListServiceAppsResponse) {
 	switch string(r.key) {
 	case "value":
-		list := x.ServiceApps[:0]
-		r.enterList(r.pos)
-		for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
-			element := r.serviceAppSlab.next(&r.progress)
-			list = grow(list, element, &r.progress)
+		list, start := x.ServiceApps[:0], r.pos
+		r.enterList()
+		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
+			element := r.serviceAppSlab.next(&r.cursor)
+			list = grow(list, element, &r.cursor, start)
+			r.elements++
 			r.readServiceApp(element)
-			r.element(r.pos, len(r.data))
 		}
 		r.leaveList()
 		x.ServiceApps = list
@@ -58,7 +58,7 @@ func (x *CreateServiceAppResponse) UnmarshalGraphJSON(body []byte, options Graph
 }
 
 func (r *graphReader) readCreateServiceAppResponse(x *CreateServiceAppResponse) {
-	x.ServiceApp = r.serviceAppSlab.next(&r.progress)
+	x.ServiceApp = r.serviceAppSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateServiceAppResponse(x)
 	}
@@ -82,7 +82,7 @@ func (x *GetServiceAppResponse) UnmarshalGraphJSON(body []byte, options GraphRea
 }
 
 func (r *graphReader) readGetServiceAppResponse(x *GetServiceAppResponse) {
-	x.ServiceApp = r.serviceAppSlab.next(&r.progress)
+	x.ServiceApp = r.serviceAppSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetServiceAppResponse(x)
 	}
@@ -123,7 +123,7 @@ func (x *ActivateServiceAppResponse) UnmarshalGraphJSON(body []byte, options Gra
 }
 
 func (r *graphReader) readActivateServiceAppResponse(x *ActivateServiceAppResponse) {
-	x.ServiceApp = r.serviceAppSlab.next(&r.progress)
+	x.ServiceApp = r.serviceAppSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldActivateServiceAppResponse(x)
 	}
@@ -147,7 +147,7 @@ func (x *DeactivateServiceAppResponse) UnmarshalGraphJSON(body []byte, options G
 }
 
 func (r *graphReader) readDeactivateServiceAppResponse(x *DeactivateServiceAppResponse) {
-	x.ServiceApp = r.serviceAppSlab.next(&r.progress)
+	x.ServiceApp = r.serviceAppSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldDeactivateServiceAppResponse(x)
 	}
