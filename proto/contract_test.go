@@ -1,6 +1,6 @@
 // Package contract_test holds the contract against what Microsoft documents: the tables in testdata are facts about
 // the Graph API, copied once, and change only by hand. The tests read the contract from the generated descriptors.
-package contract_test
+package proto_test
 
 import (
 	"bufio"

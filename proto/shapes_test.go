@@ -1,4 +1,4 @@
-package contract_test
+package proto_test
 
 import (
 	"fmt"

@@ -59,7 +59,8 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	server := grpc.NewServer(services.GRPCOptions()...)
+	watches := newWatches()
+	server := grpc.NewServer(append(services.GRPCOptions(), grpc.StreamInterceptor(watches.intercept))...)
 	services.Register(server)
 	healthy := health.NewServer()
 	for _, name := range append(services.Services(), "") {
@@ -77,7 +78,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		return err
 	case <-ctx.Done():
 	}
-	drain(server, healthy, c, logger)
+	drain(server, healthy, watches, c, logger)
 	return nil
 }
 
@@ -93,10 +94,11 @@ func banner(out io.Writer, c *config, address, upstream string) {
 }
 
 // drain lets balancers see that the server goes, then lets calls end, then ends them.
-func drain(server *grpc.Server, healthy *health.Server, c *config, logger *slog.Logger) {
+func drain(server *grpc.Server, healthy *health.Server, watches *watches, c *config, logger *slog.Logger) {
 	logger.Info("stopping")
 	healthy.Shutdown()
 	time.Sleep(c.drainWait)
+	watches.end()
 	stopped := make(chan struct{})
 	go func() {
 		server.GracefulStop()

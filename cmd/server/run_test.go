@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+)
+
+// running is a server under test.
+type running struct {
+	conn   *grpc.ClientConn
+	banner string
+	// stop asks the server to stop; done yields what run returned.
+	stop context.CancelFunc
+	done chan error
+}
+
+var address = regexp.MustCompile(`gRPC on (\S+),`)
+
+func start(t *testing.T, arguments ...string) *running {
+	t.Helper()
+	c, err := readConfig(append([]string{"--listen", "127.0.0.1:0"}, arguments...), func(string) string { return "" }, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	r := &running{stop: stop, done: make(chan error, 1)}
+	out, in := io.Pipe()
+	go func() {
+		r.done <- run(ctx, c, in, io.Discard)
+		in.Close()
+	}()
+	lines := bufio.NewScanner(out)
+	for range 2 {
+		if !lines.Scan() {
+			t.Fatalf("the server ended: %v", <-r.done)
+		}
+		r.banner += lines.Text() + "\n"
+	}
+	found := address.FindStringSubmatch(r.banner)
+	if found == nil {
+		t.Fatalf("no address in %q", r.banner)
+	}
+	if r.conn, err = grpc.NewClient(found[1], grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		r.conn.Close()
+		stop()
+	})
+	return r
+}
+
+func (r *running) end(t *testing.T) {
+	t.Helper()
+	r.stop()
+	select {
+	case err := <-r.done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the server did not stop")
+	}
+}
+
+func TestTheServerStartsOnItsEmulatorAndSaysWhatToTry(t *testing.T) {
+	r := start(t)
+	if !strings.Contains(r.banner, "built-in emulator at http://127.0.0.1:") || !strings.Contains(r.banner, "grpcurl -plaintext 127.0.0.1:") {
+		t.Errorf("banner: %s", r.banner)
+	}
+	answer, err := pb.NewBackupRestoreServiceClient(r.conn).GetBackupRestore(t.Context(), new(pb.GetBackupRestoreRequest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := answer.GetBackupRestore().GetServiceStatus().GetStatus(); got != pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_ENABLED {
+		t.Errorf("the service of the default tenant is %v", got)
+	}
+	r.end(t)
+}
+
+func TestReflectionShowsElevenServices(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		r := start(t, map[bool]string{true: "--reflection", false: "--reflection=false"}[on])
+		stream, err := reflectionpb.NewServerReflectionClient(r.conn).ServerReflectionInfo(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := stream.Recv()
+		if !on {
+			if status.Code(err) != codes.Unimplemented {
+				t.Errorf("reflection that is off answers %v", err)
+			}
+			continue
+		}
+		var names []string
+		for _, service := range answer.GetListServicesResponse().GetService() {
+			if strings.HasPrefix(service.GetName(), "m365.backupstorage.v1.") {
+				names = append(names, service.GetName())
+			}
+		}
+		if len(names) != 11 {
+			t.Errorf("%d services: %v", len(names), names)
+		}
+	}
+}
+
+func TestHealthIsToldOverallAndPerService(t *testing.T) {
+	r := start(t)
+	client := healthpb.NewHealthClient(r.conn)
+	for _, service := range []string{"", "m365.backupstorage.v1.ProtectionPolicyService", "m365.backupstorage.v1.BrowseSessionService"} {
+		answer, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{Service: service})
+		if err != nil || answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+			t.Errorf("%q: %v %v", service, answer, err)
+		}
+	}
+	if _, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "nobody"}); status.Code(err) != codes.NotFound {
+		t.Errorf("a service that is not there: %v", err)
+	}
+}
+
+func TestAStopLetsTheCallUnderWayEnd(t *testing.T) {
+	faults := filepath.Join(t.TempDir(), "faults.json")
+	if err := os.WriteFile(faults, []byte(`[{"operation":"GET /","delay":"300ms"}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, "--emulator-faults", faults, "--drain-wait", "100ms")
+	watch, err := healthpb.NewHealthClient(r.conn).Watch(t.Context(), new(healthpb.HealthCheckRequest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, err := watch.Recv(); err != nil || first.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+		t.Fatalf("health: %v %v", first, err)
+	}
+	called := make(chan error, 1)
+	go func() {
+		_, err := pb.NewBackupRestoreServiceClient(r.conn).GetBackupRestore(t.Context(), new(pb.GetBackupRestoreRequest))
+		called <- err
+	}()
+	// The call is under way when a second one, which is not held back, was answered on the same connection.
+	if _, err := pb.NewProtectionPolicyServiceClient(r.conn).ListProtectionPolicies(t.Context(), new(pb.ListProtectionPoliciesRequest)); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	if next, err := watch.Recv(); err != nil || next.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("health while stopping: %v %v", next, err)
+	}
+	if err := <-called; err != nil {
+		t.Errorf("the call under way: %v", err)
+	}
+	// The watch is still there and must not hold the server up.
+	r.end(t)
+}
+
+func TestAnAddressThatIsTakenIsAClearError(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, name := range []string{"--listen", "--emulator-listen"} {
+		c, err := readConfig([]string{"--listen", "127.0.0.1:0", name, taken.Addr().String()}, func(string) string { return "" }, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := run(t.Context(), c, io.Discard, new(bytes.Buffer)); err == nil || !strings.HasPrefix(err.Error(), name+":") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestFaultRulesThatMakeNoSenseStopTheStart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "faults.json")
+	if err := os.WriteFile(file, []byte(`[{"operation":"GET /","frobnicate":1}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, "/nowhere/faults.json"} {
+		c, err := readConfig([]string{"--listen", "127.0.0.1:0", "--emulator-faults", path}, func(string) string { return "" }, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := run(t.Context(), c, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "--emulator-faults") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestTheBinaryIsMadeOfModulesThatAreNewEnough(t *testing.T) {
+	if !slices.ContainsFunc(oldest(t), func(m string) bool { return strings.HasPrefix(m, "google.golang.org/grpc ") }) {
+		t.Error("grpc is not among the modules")
+	}
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+)
+
+// watches are the streams that would never end by themselves, those of health. Left alone, each of them would keep a
+// server from stopping until its time is up.
+type watches struct {
+	stopping context.Context
+	end      context.CancelFunc
+}
+
+func newWatches() *watches {
+	w := new(watches)
+	w.stopping, w.end = context.WithCancel(context.Background())
+	return w
+}
+
+// intercept ends the context of a stream when the server stops.
+func (w *watches) intercept(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	defer context.AfterFunc(w.stopping, cancel)()
+	return handler(srv, watchedStream{stream, ctx})
+}
+
+type watchedStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s watchedStream) Context() context.Context { return s.ctx }
