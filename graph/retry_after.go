@@ -38,7 +38,8 @@ func parseRetryAfter(value string, date time.Time) (time.Duration, bool) {
 			return 0, false
 		}
 		if date.IsZero() {
-			date = time.Now()
+			// In whole seconds, as a header would tell it.
+			date = time.Now().Truncate(time.Second)
 		}
 		wait = at.Sub(date)
 	}

@@ -57,7 +57,7 @@ func (t *transport) SetTrailer(md metadata.MD) error {
 	return nil
 }
 
-func through(s *Server, ctx context.Context, handler grpc.UnaryHandler) (*status.Status, metadata.MD) {
+func through(ctx context.Context, s *Server, handler grpc.UnaryHandler) (*status.Status, metadata.MD) {
 	carrier := new(transport)
 	ctx = grpc.NewContextWithServerTransportStream(ctx, carrier)
 	_, err := s.intercept(ctx, new(pb.GetProtectionPolicyRequest), &grpc.UnaryServerInfo{FullMethod: getPolicy}, handler)
@@ -102,7 +102,7 @@ func TestAnyErrorOfAHandlerBecomesATypedStatus(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, log := chainServer(t, 0)
-			got, _ := through(s, t.Context(), func(context.Context, any) (any, error) { return nil, c.err })
+			got, _ := through(t.Context(), s, func(context.Context, any) (any, error) { return nil, c.err })
 			if got.Code() != c.code || infoOf(t, got).GetReason() != c.reason {
 				t.Errorf("got %v", got)
 			}
@@ -115,7 +115,7 @@ func TestAnyErrorOfAHandlerBecomesATypedStatus(t *testing.T) {
 
 func TestAPanicBecomesATypedStatusWithAnIncidentThatTheLogHasToo(t *testing.T) {
 	s, log := chainServer(t, 0)
-	got, trailer := through(s, t.Context(), func(context.Context, any) (any, error) { panic("secret token") })
+	got, trailer := through(t.Context(), s, func(context.Context, any) (any, error) { panic("secret token") })
 	incident := infoOf(t, got).GetMetadata()["incident"]
 	if got.Code() != codes.Internal || incident == "" {
 		t.Fatalf("got %v", got)
@@ -158,8 +158,8 @@ func (p panicking) WithGroup(string) slog.Handler      { return p }
 func TestOverloadIsAnsweredAtOnceAndTellsToComeBack(t *testing.T) {
 	s, _ := chainServer(t, 1)
 	reached := false
-	outer, _ := through(s, t.Context(), func(ctx context.Context, _ any) (any, error) {
-		got, trailer := through(s, ctx, func(context.Context, any) (any, error) { reached = true; return nil, nil })
+	outer, _ := through(t.Context(), s, func(ctx context.Context, _ any) (any, error) {
+		got, trailer := through(ctx, s, func(context.Context, any) (any, error) { reached = true; return nil, nil })
 		if got.Code() != codes.Unavailable || infoOf(t, got).GetReason() != "SERVER_OVERLOADED" {
 			t.Errorf("got %v", got)
 		}
@@ -171,7 +171,7 @@ func TestOverloadIsAnsweredAtOnceAndTellsToComeBack(t *testing.T) {
 	if outer.Code() != codes.OK || reached {
 		t.Errorf("outer call: %v; the one too many got through: %v", outer, reached)
 	}
-	again, _ := through(s, t.Context(), func(context.Context, any) (any, error) { return nil, nil })
+	again, _ := through(t.Context(), s, func(context.Context, any) (any, error) { return nil, nil })
 	if again.Code() != codes.OK {
 		t.Errorf("afterwards: %v", again)
 	}
@@ -194,7 +194,7 @@ func TestEveryCallHasADeadlineALittleBeforeTheCallers(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, c.left)
 				defer cancel()
 			}
-			through(s, ctx, func(ctx context.Context, _ any) (any, error) {
+			through(ctx, s, func(ctx context.Context, _ any) (any, error) {
 				deadline, ok := ctx.Deadline()
 				if left := time.Until(deadline); !ok || left > c.want || left < c.want-5*time.Second {
 					t.Errorf("%v left, want a little under %v", left, c.want)
@@ -209,7 +209,7 @@ func TestACallWithTooLittleTimeLeftIsNotBegun(t *testing.T) {
 	s, _ := chainServer(t, 0)
 	ctx, cancel := context.WithTimeout(t.Context(), 99*time.Millisecond)
 	defer cancel()
-	got, _ := through(s, ctx, func(context.Context, any) (any, error) {
+	got, _ := through(ctx, s, func(context.Context, any) (any, error) {
 		t.Error("the handler ran")
 		return nil, nil
 	})

@@ -372,7 +372,7 @@ func newStub(t *testing.T) *stub {
 		defer s.mu.Unlock()
 		rw.Header().Set("Content-Type", "application/json")
 		rw.WriteHeader(s.status)
-		rw.Write(s.body) //nolint:errcheck // The client judges.
+		rw.Write(s.body)
 	}))
 	t.Cleanup(s.Close)
 	return s

@@ -79,7 +79,7 @@ func newWorldOn(t *testing.T, upstream string, options ...option) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go server.Serve(listener) //nolint:errcheck // It ends with the listener.
+	go server.Serve(listener)
 	t.Cleanup(server.Stop)
 	w.conn, err = grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {

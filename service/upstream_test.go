@@ -46,7 +46,7 @@ func TestAStatusWithoutAKnownCodeHasAReasonOfItsOwn(t *testing.T) {
 				w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
 					rw.Header().Set("request-id", "5d1e3f5a-0000-4000-8000-000000000001")
 					rw.WriteHeader(number)
-					rw.Write([]byte(body)) //nolint:errcheck // The client judges.
+					rw.Write([]byte(body))
 				})
 				for _, c := range []struct {
 					name  string
@@ -110,7 +110,7 @@ func TestTheDeepestKnownCodeDecidesAndAThrottleKeepsItsMeaning(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
 				rw.WriteHeader(c.status)
-				rw.Write([]byte(c.body)) //nolint:errcheck // The client judges.
+				rw.Write([]byte(c.body))
 			})
 			o := read(w)
 			metadata := detail[*errdetails.ErrorInfo](o.status).GetMetadata()
@@ -136,7 +136,7 @@ func TestAnAnswerThatCannotBeUsedSaysWhy(t *testing.T) {
 					rw.Header().Set("Location", "http://127.0.0.1:1/")
 					rw.WriteHeader(http.StatusFound)
 				}
-				rw.Write([]byte(answer)) //nolint:errcheck // The client judges.
+				rw.Write([]byte(answer))
 			})
 			for name, o := range map[string]*outcome{"GRAPH_RESPONSE_INVALID": read(w), "OUTCOME_UNKNOWN": write(w)} {
 				info := detail[*errdetails.ErrorInfo](o.status)
@@ -231,10 +231,10 @@ func TestNothingOfTheTenantReachesTheLog(t *testing.T) {
 	w := newWorldAnswering(t, func(rw http.ResponseWriter, r *http.Request) {
 		switch r.Method {
 		case http.MethodGet:
-			rw.Write([]byte(`{"id":"` + canary + `","displayName":"` + canary + `"}`)) //nolint:errcheck // The client judges.
+			rw.Write([]byte(`{"id":"` + canary + `","displayName":"` + canary + `"}`))
 		default:
 			rw.WriteHeader(http.StatusBadRequest)
-			rw.Write([]byte(`{"error":{"code":"InvalidDisplayName","message":"` + canary + `","target":"` + canary + `"}}`)) //nolint:errcheck // The client judges.
+			rw.Write([]byte(`{"error":{"code":"InvalidDisplayName","message":"` + canary + `","target":"` + canary + `"}}`))
 		}
 	})
 	must[pb.GetProtectionPolicyResponse](w, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: canary})

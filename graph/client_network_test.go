@@ -1,0 +1,278 @@
+package graph_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+
+	"github.com/m365backup/backupstorage/graph"
+)
+
+func TestNothingWasSentToAHostThatIsNotThere(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+	client := newClient(t, "http://"+listener.Addr().String()+"/v1.0")
+	for _, call := range []*graph.Call{read(), write()} {
+		if e := fails(t, t.Context(), client, call, graph.KindUnreachable); e.Sent || e.Err == nil {
+			t.Errorf("got %+v", e)
+		}
+	}
+}
+
+func TestNothingIsSentToAHostWithAnotherCertificate(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }))
+	server.Config.ErrorLog = nothingLogged()
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	client := newClient(t, server.URL+"/v1.0")
+	for _, call := range []*graph.Call{read(), write()} {
+		if e := fails(t, t.Context(), client, call, graph.KindUnreachable); e.Sent {
+			t.Error("Sent is true")
+		}
+	}
+}
+
+// bodyless is a write that net/http may repeat when it wrote nothing of it.
+func bodyless(method string) *graph.Call {
+	call := write()
+	call.Method, call.Body = method, nil
+	return call
+}
+
+func writes() map[string]*graph.Call {
+	patch := write()
+	patch.Method = http.MethodPatch
+	return map[string]*graph.Call{
+		"POST": write(), "POST without a body": bodyless("POST"), "PATCH": patch, "DELETE": bodyless("DELETE"),
+	}
+}
+
+// takeRequest reads a whole request and reports whether there was one.
+func takeRequest(requests *bufio.Reader) bool {
+	request, err := http.ReadRequest(requests)
+	if err != nil {
+		return false
+	}
+	_, err = io.Copy(io.Discard, request.Body)
+	return err == nil
+}
+
+const okAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+func TestAWriteWhoseAnswerIsLostWasSentOnceAndSaysSo(t *testing.T) {
+	for _, test := range []struct {
+		name, answer string
+		// earlier is how many calls on the same connection are answered before.
+		earlier int
+	}{
+		{"cut on a new connection", "", 0},
+		{"cut on a used connection", "", 1},
+		{"cut on a connection used often", "", 3},
+		{"cut within the status line", "HTTP/1.1 20", 1},
+		{"cut within the headers", "HTTP/1.1 200 OK\r\nContent-Le", 1},
+		{"another protocol", "SSH-2.0-OpenSSH_9.9\r\n", 1},
+		{"bad header", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", 1},
+		{"informational answers without end", string(repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 4000)), 0},
+	} {
+		for method, call := range writes() {
+			t.Run(test.name+" "+method, func(t *testing.T) {
+				var received atomic.Int64
+				client := newClient(t, tcpServer(t, func(_ int, conn net.Conn, requests *bufio.Reader) {
+					for n := 0; takeRequest(requests); n++ {
+						received.Add(1)
+						if n == test.earlier {
+							io.WriteString(conn, test.answer)
+							return
+						}
+						io.WriteString(conn, okAnswer)
+					}
+				}))
+				for range test.earlier {
+					if _, err := client.Do(t.Context(), call); err != nil {
+						t.Fatal(err)
+					}
+				}
+				e := fails(t, t.Context(), client, call, graph.KindUnreachable)
+				if !e.Sent {
+					t.Error("Sent is false")
+				}
+				if got := received.Load(); got != int64(test.earlier)+1 {
+					t.Errorf("the server received %d requests, want %d", got, test.earlier+1)
+				}
+			})
+		}
+	}
+}
+
+func repeat(text string, count int) (all []byte) {
+	for range count {
+		all = append(all, text...)
+	}
+	return all
+}
+
+func TestAReadIsRepeatedOnANewConnectionWhenTheUsedOneIsCut(t *testing.T) {
+	client := newClient(t, tcpServer(t, func(number int, conn net.Conn, requests *bufio.Reader) {
+		for n := 0; takeRequest(requests) && (number > 1 || n == 0); n++ {
+			io.WriteString(conn, okAnswer)
+		}
+	}))
+	for range 3 {
+		if _, err := client.Do(t.Context(), read()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAWriteIsNeverSentTwiceWhenTheServerClosesIdleConnections(t *testing.T) {
+	for method, call := range writes() {
+		t.Run(method, func(t *testing.T) {
+			var received atomic.Int64
+			client := newClient(t, tcpServer(t, func(_ int, conn net.Conn, requests *bufio.Reader) {
+				// The server closes right behind the answer, without a word: the client may not know yet.
+				if takeRequest(requests) {
+					received.Add(1)
+					io.WriteString(conn, okAnswer)
+				}
+			}))
+			for n := range 100 {
+				before := received.Load()
+				_, err := client.Do(t.Context(), call)
+				got := received.Load() - before
+				if err == nil && got != 1 || got > 1 {
+					t.Fatalf("call %d was received %d times, with error %v", n, got, err)
+				}
+				var e *graph.Error
+				if errors.As(err, &e) && (e.Kind != graph.KindUnreachable || !e.Sent) {
+					t.Fatalf("call %d: got %+v", n, e)
+				}
+			}
+		})
+	}
+}
+
+func TestACallThatEndedBeforehandSendsNothing(t *testing.T) {
+	_, client := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") })
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	late, cancel := context.WithTimeout(t.Context(), -1)
+	defer cancel()
+	for _, call := range []*graph.Call{read(), write()} {
+		for kind, ctx := range map[graph.Kind]context.Context{graph.KindCancelled: cancelled, graph.KindDeadline: late} {
+			if e := fails(t, ctx, client, call, kind); e.Sent {
+				t.Error("Sent is true")
+			}
+		}
+	}
+}
+
+func TestACallThatEndsUnderWayTellsWhetherItWasSent(t *testing.T) {
+	for name, begin := range map[string]func(http.ResponseWriter){
+		"before the head": func(http.ResponseWriter) {},
+		"within the body": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", "100")
+			io.WriteString(w, `{"value":[`)
+			http.NewResponseController(w).Flush()
+		},
+		"within a body in chunks": func(w http.ResponseWriter) {
+			io.WriteString(w, `{"value":[`)
+			http.NewResponseController(w).Flush()
+		},
+	} {
+		for method, call := range map[string]*graph.Call{"read": read(), "write": write(), "write without a body": bodyless("POST")} {
+			t.Run(name+" of a "+method, func(t *testing.T) {
+				arrived := make(chan struct{})
+				_, client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+					io.Copy(io.Discard, r.Body)
+					begin(w)
+					arrived <- struct{}{}
+					<-r.Context().Done()
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go func() {
+					<-arrived
+					cancel()
+				}()
+				if e := fails(t, ctx, client, call, graph.KindCancelled); e.Sent == call.Safe {
+					t.Errorf("cancelled: Sent is %t", e.Sent)
+				}
+				clock := newStoppedClock(t)
+				go func() {
+					<-arrived
+					close(clock.done)
+				}()
+				if e := fails(t, clock, client, call, graph.KindDeadline); e.Sent == call.Safe {
+					t.Errorf("deadline: Sent is %t", e.Sent)
+				}
+			})
+		}
+	}
+}
+
+func TestWritesGoOverHTTP2AndReadsOverHTTP1(t *testing.T) {
+	client, got := secure(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) })
+	for call, want := range map[*graph.Call]string{read(): "HTTP/1.1", write(): "HTTP/2.0", bodyless("POST"): "HTTP/2.0"} {
+		answer, err := client.Do(t.Context(), call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(answer.Body) != want {
+			t.Errorf("%s went over %s, want %s", call.Method, answer.Body, want)
+		}
+	}
+	if got.Load() != 3 {
+		t.Errorf("the server received %d requests, want 3", got.Load())
+	}
+}
+
+func TestAWriteOverHTTP2WhoseStreamIsCutWasSentOnceAndSaysSo(t *testing.T) {
+	for method, call := range writes() {
+		t.Run(method, func(t *testing.T) {
+			client, got := secure(t, func(_ http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				panic(http.ErrAbortHandler)
+			})
+			for n := range int64(3) {
+				if e := fails(t, t.Context(), client, call, graph.KindUnreachable); !e.Sent {
+					t.Error("Sent is false")
+				}
+				if got.Load() != n+1 {
+					t.Fatalf("the server received %d requests, want %d", got.Load(), n+1)
+				}
+			}
+		})
+	}
+}
+
+// secure starts a server of HTTP/1 and HTTP/2 that counts requests, with a client that trusts it.
+func secure(t *testing.T, handler http.HandlerFunc) (*graph.Client, *atomic.Int64) {
+	t.Helper()
+	var received atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		received.Add(1)
+		handler(w, r)
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	client, err := graph.New(graph.Options{Endpoint: server.URL, Tokens: fixedToken("secret"), RootCAs: roots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client, &received
+}

@@ -1,0 +1,156 @@
+package graph_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/m365backup/backupstorage/graph"
+)
+
+// countConnections starts a server that counts the connections that it got.
+func countConnections(t *testing.T, handler http.HandlerFunc) (*graph.Client, *atomic.Int64) {
+	t.Helper()
+	var opened atomic.Int64
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	return newClient(t, server.URL+"/v1.0"), &opened
+}
+
+func TestCallsOneAfterAnotherShareAConnection(t *testing.T) {
+	client, opened := countConnections(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Query().Get("answer") {
+		case "empty":
+			w.WriteHeader(http.StatusNoContent)
+		case "length":
+			io.WriteString(w, `{"value":[]}`)
+		case "chunks":
+			io.WriteString(w, `{"value":`)
+			http.NewResponseController(w).Flush()
+			io.WriteString(w, `[]}`)
+		case "error":
+			http.Error(w, `{"error":{"code":"a"}}`, http.StatusNotFound)
+		}
+	})
+	for range 5 {
+		for _, answer := range []string{"empty", "length", "chunks", "error"} {
+			call := read()
+			call.Target += "?answer=" + answer
+			if _, err := client.Do(t.Context(), call); (err != nil) != (answer == "error") {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := opened.Load(); got != 1 {
+		t.Errorf("opened %d connections, want 1", got)
+	}
+}
+
+// together makes a call n times at once and wants the answers to be those of their own requests.
+func together(t *testing.T, client *graph.Client, n int, method string) {
+	t.Helper()
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() {
+			own := fmt.Sprintf("%s-%d", method, i)
+			call := &graph.Call{Method: method, Target: policies + "/" + own, RequestID: own, Safe: method == http.MethodGet}
+			if !call.Safe {
+				call.Body = []byte(own)
+			}
+			answer, err := client.Do(t.Context(), call)
+			if err != nil {
+				t.Errorf("%s: %v", own, err)
+				return
+			}
+			want := "/v1.0" + call.Target + " " + string(call.Body)
+			if string(answer.Body) != want || answer.ClientRequestID != own {
+				t.Errorf("%s: got %q of %q, want %q", own, answer.Body, answer.ClientRequestID, want)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func Test64CallsAtOnceGetTheirOwnAnswersAndKeepTheirConnections(t *testing.T) {
+	const calls = 64
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		t.Run(method, func(t *testing.T) {
+			// Nobody is answered until all are there.
+			var mutex sync.Mutex
+			waiting, open := 0, make(chan struct{})
+			client, opened := countConnections(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				mutex.Lock()
+				gate := open
+				if waiting++; waiting == calls {
+					close(open)
+					waiting, open = 0, make(chan struct{})
+				}
+				mutex.Unlock()
+				<-gate
+				w.Header().Set("client-request-id", r.Header.Get("client-request-id"))
+				io.WriteString(w, r.URL.Path+" "+string(body))
+			})
+			for range 3 {
+				together(t, client, calls, method)
+			}
+			if got := opened.Load(); got != calls {
+				t.Errorf("opened %d connections, want %d", got, calls)
+			}
+		})
+	}
+}
+
+func TestAClosedClientLeavesNoGoroutine(t *testing.T) {
+	before := runtime.NumGoroutine()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		switch r.URL.Query().Get("end") {
+		case "cut":
+			panic(http.ErrAbortHandler)
+		case "large":
+			w.Header().Set("Content-Length", "1000000000")
+			w.Write(make([]byte, 1<<10))
+			return
+		}
+		w.Header().Set("client-request-id", r.Header.Get("client-request-id"))
+		io.WriteString(w, r.URL.Path+" "+string(body))
+	}))
+	client, err := graph.New(graph.Options{Endpoint: server.URL + "/v1.0", Tokens: graph.Unsigned{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	together(t, client, 16, http.MethodGet)
+	together(t, client, 16, http.MethodPost)
+	for _, call := range []*graph.Call{read(), write()} {
+		for _, end := range []string{"cut", "large"} {
+			bad := *call
+			bad.Target += "?end=" + end
+			if _, err := client.Do(t.Context(), &bad); err == nil {
+				t.Errorf("%s: no error", end)
+			}
+		}
+	}
+	client.Close()
+	server.Close()
+	// Connections end beside Close, not in it.
+	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			stacks := make([]byte, mebi)
+			t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+)
+
+// The transport's own limits call themselves context.DeadlineExceeded, too.
+func TestATimeoutOfTheTransportIsNotTheCallersDeadline(t *testing.T) {
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-release }))
+	defer server.Close()
+	defer close(release)
+	for _, test := range []struct {
+		name  string
+		limit func(*http.Transport)
+		sent  bool
+	}{
+		{"no head in time", func(t *http.Transport) { t.ResponseHeaderTimeout = time.Millisecond }, true},
+		{"no connection in time", func(t *http.Transport) { t.DialContext = (&net.Dialer{Timeout: time.Nanosecond}).DialContext }, false},
+	} {
+		for _, safe := range []bool{true, false} {
+			t.Run(test.name, func(t *testing.T) {
+				client, err := New(Options{Endpoint: server.URL, Tokens: Unsigned{}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer client.Close()
+				test.limit(client.reads)
+				test.limit(client.writes)
+				// A deadline that is far away must not matter.
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				_, err = client.Do(ctx, &Call{Method: http.MethodPost, Target: Root, Safe: safe})
+				var e *Error
+				if !errors.As(err, &e) || e.Kind != KindUnreachable || e.Problem != "no answer in time" || e.Sent != (test.sent && !safe) {
+					t.Errorf("got %+v", err)
+				}
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%v is no longer what this test is about", e.Err)
+				}
+			})
+		}
+	}
+}
+
+func TestADeadlineCountsAlreadyBeforeTheContextNotices(t *testing.T) {
+	ctx := passed{t.Context()}
+	if e := transportError(ctx, context.DeadlineExceeded, true); e.Kind != KindDeadline || !e.Sent {
+		t.Errorf("got %+v", e)
+	}
+	if e := transportError(ctx, errors.New("connection reset"), true); e.Kind != KindUnreachable || !e.Sent {
+		t.Errorf("got %+v", e)
+	}
+}
+
+// passed is a context past its deadline whose timer has not fired yet.
+type passed struct{ context.Context }
+
+func (passed) Deadline() (time.Time, bool) { return time.Now().Add(-time.Nanosecond), true }
+
+func (passed) Err() error { return nil }
+
+func TestACallThatEndsWhileItsBodyIsReadKeepsTheHead(t *testing.T) {
+	for _, status := range []int{200, 403} {
+		for _, safe := range []bool{true, false} {
+			ctx, cancel := context.WithCancel(t.Context())
+			// No server can tell when the client has read the head: the body itself ends the call.
+			_, err := readAnswer(ctx, &http.Response{
+				StatusCode: status, Header: http.Header{"Request-Id": {"graph-1"}}, ContentLength: 100, Body: endingBody(cancel),
+			}, safe)
+			want := KindCancelled
+			if status == 403 {
+				want = KindAnswer
+			}
+			var e *Error
+			if !errors.As(err, &e) || e.Kind != want || e.Status != status || e.RequestID != "graph-1" || e.Sent == safe {
+				t.Errorf("%d: got %+v, want kind %d", status, err, want)
+			}
+		}
+	}
+}
+
+// endingBody ends the call when it is read.
+type endingBody context.CancelFunc
+
+func (b endingBody) Read([]byte) (int, error) {
+	b()
+	return 0, context.Canceled
+}
+
+func (endingBody) Close() error { return nil }
