@@ -36,6 +36,7 @@ type Options struct {
 type Server struct {
 	core        *core
 	logger      *slog.Logger
+	around      []named
 	inFlight    atomic.Int64
 	maxInFlight int64
 }
@@ -62,7 +63,7 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{
+	s := &Server{
 		core: &core{
 			graph:      options.Graph,
 			pages:      options.PageTokens,
@@ -72,7 +73,9 @@ func New(options Options) (*Server, error) {
 		},
 		logger:      options.Logger,
 		maxInFlight: int64(options.MaxCalls),
-	}, nil
+	}
+	s.around = s.interceptors()
+	return s, nil
 }
 
 const (
@@ -106,9 +109,8 @@ func (s *Server) intercept(ctx context.Context, request any, info *grpc.UnarySer
 }
 
 func (s *Server) chain(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	chain := s.interceptors()
-	for i := len(chain) - 1; i >= 0; i-- {
-		intercept, next := chain[i].intercept, handler
+	for i := len(s.around) - 1; i >= 0; i-- {
+		intercept, next := s.around[i].intercept, handler
 		handler = func(ctx context.Context, request any) (any, error) { return intercept(ctx, request, info, next) }
 	}
 	return handler(ctx, request)
