@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -127,10 +128,25 @@ func (r *errorReader) property(key string, at place) bool {
 		return r.id(&r.error.RequestID)
 	case "client-request-id":
 		return r.id(&r.error.ClientRequestID)
+	case "date":
+		return r.date()
 	case "details":
 		return r.details()
 	}
 	return r.skip()
+}
+
+// date reads the time of the error by Graph's clock, which has no zone and is UTC, unless a header told it. Graph has been
+// seen to write dashes in the time.
+func (r *errorReader) date() bool {
+	var text string
+	ok := r.text(&text, maxCode)
+	for _, layout := range []string{"2006-01-02T15:04:05", time.RFC3339, "2006-01-02T15-04-05Z07:00"} {
+		if at, err := time.Parse(layout, text); err == nil && r.error.Date.IsZero() {
+			r.error.Date = at
+		}
+	}
+	return ok
 }
 
 func (r *errorReader) details() bool {

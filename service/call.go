@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"strings"
 
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/proto"
@@ -37,18 +38,19 @@ type response[T any] interface {
 	proto.Message
 }
 
-// unary carries out an rpc: what it is, the contract says of the type of its request. Every rpc goes this way.
-func unary[T any, R response[T]](ctx context.Context, c *core, request proto.Message) (R, error) {
+// unary carries out an rpc: what it is, the contract says of the type of its request. Every rpc goes this way. queries
+// are what a list asks for besides the size of its pages, each escaped and without the `&`.
+func unary[T any, R response[T]](ctx context.Context, c *core, request proto.Message, queries ...string) (R, error) {
 	result := R(new(T))
-	if err := c.do(ctx, request.ProtoReflect(), result); err != nil {
+	if err := c.do(ctx, request.ProtoReflect(), result, queries); err != nil {
 		return nil, err
 	}
 	return result, nil
 }
 
-func (c *core) do(ctx context.Context, request protoreflect.Message, result proto.Message) error {
+func (c *core) do(ctx context.Context, request protoreflect.Message, result proto.Message, queries []string) error {
 	op := c.operations.byRequest[request.Descriptor().FullName()]
-	call, err := c.prepare(ctx, op, request)
+	call, err := c.prepare(ctx, op, request, queries)
 	if err != nil {
 		return err
 	}
@@ -86,7 +88,7 @@ func (c *core) do(ctx context.Context, request protoreflect.Message, result prot
 }
 
 // prepare makes the call to Graph of a request, or refuses what cannot be said to Graph.
-func (c *core) prepare(ctx context.Context, op *operation, request protoreflect.Message) (*graph.Call, error) {
+func (c *core) prepare(ctx context.Context, op *operation, request protoreflect.Message, queries []string) (*graph.Call, error) {
 	state := callFrom(ctx)
 	tenant, err := c.tenants.of(ctx)
 	if err != nil {
@@ -96,14 +98,17 @@ func (c *core) prepare(ctx context.Context, op *operation, request protoreflect.
 	if err != nil {
 		return nil, err
 	}
-	query, err := op.query(request)
+	size, err := op.pageSizeQuery(request)
 	if err != nil {
 		return nil, err
 	}
-	if query != "" {
-		target += "?" + query
+	if size != "" {
+		queries = append(queries, size)
 	}
-	if err := checkEnums(request, ""); err != nil {
+	if len(queries) > 0 {
+		target += "?" + strings.Join(queries, "&")
+	}
+	if err := checkSayable(request, ""); err != nil {
 		return nil, err
 	}
 	call := &graph.Call{

@@ -135,8 +135,8 @@ func (op *operation) target(request protoreflect.Message) (string, error) {
 	return string(path), nil
 }
 
-// query is the query of the first page of a list.
-func (op *operation) query(request protoreflect.Message) (string, error) {
+// pageSizeQuery asks for pages of the request's size; empty leaves it to Graph.
+func (op *operation) pageSizeQuery(request protoreflect.Message) (string, error) {
 	if op.pageSize == nil {
 		return "", nil
 	}

@@ -39,3 +39,11 @@ func (s protectionUnitService) ListSiteProtectionUnits(ctx context.Context, requ
 func (s protectionUnitService) ListSharePointProtectionPolicyUnits(ctx context.Context, request *pb.ListSharePointProtectionPolicyUnitsRequest) (*pb.ListSharePointProtectionPolicyUnitsResponse, error) {
 	return unary[pb.ListSharePointProtectionPolicyUnitsResponse](ctx, s.core, request)
 }
+
+func (s protectionUnitService) OffboardProtectionUnit(ctx context.Context, request *pb.OffboardProtectionUnitRequest) (*pb.OffboardProtectionUnitResponse, error) {
+	return unary[pb.OffboardProtectionUnitResponse](ctx, s.core, request)
+}
+
+func (s protectionUnitService) CancelOffboardProtectionUnit(ctx context.Context, request *pb.CancelOffboardProtectionUnitRequest) (*pb.CancelOffboardProtectionUnitResponse, error) {
+	return unary[pb.CancelOffboardProtectionUnitResponse](ctx, s.core, request)
+}

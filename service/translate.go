@@ -206,6 +206,7 @@ func (t *translator) inside(op *operation, e *graph.Error, item pb.GraphItemErro
 	}
 	f := t.own(r.value)
 	f.op, f.id = op, item.ID
+	f.meta(e)
 	f.codes(e, r)
 	f.graphText = e.Message
 	return f

@@ -1,0 +1,64 @@
+package service
+
+import (
+	"strconv"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+)
+
+// checkSayable refuses values that cannot be said to Graph: enum numbers that the contract does not have or that stand
+// for what only Graph can send, a zero in a list of them, and times outside of the years 1 to 9999. path leads to the
+// message, with a dot at its end.
+func checkSayable(message protoreflect.Message, path string) (err error) {
+	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		at := path + string(field.Name())
+		switch {
+		case field.IsMap() || field.Kind() != protoreflect.EnumKind && field.Message() == nil:
+		case field.IsList():
+			for i := range value.List().Len() {
+				if err = checkValue(field, value.List().Get(i), at+"["+strconv.Itoa(i)+"]", false); err != nil {
+					break
+				}
+			}
+		default:
+			err = checkValue(field, value, at, true)
+		}
+		return err == nil
+	})
+	return err
+}
+
+func checkValue(field protoreflect.FieldDescriptor, value protoreflect.Value, at string, zero bool) error {
+	if field.Message() != nil {
+		if t, ok := value.Message().Interface().(*timestamppb.Timestamp); ok {
+			if !t.IsValid() {
+				return refuse(pb.ErrorReason_INVALID_REQUEST, at, "a time from the year 1 to the year 9999")
+			}
+			return nil
+		}
+		return checkSayable(value.Message(), at+".")
+	}
+	known := field.Enum().Values().ByNumber(value.Enum())
+	if known == nil || value.Enum() == 0 && !zero || isUnknownFutureValue(field.Enum(), value.Enum()) {
+		return refuse(pb.ErrorReason_INVALID_REQUEST, at, "a value of "+string(field.Enum().Name())+" that Graph knows")
+	}
+	return nil
+}
+
+// exclusive refuses a request that has both of two things of which Graph takes one.
+func exclusive(first string, hasFirst bool, second string, hasSecond bool) error {
+	if hasFirst && hasSecond {
+		return refuse(pb.ErrorReason_INVALID_REQUEST, second, "unset, or "+first+" unset: Graph takes one of them in a request")
+	}
+	return nil
+}
+
+// isUnknownFutureValue tells whether a number is that of X_UNKNOWN_FUTURE_VALUE, which is 1 wherever it exists.
+func isUnknownFutureValue(enum protoreflect.EnumDescriptor, number protoreflect.EnumNumber) bool {
+	const suffix = "_UNKNOWN_FUTURE_VALUE"
+	name := enum.Values().ByNumber(number).Name()
+	return len(name) > len(suffix) && string(name[len(name)-len(suffix):]) == suffix
+}
