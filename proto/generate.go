@@ -6,3 +6,4 @@ package proto
 
 //go:generate go -C .. run ./cmd/print-google-protos .thirdparty
 //go:generate go -C .. tool buf generate
+//go:generate go -C .. run ./cmd/print-contract proto

@@ -1,0 +1,140 @@
+// Command print-contract writes the reference pages of the contract from its descriptors: all operations, and all error
+// reasons, as Markdown and as JSON. They stand beside the protos and are never edited by hand.
+//
+// Usage: go run ./cmd/print-contract FOLDER
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: print-contract FOLDER")
+		os.Exit(2)
+	}
+	if err := run(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "print-contract:", err)
+		os.Exit(1)
+	}
+}
+
+func run(folder string) error {
+	c, err := readContract()
+	if err != nil {
+		return err
+	}
+	catalogue, err := c.errorsJSON()
+	if err != nil {
+		return err
+	}
+	for name, page := range map[string][]byte{
+		"OPERATIONS.md": c.operationsPage(), "ERRORS.md": c.errorsPage(), "errors.json": catalogue,
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), page, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// contract is what the pages are made of.
+type contract struct {
+	rpcs    []rpc
+	reasons []reason
+}
+
+type rpc struct {
+	service, name string
+	call          *pb.GraphCall
+	level         descriptorpb.MethodOptions_IdempotencyLevel
+}
+
+type reason struct {
+	name   string
+	number protoreflect.EnumNumber
+	spec   *pb.ErrorSpec
+	// prose is the comment without the example.
+	prose string
+	rpcs  []string
+}
+
+// readContract reads an image that buf builds, because the descriptors that are linked into a program have no comments.
+func readContract() (*contract, error) {
+	command := exec.Command("go", "tool", "buf", "build", "proto", "-o", "-")
+	command.Stderr = os.Stderr
+	image, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("buf build: %w", err)
+	}
+	set := new(descriptorpb.FileDescriptorSet)
+	if err := proto.Unmarshal(image, set); err != nil {
+		return nil, err
+	}
+	files, err := protodesc.NewFiles(set)
+	if err != nil {
+		return nil, err
+	}
+	c := new(contract)
+	files.RangeFilesByPackage("m365.backupstorage.v1", func(file protoreflect.FileDescriptor) bool {
+		c.addServices(file)
+		return true
+	})
+	sort.SliceStable(c.rpcs, func(i, j int) bool { return c.rpcs[i].service < c.rpcs[j].service })
+	return c, c.addReasons(files)
+}
+
+func (c *contract) addServices(file protoreflect.FileDescriptor) {
+	for i := range file.Services().Len() {
+		service := file.Services().Get(i)
+		for j := range service.Methods().Len() {
+			method := service.Methods().Get(j)
+			options, _ := method.Options().(*descriptorpb.MethodOptions)
+			call, _ := proto.GetExtension(options, pb.E_GraphCall).(*pb.GraphCall)
+			c.rpcs = append(c.rpcs, rpc{
+				service: string(service.Name()), name: string(method.Name()), call: call, level: options.GetIdempotencyLevel(),
+			})
+		}
+	}
+}
+
+func (c *contract) addReasons(files *protoregistry.Files) error {
+	found, err := files.FindDescriptorByName("m365.backupstorage.v1.ErrorReason")
+	if err != nil {
+		return err
+	}
+	enum, ok := found.(protoreflect.EnumDescriptor)
+	if !ok {
+		return errors.New("ErrorReason is no enum")
+	}
+	for i := 1; i < enum.Values().Len(); i++ {
+		value := enum.Values().Get(i)
+		spec, _ := proto.GetExtension(value.Options(), pb.E_ErrorSpec).(*pb.ErrorSpec)
+		r := reason{
+			name: string(value.Name()), number: value.Number(), spec: spec,
+			prose: prose(enum.ParentFile().SourceLocations().ByDescriptor(value).LeadingComments),
+		}
+		for _, operation := range c.rpcs {
+			for _, documented := range operation.call.GetErrors() {
+				if protoreflect.EnumNumber(documented) == r.number {
+					r.rpcs = append(r.rpcs, operation.name)
+				}
+			}
+		}
+		c.reasons = append(c.reasons, r)
+	}
+	return nil
+}

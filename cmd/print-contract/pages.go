@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph/emulator"
+)
+
+const generated = "<!-- Written by `go generate ./proto` from the contract. Do not edit. -->\n\n"
+
+// prose takes the comment of a reason up to its example, as one line.
+func prose(comment string) string {
+	text, _, _ := strings.Cut(comment, "ErrorInfo: `")
+	return strings.Join(strings.Fields(text), " ")
+}
+
+func (c *contract) operationsPage() []byte {
+	e := emulator.New(emulator.Options{Stopped: true})
+	var page bytes.Buffer
+	page.WriteString("# Operations\n\n" + generated)
+	page.WriteString("Paths lie under `/v1.0/solutions/backupRestore`. *Retry* says what a repetition does: `safe` has no side " +
+		"effects, `idempotent` may be repeated, of the others look first. *Least permission* is Microsoft Graph's. *Emulated* " +
+		"says whether the emulator carries the operation out.\n")
+	last := ""
+	for _, r := range c.rpcs {
+		if r.service != last {
+			fmt.Fprintf(&page, "\n## %s\n\n| rpc | Graph | retry | least permission | emulated | documented reasons |\n|---|---|---|---|---|---|\n", r.service)
+			last = r.service
+		}
+		permission := "`" + r.call.GetPermission() + "`"
+		if r.call.GetDelegatedOnly() {
+			permission += ", on behalf of a user only"
+		}
+		var reasons []string
+		for _, documented := range r.call.GetErrors() {
+			reasons = append(reasons, "`"+documented.String()+"`")
+		}
+		fmt.Fprintf(&page, "| [%s](%s) | `%s %s` | %s | %s | %s | %s |\n", r.name, r.call.GetDocs(), r.call.GetMethod(), r.call.GetPath(),
+			[]string{"", "safe", "idempotent"}[r.level], permission, emulated(e, r.call), strings.Join(reasons, " "))
+	}
+	return page.Bytes()
+}
+
+var variable = regexp.MustCompile(`\{\w+\}`)
+
+// emulated asks the emulator itself: what it does not carry out it answers with 501.
+func emulated(e *emulator.Emulator, call *pb.GraphCall) string {
+	path := variable.ReplaceAllString(call.GetPath(), "99999999-0000-4000-8000-000000000000")
+	request := httptest.NewRequest(call.GetMethod(), "/v1.0/solutions/backupRestore"+strings.TrimSuffix(path, "/"), nil)
+	recorder := httptest.NewRecorder()
+	e.ServeHTTP(recorder, request)
+	if recorder.Code == http.StatusNotImplemented {
+		return "no"
+	}
+	return "yes"
+}
+
+// retryText says when the same request may be sent again.
+func (r *reason) retryText() string {
+	switch r.spec.GetRetry() {
+	case pb.ErrorSpec_AFTER_DELAY:
+		return fmt.Sprintf("after RetryInfo, by default %v", r.spec.GetRetryDelay().AsDuration())
+	case pb.ErrorSpec_IF_TOLD:
+		return "when RetryInfo is there"
+	}
+	return "no"
+}
+
+func (c *contract) errorsPage() []byte {
+	var page bytes.Buffer
+	page.WriteString("# Error reasons\n\n" + generated)
+	page.WriteString("`ErrorInfo.reason` of every Status is one of these; `errors.json` beside this page has them for programs. " +
+		"*Retry* is when the same request may be sent again. Of a write, what may have been done before the failure stands behind it.\n")
+	groups := []struct {
+		title string
+		below int32
+	}{{"What Graph's Backup Storage API says", 100}, {"HTTP statuses without a known code", 200}, {"What the server says itself", 1000}}
+	at := 0
+	for _, group := range groups {
+		fmt.Fprintf(&page, "\n## %s\n\n| reason | Graph's code | gRPC code | retry | detail | meaning and what to do | documented for |\n|---|---|---|---|---|---|---|\n", group.title)
+		for ; at < len(c.reasons) && int32(c.reasons[at].number) < group.below; at++ {
+			r := &c.reasons[at]
+			fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s | %s | %s |\n", r.name, r.graph(), r.spec.GetCode(), r.retryWork(), r.detail(), r.prose, strings.Join(r.rpcs, ", "))
+		}
+	}
+	return page.Bytes()
+}
+
+func (r *reason) graph() string {
+	if status := r.spec.GetHttpStatus(); status != 0 && len(r.spec.GetGraphCode()) == 0 {
+		return fmt.Sprintf("HTTP %d", status)
+	}
+	return strings.Join(r.spec.GetGraphCode(), ", ")
+}
+
+func (r *reason) retryWork() string {
+	switch r.spec.GetWork() {
+	case pb.ErrorSpec_NONE:
+		return r.retryText() + "; nothing was done"
+	case pb.ErrorSpec_MAY_HAVE:
+		return r.retryText() + "; it may have been done"
+	}
+	return r.retryText()
+}
+
+func (r *reason) detail() string {
+	return map[pb.ErrorSpec_Detail]string{
+		pb.ErrorSpec_BAD_REQUEST: "BadRequest", pb.ErrorSpec_PRECONDITION_FAILURE: "PreconditionFailure",
+		pb.ErrorSpec_QUOTA_FAILURE: "QuotaFailure", pb.ErrorSpec_RESOURCE_INFO: "ResourceInfo",
+	}[r.spec.GetDetail()]
+}
+
+// entry is a reason in errors.json.
+type entry struct {
+	Reason            string   `json:"reason"`
+	Number            int32    `json:"number"`
+	Domain            string   `json:"domain"`
+	Code              string   `json:"code"`
+	GraphCodes        []string `json:"graphCodes,omitempty"`
+	HTTPStatus        int32    `json:"httpStatus,omitempty"`
+	Retry             string   `json:"retry"`
+	RetryDelaySeconds float64  `json:"retryDelaySeconds,omitempty"`
+	Work              string   `json:"work,omitempty"`
+	Detail            string   `json:"detail,omitempty"`
+	DocumentedLimit   int32    `json:"documentedLimit,omitempty"`
+	Text              string   `json:"text"`
+	Description       string   `json:"description"`
+	Operations        []string `json:"operations,omitempty"`
+}
+
+func (c *contract) errorsJSON() ([]byte, error) {
+	var entries []entry
+	for _, r := range c.reasons {
+		e := entry{
+			Reason: r.name, Number: int32(r.number), Domain: r.spec.GetDomain(), Code: r.spec.GetCode().String(),
+			GraphCodes: r.spec.GetGraphCode(), HTTPStatus: r.spec.GetHttpStatus(), Retry: r.spec.GetRetry().String(),
+			RetryDelaySeconds: r.spec.GetRetryDelay().AsDuration().Seconds(), Detail: r.detail(),
+			DocumentedLimit: r.spec.GetDocumentedLimit(), Text: r.spec.GetText(), Description: r.prose, Operations: r.rpcs,
+		}
+		if r.spec.GetWork() != pb.ErrorSpec_WORK_UNSPECIFIED {
+			e.Work = r.spec.GetWork().String()
+		}
+		entries = append(entries, e)
+	}
+	text, err := json.MarshalIndent(entries, "", " ")
+	return append(text, '\n'), err
+}
