@@ -45,3 +45,20 @@ func TestTheREADMEHasEveryFlagAndItsDefault(t *testing.T) {
 		t.Errorf("--%s is in the README and not a flag", name)
 	}
 }
+
+func TestTheREADMEShowsWhatTheClientsPageShows(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients, err := os.ReadFile("../../clients/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, language := range []string{"go", "python", "js"} {
+		excerpt := regexp.MustCompile("(?s)```" + language + "\n.*?```\n").Find(readme)
+		if excerpt == nil || !bytes.Contains(clients, excerpt) {
+			t.Errorf("the excerpt in %s is not that of clients/README.md", language)
+		}
+	}
+}
