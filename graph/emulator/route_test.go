@@ -144,7 +144,7 @@ func TestTheHandlerIsSafeForConcurrentUse(t *testing.T) {
 				req, _ := http.NewRequest(http.MethodPatch, w.server.URL+root+"/exchangeProtectionPolicies/"+policy, body)
 				resp, err := w.client.Do(req)
 				if err != nil || resp.StatusCode != 200 {
-					done <- fmt.Errorf("patch: %v %v", resp, err)
+					done <- fmt.Errorf("patch: %v %w", resp, err)
 					return
 				}
 				resp.Body.Close()
