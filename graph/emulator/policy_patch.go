@@ -38,7 +38,8 @@ func patchPolicy(w Workload) handler {
 		}
 		why := c.cause()
 		if name != nil && *name != p.name {
-			c.tenant.record(why, w.info().policyType, p.id, p.name, *name, 1)
+			// A name is no state, and the ledger does not mix them.
+			c.tenant.record(why, "displayName", p.id, p.name, *name, 1)
 			p.name = *name
 		}
 		p.modified, p.modifiedBy = why.at, why.by
