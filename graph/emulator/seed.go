@@ -51,6 +51,9 @@ type PolicySeed struct {
 	DynamicRuleUnits int `json:"dynamicRuleUnits,omitempty"`
 	// Inactive leaves the policy inactive and its units unprotected.
 	Inactive bool `json:"inactive,omitempty"`
+	// ProtectedFor is how long the units have been protected already, at most
+	// ten years, so that there are restore points from the start.
+	ProtectedFor Duration `json:"protectedFor,omitempty"`
 }
 
 func initialSeeds() []Seed {
@@ -110,6 +113,9 @@ func (s Seed) check() error {
 		if p.DynamicRuleUnits < 0 || p.DynamicRuleUnits > p.Units || p.Workload == SharePoint && p.DynamicRuleUnits > 0 {
 			return fmt.Errorf("policy for %v: dynamicRuleUnits %d is out of range", p.Workload, p.DynamicRuleUnits)
 		}
+		if p.ProtectedFor < 0 || p.ProtectedFor > Duration(10*365*day) {
+			return fmt.Errorf("policy for %v: protectedFor %v is not between 0 and ten years", p.Workload, time.Duration(p.ProtectedFor))
+		}
 		if p.DisplayName != "" && !validDisplayName(p.DisplayName) {
 			return fmt.Errorf("policy for %v: displayName is too long", p.Workload)
 		}
@@ -147,6 +153,7 @@ func (e *Emulator) build(s Seed) *tenant {
 	if s.ServiceStatus == serviceChangeLocked || s.ServiceStatus == serviceRestoreLocked {
 		t.service.disableReason = "userRequested"
 	}
+	t.vault = newVault(why.at)
 	for w := range t.units {
 		t.units[w] = newUnitSet(Workload(w))
 	}
@@ -165,7 +172,8 @@ func (t *tenant) plant(s PolicySeed, why cause) {
 	p.on = !s.Inactive
 	block := &unit{
 		workload: s.Workload, weight: s.Units, policy: p, status: unitProtected,
-		created: why.at, modified: why.at, createdBy: why.by, modifiedBy: why.by, protectedSince: why.at,
+		created: why.at, modified: why.at, createdBy: why.by, modifiedBy: why.by,
+		protectedSince: why.at.Add(-time.Duration(s.ProtectedFor)),
 	}
 	if s.Inactive {
 		block.status, block.protectedSince = unitUnprotected, time.Time{}
