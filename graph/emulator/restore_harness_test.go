@@ -112,9 +112,13 @@ func (w *world) activate(session string) *reply {
 	return w.do(http.MethodPost, "/restoreSessions/"+session+"/activate", nil)
 }
 
+// evolvedMembers is the header that asks for them.
+func evolvedMembers() []string { return []string{"Prefer", "include-unknown-enum-members"} }
+
+// session shows a session, with the members that enumerations got later.
 func (w *world) session(id string) *reply {
 	w.t.Helper()
-	return w.get("/restoreSessions/" + id).want(200)
+	return w.do(http.MethodGet, "/restoreSessions/"+id, nil, evolvedMembers()...).want(200)
 }
 
 // restored runs a session to its end and returns its artifacts.

@@ -116,7 +116,7 @@ func TestAGranularDraftIsChangedByItemKeys(t *testing.T) {
 			k, b := tc.kind, w.browsing(tc.browses, tc.kind.unit(1))
 			one, two := w.key(tc.browses+"/"+b, "plan.xlsx"), w.key(tc.browses+"/"+b, "Reports")
 			item := func(name, key string) map[string]any { return map[string]any{"browseSessionId": b, name: key} }
-			id := w.do(http.MethodPost, k.sessions, map[string]any{k.granular: []any{item("id", one)}}).want(201).
+			id := w.do(http.MethodPost, k.sessions, map[string]any{k.granular: []any{item("id", one)}}, evolvedMembers()...).want(201).
 				eq("restoreJobType", "granular").eq("restoreSessionArtifactCount.total", 1).str("id")
 			patch := func(items ...any) *reply {
 				return w.do(http.MethodPatch, k.sessions+"/"+id, map[string]any{k.granular + "@delta": items})

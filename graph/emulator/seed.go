@@ -153,10 +153,10 @@ func (e *Emulator) build(s Seed) *tenant {
 	if s.ServiceStatus == serviceChangeLocked || s.ServiceStatus == serviceRestoreLocked {
 		t.service.disableReason = "userRequested"
 	}
-	t.vault = newVault(why.at)
 	for w := range t.units {
 		t.units[w] = newUnitSet(Workload(w))
 	}
+	t.vault = newVault(why.at)
 	for _, p := range s.Policies {
 		t.plant(p, why)
 	}
