@@ -20,11 +20,13 @@
 //	turning a policy without units on, off                          5 min, 2 min
 //	first GET /protectionPolicies -> data store ready               5 min
 //
+// [RestoreLengths] has those of restores.
+//
 // The clock runs [DefaultSpeed] times as fast as real time.
 //
 // # Control
 //
 // Everything under /_emulator/ belongs to the emulator itself: reset, seed,
-// clock, faults and ledger. It asks for no credential, so serve an Emulator on
-// loopback only.
+// mail, files, clock, faults and ledger. It asks for no credential, so serve an
+// Emulator on loopback only.
 package emulator
