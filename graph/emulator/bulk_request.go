@@ -56,8 +56,8 @@ func (w Workload) bulkType() string {
 	return w.info().thing + "RestoreArtifactsBulkAdditionRequest"
 }
 
-// resolve makes an artifact for each resource that has a backup in the period.
-func (t *tenant) resolve(s *restoreSession, b *bulkRequest, why cause) {
+// addBulk makes an artifact for each resource that has a backup in the period.
+func (t *tenant) addBulk(s *restoreSession, b *bulkRequest, why cause) {
 	details := []publicError{}
 	seen := map[string]bool{}
 	try := func(given, object string, number int, known bool) {
@@ -295,7 +295,7 @@ func createBulkRequest(w Workload) handler {
 		t.record(why, w.bulkType(), b.id, "", requestActive, 1)
 		t.steps.schedule(why.at.Add(t.lengths.Restore.Resolve), func(at time.Time) {
 			if s.status != "" { // not deleted meanwhile
-				t.resolve(s, b, cause{at: at})
+				t.addBulk(s, b, cause{at: at})
 			}
 		})
 		v := b.view(w, "empty")
