@@ -17,7 +17,7 @@ func (c *call) sessionOr(malformed string) (*restoreSession, *graphError) {
 	if !isGUID(id) {
 		return nil, refuse(c.r.Method, malformed, "The restore session id in the path is not a GUID.")
 	}
-	s := c.tenant.vault.session(strings.ToLower(id))
+	s := c.tenant.vault.byID[strings.ToLower(id)]
 	if s == nil {
 		return nil, refuse(c.r.Method, "RestoreSessionNotFound", "This tenant has no restore session %s.", id)
 	}

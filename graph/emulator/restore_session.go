@@ -79,14 +79,6 @@ func (w Workload) artifacts(k artifactKind) string {
 	}[k]
 }
 
-func (v *vault) session(id string) *restoreSession {
-	i := slices.IndexFunc(v.sessions, func(s *restoreSession) bool { return s.id == id })
-	if i < 0 {
-		return nil
-	}
-	return v.sessions[i]
-}
-
 func (t *tenant) newSession(w Workload, why cause) *restoreSession {
 	t.vault.made++
 	s := &restoreSession{
@@ -94,6 +86,7 @@ func (t *tenant) newSession(w Workload, why cause) *restoreSession {
 		created: why.at, modified: why.at, createdBy: why.by, modifiedBy: why.by,
 	}
 	t.vault.sessions = append(t.vault.sessions, s)
+	t.vault.byID[s.id] = s
 	t.record(why, s.typeName(), s.id, "", sessionDraft, 1)
 	return s
 }
@@ -101,6 +94,7 @@ func (t *tenant) newSession(w Workload, why cause) *restoreSession {
 // dropSession removes a draft and all that is in it.
 func (t *tenant) dropSession(s *restoreSession, why cause) {
 	t.vault.sessions = slices.DeleteFunc(t.vault.sessions, func(other *restoreSession) bool { return other == s })
+	delete(t.vault.byID, s.id)
 	t.record(why, s.typeName(), s.id, s.status, "", 1)
 	s.status = "" // so that a bulk request that is under way finds it gone
 }

@@ -12,8 +12,9 @@ type vault struct {
 	searched []string // ids of searches, the oldest first
 
 	sessions []*restoreSession // in order of creation
-	browses  []*browseSession  // in order of creation
-	made     int               // sessions of either sort, for their order
+	byID     map[string]*restoreSession
+	browses  []*browseSession // in order of creation
+	made     int              // sessions of either sort, for their order
 
 	waiting [len(workloadTable)][]*restoreArtifact // ready to be picked up, the first one first
 	running [len(workloadTable)]int                // artifacts in progress
@@ -24,7 +25,7 @@ type vault struct {
 func newVault(at time.Time) vault {
 	return vault{
 		seededAt: at, messages: map[int][]message{}, files: map[string][]addition{}, searches: map[string]mailSearch{},
-		busy: map[string][]*restoreArtifact{}, copies: map[string]int{},
+		byID: map[string]*restoreSession{}, busy: map[string][]*restoreArtifact{}, copies: map[string]int{},
 	}
 }
 
