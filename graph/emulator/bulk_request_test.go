@@ -85,7 +85,7 @@ func TestABulkSessionMayBeActivatedBeforeItsRequestIsDone(t *testing.T) {
 	}{{k.name, "completed"}, {k.unknown, "failed"}} {
 		path, body := w.bulk(k, []string{tc.name})
 		w.do(http.MethodPost, path, body).want(201)
-		w.activate(sessionOf(path)).want(200)
+		w.run(sessionOf(path)).want(200)
 		w.pass(90 * time.Second)
 		w.session(sessionOf(path)).eq("status", "activating")
 		w.pass(12 * time.Minute)
@@ -95,7 +95,7 @@ func TestABulkSessionMayBeActivatedBeforeItsRequestIsDone(t *testing.T) {
 	w = restorable(t, func(o *emulator.Options) { o.Lengths.Restore.Resolve = time.Second })
 	path, body := w.bulk(k, []string{k.name})
 	w.do(http.MethodPost, path, body).want(201)
-	w.activate(sessionOf(path)).want(200)
+	w.run(sessionOf(path)).want(200)
 	w.pass(time.Second)
 	w.get(k.sessions+"/"+sessionOf(path)+"/"+k.artifacts).eq("value.0.status", "scheduling")
 	w.pass(12 * time.Minute)
@@ -109,7 +109,7 @@ func TestBulkRequestsAndOtherArtifactsExcludeEachOther(t *testing.T) {
 	w.do(http.MethodPost, path, body).want(201)
 	manual := w.draft(k, "new", mailboxUnit(2))
 	running := w.draft(k, "new", mailboxUnit(3))
-	w.activate(running).want(200)
+	w.run(running).want(200)
 	w.unchanged(func() {
 		w.do(http.MethodPost, path, body).wantError(403, "RestoreSessionActionNotAllowed")
 		w.do(http.MethodPost, k.sessions+"/"+manual+k.requests, body).wantError(403, "RestoreSessionActionNotAllowed")

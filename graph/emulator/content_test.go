@@ -2,6 +2,7 @@ package emulator_test
 
 import (
 	"net/http"
+	"regexp"
 	"testing"
 	"time"
 
@@ -89,6 +90,16 @@ func TestASearchLooksForPointsThatHoldWhatItAsksFor(t *testing.T) {
 	search("latest").eq("searchResults.0.restorePoint.protectionDateTime", "2030-01-02T01:59:06.0000000Z")
 	w.pass(10 * time.Minute)
 	search("latest").eq("searchResults.0.restorePoint.protectionDateTime", "2030-01-02T03:09:06.0000000Z")
+}
+
+func TestTheReadmesMailAndFilesAreAccepted(t *testing.T) {
+	found := regexp.MustCompile(`(?s)localhost:8080(/_emulator/(?:mail|files)) -d '(.*?)'`).FindAllStringSubmatch(readme(t), -1)
+	if len(found) != 2 {
+		t.Fatalf("%d requests in the README", len(found))
+	}
+	for _, m := range found {
+		newWorld(t).send(http.MethodPost, m[1], m[2]).want(200)
+	}
 }
 
 func TestMailAndFilesAreAddedOverHTTP(t *testing.T) {

@@ -20,13 +20,17 @@
 //	turning a policy without units on, off                          5 min, 2 min
 //	first GET /protectionPolicies -> data store ready               5 min
 //
-// [RestoreLengths] has those of restores.
-//
 // The clock runs [DefaultSpeed] times as fast as real time.
+//
+// # Restores
+//
+// Restore points, mail and files are computed too. [RestoreLengths] are the
+// lengths of restores; [Emulator.AddMessage] and [Emulator.AddFile], or POST to
+// /_emulator/mail and /_emulator/files, add what a restore can bring back.
 //
 // # Control
 //
 // Everything under /_emulator/ belongs to the emulator itself: reset, seed,
-// mail, files, clock, faults and ledger. It asks for no credential, so serve an
-// Emulator on loopback only.
+// clock, faults and ledger. It asks for no credential, so serve an Emulator on
+// loopback only.
 package emulator

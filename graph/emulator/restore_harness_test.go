@@ -107,7 +107,7 @@ func (w *world) draft(k sessionKind, destination string, units ...string) string
 	return w.do(http.MethodPost, k.sessions, map[string]any{k.artifacts: items}).want(201).str("id")
 }
 
-func (w *world) activate(session string) *reply {
+func (w *world) run(session string) *reply {
 	w.t.Helper()
 	return w.do(http.MethodPost, "/restoreSessions/"+session+"/activate", nil)
 }
@@ -124,7 +124,7 @@ func (w *world) session(id string) *reply {
 // restored runs a session to its end and returns its artifacts.
 func (w *world) restored(k sessionKind, list, session string) *reply {
 	w.t.Helper()
-	w.activate(session).want(200)
+	w.run(session).want(200)
 	w.pass(12 * time.Minute)
 	return w.get(k.sessions + "/" + session + "/" + list).want(200)
 }

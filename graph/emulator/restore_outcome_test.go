@@ -74,9 +74,9 @@ func TestARestoreInPlaceKeepsIdsAndOneToANewPlaceDoesNot(t *testing.T) {
 func TestARestoreFailsWhenAnotherOfTheSameArtifactIsRunning(t *testing.T) {
 	w := restorable(t)
 	one, two := w.draft(siteKind(), "new", siteUnit(1)), w.draft(siteKind(), "inPlace", siteUnit(1), siteUnit(2))
-	w.activate(one).want(200)
+	w.run(one).want(200)
 	w.pass(3 * time.Minute)
-	w.activate(two).want(200)
+	w.run(two).want(200)
 	w.pass(2 * time.Minute)
 	w.get("/sharePointRestoreSessions/"+two+"/siteRestoreArtifacts").
 		eq("value.0.error.code", "DuplicateArtifactRestoreRequest").eq("value.0.status", "failed").eq("value.1.status", "inProgress")

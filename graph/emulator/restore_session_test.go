@@ -98,7 +98,7 @@ func TestASessionRunsThroughItsStates(t *testing.T) {
 				w.get(k.sessions+"/"+id+"/"+k.artifacts).want(200).eq("value.0.status", artifact).eq("value.1.status", artifact)
 			}
 			is("draft", "added", 0, 0)
-			w.activate(id).want(200).eq("status", "activating")
+			w.run(id).want(200).eq("status", "activating")
 			is("activating", "scheduling", 0, 0)
 			w.pass(time.Minute)
 			is("active", "scheduled", 0, 0)
@@ -156,11 +156,11 @@ func TestOnlyDraftsAreChangedDeletedAndActivated(t *testing.T) {
 		t.Run(tc.state, func(t *testing.T) {
 			w := restorable(t)
 			id := w.draft(exchangeKind(), "new", mailboxUnit(1))
-			w.activate(id).want(200)
+			w.run(id).want(200)
 			w.pass(tc.after)
 			w.session(id).eq("status", tc.state)
 			w.unchanged(func() {
-				w.activate(id).wantError(403, "RestoreSessionActionNotAllowed")
+				w.run(id).wantError(403, "RestoreSessionActionNotAllowed")
 				w.do(http.MethodDelete, "/restoreSessions/"+id, nil).wantError(403, "RestoreSessionActionNotAllowed")
 				w.do(http.MethodPatch, "/exchangeRestoreSessions/"+id, map[string]any{
 					"mailboxRestoreArtifacts@delta": []any{artifact(w.newest(mailboxUnit(2)), "new")},
@@ -170,7 +170,7 @@ func TestOnlyDraftsAreChangedDeletedAndActivated(t *testing.T) {
 	}
 	w := restorable(t)
 	id := w.do(http.MethodPost, "/exchangeRestoreSessions", nil).want(201).str("id")
-	w.unchanged(func() { w.activate(id).wantError(403, "RestoreSessionActionNotAllowed") }) // empty
+	w.unchanged(func() { w.run(id).wantError(403, "RestoreSessionActionNotAllowed") }) // empty
 	w.do(http.MethodDelete, "/restoreSessions/"+id, nil).want(204)
 	w.do(http.MethodDelete, "/restoreSessions/"+id, nil).wantError(404, "RestoreSessionNotFound")
 	w.fault(emulator.Fault{Operation: "DELETE /restoreSessions/{id}", Code: "IncompleteArtifactDeletion", Times: 1})
@@ -189,14 +189,14 @@ func TestTwentyFiveSessionsAreActiveAtOnce(t *testing.T) {
 		ids = append(ids, w.draft(k, "new", k.unit(10+n/3)))
 	}
 	for _, id := range ids[:25] {
-		w.activate(id).want(200)
+		w.run(id).want(200)
 	}
-	w.unchanged(func() { w.activate(ids[25]).wantError(500, "TooManyActiveRestoreSessions") })
+	w.unchanged(func() { w.run(ids[25]).wantError(500, "TooManyActiveRestoreSessions") })
 	w.session(ids[25]).eq("status", "draft")
 	w.pass(12*time.Minute - time.Second)
-	w.activate(ids[25]).wantError(500, "TooManyActiveRestoreSessions")
+	w.run(ids[25]).wantError(500, "TooManyActiveRestoreSessions")
 	w.pass(time.Second)
-	w.activate(ids[25]).want(200)
+	w.run(ids[25]).want(200)
 	// Other tenants have their own 25.
 	w.in(emulator.TenantC).get("/restoreSessions").want(200).eq("value", "[]")
 }
@@ -234,7 +234,7 @@ func TestSessionsAndArtifactsArePaged(t *testing.T) {
 func TestTheLedgerHasEveryStepOfARestore(t *testing.T) {
 	w := restorable(t)
 	id := w.draft(driveKind(), "new", driveUnit(1))
-	w.activate(id).want(200)
+	w.run(id).want(200)
 	w.pass(time.Hour)
 	var got []string
 	for _, e := range w.e.Ledger(0).Entries {
