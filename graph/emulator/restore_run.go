@@ -177,7 +177,7 @@ func (t *tenant) finish(a *restoreArtifact, err *publicError, why cause) {
 		t.steps.schedule(gone, func(at time.Time) { t.sweep(s, at) })
 	}
 	good, bad := s.tally[artifactSucceeded], s.tally[artifactFailed]
-	if good+bad < s.view().Count.Total {
+	if good+bad < s.total() {
 		return
 	}
 	to := sessionPartly

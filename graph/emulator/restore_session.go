@@ -70,7 +70,7 @@ func (s *restoreSession) jobType() string {
 
 func (s *restoreSession) typeName() string { return s.workload.info().name + "RestoreSession" }
 
-// collection is the name of the workload's artifacts of a kind.
+// artifacts is the name of the collection of the workload's artifacts of a kind.
 func (w Workload) artifacts(k artifactKind) string {
 	return map[artifactKind]string{
 		wholeUnit:    w.info().thing + "RestoreArtifacts",
@@ -143,6 +143,15 @@ func (v *vault) active() int {
 	return n
 }
 
+// total is how many artifacts there are, or were until a year after their end.
+func (s *restoreSession) total() int {
+	n := 0
+	for _, of := range s.tally {
+		n += of
+	}
+	return n
+}
+
 type sessionCount struct {
 	Total      int `json:"total"`
 	Completed  int `json:"completed"`
@@ -169,13 +178,10 @@ func (s *restoreSession) view() sessionView {
 	v := sessionView{
 		ID: s.id, Status: s.status, JobType: s.jobType(),
 		Count: sessionCount{
-			Completed: s.tally[artifactSucceeded], Failed: s.tally[artifactFailed], InProgress: s.tally[artifactInProgress],
+			Total: s.total(), Completed: s.tally[artifactSucceeded], Failed: s.tally[artifactFailed], InProgress: s.tally[artifactInProgress],
 		},
 		CreatedBy: s.createdBy, CreatedAt: graphTime(s.created),
 		ModifiedBy: s.modifiedBy, ModifiedAt: graphTime(s.modified),
-	}
-	for _, n := range s.tally {
-		v.Count.Total += n
 	}
 	if !s.completed.IsZero() {
 		v.Completed = graphTime(s.completed)
