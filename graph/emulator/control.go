@@ -35,6 +35,8 @@ func (e *Emulator) serveControl(w http.ResponseWriter, r *http.Request, rest str
 		"GET ":        func([]byte) (any, error) { return e.index(), nil },
 		"POST reset":  func([]byte) (any, error) { e.Reset(); return struct{}{}, nil },
 		"POST seed":   e.controlSeed,
+		"POST mail":   e.controlMail,
+		"POST files":  e.controlFiles,
 		"GET clock":   func([]byte) (any, error) { return e.clockView(), nil },
 		"PUT clock":   e.controlClock,
 		"POST clock":  e.controlClock,
@@ -169,6 +171,7 @@ func (e *Emulator) index() any {
 	return map[string]any{
 		"operations": []string{
 			"GET /_emulator/", "POST /_emulator/reset", "POST /_emulator/seed",
+			"POST /_emulator/mail", "POST /_emulator/files",
 			"GET|PUT|POST /_emulator/clock", "GET|POST /_emulator/faults", "DELETE /_emulator/faults[?id=]",
 			"GET /_emulator/ledger[?since=N&limit=N]",
 		},

@@ -22,6 +22,12 @@
 //
 // The clock runs [DefaultSpeed] times as fast as real time.
 //
+// # Restores
+//
+// Restore points, mail and files are computed too. [RestoreLengths] are the
+// lengths of restores; [Emulator.AddMessage] and [Emulator.AddFile], or POST to
+// /_emulator/mail and /_emulator/files, add what a restore can bring back.
+//
 // # Control
 //
 // Everything under /_emulator/ belongs to the emulator itself: reset, seed,

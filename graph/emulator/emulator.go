@@ -39,6 +39,8 @@ type Options struct {
 
 // Lengths are how long asynchronous steps take, in emulated time.
 type Lengths struct {
+	Restore RestoreLengths // of everything about restores
+
 	Protect   time.Duration // protectRequested until protected; default 5 min
 	Unprotect time.Duration // unprotectRequested until unprotected; default 2 min
 	Remove    time.Duration // removeRequested until out of the policy; default 2 min
@@ -47,6 +49,7 @@ type Lengths struct {
 
 func (l Lengths) withDefaults() Lengths {
 	return Lengths{
+		Restore:   l.Restore.withDefaults(),
 		Protect:   cmp.Or(l.Protect, 5*time.Minute),
 		Unprotect: cmp.Or(l.Unprotect, 2*time.Minute),
 		Remove:    cmp.Or(l.Remove, 2*time.Minute),
@@ -76,6 +79,9 @@ type Emulator struct {
 func New(opts Options) *Emulator {
 	if opts.Base == nil {
 		opts.Base = time.Now
+	}
+	if opts.Lengths.Restore.negative() {
+		panic(fmt.Sprintf("emulator: negative length: %+v", opts.Lengths.Restore))
 	}
 	opts.Speed = cmp.Or(opts.Speed, DefaultSpeed)
 	if opts.Stopped {

@@ -52,6 +52,7 @@ func apiRoutes() []*route {
 	for w := Exchange; w <= SharePoint; w++ {
 		routes = append(routes, workloadRoutes(w)...)
 	}
+	serveWith(routes, restoreHandlers())
 	return routes
 }
 

@@ -52,6 +52,9 @@ type PolicySeed struct {
 	DynamicRuleUnits int `json:"dynamicRuleUnits,omitempty"`
 	// Inactive leaves the policy inactive and its units unprotected.
 	Inactive bool `json:"inactive,omitempty"`
+	// ProtectedFor is how long the units have been protected already, at most
+	// ten years, so that there are restore points from the start.
+	ProtectedFor Duration `json:"protectedFor,omitempty"`
 }
 
 func initialSeeds() []Seed {
@@ -111,6 +114,9 @@ func (s Seed) check() error {
 		if p.DynamicRuleUnits < 0 || p.DynamicRuleUnits > p.Units {
 			return fmt.Errorf("policy for %v: dynamicRuleUnits %d is out of range", p.Workload, p.DynamicRuleUnits)
 		}
+		if p.ProtectedFor < 0 || p.ProtectedFor > Duration(10*365*day) {
+			return fmt.Errorf("policy for %v: protectedFor %v is not between 0 and ten years", p.Workload, time.Duration(p.ProtectedFor))
+		}
 		if p.DisplayName != "" && !validDisplayName(p.DisplayName) {
 			return fmt.Errorf("policy for %v: displayName is too long", p.Workload)
 		}
@@ -151,6 +157,7 @@ func (e *Emulator) build(s Seed) *tenant {
 	for w := range t.units {
 		t.units[w] = newUnitSet(Workload(w))
 	}
+	t.vault = newVault(why.at)
 	for _, p := range s.Policies {
 		t.plant(p, why)
 	}
@@ -166,7 +173,8 @@ func (t *tenant) plant(s PolicySeed, why cause) {
 	p.on = !s.Inactive
 	block := &unit{
 		workload: s.Workload, weight: s.Units, policy: p, status: unitProtected,
-		created: why.at, modified: why.at, createdBy: why.by, modifiedBy: why.by, protectedSince: why.at,
+		created: why.at, modified: why.at, createdBy: why.by, modifiedBy: why.by,
+		protectedSince: why.at.Add(-time.Duration(s.ProtectedFor)),
 	}
 	if s.Inactive {
 		block.status, block.protectedSince = unitUnprotected, time.Time{}

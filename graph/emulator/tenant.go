@@ -20,6 +20,8 @@ type tenant struct {
 	policies []*policy // in order of creation
 	units    [len(workloadTable)]*unitSet
 	made     int // how many ids were made up in this tenant
+
+	vault vault
 }
 
 // settle lets everything happen that is due.

@@ -50,6 +50,7 @@ type unit struct {
 	created, modified     time.Time
 	createdBy, modifiedBy identitySet
 	protectedSince        time.Time // zero unless status is protected
+	past                  []span    // of protection that ended
 	steps                 int       // grows with every change, so that a late step knows that it is void
 }
 
@@ -66,6 +67,7 @@ func (t *tenant) setStatus(u *unit, to string, why cause) {
 	if why.by.Application != nil {
 		u.modifiedBy = why.by
 	}
+	u.keepBackups(to, why.at)
 	u.protectedSince = time.Time{}
 	if to == unitProtected {
 		u.protectedSince = why.at

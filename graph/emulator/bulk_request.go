@@ -1,0 +1,368 @@
+package emulator
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// States of a bulk addition request.
+const (
+	requestActive     = "active"
+	requestCompleted  = "completed"
+	requestWithErrors = "completedWithErrors"
+)
+
+const maxBulkResources = 10_000
+
+// bulkRequest adds the artifacts of many users or sites to a session, by name.
+type bulkRequest struct {
+	id          string
+	name        string
+	status      string
+	want        wish
+	destination string
+	names       []string // addresses or URLs
+	objects     []string // directory object ids or site ids
+	err         *bulkError
+
+	created, modified     time.Time
+	createdBy, modifiedBy identitySet
+}
+
+// bulkError names each resource that no artifact could be made for.
+type bulkError struct {
+	Code    string        `json:"code"`
+	Message string        `json:"message"`
+	Details []publicError `json:"details"`
+}
+
+// bulkLists are the properties that name resources: by name and by id.
+func (w Workload) bulkLists() (names, objects string) {
+	switch w {
+	case Exchange:
+		return "mailboxes", "directoryObjectIds"
+	case OneDrive:
+		return "drives", "directoryObjectIds"
+	}
+	return "siteWebUrls", "siteIds"
+}
+
+func (w Workload) bulkType() string {
+	return w.info().thing + "RestoreArtifactsBulkAdditionRequest"
+}
+
+// addBulk makes an artifact for each resource that has a backup in the period.
+func (t *tenant) addBulk(s *restoreSession, b *bulkRequest, why cause) {
+	details := []publicError{}
+	seen := map[string]bool{}
+	try := func(given, object string, number int, known bool) {
+		set := t.units[s.workload]
+		var p *restorePoint
+		if known {
+			if u := set.find(t, set.unitID(t, object, number)); u != nil {
+				p = b.want.choose(u, why.at, func(restorePoint) bool { return true })
+			}
+		}
+		if p == nil {
+			details = append(details, publicError{
+				Code: "UserNotBackedup", Target: given,
+				Message: fmt.Sprintf("'%s' has no backup in the period.", given),
+			})
+			return
+		}
+		if seen[p.unit.id] {
+			return // named twice, or by name and by id
+		}
+		seen[p.unit.id] = true
+		t.put(s, &restoreArtifact{
+			kind: wholeUnit, unit: p.unit.id, object: object, number: number, point: *p, destination: b.destination,
+		}, why)
+	}
+	for _, name := range b.names {
+		number := t.dir.numberOfName(s.workload, name)
+		if number == 0 {
+			try(name, "", 0, false)
+			continue
+		}
+		object, _ := t.canonicalObject(s.workload, t.dir.objectID(s.workload, number))
+		try(name, object, number, true)
+	}
+	for _, id := range b.objects {
+		object, number := t.canonicalObject(s.workload, id)
+		try(id, object, number, number > 0)
+	}
+	to := requestCompleted
+	if len(details) > 0 {
+		to = requestWithErrors
+		b.err = &bulkError{"BulkRestoreArtifactsNotResolved", "Some of the resources could not be resolved.", details}
+	}
+	t.record(why, s.workload.bulkType(), b.id, b.status, to, 1)
+	b.status, b.modified = to, why.at
+	s.touch(why)
+	if s.status == sessionStarting {
+		for _, a := range s.artifacts {
+			t.setArtifact(a, artifactScheduling, why)
+		}
+	}
+	if s.held {
+		s.held = false
+		t.begin(s, why)
+	}
+}
+
+// isAddress tells whether s looks like a mail address.
+func isAddress(s string) bool {
+	local, domain, found := strings.Cut(s, "@")
+	return found && local != "" && domain != "" && !strings.ContainsAny(s, " \t\r\n<>") && !strings.Contains(domain, "@")
+}
+
+// isSiteURL tells whether s is an absolute https URL.
+func isSiteURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil
+}
+
+// objectID is the id of the user or site with a number.
+func (d directory) objectID(w Workload, number int) string {
+	if w == SharePoint {
+		return d.siteID(number)
+	}
+	return d.user(number).id
+}
+
+// numberOfName leads from an address or URL back to its number; 0 when nothing
+// has it. Both hold the number, so nothing is searched.
+func (d directory) numberOfName(w Workload, name string) int {
+	if w == SharePoint {
+		name = strings.TrimSuffix(name, "/")
+		n, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
+		if err != nil || n < 1 || n > d.sites || !strings.EqualFold(d.site(n).webURL, name) {
+			return 0
+		}
+		return n
+	}
+	local, _, _ := strings.Cut(name, "@")
+	n, err := strconv.Atoi(local[strings.LastIndexByte(local, '.')+1:])
+	if err != nil || n < 1 || n > d.users || !strings.EqualFold(d.user(n).mail, name) {
+		return 0
+	}
+	return n
+}
+
+// view shows a request, with the lists that it was given or with empty ones, or
+// without any.
+func (b *bulkRequest) view(w Workload, lists string) map[string]any {
+	v := map[string]any{
+		"id": b.id, "displayName": b.name, "status": b.status, "destinationType": b.destination,
+		"restorePointPreference": "latest", "tags": tagNone, "error": b.err,
+		"createdBy": b.createdBy, "createdDateTime": graphTime(b.created),
+		"lastModifiedBy": b.modifiedBy, "lastModifiedDateTime": graphTime(b.modified),
+	}
+	if b.want.oldest {
+		v["restorePointPreference"] = "oldest"
+	}
+	if b.want.fast {
+		v["tags"] = tagFast
+	}
+	bounds := map[string]string{}
+	if !b.want.period.from.IsZero() {
+		bounds["startDateTime"] = graphTime(b.want.period.from)
+	}
+	if !b.want.period.to.IsZero() {
+		bounds["endDateTime"] = graphTime(b.want.period.to)
+	}
+	v["protectionTimePeriod"] = bounds
+	names, objects := w.bulkLists()
+	switch lists {
+	case "full":
+		v[names], v[objects] = append([]string{}, b.names...), append([]string{}, b.objects...)
+	case "empty":
+		v[names], v[objects] = []string{}, []string{}
+	}
+	return v
+}
+
+// bulkSession finds the session of a path below which bulk requests stand.
+func (c *call) bulkSession(w Workload) (*restoreSession, *graphError) {
+	s, err := c.sessionOr("InvalidBulkRestoreArtifactId")
+	return c.ofWorkload(w, s, err)
+}
+
+// bulkOf finds the request that the path names.
+func (c *call) bulkOf(w Workload) (*restoreSession, *bulkRequest, *graphError) {
+	if id := c.param(1); !isGUID(id) {
+		return nil, nil, refuse(c.r.Method, "InvalidBulkRestoreArtifactId", "The request id in the path is not a GUID.")
+	}
+	s, err := c.bulkSession(w)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.bulk == nil || !strings.EqualFold(s.bulk.id, c.param(1)) {
+		return nil, nil, refuse(c.r.Method, "BulkRestoreArtifactsNotFound", "The restore session has no such bulk addition request.")
+	}
+	return s, s.bulk, nil
+}
+
+func (c *call) bulkContext(s *restoreSession, end string) string {
+	return c.context("/" + s.typeName() + "s('" + s.id + "')/" + s.workload.bulkType() + "s" + end)
+}
+
+func listBulkRequests(w Workload) handler {
+	return func(c *call) (*answer, *graphError) {
+		s, err := c.bulkSession(w)
+		if err == nil {
+			err = c.onlySkipToken()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if _, err = c.readQuery(false); err != nil {
+			return nil, err // a token that no list gives out
+		}
+		views := []any{}
+		if s.bulk != nil {
+			v := s.bulk.view(w, "")
+			v["@odata.type"] = odataType(w.bulkType())
+			views = append(views, v)
+		}
+		return ok200(c, collection{Context: c.bulkContext(s, ""), Value: views}), nil
+	}
+}
+
+func getBulkRequest(w Workload) handler {
+	return func(c *call) (*answer, *graphError) {
+		s, b, err := c.bulkOf(w)
+		if err != nil {
+			return nil, err
+		}
+		v := b.view(w, "full")
+		v["@odata.context"] = c.bulkContext(s, "/$entity")
+		return ok(v), nil
+	}
+}
+
+// deleteBulkRequest deletes a request that has come to its end. A draft loses
+// the artifacts that it added; a session that runs keeps them.
+func deleteBulkRequest(w Workload) handler {
+	return func(c *call) (*answer, *graphError) {
+		s, b, err := c.bulkOf(w)
+		if err != nil {
+			return nil, err
+		}
+		if b.status == requestActive {
+			return nil, refuse(c.r.Method, "InvalidStateForBulkRequestDeletion", "The request is active; it must be completed to be deleted.")
+		}
+		why := c.cause()
+		if s.status == sessionDraft {
+			for _, a := range append([]*restoreArtifact{}, s.artifacts...) {
+				c.tenant.takeOut(s, a, why)
+			}
+		}
+		s.bulk, s.bulkJob = nil, s.status != sessionDraft
+		s.touch(why)
+		c.tenant.record(why, w.bulkType(), b.id, b.status, "", 1)
+		return &answer{status: http.StatusNoContent}, nil
+	}
+}
+
+// createBulkRequest makes the handler that adds a bulk request to a draft.
+func createBulkRequest(w Workload) handler {
+	return func(c *call) (*answer, *graphError) {
+		s, err := c.bulkSession(w)
+		if err != nil {
+			return nil, err
+		}
+		b, err := c.readBulk(w)
+		if err != nil {
+			return nil, err
+		}
+		if _, err = c.draft(s, nil); err != nil {
+			return nil, err
+		}
+		if s.bulk != nil || len(s.artifacts) > 0 {
+			return nil, c.notAllowed("The restore session has artifacts or a bulk addition request already.")
+		}
+		t, why := c.tenant, c.cause()
+		b.id, b.status = t.newID("bulk addition request"), requestActive
+		b.created, b.modified, b.createdBy, b.modifiedBy = why.at, why.at, why.by, why.by
+		s.bulk, s.bulkJob = b, true
+		s.touch(why)
+		t.record(why, w.bulkType(), b.id, "", requestActive, 1)
+		t.steps.schedule(why.at.Add(t.lengths.Restore.Resolve), func(at time.Time) {
+			if s.status != "" { // not deleted meanwhile
+				t.addBulk(s, b, cause{at: at})
+			}
+		})
+		v := b.view(w, "empty")
+		v["@odata.context"] = c.bulkContext(s, "/$entity")
+		return &answer{status: http.StatusCreated, body: v}, nil
+	}
+}
+
+func (c *call) readBulk(w Workload) (*bulkRequest, *graphError) {
+	bad := func(format string, args ...any) (*bulkRequest, *graphError) {
+		return nil, refuse(c.r.Method, "BulkRestoreInvalidCreateRequest", format, args...)
+	}
+	fields, ok := readObject(c.body)
+	if !ok {
+		return bad("The body is not a JSON object.")
+	}
+	names, objects := w.bulkLists()
+	if unknown := unknownField(fields, "displayName", names, objects, "protectionUnitIds", "protectionTimePeriod",
+		"destinationType", "tags", "restorePointPreference"); unknown != "" {
+		return bad("A %s has no property %q that can be set.", w.bulkType(), unknown)
+	}
+	b := &bulkRequest{}
+	want, problem := readWish(fields)
+	if problem != "" {
+		return bad("%s", problem)
+	}
+	b.want = want
+	if raw := fields["displayName"]; raw != nil && json.Unmarshal(raw, &b.name) != nil {
+		return bad("displayName is not a string.")
+	}
+	_ = json.Unmarshal(fields["destinationType"], &b.destination) // what is no string is no destination
+	if b.destination != destinationNew && b.destination != destinationInPlace {
+		return bad("destinationType must be new or inPlace.")
+	}
+	var units []json.RawMessage
+	if raw := fields["protectionUnitIds"]; raw != nil && (json.Unmarshal(raw, &units) != nil || len(units) > 0) {
+		return bad("protectionUnitIds is documented as not implemented.")
+	}
+	lists := map[string][]*string{names: nil, objects: nil} // pointers tell null from ""
+	for name := range lists {
+		var list []*string
+		if raw := fields[name]; raw != nil && json.Unmarshal(raw, &list) != nil {
+			return bad("%s is not a list of strings.", name)
+		}
+		lists[name] = list
+	}
+	switch n := len(lists[names]) + len(lists[objects]); {
+	case n == 0:
+		return bad("The request names nothing to restore.")
+	case n > maxBulkResources:
+		return nil, refuse(c.r.Method, "BulkRestoreRestorationResourcesCountExceedsLimit", "The request names %d resources; at most %d are allowed.", n, maxBulkResources)
+	}
+	code, valid := "BulkRestoreInvalidCreateRequestUserEmail", isAddress
+	if w == SharePoint {
+		code, valid = "BulkRestoreInvalidCreateRequestSiteUrl", isSiteURL
+	}
+	for _, name := range lists[names] {
+		if name == nil || !valid(*name) {
+			return nil, refuse(c.r.Method, code, "One of the %s is missing or malformed.", names)
+		}
+		b.names = append(b.names, *name)
+	}
+	for _, id := range lists[objects] {
+		if id == nil || w == SharePoint && !isSiteID(*id) || w != SharePoint && !isGUID(*id) {
+			return bad("One of the %s is missing or malformed.", objects)
+		}
+		b.objects = append(b.objects, *id)
+	}
+	return b, nil
+}

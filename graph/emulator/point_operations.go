@@ -1,0 +1,308 @@
+package emulator
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	maxListedPoints = 5
+	maxSearchUnits  = 20
+)
+
+func (c *call) badSearch(format string, args ...any) *graphError {
+	return refuse(c.r.Method, "InvalidSearchRequest", format, args...)
+}
+
+// listPoints answers at most five points of one unit; there are no pages.
+func listPoints(c *call) (*answer, *graphError) {
+	values, err := url.ParseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return nil, refuse(c.r.Method, codeBadRequest, "The query string cannot be read.")
+	}
+	for name, list := range values {
+		switch {
+		case !strings.HasPrefix(name, "$"):
+		case name != "$expand" && name != "$filter" && name != "$orderby":
+			return nil, refuse(c.r.Method, codeBadRequest, "The option %s is not supported here.", name)
+		case len(list) > 1:
+			return nil, refuse(c.r.Method, codeBadRequest, "The option %s is given more than once.", name)
+		}
+	}
+	u, refusal := c.expandedUnit(values.Get("$expand"))
+	if refusal != nil {
+		return nil, refusal
+	}
+	from, to, refusal := c.pointFilter(values.Get("$filter"))
+	if refusal != nil {
+		return nil, refusal
+	}
+	newestFirst := true
+	if order, given := values["$orderby"]; given {
+		switch strings.Join(strings.Fields(order[0]), " ") {
+		case "protectionDateTime", "protectionDateTime asc":
+			newestFirst = false
+		case "protectionDateTime desc":
+		default:
+			return nil, c.badSearch("$orderby knows protectionDateTime, asc and desc only.")
+		}
+	}
+	views := []pointView{}
+	for p := range u.points(c.now, from, to, newestFirst) {
+		if views = append(views, p.expandedView()); len(views) == maxListedPoints {
+			break
+		}
+	}
+	return ok200(c, collection{Context: c.context("/restorePoints"), Value: views}), nil
+}
+
+// expandedUnit reads protectionUnit($filter=id eq '…'), without which nothing is
+// listed.
+func (c *call) expandedUnit(expand string) (*unit, *graphError) {
+	if len(expand) > maxFilterLength {
+		return nil, refuse(c.r.Method, "FilterLengthExceeded", "The $filter in $expand is too long.")
+	}
+	words := filterWords(strings.ReplaceAll(expand, "$filter=", " $filter= "))
+	shape := []string{"protectionUnit", "(", "$filter=", "id", "eq", "", ")"}
+	for i, w := range shape {
+		if len(words) != len(shape) || w != "" && words[i] != w {
+			return nil, c.badSearch("$expand=protectionUnit($filter=id eq '…') is required.")
+		}
+	}
+	literal := words[5]
+	if len(literal) < 2 || literal[0] != '\'' || !isUnitID(literal[1:len(literal)-1]) {
+		return nil, refuse(c.r.Method, "InvalidProtectionUnitId", "The protection unit id in $expand is malformed.")
+	}
+	u := c.tenant.findUnit(canonicalUnitID(literal[1 : len(literal)-1]))
+	if u == nil {
+		return nil, c.badSearch("This tenant has no protection unit %s.", literal)
+	}
+	return u, nil
+}
+
+// pointFilter reads comparisons of protectionDateTime, joined by and, as bounds
+// that belong to the range. Points stand at whole seconds, so a nanosecond is
+// all that < and <= differ by.
+func (c *call) pointFilter(text string) (from, to time.Time, _ *graphError) {
+	if len(text) > maxFilterLength {
+		return from, to, refuse(c.r.Method, "FilterLengthExceeded", "The $filter is too long.")
+	}
+	words := strings.Fields(text)
+	if len(words)%4 != 3 {
+		return from, to, c.badSearch("$filter=protectionDateTime lt <time> is required.")
+	}
+	if (len(words)+1)/4 > maxFilterTerms {
+		return from, to, refuse(c.r.Method, "FilterLengthExceeded", "The $filter has too many comparisons.")
+	}
+	for i := 0; i < len(words); i += 4 {
+		at, err := time.Parse(time.RFC3339, words[i+2])
+		if err != nil || words[i] != "protectionDateTime" || i > 0 && words[i-1] != "and" {
+			return from, to, c.badSearch("The $filter compares something other than protectionDateTime with a time.")
+		}
+		if at.IsZero() {
+			at = at.Add(time.Second) // zero would be an open bound; no point is that old either way
+		}
+		low, high := time.Time{}, time.Time{}
+		switch words[i+1] {
+		case "lt":
+			high = at.Add(-1)
+		case "le":
+			high = at
+		case "gt":
+			low = at.Add(1)
+		case "ge":
+			low = at
+		case "eq":
+			low, high = at, at
+		default:
+			return from, to, c.badSearch("The $filter knows no operator %q.", words[i+1])
+		}
+		if from.IsZero() || low.After(from) {
+			from = low
+		}
+		if !high.IsZero() && (to.IsZero() || high.Before(to)) {
+			to = high
+		}
+	}
+	return from, to, nil
+}
+
+// period is a time range of a request; a zero bound is open.
+type period struct{ from, to time.Time }
+
+func readPeriod(raw json.RawMessage) (p period, problem string) {
+	if raw == nil || string(raw) == "null" {
+		return p, ""
+	}
+	fields, ok := readObject(raw)
+	if !ok || unknownField(fields, "startDateTime", "endDateTime") != "" {
+		return p, "protectionTimePeriod is not an object with startDateTime and endDateTime."
+	}
+	for name, into := range map[string]*time.Time{"startDateTime": &p.from, "endDateTime": &p.to} {
+		if value := fields[name]; value != nil && json.Unmarshal(value, into) != nil {
+			return p, "The " + name + " of protectionTimePeriod is not a time."
+		}
+	}
+	if !p.from.IsZero() && !p.to.IsZero() && !p.from.Before(p.to) {
+		return p, "protectionTimePeriod ends before it starts."
+	}
+	return p, ""
+}
+
+// wish is which of a unit's points a request wants.
+type wish struct {
+	period period
+	oldest bool
+	fast   bool
+}
+
+// readWish reads what searches and bulk addition requests have in common.
+func readWish(fields map[string]json.RawMessage) (w wish, problem string) {
+	if w.period, problem = readPeriod(fields["protectionTimePeriod"]); problem != "" {
+		return w, problem
+	}
+	var preference, tags *string
+	if raw := fields["restorePointPreference"]; raw != nil && json.Unmarshal(raw, &preference) != nil {
+		return w, "restorePointPreference is not a string."
+	}
+	if raw := fields["tags"]; raw != nil && json.Unmarshal(raw, &tags) != nil {
+		return w, "tags is not a string."
+	}
+	if preference != nil {
+		if *preference != "latest" && *preference != "oldest" {
+			return w, "restorePointPreference is neither latest nor oldest."
+		}
+		w.oldest = *preference == "oldest"
+	}
+	if tags != nil {
+		if *tags != tagNone && *tags != tagFast {
+			return w, "tags is neither none nor fastRestore."
+		}
+		w.fast = *tags == tagFast
+	}
+	return w, ""
+}
+
+// choose returns the point of a unit that a wish leads to and that fits; nil
+// when there is none.
+func (w wish) choose(u *unit, now time.Time, fits func(restorePoint) bool) *restorePoint {
+	for p := range u.points(now, w.period.from, w.period.to, !w.oldest) {
+		if (!w.fast || p.fast()) && fits(p) {
+			return &p
+		}
+	}
+	return nil
+}
+
+type searchView struct {
+	Context  string         `json:"@odata.context"`
+	ID       string         `json:"searchResponseId"`
+	Results  []searchResult `json:"searchResults"`
+	NoResult []string       `json:"noResultProtectionUnitIds"`
+}
+
+type searchResult struct {
+	Hits  *int      `json:"artifactHitCount,omitempty"` // with a query only
+	Point pointView `json:"restorePoint"`
+}
+
+// searchPoints answers one point per unit. With a mail query, only points that
+// hold a message that it fits count.
+func searchPoints(c *call) (*answer, *graphError) {
+	ids, want, query, err := c.readSearch()
+	if err != nil {
+		return nil, err
+	}
+	t := c.tenant
+	view := searchView{
+		Context: c.context("/restorePoints"), ID: strings.ReplaceAll(hashedID(t.id, "search", c.requestID), "-", ""),
+		Results: []searchResult{}, NoResult: []string{},
+	}
+	for _, id := range ids {
+		u := t.findUnit(id)
+		if u != nil && query != nil && u.workload != Exchange {
+			return nil, c.badSearch("Only mailboxes can be searched for messages.")
+		}
+		result := searchResult{}
+		var p *restorePoint
+		if u != nil {
+			var mail []message
+			if query != nil {
+				mail = t.findMail(u.number, query, c.now)
+			}
+			p = want.choose(u, c.now, func(p restorePoint) bool { return query == nil || countIn(mail, p.at) > 0 })
+			if p != nil && query != nil {
+				hits := countIn(mail, p.at)
+				result.Hits = &hits
+				t.vault.remember(view.ID, mailSearch{unit: u.id, query: query})
+			}
+		}
+		if p == nil {
+			view.NoResult = append(view.NoResult, id)
+			continue
+		}
+		result.Point = p.expandedView()
+		view.Results = append(view.Results, result)
+	}
+	return ok(view), nil
+}
+
+func (c *call) readSearch() (ids []string, want wish, query *expression, _ *graphError) {
+	fields, ok := readObject(c.body)
+	if !ok {
+		return nil, want, nil, c.badSearch("The body is not a JSON object.")
+	}
+	if unknown := unknownField(fields, "protectionUnitIds", "protectionTimePeriod", "restorePointPreference", "tags", "artifactQuery"); unknown != "" {
+		return nil, want, nil, c.badSearch("A search has no property %q.", unknown)
+	}
+	if json.Unmarshal(fields["protectionUnitIds"], &ids) != nil || len(ids) == 0 || len(ids) > maxSearchUnits {
+		return nil, want, nil, c.badSearch("protectionUnitIds must be a list of 1 to %d ids.", maxSearchUnits)
+	}
+	for i, id := range ids {
+		if !isUnitID(id) {
+			return nil, want, nil, refuse(c.r.Method, "InvalidProtectionUnitId", "A protection unit id is malformed.")
+		}
+		ids[i] = canonicalUnitID(id)
+		if slices.Contains(ids[:i], ids[i]) {
+			return nil, want, nil, c.badSearch("%s stands in the list twice.", id)
+		}
+	}
+	want, problem := readWish(fields)
+	if problem != "" {
+		return nil, want, nil, c.badSearch("%s", problem)
+	}
+	raw := fields["artifactQuery"]
+	if raw == nil || string(raw) == "null" {
+		return ids, want, nil, nil
+	}
+	if len(ids) != 1 {
+		return nil, want, nil, c.badSearch("With artifactQuery there must be exactly one protection unit.")
+	}
+	query, err := c.readMailQuery(raw)
+	return ids, want, query, err
+}
+
+func (c *call) readMailQuery(raw json.RawMessage) (*expression, *graphError) {
+	fields, ok := readObject(raw)
+	if !ok || unknownField(fields, "queryExpression", "artifactType") != "" {
+		return nil, c.badSearch("artifactQuery is not an object with queryExpression and artifactType.")
+	}
+	kind, text := "message", ""
+	if value := fields["artifactType"]; value != nil && (json.Unmarshal(value, &kind) != nil || kind != "message") {
+		return nil, c.badSearch("artifactType must be message.")
+	}
+	if json.Unmarshal(fields["queryExpression"], &text) != nil {
+		return nil, c.badSearch("queryExpression is not a string.")
+	}
+	query, wrong := parseExpression(text, mailVocabulary())
+	switch {
+	case wrong == nil:
+		return query, nil
+	case wrong.tooLong:
+		return nil, refuse(c.r.Method, "FilterLengthExceeded", "%s", wrong.message)
+	}
+	return nil, c.badSearch("%s", wrong.message)
+}

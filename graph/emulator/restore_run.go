@@ -1,0 +1,203 @@
+package emulator
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// artifactKind is what an artifact restores.
+type artifactKind int
+
+const (
+	wholeUnit    artifactKind = iota
+	granularMail              // what a search of a mailbox found
+	granularItem              // an item that browsing found
+)
+
+// restoreArtifact is one restore of one thing.
+type restoreArtifact struct {
+	session     *restoreSession
+	kind        artifactKind
+	position    int    // within the session, from 1
+	id          string // of a granular item: its item key
+	unit        string // id
+	object      string // of the unit
+	number      int    // of the unit in the directory
+	point       restorePoint
+	destination string
+	search      string // of granular mail
+	query       *expression
+	browse      string // of a granular item
+
+	status             string
+	doom               *InBandError // what a fault rule wants to become of it
+	started, completed time.Time
+	err                *publicError
+	restored           restored
+}
+
+// restored is where a restore put things.
+type restored struct {
+	id, name, url string
+	count         int    // messages
+	path          string // of the folder that got an item
+}
+
+func (a *restoreArtifact) typeName() string {
+	list := a.session.workload.artifacts(a.kind)
+	return strings.TrimSuffix(list, "s")
+}
+
+// same tells whether two artifacts restore the same thing.
+func (a *restoreArtifact) same(b *restoreArtifact) bool {
+	return a.kind == b.kind && a.unit == b.unit && a.search == b.search && (a.kind != granularItem || a.id == b.id)
+}
+
+// collides tells whether two restores cannot run at once: when they are of the
+// same thing, or one is of the whole unit.
+func (a *restoreArtifact) collides(b *restoreArtifact) bool {
+	return a.same(b) || a.kind == wholeUnit || b.kind == wholeUnit
+}
+
+func (t *tenant) setArtifact(a *restoreArtifact, to string, why cause) {
+	if a.status != "" {
+		a.session.tally[a.status]--
+	}
+	a.session.tally[to]++
+	t.record(why, a.typeName(), a.id, a.status, to, 1)
+	a.status = to
+}
+
+// activate begins to run a draft.
+func (t *tenant) activate(s *restoreSession, why cause) {
+	t.setSession(s, sessionStarting, why)
+	for _, a := range s.artifacts {
+		t.setArtifact(a, artifactScheduling, why)
+	}
+	t.steps.schedule(why.at.Add(t.lengths.Restore.Activate), func(at time.Time) {
+		if s.bulk != nil && s.bulk.status == requestActive {
+			s.held = true // until its artifacts are known
+			return
+		}
+		t.begin(s, cause{at: at})
+	})
+}
+
+// begin hands the artifacts of an activating session to the queue.
+func (t *tenant) begin(s *restoreSession, why cause) {
+	t.setSession(s, sessionActive, why)
+	for _, a := range s.artifacts {
+		t.setArtifact(a, artifactScheduled, why)
+	}
+	if len(s.artifacts) == 0 { // all that a bulk request asked for was unknown
+		t.setSession(s, sessionFailed, why)
+		s.completed = why.at
+		return
+	}
+	t.steps.schedule(why.at.Add(t.lengths.Restore.Queue), func(at time.Time) {
+		t.vault.waiting[s.workload] = append(t.vault.waiting[s.workload], s.artifacts...)
+		t.pump(s.workload, cause{at: at})
+	})
+}
+
+// pump picks up waiting artifacts as long as the workload has room.
+func (t *tenant) pump(w Workload, why cause) {
+	v := &t.vault
+	for v.running[w] < maxRunning && len(v.waiting[w]) > 0 {
+		a := v.waiting[w][0]
+		v.waiting[w] = v.waiting[w][1:]
+		a.started = why.at
+		if err := t.restoreObstacle(a, why.at); err != nil {
+			t.finish(a, err, why)
+			continue
+		}
+		v.running[w]++
+		v.busy[a.unit] = append(v.busy[a.unit], a)
+		t.setArtifact(a, artifactInProgress, why)
+		t.steps.schedule(why.at.Add(t.lengths.Restore.Run), func(at time.Time) {
+			v.running[w]--
+			v.busy[a.unit] = slices.DeleteFunc(v.busy[a.unit], func(b *restoreArtifact) bool { return b == a })
+			if len(v.busy[a.unit]) == 0 {
+				delete(v.busy, a.unit)
+			}
+			t.finish(a, t.mishap(a), cause{at: at})
+			t.pump(w, cause{at: at})
+		})
+	}
+}
+
+// restoreObstacle tells why a restore cannot begin, or nil.
+func (t *tenant) restoreObstacle(a *restoreArtifact, at time.Time) *publicError {
+	fail := func(code, message string) *publicError {
+		return &publicError{Code: code, Message: message, Target: a.unit}
+	}
+	u := t.findUnit(a.unit)
+	switch {
+	case u == nil || u.status == unitOffboarded:
+		return fail("ArtifactNotFound", "There is no backup of this protection unit any more.")
+	case !a.point.kept(at):
+		return fail("InvalidRestoreTime", "The restore point was past its retention when the restore began.")
+	case slices.ContainsFunc(t.vault.busy[a.unit], a.collides):
+		return fail("DuplicateArtifactRestoreRequest", "Another restore of the same artifact is in progress.")
+	case a.destination == destinationInPlace && a.session.workload != SharePoint && t.dir.user(a.number).preservationLock:
+		return fail("ArtifactCannotBeRestored", "The artifact is under a preservation lock.")
+	}
+	if a.kind == granularItem {
+		if _, found := itemByKey(t.tree(t.placeOf(a.session.workload, a.number), a.point.at), a.id); !found {
+			return fail("ArtifactNotFound", "The restore point holds no such item.")
+		}
+	}
+	return nil
+}
+
+// mishap tells why a restore that ran failed in the end, or nil.
+func (t *tenant) mishap(a *restoreArtifact) *publicError {
+	switch {
+	case a.doom != nil:
+		return &publicError{Code: a.doom.Code, Message: a.doom.Message, Target: a.unit}
+	case a.session.workload != SharePoint && t.dir.user(a.number).restoreFails:
+		return &publicError{Code: "UnknownError", Message: "Restores of this user always fail.", Target: a.unit}
+	}
+	return nil
+}
+
+// finish ends a restore, and the session when it was the last one.
+func (t *tenant) finish(a *restoreArtifact, err *publicError, why cause) {
+	a.completed, a.err = why.at, err
+	if err != nil {
+		t.setArtifact(a, artifactFailed, why)
+	} else {
+		t.deliver(a, why)
+		t.setArtifact(a, artifactSucceeded, why)
+	}
+	s := a.session
+	if gone := why.at.Add(artifactKept); !gone.Equal(s.swept) {
+		s.swept = gone
+		t.steps.schedule(gone, func(at time.Time) { t.sweep(s, at) })
+	}
+	good, bad := s.tally[artifactSucceeded], s.tally[artifactFailed]
+	if good+bad < s.total() {
+		return
+	}
+	to := sessionPartly
+	switch {
+	case bad == 0:
+		to = sessionCompleted
+	case good == 0:
+		to = sessionFailed
+	}
+	t.setSession(s, to, why)
+	s.completed = why.at
+}
+
+// sweep removes what came to its end a year ago. The session's counts keep it.
+func (t *tenant) sweep(s *restoreSession, at time.Time) {
+	s.artifacts = slices.DeleteFunc(s.artifacts, func(a *restoreArtifact) bool {
+		old := !a.completed.IsZero() && !a.completed.Add(artifactKept).After(at)
+		if old {
+			t.record(cause{at: at}, a.typeName(), a.id, a.status, "", 1)
+		}
+		return old
+	})
+}
