@@ -49,8 +49,10 @@ func (c *call) hideEvolved(body []byte) []byte {
 	}
 	for property, members := range c.evolved() {
 		for _, member := range members {
-			body = bytes.ReplaceAll(body,
-				[]byte(`"`+property+`":"`+member+`"`), []byte(`"`+property+`":"unknownFutureValue"`))
+			shown := []byte(`"` + property + `":"` + member + `"`)
+			if bytes.Contains(body, shown) { // else it would only be copied
+				body = bytes.ReplaceAll(body, shown, []byte(`"`+property+`":"unknownFutureValue"`))
+			}
 		}
 	}
 	return body

@@ -110,6 +110,7 @@ func (t *tenant) reevaluate(r *inclusionRule, why cause) {
 // evaluate makes the policy's units what the rule says.
 func (t *tenant) evaluate(r *inclusionRule, why cause) {
 	p, w := r.policy, r.policy.workload
+	why.by = r.modifiedBy // what time alone does, it does for the one who asked
 	from := sources{manual: !r.dynamic, dynamicRule: r.dynamic}
 	objects, problems := t.resolve(r)
 	wanted := map[string]bool{}

@@ -404,3 +404,20 @@ func TestRulesAreNotEvaluatedWhileProtectionMayNotChange(t *testing.T) {
 		t.Errorf("members %s after the service was enabled", got)
 	}
 }
+
+func TestDrivesHaveDynamicRulesToo(t *testing.T) {
+	w := newWorld(t)
+	policy, path := w.rulesOf(ruleKinds()[1], true)
+	rule := path + "/" + w.do(http.MethodPost, path, map[string]any{"driveExpression": of(group(2)), "isAutoApplyEnabled": true}).want(201).str("id")
+	w.pass(time.Minute)
+	drive := func(n int) string { return emulator.UnitID(emulator.TenantA, emulator.OneDrive, n) }
+	w.unit(drive(11)).eq("protectionSources", "dynamicRule").eq("policyId", policy)
+	w.do(http.MethodPatch, rule, map[string]any{"driveExpression": of(group(3))}).want(200).eq("driveExpression", of(group(3)))
+	w.pass(time.Minute)
+	w.unit(drive(11)).eq("status", "removeRequested")
+	w.unit(drive(21)).eq("protectionSources", "dynamicRule")
+	w.do(http.MethodPost, rule+"/run", nil).wantError(400, "RunNotAllowedForDynamicRule")
+	w.do(http.MethodPost, rule+"/deleteAndUnprotect", nil).want(202)
+	w.pass(time.Hour)
+	w.get("/oneDriveForBusinessProtectionPolicies/"+policy+"/driveProtectionUnits").want(200).eq("value", "[]")
+}
