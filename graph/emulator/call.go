@@ -127,5 +127,8 @@ func (c *call) perform() (*answer, *graphError) {
 	if err := c.tenant.notOpen(c.route.gate, c.r.Method); err != nil {
 		return nil, err
 	}
+	if err := c.barred(); err != nil {
+		return nil, err
+	}
 	return c.route.handle(c)
 }

@@ -131,7 +131,7 @@ type identitySet struct {
 func (c *caller) identitySet(d directory) identitySet {
 	set := identitySet{Application: &identity{ID: c.app}}
 	if c.app == DefaultApp {
-		set.Application.DisplayName = "Emulator default app"
+		set.Application.DisplayName = defaultAppName
 	}
 	if c.user != "" {
 		set.User = &identity{ID: c.user}

@@ -45,6 +45,10 @@ func (e *Emulator) serveControl(w http.ResponseWriter, r *http.Request, rest str
 		"DELETE faults": func([]byte) (any, error) {
 			return e.controlClear(r.URL.Query().Get("id"))
 		},
+		"POST groups": e.controlGroup,
+		"GET groups": func([]byte) (any, error) {
+			return e.controlMembers(r.URL.Query().Get("tenant"), r.URL.Query().Get("group"))
+		},
 		"GET ledger": func([]byte) (any, error) {
 			return e.controlLedger(r.URL.Query().Get("since"), r.URL.Query().Get("limit"))
 		},
@@ -173,6 +177,7 @@ func (e *Emulator) index() any {
 			"GET /_emulator/", "POST /_emulator/reset", "POST /_emulator/seed",
 			"POST /_emulator/mail", "POST /_emulator/files",
 			"GET|PUT|POST /_emulator/clock", "GET|POST /_emulator/faults", "DELETE /_emulator/faults[?id=]",
+			"GET /_emulator/groups?tenant=&group=", "POST /_emulator/groups",
 			"GET /_emulator/ledger[?since=N&limit=N]",
 		},
 		"ids": map[string]string{

@@ -19,6 +19,10 @@
 //	removeRequested    -> unprotected, out of the policy            2 min
 //	turning a policy without units on, off                          5 min, 2 min
 //	first GET /protectionPolicies -> data store ready               5 min
+//	a rule's active, updateRequested, deleteRequested               1 min
+//	between two evaluations of a dynamic rule                       1 h
+//	a bulk addition job's active                                    2 min
+//	cancelOffboardRequested -> unprotected                          2 min
 //
 // The clock runs [DefaultSpeed] times as fast as real time.
 //
@@ -31,6 +35,6 @@
 // # Control
 //
 // Everything under /_emulator/ belongs to the emulator itself: reset, seed,
-// clock, faults and ledger. It asks for no credential, so serve an Emulator on
-// loopback only.
+// clock, groups, faults and ledger. It asks for no credential, so serve an
+// Emulator on loopback only.
 package emulator

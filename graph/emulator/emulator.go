@@ -44,6 +44,12 @@ type Lengths struct {
 	Protect   time.Duration // protectRequested until protected; default 5 min
 	Unprotect time.Duration // unprotectRequested until unprotected; default 2 min
 	Remove    time.Duration // removeRequested until out of the policy; default 2 min
+
+	Rule           time.Duration // a rule's active, updateRequested and deleteRequested; default 1 min
+	Reevaluate     time.Duration // between two evaluations of a dynamic rule; default 1 h
+	Job            time.Duration // a bulk addition job's active; default 2 min
+	CancelOffboard time.Duration // cancelOffboardRequested until unprotected; default 2 min
+
 	DataStore time.Duration // first list of policies until enable works; default 5 min
 }
 
@@ -53,6 +59,12 @@ func (l Lengths) withDefaults() Lengths {
 		Protect:   cmp.Or(l.Protect, 5*time.Minute),
 		Unprotect: cmp.Or(l.Unprotect, 2*time.Minute),
 		Remove:    cmp.Or(l.Remove, 2*time.Minute),
+
+		Rule:           cmp.Or(l.Rule, time.Minute),
+		Reevaluate:     cmp.Or(l.Reevaluate, time.Hour),
+		Job:            cmp.Or(l.Job, 2*time.Minute),
+		CancelOffboard: cmp.Or(l.CancelOffboard, 2*time.Minute),
+
 		DataStore: cmp.Or(l.DataStore, 5*time.Minute),
 	}
 }
@@ -93,7 +105,8 @@ func New(opts Options) *Emulator {
 	opts.Lengths = opts.Lengths.withDefaults()
 	l := opts.Lengths
 	if opts.LedgerSize < 0 || !isGUID(opts.DefaultTenant) || checkSpeed(opts.Speed) != nil ||
-		min(l.Protect, l.Unprotect, l.Remove, l.DataStore) < 0 {
+		min(l.Protect, l.Unprotect, l.Remove, l.DataStore) < 0 ||
+		min(l.Rule, l.Reevaluate, l.Job, l.CancelOffboard) < 0 {
 		panic(fmt.Sprintf("emulator: options out of range: %+v", opts))
 	}
 	e := &Emulator{

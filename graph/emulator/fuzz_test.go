@@ -67,6 +67,11 @@ func FuzzRequest(f *testing.F) {
 	for _, seed := range []struct{ method, target, body string }{
 		{"GET", root, ""},
 		{"GET", root + "/protectionPolicies('" + PolicyC + "')", ""},
+		{"POST", root + "/exchangeProtectionPolicies/" + PolicyC + "/mailboxInclusionRules", `{"mailboxExpression":"(memberOf -any (group.id -in ['` + GroupA1 + `']))"}`},
+		{"POST", root + "/exchangeProtectionPolicies/" + PolicyC + "/mailboxProtectionUnitsBulkAdditionJobs", `{"mailboxes":["a.b.1@c"],"directoryObjectIds":["x"]}`},
+		{"POST", root + "/serviceApps/" + DefaultApp + "/activate", `{"effectiveDateTime":"2030-01-01T00:00:00Z"}`},
+		{"POST", root + "/protectionUnits/" + UnitCManual + "/offboard", ""},
+		{"POST", "/_emulator/groups", `{"group":"` + GroupA1 + `","add":["` + UserA1 + `"]}`},
 		{"GET", root + "/protectionUnits?$top=3&$skiptoken=AAAA", ""},
 		{"GET", root + "/protectionUnits/microsoft.graph.mailboxProtectionUnit?$filter=status%20eq%20protected", ""},
 		{"POST", root + "/enable", `{"appOwnerTenantId":"` + TenantA + `"}`},

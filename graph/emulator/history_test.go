@@ -106,7 +106,7 @@ func (w *world) wantReplay(policy string, seeded int) {
 		want[s]++
 	}
 	got := map[string]int{}
-	for _, u := range w.get(mailboxCast + "?$top=999").want(200).list("value") {
+	for _, u := range w.do(http.MethodGet, mailboxCast+"?$top=999", nil, "Prefer", preferUnknown).want(200).list("value") {
 		got[u.(map[string]any)["status"].(string)]++
 	}
 	maps.DeleteFunc(want, func(_ string, n int) bool { return n == 0 })

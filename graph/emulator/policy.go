@@ -28,6 +28,9 @@ type policy struct {
 	on       bool // activated and not deactivated since; decides what an added unit becomes
 	tally    map[string]int
 	turning  int // activations and deactivations of a policy without units that are under way
+	rules    []*inclusionRule
+	jobs     []*additionJob
+	numbered int // how many rules and jobs there ever were
 
 	created, modified     time.Time
 	createdBy, modifiedBy identitySet
@@ -76,6 +79,7 @@ func (t *tenant) newPolicy(w Workload, id, name string, why cause) *policy {
 // join ties a unit to a policy and, if the policy is on, begins to protect it.
 func (t *tenant) join(u *unit, p *policy, from sources, why cause) {
 	if u.policy == nil {
+		t.revive(u, why)
 		u.policy = p
 		p.tally[u.status] += u.weight
 	}

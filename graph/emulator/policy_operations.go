@@ -48,14 +48,16 @@ func deletePolicy(c *call) (*answer, *graphError) {
 		return nil, refuse(c.r.Method, "PolicyActionNotAllowed", "The policy is %s; it must be inactive to be deleted.", p.status())
 	}
 	t := c.tenant
-	t.units[p.workload].members(p, (*unit).leave)
+	why := c.cause()
+	t.units[p.workload].members(p, func(u *unit) { t.release(u, why) })
 	for i, other := range t.policies {
 		if other == p {
 			t.policies = append(t.policies[:i:i], t.policies[i+1:]...)
 			break
 		}
 	}
-	t.record(c.cause(), p.workload.info().policyType, p.id, policyInactive, "", 1)
+	t.record(why, p.workload.info().policyType, p.id, policyInactive, "", 1)
+	t.stir(why.at)
 	return &answer{status: http.StatusNoContent}, nil
 }
 
@@ -112,6 +114,8 @@ func createPolicy(w Workload) handler {
 		for _, o := range objects {
 			if u := set.find(t, set.unitID(t, o.id, o.number)); u != nil && u.policy != nil {
 				return nil, refuse(c.r.Method, "ProtectionUnitAlreadyExists", "%s already belongs to policy %s.", o.id, u.policy.id)
+			} else if u.offboarding() {
+				return nil, refuse(c.r.Method, "ProtectionUnitActionNotAllowed", "%s is being offboarded.", o.id)
 			}
 		}
 		why := c.cause()

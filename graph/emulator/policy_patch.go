@@ -78,9 +78,17 @@ func (c *call) apply(p *policy, ch change, why cause) any {
 	if u != nil && u.policy != nil {
 		// Adding a unit again retries one that could not be protected.
 		retry := u.policy == p && p.on && u.status == unitUnprotected
+		if u.policy == p && u.sources == (sources{dynamicRule: true}) && u.status != unitRemoveRequested && !retry {
+			u = set.take(t, id)
+			t.setSources(u, sources{manual: true, dynamicRule: true}, why)
+			return t.view(u, c.caller.seesNames())
+		}
 		if !retry {
 			return c.failed(p, ch, "ProtectionUnitAlreadyExists", ch.object.id+" already belongs to policy "+u.policy.id+".")
 		}
+	}
+	if u.offboarding() {
+		return c.failed(p, ch, "ProtectionUnitActionNotAllowed", ch.object.id+" is being offboarded.")
 	}
 	if u = set.take(t, id); u == nil {
 		u = set.add(t, ch.object.id, ch.object.number, why)

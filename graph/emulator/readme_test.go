@@ -31,8 +31,8 @@ func TestTheReadmesRulesAreAccepted(t *testing.T) {
 }
 
 func TestTheReadmesControlRequestsAreAccepted(t *testing.T) {
-	found := regexp.MustCompile(`(?s)localhost:8080(/_emulator/(?:clock|seed)) -d '(.*?)'`).FindAllStringSubmatch(readme(t), -1)
-	if len(found) < 3 {
+	found := regexp.MustCompile(`(?s)localhost:8080(/_emulator/(?:clock|seed|groups)) -d '(.*?)'`).FindAllStringSubmatch(readme(t), -1)
+	if len(found) < 4 {
 		t.Fatalf("%d requests in the README", len(found))
 	}
 	for _, m := range found {

@@ -63,17 +63,6 @@ func TestMethodsThatAResourceDoesNotHave(t *testing.T) {
 	}
 }
 
-func TestOperationsThatAreNotBuiltSaySo(t *testing.T) {
-	w := newWorld(t)
-	for _, op := range []string{
-		"GET /serviceApps", "POST /serviceApps/x/activate", "POST /protectionUnits/" + stranger + "/offboard",
-		"PATCH /exchangeProtectionPolicies/x/mailboxInclusionRules/y", "POST /sharePointProtectionPolicies/x/siteProtectionUnitsBulkAdditionJobs",
-	} {
-		method, path, _ := strings.Cut(op, " ")
-		w.do(method, path, nil).wantError(501, "notImplemented")
-	}
-}
-
 func TestEveryAnswerCarriesItsIds(t *testing.T) {
 	guid := regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 	w := newWorld(t)

@@ -31,15 +31,15 @@ func apiRoutes() []*route {
 
 		{method: http.MethodGet, template: "/protectionUnits", permission: permConfigRead, gate: gateRead, handle: listAllUnits},
 		{method: http.MethodGet, template: "/protectionUnits/{unitId}", permission: permConfigRead, gate: gateRead, handle: getUnit},
-		{method: http.MethodPost, template: "/protectionUnits/{unitId}/offboard", permission: permConfigWrite, delegatedOnly: true, gate: gateChange},
-		{method: http.MethodPost, template: "/protectionUnits/{unitId}/cancelOffboard", permission: permConfigWrite, delegatedOnly: true, gate: gateChange},
+		{method: http.MethodPost, template: "/protectionUnits/{unitId}/offboard", permission: permConfigWrite, delegatedOnly: true, gate: gateChange, handle: offboardUnit},
+		{method: http.MethodPost, template: "/protectionUnits/{unitId}/cancelOffboard", permission: permConfigWrite, delegatedOnly: true, gate: gateChange, handle: cancelOffboard},
 
-		{method: http.MethodGet, template: "/serviceApps", permission: permControlRead, gate: gateOpen},
-		{method: http.MethodPost, template: "/serviceApps", permission: permControlWrite, gate: gateOpen},
-		{method: http.MethodGet, template: "/serviceApps/{serviceAppId}", permission: permControlRead, gate: gateOpen},
-		{method: http.MethodDelete, template: "/serviceApps/{serviceAppId}", permission: permControlWrite, gate: gateOpen},
-		{method: http.MethodPost, template: "/serviceApps/{serviceAppId}/activate", permission: permControlWrite, delegatedOnly: true, gate: gateOpen},
-		{method: http.MethodPost, template: "/serviceApps/{serviceAppId}/deactivate", permission: permControlWrite, delegatedOnly: true, gate: gateOpen},
+		{method: http.MethodGet, template: "/serviceApps", permission: permControlRead, gate: gateOpen, handle: listServiceApps},
+		{method: http.MethodPost, template: "/serviceApps", permission: permControlWrite, gate: gateOpen, handle: createServiceApp},
+		{method: http.MethodGet, template: "/serviceApps/{serviceAppId}", permission: permControlRead, gate: gateOpen, handle: getServiceApp},
+		{method: http.MethodDelete, template: "/serviceApps/{serviceAppId}", permission: permControlWrite, gate: gateOpen, handle: deleteServiceApp},
+		{method: http.MethodPost, template: "/serviceApps/{serviceAppId}/activate", permission: permControlWrite, delegatedOnly: true, gate: gateOpen, handle: activateServiceApp},
+		{method: http.MethodPost, template: "/serviceApps/{serviceAppId}/deactivate", permission: permControlWrite, delegatedOnly: true, gate: gateOpen, handle: deactivateServiceApp},
 
 		{method: http.MethodGet, template: "/restorePoints", permission: permSearchRead, gate: gateRead},
 		{method: http.MethodPost, template: "/restorePoints/search", permission: permSearchRead, gate: gateRead},
@@ -78,14 +78,14 @@ func unbuiltRoutes(w Workload) []*route {
 	session := sessions + "/{sessionId}"
 	requests := session + "/" + in.thing + "RestoreArtifactsBulkAdditionRequests"
 	routes := []*route{
-		{method: http.MethodGet, template: rules, permission: permConfigRead, gate: gateRead},
-		{method: http.MethodPost, template: rules, permission: permConfigWrite, gate: gateChange},
-		{method: http.MethodGet, template: rules + "/{ruleId}", permission: permConfigRead, gate: gateRead},
-		{method: http.MethodDelete, template: rules + "/{ruleId}", permission: permConfigWrite, gate: gateChange},
-		{method: http.MethodPost, template: rules + "/{ruleId}/run", permission: permConfigWrite, gate: gateChange},
-		{method: http.MethodGet, template: jobs, permission: permConfigRead, gate: gateRead},
-		{method: http.MethodPost, template: jobs, permission: permConfigWrite, gate: gateChange},
-		{method: http.MethodGet, template: jobs + "/{jobId}", permission: permConfigRead, gate: gateRead},
+		{method: http.MethodGet, template: rules, permission: permConfigRead, gate: gateRead, handle: listRules(w)},
+		{method: http.MethodPost, template: rules, permission: permConfigWrite, gate: gateChange, handle: createRule(w)},
+		{method: http.MethodGet, template: rules + "/{ruleId}", permission: permConfigRead, gate: gateRead, handle: getRule(w)},
+		{method: http.MethodDelete, template: rules + "/{ruleId}", permission: permConfigWrite, gate: gateChange, handle: deleteRule(w)},
+		{method: http.MethodPost, template: rules + "/{ruleId}/run", permission: permConfigWrite, gate: gateChange, handle: runRule(w)},
+		{method: http.MethodGet, template: jobs, permission: permConfigRead, gate: gateRead, handle: listJobs(w)},
+		{method: http.MethodPost, template: jobs, permission: permConfigWrite, gate: gateChange, handle: createJob(w)},
+		{method: http.MethodGet, template: jobs + "/{jobId}", permission: permConfigRead, gate: gateRead, handle: getJob(w)},
 		{method: http.MethodPost, template: sessions, permission: permRestoreWrite, gate: gateRestore},
 		{method: http.MethodPatch, template: session, permission: permRestoreWrite, gate: gateRestore},
 		{method: http.MethodGet, template: session + "/" + in.thing + "RestoreArtifacts", permission: permRestoreRead, gate: gateRead},
@@ -96,8 +96,8 @@ func unbuiltRoutes(w Workload) []*route {
 	}
 	if w != SharePoint { // only users have dynamic rules
 		routes = append(routes,
-			&route{method: http.MethodPatch, template: rules + "/{ruleId}", permission: permConfigWrite, gate: gateChange},
-			&route{method: http.MethodPost, template: rules + "/{ruleId}/deleteAndUnprotect", permission: permConfigWrite, gate: gateChange})
+			&route{method: http.MethodPatch, template: rules + "/{ruleId}", permission: permConfigWrite, gate: gateChange, handle: updateRule(w)},
+			&route{method: http.MethodPost, template: rules + "/{ruleId}/deleteAndUnprotect", permission: permConfigWrite, gate: gateChange, handle: deleteAndUnprotect(w)})
 	}
 	if w == Exchange { // mailboxes are neither browsed nor restored by browsing
 		return routes

@@ -111,7 +111,7 @@ func (s Seed) check() error {
 		if p.Units < 0 || p.Units > room {
 			return fmt.Errorf("policy for %v: units %d is not between 0 and %d", p.Workload, p.Units, room)
 		}
-		if p.DynamicRuleUnits < 0 || p.DynamicRuleUnits > p.Units {
+		if p.DynamicRuleUnits < 0 || p.DynamicRuleUnits > min(p.Units, maxDynamicUsers) {
 			return fmt.Errorf("policy for %v: dynamicRuleUnits %d is out of range", p.Workload, p.DynamicRuleUnits)
 		}
 		if p.ProtectedFor < 0 || p.ProtectedFor > Duration(10*365*day) {
@@ -146,6 +146,7 @@ func (e *Emulator) build(s Seed) *tenant {
 	}
 	admin := caller{tenant: s.Tenant, app: DefaultApp, user: UserID(s.Tenant, 1)}
 	why := cause{at: e.clock.Now(), by: admin.identitySet(t.dir)}
+	t.born = why.at
 	ready := s.DataStoreReady || s.ServiceStatus != serviceDisabled
 	t.service = service{
 		status: s.ServiceStatus, disableReason: "none", consumer: s.Consumer,
@@ -153,6 +154,9 @@ func (e *Emulator) build(s Seed) *tenant {
 	}
 	if s.ServiceStatus == serviceChangeLocked || s.ServiceStatus == serviceRestoreLocked {
 		t.service.disableReason = "userRequested"
+	}
+	if s.ServiceStatus != serviceDisabled && s.Consumer == "thirdparty" {
+		t.register(DefaultApp, appActive, why)
 	}
 	for w := range t.units {
 		t.units[w] = newUnitSet(Workload(w))
@@ -182,4 +186,5 @@ func (t *tenant) plant(s PolicySeed, why cause) {
 	p.tally[block.status] = s.Units
 	set := t.units[s.Workload]
 	set.block, set.size, set.dynamic = block, s.Units, s.DynamicRuleUnits
+	t.plantRule(p, set, why)
 }

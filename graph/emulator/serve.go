@@ -133,6 +133,7 @@ func (c *call) work(refusal *graphError) response {
 	}
 	if a.body != nil {
 		resp.setJSON(a.body)
+		resp.body = c.hideEvolved(resp.body)
 	}
 	return resp
 }

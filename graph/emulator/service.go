@@ -74,6 +74,8 @@ func enableService(c *call) (*answer, *graphError) {
 		c.tenant.record(why, "serviceStatus", c.tenant.id, s.status, serviceEnabled, 1)
 		s.status, s.disableReason = serviceEnabled, "none"
 		s.modified, s.by = why.at, why.by
+		c.tenant.adopt(c.caller.app, why)
+		c.tenant.stir(why.at)
 	}
 	view := s.view()
 	view.Context, view.Type = c.context("/serviceStatus"), "#microsoft.graph.serviceStatus"

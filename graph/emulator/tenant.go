@@ -11,13 +11,16 @@ type tenant struct {
 	mu      sync.Mutex
 	id      string
 	dir     directory
+	born    time.Time // when it was seeded
 	lengths Lengths
 	ledger  *ledger
 	steps   steps
 
 	service  service
+	apps     serviceApps
 	notify   notifications
-	policies []*policy // in order of creation
+	policies []*policy           // in order of creation
+	groups   map[string][]string // members of the groups that were changed
 	units    [len(workloadTable)]*unitSet
 	made     int // how many ids were made up in this tenant
 

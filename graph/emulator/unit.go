@@ -46,6 +46,7 @@ type unit struct {
 	sources  sources
 	status   string
 	err      *publicError
+	ending   ending
 
 	created, modified     time.Time
 	createdBy, modifiedBy identitySet
@@ -117,6 +118,7 @@ func (t *tenant) remove(u *unit, why cause) {
 		t.setStatus(u, unitUnprotected, why)
 		u.leave()
 		p.rest()
+		t.stir(why.at)
 	})
 }
 
@@ -177,6 +179,9 @@ func (t *tenant) view(u *unit, names bool) unitView {
 		CreatedBy: u.createdBy, CreatedAt: graphTime(u.created),
 		ModifiedBy: u.modifiedBy, ModifiedAt: graphTime(u.modified),
 		OffboardRequestedT: "0001-01-01T00:00:00.0000000Z",
+	}
+	if !u.ending.asked.IsZero() {
+		v.OffboardRequestedT = graphTime(u.ending.asked)
 	}
 	if u.policy != nil {
 		v.PolicyID = u.policy.id

@@ -17,6 +17,7 @@ type unitSet struct {
 	block    *unit         // nil without a seeded policy; weight counts those still in it
 	size     int           // how many were seeded
 	dynamic  int           // the first so many of them are held by a dynamic rule
+	planted  int           // how many those were when the tenant was seeded
 	moved    map[int]*unit // seeded units that left the block, by position
 	extra    []*unit       // made at run time; extra[i] has position size+1+i
 	byID     map[string]*unit
@@ -117,6 +118,8 @@ func (t *tenant) follow(u *unit) {
 	switch u.status {
 	case unitProtectRequested:
 		t.later(u, why, t.lengths.Protect, func(why cause) { t.setStatus(u, unitProtected, why); u.policy.rest() })
+	case unitUnprotected:
+		t.keep(u)
 	case unitUnprotectRequested:
 		t.later(u, why, t.lengths.Unprotect, func(why cause) { t.setStatus(u, unitUnprotected, why); u.policy.rest() })
 	}
