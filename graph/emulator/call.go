@@ -130,5 +130,6 @@ func (c *call) perform() (*answer, *graphError) {
 	if err := c.barred(); err != nil {
 		return nil, err
 	}
+	defer c.tenant.tellPolicies()
 	return c.route.handle(c)
 }

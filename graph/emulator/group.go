@@ -43,6 +43,7 @@ func (e *Emulator) ChangeGroup(change GroupChange) error {
 	defer t.mu.Unlock()
 	why := cause{at: e.clock.Now()}
 	t.settle(why.at)
+	defer t.tellPolicies()
 	if err := t.changeGroup(change, why); err != nil {
 		return fmt.Errorf("group: %w", err)
 	}

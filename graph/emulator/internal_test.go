@@ -203,11 +203,11 @@ func TestStepsHappenInOrderAndScheduleOthers(t *testing.T) {
 		s.schedule(due.Add(1), say("d"))
 		s.schedule(due.Add(9), say("late"))
 	})
-	s.settle(at)
+	s.settle(at, func() {})
 	if len(got) != 0 {
 		t.Fatalf("too early: %v", got)
 	}
-	s.settle(at.Add(5))
+	s.settle(at.Add(5), func() {})
 	if fmt.Sprint(got) != "[a b c d]" {
 		t.Errorf("steps %v", got)
 	}

@@ -35,6 +35,7 @@ func TestTheLedgerHasEverythingInOrder(t *testing.T) {
 		"mailboxProtectionUnit unprotected>protectRequested by 4",
 		"exchangeProtectionPolicy inactive>updating by 4",
 		"mailboxProtectionUnit protectRequested>protected by 0",
+		"exchangeProtectionPolicy updating>active by 0",
 		" -> 404",
 		"DELETE /protectionPolicies/{policyId} -> 503",
 	}
@@ -51,16 +52,16 @@ func TestTheLedgerHasEverythingInOrder(t *testing.T) {
 	if at := page.Entries[6].Time; !at.Equal(start().Add(5 * time.Minute)) {
 		t.Errorf("the step is noted at %v, not when it was due", at)
 	}
-	if last := page.Entries[8]; last.Fault != "boom" {
+	if last := page.Entries[9]; last.Fault != "boom" {
 		t.Errorf("the rule is not named: %+v", last)
 	}
-	if page.Last != 9 || page.Dropped != 0 {
+	if page.Last != 10 || page.Dropped != 0 {
 		t.Errorf("last %d, dropped %d", page.Last, page.Dropped)
 	}
-	if rest := w.e.Ledger(7); len(rest.Entries) != 2 || rest.Entries[0].Seq != 8 {
-		t.Errorf("since 7: %+v", rest)
+	if rest := w.e.Ledger(8); len(rest.Entries) != 2 || rest.Entries[0].Seq != 9 {
+		t.Errorf("since 8: %+v", rest)
 	}
-	if none := w.e.Ledger(9); len(none.Entries) != 0 || none.Last != 9 {
+	if none := w.e.Ledger(10); len(none.Entries) != 0 || none.Last != 10 {
 		t.Errorf("since the last: %+v", none)
 	}
 }
@@ -112,7 +113,7 @@ func TestASeededMillionIsOneLineInTheLedger(t *testing.T) {
 			got = append(got, fmt.Sprintf("%s %s %d", e.Resource, e.To, e.Count))
 		}
 	}
-	want := "mailboxProtectionUnit unprotectRequested 999|exchangeProtectionPolicy updating 0|mailboxProtectionUnit unprotected 999"
+	want := "mailboxProtectionUnit unprotectRequested 999|exchangeProtectionPolicy updating 0|mailboxProtectionUnit unprotected 999|exchangeProtectionPolicy inactive 0"
 	if strings.Join(got, "|") != want {
 		t.Errorf("changes %v", got)
 	}

@@ -30,7 +30,8 @@ type policy struct {
 	turning  int // activations and deactivations of a policy without units that are under way
 	rules    []*inclusionRule
 	jobs     []*additionJob
-	numbered int // how many rules and jobs there ever were
+	numbered int    // how many rules and jobs there ever were
+	told     string // the status that the ledger has; empty once the policy is deleted
 
 	created, modified     time.Time
 	createdBy, modifiedBy identitySet
@@ -70,7 +71,7 @@ func (t *tenant) newPolicy(w Workload, id, name string, why cause) *policy {
 	}
 	p := &policy{
 		workload: w, order: order, id: id, name: name, tally: map[string]int{},
-		created: why.at, modified: why.at, createdBy: why.by, modifiedBy: why.by,
+		told: policyInactive, created: why.at, modified: why.at, createdBy: why.by, modifiedBy: why.by,
 	}
 	t.policies = append(t.policies, p)
 	return p
@@ -82,6 +83,7 @@ func (t *tenant) join(u *unit, p *policy, from sources, why cause) {
 		t.revive(u, why)
 		u.policy = p
 		p.tally[u.status] += u.weight
+		t.touch(p, why)
 	}
 	u.sources = from
 	if p.on {
@@ -91,7 +93,6 @@ func (t *tenant) join(u *unit, p *policy, from sources, why cause) {
 
 // turn activates or deactivates a policy.
 func (t *tenant) turn(p *policy, on bool, why cause) {
-	before := p.status()
 	p.on = on
 	p.modified, p.modifiedBy = why.at, why.by
 	empty := true
@@ -110,9 +111,44 @@ func (t *tenant) turn(p *policy, on bool, why cause) {
 			length = t.lengths.Unprotect
 		}
 		p.turning++
-		t.steps.schedule(why.at.Add(length), func(time.Time) { p.turning-- })
+		t.steps.schedule(why.at.Add(length), func(at time.Time) {
+			p.turning--
+			t.touch(p, cause{at: at})
+		})
 	}
-	t.record(why, p.workload.info().policyType, p.id, before, p.status(), 1)
+	t.touch(p, why)
+}
+
+// touchedPolicy is a policy whose status may have changed, and why.
+type touchedPolicy struct {
+	policy *policy
+	why    cause
+}
+
+// touch notes that a policy's status may have changed. It is told when all that
+// changes together has changed, so that the ledger has no state in between.
+func (t *tenant) touch(p *policy, why cause) {
+	if p == nil {
+		return
+	}
+	for _, other := range t.touched {
+		if other.policy == p {
+			return
+		}
+	}
+	t.touched = append(t.touched, touchedPolicy{p, why})
+}
+
+// tellPolicies puts into the ledger which policies have another status.
+func (t *tenant) tellPolicies() {
+	for _, touched := range t.touched {
+		p := touched.policy
+		if status := p.status(); p.told != "" && p.told != status {
+			t.record(touched.why, p.workload.info().policyType, p.id, p.told, status, 1)
+			p.told = status
+		}
+	}
+	t.touched = t.touched[:0]
 }
 
 // otherActive returns a policy of the workload, other than p, that is not

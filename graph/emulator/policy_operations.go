@@ -56,6 +56,7 @@ func deletePolicy(c *call) (*answer, *graphError) {
 			break
 		}
 	}
+	p.told = ""
 	t.record(why, p.workload.info().policyType, p.id, policyInactive, "", 1)
 	t.stir(why.at)
 	return &answer{status: http.StatusNoContent}, nil

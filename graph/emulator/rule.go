@@ -272,7 +272,9 @@ func (t *tenant) letGo(p *policy, id string, remove bool, why cause) {
 // plantRule makes the dynamic rule that holds units of a seeded policy.
 func (t *tenant) plantRule(p *policy, set *unitSet, why cause) {
 	set.planted = set.dynamic
-	if set.dynamic == 0 {
+	if set.dynamic == 0 || p.workload == SharePoint {
+		// Rules for sites are static: a site can be seeded as held, for the
+		// refusal to remove it, and no rule holds it.
 		return
 	}
 	text := "(memberOf -any (group.id -in ['" + SeededGroupID(t.id, p.workload) + "']))"

@@ -256,6 +256,7 @@ func TestTheLedgerTellsWhatARuleDid(t *testing.T) {
 		"mailboxProtectionUnit >unprotected by 0",
 		"mailboxProtectionUnit unprotected>protectRequested by 0",
 		"mailboxProtectionRule active>completed by 0",
+		"exchangeProtectionPolicy active>updating by 0",
 		"DELETE /exchangeProtectionPolicies/{policyId}/mailboxInclusionRules/{ruleId} -> 204",
 		"protectionSources manual,dynamicRule>manual by 6",
 		"protectionSources dynamicRule>manual by 6",

@@ -184,6 +184,7 @@ func (t *tenant) plant(s PolicySeed, why cause) {
 		block.status, block.protectedSince = unitUnprotected, time.Time{}
 	}
 	p.tally[block.status] = s.Units
+	p.told = p.status()
 	set := t.units[s.Workload]
 	set.block, set.size, set.dynamic = block, s.Units, s.DynamicRuleUnits
 	t.plantRule(p, set, why)

@@ -27,11 +27,12 @@ func (s *steps) schedule(due time.Time, apply func(at time.Time)) {
 }
 
 // settle does every step that is due by now, in order, including those that a
-// step schedules.
-func (s *steps) settle(now time.Time) {
+// step schedules, and calls after behind each.
+func (s *steps) settle(now time.Time, after func()) {
 	for len(s.heap) > 0 && !s.heap[0].due.After(now) {
 		st := heap.Pop(&s.heap).(step)
 		st.apply(st.due)
+		after()
 	}
 }
 

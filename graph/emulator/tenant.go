@@ -20,6 +20,7 @@ type tenant struct {
 	apps     serviceApps
 	notify   notifications
 	policies []*policy           // in order of creation
+	touched  []touchedPolicy     // since their states were told
 	groups   map[string][]string // members of the groups that were changed
 	units    [len(workloadTable)]*unitSet
 	made     int // how many ids were made up in this tenant
@@ -28,7 +29,7 @@ type tenant struct {
 }
 
 // settle lets everything happen that is due.
-func (t *tenant) settle(now time.Time) { t.steps.settle(now) }
+func (t *tenant) settle(now time.Time) { t.steps.settle(now, t.tellPolicies) }
 
 // newID makes a GUID that is new in this tenant and the same in every run.
 func (t *tenant) newID(kind string) string {

@@ -61,6 +61,7 @@ func (t *tenant) setStatus(u *unit, to string, why cause) {
 	if u.policy != nil {
 		u.policy.tally[from] -= u.weight
 		u.policy.tally[to] += u.weight
+		t.touch(u.policy, why)
 	}
 	u.status = to
 	u.steps++
