@@ -46,8 +46,9 @@ type PolicySeed struct {
 	Workload    Workload `json:"workload"`
 	DisplayName string   `json:"displayName,omitempty"` // empty is "Seeded policy"
 	Units       int      `json:"units"`
-	// DynamicRuleUnits of the Units, the first ones, are held by a dynamic rule
-	// rather than by hand. Sites have no dynamic rules.
+	// DynamicRuleUnits of the Units, the first ones and at most 6,000, are held
+	// by a dynamic rule rather than by hand: the rule [SeededRuleID], which names
+	// the group [SeededGroupID]. Sites have no dynamic rules.
 	DynamicRuleUnits int `json:"dynamicRuleUnits,omitempty"`
 	// Inactive leaves the policy inactive and its units unprotected.
 	Inactive bool `json:"inactive,omitempty"`
