@@ -66,6 +66,7 @@ func TestAJobAddsWhatItNames(t *testing.T) {
 				eq("lastModifiedDateTime", "2030-01-02T03:11:05.6000000Z")
 			w.get(units).want(200).eq("value.0.status", "protectRequested").eq("value.0.protectionSources", "manual").eq("value.2", nil)
 			w.get(path).want(200).eq("value.0.status", "completed").eq("value.0."+k.named, nil).eq("value.0."+k.ids, nil)
+			w.get(units).want(200).eq("value.0.createdBy.application.id", emulator.DefaultApp) // whose job it is
 			w.pass(5 * time.Minute)
 			w.wantPolicy(policy, "active")
 		})

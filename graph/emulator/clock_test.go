@@ -101,6 +101,7 @@ func TestNewRefusesOptionsThatMakeNoSense(t *testing.T) {
 		"a negative speed":       {Speed: -1},
 		"a negative ledger":      {LedgerSize: -1},
 		"a negative length":      {Lengths: emulator.Lengths{Protect: -1}},
+		"a negative interval":    {Lengths: emulator.Lengths{Reevaluate: -1}},
 		"a tenant that is none":  {DefaultTenant: "x"},
 		"a seed without tenant":  {Seeds: []emulator.Seed{{}}},
 		"a seed with few users":  {Seeds: []emulator.Seed{{Tenant: emulator.TenantA, Users: 3}}},

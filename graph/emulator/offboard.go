@@ -28,20 +28,11 @@ func (u *unit) offboarding() bool {
 func (t *tenant) release(u *unit, why cause) {
 	u.leave()
 	u.ending.keptUntil = why.at.Add(backupRetention)
-	t.keep(u)
-}
-
-// keep notes when the backups of a released unit end.
-func (t *tenant) keep(u *unit) {
-	due, round := u.ending.keptUntil, u.steps
-	if due.IsZero() {
-		return
-	}
-	t.steps.schedule(due, func(at time.Time) {
+	t.later(u, why, backupRetention, func(why cause) {
 		// A unit that came back into a policy has no such date any more.
-		if u.weight > 0 && u.steps == round && u.ending.keptUntil.Equal(due) {
+		if u.ending.keptUntil.Equal(why.at) {
 			u.ending = ending{}
-			t.setStatus(u, unitOffboarded, cause{at: at})
+			t.setStatus(u, unitOffboarded, why)
 		}
 	})
 }

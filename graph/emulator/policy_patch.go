@@ -78,7 +78,7 @@ func (c *call) apply(p *policy, ch change, why cause) any {
 	if u != nil && u.policy != nil {
 		// Adding a unit again retries one that could not be protected.
 		retry := u.policy == p && p.on && u.status == unitUnprotected
-		if u.policy == p && u.sources == (sources{dynamicRule: true}) && u.status != unitRemoveRequested && !retry {
+		if u.policy == p && u.sources == (sources{dynamicRule: true}) {
 			u = set.take(t, id)
 			t.setSources(u, sources{manual: true, dynamicRule: true}, why)
 			return t.view(u, c.caller.seesNames())

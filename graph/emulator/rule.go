@@ -239,7 +239,7 @@ func (t *tenant) setSources(u *unit, to sources, why cause) {
 func (t *tenant) held(p *policy) (ids []string) {
 	set := t.units[p.workload]
 	note := func(u *unit) {
-		if u.policy == p && u.sources.dynamicRule && u.status != unitRemoveRequested {
+		if u.policy == p && u.sources.dynamicRule {
 			ids = append(ids, u.id)
 		}
 	}

@@ -168,7 +168,8 @@ func TestADynamicRuleFollowsItsGroup(t *testing.T) {
 	rule := w.settled(path, of(group(2)), true)
 	w.wantRule(rule, "completed").eq("isAutoApplyEnabled", true)
 	w.pass(5 * time.Minute)
-	w.unit(mailboxUnit(11)).eq("status", "protected").eq("protectionSources", "dynamicRule")
+	w.unit(mailboxUnit(11)).eq("status", "protected").eq("protectionSources", "dynamicRule").
+		eq("createdBy.application.id", emulator.DefaultApp) // whose rule it is
 	w.change(group(2), []string{user(30)}, []string{user(11)})
 	w.unit(mailboxUnit(30)).eq("status", "protectRequested").eq("protectionSources", "dynamicRule")
 	w.unit(mailboxUnit(11)).eq("status", "removeRequested")
@@ -272,10 +273,11 @@ func TestADynamicRuleIsEvaluatedAtIntervals(t *testing.T) {
 func TestAMemberThatComesBackTooEarlyIsTakenLater(t *testing.T) {
 	w := newWorld(t)
 	_, path := w.mailboxRules()
-	w.settled(path, of(group(2)), true)
+	rule := w.settled(path, of(group(2)), true)
 	w.pass(5 * time.Minute)
 	w.change(group(2), nil, []string{user(11)})
 	w.change(group(2), []string{user(11)}, nil)
+	w.wantRule(rule, "completed")
 	w.unit(mailboxUnit(11)).eq("status", "removeRequested")
 	w.pass(2 * time.Minute)
 	w.unit(mailboxUnit(11)).eq("status", "unprotected").eq("policyId", nil)

@@ -46,9 +46,11 @@ type PolicySeed struct {
 	Workload    Workload `json:"workload"`
 	DisplayName string   `json:"displayName,omitempty"` // empty is "Seeded policy"
 	Units       int      `json:"units"`
-	// DynamicRuleUnits of the Units, the first ones, are held by a dynamic rule
-	// rather than by hand. Rules for sites are static, yet Microsoft documents
-	// the refusal to remove such a unit for sites too: a seed can make one.
+	// DynamicRuleUnits of the Units, the first ones and at most 6,000, are held
+	// by a dynamic rule rather than by hand: the rule [SeededRuleID], which names
+	// the group [SeededGroupID]. Rules for sites are static, yet Microsoft
+	// documents the refusal to remove such a unit for sites too: sites are held
+	// without a rule.
 	DynamicRuleUnits int `json:"dynamicRuleUnits,omitempty"`
 	// Inactive leaves the policy inactive and its units unprotected.
 	Inactive bool `json:"inactive,omitempty"`

@@ -37,7 +37,6 @@ type serviceApps struct {
 	list    []*serviceApp
 	made    int
 	leaving bool // the controller was removed and its seven days run
-	round   int  // grows with every change, so that a late step knows that it is void
 	gone    map[string]bool
 }
 
@@ -94,7 +93,6 @@ func (t *tenant) setApp(app *serviceApp, to string, effective time.Time, why cau
 	if why.by.Application != nil {
 		app.by = why.by
 	}
-	t.apps.round++
 }
 
 // takeOver makes an app the controller and ends the term of the one before it.
@@ -112,9 +110,9 @@ func (t *tenant) announce(app *serviceApp, effective time.Time, why cause) {
 		t.setApp(old, appPendingInactive, effective, why)
 	}
 	t.setApp(app, appPendingActive, effective, why)
-	round := t.apps.round
 	t.steps.schedule(effective, func(at time.Time) {
-		if t.apps.round == round {
+		// The change may have been recalled, and another one announced.
+		if app.status == appPendingActive && app.effective.Equal(effective) {
 			t.takeOver(app, cause{at: at})
 		}
 	})
@@ -138,7 +136,6 @@ func (t *tenant) unregister(app *serviceApp, why cause) {
 	}
 	t.record(why, "serviceApp", app.id, app.status, "", 1)
 	t.apps.list = slices.DeleteFunc(t.apps.list, func(a *serviceApp) bool { return a == app })
-	t.apps.round++
 	if was != appActive {
 		return
 	}

@@ -156,6 +156,8 @@ func TestTheControllerChangesAtItsDate(t *testing.T) {
 		w.unregister(emulator.DefaultApp).wantError(403, "OperationNotAllowed")
 		w.deactivate(appY).want(202).eq("status", "inactive")
 	})
+	w.register(emulator.TenantA, appZ)
+	w.unregister(appZ).want(204) // has nothing to do with it
 	w.pass(10*day - time.Second)
 	w.wantApps(emulator.DefaultApp, "pendingInactive", appX, "pendingActive")
 	w.pass(time.Second)
@@ -250,7 +252,9 @@ func TestAnotherAppSavesTheService(t *testing.T) {
 	w.get("").want(200).eq("serviceStatus.status", "protectionChangeLocked")
 	w.app(emulator.TenantA, appX).do(http.MethodPost, "/enable", enableBody(emulator.TenantA)).want(200).eq("status", "enabled")
 	w.do(http.MethodPost, "/exchangeProtectionPolicies", mailboxes()).wantError(403, "OperationNotAllowed") // still the default app
+	w.get("/protectionPolicies/"+stranger).wantError(403, "OperationNotAllowed")
 	w.register(emulator.TenantA, emulator.DefaultApp)
+	w.get("/protectionPolicies/"+stranger).wantError(404, "PolicyNotFound")                                 // reads again
 	w.do(http.MethodPost, "/exchangeProtectionPolicies", mailboxes()).wantError(403, "OperationNotAllowed") // inactive now
 	w.app(emulator.TenantA, appX).do(http.MethodPost, "/exchangeProtectionPolicies", mailboxes()).want(201)
 	w.pass(100 * day)

@@ -118,8 +118,6 @@ func (t *tenant) follow(u *unit) {
 	switch u.status {
 	case unitProtectRequested:
 		t.later(u, why, t.lengths.Protect, func(why cause) { t.setStatus(u, unitProtected, why); u.policy.rest() })
-	case unitUnprotected:
-		t.keep(u)
 	case unitUnprotectRequested:
 		t.later(u, why, t.lengths.Unprotect, func(why cause) { t.setStatus(u, unitUnprotected, why); u.policy.rest() })
 	}
