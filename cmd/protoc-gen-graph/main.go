@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 )
 
-//go:embed graphjson/cursor.go graphjson/values.go graphjson/slab.go graphjson/write.go graphjson/names.go
+//go:embed graphjson/cursor.go graphjson/text.go graphjson/values.go graphjson/slab.go graphjson/write.go graphjson/names.go
 var runtime embed.FS
 
 func main() {

@@ -91,7 +91,7 @@ func writeCases(g *protogen.GeneratedFile, msg *message) {
 	if msg.workload() != nil {
 		owned[odataType] = true
 		g.P("case ", strconv.Quote(odataType), ":")
-		g.P("x.Workload = graphWorkload(graphType(r.str()))")
+		g.P("x.Workload = r.typeWorkload()")
 	}
 	for _, f := range msg.fields {
 		if f.kind == kindDetails || f.kind == kindEnum && f == msg.workload() {
@@ -176,7 +176,9 @@ func writeRead(g *protogen.GeneratedFile, msg *message, f *field) {
 		g.P("if r.unset() {")
 		g.P("return")
 		g.P("}")
-		g.P("x.", f.Oneof.GoName, " = &", f.GoIdent.GoName, "{", f.GoName, ": r.str()}")
+		g.P("variant := r.", lower(f.GoIdent.GoName), ".next(&r.cursor)")
+		g.P("variant.", f.GoName, " = r.str()")
+		g.P("x.", f.Oneof.GoName, " = variant")
 		return
 	}
 	switch f.kind {

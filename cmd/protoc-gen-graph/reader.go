@@ -37,9 +37,14 @@ func writeReader(plugin *protogen.Plugin, m *model, file *protogen.File) {
 	g.P("type graphReader struct {")
 	g.P("cursor")
 	g.P("workload Workload")
+	g.P("// lastType is the latest @odata.type, lastWorkload what it tells: a page has one type over and over.")
+	g.P("lastType string")
+	g.P("lastWorkload Workload")
 	g.P("error func(GraphItemError) (*", status, ", []*FailedResource)")
 	g.P("pending []pendingError")
 	g.P("timestamps slab[", timestamp, "]")
+	g.P("strings slab[string]")
+	g.P("scratch []string")
 	g.P("bools slab[bool]")
 	g.P("int32s slab[int32]")
 	g.P("int64s slab[int64]")
@@ -56,7 +61,9 @@ func writeReader(plugin *protogen.Plugin, m *model, file *protogen.File) {
 	g.P("}")
 	g.P()
 	g.P("func newGraphReader(body []byte, options GraphReadOptions) *graphReader {")
-	g.P("return &graphReader{cursor: cursor{data: body}, workload: options.Workload, error: options.Error}")
+	g.P("r := &graphReader{cursor: cursor{data: body}, workload: options.Workload, error: options.Error}")
+	g.P("r.peek()")
+	g.P("return r")
 	g.P("}")
 	g.P()
 	g.P(`func (r *graphReader) later(property, graphType string, status **`, status, `, details *[]*FailedResource, id *string) {
@@ -93,6 +100,13 @@ func (r *graphReader) finish() error {
 	return nil
 }
 
+func (r *graphReader) typeWorkload() Workload {
+	if name := r.str(); name != r.lastType {
+		r.lastType, r.lastWorkload = name, graphWorkload(graphType(name))
+	}
+	return r.lastWorkload
+}
+
 func (r *graphReader) timestamp() *`, timestamp, ` {
 	if r.unset() {
 		return nil
@@ -105,12 +119,15 @@ func (r *graphReader) timestamp() *`, timestamp, ` {
 }
 
 func (r *graphReader) texts() []string {
-	var list []string
-	start := r.pos
+	list, start := r.scratch[:0], r.pos
 	for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
 		list = grow(list, r.str(), &r.cursor, start)
 	}
-	return list
+	r.scratch = list
+	// Only now is the length known, and many lists share an allocation.
+	kept := r.strings.slice(&r.cursor, len(list))
+	copy(kept, list)
+	return kept
 }
 `)
 	writeWorkload(g, m)
@@ -126,7 +143,7 @@ func writeSlabs(g *protogen.GeneratedFile, m *model) {
 			names = append(names, slabName(msg)+" slab["+msg.GoIdent.GoName+"]")
 		}
 		for _, f := range msg.fields {
-			if f.kind == kindInline && f.variant() {
+			if f.variant() {
 				names = append(names, lower(f.GoIdent.GoName)+" slab["+f.GoIdent.GoName+"]")
 			}
 		}
@@ -214,7 +231,7 @@ func writeEnum(g *protogen.GeneratedFile, m *model, e *enum) {
 		g.P("}")
 		g.P()
 		g.P("func (r *graphReader) ", enumReader(e), "() ", name, " {")
-		g.P("if r.peek() != '\"' {")
+		g.P("if r.at() != '\"' {")
 		g.P(`r.mismatch("a string")`)
 		g.P("return 0")
 		g.P("}")
@@ -225,7 +242,7 @@ func writeEnum(g *protogen.GeneratedFile, m *model, e *enum) {
 	if flagsRead {
 		bytesCount := g.QualifiedGoIdent(protogen.GoIdent{GoName: "Count", GoImportPath: "bytes"})
 		g.P("func (r *graphReader) ", enumReader(e), "s() []", name, " {")
-		g.P("if r.peek() != '\"' {")
+		g.P("if r.at() != '\"' {")
 		g.P(`r.mismatch("a string")`)
 		g.P("return nil")
 		g.P("}")

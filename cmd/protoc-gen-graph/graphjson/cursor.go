@@ -4,13 +4,7 @@
 // into the generated package, so that generated code needs nothing but itself and protobuf. The tests are here.
 package graphjson
 
-import (
-	"encoding/binary"
-	"fmt"
-	"math/bits"
-	"unicode/utf8"
-	"unsafe"
-)
+import "fmt"
 
 const (
 	// graphMaxDepth is how deeply objects and arrays may be nested. Graph nests about 8.
@@ -99,24 +93,35 @@ func (c *cursor) end() error {
 	return nil
 }
 
+// at returns the byte that the cursor stands at, 0 at the end. What reads a value expects that white space was skipped.
+func (c *cursor) at() byte {
+	if c.pos < len(c.data) {
+		return c.data[c.pos]
+	}
+	return 0
+}
+
 // peek skips white space and returns the byte that it stands before, 0 at the end.
 func (c *cursor) peek() byte {
-	data, i := c.data, c.pos
-	for i < len(data) {
-		b := data[i]
-		if b > ' ' || (b != ' ' && b != '\n' && b != '\t' && b != '\r') {
-			c.pos = i
+	if b := c.at(); b > ' ' {
+		return b
+	}
+	return c.space()
+}
+
+// space is peek where there is white space, or the end.
+func (c *cursor) space() byte {
+	for ; c.pos < len(c.data); c.pos++ {
+		if b := c.data[c.pos]; b != ' ' && b != '\n' && b != '\t' && b != '\r' {
 			return b
 		}
-		i++
 	}
-	c.pos = i
 	return 0
 }
 
 // objectStart enters an object and stands before the first value; false when there is none.
 func (c *cursor) objectStart() bool {
-	if c.peek() != '{' {
+	if c.at() != '{' {
 		c.mismatch("an object")
 		return false
 	}
@@ -161,7 +166,7 @@ func (c *cursor) property() bool {
 
 // arrayStart enters an array and stands before the first element; false when there is none.
 func (c *cursor) arrayStart() bool {
-	if c.peek() != '[' {
+	if c.at() != '[' {
 		c.mismatch("an array")
 		return false
 	}
@@ -217,7 +222,7 @@ func (c *cursor) leave() {
 
 // unset reads a value that stands for "not set", null or "", and tells whether it was one. Otherwise it reads nothing.
 func (c *cursor) unset() bool {
-	switch c.peek() {
+	switch c.at() {
 	case 'n':
 		c.literal("null")
 		return true
@@ -375,203 +380,4 @@ func digits(data []byte, i int) int {
 		i++
 	}
 	return i
-}
-
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// plain returns the position of the first byte from i on that ends a run of printable ASCII within a string: a quote,
-// a backslash, a control character or a byte beyond ASCII; the length of data when there is none.
-func plain(data []byte, i int) int {
-	for i+8 <= len(data) {
-		w := binary.LittleEndian.Uint64(data[i:])
-		// Each term marks the high bit of a byte that matches. Borrows can mark bytes above a match, never below,
-		// so the lowest mark is exact.
-		quote, slash := w^(ones*'"'), w^(ones*'\\')
-		mark := ((w-ones*0x20)&^w | (quote-ones)&^quote | (slash-ones)&^slash | w) & highs
-		if mark != 0 {
-			return i + bits.TrailingZeros64(mark)>>3
-		}
-		i += 8
-	}
-	for i < len(data) {
-		if b := data[i]; b < 0x20 || b >= 0x80 || b == '"' || b == '\\' {
-			return i
-		}
-		i++
-	}
-	return i
-}
-
-// text reads a string and returns its bytes, which alias the data. Escapes are resolved in place: the result is never
-// longer than what it was written as.
-func (c *cursor) text() []byte {
-	data := c.data
-	start := c.pos + 1
-	ascii := true
-	for i := start; ; {
-		i = plain(data, i)
-		if i >= len(data) {
-			c.fail(i, "end of string expected")
-			return nil
-		}
-		switch b := data[i]; {
-		case b == '"':
-			c.pos = i + 1
-			if !ascii && !utf8.Valid(data[start:i]) {
-				c.fail(start, "string is not UTF-8")
-				return nil
-			}
-			return data[start:i:i]
-		case b == '\\':
-			return c.unescape(start, i)
-		case b >= utf8.RuneSelf:
-			ascii = false
-			i++
-		default:
-			c.fail(i, "control character in string")
-			return nil
-		}
-	}
-}
-
-// unescape finishes text from the first backslash on.
-func (c *cursor) unescape(start, i int) []byte {
-	data := c.data
-	w := i
-	for i < len(data) {
-		b := data[i]
-		switch {
-		case b == '"':
-			c.pos = i + 1
-			// What an escape yields is whole characters, so the result is UTF-8 exactly when the bytes between are.
-			if !utf8.Valid(data[start:w]) {
-				c.fail(start, "string is not UTF-8")
-				return nil
-			}
-			return data[start:w:w]
-		case b == '\\':
-			r, n := escape(data[i:])
-			if n == 0 {
-				c.fail(i, "escape expected")
-				return nil
-			}
-			i += n
-			if r < utf8.RuneSelf {
-				data[w] = byte(r)
-				w++
-			} else {
-				w += utf8.EncodeRune(data[w:], r)
-			}
-		case b < 0x20:
-			c.fail(i, "control character in string")
-			return nil
-		default:
-			data[w] = b
-			w++
-			i++
-		}
-	}
-	c.fail(i, "end of string expected")
-	return nil
-}
-
-// escape resolves the escape that data begins with and returns its length, 0 when it is none. A surrogate without
-// its other half becomes U+FFFD.
-func escape(data []byte) (r rune, n int) {
-	if len(data) < 2 {
-		return 0, 0
-	}
-	switch b := data[1]; b {
-	case '"', '\\', '/':
-		return rune(b), 2
-	case 'b':
-		return '\b', 2
-	case 'f':
-		return '\f', 2
-	case 'n':
-		return '\n', 2
-	case 'r':
-		return '\r', 2
-	case 't':
-		return '\t', 2
-	case 'u':
-		r, ok := hex4(data)
-		if !ok {
-			return 0, 0
-		}
-		if r < 0xD800 || r > 0xDFFF {
-			return r, 6
-		}
-		if r < 0xDC00 {
-			if low, ok := hex4(data[6:]); ok && low >= 0xDC00 && low <= 0xDFFF {
-				return (r-0xD800)<<10 + (low - 0xDC00) + 0x10000, 12
-			}
-		}
-		return utf8.RuneError, 6
-	}
-	return 0, 0
-}
-
-// hex4 reads `\uXXXX`.
-func hex4(data []byte) (r rune, ok bool) {
-	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
-		return 0, false
-	}
-	for _, b := range data[2:6] {
-		r <<= 4
-		switch {
-		case b >= '0' && b <= '9':
-			r |= rune(b - '0')
-		case b >= 'a' && b <= 'f':
-			r |= rune(b - 'a' + 10)
-		case b >= 'A' && b <= 'F':
-			r |= rune(b - 'A' + 10)
-		default:
-			return 0, false
-		}
-	}
-	return r, true
-}
-
-// skipText is text for strings that nobody wants: it changes nothing.
-func (c *cursor) skipText() {
-	data := c.data
-	start := c.pos + 1
-	ascii := true
-	for i := start; ; {
-		i = plain(data, i)
-		if i >= len(data) {
-			c.fail(i, "end of string expected")
-			return
-		}
-		switch b := data[i]; {
-		case b == '"':
-			c.pos = i + 1
-			if !ascii && !utf8.Valid(data[start:i]) {
-				c.fail(start, "string is not UTF-8")
-			}
-			return
-		case b == '\\':
-			_, n := escape(data[i:])
-			if n == 0 {
-				c.fail(i, "escape expected")
-				return
-			}
-			i += n
-		case b >= utf8.RuneSelf:
-			ascii = false
-			i++
-		default:
-			c.fail(i, "control character in string")
-			return
-		}
-	}
-}
-
-// alias makes a string of bytes that nobody changes any more.
-func alias(b []byte) string {
-	return unsafe.String(unsafe.SliceData(b), len(b))
 }

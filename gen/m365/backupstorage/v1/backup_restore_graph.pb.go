@@ -148,7 +148,7 @@ func graphOfBackupServiceStatus(name []byte) BackupServiceStatus {
 }
 
 func (r *graphReader) enumBackupServiceStatus() BackupServiceStatus {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}
@@ -180,7 +180,7 @@ func graphOfDisableReason(name []byte) DisableReason {
 }
 
 func (r *graphReader) enumDisableReason() DisableReason {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}
@@ -212,7 +212,7 @@ func graphOfBackupServiceConsumer(name []byte) BackupServiceConsumer {
 }
 
 func (r *graphReader) enumBackupServiceConsumer() BackupServiceConsumer {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}
@@ -241,7 +241,7 @@ func graphOfNotificationEventsType(name []byte) NotificationEventsType {
 }
 
 func (r *graphReader) enumNotificationEventsType() NotificationEventsType {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}
@@ -249,7 +249,7 @@ func (r *graphReader) enumNotificationEventsType() NotificationEventsType {
 }
 
 func (r *graphReader) enumNotificationEventsTypes() []NotificationEventsType {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return nil
 	}
@@ -309,7 +309,7 @@ func graphOfNotificationRecipientsType(name []byte) NotificationRecipientsType {
 }
 
 func (r *graphReader) enumNotificationRecipientsType() NotificationRecipientsType {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}
@@ -317,7 +317,7 @@ func (r *graphReader) enumNotificationRecipientsType() NotificationRecipientsTyp
 }
 
 func (r *graphReader) enumNotificationRecipientsTypes() []NotificationRecipientsType {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return nil
 	}

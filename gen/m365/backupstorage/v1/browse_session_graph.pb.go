@@ -12,7 +12,7 @@ func (r *graphReader) readBrowseSession(x *BrowseSession) {
 func (r *graphReader) fieldBrowseSession(x *BrowseSession) {
 	switch string(r.key) {
 	case "@odata.type":
-		x.Workload = graphWorkload(graphType(r.str()))
+		x.Workload = r.typeWorkload()
 	case "id":
 		x.Id = r.str()
 	case "status":
@@ -36,12 +36,16 @@ func (r *graphReader) fieldBrowseSession(x *BrowseSession) {
 		if r.unset() {
 			return
 		}
-		x.Resource = &BrowseSession_DirectoryObjectId{DirectoryObjectId: r.str()}
+		variant := r.browseSession_DirectoryObjectIdSlab.next(&r.cursor)
+		variant.DirectoryObjectId = r.str()
+		x.Resource = variant
 	case "siteId":
 		if r.unset() {
 			return
 		}
-		x.Resource = &BrowseSession_SiteId{SiteId: r.str()}
+		variant := r.browseSession_SiteIdSlab.next(&r.cursor)
+		variant.SiteId = r.str()
+		x.Resource = variant
 	default:
 		r.skip()
 	}
@@ -119,7 +123,7 @@ func graphOfBrowseSessionStatus(name []byte) BrowseSessionStatus {
 }
 
 func (r *graphReader) enumBrowseSessionStatus() BrowseSessionStatus {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}
@@ -171,7 +175,7 @@ func graphOfBrowseQueryResponseItemType(name []byte) BrowseQueryResponseItemType
 }
 
 func (r *graphReader) enumBrowseQueryResponseItemType() BrowseQueryResponseItemType {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}

@@ -30,58 +30,70 @@ type GraphReadOptions struct {
 
 type graphReader struct {
 	cursor
-	workload                                     Workload
-	error                                        func(GraphItemError) (*status.Status, []*FailedResource)
-	pending                                      []pendingError
-	timestamps                                   slab[timestamppb.Timestamp]
-	bools                                        slab[bool]
-	int32s                                       slab[int32]
-	int64s                                       slab[int64]
-	backupRestoreSlab                            slab[BackupRestore]
-	browseQueryResponseItemSlab                  slab[BrowseQueryResponseItem]
-	browseSessionSlab                            slab[BrowseSession]
-	bulkSitesSlab                                slab[BulkSites]
-	bulkUsersSlab                                slab[BulkUsers]
-	emailNotificationsSettingSlab                slab[EmailNotificationsSetting]
-	enumNotificationEventsTypeSlab               slab[NotificationEventsType]
-	enumNotificationRecipientsTypeSlab           slab[NotificationRecipientsType]
-	enumProtectionSourceSlab                     slab[ProtectionSource]
-	enumRestorePointTagsSlab                     slab[RestorePointTags]
-	failedResourceSlab                           slab[FailedResource]
-	granularRestoreArtifactChangeSlab            slab[GranularRestoreArtifactChange]
-	granularRestoreArtifactSlab                  slab[GranularRestoreArtifact]
-	identitySetSlab                              slab[IdentitySet]
-	identitySlab                                 slab[Identity]
-	inclusionRuleSlab                            slab[InclusionRule]
-	notificationRecipientsSlab                   slab[NotificationRecipients]
-	protectedSiteSlab                            slab[ProtectedSite]
-	protectedUserSlab                            slab[ProtectedUser]
-	protectionPolicyArtifactCountSlab            slab[ProtectionPolicyArtifactCount]
-	protectionPolicySlab                         slab[ProtectionPolicy]
-	protectionUnitBulkAdditionJobSlab            slab[ProtectionUnitBulkAdditionJob]
-	protectionUnitBulkAdditionJob_SitesSlab      slab[ProtectionUnitBulkAdditionJob_Sites]
-	protectionUnitBulkAdditionJob_UsersSlab      slab[ProtectionUnitBulkAdditionJob_Users]
-	protectionUnitChangeSlab                     slab[ProtectionUnitChange]
-	protectionUnitSlab                           slab[ProtectionUnit]
-	protectionUnit_SiteSlab                      slab[ProtectionUnit_Site]
-	protectionUnit_UserSlab                      slab[ProtectionUnit_User]
-	restoreArtifactBulkAdditionRequestSlab       slab[RestoreArtifactBulkAdditionRequest]
-	restoreArtifactBulkAdditionRequest_SitesSlab slab[RestoreArtifactBulkAdditionRequest_Sites]
-	restoreArtifactBulkAdditionRequest_UsersSlab slab[RestoreArtifactBulkAdditionRequest_Users]
-	restoreArtifactChangeSlab                    slab[RestoreArtifactChange]
-	restoreArtifactSlab                          slab[RestoreArtifact]
-	restoreArtifact_MailboxSlab                  slab[RestoreArtifact_Mailbox]
-	restoreArtifact_SiteSlab                     slab[RestoreArtifact_Site]
-	restorePointSearchResultSlab                 slab[RestorePointSearchResult]
-	restorePointSlab                             slab[RestorePoint]
-	restoreSessionArtifactCountSlab              slab[RestoreSessionArtifactCount]
-	restoreSessionSlab                           slab[RestoreSession]
-	restoredMailboxSlab                          slab[RestoredMailbox]
-	restoredSiteSlab                             slab[RestoredSite]
-	retentionSettingSlab                         slab[RetentionSetting]
-	serviceAppSlab                               slab[ServiceApp]
-	serviceStatusSlab                            slab[ServiceStatus]
-	timePeriodSlab                               slab[TimePeriod]
+	workload Workload
+	// lastType is the latest @odata.type, lastWorkload what it tells: a page has one type over and over.
+	lastType                                      string
+	lastWorkload                                  Workload
+	error                                         func(GraphItemError) (*status.Status, []*FailedResource)
+	pending                                       []pendingError
+	timestamps                                    slab[timestamppb.Timestamp]
+	strings                                       slab[string]
+	scratch                                       []string
+	bools                                         slab[bool]
+	int32s                                        slab[int32]
+	int64s                                        slab[int64]
+	backupRestoreSlab                             slab[BackupRestore]
+	browseQueryResponseItemSlab                   slab[BrowseQueryResponseItem]
+	browseSessionSlab                             slab[BrowseSession]
+	browseSession_DirectoryObjectIdSlab           slab[BrowseSession_DirectoryObjectId]
+	browseSession_SiteIdSlab                      slab[BrowseSession_SiteId]
+	bulkSitesSlab                                 slab[BulkSites]
+	bulkUsersSlab                                 slab[BulkUsers]
+	emailNotificationsSettingSlab                 slab[EmailNotificationsSetting]
+	enumNotificationEventsTypeSlab                slab[NotificationEventsType]
+	enumNotificationRecipientsTypeSlab            slab[NotificationRecipientsType]
+	enumProtectionSourceSlab                      slab[ProtectionSource]
+	enumRestorePointTagsSlab                      slab[RestorePointTags]
+	failedResourceSlab                            slab[FailedResource]
+	granularRestoreArtifactChangeSlab             slab[GranularRestoreArtifactChange]
+	granularRestoreArtifactSlab                   slab[GranularRestoreArtifact]
+	granularRestoreArtifact_DirectoryObjectIdSlab slab[GranularRestoreArtifact_DirectoryObjectId]
+	granularRestoreArtifact_SiteIdSlab            slab[GranularRestoreArtifact_SiteId]
+	identitySetSlab                               slab[IdentitySet]
+	identitySlab                                  slab[Identity]
+	inclusionRuleSlab                             slab[InclusionRule]
+	inclusionRule_DriveExpressionSlab             slab[InclusionRule_DriveExpression]
+	inclusionRule_MailboxExpressionSlab           slab[InclusionRule_MailboxExpression]
+	inclusionRule_SiteExpressionSlab              slab[InclusionRule_SiteExpression]
+	notificationRecipientsSlab                    slab[NotificationRecipients]
+	protectedSiteSlab                             slab[ProtectedSite]
+	protectedUserSlab                             slab[ProtectedUser]
+	protectionPolicyArtifactCountSlab             slab[ProtectionPolicyArtifactCount]
+	protectionPolicySlab                          slab[ProtectionPolicy]
+	protectionUnitBulkAdditionJobSlab             slab[ProtectionUnitBulkAdditionJob]
+	protectionUnitBulkAdditionJob_SitesSlab       slab[ProtectionUnitBulkAdditionJob_Sites]
+	protectionUnitBulkAdditionJob_UsersSlab       slab[ProtectionUnitBulkAdditionJob_Users]
+	protectionUnitChangeSlab                      slab[ProtectionUnitChange]
+	protectionUnitSlab                            slab[ProtectionUnit]
+	protectionUnit_SiteSlab                       slab[ProtectionUnit_Site]
+	protectionUnit_UserSlab                       slab[ProtectionUnit_User]
+	restoreArtifactBulkAdditionRequestSlab        slab[RestoreArtifactBulkAdditionRequest]
+	restoreArtifactBulkAdditionRequest_SitesSlab  slab[RestoreArtifactBulkAdditionRequest_Sites]
+	restoreArtifactBulkAdditionRequest_UsersSlab  slab[RestoreArtifactBulkAdditionRequest_Users]
+	restoreArtifactChangeSlab                     slab[RestoreArtifactChange]
+	restoreArtifactSlab                           slab[RestoreArtifact]
+	restoreArtifact_MailboxSlab                   slab[RestoreArtifact_Mailbox]
+	restoreArtifact_SiteSlab                      slab[RestoreArtifact_Site]
+	restorePointSearchResultSlab                  slab[RestorePointSearchResult]
+	restorePointSlab                              slab[RestorePoint]
+	restoreSessionArtifactCountSlab               slab[RestoreSessionArtifactCount]
+	restoreSessionSlab                            slab[RestoreSession]
+	restoredMailboxSlab                           slab[RestoredMailbox]
+	restoredSiteSlab                              slab[RestoredSite]
+	retentionSettingSlab                          slab[RetentionSetting]
+	serviceAppSlab                                slab[ServiceApp]
+	serviceStatusSlab                             slab[ServiceStatus]
+	timePeriodSlab                                slab[TimePeriod]
 }
 
 // pendingError is an item error that waits for the id of its item, which may stand behind it.
@@ -94,7 +106,9 @@ type pendingError struct {
 }
 
 func newGraphReader(body []byte, options GraphReadOptions) *graphReader {
-	return &graphReader{cursor: cursor{data: body}, workload: options.Workload, error: options.Error}
+	r := &graphReader{cursor: cursor{data: body}, workload: options.Workload, error: options.Error}
+	r.peek()
+	return r
 }
 
 func (r *graphReader) later(property, graphType string, status **status.Status, details *[]*FailedResource, id *string) {
@@ -131,6 +145,13 @@ func (r *graphReader) finish() error {
 	return nil
 }
 
+func (r *graphReader) typeWorkload() Workload {
+	if name := r.str(); name != r.lastType {
+		r.lastType, r.lastWorkload = name, graphWorkload(graphType(name))
+	}
+	return r.lastWorkload
+}
+
 func (r *graphReader) timestamp() *timestamppb.Timestamp {
 	if r.unset() {
 		return nil
@@ -143,12 +164,15 @@ func (r *graphReader) timestamp() *timestamppb.Timestamp {
 }
 
 func (r *graphReader) texts() []string {
-	var list []string
-	start := r.pos
+	list, start := r.scratch[:0], r.pos
 	for more := r.arrayStart(); more; more = r.arrayNext(len(list)) {
 		list = grow(list, r.str(), &r.cursor, start)
 	}
-	return list
+	r.scratch = list
+	// Only now is the length known, and many lists share an allocation.
+	kept := r.strings.slice(&r.cursor, len(list))
+	copy(kept, list)
+	return kept
 }
 
 // graphWorkload returns the workload of a type name or path segment, unspecified when it is of none.

@@ -10,7 +10,7 @@ import (
 
 // str reads a string; null reads as empty.
 func (c *cursor) str() string {
-	if c.peek() != '"' {
+	if c.at() != '"' {
 		c.mismatch("a string")
 		return ""
 	}
@@ -19,7 +19,7 @@ func (c *cursor) str() string {
 
 // boolean reads true or false; ok is false when the value was not set.
 func (c *cursor) boolean() (value, ok bool) {
-	switch c.peek() {
+	switch c.at() {
 	case 't':
 		c.literal("true")
 		return true, true
@@ -36,7 +36,7 @@ func (c *cursor) boolean() (value, ok bool) {
 func (c *cursor) integer(size int) (value int64, ok bool) {
 	at := c.pos
 	var text []byte
-	switch b := c.peek(); {
+	switch b := c.at(); {
 	case b == '"':
 		if text = c.text(); len(text) == 0 {
 			return 0, false
@@ -78,7 +78,7 @@ func (c *cursor) presence() bool {
 // year 1, is not set either.
 func (c *cursor) instant(t *timestamppb.Timestamp) (ok bool) {
 	at := c.pos
-	if c.peek() != '"' {
+	if c.at() != '"' {
 		c.mismatch("a date and time")
 		return false
 	}

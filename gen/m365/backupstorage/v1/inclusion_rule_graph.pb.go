@@ -12,7 +12,7 @@ func (r *graphReader) readInclusionRule(x *InclusionRule) {
 func (r *graphReader) fieldInclusionRule(x *InclusionRule) {
 	switch string(r.key) {
 	case "@odata.type":
-		x.Workload = graphWorkload(graphType(r.str()))
+		x.Workload = r.typeWorkload()
 	case "id":
 		x.Id = r.str()
 	case "status":
@@ -44,17 +44,23 @@ func (r *graphReader) fieldInclusionRule(x *InclusionRule) {
 		if r.unset() {
 			return
 		}
-		x.Expression = &InclusionRule_MailboxExpression{MailboxExpression: r.str()}
+		variant := r.inclusionRule_MailboxExpressionSlab.next(&r.cursor)
+		variant.MailboxExpression = r.str()
+		x.Expression = variant
 	case "driveExpression":
 		if r.unset() {
 			return
 		}
-		x.Expression = &InclusionRule_DriveExpression{DriveExpression: r.str()}
+		variant := r.inclusionRule_DriveExpressionSlab.next(&r.cursor)
+		variant.DriveExpression = r.str()
+		x.Expression = variant
 	case "siteExpression":
 		if r.unset() {
 			return
 		}
-		x.Expression = &InclusionRule_SiteExpression{SiteExpression: r.str()}
+		variant := r.inclusionRule_SiteExpressionSlab.next(&r.cursor)
+		variant.SiteExpression = r.str()
+		x.Expression = variant
 	default:
 		r.skip()
 	}
@@ -115,7 +121,7 @@ func graphOfInclusionRuleStatus(name []byte) InclusionRuleStatus {
 }
 
 func (r *graphReader) enumInclusionRuleStatus() InclusionRuleStatus {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}

@@ -12,7 +12,7 @@ func (r *graphReader) readProtectionPolicy(x *ProtectionPolicy) {
 func (r *graphReader) fieldProtectionPolicy(x *ProtectionPolicy) {
 	switch string(r.key) {
 	case "@odata.type":
-		x.Workload = graphWorkload(graphType(r.str()))
+		x.Workload = r.typeWorkload()
 	case "id":
 		x.Id = r.str()
 	case "displayName":
@@ -146,7 +146,7 @@ func graphOfProtectionPolicyStatus(name []byte) ProtectionPolicyStatus {
 }
 
 func (r *graphReader) enumProtectionPolicyStatus() ProtectionPolicyStatus {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}

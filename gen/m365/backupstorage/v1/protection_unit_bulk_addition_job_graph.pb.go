@@ -12,7 +12,7 @@ func (r *graphReader) readProtectionUnitBulkAdditionJob(x *ProtectionUnitBulkAdd
 func (r *graphReader) fieldProtectionUnitBulkAdditionJob(x *ProtectionUnitBulkAdditionJob) {
 	switch string(r.key) {
 	case "@odata.type":
-		x.Workload = graphWorkload(graphType(r.str()))
+		x.Workload = r.typeWorkload()
 	case "id":
 		x.Id = r.str()
 	case "displayName":
@@ -103,7 +103,7 @@ func graphOfProtectionUnitsBulkJobStatus(name []byte) ProtectionUnitsBulkJobStat
 }
 
 func (r *graphReader) enumProtectionUnitsBulkJobStatus() ProtectionUnitsBulkJobStatus {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}

@@ -16,7 +16,7 @@ func (r *graphReader) readProtectionUnit(x *ProtectionUnit) {
 func (r *graphReader) fieldProtectionUnit(x *ProtectionUnit) {
 	switch string(r.key) {
 	case "@odata.type":
-		x.Workload = graphWorkload(graphType(r.str()))
+		x.Workload = r.typeWorkload()
 	case "id":
 		x.Id = r.str()
 	case "policyId":
@@ -238,7 +238,7 @@ func graphOfProtectionUnitStatus(name []byte) ProtectionUnitStatus {
 }
 
 func (r *graphReader) enumProtectionUnitStatus() ProtectionUnitStatus {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}
@@ -270,7 +270,7 @@ func graphOfProtectionSource(name []byte) ProtectionSource {
 }
 
 func (r *graphReader) enumProtectionSource() ProtectionSource {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}
@@ -278,7 +278,7 @@ func (r *graphReader) enumProtectionSource() ProtectionSource {
 }
 
 func (r *graphReader) enumProtectionSources() []ProtectionSource {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return nil
 	}

@@ -12,7 +12,7 @@ func (r *graphReader) readRestoreArtifactBulkAdditionRequest(x *RestoreArtifactB
 func (r *graphReader) fieldRestoreArtifactBulkAdditionRequest(x *RestoreArtifactBulkAdditionRequest) {
 	switch string(r.key) {
 	case "@odata.type":
-		x.Workload = graphWorkload(graphType(r.str()))
+		x.Workload = r.typeWorkload()
 	case "id":
 		x.Id = r.str()
 	case "displayName":
@@ -117,7 +117,7 @@ func graphOfRestoreArtifactsBulkRequestStatus(name []byte) RestoreArtifactsBulkR
 }
 
 func (r *graphReader) enumRestoreArtifactsBulkRequestStatus() RestoreArtifactsBulkRequestStatus {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}

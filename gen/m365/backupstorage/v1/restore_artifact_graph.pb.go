@@ -12,7 +12,7 @@ func (r *graphReader) readRestoreArtifact(x *RestoreArtifact) {
 func (r *graphReader) fieldRestoreArtifact(x *RestoreArtifact) {
 	switch string(r.key) {
 	case "@odata.type":
-		x.Workload = graphWorkload(graphType(r.str()))
+		x.Workload = r.typeWorkload()
 	case "id":
 		x.Id = r.str()
 	case "status":
@@ -127,7 +127,7 @@ func (r *graphReader) readGranularRestoreArtifact(x *GranularRestoreArtifact) {
 func (r *graphReader) fieldGranularRestoreArtifact(x *GranularRestoreArtifact) {
 	switch string(r.key) {
 	case "@odata.type":
-		x.Workload = graphWorkload(graphType(r.str()))
+		x.Workload = r.typeWorkload()
 	case "id":
 		if !r.unset() {
 			x.Id = r.str()
@@ -160,12 +160,16 @@ func (r *graphReader) fieldGranularRestoreArtifact(x *GranularRestoreArtifact) {
 		if r.unset() {
 			return
 		}
-		x.Owner = &GranularRestoreArtifact_DirectoryObjectId{DirectoryObjectId: r.str()}
+		variant := r.granularRestoreArtifact_DirectoryObjectIdSlab.next(&r.cursor)
+		variant.DirectoryObjectId = r.str()
+		x.Owner = variant
 	case "siteId":
 		if r.unset() {
 			return
 		}
-		x.Owner = &GranularRestoreArtifact_SiteId{SiteId: r.str()}
+		variant := r.granularRestoreArtifact_SiteIdSlab.next(&r.cursor)
+		variant.SiteId = r.str()
+		x.Owner = variant
 	default:
 		r.skip()
 	}
@@ -405,7 +409,7 @@ func graphOfArtifactRestoreStatus(name []byte) ArtifactRestoreStatus {
 }
 
 func (r *graphReader) enumArtifactRestoreStatus() ArtifactRestoreStatus {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}
@@ -434,7 +438,7 @@ func graphOfDestinationType(name []byte) DestinationType {
 }
 
 func (r *graphReader) enumDestinationType() DestinationType {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}

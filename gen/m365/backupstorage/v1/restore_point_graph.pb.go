@@ -154,7 +154,7 @@ func graphOfRestorePointTags(name []byte) RestorePointTags {
 }
 
 func (r *graphReader) enumRestorePointTags() RestorePointTags {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}
@@ -162,7 +162,7 @@ func (r *graphReader) enumRestorePointTags() RestorePointTags {
 }
 
 func (r *graphReader) enumRestorePointTagss() []RestorePointTags {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return nil
 	}
@@ -213,7 +213,7 @@ func graphOfRestorePointPreference(name []byte) RestorePointPreference {
 }
 
 func (r *graphReader) enumRestorePointPreference() RestorePointPreference {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}

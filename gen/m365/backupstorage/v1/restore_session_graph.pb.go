@@ -12,7 +12,7 @@ func (r *graphReader) readRestoreSession(x *RestoreSession) {
 func (r *graphReader) fieldRestoreSession(x *RestoreSession) {
 	switch string(r.key) {
 	case "@odata.type":
-		x.Workload = graphWorkload(graphType(r.str()))
+		x.Workload = r.typeWorkload()
 	case "id":
 		x.Id = r.str()
 	case "status":
@@ -123,7 +123,7 @@ func graphOfRestoreSessionStatus(name []byte) RestoreSessionStatus {
 }
 
 func (r *graphReader) enumRestoreSessionStatus() RestoreSessionStatus {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}
@@ -155,7 +155,7 @@ func graphOfRestoreJobType(name []byte) RestoreJobType {
 }
 
 func (r *graphReader) enumRestoreJobType() RestoreJobType {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}

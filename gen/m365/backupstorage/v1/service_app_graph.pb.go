@@ -65,7 +65,7 @@ func graphOfServiceAppStatus(name []byte) ServiceAppStatus {
 }
 
 func (r *graphReader) enumServiceAppStatus() ServiceAppStatus {
-	if r.peek() != '"' {
+	if r.at() != '"' {
 		r.mismatch("a string")
 		return 0
 	}

@@ -1,0 +1,106 @@
+// Command compare decodes the page with every decoder in turn, round after round, and prints the medians. Interleaved,
+// so that whatever else the machine does in the meantime hits all of them.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/m365backup/backupstorage/cmd/protoc-gen-graph/bench"
+)
+
+// sample is what one decoding cost.
+type sample struct {
+	nanoseconds, bytes, allocations float64
+}
+
+func main() {
+	rounds := flag.Int("rounds", 200, "how often each decoder decodes the page")
+	only := flag.String("only", "", "decode with this decoder alone and print nothing, for profilers")
+	flag.Parse()
+	if err := run(*rounds, *only); err != nil {
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(1)
+	}
+}
+
+func run(rounds int, only string) error {
+	graphPage := bench.NewPage()
+	if only != "" {
+		return repeat(rounds, only, graphPage)
+	}
+	protoPage, err := bench.NewProtoJSON()
+	if err != nil {
+		return err
+	}
+	samples := make([][]sample, len(bench.Decoders))
+	for range rounds {
+		for i, decoder := range bench.Decoders {
+			page := graphPage
+			if decoder.ProtoJSON {
+				page = protoPage
+			}
+			one, err := measure(decoder, page)
+			if err != nil {
+				return fmt.Errorf("%s: %w", decoder.Name, err)
+			}
+			samples[i] = append(samples[i], one)
+		}
+	}
+	fmt.Printf("page of %d units, %d bytes each; %s %s/%s; medians of %d interleaved rounds\n\n",
+		bench.Units, len(graphPage)/bench.Units, runtime.Version(), runtime.GOOS, runtime.GOARCH, rounds)
+	fmt.Println("| decoder | µs | ratio | µs per unit | kB | allocations |")
+	fmt.Println("|---|---|---|---|---|---|")
+	first := median(samples[0], func(s sample) float64 { return s.nanoseconds })
+	for i, decoder := range bench.Decoders {
+		ns := median(samples[i], func(s sample) float64 { return s.nanoseconds })
+		bytes := median(samples[i], func(s sample) float64 { return s.bytes })
+		allocations := median(samples[i], func(s sample) float64 { return s.allocations })
+		fmt.Printf("| %s | %.0f | %.1f | %.2f | %.0f | %.0f |\n",
+			decoder.Name, ns/1e3, ns/first, ns/1e3/bench.Units, bytes/1e3, allocations)
+	}
+	return nil
+}
+
+// repeat decodes the page with one decoder and does nothing else.
+func repeat(rounds int, name string, page []byte) error {
+	for _, decoder := range bench.Decoders {
+		for n := 0; decoder.Name == name && n < rounds; n++ {
+			if _, err := decoder.Decode(append([]byte(nil), page...)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func measure(decoder bench.Decoder, page []byte) (sample, error) {
+	body := append([]byte(nil), page...)
+	// What the decoder before left behind must not be collected on this one's time.
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	start := time.Now()
+	message, err := decoder.Decode(body)
+	elapsed := time.Since(start)
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(message)
+	return sample{
+		nanoseconds: float64(elapsed.Nanoseconds()),
+		bytes:       float64(after.TotalAlloc - before.TotalAlloc),
+		allocations: float64(after.Mallocs - before.Mallocs),
+	}, err
+}
+
+func median(samples []sample, of func(sample) float64) float64 {
+	values := make([]float64, len(samples))
+	for i, s := range samples {
+		values[i] = of(s)
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
