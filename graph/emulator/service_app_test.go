@@ -48,10 +48,9 @@ func (w *world) wantApps(pairs ...string) {
 	w.t.Helper()
 	for i := 0; i < len(pairs); i += 2 {
 		r := w.get("/serviceApps/" + pairs[i])
-		switch {
-		case pairs[i+1] == "":
+		if pairs[i+1] == "" {
 			r.wantError(404, "ResourceNotFound")
-		default:
+		} else {
 			r.want(200).eq("status", pairs[i+1])
 		}
 	}
