@@ -35,8 +35,9 @@ var transitions = map[string]map[string][]string{
 	"ProtectionRule": {
 		"":                    {"active"},
 		"active":              {"completed", "completedWithErrors"},
-		"completed":           {"active", "updateRequested", "deleteRequested", ""},
-		"completedWithErrors": {"active", "updateRequested", "deleteRequested", ""},
+		// A dynamic rule is evaluated again at intervals, and may find more or less to do.
+		"completed":           {"active", "updateRequested", "deleteRequested", "completedWithErrors", ""},
+		"completedWithErrors": {"active", "updateRequested", "deleteRequested", "completed", ""},
 		"updateRequested":     {"completed", "completedWithErrors"},
 		"deleteRequested":     {""},
 	},

@@ -44,7 +44,6 @@ func TestReadPolicy(t *testing.T) {
 	const at, seconds = `2024-06-19T12:01:03.45Z`, `{seconds: 1718798463 nanos: 450000000}`
 	tests := []struct{ name, json, want string }{
 		{"an empty object is an empty policy", `{}`, ``},
-		{"null is an empty policy", `null`, ``},
 		{"null is not set", `{"id":null,"status":null,"retentionSettings":null,"isEnabled":null,"createdBy":null,` +
 			`"createdDateTime":null,"protectionPolicyArtifactCount":null,"@odata.type":null}`, ``},
 		{"an empty string is not set", `{"id":"","status":"","retentionSettings":"","isEnabled":"","createdBy":"",` +
@@ -169,6 +168,14 @@ func TestReadWrappedValue(t *testing.T) {
 	} {
 		wantRead(t, text, new(pb.DeleteAndUnprotectMailboxInclusionRuleResponse), new(pb.DeleteAndUnprotectMailboxInclusionRuleResponse),
 			`inclusion_rule {id: "1" status: INCLUSION_RULE_STATUS_DELETE_REQUESTED}`)
+	}
+}
+
+func TestAnAnswerThatIsNoObjectIsAProblemOfType(t *testing.T) {
+	for _, text := range []string{`null`, `""`, `[]`, `"x"`, `7`, `true`} {
+		if _, problem := read(t, text, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{}); problem != pb.GraphJSONType {
+			t.Errorf("%s: problem %q", text, problem)
+		}
 	}
 }
 

@@ -49,6 +49,15 @@ func (a *restoreArtifact) typeName() string {
 	return strings.TrimSuffix(list, "s")
 }
 
+// ledgerID tells an artifact from all others. The id of a granular item is its
+// key, and other sessions may restore the same.
+func (a *restoreArtifact) ledgerID() string {
+	if a.kind == granularItem {
+		return a.session.id + "/" + a.id
+	}
+	return a.id
+}
+
 // same tells whether two artifacts restore the same thing.
 func (a *restoreArtifact) same(b *restoreArtifact) bool {
 	return a.kind == b.kind && a.unit == b.unit && a.search == b.search && (a.kind != granularItem || a.id == b.id)
@@ -65,7 +74,7 @@ func (t *tenant) setArtifact(a *restoreArtifact, to string, why cause) {
 		a.session.tally[a.status]--
 	}
 	a.session.tally[to]++
-	t.record(why, a.typeName(), a.id, a.status, to, 1)
+	t.record(why, a.typeName(), a.ledgerID(), a.status, to, 1)
 	a.status = to
 }
 
@@ -196,7 +205,7 @@ func (t *tenant) sweep(s *restoreSession, at time.Time) {
 	s.artifacts = slices.DeleteFunc(s.artifacts, func(a *restoreArtifact) bool {
 		old := !a.completed.IsZero() && !a.completed.Add(artifactKept).After(at)
 		if old {
-			t.record(cause{at: at}, a.typeName(), a.id, a.status, "", 1)
+			t.record(cause{at: at}, a.typeName(), a.ledgerID(), a.status, "", 1)
 		}
 		return old
 	})

@@ -129,7 +129,7 @@ func (t *tenant) takeOut(s *restoreSession, a *restoreArtifact, why cause) {
 	s.artifacts = slices.DeleteFunc(s.artifacts, func(other *restoreArtifact) bool { return other == a })
 	s.tally[a.status]--
 	s.granular = s.granular && len(s.artifacts) > 0
-	t.record(why, a.typeName(), a.id, a.status, "", 1)
+	t.record(why, a.typeName(), a.ledgerID(), a.status, "", 1)
 }
 
 // active counts the sessions that are under way.

@@ -10,6 +10,9 @@ import (
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetBackupRestoreResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetBackupRestoreResponse(x)
 	return r.finish()
 }
@@ -51,6 +54,9 @@ func (x *EnableBackupRestoreRequest) appendGraphFields(dst []byte) []byte {
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *EnableBackupRestoreResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readEnableBackupRestoreResponse(x)
 	return r.finish()
 }
@@ -75,6 +81,9 @@ func (r *graphReader) fieldEnableBackupRestoreResponse(x *EnableBackupRestoreRes
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetEmailNotificationsSettingResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetEmailNotificationsSettingResponse(x)
 	return r.finish()
 }
@@ -133,6 +142,9 @@ func (x *UpdateEmailNotificationsSettingRequest) appendGraphFields(dst []byte) [
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *UpdateEmailNotificationsSettingResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readUpdateEmailNotificationsSettingResponse(x)
 	return r.finish()
 }

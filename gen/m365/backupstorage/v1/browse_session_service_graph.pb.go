@@ -6,6 +6,9 @@ package backupstoragev1
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListBrowseSessionsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListBrowseSessionsResponse(x)
 	return r.finish()
 }
@@ -40,6 +43,9 @@ func (r *graphReader) fieldListBrowseSessionsResponse(x *ListBrowseSessionsRespo
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListOneDriveForBusinessBrowseSessionsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListOneDriveForBusinessBrowseSessionsResponse(x)
 	return r.finish()
 }
@@ -93,6 +99,9 @@ func (x *CreateOneDriveForBusinessBrowseSessionRequest) appendGraphFields(dst []
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateOneDriveForBusinessBrowseSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateOneDriveForBusinessBrowseSessionResponse(x)
 	return r.finish()
 }
@@ -122,6 +131,9 @@ func (r *graphReader) finishCreateOneDriveForBusinessBrowseSessionResponse(x *Cr
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetOneDriveForBusinessBrowseSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetOneDriveForBusinessBrowseSessionResponse(x)
 	return r.finish()
 }
@@ -182,6 +194,9 @@ func (x *BrowseOneDriveForBusinessBrowseSessionRequest) appendGraphFields(dst []
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *BrowseOneDriveForBusinessBrowseSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readBrowseOneDriveForBusinessBrowseSessionResponse(x)
 	return r.finish()
 }
@@ -221,6 +236,9 @@ func (r *graphReader) fieldBrowseOneDriveForBusinessBrowseSessionResponse(x *Bro
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListSharePointBrowseSessionsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListSharePointBrowseSessionsResponse(x)
 	return r.finish()
 }
@@ -274,6 +292,9 @@ func (x *CreateSharePointBrowseSessionRequest) appendGraphFields(dst []byte) []b
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateSharePointBrowseSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateSharePointBrowseSessionResponse(x)
 	return r.finish()
 }
@@ -303,6 +324,9 @@ func (r *graphReader) finishCreateSharePointBrowseSessionResponse(x *CreateShare
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetSharePointBrowseSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetSharePointBrowseSessionResponse(x)
 	return r.finish()
 }
@@ -363,6 +387,9 @@ func (x *BrowseSharePointBrowseSessionRequest) appendGraphFields(dst []byte) []b
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *BrowseSharePointBrowseSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readBrowseSharePointBrowseSessionResponse(x)
 	return r.finish()
 }

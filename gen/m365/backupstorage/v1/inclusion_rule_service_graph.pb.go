@@ -10,6 +10,9 @@ import (
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListMailboxInclusionRulesResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListMailboxInclusionRulesResponse(x)
 	return r.finish()
 }
@@ -44,6 +47,9 @@ func (r *graphReader) fieldListMailboxInclusionRulesResponse(x *ListMailboxInclu
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListDriveInclusionRulesResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListDriveInclusionRulesResponse(x)
 	return r.finish()
 }
@@ -78,6 +84,9 @@ func (r *graphReader) fieldListDriveInclusionRulesResponse(x *ListDriveInclusion
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListSiteInclusionRulesResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListSiteInclusionRulesResponse(x)
 	return r.finish()
 }
@@ -135,6 +144,9 @@ func (x *CreateMailboxInclusionRuleRequest) appendGraphFields(dst []byte) []byte
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateMailboxInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateMailboxInclusionRuleResponse(x)
 	return r.finish()
 }
@@ -187,6 +199,9 @@ func (x *CreateDriveInclusionRuleRequest) appendGraphFields(dst []byte) []byte {
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateDriveInclusionRuleResponse(x)
 	return r.finish()
 }
@@ -239,6 +254,9 @@ func (x *CreateSiteInclusionRuleRequest) appendGraphFields(dst []byte) []byte {
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateSiteInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateSiteInclusionRuleResponse(x)
 	return r.finish()
 }
@@ -268,6 +286,9 @@ func (r *graphReader) finishCreateSiteInclusionRuleResponse(x *CreateSiteInclusi
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetMailboxInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetMailboxInclusionRuleResponse(x)
 	return r.finish()
 }
@@ -297,6 +318,9 @@ func (r *graphReader) finishGetMailboxInclusionRuleResponse(x *GetMailboxInclusi
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetDriveInclusionRuleResponse(x)
 	return r.finish()
 }
@@ -326,6 +350,9 @@ func (r *graphReader) finishGetDriveInclusionRuleResponse(x *GetDriveInclusionRu
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetSiteInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetSiteInclusionRuleResponse(x)
 	return r.finish()
 }
@@ -374,6 +401,9 @@ func (x *UpdateMailboxInclusionRuleRequest) appendGraphFields(dst []byte) []byte
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *UpdateMailboxInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readUpdateMailboxInclusionRuleResponse(x)
 	return r.finish()
 }
@@ -422,6 +452,9 @@ func (x *UpdateDriveInclusionRuleRequest) appendGraphFields(dst []byte) []byte {
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *UpdateDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readUpdateDriveInclusionRuleResponse(x)
 	return r.finish()
 }
@@ -451,6 +484,9 @@ func (r *graphReader) finishUpdateDriveInclusionRuleResponse(x *UpdateDriveInclu
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *DeleteAndUnprotectMailboxInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readDeleteAndUnprotectMailboxInclusionRuleResponse(x)
 	return r.finish()
 }
@@ -482,6 +518,9 @@ func (r *graphReader) finishDeleteAndUnprotectMailboxInclusionRuleResponse(x *De
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *DeleteAndUnprotectDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readDeleteAndUnprotectDriveInclusionRuleResponse(x)
 	return r.finish()
 }
@@ -513,6 +552,9 @@ func (r *graphReader) finishDeleteAndUnprotectDriveInclusionRuleResponse(x *Dele
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *RunMailboxInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readRunMailboxInclusionRuleResponse(x)
 	return r.finish()
 }
@@ -542,6 +584,9 @@ func (r *graphReader) finishRunMailboxInclusionRuleResponse(x *RunMailboxInclusi
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *RunDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readRunDriveInclusionRuleResponse(x)
 	return r.finish()
 }
@@ -571,6 +616,9 @@ func (r *graphReader) finishRunDriveInclusionRuleResponse(x *RunDriveInclusionRu
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *RunSiteInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readRunSiteInclusionRuleResponse(x)
 	return r.finish()
 }

@@ -6,6 +6,9 @@ package backupstoragev1
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListProtectionPoliciesResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListProtectionPoliciesResponse(x)
 	return r.finish()
 }
@@ -40,6 +43,9 @@ func (r *graphReader) fieldListProtectionPoliciesResponse(x *ListProtectionPolic
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetProtectionPolicyResponse(x)
 	return r.finish()
 }
@@ -69,6 +75,9 @@ func (r *graphReader) finishGetProtectionPolicyResponse(x *GetProtectionPolicyRe
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ActivateProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readActivateProtectionPolicyResponse(x)
 	return r.finish()
 }
@@ -98,6 +107,9 @@ func (r *graphReader) finishActivateProtectionPolicyResponse(x *ActivateProtecti
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *DeactivateProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readDeactivateProtectionPolicyResponse(x)
 	return r.finish()
 }
@@ -155,6 +167,9 @@ func (x *CreateExchangeProtectionPolicyRequest) appendGraphFields(dst []byte) []
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateExchangeProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateExchangeProtectionPolicyResponse(x)
 	return r.finish()
 }
@@ -212,6 +227,9 @@ func (x *CreateOneDriveForBusinessProtectionPolicyRequest) appendGraphFields(dst
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateOneDriveForBusinessProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateOneDriveForBusinessProtectionPolicyResponse(x)
 	return r.finish()
 }
@@ -269,6 +287,9 @@ func (x *CreateSharePointProtectionPolicyRequest) appendGraphFields(dst []byte) 
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateSharePointProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateSharePointProtectionPolicyResponse(x)
 	return r.finish()
 }
@@ -327,6 +348,9 @@ func (x *UpdateExchangeProtectionPolicyRequest) appendGraphFields(dst []byte) []
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *UpdateExchangeProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readUpdateExchangeProtectionPolicyResponse(x)
 	return r.finish()
 }
@@ -396,6 +420,9 @@ func (x *UpdateOneDriveForBusinessProtectionPolicyRequest) appendGraphFields(dst
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *UpdateOneDriveForBusinessProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readUpdateOneDriveForBusinessProtectionPolicyResponse(x)
 	return r.finish()
 }
@@ -465,6 +492,9 @@ func (x *UpdateSharePointProtectionPolicyRequest) appendGraphFields(dst []byte) 
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *UpdateSharePointProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readUpdateSharePointProtectionPolicyResponse(x)
 	return r.finish()
 }

@@ -6,6 +6,9 @@ package backupstoragev1
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListMailboxProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListMailboxProtectionUnitsBulkAdditionJobsResponse(x)
 	return r.finish()
 }
@@ -77,6 +80,9 @@ func (x *CreateMailboxProtectionUnitsBulkAdditionJobRequest) appendGraphFields(d
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateMailboxProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateMailboxProtectionUnitsBulkAdditionJobResponse(x)
 	return r.finish()
 }
@@ -106,6 +112,9 @@ func (r *graphReader) finishCreateMailboxProtectionUnitsBulkAdditionJobResponse(
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetMailboxProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetMailboxProtectionUnitsBulkAdditionJobResponse(x)
 	return r.finish()
 }
@@ -135,6 +144,9 @@ func (r *graphReader) finishGetMailboxProtectionUnitsBulkAdditionJobResponse(x *
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListDriveProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListDriveProtectionUnitsBulkAdditionJobsResponse(x)
 	return r.finish()
 }
@@ -206,6 +218,9 @@ func (x *CreateDriveProtectionUnitsBulkAdditionJobRequest) appendGraphFields(dst
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateDriveProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateDriveProtectionUnitsBulkAdditionJobResponse(x)
 	return r.finish()
 }
@@ -235,6 +250,9 @@ func (r *graphReader) finishCreateDriveProtectionUnitsBulkAdditionJobResponse(x 
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetDriveProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetDriveProtectionUnitsBulkAdditionJobResponse(x)
 	return r.finish()
 }
@@ -264,6 +282,9 @@ func (r *graphReader) finishGetDriveProtectionUnitsBulkAdditionJobResponse(x *Ge
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListSiteProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListSiteProtectionUnitsBulkAdditionJobsResponse(x)
 	return r.finish()
 }
@@ -335,6 +356,9 @@ func (x *CreateSiteProtectionUnitsBulkAdditionJobRequest) appendGraphFields(dst 
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateSiteProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateSiteProtectionUnitsBulkAdditionJobResponse(x)
 	return r.finish()
 }
@@ -364,6 +388,9 @@ func (r *graphReader) finishCreateSiteProtectionUnitsBulkAdditionJobResponse(x *
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetSiteProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetSiteProtectionUnitsBulkAdditionJobResponse(x)
 	return r.finish()
 }

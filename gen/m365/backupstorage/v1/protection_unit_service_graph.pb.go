@@ -6,6 +6,9 @@ package backupstoragev1
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetProtectionUnitResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetProtectionUnitResponse(x)
 	return r.finish()
 }
@@ -35,6 +38,9 @@ func (r *graphReader) finishGetProtectionUnitResponse(x *GetProtectionUnitRespon
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListDriveProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListDriveProtectionUnitsResponse(x)
 	return r.finish()
 }
@@ -69,6 +75,9 @@ func (r *graphReader) fieldListDriveProtectionUnitsResponse(x *ListDriveProtecti
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListOneDriveForBusinessProtectionPolicyUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListOneDriveForBusinessProtectionPolicyUnitsResponse(x)
 	return r.finish()
 }
@@ -103,6 +112,9 @@ func (r *graphReader) fieldListOneDriveForBusinessProtectionPolicyUnitsResponse(
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListMailboxProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListMailboxProtectionUnitsResponse(x)
 	return r.finish()
 }
@@ -137,6 +149,9 @@ func (r *graphReader) fieldListMailboxProtectionUnitsResponse(x *ListMailboxProt
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListExchangeProtectionPolicyUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListExchangeProtectionPolicyUnitsResponse(x)
 	return r.finish()
 }
@@ -171,6 +186,9 @@ func (r *graphReader) fieldListExchangeProtectionPolicyUnitsResponse(x *ListExch
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListSiteProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListSiteProtectionUnitsResponse(x)
 	return r.finish()
 }
@@ -205,6 +223,9 @@ func (r *graphReader) fieldListSiteProtectionUnitsResponse(x *ListSiteProtection
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListSharePointProtectionPolicyUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListSharePointProtectionPolicyUnitsResponse(x)
 	return r.finish()
 }
@@ -239,6 +260,9 @@ func (r *graphReader) fieldListSharePointProtectionPolicyUnitsResponse(x *ListSh
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *OffboardProtectionUnitResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readOffboardProtectionUnitResponse(x)
 	return r.finish()
 }
@@ -268,6 +292,9 @@ func (r *graphReader) finishOffboardProtectionUnitResponse(x *OffboardProtection
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CancelOffboardProtectionUnitResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCancelOffboardProtectionUnitResponse(x)
 	return r.finish()
 }

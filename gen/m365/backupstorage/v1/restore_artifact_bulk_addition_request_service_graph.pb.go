@@ -6,6 +6,9 @@ package backupstoragev1
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListMailboxRestoreArtifactsBulkAdditionRequestsResponse(x)
 	return r.finish()
 }
@@ -109,6 +112,9 @@ func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestRequest) appendGraphFie
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateMailboxRestoreArtifactsBulkAdditionRequestResponse(x)
 	return r.finish()
 }
@@ -138,6 +144,9 @@ func (r *graphReader) finishCreateMailboxRestoreArtifactsBulkAdditionRequestResp
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetMailboxRestoreArtifactsBulkAdditionRequestResponse(x)
 	return r.finish()
 }
@@ -167,6 +176,9 @@ func (r *graphReader) finishGetMailboxRestoreArtifactsBulkAdditionRequestRespons
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListDriveRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListDriveRestoreArtifactsBulkAdditionRequestsResponse(x)
 	return r.finish()
 }
@@ -270,6 +282,9 @@ func (x *CreateDriveRestoreArtifactsBulkAdditionRequestRequest) appendGraphField
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateDriveRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateDriveRestoreArtifactsBulkAdditionRequestResponse(x)
 	return r.finish()
 }
@@ -299,6 +314,9 @@ func (r *graphReader) finishCreateDriveRestoreArtifactsBulkAdditionRequestRespon
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetDriveRestoreArtifactsBulkAdditionRequestResponse(x)
 	return r.finish()
 }
@@ -328,6 +346,9 @@ func (r *graphReader) finishGetDriveRestoreArtifactsBulkAdditionRequestResponse(
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListSiteRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListSiteRestoreArtifactsBulkAdditionRequestsResponse(x)
 	return r.finish()
 }
@@ -431,6 +452,9 @@ func (x *CreateSiteRestoreArtifactsBulkAdditionRequestRequest) appendGraphFields
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateSiteRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateSiteRestoreArtifactsBulkAdditionRequestResponse(x)
 	return r.finish()
 }
@@ -460,6 +484,9 @@ func (r *graphReader) finishCreateSiteRestoreArtifactsBulkAdditionRequestRespons
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetSiteRestoreArtifactsBulkAdditionRequestResponse(x)
 	return r.finish()
 }

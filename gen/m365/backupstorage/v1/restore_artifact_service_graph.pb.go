@@ -6,6 +6,9 @@ package backupstoragev1
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListMailboxRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListMailboxRestoreArtifactsResponse(x)
 	return r.finish()
 }
@@ -40,6 +43,9 @@ func (r *graphReader) fieldListMailboxRestoreArtifactsResponse(x *ListMailboxRes
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListDriveRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListDriveRestoreArtifactsResponse(x)
 	return r.finish()
 }
@@ -74,6 +80,9 @@ func (r *graphReader) fieldListDriveRestoreArtifactsResponse(x *ListDriveRestore
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListSiteRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListSiteRestoreArtifactsResponse(x)
 	return r.finish()
 }
@@ -108,6 +117,9 @@ func (r *graphReader) fieldListSiteRestoreArtifactsResponse(x *ListSiteRestoreAr
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListGranularDriveRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListGranularDriveRestoreArtifactsResponse(x)
 	return r.finish()
 }
@@ -142,6 +154,9 @@ func (r *graphReader) fieldListGranularDriveRestoreArtifactsResponse(x *ListGran
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListGranularSiteRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListGranularSiteRestoreArtifactsResponse(x)
 	return r.finish()
 }

@@ -6,6 +6,9 @@ package backupstoragev1
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListRestorePointsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListRestorePointsResponse(x)
 	return r.finish()
 }
@@ -85,6 +88,9 @@ func (x *SearchRestorePointsRequest) appendGraphFields(dst []byte) []byte {
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *SearchRestorePointsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readSearchRestorePointsResponse(x)
 	return r.finish()
 }

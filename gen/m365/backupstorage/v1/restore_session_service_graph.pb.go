@@ -6,6 +6,9 @@ package backupstoragev1
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListRestoreSessionsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListRestoreSessionsResponse(x)
 	return r.finish()
 }
@@ -40,6 +43,9 @@ func (r *graphReader) fieldListRestoreSessionsResponse(x *ListRestoreSessionsRes
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetRestoreSessionResponse(x)
 	return r.finish()
 }
@@ -69,6 +75,9 @@ func (r *graphReader) finishGetRestoreSessionResponse(x *GetRestoreSessionRespon
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ActivateRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readActivateRestoreSessionResponse(x)
 	return r.finish()
 }
@@ -131,6 +140,9 @@ func (x *CreateExchangeRestoreSessionRequest) appendGraphFields(dst []byte) []by
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateExchangeRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateExchangeRestoreSessionResponse(x)
 	return r.finish()
 }
@@ -221,6 +233,9 @@ func (x *CreateOneDriveForBusinessRestoreSessionRequest) appendGraphFields(dst [
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateOneDriveForBusinessRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateOneDriveForBusinessRestoreSessionResponse(x)
 	return r.finish()
 }
@@ -283,6 +298,9 @@ func (x *CreateSharePointRestoreSessionRequest) appendGraphFields(dst []byte) []
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateSharePointRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateSharePointRestoreSessionResponse(x)
 	return r.finish()
 }
@@ -337,6 +355,9 @@ func (x *UpdateExchangeRestoreSessionRequest) appendGraphFields(dst []byte) []by
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *UpdateExchangeRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readUpdateExchangeRestoreSessionResponse(x)
 	return r.finish()
 }
@@ -412,6 +433,9 @@ func (x *UpdateOneDriveForBusinessRestoreSessionRequest) appendGraphFields(dst [
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *UpdateOneDriveForBusinessRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readUpdateOneDriveForBusinessRestoreSessionResponse(x)
 	return r.finish()
 }
@@ -498,6 +522,9 @@ func (x *UpdateSharePointRestoreSessionRequest) appendGraphFields(dst []byte) []
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *UpdateSharePointRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readUpdateSharePointRestoreSessionResponse(x)
 	return r.finish()
 }

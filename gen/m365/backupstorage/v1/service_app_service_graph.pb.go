@@ -6,6 +6,9 @@ package backupstoragev1
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ListServiceAppsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readListServiceAppsResponse(x)
 	return r.finish()
 }
@@ -53,6 +56,9 @@ func (x *CreateServiceAppRequest) appendGraphFields(dst []byte) []byte {
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *CreateServiceAppResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readCreateServiceAppResponse(x)
 	return r.finish()
 }
@@ -77,6 +83,9 @@ func (r *graphReader) fieldCreateServiceAppResponse(x *CreateServiceAppResponse)
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *GetServiceAppResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readGetServiceAppResponse(x)
 	return r.finish()
 }
@@ -118,6 +127,9 @@ func (x *ActivateServiceAppRequest) appendGraphFields(dst []byte) []byte {
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *ActivateServiceAppResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readActivateServiceAppResponse(x)
 	return r.finish()
 }
@@ -142,6 +154,9 @@ func (r *graphReader) fieldActivateServiceAppResponse(x *ActivateServiceAppRespo
 // which the caller must not use any more. The error is a *GraphJSONError.
 func (x *DeactivateServiceAppResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
+	if r.peek() != '{' {
+		r.note(GraphJSONType, r.pos, "an object expected")
+	}
 	r.readDeactivateServiceAppResponse(x)
 	return r.finish()
 }
