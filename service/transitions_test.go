@@ -33,8 +33,8 @@ var transitions = map[string]map[string][]string{
 		"offboarded":              {"protectRequested"},
 	},
 	"ProtectionRule": {
-		"":                    {"active"},
-		"active":              {"completed", "completedWithErrors"},
+		"":       {"active"},
+		"active": {"completed", "completedWithErrors"},
 		// A dynamic rule is evaluated again at intervals, and may find more or less to do.
 		"completed":           {"active", "updateRequested", "deleteRequested", "completedWithErrors", ""},
 		"completedWithErrors": {"active", "updateRequested", "deleteRequested", "completed", ""},
