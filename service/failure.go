@@ -115,15 +115,10 @@ func (f *failure) fieldViolations() []*errdetails.BadRequest_FieldViolation {
 	}
 	violation := &errdetails.BadRequest_FieldViolation{Description: f.GetText(), Reason: f.name}
 	if f.op != nil {
+		violation.Field = f.op.fieldOf(f.GetAbout())
 		for _, name := range f.GetAbout() {
 			field := f.op.request.Fields().ByName(protoreflect.Name(name))
-			if field == nil {
-				continue
-			}
-			if violation.Field == "" {
-				violation.Field = name
-			}
-			if f.request != nil && f.request.Has(field) {
+			if field != nil && f.request != nil && f.request.Has(field) {
 				violation.Field = name
 				break
 			}

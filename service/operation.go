@@ -149,6 +149,16 @@ func (op *operation) pageSizeQuery(request protoreflect.Message) (string, error)
 	return "", nil
 }
 
+// fieldOf returns the first of several fields that the request has, empty when it has none.
+func (op *operation) fieldOf(names []string) string {
+	for _, name := range names {
+		if op.request.Fields().ByName(protoreflect.Name(name)) != nil {
+			return name
+		}
+	}
+	return ""
+}
+
 // id returns the value of a path field of a request, empty when it has none of that name.
 func (op *operation) id(request protoreflect.Message, field string) string {
 	descriptor := op.request.Fields().ByName(protoreflect.Name(field))

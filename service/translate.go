@@ -173,8 +173,28 @@ func (t *translator) answer(op *operation, e *graph.Error) *failure {
 	}
 	if e.Status >= 400 && e.Status < 500 {
 		f.graphText = e.Message
+		f.separate(t.reasons, op, e)
 	}
 	return f
+}
+
+// mostViolations is how many separate errors of a call are looked at; the Status has room for fewer.
+const mostViolations = 50
+
+// separate makes field violations of the separate errors of a call about several things.
+func (f *failure) separate(reasons *reasons, op *operation, e *graph.Error) {
+	if f.GetDetail() != pb.ErrorSpec_BAD_REQUEST || op == nil {
+		return
+	}
+	for _, d := range e.Details[:min(len(e.Details), mostViolations)] {
+		r := f.reason
+		if known := reasons.byCode[strings.ToLower(d.Code)]; known != nil {
+			r = known
+		}
+		f.violations = append(f.violations, &errdetails.BadRequest_FieldViolation{
+			Field: op.fieldOf(f.GetAbout()), Description: strings.TrimPrefix(d.Code+": "+d.Message, ": "), Reason: r.name,
+		})
+	}
 }
 
 // item translates an error that stands inside a resource of an answer that is itself OK.

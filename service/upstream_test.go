@@ -121,6 +121,27 @@ func TestTheDeepestKnownCodeDecidesAndAThrottleKeepsItsMeaning(t *testing.T) {
 	}
 }
 
+func TestSeparateErrorsOfACallBecomeFieldViolations(t *testing.T) {
+	w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+		rw.WriteHeader(http.StatusBadRequest)
+		details := strings.Repeat(`{"code":"EmailNotFound","message":"one","target":"a@b.example"},`, 60)
+		rw.Write([]byte(`{"error":{"code":"InvalidProtectionUnitId","message":"m","details":[` + details + `{"code":"Other"}]}}`))
+	})
+	o := write(w)
+	violations := detail[*errdetails.BadRequest](o.status).GetFieldViolations()
+	if len(violations) < 3 {
+		t.Fatalf("violations: %v", violations)
+	}
+	for _, v := range violations {
+		if v.GetField() != "mailbox_protection_units" || v.GetReason() != "EMAIL_NOT_FOUND" || v.GetDescription() != "EmailNotFound: one" {
+			t.Errorf("violation %v", v)
+		}
+	}
+	if left := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["violationsLeftOut"]; len(violations) < 50 && left == "" {
+		t.Error("nothing says that violations were left out")
+	}
+}
+
 func TestAnAnswerThatCannotBeUsedSaysWhy(t *testing.T) {
 	for problem, answer := range map[string]string{
 		"syntax": `{"id":`, "type": `{"id":7}`, "encoding": "", "truncated": `{"id":"x"}`, "redirect": "",
