@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -197,13 +196,23 @@ func (t *tenant) work(j *additionJob, why cause) {
 		}
 	}
 	if j.policy.workload == SharePoint {
-		each(j.named, t.siteByURL)
+		each(j.named, func(address string) (object, bool) {
+			n := t.dir.numberOfName(SharePoint, address)
+			return object{t.dir.siteID(n), n}, n > 0
+		})
 		each(j.ids, func(id string) (object, bool) {
 			s, ok := t.dir.siteByID(id)
 			return object{s.id, s.number}, ok
 		})
 	} else {
-		each(j.named, t.userByMail)
+		each(j.named, func(mail string) (object, bool) {
+			n := t.dir.numberOfName(j.policy.workload, mail)
+			if n == 0 {
+				return object{}, false
+			}
+			u := t.dir.user(n)
+			return object{u.id, n}, u.licensed
+		})
 		each(j.ids, func(id string) (object, bool) {
 			u, ok := t.dir.userByID(id)
 			return object{u.id, u.number}, ok && u.licensed
@@ -223,27 +232,4 @@ func (t *tenant) unresolved(w Workload, resource string) publicError {
 		code = "SiteUrlNotFound"
 	}
 	return publicError{Code: code, Message: fmt.Sprintf("The directory leads from %.255q to no %s.", resource, w.info().thing), Target: resource}
-}
-
-// userByMail finds a licensed user by mail address, which also is the user
-// principal name. The number stands in the address, so nothing is searched.
-func (t *tenant) userByMail(mail string) (object, bool) {
-	local, _, _ := strings.Cut(mail, "@")
-	n, err := strconv.Atoi(local[strings.LastIndexByte(local, '.')+1:])
-	if err != nil || n < 1 || n > t.dir.users {
-		return object{}, false
-	}
-	u := t.dir.user(n)
-	return object{u.id, n}, u.licensed && strings.EqualFold(u.mail, mail)
-}
-
-// siteByURL does the same for a site, whose URL may end with a slash.
-func (t *tenant) siteByURL(address string) (object, bool) {
-	address = strings.TrimSuffix(address, "/")
-	n, err := strconv.Atoi(address[strings.LastIndexByte(address, '-')+1:])
-	if err != nil || n < 1 || n > t.dir.sites {
-		return object{}, false
-	}
-	s := t.dir.site(n)
-	return object{s.id, n}, strings.EqualFold(s.webURL, address)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -28,17 +27,10 @@ type bulkRequest struct {
 	destination string
 	names       []string // addresses or URLs
 	objects     []string // directory object ids or site ids
-	err         *bulkError
+	err         *detailedError
 
 	created, modified     time.Time
 	createdBy, modifiedBy identitySet
-}
-
-// bulkError names each resource that no artifact could be made for.
-type bulkError struct {
-	Code    string        `json:"code"`
-	Message string        `json:"message"`
-	Details []publicError `json:"details"`
 }
 
 // bulkLists are the properties that name resources: by name and by id.
@@ -99,7 +91,7 @@ func (t *tenant) addBulk(s *restoreSession, b *bulkRequest, why cause) {
 	to := requestCompleted
 	if len(details) > 0 {
 		to = requestWithErrors
-		b.err = &bulkError{"BulkRestoreArtifactsNotResolved", "Some of the resources could not be resolved.", details}
+		b.err = &detailedError{Code: "BulkRestoreArtifactsNotResolved", Message: "Some of the resources could not be resolved.", Details: details}
 	}
 	t.record(why, s.workload.bulkType(), b.id, b.status, to, 1)
 	b.status, b.modified = to, why.at
@@ -133,25 +125,6 @@ func (d directory) objectID(w Workload, number int) string {
 		return d.siteID(number)
 	}
 	return d.user(number).id
-}
-
-// numberOfName leads from an address or URL back to its number; 0 when nothing
-// has it. Both hold the number, so nothing is searched.
-func (d directory) numberOfName(w Workload, name string) int {
-	if w == SharePoint {
-		name = strings.TrimSuffix(name, "/")
-		n, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
-		if err != nil || n < 1 || n > d.sites || !strings.EqualFold(d.site(n).webURL, name) {
-			return 0
-		}
-		return n
-	}
-	local, _, _ := strings.Cut(name, "@")
-	n, err := strconv.Atoi(local[strings.LastIndexByte(local, '.')+1:])
-	if err != nil || n < 1 || n > d.users || !strings.EqualFold(d.user(n).mail, name) {
-		return 0
-	}
-	return n
 }
 
 // view shows a request, with the lists that it was given or with empty ones, or

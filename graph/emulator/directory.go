@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -154,4 +155,23 @@ func isSiteID(s string) bool {
 	parts := strings.Split(s, ",")
 	return len(parts) == 3 && parts[0] != "" && !strings.ContainsAny(parts[0], " \t\r\n'\"") &&
 		isGUID(parts[1]) && isGUID(parts[2])
+}
+
+// numberOfName leads from an address or URL back to its number; 0 when nothing
+// has it. Both hold the number, so nothing is searched.
+func (d directory) numberOfName(w Workload, name string) int {
+	if w == SharePoint {
+		name = strings.TrimSuffix(name, "/")
+		n, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
+		if err != nil || n < 1 || n > d.sites || !strings.EqualFold(d.site(n).webURL, name) {
+			return 0
+		}
+		return n
+	}
+	local, _, _ := strings.Cut(name, "@")
+	n, err := strconv.Atoi(local[strings.LastIndexByte(local, '.')+1:])
+	if err != nil || n < 1 || n > d.users || !strings.EqualFold(d.user(n).mail, name) {
+		return 0
+	}
+	return n
 }

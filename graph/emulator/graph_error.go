@@ -114,3 +114,15 @@ type publicError struct {
 	Message string `json:"message"`
 	Target  string `json:"target,omitempty"`
 }
+
+// detailedError is a publicError that tells about several things.
+type detailedError struct {
+	Code    string        `json:"code"`
+	Message string        `json:"message"`
+	Details []publicError `json:"details"`
+	Inner   *innerCode    `json:"innerError,omitempty"`
+}
+
+type innerCode struct {
+	Code string `json:"code"`
+}

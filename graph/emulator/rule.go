@@ -35,18 +35,6 @@ type inclusionRule struct {
 	createdBy, modifiedBy identitySet
 }
 
-// detailedError is a publicError that tells about several things.
-type detailedError struct {
-	Code    string        `json:"code"`
-	Message string        `json:"message"`
-	Details []publicError `json:"details"`
-	Inner   *innerCode    `json:"innerError,omitempty"`
-}
-
-type innerCode struct {
-	Code string `json:"code"`
-}
-
 func (r *inclusionRule) atRest() bool { return r.status == ruleCompleted || r.status == ruleWithErrors }
 
 // in tells whether the rule is still there.
