@@ -229,3 +229,14 @@ func TestTwoPoliciesOfAWorkloadAreNeverActive(t *testing.T) {
 		w.do(http.MethodPost, "/protectionPolicies/"+second+"/activate", nil).wantError(403, "PolicyActionNotAllowed")
 	})
 }
+
+func TestAPolicyTakesUsersUnderTheNameOfTheExamples(t *testing.T) {
+	w := newWorld(t)
+	w.do(http.MethodPost, "/oneDriveForBusinessProtectionPolicies", map[string]any{
+		"displayName": "x", "driveProtectionUnits": []any{map[string]any{"userId": user(1)}},
+	}).want(201)
+	w.get("/protectionUnits/"+emulator.UnitID(emulator.TenantA, emulator.OneDrive, 1)).want(200).eq("directoryObjectId", user(1))
+	w.do(http.MethodPost, "/sharePointProtectionPolicies", map[string]any{
+		"displayName": "x", "siteProtectionUnits": []any{map[string]any{"userId": user(1)}},
+	}).wantError(400, "InvalidCreateRequest")
+}

@@ -176,10 +176,10 @@ func readCreate(c *call, w Workload) (name string, objects []object, _ *graphErr
 		if !ok {
 			return bad("An item of %s is not an object.", in.units)
 		}
-		if unknown := unknownField(item, in.idProperty); unknown != "" {
+		if unknown := unknownField(item, in.idProperties()...); unknown != "" {
 			return bad("A %s has no property %q that can be set.", in.unitType, unknown)
 		}
-		o, err := c.readObjectID(w, item[in.idProperty])
+		o, err := c.readObjectID(w, in.protectedThing(item))
 		if err != nil {
 			return "", nil, err
 		}

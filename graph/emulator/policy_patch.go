@@ -195,10 +195,7 @@ func (c *call) readChange(w Workload, raw json.RawMessage) (change, *graphError)
 	if !ok {
 		return bad("An item of the delta is not an object.")
 	}
-	known := []string{"@removed", "@contentId", "id", w.info().idProperty}
-	if w != SharePoint {
-		known = append(known, "userId") // what Microsoft's examples send
-	}
+	known := append([]string{"@removed", "@contentId", "id"}, w.info().idProperties()...)
 	if unknown := unknownField(item, known...); unknown != "" {
 		return bad("An item of the delta has no property %q.", unknown)
 	}
@@ -218,12 +215,8 @@ func (c *call) readChange(w Workload, raw json.RawMessage) (change, *graphError)
 		ch.unitID = canonicalUnitID(ch.unitID)
 		return ch, nil
 	}
-	id := item[w.info().idProperty]
-	if id == nil {
-		id = item["userId"]
-	}
 	var err *graphError
-	ch.object, err = c.readObjectID(w, id)
+	ch.object, err = c.readObjectID(w, w.info().protectedThing(item))
 	return ch, err
 }
 

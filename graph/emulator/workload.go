@@ -1,6 +1,9 @@
 package emulator
 
-import "fmt"
+import (
+	"encoding/json"
+	"fmt"
+)
 
 // Workload is one of the three services that a policy protects.
 type Workload int
@@ -20,6 +23,7 @@ type workloadInfo struct {
 	unitType   string
 	units      string // property and segment of its units
 	idProperty string // what names the protected thing
+	idInDocs   string // what Microsoft's examples call it, where that differs
 	unitKind   idKind
 	thing      string // for messages
 }
@@ -28,18 +32,37 @@ var workloadTable = [...]workloadInfo{
 	Exchange: {
 		name: "exchange", policyType: "exchangeProtectionPolicy", policies: "exchangeProtectionPolicies",
 		unitType: "mailboxProtectionUnit", units: "mailboxProtectionUnits",
-		idProperty: "directoryObjectId", unitKind: kindMailboxUnit, thing: "mailbox",
+		idProperty: "directoryObjectId", idInDocs: "userId", unitKind: kindMailboxUnit, thing: "mailbox",
 	},
 	OneDrive: {
 		name: "oneDriveForBusiness", policyType: "oneDriveForBusinessProtectionPolicy", policies: "oneDriveForBusinessProtectionPolicies",
 		unitType: "driveProtectionUnit", units: "driveProtectionUnits",
-		idProperty: "directoryObjectId", unitKind: kindDriveUnit, thing: "drive",
+		idProperty: "directoryObjectId", idInDocs: "userId", unitKind: kindDriveUnit, thing: "drive",
 	},
 	SharePoint: {
 		name: "sharePoint", policyType: "sharePointProtectionPolicy", policies: "sharePointProtectionPolicies",
 		unitType: "siteProtectionUnit", units: "siteProtectionUnits",
 		idProperty: "siteId", unitKind: kindSiteUnit, thing: "site",
 	},
+}
+
+// idProperties are the spellings of the property that names the protected thing.
+func (in *workloadInfo) idProperties() []string {
+	if in.idInDocs == "" {
+		return []string{in.idProperty}
+	}
+	return []string{in.idProperty, in.idInDocs}
+}
+
+// protectedThing returns the id in an item that adds a unit, nil when it has
+// none.
+func (in *workloadInfo) protectedThing(item map[string]json.RawMessage) json.RawMessage {
+	for _, name := range in.idProperties() {
+		if id := item[name]; id != nil {
+			return id
+		}
+	}
+	return nil
 }
 
 func (w Workload) info() *workloadInfo { return &workloadTable[w] }
