@@ -1,0 +1,278 @@
+package service_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph/emulator"
+)
+
+// TestStoriesCarryOutEveryOperation tells the story of each workload, and of an app that takes over, each in a world of
+// its own, and then looks whether an operation of the documentation was left out of all of them.
+func TestStoriesCarryOutEveryOperation(t *testing.T) {
+	seen := newChronicle(t)
+	for _, p := range plots {
+		t.Run(p.name, func(t *testing.T) {
+			s := newStory(t, p, seen)
+			s.enables()
+			s.protects()
+			s.restores()
+			s.restoresInBulk()
+			s.restoresParts()
+			s.offboards()
+			s.ends()
+		})
+	}
+	t.Run("ServiceApp", func(t *testing.T) { newStory(t, plots[0], seen).takesOver() })
+	if !t.Failed() {
+		seen.check(t)
+	}
+}
+
+// plot is what differs between the stories.
+type plot struct {
+	workload
+	// unit is how names of rpcs spell what is protected, field how names of fields do.
+	unit, field string
+	// id is the field with the id of what is protected.
+	id string
+	// addresses and ids are the fields of bulk requests; address is the n-th thing's.
+	addresses, ids string
+	address        func(n int) string
+	// nowhere is an address that nobody has, and notFound why a job says so.
+	nowhere, notFound string
+	// partial is what a restore of parts is called in fields: `granular_drive`.
+	partial string
+}
+
+var plots = []plot{
+	{
+		workload: workloads[0], unit: "Mailbox", field: "mailbox", id: "directory_object_id",
+		addresses: "mailboxes", ids: "directory_object_ids", address: mailOf,
+		nowhere: "nobody@b.example", notFound: "EMAIL_NOT_FOUND", partial: "granular_mailbox",
+	},
+	{
+		workload: workloads[1], unit: "Drive", field: "drive", id: "directory_object_id",
+		addresses: "drives", ids: "directory_object_ids", address: mailOf,
+		nowhere: "nobody@b.example", notFound: "EMAIL_NOT_FOUND", partial: "granular_drive",
+	},
+	{
+		workload: workloads[2], unit: "Site", field: "site", id: "site_id",
+		addresses: "site_web_urls", ids: "site_ids",
+		address: func(n int) string { return fmt.Sprintf("https://b.sharepoint.example/sites/site-%d", n) },
+		nowhere: "https://b.sharepoint.example/sites/nowhere", notFound: "SITE_URL_NOT_FOUND", partial: "granular_site",
+	},
+}
+
+// mailOf is the mail address of some users of tenant B, whom a caller knows from the directory.
+func mailOf(n int) string {
+	return map[int]string{1: "bruno.berg.1@b.example", 45: "nils.grau.45@b.example"}[n]
+}
+
+// hasRules reports whether rules of the workload may be dynamic; those of sites are not.
+func (p plot) hasDynamicRules() bool { return p.unit != "Site" }
+
+// story is a world in which one client does one thing after another. It asks by the names of rpcs and fields, as a
+// person with grpcurl does, so that one story tells of three workloads.
+type story struct {
+	*world
+	plot
+	chronicle *chronicle
+	policyID  string
+}
+
+func newStory(t *testing.T, p plot, c *chronicle) *story {
+	w := newWorld(t)
+	w.tenant = emulator.TenantB
+	return &story{world: w, plot: p, chronicle: c}
+}
+
+// fields are those of a request.
+type fields map[string]any
+
+// do carries out an rpc, which has to succeed, and writes down what the emulator saw of it.
+func (s *story) do(rpc string, request fields) proto.Message {
+	s.t.Helper()
+	method, ok := s.chronicle.rpcs[rpc]
+	if !ok {
+		s.t.Fatalf("the contract has no rpc %s", rpc)
+	}
+	in, out := s.message(method.Input()), s.message(method.Output())
+	if request == nil {
+		request = fields{}
+	}
+	text, err := json.Marshal(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := protojson.Unmarshal(text, in); err != nil {
+		s.t.Fatalf("%s: %v in %s", rpc, err, text)
+	}
+	since := s.mark()
+	if o := s.call(string(method.Parent().Name())+"/"+rpc, in, out); o.status != nil {
+		s.t.Fatalf("%s: %v", rpc, o.status)
+	}
+	s.chronicle.add(s.t, rpc, s.requests(since))
+	return out
+}
+
+// message is a new one of the generated type.
+func (s *story) message(descriptor protoreflect.MessageDescriptor) proto.Message {
+	s.t.Helper()
+	generated, err := protoregistry.GlobalTypes.FindMessageByName(descriptor.FullName())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return generated.New().Interface()
+}
+
+// the returns the one message of a type that a response is about.
+func the[T proto.Message](response proto.Message) (found T) {
+	response.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		if field.Message() == nil || field.IsList() {
+			return true
+		}
+		m, ok := value.Message().Interface().(T)
+		if ok {
+			found = m
+		}
+		return !ok
+	})
+	return found
+}
+
+// those returns the messages of a type that a response lists.
+func those[T proto.Message](response proto.Message) (found []T) {
+	response.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		if field.Message() == nil || !field.IsList() {
+			return true
+		}
+		for i := range value.List().Len() {
+			if m, ok := value.List().Get(i).Message().Interface().(T); ok {
+				found = append(found, m)
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// wait looks until something is so, and has the emulator's clock go on by a minute after each look in vain.
+func (s *story) wait(what string, isSo func() bool) {
+	s.t.Helper()
+	for range 24 * 60 {
+		if isSo() {
+			return
+		}
+		s.emulator.Clock().Advance(time.Minute)
+	}
+	s.t.Fatalf("a day later still not: %s", what)
+}
+
+func (s *story) now() string { return s.emulator.Clock().Now().UTC().Format(time.RFC3339) }
+
+// want checks a value that the story turns on.
+func want[T comparable](s *story, what string, got, want T) {
+	s.t.Helper()
+	if got != want {
+		s.t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// documentedOperation is a row of the operations that Microsoft documents.
+type documentedOperation struct {
+	rpc     string
+	success []string
+}
+
+// chronicle knows the operations and which were carried out.
+type chronicle struct {
+	rpcs map[string]protoreflect.MethodDescriptor
+	// operations are by method and path, the names of variables left out.
+	operations map[string]documentedOperation
+	carriedOut map[string]bool
+}
+
+var variable = regexp.MustCompile(`\{[A-Za-z_]+\}`)
+
+func newChronicle(t *testing.T) *chronicle {
+	t.Helper()
+	c := &chronicle{rpcs: make(map[string]protoreflect.MethodDescriptor), operations: make(map[string]documentedOperation), carriedOut: make(map[string]bool)}
+	for _, method := range everyRPC(t) {
+		c.rpcs[string(method.Name())] = method
+	}
+	for _, row := range table(t, "operations.tsv") {
+		rpc := strings.TrimSuffix(strings.TrimPrefix(row[1], "(page_token of "), ")")
+		c.operations[row[2]+" "+variable.ReplaceAllString(row[3], "{}")] = documentedOperation{rpc: rpc, success: strings.Fields(row[8])}
+	}
+	if len(c.operations) != 98 {
+		t.Fatalf("%d operations", len(c.operations))
+	}
+	return c
+}
+
+// add writes down what the emulator saw of a call that succeeded: one request, of the call's own operation, answered
+// with a status that Microsoft documents for its success.
+func (c *chronicle) add(t *testing.T, rpc string, requests []emulator.Entry) {
+	t.Helper()
+	if len(requests) != 1 {
+		t.Fatalf("%s made %d requests: %v", rpc, len(requests), requests)
+	}
+	name := variable.ReplaceAllString(requests[0].Operation, "{}")
+	operation, ok := c.operations[name]
+	if !ok || operation.rpc != rpc {
+		t.Errorf("%s made the request %s, which is %q", rpc, name, operation.rpc)
+	}
+	if status := fmt.Sprint(requests[0].Status); !slices.Contains(operation.success, status) {
+		t.Errorf("%s was answered with %s, documented are %v", rpc, status, operation.success)
+	}
+	c.carriedOut[name] = true
+}
+
+func (c *chronicle) check(t *testing.T) {
+	for name, operation := range c.operations {
+		if !c.carriedOut[name] {
+			t.Errorf("no story carried out %s (%s)", operation.rpc, name)
+		}
+	}
+	if len(c.carriedOut) != len(c.operations) {
+		t.Errorf("%d of %d operations were carried out", len(c.carriedOut), len(c.operations))
+	}
+}
+
+// takesOver tells how a backup app takes over from Microsoft's own, changes its mind and changes it back.
+func (s *story) takesOver() {
+	if err := s.emulator.Seed(emulator.Seed{Tenant: s.tenant, ServiceStatus: "enabled", Consumer: "firstparty"}); err != nil {
+		s.t.Fatal(err)
+	}
+	app := the[*pb.ServiceApp](s.do("CreateServiceApp", nil))
+	want(s, "status of a new app", app.GetStatus(), pb.ServiceAppStatus_SERVICE_APP_STATUS_INACTIVE)
+	request := fields{"service_app_id": app.GetId()}
+	date := s.emulator.Clock().Now().Add(8 * 24 * time.Hour).UTC().Format(time.RFC3339)
+	activate := fields{"service_app_id": app.GetId(), "effective_date_time": date}
+	state := func() pb.ServiceAppStatus { return the[*pb.ServiceApp](s.do("GetServiceApp", request)).GetStatus() }
+
+	s.do("ActivateServiceApp", activate)
+	want(s, "status before the date", state(), pb.ServiceAppStatus_SERVICE_APP_STATUS_PENDING_ACTIVE)
+	s.do("DeactivateServiceApp", request)
+	want(s, "status of an app that stood back", state(), pb.ServiceAppStatus_SERVICE_APP_STATUS_INACTIVE)
+	s.do("ActivateServiceApp", activate)
+	s.emulator.Clock().Advance(9 * 24 * time.Hour)
+	want(s, "status after the date", state(), pb.ServiceAppStatus_SERVICE_APP_STATUS_ACTIVE)
+	consumer := the[*pb.BackupRestore](s.do("GetBackupRestore", nil)).GetServiceStatus().GetBackupServiceConsumer()
+	want(s, "who is in control", consumer, pb.BackupServiceConsumer_BACKUP_SERVICE_CONSUMER_THIRD_PARTY)
+
+	s.do("DeleteServiceApp", request)
+	want(s, "apps after the last one was deleted", len(those[*pb.ServiceApp](s.do("ListServiceApps", nil))), 0)
+}
