@@ -71,9 +71,9 @@ def main():
         missing = matches(printed, expected)
         if missing is not None:
             failed += 1
-            print(f"README: $ {command}\n  not printed: {missing}\n  printed:")
+            print(f"{sys.argv[1]}: $ {command}\n  not printed: {missing}\n  printed:")
             print("\n".join("    " + line for line in printed))
-    print(f"README sessions: {ran - failed} passed, {failed} failed")
+    print(f"{sys.argv[1]}: {ran - failed} passed, {failed} failed")
     if ran < 5 or failed:
         sys.exit(1)
 

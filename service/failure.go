@@ -138,8 +138,17 @@ func (f *failure) resource(spec string) (kind, id string) {
 	return kind, id
 }
 
+// subject is what a precondition is about: of the candidates the first whose field the request has, else the last.
 func (f *failure) subject() string {
-	kind, id := f.resource(about(f.reason, 1))
+	candidates := f.GetAbout()[min(1, len(f.GetAbout())):]
+	chosen := ""
+	for _, candidate := range candidates {
+		chosen = candidate
+		if _, field, _ := strings.Cut(candidate, ":"); f.op != nil && f.op.fieldOf([]string{field}) != "" {
+			break
+		}
+	}
+	kind, id := f.resource(chosen)
 	if id == "" {
 		return kind
 	}

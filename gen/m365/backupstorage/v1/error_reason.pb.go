@@ -283,7 +283,8 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_STATE_FOR_ACTIVATION","domain":"graph.microsoft.com","metadata":{"graphCode":"invalidStateForActivation"}}`
 	ErrorReason_INVALID_STATE_FOR_ACTIVATION ErrorReason = 60
-	// The protection unit's status does not allow to offboard it, or to take that back.
+	// The state of a resource, or of the backup service, does not allow the operation: a protection unit that is still in
+	// a policy cannot be offboarded, and while the service is disabled for the tenant hardly anything is allowed.
 	//
 	// ErrorInfo: `{"reason":"OPERATION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"OperationNotAllowed"}}`
 	ErrorReason_OPERATION_NOT_ALLOWED ErrorReason = 61
@@ -784,7 +785,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\x9c\xa9\x01\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*ƪ\x01\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\xab\x01\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\x8e\x01\xda\xda\x19\x89\x01\n" +
@@ -908,9 +909,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\tFORBIDDEN\x10;\x1a\xb1\x01\xda\xda\x19\xac\x01\n" +
 	"\tForbidden\x10\a\x18\x012\x13graph.microsoft.com@\x93\x03Z\x82\x01The calling application may not do this: it lacks the Graph permission named in the metadata, or Graph keeps the operation from it\x12\xd9\x01\n" +
 	"\x1cINVALID_STATE_FOR_ACTIVATION\x10<\x1a\xb6\x01\xda\xda\x19\xb1\x01\n" +
-	"\x19invalidStateForActivation\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rPOLICY_STATUSR)protectionPolicyBase:protection_policy_idZ?The policy's status does not allow to activate or deactivate it\x12\xd7\x01\n" +
-	"\x15OPERATION_NOT_ALLOWED\x10=\x1a\xbb\x01\xda\xda\x19\xb6\x01\n" +
-	"\x13OperationNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vUNIT_STATUSR%protectionUnitBase:protection_unit_idZPThe protection unit's status does not allow to offboard it, or to take that back\x12\xe7\x01\n" +
+	"\x19invalidStateForActivation\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rPOLICY_STATUSR)protectionPolicyBase:protection_policy_idZ?The policy's status does not allow to activate or deactivate it\x12\x81\x03\n" +
+	"\x15OPERATION_NOT_ALLOWED\x10=\x1a\xe5\x02\xda\xda\x19\xe0\x02\n" +
+	"\x13OperationNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0fOPERATION_STATER%protectionUnitBase:protection_unit_idR\x19serviceApp:service_app_idR#browseSessionBase:browse_session_idR%restoreSessionBase:restore_session_idR)protectionPolicyBase:protection_policy_idR\x11backupRestoreRootZQThe state of the resource, or of the backup service, does not allow the operation\x12\xe7\x01\n" +
 	"\x1ePROTECTION_RESOURCES_NOT_FOUND\x10>\x1a\xc2\x01\xda\xda\x19\xbd\x01\n" +
 	"\x1bProtectionResourcesNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR\x1aprotectionUnitsBulkJobBaseZgSome resources of a bulk addition job were not found; each stands in the job's list of failed resources\x12v\n" +
 	"\x0fEMAIL_NOT_FOUND\x10?\x1aa\xda\xda\x19]\n" +
