@@ -64,8 +64,8 @@ var sessionErrors = map[string]producer{
 		return l.patchFails(w, unknown, artifact(l.newest(w, 1), toNew))
 	},
 	"Patch restore session/DuplicateArtifactInList": func(w *world, l workload) produced {
-		// The session has the unit already, which the page does not tell from a list that has it twice.
-		return l.patchFails(w, l.draft(w, toNew, 1), artifact(l.newest(w, 1), toNew))
+		point := l.newest(w, 2)
+		return l.patchFails(w, l.draft(w, toNew, 1), artifact(point, toNew), artifact(point, toNew))
 	},
 	"Delete restore session/InvalidRestoreSessionId": func(w *world, l workload) produced { return w.sessionFails("Delete", notGUID) },
 	"Delete restore session/RestoreSessionNotFound":  func(w *world, l workload) produced { return w.sessionFails("Delete", unknown) },

@@ -92,7 +92,7 @@ func TestEveryDocumentedErrorComesOutTyped(t *testing.T) {
 					if got.arose(row, wanted[row.graphCode]) {
 						t.Fatalf("is produced, though it should be impossible: %s", impossible[pair])
 					}
-					got = w.script(row, rpc, got)
+					got = w.script(row, got)
 				}
 				checkStatus(t, row, wanted[row.graphCode], got, repeatable[rpc], w.lastRequest(mark))
 			})
@@ -120,14 +120,11 @@ func workloadOf(rpc string) workload {
 	return workloads[0]
 }
 
-// thing is what rpcs call what is protected: `Mailbox` of CreateMailboxInclusionRule.
-func (l workload) thing() string {
-	thing := strings.TrimSuffix(l.units, "ProtectionUnits")
-	return strings.ToUpper(thing[:1]) + thing[1:]
-}
-
-// things is how paths of its collections begin: `mailbox` of mailboxInclusionRules.
+// things is how paths begin that are of what is protected: `mailbox` of mailboxInclusionRules.
 func (l workload) things() string { return strings.TrimSuffix(l.units, "ProtectionUnits") }
+
+// thing is what rpcs call it: `Mailbox` of CreateMailboxInclusionRule.
+func (l workload) thing() string { return strings.ToUpper(l.things()[:1]) + l.things()[1:] }
 
 func (l workload) kind() emulator.Workload {
 	return map[string]emulator.Workload{"Exchange": emulator.Exchange, "OneDrive": emulator.OneDrive, "SharePoint": emulator.SharePoint}[l.name]
@@ -143,7 +140,7 @@ func (p produced) arose(row documented, want expected) bool {
 }
 
 // script makes a call once more, and has it answered with the error of a row.
-func (w *world) script(row documented, rpc string, call produced) produced {
+func (w *world) script(row documented, call produced) produced {
 	w.t.Helper()
 	f := emulator.Fault{Operation: "*", Code: row.graphCode}
 	if row.status == 200 {

@@ -785,7 +785,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*ƪ\x01\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*ح\x01\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\xab\x01\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\x8e\x01\xda\xda\x19\x89\x01\n" +
@@ -812,9 +812,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\"PROTECTION_UNIT_ACTION_NOT_ALLOWED\x10\v\x1a\xb9\x01\xda\xda\x19\xb4\x01\n" +
 	"\x1eProtectionUnitActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x11PROTECTION_SOURCER%protectionUnitBase:protection_unit_idZ=A unit that a dynamic rule protects cannot be removed by hand\x12\x97\x02\n" +
 	"\x19POLICY_ACTION_NOT_ALLOWED\x10\f\x1a\xf7\x01\xda\xda\x19\xf2\x01\n" +
-	"\x16PolicyActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rPOLICY_STATUSR)protectionPolicyBase:protection_policy_idZ\x82\x01The policy's status does not allow the action: only an inactive policy can be activated or deleted, only an active one deactivated\x12\xbb\x01\n" +
-	"\x16FILTER_LENGTH_EXCEEDED\x10\r\x1a\x9e\x01\xda\xda\x19\x99\x01\n" +
-	"\x14FilterLengthExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12protection_unit_idR\x13protection_unit_idsZ=The filter that the request became is longer than Graph takes\x12|\n" +
+	"\x16PolicyActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rPOLICY_STATUSR)protectionPolicyBase:protection_policy_idZ\x82\x01The policy's status does not allow the action: only an inactive policy can be activated or deleted, only an active one deactivated\x12\xcb\x01\n" +
+	"\x16FILTER_LENGTH_EXCEEDED\x10\r\x1a\xae\x01\xda\xda\x19\xa9\x01\n" +
+	"\x14FilterLengthExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x0eartifact_queryR\x12protection_unit_idR\x13protection_unit_idsZ=The filter that the request became is longer than Graph takes\x12|\n" +
 	"\rUNKNOWN_ERROR\x10\x0e\x1ai\xda\xda\x19e\n" +
 	"\fUnknownError\x10\x02\x18\x02\"\x02\b\x052\x13graph.microsoft.comZ8The backup service met an error that it does not explain\x12\xb0\x01\n" +
 	"\x13INVALID_ARTIFACT_ID\x10\x0f\x1a\x96\x01\xda\xda\x19\x91\x01\n" +
@@ -828,11 +828,11 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x15INVALID_RESTORE_POINT\x10\x13\x1a\xe2\x03\xda\xda\x19\xdd\x03\n" +
 	"\x13InvalidRestorePoint\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x10restore_point_idR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZCA restore point id is empty or unknown, or the point cannot be used\x12\xaf\x04\n" +
 	"\"DIFFERENT_RESTORE_DESTINATION_TYPE\x10\x14\x1a\x86\x04\xda\xda\x19\x81\x04\n" +
-	"\x1fDifferentRestoreDestinationType\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x10destination_typeR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZ[One request mixes artifacts to restore in place with artifacts to restore to a new location\x12\xf0\x03\n" +
-	" RESTORE_ARTIFACTS_LIMIT_BREACHED\x10\x15\x1a\xc9\x03\xda\xda\x19\xc4\x03\n" +
-	"\x1dRestoreArtifactsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2R\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZ0One request names more than 50 restore artifacts\x12\xea\x03\n" +
-	"\x1aDUPLICATE_ARTIFACT_IN_LIST\x10\x16\x1a\xc9\x03\xda\xda\x19\xc4\x03\n" +
-	"\x17DuplicateArtifactInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZ8An artifact is named twice, or is in the session already\x12\xa9\x01\n" +
+	"\x1fDifferentRestoreDestinationType\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x10destination_typeR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZ[One request mixes artifacts to restore in place with artifacts to restore to a new location\x12\xb1\x05\n" +
+	" RESTORE_ARTIFACTS_LIMIT_BREACHED\x10\x15\x1a\x8a\x05\xda\xda\x19\x85\x05\n" +
+	"\x1dRestoreArtifactsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2R\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsR#remove_mailbox_restore_artifact_idsR!remove_drive_restore_artifact_idsR remove_site_restore_artifact_idsR*remove_granular_drive_restore_artifact_idsR)remove_granular_site_restore_artifact_idsZ0One request names more than 50 restore artifacts\x12\xab\x05\n" +
+	"\x1aDUPLICATE_ARTIFACT_IN_LIST\x10\x16\x1a\x8a\x05\xda\xda\x19\x85\x05\n" +
+	"\x17DuplicateArtifactInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsR#remove_mailbox_restore_artifact_idsR!remove_drive_restore_artifact_idsR remove_site_restore_artifact_idsR*remove_granular_drive_restore_artifact_idsR)remove_granular_site_restore_artifact_idsZ8An artifact is named twice, or is in the session already\x12\xa9\x01\n" +
 	"\x1aINVALID_RESTORE_SESSION_ID\x10\x17\x1a\x88\x01\xda\xda\x19\x83\x01\n" +
 	"\x17InvalidRestoreSessionId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12restore_session_idZ9The restore session id is empty or not of the form of one\x12\xca\x01\n" +
 	"\x19RESTORE_SESSION_NOT_FOUND\x10\x18\x1a\xaa\x01\xda\xda\x19\xa5\x01\n" +

@@ -1,0 +1,45 @@
+package service_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+)
+
+func TestTheFieldAtFaultIsTheOneThatTheRequestHas(t *testing.T) {
+	w := newWorld(t)
+	session := must[pb.CreateExchangeRestoreSessionResponse](w, "RestoreSessionService/CreateExchangeRestoreSession", new(pb.CreateExchangeRestoreSessionRequest)).GetRestoreSession().GetId()
+	removals := make([]string, 51)
+	for i := range removals {
+		removals[i] = unknownPolicy
+	}
+	now := w.emulator.Clock().Now()
+	period := &pb.TimePeriod{StartDateTime: timestamppb.New(now.Add(-time.Hour)), EndDateTime: timestamppb.New(now)}
+	for _, c := range []struct {
+		rpc     string
+		request proto.Message
+		reason  string
+		field   string
+	}{
+		{"RestoreSessionService/UpdateExchangeRestoreSession", &pb.UpdateExchangeRestoreSessionRequest{RestoreSessionId: session, RemoveMailboxRestoreArtifactIds: removals},
+			"RESTORE_ARTIFACTS_LIMIT_BREACHED", "remove_mailbox_restore_artifact_ids"},
+		{"RestoreSessionService/UpdateExchangeRestoreSession", &pb.UpdateExchangeRestoreSessionRequest{RestoreSessionId: session, RemoveMailboxRestoreArtifactIds: removals[:2]},
+			"DUPLICATE_ARTIFACT_IN_LIST", "remove_mailbox_restore_artifact_ids"},
+		{"RestorePointService/SearchRestorePoints", &pb.SearchRestorePointsRequest{
+			ProtectionUnitIds: []string{workloads[0].unitID(w.tenant, 1)}, ProtectionTimePeriod: period,
+			ArtifactQuery: &pb.ArtifactQuery{QueryExpression: "(Subject -eq '" + strings.Repeat("x", 5000) + "')", ArtifactType: pb.RestorableArtifact_RESTORABLE_ARTIFACT_MESSAGE},
+		}, "FILTER_LENGTH_EXCEEDED", "artifact_query"},
+	} {
+		o := w.fails(c.rpc, c.request).call
+		violations := detail[*errdetails.BadRequest](o.status).GetFieldViolations()
+		if o.reason() != c.reason || len(violations) != 1 || violations[0].GetField() != c.field {
+			t.Errorf("%s: %s with %v, want %s of %s", c.rpc, o.reason(), violations, c.reason, c.field)
+		}
+	}
+}
