@@ -108,7 +108,7 @@ func about(r *reason, i int) string {
 }
 
 // fieldViolations names the field at fault: the one that was found to be, else the first that the reason speaks of
-// and the request has set, else the first that it has.
+// and the request has set, unless that is a GUID, which no id is refused for, else the first that it has.
 func (f *failure) fieldViolations() []*errdetails.BadRequest_FieldViolation {
 	if len(f.violations) > 0 {
 		return f.violations
@@ -118,7 +118,7 @@ func (f *failure) fieldViolations() []*errdetails.BadRequest_FieldViolation {
 		violation.Field = f.op.fieldOf(f.GetAbout())
 		for _, name := range f.GetAbout() {
 			field := f.op.request.Fields().ByName(protoreflect.Name(name))
-			if field != nil && f.request != nil && f.request.Has(field) {
+			if field != nil && f.request != nil && f.request.Has(field) && !isGUID(f.op.id(f.request, name)) {
 				violation.Field = name
 				break
 			}

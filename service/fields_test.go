@@ -35,10 +35,16 @@ func TestTheFieldAtFaultIsTheOneThatTheRequestHas(t *testing.T) {
 			ProtectionUnitIds: []string{workloads[0].unitID(w.tenant, 1)}, ProtectionTimePeriod: period,
 			ArtifactQuery: &pb.ArtifactQuery{QueryExpression: "(Subject -eq '" + strings.Repeat("x", 5000) + "')", ArtifactType: pb.RestorableArtifact_RESTORABLE_ARTIFACT_MESSAGE},
 		}, "FILTER_LENGTH_EXCEEDED", "artifact_query"},
+		{"RestoreArtifactBulkAdditionRequestService/GetMailboxRestoreArtifactsBulkAdditionRequest",
+			&pb.GetMailboxRestoreArtifactsBulkAdditionRequestRequest{RestoreSessionId: session, BulkAdditionRequestId: notGUID},
+			"INVALID_BULK_RESTORE_ARTIFACT_ID", "bulk_addition_request_id"},
+		{"RestoreArtifactBulkAdditionRequestService/GetMailboxRestoreArtifactsBulkAdditionRequest",
+			&pb.GetMailboxRestoreArtifactsBulkAdditionRequestRequest{RestoreSessionId: notGUID, BulkAdditionRequestId: unknownPolicy},
+			"", "restore_session_id"},
 	} {
 		o := w.fails(c.rpc, c.request).call
 		violations := detail[*errdetails.BadRequest](o.status).GetFieldViolations()
-		if o.reason() != c.reason || len(violations) != 1 || violations[0].GetField() != c.field {
+		if c.reason != "" && o.reason() != c.reason || len(violations) != 1 || violations[0].GetField() != c.field {
 			t.Errorf("%s: %s with %v, want %s of %s", c.rpc, o.reason(), violations, c.reason, c.field)
 		}
 	}
