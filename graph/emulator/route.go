@@ -69,6 +69,10 @@ func splitPath(escaped string) ([]string, bool) {
 			segments = append(segments, name, key)
 			continue
 		}
+		// Graph's own SDKs shorten the namespace of a cast: graph.mailboxProtectionUnit.
+		if name, short := cutPrefixFold(s, "graph."); short {
+			s = "microsoft.graph." + name
+		}
 		segments = append(segments, s)
 	}
 	root := rootSegments()
@@ -81,6 +85,13 @@ func splitPath(escaped string) ([]string, bool) {
 		}
 	}
 	return segments[len(root):], true
+}
+
+func cutPrefixFold(s, prefix string) (rest string, found bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
 }
 
 // cutKey reads x('id'); a quote within the id is doubled.

@@ -331,3 +331,11 @@ func TestPoliciesArePaged(t *testing.T) {
 		t.Errorf("%v on %d pages, want %v on 2", got, pages, want)
 	}
 }
+
+func TestACastMayShortenItsNamespace(t *testing.T) {
+	w := newWorld(t).in(emulator.TenantC)
+	for _, cast := range []string{"microsoft.graph.mailboxProtectionUnit", "graph.mailboxProtectionUnit", "Graph.MailboxProtectionUnit"} {
+		w.get("/protectionUnits/" + cast + "?$top=1").want(200)
+	}
+	w.get("/protectionUnits/graph.toaster").wantError(400, "InvalidProtectionUnitId")
+}
