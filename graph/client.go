@@ -39,12 +39,6 @@ type Options struct {
 	RootCAs *x509.CertPool
 }
 
-// TokenSource gives bearer tokens.
-type TokenSource interface {
-	// Token returns a token with which the tenant can be acted in. It obeys the deadline of the context.
-	Token(ctx context.Context, tenant string) (string, error)
-}
-
 // Client sends calls to one endpoint. It is safe for concurrent use.
 type Client struct {
 	endpoint  *url.URL
@@ -96,8 +90,10 @@ type Call struct {
 	Target string
 	// Body is JSON, nil for none.
 	Body []byte
-	// Tenant is the tenant to act in.
+	// Tenant is the tenant to act in, a GUID in lower case.
 	Tenant string
+	// UserAssertion is the access token of the user on whose behalf to call; empty for the application itself.
+	UserAssertion string
 	// RequestID is a GUID; Graph returns it and Microsoft's support finds requests by it.
 	RequestID string
 	// Safe tells that the call changes nothing, whatever its method.
@@ -124,7 +120,7 @@ type Meta struct {
 // Do sends a call once and reads the answer. Every error is an *Error. A 2xx is an answer, anything else an error;
 // redirects are never followed.
 func (c *Client) Do(ctx context.Context, call *Call) (*Answer, error) {
-	token, err := c.tokens.Token(ctx, call.Tenant)
+	token, err := c.tokens.Token(ctx, TokenRequest{Tenant: call.Tenant, UserAssertion: call.UserAssertion})
 	if err != nil {
 		return nil, tokenError(ctx, err)
 	}

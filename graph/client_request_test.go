@@ -104,9 +104,11 @@ func TestBodiesAreSentWhereThereAreSome(t *testing.T) {
 	}
 }
 
-type tokenFunc func(ctx context.Context, tenant string) (string, error)
+type tokenFunc func(ctx context.Context, request graph.TokenRequest) (string, error)
 
-func (f tokenFunc) Token(ctx context.Context, tenant string) (string, error) { return f(ctx, tenant) }
+func (f tokenFunc) Token(ctx context.Context, request graph.TokenRequest) (string, error) {
+	return f(ctx, request)
+}
 
 func TestNothingIsSentWithoutAToken(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }))
@@ -128,9 +130,9 @@ func TestNothingIsSentWithoutAToken(t *testing.T) {
 		{"a token that is not ASCII", t.Context(), "tøken", nil, graph.KindToken},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			client, err := graph.New(graph.Options{Endpoint: server.URL, Tokens: tokenFunc(func(_ context.Context, got string) (string, error) {
-				if got != tenant {
-					t.Errorf("asked for tenant %q, want %q", got, tenant)
+			client, err := graph.New(graph.Options{Endpoint: server.URL, Tokens: tokenFunc(func(_ context.Context, got graph.TokenRequest) (string, error) {
+				if got != (graph.TokenRequest{Tenant: tenant}) {
+					t.Errorf("asked for tenant %+v, want tenant %q", got, tenant)
 				}
 				return test.token, test.err
 			})})

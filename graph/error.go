@@ -51,6 +51,8 @@ type Error struct {
 	NextPage bool
 	// Sent tells of a call that changes something that Graph may have received it.
 	Sent bool
+	// Token says why there is no token, for KindToken.
+	Token TokenProblem
 	// Err is the cause, if there is one besides Graph's answer.
 	Err error
 }
@@ -107,7 +109,12 @@ func tokenError(ctx context.Context, err error) *Error {
 	if e := contextError(ctx, err, false); e != nil {
 		return e
 	}
-	return &Error{Kind: KindToken, Err: err}
+	failed := &Error{Kind: KindToken, Err: err}
+	var why *TokenError
+	if errors.As(err, &why) {
+		failed.Token = why.Problem
+	}
+	return failed
 }
 
 func transportError(ctx context.Context, err error, sent bool) *Error {

@@ -24,7 +24,9 @@ const (
 // fixedToken is a token source that always gives the same token.
 type fixedToken string
 
-func (f fixedToken) Token(context.Context, string) (string, error) { return string(f), nil }
+func (f fixedToken) Token(context.Context, graph.TokenRequest) (string, error) {
+	return string(f), nil
+}
 
 func newClient(t *testing.T, endpoint string) *graph.Client {
 	t.Helper()

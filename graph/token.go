@@ -6,15 +6,80 @@ import (
 	"encoding/json"
 )
 
+// TokenRequest says whom a token is for.
+type TokenRequest struct {
+	// Tenant is the GUID of the tenant to act in, in lower case.
+	Tenant string
+	// UserAssertion is the access token of the user on whose behalf the call is made; empty for the application itself.
+	UserAssertion string
+	// Claims are the claims that Graph demands of the token (continuous access evaluation), as JSON; empty for none.
+	Claims string
+	// Refused is a token that Graph has just refused and that must not be given again; empty for none.
+	Refused string
+}
+
+// TokenSource gives bearer tokens. It is safe for concurrent use.
+type TokenSource interface {
+	// Token returns a token for the request. It obeys the deadline of the context. An error that is no *TokenError
+	// counts as one with TokenUnavailable.
+	Token(ctx context.Context, request TokenRequest) (string, error)
+}
+
+// TokenProblem says why there is no token.
+type TokenProblem int
+
+// The problems of tokens.
+const (
+	// TokenUnavailable: the token authority did not answer, or is overloaded. It may work later.
+	TokenUnavailable TokenProblem = iota
+	// TokenRefused: the authority refuses the application in this tenant, or the credential is of no use. It has to be
+	// mended by a person.
+	TokenRefused
+	// TokenAssertionRefused: the user's token is refused, has expired, or belongs to another tenant.
+	TokenAssertionRefused
+	// TokenNotDelegable: the configured credential cannot act on behalf of users.
+	TokenNotDelegable
+	// TokenClaimsRefused: the authority wants the user to do something first, such as a second factor.
+	TokenClaimsRefused
+	// TokenCloud: the tenant lives in a cloud where this API does not exist.
+	TokenCloud
+)
+
+// TokenError is a failure to get a token. Its text has neither tokens nor claims: it is safe to log.
+type TokenError struct {
+	Problem TokenProblem
+	// Err is the cause. Its text is never shown or logged, as it may hold anything that an authority says.
+	Err error
+}
+
+func (e *TokenError) Error() string {
+	switch e.Problem {
+	case TokenRefused:
+		return "token authority refuses the application"
+	case TokenAssertionRefused:
+		return "token authority refuses the user's token"
+	case TokenNotDelegable:
+		return "credential cannot act on behalf of users"
+	case TokenClaimsRefused:
+		return "token authority wants the user to interact"
+	case TokenCloud:
+		return "tenant lives in another cloud"
+	}
+	return "token authority is unavailable"
+}
+
+// Unwrap returns the cause.
+func (e *TokenError) Unwrap() error { return e.Err }
+
 // Unsigned is the token source for upstreams on this machine that check no signature, such as the emulator: a token
 // that names the tenant and says nothing else.
 type Unsigned struct{}
 
 // Token returns a JWT without signature whose only claim is the tenant. It never fails.
-func (Unsigned) Token(_ context.Context, tenant string) (string, error) {
+func (Unsigned) Token(_ context.Context, request TokenRequest) (string, error) {
 	claims, err := json.Marshal(struct {
 		Tenant string `json:"tid"`
-	}{tenant})
+	}{request.Tenant})
 	if err != nil {
 		return "", err
 	}

@@ -11,7 +11,7 @@ import (
 
 func TestAnUnsignedTokenNamesTheTenantAndNothingElse(t *testing.T) {
 	for _, want := range []string{tenant, "", `"},"a":{"`, "<ü>"} {
-		token, err := graph.Unsigned{}.Token(t.Context(), want)
+		token, err := graph.Unsigned{}.Token(t.Context(), graph.TokenRequest{Tenant: want})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -222,7 +222,7 @@ func (w *world) raw(method, path, body string) (status int, answer string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	token, err := graph.Unsigned{}.Token(w.context(), w.tenant)
+	token, err := graph.Unsigned{}.Token(w.context(), graph.TokenRequest{Tenant: w.tenant})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -116,7 +116,7 @@ func (t *translator) graph(op *operation, e *graph.Error) *failure {
 		f.nothingDone = true
 		return f
 	case graph.KindToken:
-		return t.own(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
+		return t.token(e)
 	case graph.KindDeadline, graph.KindCancelled:
 		value := pb.ErrorReason_DEADLINE_EXCEEDED
 		if e.Kind == graph.KindCancelled {
@@ -131,6 +131,35 @@ func (t *translator) graph(op *operation, e *graph.Error) *failure {
 	}
 	return t.own(pb.ErrorReason_INTERNAL)
 }
+
+// token translates the want of a token. Nothing was sent.
+func (t *translator) token(e *graph.Error) *failure {
+	var f *failure
+	switch e.Token {
+	case graph.TokenAssertionRefused:
+		f = t.own(pb.ErrorReason_DELEGATED_TOKEN_REJECTED)
+	case graph.TokenClaimsRefused:
+		f = t.own(pb.ErrorReason_INSUFFICIENT_CLAIMS)
+	case graph.TokenCloud:
+		f = t.own(pb.ErrorReason_CLOUD_NOT_SUPPORTED)
+	case graph.TokenUnavailable:
+		f = t.own(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
+		f.code = codes.Unavailable
+		f.retryDelay = t.wait(authorityDelay)
+		f.set("problem", "token authority")
+	case graph.TokenNotDelegable:
+		f = t.own(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
+		f.set("problem", "on behalf of")
+	default:
+		f = t.own(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
+		f.set("problem", "refused")
+	}
+	f.nothingDone = true
+	return f
+}
+
+// authorityDelay is how long a token authority that is down is left alone.
+const authorityDelay = 5 * time.Second
 
 // unknownOutcome is the failure of a write whose answer is lost. It is never UNAVAILABLE, which invites a second one.
 func (t *translator) unknownOutcome(op *operation) *failure {
