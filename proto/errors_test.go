@@ -131,6 +131,9 @@ func TestEveryReasonSaysWhatItMeans(t *testing.T) {
 		if r.spec.GetText() == "" {
 			bad("has no text")
 		}
+		if remedy := r.spec.GetRemedy(); remedy == "" || len(remedy) > 200 || strings.HasSuffix(remedy, ".") {
+			bad("remedy is %q", remedy)
+		}
 		delay := r.spec.GetRetryDelay().AsDuration()
 		switch r.spec.GetRetry() {
 		case backupstoragev1.ErrorSpec_AFTER_DELAY:

@@ -104,10 +104,10 @@ func (c *contract) errorsPage() []byte {
 	}{{"What Graph's Backup Storage API says", 100}, {"HTTP statuses without a known code", 200}, {"What the server says itself", 1000}}
 	at := 0
 	for _, group := range groups {
-		fmt.Fprintf(&page, "\n## %s\n\n| reason | Graph's code | gRPC code | retry | detail | meaning and what to do | documented for |\n|---|---|---|---|---|---|---|\n", group.title)
+		fmt.Fprintf(&page, "\n## %s\n\n| reason | Graph's code | gRPC code | retry | detail | meaning | what to do | documented for |\n|---|---|---|---|---|---|---|---|\n", group.title)
 		for ; at < len(c.reasons) && int32(c.reasons[at].number) < group.below; at++ {
 			r := &c.reasons[at]
-			fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s | %s | %s |\n", r.name, r.graph(), r.spec.GetCode(), r.retryWork(), r.detail(), r.prose, strings.Join(r.rpcs, ", "))
+			fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", r.name, r.graph(), r.spec.GetCode(), r.retryWork(), r.detail(), r.prose, r.spec.GetRemedy()+".", strings.Join(r.rpcs, ", "))
 		}
 	}
 	return page.Bytes()
@@ -152,6 +152,7 @@ type entry struct {
 	DocumentedLimit   int32    `json:"documentedLimit,omitempty"`
 	Text              string   `json:"text"`
 	Description       string   `json:"description"`
+	Remedy            string   `json:"remedy"`
 	Operations        []string `json:"operations,omitempty"`
 }
 
@@ -162,7 +163,7 @@ func (c *contract) errorsJSON() ([]byte, error) {
 			Reason: r.name, Number: int32(r.number), Domain: r.spec.GetDomain(), Code: r.spec.GetCode().String(),
 			GraphCodes: r.spec.GetGraphCode(), HTTPStatus: r.spec.GetHttpStatus(), Retry: r.spec.GetRetry().String(),
 			RetryDelaySeconds: r.spec.GetRetryDelay().AsDuration().Seconds(), Detail: r.detail(),
-			DocumentedLimit: r.spec.GetDocumentedLimit(), Text: r.spec.GetText(), Description: r.prose, Operations: r.rpcs,
+			DocumentedLimit: r.spec.GetDocumentedLimit(), Text: r.spec.GetText(), Description: r.prose, Remedy: r.spec.GetRemedy(), Operations: r.rpcs,
 		}
 		if r.spec.GetWork() != pb.ErrorSpec_WORK_UNSPECIFIED {
 			e.Work = r.spec.GetWork().String()

@@ -46,11 +46,11 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_PROTECTION_UNIT_ID","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidProtectionUnitId","httpStatus":"400"}}`
 	ErrorReason_INVALID_PROTECTION_UNIT_ID ErrorReason = 3
-	// One request names more than 50 protection units. Split it.
+	// One request names more than 50 protection units.
 	//
 	// ErrorInfo: `{"reason":"PROTECTION_UNITS_LIMIT_BREACHED","domain":"graph.microsoft.com","metadata":{"graphCode":"ProtectionUnitsLimitBreached","httpStatus":"413","documentedLimit":"50"}}`
 	ErrorReason_PROTECTION_UNITS_LIMIT_BREACHED ErrorReason = 4
-	// The workload has an active policy already, and there can be one. Change that one, or deactivate it first.
+	// The workload has an active policy already, and there can be one.
 	//
 	// ErrorInfo: `{"reason":"POLICY_CREATION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"PolicyCreationNotAllowed","httpStatus":"409"}}`
 	ErrorReason_POLICY_CREATION_NOT_ALLOWED ErrorReason = 5
@@ -76,7 +76,7 @@ const (
 	//
 	// ErrorInfo: `{"reason":"DUPLICATE_PROTECTION_UNIT_IN_LIST","domain":"graph.microsoft.com","metadata":{"graphCode":"DuplicateProtectionUnitInList","httpStatus":"400"}}`
 	ErrorReason_DUPLICATE_PROTECTION_UNIT_IN_LIST ErrorReason = 10
-	// A unit that a dynamic rule protects cannot be removed by hand. Change the rule instead.
+	// A unit that a dynamic rule protects cannot be removed by hand.
 	//
 	// ErrorInfo: `{"reason":"PROTECTION_UNIT_ACTION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"ProtectionUnitActionNotAllowed","httpStatus":"400"}}`
 	ErrorReason_PROTECTION_UNIT_ACTION_NOT_ALLOWED ErrorReason = 11
@@ -119,7 +119,7 @@ const (
 	//
 	// ErrorInfo: `{"reason":"DIFFERENT_RESTORE_DESTINATION_TYPE","domain":"graph.microsoft.com","metadata":{"graphCode":"DifferentRestoreDestinationType","httpStatus":"400"}}`
 	ErrorReason_DIFFERENT_RESTORE_DESTINATION_TYPE ErrorReason = 20
-	// One request names more than 50 restore artifacts. Split it, or use a bulk addition request.
+	// One request names more than 50 restore artifacts.
 	//
 	// ErrorInfo: `{"reason":"RESTORE_ARTIFACTS_LIMIT_BREACHED","domain":"graph.microsoft.com","metadata":{"graphCode":"RestoreArtifactsLimitBreached","httpStatus":"413","documentedLimit":"50"}}`
 	ErrorReason_RESTORE_ARTIFACTS_LIMIT_BREACHED ErrorReason = 21
@@ -143,7 +143,7 @@ const (
 	//
 	// ErrorInfo: `{"reason":"RESTORE_SESSION_ACTION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"RestoreSessionActionNotAllowed","httpStatus":"403"}}`
 	ErrorReason_RESTORE_SESSION_ACTION_NOT_ALLOWED ErrorReason = 26
-	// The session's artifacts were deleted in part. Delete the session again.
+	// The session's artifacts were deleted in part.
 	//
 	// ErrorInfo: `{"reason":"INCOMPLETE_ARTIFACT_DELETION","domain":"graph.microsoft.com","metadata":{"graphCode":"IncompleteArtifactDeletion","httpStatus":"500"}}`
 	ErrorReason_INCOMPLETE_ARTIFACT_DELETION ErrorReason = 27
@@ -164,7 +164,7 @@ const (
 	//
 	// ErrorInfo: `{"reason":"ARTIFACT_CANNOT_BE_RESTORED","domain":"graph.microsoft.com","metadata":{"graphCode":"ArtifactCannotBeRestored"}}`
 	ErrorReason_ARTIFACT_CANNOT_BE_RESTORED ErrorReason = 31
-	// Inside a restore artifact: another restore of the same artifact is running. Try again when it has ended.
+	// Inside a restore artifact: another restore of the same artifact is running.
 	//
 	// ErrorInfo: `{"reason":"DUPLICATE_ARTIFACT_RESTORE_REQUEST","domain":"graph.microsoft.com","metadata":{"graphCode":"DuplicateArtifactRestoreRequest"}}`
 	ErrorReason_DUPLICATE_ARTIFACT_RESTORE_REQUEST ErrorReason = 32
@@ -424,7 +424,7 @@ const (
 	//
 	// ErrorInfo: `{"reason":"SERVER_ERROR","domain":"graph.microsoft.com","metadata":{"httpStatus":"520"}}`
 	ErrorReason_SERVER_ERROR ErrorReason = 126
-	// Graph refused the token of the user in `x-user-assertion`. The user has to sign in again.
+	// Graph refused the token of the user in `x-user-assertion`.
 	//
 	// ErrorInfo: `{"reason":"DELEGATED_TOKEN_REJECTED","domain":"graph.microsoft.com","metadata":{"httpStatus":"401"}}`
 	ErrorReason_DELEGATED_TOKEN_REJECTED ErrorReason = 151
@@ -446,7 +446,6 @@ const (
 	// ErrorInfo: `{"reason":"INVALID_RESOURCE_ID","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_INVALID_RESOURCE_ID ErrorReason = 203
 	// The page token was not made by this server for this tenant, rpc and arguments, or Graph no longer has the page.
-	// Begin with the first page.
 	//
 	// ErrorInfo: `{"reason":"INVALID_PAGE_TOKEN","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_INVALID_PAGE_TOKEN ErrorReason = 204
@@ -785,198 +784,198 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*ح\x01\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xfb\xe7\x01\n" +
 	"\vErrorReason\x12\x1c\n" +
-	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\xab\x01\n" +
-	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\x8e\x01\xda\xda\x19\x89\x01\n" +
-	"\x14InvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZVThe body of a policy's creation could not be used: it was null, malformed or too large\x12\xab\x01\n" +
-	"\x14INVALID_DISPLAY_NAME\x10\x02\x1a\x90\x01\xda\xda\x19\x8b\x01\n" +
-	"\x12InvalidDisplayName\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\fdisplay_nameZLThe policy's display name is missing, empty, or longer than 1,024 characters\x12\x80\x03\n" +
-	"\x1aINVALID_PROTECTION_UNIT_ID\x10\x03\x1a\xdf\x02\xda\xda\x19\xda\x02\n" +
-	"\x17InvalidProtectionUnitId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12protection_unit_idR\x13protection_unit_idsR\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsZ]An id of a protection unit, or of the directory object or site to protect, is not well-formed\x12\xb5\x02\n" +
-	"\x1fPROTECTION_UNITS_LIMIT_BREACHED\x10\x04\x1a\x8f\x02\xda\xda\x19\x8a\x02\n" +
-	"\x1cProtectionUnitsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2R\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsZ/One request names more than 50 protection units\x12\xc2\x01\n" +
-	"\x1bPOLICY_CREATION_NOT_ALLOWED\x10\x05\x1a\xa0\x01\xda\xda\x19\x9b\x01\n" +
-	"\x18PolicyCreationNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rACTIVE_POLICYR\x14protectionPolicyBaseZ?The workload has an active policy already, and there can be one\x12\x8b\x01\n" +
-	"\x12POLICY_SAVE_FAILED\x10\x06\x1as\xda\xda\x19o\n" +
-	"\x10PolicySaveFailed\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x02Z<The backup service failed for a moment while saving a policy\x12\x98\x01\n" +
-	"\x11INVALID_POLICY_ID\x10\a\x1a\x80\x01\xda\xda\x19|\n" +
-	"\x0fInvalidPolicyId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x14protection_policy_idZ8The policy id is empty or not of the form of a policy id\x12\xb3\x01\n" +
-	"\x10POLICY_NOT_FOUND\x10\b\x1a\x9c\x01\xda\xda\x19\x97\x01\n" +
-	"\x0ePolicyNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR)protectionPolicyBase:protection_policy_idZ?The policy id is well-formed, and the tenant has no such policy\x12\xa7\x01\n" +
-	"\x19PROTECTION_UNIT_NOT_FOUND\x10\t\x1a\x87\x01\xda\xda\x19\x82\x01\n" +
-	"\x16ProtectionUnitNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%protectionUnitBase:protection_unit_idZ&The tenant has no such protection unit\x12\xb7\x02\n" +
+	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x95\x02\n" +
+	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xf8\x01\xda\xda\x19\xf3\x01\n" +
+	"\x14InvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZVThe body of a policy's creation could not be used: it was null, malformed or too largebhMake the request smaller: create the policy with fewer units and add the others by updates of at most 50\x12\xd9\x01\n" +
+	"\x14INVALID_DISPLAY_NAME\x10\x02\x1a\xbe\x01\xda\xda\x19\xb9\x01\n" +
+	"\x12InvalidDisplayName\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\fdisplay_nameZLThe policy's display name is missing, empty, or longer than 1,024 charactersb,Send a display name of 1 to 1,024 characters\x12\x88\x04\n" +
+	"\x1aINVALID_PROTECTION_UNIT_ID\x10\x03\x1a\xe7\x03\xda\xda\x19\xe2\x03\n" +
+	"\x17InvalidProtectionUnitId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12protection_unit_idR\x13protection_unit_idsR\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsZ]An id of a protection unit, or of the directory object or site to protect, is not well-formedb\x85\x01Send ids as Microsoft Entra ID and SharePoint give them: the GUID of the user, the full id of the site, or the id of an existing unit\x12\xf9\x02\n" +
+	"\x1fPROTECTION_UNITS_LIMIT_BREACHED\x10\x04\x1a\xd3\x02\xda\xda\x19\xce\x02\n" +
+	"\x1cProtectionUnitsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2R\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsZ/One request names more than 50 protection unitsbBSplit the request by `documentedLimit`, or use a bulk addition job\x12\xa6\x02\n" +
+	"\x1bPOLICY_CREATION_NOT_ALLOWED\x10\x05\x1a\x84\x02\xda\xda\x19\xff\x01\n" +
+	"\x18PolicyCreationNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rACTIVE_POLICYR\x14protectionPolicyBaseZ?The workload has an active policy already, and there can be onebbLook for the active policy with ListProtectionPolicies and change that one, or deactivate it first\x12\x88\x02\n" +
+	"\x12POLICY_SAVE_FAILED\x10\x06\x1a\xef\x01\xda\xda\x19\xea\x01\n" +
+	"\x10PolicySaveFailed\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x02Z<The backup service failed for a moment while saving a policybyLook for the policy by its display name with ListProtectionPolicies, and send the request again only when it is not there\x12\xd8\x01\n" +
+	"\x11INVALID_POLICY_ID\x10\a\x1a\xc0\x01\xda\xda\x19\xbb\x01\n" +
+	"\x0fInvalidPolicyId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x14protection_policy_idZ8The policy id is empty or not of the form of a policy idb=Send an id that a creation or ListProtectionPolicies returned\x12\xf8\x01\n" +
+	"\x10POLICY_NOT_FOUND\x10\b\x1a\xe1\x01\xda\xda\x19\xdc\x01\n" +
+	"\x0ePolicyNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR)protectionPolicyBase:protection_policy_idZ?The policy id is well-formed, and the tenant has no such policybCForget the id: the policy was deleted, or belongs to another tenant\x12\xd5\x01\n" +
+	"\x19PROTECTION_UNIT_NOT_FOUND\x10\t\x1a\xb5\x01\xda\xda\x19\xb0\x01\n" +
+	"\x16ProtectionUnitNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%protectionUnitBase:protection_unit_idZ&The tenant has no such protection unitb,Forget the id, or protect the resource first\x12\xcc\x02\n" +
 	"!DUPLICATE_PROTECTION_UNIT_IN_LIST\x10\n" +
-	"\x1a\x8f\x02\xda\xda\x19\x8a\x02\n" +
-	"\x1dDuplicateProtectionUnitInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsR\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsZ0One request names the same protection unit twice\x12\xe2\x01\n" +
-	"\"PROTECTION_UNIT_ACTION_NOT_ALLOWED\x10\v\x1a\xb9\x01\xda\xda\x19\xb4\x01\n" +
-	"\x1eProtectionUnitActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x11PROTECTION_SOURCER%protectionUnitBase:protection_unit_idZ=A unit that a dynamic rule protects cannot be removed by hand\x12\x97\x02\n" +
-	"\x19POLICY_ACTION_NOT_ALLOWED\x10\f\x1a\xf7\x01\xda\xda\x19\xf2\x01\n" +
-	"\x16PolicyActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rPOLICY_STATUSR)protectionPolicyBase:protection_policy_idZ\x82\x01The policy's status does not allow the action: only an inactive policy can be activated or deleted, only an active one deactivated\x12\xcb\x01\n" +
-	"\x16FILTER_LENGTH_EXCEEDED\x10\r\x1a\xae\x01\xda\xda\x19\xa9\x01\n" +
-	"\x14FilterLengthExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x0eartifact_queryR\x12protection_unit_idR\x13protection_unit_idsZ=The filter that the request became is longer than Graph takes\x12|\n" +
-	"\rUNKNOWN_ERROR\x10\x0e\x1ai\xda\xda\x19e\n" +
-	"\fUnknownError\x10\x02\x18\x02\"\x02\b\x052\x13graph.microsoft.comZ8The backup service met an error that it does not explain\x12\xb0\x01\n" +
-	"\x13INVALID_ARTIFACT_ID\x10\x0f\x1a\x96\x01\xda\xda\x19\x91\x01\n" +
-	"\x11InvalidArtifactId\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%protectionUnitBase:protection_unit_idZ:Inside a protection unit: the unit to remove was not found\x12\xb0\x01\n" +
-	"\x0eQUOTA_EXCEEDED\x10\x10\x1a\x9b\x01\xda\xda\x19\x96\x01\n" +
-	"\rQuotaExceeded\x10\b\x18\x01(\x032\x13graph.microsoft.comR\x14EXCHANGE_BACKUP_SIZEZTInside a protection unit: the Exchange backup of this mailbox has met its size quota\x12\xfc\x03\n" +
-	"\x11INVALID_PATH_TYPE\x10\x11\x1a\xe4\x03\xda\xda\x19\xdf\x03\n" +
-	"\x0fInvalidPathType\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x10destination_typeR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZIAn artifact does not say whether to restore in place or to a new location\x12\xe3\x03\n" +
-	"\x18INVALID_ARTIFACT_REQUEST\x10\x12\x1a\xc4\x03\xda\xda\x19\xbf\x03\n" +
-	"\x16InvalidArtifactRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZ4The list of artifacts to restore is missing or empty\x12\xfe\x03\n" +
-	"\x15INVALID_RESTORE_POINT\x10\x13\x1a\xe2\x03\xda\xda\x19\xdd\x03\n" +
-	"\x13InvalidRestorePoint\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x10restore_point_idR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZCA restore point id is empty or unknown, or the point cannot be used\x12\xaf\x04\n" +
-	"\"DIFFERENT_RESTORE_DESTINATION_TYPE\x10\x14\x1a\x86\x04\xda\xda\x19\x81\x04\n" +
-	"\x1fDifferentRestoreDestinationType\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x10destination_typeR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZ[One request mixes artifacts to restore in place with artifacts to restore to a new location\x12\xb1\x05\n" +
-	" RESTORE_ARTIFACTS_LIMIT_BREACHED\x10\x15\x1a\x8a\x05\xda\xda\x19\x85\x05\n" +
-	"\x1dRestoreArtifactsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2R\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsR#remove_mailbox_restore_artifact_idsR!remove_drive_restore_artifact_idsR remove_site_restore_artifact_idsR*remove_granular_drive_restore_artifact_idsR)remove_granular_site_restore_artifact_idsZ0One request names more than 50 restore artifacts\x12\xab\x05\n" +
-	"\x1aDUPLICATE_ARTIFACT_IN_LIST\x10\x16\x1a\x8a\x05\xda\xda\x19\x85\x05\n" +
-	"\x17DuplicateArtifactInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsR#remove_mailbox_restore_artifact_idsR!remove_drive_restore_artifact_idsR remove_site_restore_artifact_idsR*remove_granular_drive_restore_artifact_idsR)remove_granular_site_restore_artifact_idsZ8An artifact is named twice, or is in the session already\x12\xa9\x01\n" +
-	"\x1aINVALID_RESTORE_SESSION_ID\x10\x17\x1a\x88\x01\xda\xda\x19\x83\x01\n" +
-	"\x17InvalidRestoreSessionId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12restore_session_idZ9The restore session id is empty or not of the form of one\x12\xca\x01\n" +
-	"\x19RESTORE_SESSION_NOT_FOUND\x10\x18\x1a\xaa\x01\xda\xda\x19\xa5\x01\n" +
-	"\x16RestoreSessionNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%restoreSessionBase:restore_session_idZIThe session id is well-formed, and the tenant has no such restore session\x12\x81\x01\n" +
-	"\x15INVALID_PATCH_REQUEST\x10\x19\x1af\xda\xda\x19b\n" +
-	"\x13InvalidPatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ0The body of a session's update could not be used\x12\x85\x02\n" +
-	"\"RESTORE_SESSION_ACTION_NOT_ALLOWED\x10\x1a\x1a\xdc\x01\xda\xda\x19\xd7\x01\n" +
-	"\x1eRestoreSessionActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x16RESTORE_SESSION_STATUSR%restoreSessionBase:restore_session_idZ[The restore session is no longer a draft; only a draft can be changed, activated or deleted\x12\x8f\x01\n" +
-	"\x1cINCOMPLETE_ARTIFACT_DELETION\x10\x1b\x1am\xda\xda\x19i\n" +
-	"\x1aIncompleteArtifactDeletion\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x02Z,The session's artifacts were deleted in part\x12\xc5\x01\n" +
-	" TOO_MANY_ACTIVE_RESTORE_SESSIONS\x10\x1c\x1a\x9e\x01\xda\xda\x19\x99\x01\n" +
-	"\x1cTooManyActiveRestoreSessions\x10\b\x18\x02\"\x02\b<(\x032\x13graph.microsoft.com8\x01H\x19R\x17ACTIVE_RESTORE_SESSIONSZ=The tenant has 25 active restore sessions, which is the limit\x12\xa3\x01\n" +
-	"\x12ARTIFACT_NOT_FOUND\x10\x1d\x1a\x8a\x01\xda\xda\x19\x85\x01\n" +
-	"\x10ArtifactNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR\x13restoreArtifactBaseZAInside a restore artifact: what was to be restored does not exist\x12\xab\x01\n" +
-	"\x14INVALID_RESTORE_TIME\x10\x1e\x1a\x90\x01\xda\xda\x19\x8b\x01\n" +
-	"\x12InvalidRestoreTime\x10\v\x18\x012\x13graph.microsoft.comZ\\Inside a restore artifact: the time of the restore point is invalid or outside the retention\x12\xda\x01\n" +
-	"\x1bARTIFACT_CANNOT_BE_RESTORED\x10\x1f\x1a\xb8\x01\xda\xda\x19\xb3\x01\n" +
-	"\x18ArtifactCannotBeRestored\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0eARTIFACT_STATER\x13restoreArtifactBaseZWInside a restore artifact: its state forbids a restore, for example a preservation lock\x12\xb8\x01\n" +
-	"\"DUPLICATE_ARTIFACT_RESTORE_REQUEST\x10 \x1a\x8f\x01\xda\xda\x19\x8a\x01\n" +
+	"\x1a\xa4\x02\xda\xda\x19\x9f\x02\n" +
+	"\x1dDuplicateProtectionUnitInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsR\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsZ0One request names the same protection unit twiceb\x13Name each unit once\x12\x99\x02\n" +
+	"\"PROTECTION_UNIT_ACTION_NOT_ALLOWED\x10\v\x1a\xf0\x01\xda\xda\x19\xeb\x01\n" +
+	"\x1eProtectionUnitActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x11PROTECTION_SOURCER%protectionUnitBase:protection_unit_idZ=A unit that a dynamic rule protects cannot be removed by handb5Change or delete the dynamic rule that holds the unit\x12\xee\x02\n" +
+	"\x19POLICY_ACTION_NOT_ALLOWED\x10\f\x1a\xce\x02\xda\xda\x19\xc9\x02\n" +
+	"\x16PolicyActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rPOLICY_STATUSR)protectionPolicyBase:protection_policy_idZ\x82\x01The policy's status does not allow the action: only an inactive policy can be activated or deleted, only an active one deactivatedbURead the policy's status with GetProtectionPolicy and wait until it allows the action\x12\xee\x01\n" +
+	"\x16FILTER_LENGTH_EXCEEDED\x10\r\x1a\xd1\x01\xda\xda\x19\xcc\x01\n" +
+	"\x14FilterLengthExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x0eartifact_queryR\x12protection_unit_idR\x13protection_unit_idsZ=The filter that the request became is longer than Graph takesb!Filter by fewer or shorter values\x12\xd7\x01\n" +
+	"\rUNKNOWN_ERROR\x10\x0e\x1a\xc3\x01\xda\xda\x19\xbe\x01\n" +
+	"\fUnknownError\x10\x02\x18\x02\"\x02\b\x052\x13graph.microsoft.comZ8The backup service met an error that it does not explainbWTry again after the delay; when it stays, give Microsoft's support the Graph request id\x12\xe3\x01\n" +
+	"\x13INVALID_ARTIFACT_ID\x10\x0f\x1a\xc9\x01\xda\xda\x19\xc4\x01\n" +
+	"\x11InvalidArtifactId\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%protectionUnitBase:protection_unit_idZ:Inside a protection unit: the unit to remove was not foundb1List the policy's units, and remove what is there\x12\x95\x02\n" +
+	"\x0eQUOTA_EXCEEDED\x10\x10\x1a\x80\x02\xda\xda\x19\xfb\x01\n" +
+	"\rQuotaExceeded\x10\b\x18\x01(\x032\x13graph.microsoft.comR\x14EXCHANGE_BACKUP_SIZEZTInside a protection unit: the Exchange backup of this mailbox has met its size quotabcAsk the tenant's administrator to reduce or archive the mailbox, or remove its unit from the policy\x12\xa8\x04\n" +
+	"\x11INVALID_PATH_TYPE\x10\x11\x1a\x90\x04\xda\xda\x19\x8b\x04\n" +
+	"\x0fInvalidPathType\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x10destination_typeR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZIAn artifact does not say whether to restore in place or to a new locationb*Set the destination type of every artifact\x12\x90\x04\n" +
+	"\x18INVALID_ARTIFACT_REQUEST\x10\x12\x1a\xf1\x03\xda\xda\x19\xec\x03\n" +
+	"\x16InvalidArtifactRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZ4The list of artifacts to restore is missing or emptyb+Name at least one artifact, all of one kind\x12\xce\x04\n" +
+	"\x15INVALID_RESTORE_POINT\x10\x13\x1a\xb2\x04\xda\xda\x19\xad\x04\n" +
+	"\x13InvalidRestorePoint\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x10restore_point_idR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZCA restore point id is empty or unknown, or the point cannot be usedbNSearch for restore points again and use an id from there, of the same workload\x12\x82\x05\n" +
+	"\"DIFFERENT_RESTORE_DESTINATION_TYPE\x10\x14\x1a\xd9\x04\xda\xda\x19\xd4\x04\n" +
+	"\x1fDifferentRestoreDestinationType\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x10destination_typeR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZ[One request mixes artifacts to restore in place with artifacts to restore to a new locationbQMake one session for restores in place and another for restores to a new location\x12\xf9\x05\n" +
+	" RESTORE_ARTIFACTS_LIMIT_BREACHED\x10\x15\x1a\xd2\x05\xda\xda\x19\xcd\x05\n" +
+	"\x1dRestoreArtifactsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2R\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsR#remove_mailbox_restore_artifact_idsR!remove_drive_restore_artifact_idsR remove_site_restore_artifact_idsR*remove_granular_drive_restore_artifact_idsR)remove_granular_site_restore_artifact_idsZ0One request names more than 50 restore artifactsbFSplit the request by `documentedLimit`, or use a bulk addition request\x12\xf6\x05\n" +
+	"\x1aDUPLICATE_ARTIFACT_IN_LIST\x10\x16\x1a\xd5\x05\xda\xda\x19\xd0\x05\n" +
+	"\x17DuplicateArtifactInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsR#remove_mailbox_restore_artifact_idsR!remove_drive_restore_artifact_idsR remove_site_restore_artifact_idsR*remove_granular_drive_restore_artifact_idsR)remove_granular_site_restore_artifact_idsZ8An artifact is named twice, or is in the session alreadybIName each artifact once, and leave out those that the session has already\x12\xe5\x01\n" +
+	"\x1aINVALID_RESTORE_SESSION_ID\x10\x17\x1a\xc4\x01\xda\xda\x19\xbf\x01\n" +
+	"\x17InvalidRestoreSessionId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12restore_session_idZ9The restore session id is empty or not of the form of oneb:Send an id that a creation or ListRestoreSessions returned\x12\x90\x02\n" +
+	"\x19RESTORE_SESSION_NOT_FOUND\x10\x18\x1a\xf0\x01\xda\xda\x19\xeb\x01\n" +
+	"\x16RestoreSessionNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%restoreSessionBase:restore_session_idZIThe session id is well-formed, and the tenant has no such restore sessionbDForget the id: the session was deleted, or belongs to another tenant\x12\xe6\x01\n" +
+	"\x15INVALID_PATCH_REQUEST\x10\x19\x1a\xca\x01\xda\xda\x19\xc5\x01\n" +
+	"\x13InvalidPatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ0The body of a session's update could not be usedbaCompare the request with the example on Microsoft's page, and report it as a fault of this server\x12\xb0\x02\n" +
+	"\"RESTORE_SESSION_ACTION_NOT_ALLOWED\x10\x1a\x1a\x87\x02\xda\xda\x19\x82\x02\n" +
+	"\x1eRestoreSessionActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x16RESTORE_SESSION_STATUSR%restoreSessionBase:restore_session_idZ[The restore session is no longer a draft; only a draft can be changed, activated or deletedb)Make another session for further restores\x12\xbb\x01\n" +
+	"\x1cINCOMPLETE_ARTIFACT_DELETION\x10\x1b\x1a\x98\x01\xda\xda\x19\x93\x01\n" +
+	"\x1aIncompleteArtifactDeletion\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x02Z,The session's artifacts were deleted in partb(Delete the session again after the delay\x12\x90\x02\n" +
+	" TOO_MANY_ACTIVE_RESTORE_SESSIONS\x10\x1c\x1a\xe9\x01\xda\xda\x19\xe4\x01\n" +
+	"\x1cTooManyActiveRestoreSessions\x10\b\x18\x02\"\x02\b<(\x032\x13graph.microsoft.com8\x01H\x19R\x17ACTIVE_RESTORE_SESSIONSZ=The tenant has 25 active restore sessions, which is the limitbIWait until a session of ListRestoreSessions has ended, and activate again\x12\xdf\x01\n" +
+	"\x12ARTIFACT_NOT_FOUND\x10\x1d\x1a\xc6\x01\xda\xda\x19\xc1\x01\n" +
+	"\x10ArtifactNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR\x13restoreArtifactBaseZAInside a restore artifact: what was to be restored does not existb:Search for restore points again and restore what they hold\x12\xe4\x01\n" +
+	"\x14INVALID_RESTORE_TIME\x10\x1e\x1a\xc9\x01\xda\xda\x19\xc4\x01\n" +
+	"\x12InvalidRestoreTime\x10\v\x18\x012\x13graph.microsoft.comZ\\Inside a restore artifact: the time of the restore point is invalid or outside the retentionb7Choose a restore point inside the retention of the unit\x12\xaa\x02\n" +
+	"\x1bARTIFACT_CANNOT_BE_RESTORED\x10\x1f\x1a\x88\x02\xda\xda\x19\x83\x02\n" +
+	"\x18ArtifactCannotBeRestored\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0eARTIFACT_STATER\x13restoreArtifactBaseZWInside a restore artifact: its state forbids a restore, for example a preservation lockbNRemove the lock or hold from the mailbox or site, or restore to a new location\x12\x8e\x02\n" +
+	"\"DUPLICATE_ARTIFACT_RESTORE_REQUEST\x10 \x1a\xe5\x01\xda\xda\x19\xe0\x01\n" +
 	"\x1fDuplicateArtifactRestoreRequest\x10\n" +
-	"\x18\x02\"\x02\b<2\x13graph.microsoft.comZJInside a restore artifact: another restore of the same artifact is running\x12\x9e\x01\n" +
-	"%INVALID_INCLUSION_RULE_CREATE_REQUEST\x10!\x1as\xda\xda\x19o\n" +
-	"!InvalidInclusionRuleCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ/The body of a rule's creation could not be used\x12\xd0\x01\n" +
-	"\x17INVALID_RULE_EXPRESSION\x10\"\x1a\xb2\x01\xda\xda\x19\xad\x01\n" +
-	"\x15InvalidRuleExpression\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12mailbox_expressionR\x10drive_expressionR\x0fsite_expressionZBThe membership expression of a rule is missing or cannot be parsed\x12\xf5\x01\n" +
-	",INVALID_RULE_EXPRESSION_GROUP_LIMIT_EXCEEDED\x10#\x1a\xc2\x01\xda\xda\x19\xbd\x01\n" +
-	"'InvalidRuleExpressionGroupLimitExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comHdR\x12mailbox_expressionR\x10drive_expressionR\x0fsite_expressionZ>The membership expression of a rule names more than 100 groups\x12\xa5\x01\n" +
-	"%INVALID_PROTECTION_RULE_PATCH_REQUEST\x10$\x1az\xda\xda\x19v\n" +
-	"!InvalidProtectionRulePatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ6A rule cannot be turned from static to dynamic or back\x12\xd9\x01\n" +
-	"+INVALID_PROTECTION_RULE_STATUS_FOR_UPDATION\x10%\x1a\xa7\x01\xda\xda\x19\xa2\x01\n" +
-	"&InvalidProtectionRuleStatusForUpdation\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZ*The rule's status does not allow an update\x12\xc9\x01\n" +
-	"!PATCH_NOT_ALLOWED_FOR_STATIC_RULE\x10&\x1a\xa1\x01\xda\xda\x19\x9c\x01\n" +
-	"\x1cPatchNotAllowedForStaticRule\x10\t\x18\x01(\x022\x13graph.microsoft.comR\tRULE_KINDR$protectionRuleBase:inclusion_rule_idZ0Static rules cannot be updated; make another one\x12\xad\x01\n" +
-	"\x19PROTECTION_RULE_NOT_FOUND\x10'\x1a\x8d\x01\xda\xda\x19\x88\x01\n" +
-	"\x16ProtectionRuleNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR$protectionRuleBase:inclusion_rule_idZ-The rule id is wrong, or the rule was deleted\x12\xfd\x01\n" +
-	"4INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_EDIT\x10(\x1a\xc2\x01\xda\xda\x19\xbd\x01\n" +
-	"-InvalidProtectionRuleStatusForDynamicRuleEdit\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZ>The dynamic rule is being deleted and can no longer be updated\x12\x99\x01\n" +
-	"\x19INVALID_INCLUSION_RULE_ID\x10)\x1az\xda\xda\x19v\n" +
-	"\x16InvalidInclusionRuleId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x11inclusion_rule_idZ.The rule id is empty or not of the form of one\x12\xa5\x02\n" +
-	"7INVALID_PROTECTION_RULE_STATUS_FOR_DELETE_AND_UNPROTECT\x10*\x1a\xe7\x01\xda\xda\x19\xe2\x01\n" +
-	">InvalidProtectionRuleStatusForDynamicRuleDeleteAndUnprotectAll\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZRThe dynamic rule's status does not allow to delete it together with its protection\x12\xc8\x01\n" +
-	"\"PROTECTION_RULE_ACTION_NOT_ALLOWED\x10+\x1a\x9f\x01\xda\xda\x19\x9a\x01\n" +
-	"\x1eProtectionRuleActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZ*The rule's status does not allow to run it\x12\xd0\x01\n" +
-	" RUN_NOT_ALLOWED_FOR_DYNAMIC_RULE\x10,\x1a\xa9\x01\xda\xda\x19\xa4\x01\n" +
-	"\x1bRunNotAllowedForDynamicRule\x10\t\x18\x01(\x022\x13graph.microsoft.comR\tRULE_KINDR$protectionRuleBase:inclusion_rule_idZ9Dynamic rules run by themselves and cannot be run by hand\x12\xe3\x01\n" +
-	"+INVALID_PROTECTION_RULE_STATUS_FOR_DELETION\x10-\x1a\xb1\x01\xda\xda\x19\xac\x01\n" +
-	"&InvalidProtectionRuleStatusForDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZ4The static rule's status does not allow to delete it\x12\xfc\x01\n" +
-	"8INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_DELETION\x10.\x1a\xbd\x01\xda\xda\x19\xb8\x01\n" +
-	"1InvalidProtectionRuleStatusForDynamicRuleDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZ5The dynamic rule's status does not allow to delete it\x12\x83\x02\n" +
-	"\x16INVALID_SEARCH_REQUEST\x10/\x1a\xe6\x01\xda\xda\x19\xe1\x01\n" +
-	"\x14InvalidSearchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x16protection_time_periodR\x1bprotection_date_time_beforeR\x13protection_unit_idsR\x12protection_unit_idZPThe time range or a protection unit id of a search for restore points is invalid\x12\xcc\x01\n" +
-	"\x1eUNABLE_TO_READ_BILLING_PROFILE\x100\x1a\xa7\x01\xda\xda\x19\xa2\x01\n" +
-	"\x1aUnableToReadBillingProfile\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0fBILLING_PROFILER\x11backupRestoreRootZEThe billing profile could not be read, so the service was not enabled\x12\xc7\x01\n" +
-	"\x17INVALID_BILLING_PROFILE\x101\x1a\xa9\x01\xda\xda\x19\xa4\x01\n" +
-	"\x15InvalidBillingProfile\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0fBILLING_PROFILER\x11backupRestoreRootZLThe tenant's billing profile is not in order, so the service was not enabled\x12\xca\x01\n" +
-	"\x1bINVALID_APP_OWNER_TENANT_ID\x102\x1a\xa8\x01\xda\xda\x19\xa3\x01\n" +
-	"\x17InvalidAppOwnerTenantId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x13app_owner_tenant_idZXThe tenant in which the calling application is said to be registered is missing or wrong\x12\xd0\x01\n" +
-	" INVALID_BULK_RESTORE_ARTIFACT_ID\x103\x1a\xa9\x01\xda\xda\x19\xa4\x01\n" +
-	"\x1cInvalidBulkRestoreArtifactId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12restore_session_idR\x18bulk_addition_request_idZ;The id in the path of a bulk addition request is not a GUID\x12\xa0\x01\n" +
-	"#BULK_RESTORE_INVALID_CREATE_REQUEST\x104\x1aw\xda\xda\x19s\n" +
-	"\x1fBulkRestoreInvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ5The body of a bulk addition request could not be used\x12\x9c\x02\n" +
-	"6BULK_RESTORE_RESTORATION_RESOURCES_COUNT_EXCEEDS_LIMIT\x105\x1a\xdf\x01\xda\xda\x19\xda\x01\n" +
-	"0BulkRestoreRestorationResourcesCountExceedsLimit\x10\x03\x18\x01(\x012\x13graph.microsoft.comH\x90NR\tmailboxesR\x06drivesR\rsite_web_urlsR\x14directory_object_idsR\bsite_idsZFA bulk addition request names more users or sites than one may, 10,000\x12\xc7\x01\n" +
-	",BULK_RESTORE_INVALID_CREATE_REQUEST_SITE_URL\x106\x1a\x94\x01\xda\xda\x19\x8f\x01\n" +
-	"&BulkRestoreInvalidCreateRequestSiteUrl\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\rsite_web_urlsZ;A site URL of a bulk addition request is empty or malformed\x12\xcf\x01\n" +
-	".BULK_RESTORE_INVALID_CREATE_REQUEST_USER_EMAIL\x107\x1a\x9a\x01\xda\xda\x19\x95\x01\n" +
-	"(BulkRestoreInvalidCreateRequestUserEmail\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\tmailboxesR\x06drivesZ;An address of a bulk addition request is empty or malformed\x12\xd6\x01\n" +
-	" BULK_RESTORE_ARTIFACTS_NOT_FOUND\x108\x1a\xaf\x01\xda\xda\x19\xaa\x01\n" +
-	"\x1cBulkRestoreArtifactsNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR8restoreArtifactsBulkRequestBase:bulk_addition_request_idZ5The restore session has no such bulk addition request\x12\x9b\x02\n" +
-	"'INVALID_STATE_FOR_BULK_REQUEST_DELETION\x109\x1a\xed\x01\xda\xda\x19\xe8\x01\n" +
-	"\"InvalidStateForBulkRequestDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x13BULK_REQUEST_STATUSR8restoreArtifactsBulkRequestBase:bulk_addition_request_idZXA bulk addition request can be deleted only when it is completed, with or without errors\x12\xd6\x01\n" +
-	"\x1ePROTECTION_UNIT_ALREADY_EXISTS\x10:\x1a\xb1\x01\xda\xda\x19\xac\x01\n" +
-	"\x1bProtectionUnitAlreadyExists\x10\x06\x18\x01(\x042\x13graph.microsoft.comR%protectionUnitBase:protection_unit_idZKWhat the request wants to protect is protected under another policy already\x12\xc1\x01\n" +
-	"\tFORBIDDEN\x10;\x1a\xb1\x01\xda\xda\x19\xac\x01\n" +
-	"\tForbidden\x10\a\x18\x012\x13graph.microsoft.com@\x93\x03Z\x82\x01The calling application may not do this: it lacks the Graph permission named in the metadata, or Graph keeps the operation from it\x12\xd9\x01\n" +
-	"\x1cINVALID_STATE_FOR_ACTIVATION\x10<\x1a\xb6\x01\xda\xda\x19\xb1\x01\n" +
-	"\x19invalidStateForActivation\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rPOLICY_STATUSR)protectionPolicyBase:protection_policy_idZ?The policy's status does not allow to activate or deactivate it\x12\x81\x03\n" +
-	"\x15OPERATION_NOT_ALLOWED\x10=\x1a\xe5\x02\xda\xda\x19\xe0\x02\n" +
-	"\x13OperationNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0fOPERATION_STATER%protectionUnitBase:protection_unit_idR\x19serviceApp:service_app_idR#browseSessionBase:browse_session_idR%restoreSessionBase:restore_session_idR)protectionPolicyBase:protection_policy_idR\x11backupRestoreRootZQThe state of the resource, or of the backup service, does not allow the operation\x12\xe7\x01\n" +
-	"\x1ePROTECTION_RESOURCES_NOT_FOUND\x10>\x1a\xc2\x01\xda\xda\x19\xbd\x01\n" +
-	"\x1bProtectionResourcesNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR\x1aprotectionUnitsBulkJobBaseZgSome resources of a bulk addition job were not found; each stands in the job's list of failed resources\x12v\n" +
-	"\x0fEMAIL_NOT_FOUND\x10?\x1aa\xda\xda\x19]\n" +
-	"\rEmailNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR\x04userZ+The directory has no user with this address\x12t\n" +
-	"\x12SITE_URL_NOT_FOUND\x10@\x1a\\\xda\xda\x19X\n" +
-	"\x0fSiteUrlNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR\x04siteZ$The tenant has no site with this URL\x12\xad\x02\n" +
-	"#BULK_RESTORE_ARTIFACTS_NOT_RESOLVED\x10A\x1a\x83\x02\xda\xda\x19\xfe\x01\n" +
-	"\x1fBulkRestoreArtifactsNotResolved\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0eBULK_RESOURCESR8restoreArtifactsBulkRequestBase:bulk_addition_request_idZvSome resources of a bulk addition request could not be resolved; each stands in the request's list of failed resources\x12x\n" +
-	"\x11USER_NOT_BACKEDUP\x10B\x1aa\xda\xda\x19]\n" +
-	"\x0fUserNotBackedup\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x06BACKUPR\x04userZ!The user exists and has no backup\x12\xbf\x01\n" +
-	"\x10INVALID_GROUP_ID\x10C\x1a\xa8\x01\xda\xda\x19\xa3\x01\n" +
-	"\x0einvalidGroupId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12mailbox_expressionR\x10drive_expressionR\x0fsite_expressionZ?A group id in a rule's expression is not well-formed or unknown\x12Z\n" +
-	"\fINVALID_ITEM\x10D\x1aH\xda\xda\x19D\n" +
-	"\aInvalid\x10\t\x18\x012\x13graph.microsoft.comZ An item of an update was refused\x12\x81\x01\n" +
-	"\vBAD_REQUEST\x10e\x1ap\xda\xda\x19l\x10\x03\x18\x012\x13graph.microsoft.com@\x90\x03ZNGraph refused the request as malformed without a code that this contract knows\x12z\n" +
-	"\fUNAUTHORIZED\x10f\x1ah\xda\xda\x19d\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x91\x03R\x11GRAPH_CREDENTIALSR\vapplicationZ$Graph refused the server's own token\x12\x82\x01\n" +
-	"\x10PAYMENT_REQUIRED\x10g\x1al\xda\xda\x19h\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x92\x03R\aBILLINGR\x06tenantZ7Graph wants a payment or billing question settled first\x12i\n" +
-	"\tNOT_FOUND\x10h\x1aZ\xda\xda\x19V\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x94\x03R\bresourceZ,Graph does not know the resource or the path\x12k\n" +
-	"\x12METHOD_NOT_ALLOWED\x10i\x1aS\xda\xda\x19O\x10\f\x18\x012\x13graph.microsoft.com@\x95\x03Z1Graph does not allow this method on this resource\x12\x96\x01\n" +
-	"\x0eNOT_ACCEPTABLE\x10j\x1a\x81\x01\xda\xda\x19}\x10\r\x18\x012\x13graph.microsoft.com@\x96\x03Z_Graph cannot answer in a form that the server accepts; a fault of the server, not of its caller\x12[\n" +
-	"\x0fREQUEST_TIMEOUT\x10k\x1aF\xda\xda\x19B\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\x98\x03Z Graph gave up waiting for a read\x12w\n" +
-	"\bCONFLICT\x10l\x1ai\xda\xda\x19e\x10\n" +
-	"\x18\x032\x13graph.microsoft.com@\x99\x03ZGThe request conflicts with the resource's state or with another request\x12L\n" +
-	"\x04GONE\x10m\x1aB\xda\xda\x19>\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x9a\x03R\bresourceZ\x14The resource is gone\x12v\n" +
-	"\x0fLENGTH_REQUIRED\x10n\x1aa\xda\xda\x19]\x10\r\x18\x012\x13graph.microsoft.com@\x9b\x03Z?Graph missed a length; a fault of the server, not of its caller\x12\x80\x01\n" +
-	"\x13PRECONDITION_FAILED\x10o\x1ag\xda\xda\x19c\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x9c\x03R\fPRECONDITIONR\bresourceZ+A precondition of the request does not hold\x12f\n" +
-	"\x18REQUEST_ENTITY_TOO_LARGE\x10p\x1aH\xda\xda\x19D\x10\x03\x18\x012\x13graph.microsoft.com@\x9d\x03Z&The request is larger than Graph takes\x12\x90\x01\n" +
-	"\x16UNSUPPORTED_MEDIA_TYPE\x10q\x1at\xda\xda\x19p\x10\r\x18\x012\x13graph.microsoft.com@\x9f\x03ZRGraph does not read this form of request; a fault of the server, not of its caller\x12i\n" +
-	"\x1fREQUESTED_RANGE_NOT_SATISFIABLE\x10r\x1aD\xda\xda\x19@\x10\v\x18\x012\x13graph.microsoft.com@\xa0\x03Z\"The range asked for does not exist\x12n\n" +
-	"\x14UNPROCESSABLE_ENTITY\x10s\x1aT\xda\xda\x19P\x10\x03\x18\x012\x13graph.microsoft.com@\xa6\x03Z2Graph understood the request and cannot process it\x12X\n" +
-	"\x06LOCKED\x10t\x1aL\xda\xda\x19H\x10\t\x18\x03(\x022\x13graph.microsoft.com@\xa7\x03R\x06LOCKEDR\bresourceZ\x16The resource is locked\x12~\n" +
-	"\x11TOO_MANY_REQUESTS\x10u\x1ag\xda\xda\x19c\x10\b\x18\x02\"\x02\b\n" +
-	"(\x032\x13graph.microsoft.com8\x01@\xad\x03R\x0eGRAPH_REQUESTSZ-Graph throttles the application or the tenant\x12q\n" +
-	"\x15INTERNAL_SERVER_ERROR\x10v\x1aV\xda\xda\x19R\x10\r\x18\x012\x13graph.microsoft.com@\xf4\x03Z4Graph failed without a code that this contract knows\x12Y\n" +
-	"\x0fNOT_IMPLEMENTED\x10w\x1aD\xda\xda\x19@\x10\f\x18\x012\x13graph.microsoft.com@\xf5\x03Z\"Graph does not have this operation\x12^\n" +
-	"\vBAD_GATEWAY\x10x\x1aM\xda\xda\x19I\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf6\x03Z'A gateway before Graph failed on a read\x12`\n" +
-	"\x13SERVICE_UNAVAILABLE\x10y\x1aG\xda\xda\x19C\x10\x0e\x18\x02\"\x02\b\x052\x13graph.microsoft.com@\xf7\x03Z!Graph is unavailable or throttles\x12k\n" +
-	"\x0fGATEWAY_TIMEOUT\x10z\x1aV\xda\xda\x19R\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf8\x03Z0A gateway before Graph ran out of time on a read\x12f\n" +
-	"\x14INSUFFICIENT_STORAGE\x10{\x1aL\xda\xda\x19H\x10\b\x18\x01(\x032\x13graph.microsoft.com@\xfb\x03R\aSTORAGEZ\x1fThe tenant's storage is used up\x12|\n" +
-	"\x18BANDWIDTH_LIMIT_EXCEEDED\x10|\x1a^\xda\xda\x19Z\x10\b\x18\x02\"\x02\b\n" +
-	"(\x032\x13graph.microsoft.com8\x01@\xfd\x03R\tBANDWIDTHZ)The application has used up its bandwidth\x12}\n" +
-	"\fCLIENT_ERROR\x10}\x1ak\xda\xda\x19g\x10\t\x18\x012\x13graph.microsoft.comZLGraph refused the request with a 4xx status that this contract does not know\x12p\n" +
-	"\fSERVER_ERROR\x10~\x1a^\xda\xda\x19Z\x10\r\x18\x012\x13graph.microsoft.comZ?Graph failed with a 5xx status that this contract does not know\x12u\n" +
-	"\x18DELEGATED_TOKEN_REJECTED\x10\x97\x01\x1aV\xda\xda\x19R\x10\x10\x18\x012\x13graph.microsoft.comZ7Graph refused the token of the user in x-user-assertion\x12\xa5\x01\n" +
-	"\x13INSUFFICIENT_CLAIMS\x10\x98\x01\x1a\x8a\x01\xda\xda\x19\x85\x01\x10\a\x18\x012\x13graph.microsoft.comZjGraph wants a token with further claims (continuous access evaluation), and a new token did not satisfy it\x12\x85\x01\n" +
-	"\x0fTENANT_REQUIRED\x10\xc9\x01\x1ao\xda\xda\x19k\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\vx-tenant-idZ@The call has no x-tenant-id and the server has no default tenant\x12x\n" +
-	"\x11INVALID_TENANT_ID\x10\xca\x01\x1a`\xda\xda\x19\\\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\vx-tenant-idZ1x-tenant-id is not one GUID in its canonical form\x12\xc6\x01\n" +
-	"\x13INVALID_RESOURCE_ID\x10\xcb\x01\x1a\xab\x01\xda\xda\x19\xa6\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01Z\x87\x01An id cannot stand in a request path: it is empty, longer than 256 characters, or has other characters than letters, digits and _.=,+~-\x12\xb7\x01\n" +
-	"\x12INVALID_PAGE_TOKEN\x10\xcc\x01\x1a\x9d\x01\xda\xda\x19\x98\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\n" +
-	"page_tokenZnThe page token was not made by this server for this tenant, rpc and arguments, or Graph no longer has the page\x12^\n" +
-	"\x11INVALID_PAGE_SIZE\x10\xcd\x01\x1aF\xda\xda\x19B\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\tpage_sizeZ\x19The page size is negative\x12\xa0\x01\n" +
-	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\x89\x01\xda\xda\x19\x84\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01ZfThe request cannot be said to Graph: an enum value or a combination of fields that Graph does not have\x12{\n" +
-	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a^\xda\xda\x19Z\x10\x10\x18\x012\x12m365.backupstorage8\x01Z>The caller's credential to this server is missing or not valid\x12\xa3\x01\n" +
-	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\x89\x01\xda\xda\x19\x84\x01\x10\a\x18\x012\x12m365.backupstorage8\x01ZhThe caller has no right to this tenant or service, or it does not exist: the answer is the same for both\x12\xb0\x01\n" +
-	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\x90\x01\xda\xda\x19\x8b\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x0eUSER_ASSERTIONR\x10x-user-assertionZKGraph allows this operation on behalf of a user only: send x-user-assertion\x12\x8d\x01\n" +
-	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1ai\xda\xda\x19e\x10\t\x18\x03(\x022\x12m365.backupstorage8\x01R\x11GRAPH_CREDENTIALSR\x06tenantZ,The server could get no token for the tenant\x12\x8e\x01\n" +
-	"\x13CLOUD_NOT_SUPPORTED\x10\xd3\x01\x1at\xda\xda\x19p\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x05CLOUDR\x06tenantZCThe tenant lives in a national cloud, where this API does not exist\x12~\n" +
-	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1af\xda\xda\x19b\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01ZBGraph could not be reached and nothing was sent, or a read was cut\x12\x93\x01\n" +
-	"\x16GRAPH_RESPONSE_INVALID\x10\xd5\x01\x1av\xda\xda\x19r\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorageZTGraph answered a read with something that cannot be used; metadata problem says what\x12\x82\x01\n" +
-	"\x0fOUTCOME_UNKNOWN\x10\xd6\x01\x1al\xda\xda\x19h\x10\x02\x18\x012\x12m365.backupstorage8\x02ZLA write was sent and its answer is lost or unreadable: it may have been done\x12w\n" +
-	"\x11DEADLINE_EXCEEDED\x10\xd7\x01\x1a_\xda\xda\x19[\x10\x04\x18\x012\x12m365.backupstorageZAThe call's deadline passed, or too little of it was left to begin\x12B\n" +
-	"\tCANCELLED\x10\xd8\x01\x1a2\xda\xda\x19.\x10\x01\x18\x012\x12m365.backupstorageZ\x14The caller cancelled\x12\x8c\x01\n" +
-	"\x11SERVER_OVERLOADED\x10\xd9\x01\x1at\xda\xda\x19p\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01ZPThe server has as many calls under way as it takes and began no work on this one\x12P\n" +
-	"\x0eUNKNOWN_METHOD\x10\xda\x01\x1a;\xda\xda\x197\x10\f\x18\x012\x12m365.backupstorage8\x01Z\x1bThis server has no such rpc\x12B\n" +
-	"\bINTERNAL\x10\xdb\x01\x1a3\xda\xda\x19/\x10\r\x18\x012\x12m365.backupstorageZ\x15A fault of the serverB\x8a\x01\n" +
+	"\x18\x02\"\x02\b<2\x13graph.microsoft.comZJInside a restore artifact: another restore of the same artifact is runningbTWait until the other restore has ended, and restore again only if it is still wanted\x12\x83\x02\n" +
+	"%INVALID_INCLUSION_RULE_CREATE_REQUEST\x10!\x1a\xd7\x01\xda\xda\x19\xd2\x01\n" +
+	"!InvalidInclusionRuleCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ/The body of a rule's creation could not be usedbaCompare the request with the example on Microsoft's page, and report it as a fault of this server\x12\x8c\x02\n" +
+	"\x17INVALID_RULE_EXPRESSION\x10\"\x1a\xee\x01\xda\xda\x19\xe9\x01\n" +
+	"\x15InvalidRuleExpression\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12mailbox_expressionR\x10drive_expressionR\x0fsite_expressionZBThe membership expression of a rule is missing or cannot be parsedb:Write the expression as Microsoft's page on rules shows it\x12\xa5\x02\n" +
+	",INVALID_RULE_EXPRESSION_GROUP_LIMIT_EXCEEDED\x10#\x1a\xf2\x01\xda\xda\x19\xed\x01\n" +
+	"'InvalidRuleExpressionGroupLimitExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comHdR\x12mailbox_expressionR\x10drive_expressionR\x0fsite_expressionZ>The membership expression of a rule names more than 100 groupsb.Use several rules with at most 100 groups each\x12\xd9\x01\n" +
+	"%INVALID_PROTECTION_RULE_PATCH_REQUEST\x10$\x1a\xad\x01\xda\xda\x19\xa8\x01\n" +
+	"!InvalidProtectionRulePatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ6A rule cannot be turned from static to dynamic or backb0Delete the rule and create one of the other kind\x12\x9e\x02\n" +
+	"+INVALID_PROTECTION_RULE_STATUS_FOR_UPDATION\x10%\x1a\xec\x01\xda\xda\x19\xe7\x01\n" +
+	"&InvalidProtectionRuleStatusForUpdation\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZ*The rule's status does not allow an updatebCRead the rule's status and update it when it is active or completed\x12\xde\x01\n" +
+	"!PATCH_NOT_ALLOWED_FOR_STATIC_RULE\x10&\x1a\xb6\x01\xda\xda\x19\xb1\x01\n" +
+	"\x1cPatchNotAllowedForStaticRule\x10\t\x18\x01(\x022\x13graph.microsoft.comR\tRULE_KINDR$protectionRuleBase:inclusion_rule_idZ0Static rules cannot be updated; make another oneb\x13Create another rule\x12\xbc\x01\n" +
+	"\x19PROTECTION_RULE_NOT_FOUND\x10'\x1a\x9c\x01\xda\xda\x19\x97\x01\n" +
+	"\x16ProtectionRuleNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR$protectionRuleBase:inclusion_rule_idZ-The rule id is wrong, or the rule was deletedb\rForget the id\x12\x92\x02\n" +
+	"4INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_EDIT\x10(\x1a\xd7\x01\xda\xda\x19\xd2\x01\n" +
+	"-InvalidProtectionRuleStatusForDynamicRuleEdit\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZ>The dynamic rule is being deleted and can no longer be updatedb\x13Create another rule\x12\xe0\x01\n" +
+	"\x19INVALID_INCLUSION_RULE_ID\x10)\x1a\xc0\x01\xda\xda\x19\xbb\x01\n" +
+	"\x16InvalidInclusionRuleId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x11inclusion_rule_idZ.The rule id is empty or not of the form of onebCSend an id that a creation or a list of the policy's rules returned\x12\xf0\x02\n" +
+	"7INVALID_PROTECTION_RULE_STATUS_FOR_DELETE_AND_UNPROTECT\x10*\x1a\xb2\x02\xda\xda\x19\xad\x02\n" +
+	">InvalidProtectionRuleStatusForDynamicRuleDeleteAndUnprotectAll\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZRThe dynamic rule's status does not allow to delete it together with its protectionbIRead the rule's status and try again when the rule is active or completed\x12\x87\x02\n" +
+	"\"PROTECTION_RULE_ACTION_NOT_ALLOWED\x10+\x1a\xde\x01\xda\xda\x19\xd9\x01\n" +
+	"\x1eProtectionRuleActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZ*The rule's status does not allow to run itb=Read the rule's status and run it when its last run has ended\x12\x8d\x02\n" +
+	" RUN_NOT_ALLOWED_FOR_DYNAMIC_RULE\x10,\x1a\xe6\x01\xda\xda\x19\xe1\x01\n" +
+	"\x1bRunNotAllowedForDynamicRule\x10\t\x18\x01(\x022\x13graph.microsoft.comR\tRULE_KINDR$protectionRuleBase:inclusion_rule_idZ9Dynamic rules run by themselves and cannot be run by handb;Wait for the rule's own evaluation, or create a static rule\x12\xa0\x02\n" +
+	"+INVALID_PROTECTION_RULE_STATUS_FOR_DELETION\x10-\x1a\xee\x01\xda\xda\x19\xe9\x01\n" +
+	"&InvalidProtectionRuleStatusForDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZ4The static rule's status does not allow to delete itb;Read the rule's status and delete it when its run has ended\x12\xc7\x02\n" +
+	"8INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_DELETION\x10.\x1a\x88\x02\xda\xda\x19\x83\x02\n" +
+	"1InvalidProtectionRuleStatusForDynamicRuleDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZ5The dynamic rule's status does not allow to delete itbIRead the rule's status and delete it when the rule is active or completed\x12\xcc\x02\n" +
+	"\x16INVALID_SEARCH_REQUEST\x10/\x1a\xaf\x02\xda\xda\x19\xaa\x02\n" +
+	"\x14InvalidSearchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x16protection_time_periodR\x1bprotection_date_time_beforeR\x13protection_unit_idsR\x12protection_unit_idZPThe time range or a protection unit id of a search for restore points is invalidbGSend a period whose start lies before its end and ids of existing units\x12\xae\x02\n" +
+	"\x1eUNABLE_TO_READ_BILLING_PROFILE\x100\x1a\x89\x02\xda\xda\x19\x84\x02\n" +
+	"\x1aUnableToReadBillingProfile\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0fBILLING_PROFILER\x11backupRestoreRootZEThe billing profile could not be read, so the service was not enabledb`Let the tenant's administrator set up billing for Microsoft 365 Backup Storage, and enable again\x12\x92\x02\n" +
+	"\x17INVALID_BILLING_PROFILE\x101\x1a\xf4\x01\xda\xda\x19\xef\x01\n" +
+	"\x15InvalidBillingProfile\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0fBILLING_PROFILER\x11backupRestoreRootZLThe tenant's billing profile is not in order, so the service was not enabledbILet the tenant's administrator mend the billing profile, and enable again\x12\x8a\x02\n" +
+	"\x1bINVALID_APP_OWNER_TENANT_ID\x102\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
+	"\x17InvalidAppOwnerTenantId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x13app_owner_tenant_idZXThe tenant in which the calling application is said to be registered is missing or wrongb>Send the tenant in which the calling application is registered\x12\x9e\x02\n" +
+	" INVALID_BULK_RESTORE_ARTIFACT_ID\x103\x1a\xf7\x01\xda\xda\x19\xf2\x01\n" +
+	"\x1cInvalidBulkRestoreArtifactId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12restore_session_idR\x18bulk_addition_request_idZ;The id in the path of a bulk addition request is not a GUIDbLSend an id that the create call or a list of the session's requests returned\x12\x85\x02\n" +
+	"#BULK_RESTORE_INVALID_CREATE_REQUEST\x104\x1a\xdb\x01\xda\xda\x19\xd6\x01\n" +
+	"\x1fBulkRestoreInvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ5The body of a bulk addition request could not be usedbaCompare the request with the example on Microsoft's page, and report it as a fault of this server\x12\xc4\x02\n" +
+	"6BULK_RESTORE_RESTORATION_RESOURCES_COUNT_EXCEEDS_LIMIT\x105\x1a\x87\x02\xda\xda\x19\x82\x02\n" +
+	"0BulkRestoreRestorationResourcesCountExceedsLimit\x10\x03\x18\x01(\x012\x13graph.microsoft.comH\x90NR\tmailboxesR\x06drivesR\rsite_web_urlsR\x14directory_object_idsR\bsite_idsZFA bulk addition request names more users or sites than one may, 10,000b&Split the request by `documentedLimit`\x12\xeb\x01\n" +
+	",BULK_RESTORE_INVALID_CREATE_REQUEST_SITE_URL\x106\x1a\xb8\x01\xda\xda\x19\xb3\x01\n" +
+	"&BulkRestoreInvalidCreateRequestSiteUrl\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\rsite_web_urlsZ;A site URL of a bulk addition request is empty or malformedb\"Send site URLs in full, with https\x12\xe9\x01\n" +
+	".BULK_RESTORE_INVALID_CREATE_REQUEST_USER_EMAIL\x107\x1a\xb4\x01\xda\xda\x19\xaf\x01\n" +
+	"(BulkRestoreInvalidCreateRequestUserEmail\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\tmailboxesR\x06drivesZ;An address of a bulk addition request is empty or malformedb\x18Send full mail addresses\x12\x9d\x02\n" +
+	" BULK_RESTORE_ARTIFACTS_NOT_FOUND\x108\x1a\xf6\x01\xda\xda\x19\xf1\x01\n" +
+	"\x1cBulkRestoreArtifactsNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR8restoreArtifactsBulkRequestBase:bulk_addition_request_idZ5The restore session has no such bulk addition requestbEForget the id: the request was deleted, or belongs to another session\x12\xd4\x02\n" +
+	"'INVALID_STATE_FOR_BULK_REQUEST_DELETION\x109\x1a\xa6\x02\xda\xda\x19\xa1\x02\n" +
+	"\"InvalidStateForBulkRequestDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x13BULK_REQUEST_STATUSR8restoreArtifactsBulkRequestBase:bulk_addition_request_idZXA bulk addition request can be deleted only when it is completed, with or without errorsb7Wait until the request is completed, and delete it then\x12\x94\x02\n" +
+	"\x1ePROTECTION_UNIT_ALREADY_EXISTS\x10:\x1a\xef\x01\xda\xda\x19\xea\x01\n" +
+	"\x1bProtectionUnitAlreadyExists\x10\x06\x18\x01(\x042\x13graph.microsoft.comR%protectionUnitBase:protection_unit_idZKWhat the request wants to protect is protected under another policy alreadyb<Leave out the unit, or remove it from the other policy first\x12\xab\x02\n" +
+	"\tFORBIDDEN\x10;\x1a\x9b\x02\xda\xda\x19\x96\x02\n" +
+	"\tForbidden\x10\a\x18\x012\x13graph.microsoft.com@\x93\x03Z\x82\x01The calling application may not do this: it lacks the Graph permission named in the metadata, or Graph keeps the operation from itbhLet the tenant's administrator consent to the permission in the metadata, or use an application that may\x12\xb0\x02\n" +
+	"\x1cINVALID_STATE_FOR_ACTIVATION\x10<\x1a\x8d\x02\xda\xda\x19\x88\x02\n" +
+	"\x19invalidStateForActivation\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rPOLICY_STATUSR)protectionPolicyBase:protection_policy_idZ?The policy's status does not allow to activate or deactivate itbURead the policy's status with GetProtectionPolicy and wait until it allows the action\x12\xe5\x03\n" +
+	"\x15OPERATION_NOT_ALLOWED\x10=\x1a\xc9\x03\xda\xda\x19\xc4\x03\n" +
+	"\x13OperationNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0fOPERATION_STATER%protectionUnitBase:protection_unit_idR\x19serviceApp:service_app_idR#browseSessionBase:browse_session_idR%restoreSessionBase:restore_session_idR)protectionPolicyBase:protection_policy_idR\x11backupRestoreRootZQThe state of the resource, or of the backup service, does not allow the operationbbRead the resource's status and GetBackupRestore's service status, and try again when they allow it\x12\xb9\x02\n" +
+	"\x1ePROTECTION_RESOURCES_NOT_FOUND\x10>\x1a\x94\x02\xda\xda\x19\x8f\x02\n" +
+	"\x1bProtectionResourcesNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR\x1aprotectionUnitsBulkJobBaseZgSome resources of a bulk addition job were not found; each stands in the job's list of failed resourcesbPMend or leave out what the list of failed resources names; the others were added\x12\x88\x01\n" +
+	"\x0fEMAIL_NOT_FOUND\x10?\x1as\xda\xda\x19o\n" +
+	"\rEmailNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR\x04userZ+The directory has no user with this addressb\x10Mend the address\x12\x99\x01\n" +
+	"\x12SITE_URL_NOT_FOUND\x10@\x1a\x80\x01\xda\xda\x19|\n" +
+	"\x0fSiteUrlNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR\x04siteZ$The tenant has no site with this URLb\"Mend the URL, or use the site's id\x12\xff\x02\n" +
+	"#BULK_RESTORE_ARTIFACTS_NOT_RESOLVED\x10A\x1a\xd5\x02\xda\xda\x19\xd0\x02\n" +
+	"\x1fBulkRestoreArtifactsNotResolved\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0eBULK_RESOURCESR8restoreArtifactsBulkRequestBase:bulk_addition_request_idZvSome resources of a bulk addition request could not be resolved; each stands in the request's list of failed resourcesbPMend or leave out what the list of failed resources names; the others were added\x12\xa9\x01\n" +
+	"\x11USER_NOT_BACKEDUP\x10B\x1a\x91\x01\xda\xda\x19\x8c\x01\n" +
+	"\x0fUserNotBackedup\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x06BACKUPR\x04userZ!The user exists and has no backupb-Protect the user first, or leave the user out\x12\xe7\x01\n" +
+	"\x10INVALID_GROUP_ID\x10C\x1a\xd0\x01\xda\xda\x19\xcb\x01\n" +
+	"\x0einvalidGroupId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12mailbox_expressionR\x10drive_expressionR\x0fsite_expressionZ?A group id in a rule's expression is not well-formed or unknownb&Send the object ids of existing groups\x12\x98\x01\n" +
+	"\fINVALID_ITEM\x10D\x1a\x85\x01\xda\xda\x19\x80\x01\n" +
+	"\aInvalid\x10\t\x18\x012\x13graph.microsoft.comZ An item of an update was refusedb:Read the collection and send only what still has to change\x12\xd5\x01\n" +
+	"\vBAD_REQUEST\x10e\x1a\xc3\x01\xda\xda\x19\xbe\x01\x10\x03\x18\x012\x13graph.microsoft.com@\x90\x03ZNGraph refused the request as malformed without a code that this contract knowsbPCompare the request with Microsoft's page, and give support the Graph request id\x12\xec\x01\n" +
+	"\fUNAUTHORIZED\x10f\x1a\xd9\x01\xda\xda\x19\xd4\x01\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x91\x03R\x11GRAPH_CREDENTIALSR\vapplicationZ$Graph refused the server's own tokenbnLet the operator of this server renew the credential, or the tenant's administrator consent to the application\x12\xd4\x01\n" +
+	"\x10PAYMENT_REQUIRED\x10g\x1a\xbd\x01\xda\xda\x19\xb8\x01\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x92\x03R\aBILLINGR\x06tenantZ7Graph wants a payment or billing question settled firstbNLet the tenant's administrator settle billing for Microsoft 365 Backup Storage\x12x\n" +
+	"\tNOT_FOUND\x10h\x1ai\xda\xda\x19e\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x94\x03R\bresourceZ,Graph does not know the resource or the pathb\rForget the id\x12\xae\x01\n" +
+	"\x12METHOD_NOT_ALLOWED\x10i\x1a\x95\x01\xda\xda\x19\x90\x01\x10\f\x18\x012\x13graph.microsoft.com@\x95\x03Z1Graph does not allow this method on this resourceb?Do not call the operation: this tenant's Graph does not have it\x12\xd6\x01\n" +
+	"\x0eNOT_ACCEPTABLE\x10j\x1a\xc1\x01\xda\xda\x19\xbc\x01\x10\r\x18\x012\x13graph.microsoft.com@\x96\x03Z_Graph cannot answer in a form that the server accepts; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12v\n" +
+	"\x0fREQUEST_TIMEOUT\x10k\x1aa\xda\xda\x19]\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\x98\x03Z Graph gave up waiting for a readb\x19Try again after the delay\x12\xb4\x01\n" +
+	"\bCONFLICT\x10l\x1a\xa5\x01\xda\xda\x19\xa0\x01\x10\n" +
+	"\x18\x032\x13graph.microsoft.com@\x99\x03ZGThe request conflicts with the resource's state or with another requestb9Read the resource, and send only what still has to change\x12[\n" +
+	"\x04GONE\x10m\x1aQ\xda\xda\x19M\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x9a\x03R\bresourceZ\x14The resource is goneb\rForget the id\x12\xb7\x01\n" +
+	"\x0fLENGTH_REQUIRED\x10n\x1a\xa1\x01\xda\xda\x19\x9c\x01\x10\r\x18\x012\x13graph.microsoft.com@\x9b\x03Z?Graph missed a length; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12\xc4\x01\n" +
+	"\x13PRECONDITION_FAILED\x10o\x1a\xaa\x01\xda\xda\x19\xa5\x01\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x9c\x03R\fPRECONDITIONR\bresourceZ+A precondition of the request does not holdb@Read the resource again, and send the request for what it is now\x12y\n" +
+	"\x18REQUEST_ENTITY_TOO_LARGE\x10p\x1a[\xda\xda\x19W\x10\x03\x18\x012\x13graph.microsoft.com@\x9d\x03Z&The request is larger than Graph takesb\x11Split the request\x12\xd1\x01\n" +
+	"\x16UNSUPPORTED_MEDIA_TYPE\x10q\x1a\xb4\x01\xda\xda\x19\xaf\x01\x10\r\x18\x012\x13graph.microsoft.com@\x9f\x03ZRGraph does not read this form of request; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12\x86\x01\n" +
+	"\x1fREQUESTED_RANGE_NOT_SATISFIABLE\x10r\x1aa\xda\xda\x19]\x10\v\x18\x012\x13graph.microsoft.com@\xa0\x03Z\"The range asked for does not existb\x1bAsk for a range that exists\x12\xab\x01\n" +
+	"\x14UNPROCESSABLE_ENTITY\x10s\x1a\x90\x01\xda\xda\x19\x8b\x01\x10\x03\x18\x012\x13graph.microsoft.com@\xa6\x03Z2Graph understood the request and cannot process itb9Compare the values with Microsoft's page on the operation\x12\xa1\x01\n" +
+	"\x06LOCKED\x10t\x1a\x94\x01\xda\xda\x19\x8f\x01\x10\t\x18\x03(\x022\x13graph.microsoft.com@\xa7\x03R\x06LOCKEDR\bresourceZ\x16The resource is lockedbEWait until the lock is taken away, or for the delay when there is one\x12\xab\x01\n" +
+	"\x11TOO_MANY_REQUESTS\x10u\x1a\x93\x01\xda\xda\x19\x8e\x01\x10\b\x18\x02\"\x02\b\n" +
+	"(\x032\x13graph.microsoft.com8\x01@\xad\x03R\x0eGRAPH_REQUESTSZ-Graph throttles the application or the tenantb)Wait for the delay, and send less at once\x12\xf4\x01\n" +
+	"\x15INTERNAL_SERVER_ERROR\x10v\x1a\xd8\x01\xda\xda\x19\xd3\x01\x10\r\x18\x012\x13graph.microsoft.com@\xf4\x03Z4Graph failed without a code that this contract knowsb\x7fAfter a write look with the rpc in `findOut`; after a read try again later, and give support the Graph request id when it stays\x12\x9c\x01\n" +
+	"\x0fNOT_IMPLEMENTED\x10w\x1a\x86\x01\xda\xda\x19\x81\x01\x10\f\x18\x012\x13graph.microsoft.com@\xf5\x03Z\"Graph does not have this operationb?Do not call the operation: this tenant's Graph does not have it\x12y\n" +
+	"\vBAD_GATEWAY\x10x\x1ah\xda\xda\x19d\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf6\x03Z'A gateway before Graph failed on a readb\x19Try again after the delay\x12\xb4\x01\n" +
+	"\x13SERVICE_UNAVAILABLE\x10y\x1a\x9a\x01\xda\xda\x19\x95\x01\x10\x0e\x18\x02\"\x02\b\x052\x13graph.microsoft.com@\xf7\x03Z!Graph is unavailable or throttlesbPTry again after the delay; after a write without a delay to wait for, look first\x12\x86\x01\n" +
+	"\x0fGATEWAY_TIMEOUT\x10z\x1aq\xda\xda\x19m\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf8\x03Z0A gateway before Graph ran out of time on a readb\x19Try again after the delay\x12\x9b\x01\n" +
+	"\x14INSUFFICIENT_STORAGE\x10{\x1a\x80\x01\xda\xda\x19|\x10\b\x18\x01(\x032\x13graph.microsoft.com@\xfb\x03R\aSTORAGEZ\x1fThe tenant's storage is used upb2Let the tenant's administrator free or buy storage\x12\xa9\x01\n" +
+	"\x18BANDWIDTH_LIMIT_EXCEEDED\x10|\x1a\x8a\x01\xda\xda\x19\x85\x01\x10\b\x18\x02\"\x02\b\n" +
+	"(\x032\x13graph.microsoft.com8\x01@\xfd\x03R\tBANDWIDTHZ)The application has used up its bandwidthb)Wait for the delay, and send less at once\x12\xd1\x01\n" +
+	"\fCLIENT_ERROR\x10}\x1a\xbe\x01\xda\xda\x19\xb9\x01\x10\t\x18\x012\x13graph.microsoft.comZLGraph refused the request with a 4xx status that this contract does not knowbPCompare the request with Microsoft's page, and give support the Graph request id\x12\xb0\x01\n" +
+	"\fSERVER_ERROR\x10~\x1a\x9d\x01\xda\xda\x19\x98\x01\x10\r\x18\x012\x13graph.microsoft.comZ?Graph failed with a 5xx status that this contract does not knowb<Give support the Graph request id; after a write, look first\x12\xbf\x01\n" +
+	"\x18DELEGATED_TOKEN_REJECTED\x10\x97\x01\x1a\x9f\x01\xda\xda\x19\x9a\x01\x10\x10\x18\x012\x13graph.microsoft.comZ7Graph refused the token of the user in x-user-assertionbFLet the user sign in again, and send the new token in x-user-assertion\x12\xfa\x01\n" +
+	"\x13INSUFFICIENT_CLAIMS\x10\x98\x01\x1a\xdf\x01\xda\xda\x19\xda\x01\x10\a\x18\x012\x13graph.microsoft.comZjGraph wants a token with further claims (continuous access evaluation), and a new token did not satisfy itbSLet the user sign in again as the tenant's policies ask for, and send the new token\x12\xb7\x01\n" +
+	"\x0fTENANT_REQUIRED\x10\xc9\x01\x1a\xa0\x01\xda\xda\x19\x9b\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\vx-tenant-idZ@The call has no x-tenant-id and the server has no default tenantb.Send the tenant's GUID as metadata x-tenant-id\x12\x9c\x01\n" +
+	"\x11INVALID_TENANT_ID\x10\xca\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\vx-tenant-idZ1x-tenant-id is not one GUID in its canonical formb!Send one GUID, written 8-4-4-4-12\x12\xe4\x01\n" +
+	"\x13INVALID_RESOURCE_ID\x10\xcb\x01\x1a\xc9\x01\xda\xda\x19\xc4\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01Z\x87\x01An id cannot stand in a request path: it is empty, longer than 256 characters, or has other characters than letters, digits and _.=,+~-b\x1cSend the id as Graph gave it\x12\x84\x02\n" +
+	"\x12INVALID_PAGE_TOKEN\x10\xcc\x01\x1a\xea\x01\xda\xda\x19\xe5\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\n" +
+	"page_tokenZnThe page token was not made by this server for this tenant, rpc and arguments, or Graph no longer has the pagebKBegin with the first page, with the same tenant and arguments for all pages\x12\x8e\x01\n" +
+	"\x11INVALID_PAGE_SIZE\x10\xcd\x01\x1av\xda\xda\x19r\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\tpage_sizeZ\x19The page size is negativeb.Send 0 for Graph's default, or a positive size\x12\xc6\x01\n" +
+	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\xaf\x01\xda\xda\x19\xaa\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01ZfThe request cannot be said to Graph: an enum value or a combination of fields that Graph does not haveb$Mend the field that BadRequest names\x12\xa5\x01\n" +
+	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x87\x01\xda\xda\x19\x82\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01Z>The caller's credential to this server is missing or not validb&Send a valid credential of this server\x12\xe9\x01\n" +
+	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xcf\x01\xda\xda\x19\xca\x01\x10\a\x18\x012\x12m365.backupstorage8\x01ZhThe caller has no right to this tenant or service, or it does not exist: the answer is the same for bothbDAsk the operator of this server for the right, or mend the tenant id\x12\xfb\x01\n" +
+	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\xdb\x01\xda\xda\x19\xd6\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x0eUSER_ASSERTIONR\x10x-user-assertionZKGraph allows this operation on behalf of a user only: send x-user-assertionbISend the user's access token for this server as metadata x-user-assertion\x12\xa4\x02\n" +
+	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1a\xff\x01\xda\xda\x19\xfa\x01\x10\t\x18\x03(\x022\x12m365.backupstorage8\x01R\x11GRAPH_CREDENTIALSR\x06tenantZ,The server could get no token for the tenantb\x92\x01With RetryInfo try again after the delay; without, let the operator of this server put the credential right, or the tenant's administrator consent\x12\xde\x01\n" +
+	"\x13CLOUD_NOT_SUPPORTED\x10\xd3\x01\x1a\xc3\x01\xda\xda\x19\xbe\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x05CLOUDR\x06tenantZCThe tenant lives in a national cloud, where this API does not existbLLeave the tenant out: the Backup Storage API exists in the global cloud only\x12\x9a\x01\n" +
+	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1a\x81\x01\xda\xda\x19}\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01ZBGraph could not be reached and nothing was sent, or a read was cutb\x19Try again after the delay\x12\xe4\x01\n" +
+	"\x16GRAPH_RESPONSE_INVALID\x10\xd5\x01\x1a\xc6\x01\xda\xda\x19\xc1\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorageZTGraph answered a read with something that cannot be used; metadata problem says whatbMTry again after the delay; when it stays, report it with the Graph request id\x12\xe9\x01\n" +
+	"\x0fOUTCOME_UNKNOWN\x10\xd6\x01\x1a\xd2\x01\xda\xda\x19\xcd\x01\x10\x02\x18\x012\x12m365.backupstorage8\x02ZLA write was sent and its answer is lost or unreadable: it may have been donebcLook with the rpc in `findOut` whether it happened, and send the request again only when it did not\x12\xe1\x01\n" +
+	"\x11DEADLINE_EXCEEDED\x10\xd7\x01\x1a\xc8\x01\xda\xda\x19\xc3\x01\x10\x04\x18\x012\x12m365.backupstorageZAThe call's deadline passed, or too little of it was left to beginbfCall with a longer deadline; after a write with `outcome=unknown` look with the rpc in `findOut` first\x12\x91\x01\n" +
+	"\tCANCELLED\x10\xd8\x01\x1a\x80\x01\xda\xda\x19|\x10\x01\x18\x012\x12m365.backupstorageZ\x14The caller cancelledbLNothing; after a write with `outcome=unknown` look with the rpc in `findOut`\x12\xa9\x01\n" +
+	"\x11SERVER_OVERLOADED\x10\xd9\x01\x1a\x90\x01\xda\xda\x19\x8b\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01ZPThe server has as many calls under way as it takes and began no work on this oneb\x19Try again after the delay\x12\x7f\n" +
+	"\x0eUNKNOWN_METHOD\x10\xda\x01\x1aj\xda\xda\x19f\x10\f\x18\x012\x12m365.backupstorage8\x01Z\x1bThis server has no such rpcb-Mend the method's name, or use a newer server\x12w\n" +
+	"\bINTERNAL\x10\xdb\x01\x1ah\xda\xda\x19d\x10\r\x18\x012\x12m365.backupstorageZ\x15A fault of the serverb3Give the incident id to the operator of this serverB\x8a\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
 
 var (

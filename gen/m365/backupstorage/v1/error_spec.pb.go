@@ -224,7 +224,9 @@ type ErrorSpec struct {
 	// a resource; of several the first whose field the request has, else the last.
 	About []string `protobuf:"bytes,10,rep,name=about,proto3" json:"about,omitempty"`
 	// One line for people: how the message of every Status of this reason begins.
-	Text          string `protobuf:"bytes,11,opt,name=text,proto3" json:"text,omitempty"`
+	Text string `protobuf:"bytes,11,opt,name=text,proto3" json:"text,omitempty"`
+	// What a program or a person does about it, in one sentence without its full stop.
+	Remedy        string `protobuf:"bytes,12,opt,name=remedy,proto3" json:"remedy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -336,6 +338,13 @@ func (x *ErrorSpec) GetText() string {
 	return ""
 }
 
+func (x *ErrorSpec) GetRemedy() string {
+	if x != nil {
+		return x.Remedy
+	}
+	return ""
+}
+
 var file_m365_backupstorage_v1_error_spec_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.EnumValueOptions)(nil),
@@ -359,7 +368,7 @@ var File_m365_backupstorage_v1_error_spec_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_spec_proto_rawDesc = "" +
 	"\n" +
-	"&m365/backupstorage/v1/error_spec.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15google/rpc/code.proto\"\xc6\x05\n" +
+	"&m365/backupstorage/v1/error_spec.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15google/rpc/code.proto\"\xde\x05\n" +
 	"\tErrorSpec\x12\x1d\n" +
 	"\n" +
 	"graph_code\x18\x01 \x03(\tR\tgraphCode\x12$\n" +
@@ -375,7 +384,8 @@ const file_m365_backupstorage_v1_error_spec_proto_rawDesc = "" +
 	"\x10documented_limit\x18\t \x01(\x05R\x0fdocumentedLimit\x12\x14\n" +
 	"\x05about\x18\n" +
 	" \x03(\tR\x05about\x12\x12\n" +
-	"\x04text\x18\v \x01(\tR\x04text\"G\n" +
+	"\x04text\x18\v \x01(\tR\x04text\x12\x16\n" +
+	"\x06remedy\x18\f \x01(\tR\x06remedy\"G\n" +
 	"\x05Retry\x12\x15\n" +
 	"\x11RETRY_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05NEVER\x10\x01\x12\x0f\n" +
