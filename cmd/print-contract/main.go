@@ -1,5 +1,6 @@
-// Command print-contract writes the reference pages of the contract from its descriptors: all operations, and all error
-// reasons, as Markdown and as JSON. They stand beside the protos and are never edited by hand.
+// Command print-contract writes what follows from the descriptors of the contract: the reference pages of all operations,
+// and of all error reasons, as Markdown and as JSON, and the gRPC service config for clients. They stand beside the
+// protos and are never edited by hand.
 //
 // Usage: go run ./cmd/print-contract FOLDER
 package main
@@ -45,8 +46,13 @@ func run(folder string) error {
 	if err != nil {
 		return err
 	}
+	config, err := c.serviceConfig()
+	if err != nil {
+		return err
+	}
 	for name, page := range map[string][]byte{
 		"OPERATIONS.md": c.operationsPage(tested), "ERRORS.md": c.errorsPage(), "errors.json": catalogue,
+		"service_config.json": config,
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), page, 0o644); err != nil {
 			return err

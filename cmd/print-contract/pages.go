@@ -44,7 +44,8 @@ func (c *contract) operationsPage(tested map[string]int) []byte {
 	var page bytes.Buffer
 	page.WriteString("# Operations\n\n" + generated)
 	page.WriteString("Paths lie under `/v1.0/solutions/backupRestore`. *Retry* says what a repetition does: `safe` has no side " +
-		"effects, `idempotent` may be repeated, of the others look first. *Least permission* is Microsoft Graph's. *Emulated* " +
+		"effects, `idempotent` may be repeated, of the others look first; `service_config.json` beside this page says the same to " +
+		"gRPC runtimes. *Least permission* is Microsoft Graph's. *Emulated* " +
 		"says whether the emulator carries the operation out; what it does not do otherwise stands in " +
 		"[its README](../graph/emulator/README.md#what-it-does-not-do). *Tested* counts the documented errors that a test makes " +
 		"arise over a real connection, besides the success that the stories show.\n")

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"google.golang.org/protobuf/types/descriptorpb"
+)
+
+// What the runtime of a client may do by itself. The numbers stand here alone.
+const (
+	// maxAttempts is the call and two retries. Runtimes allow 5, but the server repeats by itself what is safe, and
+	// attempts multiply.
+	maxAttempts = 3
+	// initialBackoff matters only where no server answered: an answer brings its own delay in grpc-retry-pushback-ms.
+	// It is the shortest delay that the server ever asks for.
+	initialBackoff = "0.5s"
+	// maxBackoff bounds a random wait that would reach 1 s with these attempts.
+	maxBackoff        = "2s"
+	backoffMultiplier = 2
+	// maxTokens is the number of calls that a connection of this server takes at once: when half of them fail with no
+	// success between them, retries stop until calls succeed again.
+	maxTokens = 100
+	// tokenRatio is what a success gives back: above one failure in ten successes the budget shrinks.
+	tokenRatio = 0.1
+)
+
+type retryPolicy struct {
+	MaxAttempts          int      `json:"maxAttempts"`
+	InitialBackoff       string   `json:"initialBackoff"`
+	MaxBackoff           string   `json:"maxBackoff"`
+	BackoffMultiplier    float64  `json:"backoffMultiplier"`
+	RetryableStatusCodes []string `json:"retryableStatusCodes"`
+}
+
+type retryThrottling struct {
+	MaxTokens  int     `json:"maxTokens"`
+	TokenRatio float64 `json:"tokenRatio"`
+}
+
+// methodName selects a method, or without Method all methods of a service that no other name selects.
+type methodName struct {
+	Service string `json:"service"`
+	Method  string `json:"method,omitempty"`
+}
+
+// serviceConfig is the gRPC service config for clients: https://github.com/grpc/grpc/blob/master/doc/service_config.md.
+//
+// What may be repeated is retried on both codes, and is named method by method. All else, a method without an
+// idempotency level included, falls to the name of its service, and is retried on RESOURCE_EXHAUSTED alone: a runtime
+// makes UNAVAILABLE itself when a connection is cut, and then nobody knows whether a write was done.
+func (c *contract) serviceConfig() ([]byte, error) {
+	var repeatable, services []methodName
+	for _, r := range c.rpcs {
+		name := methodName{Service: "m365.backupstorage.v1." + r.service}
+		if len(services) == 0 || services[len(services)-1] != name {
+			services = append(services, name)
+		}
+		if r.level == descriptorpb.MethodOptions_NO_SIDE_EFFECTS || r.level == descriptorpb.MethodOptions_IDEMPOTENT {
+			name.Method = r.name
+			repeatable = append(repeatable, name)
+		}
+	}
+	var page bytes.Buffer
+	page.WriteString("{\n \"methodConfig\": [\n")
+	if err := writeMethodConfig(&page, repeatable, "UNAVAILABLE", "RESOURCE_EXHAUSTED"); err != nil {
+		return nil, err
+	}
+	page.WriteString(",\n")
+	if err := writeMethodConfig(&page, services, "RESOURCE_EXHAUSTED"); err != nil {
+		return nil, err
+	}
+	page.WriteString("\n ],\n \"retryThrottling\": ")
+	if err := writeJSON(&page, retryThrottling{MaxTokens: maxTokens, TokenRatio: tokenRatio}); err != nil {
+		return nil, err
+	}
+	page.WriteString("\n}\n")
+	return page.Bytes(), nil
+}
+
+// writeMethodConfig writes each name on a line of its own, so that a diff shows a method that changed its class.
+func writeMethodConfig(page *bytes.Buffer, names []methodName, codes ...string) error {
+	page.WriteString("  {\n   \"name\": [")
+	for i, name := range names {
+		if i > 0 {
+			page.WriteByte(',')
+		}
+		page.WriteString("\n    ")
+		if err := writeJSON(page, name); err != nil {
+			return err
+		}
+	}
+	page.WriteString("\n   ],\n   \"retryPolicy\": ")
+	err := writeJSON(page, retryPolicy{
+		MaxAttempts: maxAttempts, InitialBackoff: initialBackoff, MaxBackoff: maxBackoff,
+		BackoffMultiplier: backoffMultiplier, RetryableStatusCodes: codes,
+	})
+	page.WriteString("\n  }")
+	return err
+}
+
+func writeJSON(page *bytes.Buffer, value any) error {
+	text, err := json.Marshal(value)
+	page.Write(text)
+	return err
+}
