@@ -5,7 +5,7 @@
 // service_config.json, the gRPC service config for clients. With it a runtime retries a method without side effects or
 // an idempotent one on UNAVAILABLE and RESOURCE_EXHAUSTED, and any other on RESOURCE_EXHAUSTED alone: a runtime makes
 // UNAVAILABLE itself when a connection is cut, and nobody knows then whether a write was done. Between attempts it
-// waits as long as the trailer grpc-retry-pushback-ms says. clients/retry shows what comes of it in three languages.
+// waits as long as the trailer grpc-retry-pushback-ms says. clients/retry shows what comes of it in four languages.
 //
 // `go generate ./proto` writes gen again. It needs nothing but the Go module proxy: no schema registry, no protoc.
 package proto

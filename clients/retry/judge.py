@@ -181,6 +181,8 @@ class Judge:
                 self.server.control(f"faults?id={fault}", method="DELETE")
                 cutter.cut()
             output, _ = client.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            return None, [f"the client did not end within {PATIENCE} s"]
         finally:
             client.kill()
             if cutter:

@@ -66,7 +66,6 @@ func run(address, config, list string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
 	var results []result
 	for _, c := range calls {
 		r, err := invoke(conn, c)
