@@ -102,10 +102,7 @@ func (c *call) decorate(f *Fault, resp *response) {
 
 // sendHalf promises a whole body and sends half of it.
 func (c *call) sendHalf(w http.ResponseWriter, resp response) {
-	for name, values := range resp.header {
-		w.Header()[name] = values
-	}
-	c.common(w.Header())
+	c.head(w.Header(), resp)
 	// Even an answer without a body must promise something to be cut.
 	w.Header().Set("Content-Length", strconv.Itoa(max(len(resp.body), 2)))
 	if resp.status == http.StatusNoContent {

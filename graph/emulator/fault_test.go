@@ -105,6 +105,23 @@ func TestABareStatusHasNoBody(t *testing.T) {
 	}
 }
 
+func TestAHeaderOfARuleReplacesTheAnswersOwn(t *testing.T) {
+	for name, f := range map[string]emulator.Fault{
+		"of an answer that is not touched otherwise": {},
+		"of a refusal":         {Code: "PolicySaveFailed"},
+		"of an answer in part": {Cut: "within"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			f.Operation, f.Headers = createExchange, map[string]string{"Request-ID": "planted"}
+			w.fault(f)
+			if r := w.create(); r.header.Get("request-id") != "planted" || r.header.Get("client-request-id") == "" {
+				t.Errorf("header %v", r.header)
+			}
+		})
+	}
+}
+
 func TestRetryAfterIsSentInEveryForm(t *testing.T) {
 	for _, tc := range []struct {
 		name string

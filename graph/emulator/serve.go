@@ -175,18 +175,18 @@ func (c *call) throttled(f *Fault, wait time.Duration) response {
 	return resp
 }
 
-// common sets the headers that every answer has.
-func (c *call) common(h http.Header) {
+// head sets the headers that every answer has, and those of this one, which win: a rule can set any header.
+func (c *call) head(h http.Header, resp response) {
 	h.Set("request-id", c.requestID)
 	h.Set("client-request-id", c.clientRequestID)
 	h.Set("Date", c.now.UTC().Format(http.TimeFormat))
+	for name, values := range resp.header {
+		h[name] = values
+	}
 }
 
 func (c *call) send(w http.ResponseWriter, f *Fault, resp response) {
-	for name, values := range resp.header {
-		w.Header()[name] = values
-	}
-	c.common(w.Header())
+	c.head(w.Header(), resp)
 	if f != nil && f.Body != nil && f.Body.Mode == "huge" {
 		sendHuge(w, resp.status, f.Body.Size)
 		return
