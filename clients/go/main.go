@@ -6,7 +6,10 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"maps"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,51 +17,121 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
-// show makes a call that fails and prints what the error says.
-func show[Q, R any](ctx context.Context, rpc string, call func(context.Context, Q, ...grpc.CallOption) (R, error), request Q) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	var trailer metadata.MD
-	_, err := call(ctx, request, grpc.Trailer(&trailer))
-	if err == nil {
-		log.Fatalf("%s did not fail", rpc)
-	}
-	info, retry, next, resource, fields := &errdetails.ErrorInfo{}, "no", "report", "", []string{}
-	for _, detail := range status.Convert(err).Details() {
+const (
+	tenantC = "cccccccc-0000-4000-8000-00000000000c"
+	unknown = "00000000-0000-4000-8000-000000000404"
+	policyC = "b71df0ed-09d4-41c7-8a7e-362675b6c0c6"
+	unitC   = "e0000011-f1af-426c-8b0c-000000000003"
+)
+
+// typedError is what an error says, whether a call failed with it or an answer has it in a field.
+type typedError struct {
+	code     codes.Code
+	message  string
+	info     *errdetails.ErrorInfo // Never nil.
+	retry    *errdetails.RetryInfo
+	resource *errdetails.ResourceInfo
+	fields   []string
+}
+
+func read(s *status.Status) typedError {
+	e := typedError{code: s.Code(), message: s.Message(), info: &errdetails.ErrorInfo{}}
+	for _, detail := range s.Details() {
 		switch d := detail.(type) {
 		case *errdetails.ErrorInfo:
-			info = d
+			e.info = d
 		case *errdetails.RetryInfo:
-			retry, next = "yes", "wait" // for d.RetryDelay.AsDuration()
+			e.retry = d
 		case *errdetails.BadRequest:
 			for _, violation := range d.FieldViolations {
-				fields = append(fields, violation.Field)
+				e.fields = append(e.fields, violation.Field)
 			}
 		case *errdetails.ResourceInfo:
-			resource = d.ResourceType + "/" + d.ResourceName
+			e.resource = d
 		}
 	}
-	pushback := "" // What the gRPC runtime obeys if a service config lets it retry; milliseconds, or -1 for not.
-	if values := trailer["grpc-retry-pushback-ms"]; len(values) > 0 {
-		pushback = map[bool]string{true: "never", false: "allowed"}[strings.HasPrefix(values[0], "-")]
-	}
-	switch info.Reason { // The name of a pb.ErrorReason.
+	return e
+}
+
+// next is what to do about the error. pushback is that of its call.
+func (e typedError) next(pushback string) string {
+	switch e.info.Reason { // The name of a pb.ErrorReason.
 	case "POLICY_NOT_FOUND":
-		next = "forget"
+		return "forget"
 	case "INVALID_DISPLAY_NAME":
-		next = "correct:" + strings.Join(fields, ",")
+		return "correct:" + strings.Join(e.fields, ",")
 	case "PROTECTION_UNITS_LIMIT_BREACHED":
-		next = "split:" + info.Metadata["documentedLimit"]
+		return "split:" + e.info.Metadata["documentedLimit"]
+	case "OUTCOME_UNKNOWN":
+		return "look"
+	case "FORBIDDEN":
+		return "ask:" + e.info.Metadata["permission"]
+	}
+	switch {
+	case e.retry == nil:
+		return "report"
+	case pushback == "never": // It may have done something: see what is there before calling again.
+		return "look-then-wait"
+	default:
+		return "wait"
+	}
+}
+
+func (e typedError) print(rpc string, trailer metadata.MD) {
+	var resource, retry, pushback string
+	if e.resource != nil {
+		resource = e.resource.ResourceType + "/" + e.resource.ResourceName
+	}
+	if e.retry != nil {
+		retry = fmt.Sprintf("%ds", e.retry.RetryDelay.AsDuration()/time.Second)
+	}
+	// What a gRPC runtime obeys when a service config lets it retry.
+	if values := trailer["grpc-retry-pushback-ms"]; len(values) > 0 {
+		if ms, err := strconv.Atoi(values[0]); err != nil || ms < 0 {
+			pushback = "never"
+		} else {
+			pushback = fmt.Sprintf("%ds", ms/1000)
+		}
+	}
+	var pairs []string
+	for _, key := range slices.Sorted(maps.Keys(e.info.Metadata)) {
+		if key != "graphDate" {
+			pairs = append(pairs, key+":"+strings.ReplaceAll(e.info.Metadata[key], " ", "_"))
+		}
+	}
+	planted := e.info.Metadata["graphRequestId"]
+	if planted == "" {
+		planted = e.message[strings.LastIndex(e.message, " ")+1:]
 	}
 	or := func(value string) string { return cmp.Or(value, "-") }
-	fmt.Printf("%s code=%s reason=%s domain=%s resource=%s retry=%s pushback=%s field=%s metadata.graphCode=%s metadata.documentedLimit=%s request=%s next=%s\n", rpc,
-		code.Code(status.Code(err)), or(info.Reason), or(info.Domain), or(resource), retry, or(pushback), or(strings.Join(fields, ",")), or(info.Metadata["graphCode"]),
-		or(info.Metadata["documentedLimit"]), or(strings.Join(trailer["x-request-id"], ",")), next)
+	fmt.Println(rpc,
+		"code="+code.Code(e.code).String(),
+		"reason="+or(e.info.Reason),
+		"domain="+or(e.info.Domain),
+		"resource="+or(resource),
+		"retry="+or(retry),
+		"pushback="+or(pushback),
+		"field="+or(strings.Join(e.fields, ",")),
+		"metadata="+or(strings.Join(pairs, ",")),
+		"request="+or(strings.Join(trailer["x-request-id"], ",")),
+		"planted="+or(planted),
+		"next="+e.next(pushback))
+}
+
+// failing is an rpc with its request.
+type failing func(context.Context, ...grpc.CallOption) error
+
+func with[Q, R any](rpc func(context.Context, Q, ...grpc.CallOption) (R, error), request Q) failing {
+	return func(ctx context.Context, options ...grpc.CallOption) error {
+		_, err := rpc(ctx, request, options...)
+		return err
+	}
 }
 
 func main() {
@@ -66,14 +139,55 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	policies := pb.NewProtectionPolicyServiceClient(conn)
-	ctx := metadata.AppendToOutgoingContext(context.Background(), "x-request-id", os.Args[2])
-	show(ctx, "GetProtectionPolicy", policies.GetProtectionPolicy, &pb.GetProtectionPolicyRequest{ProtectionPolicyId: "00000000-0000-4000-8000-000000000404"})
-	show(ctx, "CreateExchangeProtectionPolicy", policies.CreateExchangeProtectionPolicy, &pb.CreateExchangeProtectionPolicyRequest{})
-	units := make([]*pb.NewMailboxProtectionUnit, 51)
-	for i := range units {
-		units[i] = &pb.NewMailboxProtectionUnit{DirectoryObjectId: fmt.Sprintf("00000000-0000-4000-8000-%012d", i)}
+	defer conn.Close()
+	policies, restores := pb.NewProtectionPolicyServiceClient(conn), pb.NewRestoreSessionServiceClient(conn)
+	apps, units := pb.NewServiceAppServiceClient(conn), pb.NewProtectionUnitServiceClient(conn)
+
+	var tooMany []*pb.NewMailboxProtectionUnit
+	for i := range 51 {
+		tooMany = append(tooMany, &pb.NewMailboxProtectionUnit{DirectoryObjectId: fmt.Sprintf("00000000-0000-4000-8000-%012d", i)})
 	}
-	show(ctx, "CreateExchangeProtectionPolicy", policies.CreateExchangeProtectionPolicy, &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "Mailboxes", MailboxProtectionUnits: units})
-	show(ctx, "ListProtectionPolicies", policies.ListProtectionPolicies, &pb.ListProtectionPoliciesRequest{})
+	for _, row := range []struct {
+		rpc, tenant string
+		call        failing
+	}{
+		{"GetProtectionPolicy", "", with(policies.GetProtectionPolicy, &pb.GetProtectionPolicyRequest{ProtectionPolicyId: unknown})},
+		{"CreateExchangeProtectionPolicy", "", with(policies.CreateExchangeProtectionPolicy, &pb.CreateExchangeProtectionPolicyRequest{})},
+		{"CreateExchangeProtectionPolicy", "", with(policies.CreateExchangeProtectionPolicy, &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "Mailboxes", MailboxProtectionUnits: tooMany})},
+		{"CreateExchangeProtectionPolicy", tenantC, with(policies.CreateExchangeProtectionPolicy, &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "Mailboxes"})},
+		{"ActivateProtectionPolicy", tenantC, with(policies.ActivateProtectionPolicy, &pb.ActivateProtectionPolicyRequest{ProtectionPolicyId: policyC})},
+		{"ActivateRestoreSession", "", with(restores.ActivateRestoreSession, &pb.ActivateRestoreSessionRequest{RestoreSessionId: unknown})},
+		{"ListProtectionPolicies", "", with(policies.ListProtectionPolicies, &pb.ListProtectionPoliciesRequest{})},
+		{"CreateSharePointProtectionPolicy", "", with(policies.CreateSharePointProtectionPolicy, &pb.CreateSharePointProtectionPolicyRequest{DisplayName: "Sites"})},
+		{"CreateOneDriveForBusinessProtectionPolicy", "", with(policies.CreateOneDriveForBusinessProtectionPolicy, &pb.CreateOneDriveForBusinessProtectionPolicyRequest{DisplayName: "Drives"})},
+		{"ListServiceApps", "", with(apps.ListServiceApps, &pb.ListServiceAppsRequest{})},
+	} {
+		ctx, cancel := callContext(row.tenant)
+		var trailer metadata.MD
+		if err := row.call(ctx, grpc.Trailer(&trailer)); err == nil {
+			log.Fatalf("%s did not fail", row.rpc)
+		} else {
+			read(status.Convert(err)).print(row.rpc, trailer)
+		}
+		cancel()
+	}
+
+	// This call does not fail: the unit that it returns says why it could not be protected.
+	ctx, cancel := callContext(tenantC)
+	defer cancel()
+	var trailer metadata.MD
+	response, err := units.GetProtectionUnit(ctx, &pb.GetProtectionUnitRequest{ProtectionUnitId: unitC}, grpc.Trailer(&trailer))
+	if err != nil {
+		log.Fatal(err)
+	}
+	read(status.FromProto(response.ProtectionUnit.Error)).print("GetProtectionUnit", trailer)
+}
+
+// callContext is for one call, in the tenant or, when it is empty, in the server's own.
+func callContext(tenant string) (context.Context, context.CancelFunc) {
+	ctx := metadata.AppendToOutgoingContext(context.Background(), "x-request-id", os.Args[2])
+	if tenant != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "x-tenant-id", tenant)
+	}
+	return context.WithTimeout(ctx, 20*time.Second)
 }

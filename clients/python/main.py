@@ -3,73 +3,125 @@
 import sys
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from m365.backupstorage.v1 import protection_policy_service_pb2 as pb
-from m365.backupstorage.v1 import protection_policy_service_pb2_grpc as pb_grpc
+from m365.backupstorage.v1 import protection_policy_service_pb2 as policy_pb
+from m365.backupstorage.v1 import protection_policy_service_pb2_grpc as policy_grpc
 from m365.backupstorage.v1 import protection_unit_pb2
+from m365.backupstorage.v1 import protection_unit_service_pb2 as unit_pb
+from m365.backupstorage.v1 import protection_unit_service_pb2_grpc as unit_grpc
+from m365.backupstorage.v1 import restore_session_service_pb2 as restore_pb
+from m365.backupstorage.v1 import restore_session_service_pb2_grpc as restore_grpc
+from m365.backupstorage.v1 import service_app_service_pb2 as app_pb
+from m365.backupstorage.v1 import service_app_service_pb2_grpc as app_grpc
+
+TENANT_C = "cccccccc-0000-4000-8000-00000000000c"
+UNKNOWN = "00000000-0000-4000-8000-000000000404"
+POLICY_C = "b71df0ed-09d4-41c7-8a7e-362675b6c0c6"
+UNIT_C = "e0000011-f1af-426c-8b0c-000000000003"
 
 
-def detail(status, kind):
-    """Returns the status's detail of a kind, or None."""
-    for packed in status.details:
-        message = kind()
-        if packed.Unpack(message):
-            return message
-    return None
+class TypedError:
+    """What an error says, whether a call failed with it or an answer has it in a field."""
 
+    def __init__(self, status, trailer):
+        self.code = code_pb2.Code.Name(status.code)
+        self.message = status.message
+        self.info = error_details_pb2.ErrorInfo()
+        self.retry = self.resource = None
+        self.fields = []
+        for packed in status.details:
+            if packed.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
+                packed.Unpack(self.info)
+            elif packed.Unpack(retry := error_details_pb2.RetryInfo()):
+                self.retry = retry.retry_delay
+            elif packed.Unpack(bad := error_details_pb2.BadRequest()):
+                self.fields = [violation.field for violation in bad.field_violations]
+            elif packed.Unpack(resource := error_details_pb2.ResourceInfo()):
+                self.resource = resource
+        trailer = dict(trailer)
+        self.request_id = trailer.get("x-request-id")
+        # What a gRPC runtime obeys when a service config lets it retry: milliseconds, or negative for never.
+        pushback = trailer.get("grpc-retry-pushback-ms")
+        self.pushback = int(pushback) if pushback is not None else None
 
-def show(rpc, call, request, request_id):
-    """Makes a call that fails and prints what the error says."""
-    try:
-        call(request, timeout=20, metadata=[("x-request-id", request_id)])
-        sys.exit(f"{rpc} did not fail")
-    except grpc.RpcError as err:
-        error = err
-    status = rpc_status.from_call(error) or status_pb2.Status()
-    info = detail(status, error_details_pb2.ErrorInfo) or error_details_pb2.ErrorInfo()
-    retry_info = detail(status, error_details_pb2.RetryInfo)
-    bad_request = detail(status, error_details_pb2.BadRequest) or error_details_pb2.BadRequest()
-    resource = detail(status, error_details_pb2.ResourceInfo)
-    field = ",".join(violation.field for violation in bad_request.field_violations)
-    trailer = dict(error.trailing_metadata())
-    # What the gRPC runtime obeys if a service config lets it retry; milliseconds, or -1 for not.
-    pushback = trailer.get("grpc-retry-pushback-ms")
-    match info.reason:  # The name of an ErrorReason.
-        case "POLICY_NOT_FOUND":
-            action = "forget"
-        case "INVALID_DISPLAY_NAME":
-            action = f"correct:{field}"
-        case "PROTECTION_UNITS_LIMIT_BREACHED":
-            action = f"split:{info.metadata['documentedLimit']}"
-        case _:
-            # For retry_info.retry_delay.ToTimedelta()
-            action = "wait" if retry_info else "report"
-    print(
-        rpc,
-        f"code={error.code().name}",
-        f"reason={info.reason or '-'}",
-        f"domain={info.domain or '-'}",
-        f"resource={f'{resource.resource_type}/{resource.resource_name}' if resource else '-'}",
-        f"retry={'yes' if retry_info else 'no'}",
-        f"pushback={'-' if pushback is None else 'never' if pushback.startswith('-') else 'allowed'}",
-        f"field={field or '-'}",
-        f"metadata.graphCode={info.metadata.get('graphCode', '-')}",
-        f"metadata.documentedLimit={info.metadata.get('documentedLimit', '-')}",
-        f"request={trailer.get('x-request-id', '-')}",
-        f"next={action}",
-    )
+    def next(self):
+        """Returns what to do about it."""
+        match self.info.reason:  # The name of an ErrorReason.
+            case "POLICY_NOT_FOUND":
+                return "forget"
+            case "INVALID_DISPLAY_NAME":
+                return "correct:" + ",".join(self.fields)
+            case "PROTECTION_UNITS_LIMIT_BREACHED":
+                return "split:" + self.info.metadata["documentedLimit"]
+            case "OUTCOME_UNKNOWN":
+                return "look"
+            case "FORBIDDEN":
+                return "ask:" + self.info.metadata["permission"]
+        if self.retry is None:
+            return "report"
+        if self.pushback is not None and self.pushback < 0:
+            return "look-then-wait"  # It may have done something: see what is there before calling again.
+        return "wait"
+
+    def show(self, rpc):
+        pushback = self.pushback
+        metadata = [f"{key}:{value.replace(' ', '_')}" for key, value in sorted(self.info.metadata.items()) if key != "graphDate"]
+        print(
+            rpc,
+            f"code={self.code}",
+            f"reason={self.info.reason or '-'}",
+            f"domain={self.info.domain or '-'}",
+            f"resource={f'{self.resource.resource_type}/{self.resource.resource_name}' if self.resource else '-'}",
+            f"retry={f'{self.retry.seconds}s' if self.retry else '-'}",
+            f"pushback={'-' if pushback is None else 'never' if pushback < 0 else f'{pushback // 1000}s'}",
+            f"field={','.join(self.fields) or '-'}",
+            f"metadata={','.join(metadata) or '-'}",
+            f"request={self.request_id or '-'}",
+            f"planted={self.info.metadata.get('graphRequestId') or self.message.split(' ')[-1] or '-'}",
+            f"next={self.next()}",
+        )
 
 
 def main(address, request_id):
-    units = [protection_unit_pb2.NewMailboxProtectionUnit(directory_object_id=f"00000000-0000-4000-8000-{i:012}") for i in range(51)]
+    def options(tenant):
+        metadata = [("x-request-id", request_id)]
+        if tenant:
+            metadata.append(("x-tenant-id", tenant))
+        return {"timeout": 20, "metadata": metadata}
+
     with grpc.insecure_channel(address) as channel:
-        policies = pb_grpc.ProtectionPolicyServiceStub(channel)
-        show("GetProtectionPolicy", policies.GetProtectionPolicy, pb.GetProtectionPolicyRequest(protection_policy_id="00000000-0000-4000-8000-000000000404"), request_id)
-        show("CreateExchangeProtectionPolicy", policies.CreateExchangeProtectionPolicy, pb.CreateExchangeProtectionPolicyRequest(), request_id)
-        show("CreateExchangeProtectionPolicy", policies.CreateExchangeProtectionPolicy, pb.CreateExchangeProtectionPolicyRequest(display_name="Mailboxes", mailbox_protection_units=units), request_id)
-        show("ListProtectionPolicies", policies.ListProtectionPolicies, pb.ListProtectionPoliciesRequest(), request_id)
+        policies = policy_grpc.ProtectionPolicyServiceStub(channel)
+        restores = restore_grpc.RestoreSessionServiceStub(channel)
+        apps = app_grpc.ServiceAppServiceStub(channel)
+        units = unit_grpc.ProtectionUnitServiceStub(channel)
+
+        too_many = [protection_unit_pb2.NewMailboxProtectionUnit(directory_object_id=f"00000000-0000-4000-8000-{i:012}") for i in range(51)]
+        for stub, rpc, request, tenant in [
+            (policies, "GetProtectionPolicy", policy_pb.GetProtectionPolicyRequest(protection_policy_id=UNKNOWN), None),
+            (policies, "CreateExchangeProtectionPolicy", policy_pb.CreateExchangeProtectionPolicyRequest(), None),
+            (policies, "CreateExchangeProtectionPolicy", policy_pb.CreateExchangeProtectionPolicyRequest(display_name="Mailboxes", mailbox_protection_units=too_many), None),
+            (policies, "CreateExchangeProtectionPolicy", policy_pb.CreateExchangeProtectionPolicyRequest(display_name="Mailboxes"), TENANT_C),
+            (policies, "ActivateProtectionPolicy", policy_pb.ActivateProtectionPolicyRequest(protection_policy_id=POLICY_C), TENANT_C),
+            (restores, "ActivateRestoreSession", restore_pb.ActivateRestoreSessionRequest(restore_session_id=UNKNOWN), None),
+            (policies, "ListProtectionPolicies", policy_pb.ListProtectionPoliciesRequest(), None),
+            (policies, "CreateSharePointProtectionPolicy", policy_pb.CreateSharePointProtectionPolicyRequest(display_name="Sites"), None),
+            (policies, "CreateOneDriveForBusinessProtectionPolicy", policy_pb.CreateOneDriveForBusinessProtectionPolicyRequest(display_name="Drives"), None),
+            (apps, "ListServiceApps", app_pb.ListServiceAppsRequest(), None),
+        ]:
+            try:
+                getattr(stub, rpc)(request, **options(tenant))
+            except grpc.RpcError as error:
+                # The gRPC runtime's own errors have no Status, such as UNAVAILABLE when nothing listens.
+                status = rpc_status.from_call(error) or status_pb2.Status(code=error.code().value[0], message=error.details())
+                TypedError(status, error.trailing_metadata()).show(rpc)
+            else:
+                sys.exit(f"{rpc} did not fail")
+
+        # This call does not fail: the unit that it returns says why it could not be protected.
+        response, call = units.GetProtectionUnit.with_call(unit_pb.GetProtectionUnitRequest(protection_unit_id=UNIT_C), **options(TENANT_C))
+        TypedError(response.protection_unit.error, call.trailing_metadata()).show("GetProtectionUnit")
 
 
 if __name__ == "__main__":
