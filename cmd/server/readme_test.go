@@ -55,7 +55,7 @@ func TestTheREADMEShowsWhatTheClientsPageShows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, language := range []string{"go", "python", "js"} {
+	for _, language := range []string{"go", "python", "ts"} {
 		excerpt := regexp.MustCompile("(?s)```" + language + "\n.*?```\n").Find(readme)
 		if excerpt == nil || !bytes.Contains(clients, excerpt) {
 			t.Errorf("the excerpt in %s is not that of clients/README.md", language)
