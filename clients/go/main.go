@@ -139,7 +139,6 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer conn.Close()
 	policies, restores := pb.NewProtectionPolicyServiceClient(conn), pb.NewRestoreSessionServiceClient(conn)
 	apps, units := pb.NewServiceAppServiceClient(conn), pb.NewProtectionUnitServiceClient(conn)
 
@@ -164,12 +163,12 @@ func main() {
 	} {
 		ctx, cancel := callContext(row.tenant)
 		var trailer metadata.MD
-		if err := row.call(ctx, grpc.Trailer(&trailer)); err == nil {
-			log.Fatalf("%s did not fail", row.rpc)
-		} else {
-			read(status.Convert(err)).print(row.rpc, trailer)
-		}
+		err := row.call(ctx, grpc.Trailer(&trailer))
 		cancel()
+		if err == nil {
+			log.Fatalf("%s did not fail", row.rpc)
+		}
+		read(status.Convert(err)).print(row.rpc, trailer)
 	}
 
 	// This call does not fail: the unit that it returns says why it could not be protected.
