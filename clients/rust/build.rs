@@ -1,0 +1,22 @@
+//! Makes the stubs, of the protos in ../../proto and of google/rpc in ../../.thirdparty.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let [proto, google] = ["../../proto", "../../.thirdparty"];
+    let protos = Path::new(proto)
+        .join("m365/backupstorage/v1")
+        .read_dir()?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<PathBuf>, std::io::Error>>()?;
+    println!("cargo::rerun-if-changed={proto}");
+    println!("cargo::rerun-if-changed={google}");
+    tonic_prost_build::configure()
+        .build_server(false)
+        // The Status that tonic-types has methods for, also in fields of messages.
+        .extern_path(".google.rpc.Status", "::tonic_types::Status")
+        .include_file("stubs.rs")
+        .compile_fds(protox::compile(protos, [proto, google])?)?;
+    Ok(())
+}

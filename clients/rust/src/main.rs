@@ -1,0 +1,139 @@
+//! Reads the typed errors of this server and says what it would do: client ADDRESS REQUEST_ID
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use tonic::transport::Endpoint;
+use tonic::{Request, Response, Status};
+use tonic_types::{ErrorDetails, ErrorInfo, RpcStatusExt, StatusExt};
+
+use stubs::google::rpc::Code;
+use stubs::m365::backupstorage::v1::{
+    protection_policy_service_client::ProtectionPolicyServiceClient, protection_unit_service_client::ProtectionUnitServiceClient,
+    restore_session_service_client::RestoreSessionServiceClient, service_app_service_client::ServiceAppServiceClient, *,
+};
+
+// Not every message is used here.
+#[allow(dead_code, clippy::all)]
+mod stubs {
+    include!(concat!(env!("OUT_DIR"), "/stubs.rs"));
+}
+
+/// Prints what an error says, and what the program does about it.
+fn show(rpc: &str, code: Code, message: &str, details: &ErrorDetails, trailers: &MetadataMap) {
+    let trailer = |key| trailers.get(key).and_then(|value| value.to_str().ok());
+    let nothing = ErrorInfo::new("", "", HashMap::new());
+    let info = details.error_info().unwrap_or(&nothing);
+    let metadata = BTreeMap::from_iter(&info.metadata);
+    let fact = |key| info.metadata.get(key).map_or("-", String::as_str);
+    let delay = details.retry_info().map(|it| it.retry_delay.unwrap_or_default());
+    let violations = details.bad_request().map_or(&[][..], |it| &it.field_violations);
+    let fields = violations.iter().map(|it| it.field.as_str()).collect::<Vec<_>>().join(",");
+    let resource = details.resource_info().map(|it| format!("{}/{}", it.resource_type, it.resource_name));
+    // What the gRPC runtime obeys if it is set up to retry: milliseconds, or negative for never.
+    let pushback = trailer("grpc-retry-pushback-ms").map(|value| match value.parse::<u64>() {
+        Ok(ms) => format!("{}s", ms / 1000),
+        Err(_) => "never".into(),
+    });
+
+    // The name of an ErrorReason decides, never a message.
+    let next = match info.reason.as_str() {
+        "POLICY_NOT_FOUND" => "forget".into(),
+        "INVALID_DISPLAY_NAME" => format!("correct:{fields}"),
+        "PROTECTION_UNITS_LIMIT_BREACHED" => format!("split:{}", fact("documentedLimit")),
+        "OUTCOME_UNKNOWN" => "look".into(),
+        "FORBIDDEN" => format!("ask:{}", fact("permission")),
+        // It may have been done: a second call comes after a look.
+        _ if delay.is_some() && pushback.as_deref() == Some("never") => "look-then-wait".into(),
+        _ if delay.is_some() => "wait".into(),
+        _ => "report".into(),
+    };
+
+    let listed: Vec<_> =
+        metadata.iter().filter(|(key, _)| **key != "graphDate").map(|(key, value)| format!("{key}:{}", value.replace(' ', "_"))).collect();
+    let planted = info.metadata.get("graphRequestId").map(String::as_str).or(message.split(' ').next_back());
+    let parts = [
+        ("code", code.as_str_name()),
+        ("reason", &info.reason),
+        ("domain", &info.domain),
+        ("resource", &resource.unwrap_or_default()),
+        ("retry", &delay.map_or(String::new(), |delay| format!("{}s", delay.as_secs()))),
+        ("pushback", &pushback.unwrap_or_default()),
+        ("field", &fields),
+        ("metadata", &listed.join(",")),
+        ("request", trailer("x-request-id").unwrap_or_default()),
+        ("planted", planted.unwrap_or_default()),
+        ("next", &next),
+    ];
+    let line = parts.map(|(name, value)| format!(" {name}={}", if value.is_empty() { "-" } else { value }));
+    println!("{rpc}{}", line.concat());
+}
+
+/// Shows the error of a call that failed.
+fn failed<T>(rpc: &str, result: Result<Response<T>, Status>) -> Result<(), Box<dyn Error>> {
+    let Err(status) = result else {
+        return Err(format!("{rpc} did not fail").into());
+    };
+    let code = Code::try_from(i32::from(status.code()))?;
+    show(rpc, code, status.message(), &status.get_error_details(), status.metadata());
+    Ok(())
+}
+
+/// A request in tenant C of the emulator, which has an active policy for mailboxes.
+fn in_tenant_c<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("x-tenant-id", MetadataValue::from_static("cccccccc-0000-4000-8000-00000000000c"));
+    request
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(address), Some(request_id)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: client ADDRESS REQUEST_ID".into());
+    };
+    let request_id: MetadataValue<Ascii> = request_id.parse()?;
+    let with_id = move |mut request: Request<()>| {
+        request.set_timeout(Duration::from_secs(20));
+        request.metadata_mut().insert("x-request-id", request_id.clone());
+        Ok(request)
+    };
+    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+    let mut policies = ProtectionPolicyServiceClient::with_interceptor(channel.clone(), with_id.clone());
+    let mut sessions = RestoreSessionServiceClient::with_interceptor(channel.clone(), with_id.clone());
+    let mut apps = ServiceAppServiceClient::with_interceptor(channel.clone(), with_id.clone());
+    let mut units = ProtectionUnitServiceClient::with_interceptor(channel, with_id);
+
+    let nobody = "00000000-0000-4000-8000-000000000404";
+    let unknown_policy = GetProtectionPolicyRequest { protection_policy_id: nobody.into() };
+    let nameless = CreateExchangeProtectionPolicyRequest::default();
+    let mailboxes = CreateExchangeProtectionPolicyRequest { display_name: "Mailboxes".into(), ..Default::default() };
+    let mut too_many = mailboxes.clone();
+    too_many.mailbox_protection_units =
+        (0..51).map(|i| NewMailboxProtectionUnit { directory_object_id: format!("00000000-0000-4000-8000-{i:012}") }).collect();
+    let active_policy = ActivateProtectionPolicyRequest { protection_policy_id: "b71df0ed-09d4-41c7-8a7e-362675b6c0c6".into() };
+    let unknown_session = ActivateRestoreSessionRequest { restore_session_id: nobody.into() };
+    let sites = CreateSharePointProtectionPolicyRequest { display_name: "Sites".into(), ..Default::default() };
+    let drives = CreateOneDriveForBusinessProtectionPolicyRequest { display_name: "Drives".into(), ..Default::default() };
+
+    failed("GetProtectionPolicy", policies.get_protection_policy(unknown_policy).await)?;
+    failed("CreateExchangeProtectionPolicy", policies.create_exchange_protection_policy(nameless).await)?;
+    failed("CreateExchangeProtectionPolicy", policies.create_exchange_protection_policy(too_many).await)?;
+    failed("CreateExchangeProtectionPolicy", policies.create_exchange_protection_policy(in_tenant_c(mailboxes)).await)?;
+    failed("ActivateProtectionPolicy", policies.activate_protection_policy(in_tenant_c(active_policy)).await)?;
+    failed("ActivateRestoreSession", sessions.activate_restore_session(unknown_session).await)?;
+    failed("ListProtectionPolicies", policies.list_protection_policies(ListProtectionPoliciesRequest::default()).await)?;
+    failed("CreateSharePointProtectionPolicy", policies.create_share_point_protection_policy(sites).await)?;
+    failed("CreateOneDriveForBusinessProtectionPolicy", policies.create_one_drive_for_business_protection_policy(drives).await)?;
+    failed("ListServiceApps", apps.list_service_apps(ListServiceAppsRequest::default()).await)?;
+
+    // A good answer can hold an error too: why a unit is not protected.
+    let answer = units
+        .get_protection_unit(in_tenant_c(GetProtectionUnitRequest { protection_unit_id: "e0000011-f1af-426c-8b0c-000000000003".into() }))
+        .await?;
+    let error = answer.get_ref().protection_unit.as_ref().and_then(|unit| unit.error.as_ref()).ok_or("the unit has no error")?;
+    show("GetProtectionUnit", Code::try_from(error.code)?, &error.message, &error.get_error_details(), answer.metadata());
+    Ok(())
+}
