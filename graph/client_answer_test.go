@@ -3,6 +3,7 @@ package graph_test
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -213,17 +214,46 @@ func TestAnswersThatCannotBeUsedSayWhy(t *testing.T) {
 	}
 }
 
-func TestAHeaderBlockOver64KiBIsNoAnswer(t *testing.T) {
-	_, client := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		for i := range 80 {
-			w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("x", 1<<10))
-		}
-	})
-	if e := fails(t, t.Context(), client, read(), graph.KindUnreachable); e.Sent {
-		t.Error("Sent is true for a read")
-	}
-	if e := fails(t, t.Context(), client, write(), graph.KindUnreachable); !e.Sent {
-		t.Error("Sent is false for a write that was answered")
+func TestAHeaderBlockOver64KiBIsAnAnswerThatCannotBeUsed(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		kibibytes int
+		http2     bool
+		// problem is that of a write. Reads go over HTTP/1.1 whatever the server speaks.
+		problem string
+	}{
+		{"a little over, HTTP/1.1", 66, false, "header too large"},
+		{"far over, HTTP/1.1", 1000, false, "header too large"},
+		{"a little over, HTTP/2", 66, true, "header too large"},
+		{"far over, HTTP/2", 1000, true, "protocol"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if http2 := r.ProtoMajor == 2; http2 != (test.http2 && r.Method == http.MethodPost) {
+					t.Errorf("%s came over %s", r.Method, r.Proto)
+				}
+				for i := range test.kibibytes {
+					w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("x", 1<<10))
+				}
+			}))
+			server.EnableHTTP2 = test.http2
+			server.Config.ErrorLog = nothingLogged()
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			roots := x509.NewCertPool()
+			roots.AddCert(server.Certificate())
+			client, err := graph.New(graph.Options{Endpoint: server.URL, Tokens: fixedToken("secret"), RootCAs: roots})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(client.Close)
+			if e := fails(t, t.Context(), client, read(), graph.KindInvalidAnswer); e.Problem != "header too large" || e.Sent {
+				t.Errorf("read: got %+v", e)
+			}
+			if e := fails(t, t.Context(), client, write(), graph.KindInvalidAnswer); e.Problem != test.problem || !e.Sent {
+				t.Errorf("write: got %+v", e)
+			}
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -15,7 +16,8 @@ type Kind int
 const (
 	// KindAnswer is an answer of Graph's that tells an error.
 	KindAnswer Kind = iota
-	// KindInvalidAnswer is an answer that cannot be used: a redirect, a body that is cut, too large or of another type.
+	// KindInvalidAnswer is an answer that cannot be used: a redirect, a header block over 64 KiB, a body that is cut, too
+	// large or of another type.
 	KindInvalidAnswer
 	// KindInvalidCall is a call that could not be made into a request. Nothing was sent.
 	KindInvalidCall
@@ -121,9 +123,34 @@ func transportError(ctx context.Context, err error, sent bool) *Error {
 	if e := contextError(ctx, err, sent); e != nil {
 		return e
 	}
+	if problem := answerProblem(err); problem != "" {
+		return &Error{Kind: KindInvalidAnswer, Sent: sent, Problem: problem, Err: err}
+	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return &Error{Kind: KindUnreachable, Sent: sent, Problem: "no answer in time", Err: err}
 	}
 	return &Error{Kind: KindUnreachable, Sent: sent, Err: err}
+}
+
+// answerProblem tells what was wrong with an answer that net/http gave up on, empty when there was none. net/http has no
+// types for these errors, so their texts have to do; the tests see when they change.
+func answerProblem(err error) string {
+	text := err.Error()
+	for _, tooLarge := range []string{
+		"net/http: server response headers exceeded",
+		"http2: response header list larger than advertised limit",
+		// Of informational answers before the final one.
+		"header list too large",
+	} {
+		if strings.Contains(text, tooLarge) {
+			return "header too large"
+		}
+	}
+	// Over HTTP/2 a block that is larger by far ends the connection with this error, which it shares with other answers
+	// that break the protocol.
+	if text == "connection error: PROTOCOL_ERROR" {
+		return "protocol"
+	}
+	return ""
 }
