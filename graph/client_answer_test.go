@@ -75,6 +75,8 @@ func TestIdsThatDoNotFitALogLineAreDropped(t *testing.T) {
 		"not ASCII":        "ä",
 		"too long":         strings.Repeat("a", 129),
 		"with a tab":       "a\tb",
+		"an address":       "ada@contoso.example",
+		"a URL":            "https://contoso.example",
 		"an empty one too": "",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -316,6 +318,24 @@ func TestTheErrorTextTellsNothingOfTheTenant(t *testing.T) {
 		}
 		if !errors.Is(&test.e, cause) {
 			t.Errorf("%s: the cause is lost", test.want)
+		}
+	}
+}
+
+func TestAChallengeForFurtherClaimsIsSeen(t *testing.T) {
+	for challenge, want := range map[string]bool{
+		`Bearer realm="", error="insufficient_claims", claims="eyJ9"`: true,
+		`Bearer error="INSUFFICIENT_CLAIMS"`:                          true,
+		`Bearer error="invalid_token"`:                                false,
+		"":                                                            false,
+	} {
+		_, client := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Add("WWW-Authenticate", "Basic")
+			w.Header().Add("WWW-Authenticate", challenge)
+			w.WriteHeader(http.StatusForbidden)
+		})
+		if e := fails(t, t.Context(), client, read(), graph.KindAnswer); e.InsufficientClaims != want {
+			t.Errorf("%s: InsufficientClaims is %v", challenge, e.InsufficientClaims)
 		}
 	}
 }

@@ -282,3 +282,21 @@ func secure(t *testing.T, handler http.HandlerFunc) (*graph.Client, *atomic.Int6
 	t.Cleanup(client.Close)
 	return client, &received
 }
+
+func TestASwitchOfProtocolsIsAnAnswerThatCannotBeUsed(t *testing.T) {
+	closed := make(chan struct{}, 2)
+	client := newClient(t, tcpServer(t, func(_ int, conn net.Conn, requests *bufio.Reader) {
+		if takeRequest(requests) {
+			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+			// Nothing follows, and the connection stays open until the client has had enough.
+			io.Copy(io.Discard, requests)
+			closed <- struct{}{}
+		}
+	}))
+	for _, call := range []*graph.Call{read(), write()} {
+		if e := fails(t, t.Context(), client, call, graph.KindInvalidAnswer); e.Problem != "status" || e.Status != 101 || e.Sent == call.Safe {
+			t.Errorf("%s: got %+v", call.Method, e)
+		}
+		<-closed
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -47,6 +48,8 @@ type Error struct {
 	// RetryAfter is how long Graph asks to wait, when HasRetryAfter says that it did so in a way to believe.
 	RetryAfter    time.Duration
 	HasRetryAfter bool
+	// InsufficientClaims says that the answer challenges the caller for a token with further claims.
+	InsufficientClaims bool
 	// Problem says in a word or two what was wrong with an invalid answer.
 	Problem string
 	// NextPage tells that the call was for a page behind the first.
@@ -153,4 +156,14 @@ func answerProblem(err error) string {
 		return "protocol"
 	}
 	return ""
+}
+
+// challengesClaims tells whether an answer wants a token with further claims (continuous access evaluation).
+func challengesClaims(header http.Header) bool {
+	for _, challenge := range header.Values("WWW-Authenticate") {
+		if strings.Contains(strings.ToLower(challenge), "insufficient_claims") {
+			return true
+		}
+	}
+	return false
 }
