@@ -241,10 +241,20 @@ func (t *translator) answer(op *operation, e *graph.Error) *failure {
 		f.set("permission", op.call.GetPermission())
 	}
 	if e.Status >= 400 && e.Status < 500 {
-		f.graphText = scrub(e.Message)
+		f.tell(e)
 		f.separate(t, op, e)
 	}
 	return f
+}
+
+// tell takes Graph's text into the message, unless the failure is the service's or the server's own trouble, which is
+// told in our words.
+func (f *failure) tell(e *graph.Error) {
+	switch f.code {
+	case codes.Unknown, codes.Unavailable, codes.Internal:
+	default:
+		f.graphText = scrub(e.Message)
+	}
 }
 
 // mostViolations is how many separate errors of a call are looked at; the Status has room for fewer.
@@ -319,12 +329,7 @@ func (t *translator) inside(op *operation, e *graph.Error, item pb.GraphItemErro
 	f.op, f.id = op, item.ID
 	f.meta(e)
 	f.codes(e, r)
-	switch f.code {
-	case codes.Unknown, codes.Unavailable, codes.Internal:
-		// The service's own trouble is told in our words, as that of a call is.
-	default:
-		f.graphText = scrub(e.Message)
-	}
+	f.tell(e)
 	return f
 }
 
