@@ -92,7 +92,10 @@ func headerList(o *outcome) int {
 		"grpc-message": url.PathEscape(o.status.GetMessage()),
 	}
 	for key, values := range o.trailer {
-		fields[key] = strings.Join(values, ",")
+		// The client has decoded binary ones.
+		if !strings.HasSuffix(key, "-bin") {
+			fields[key] = strings.Join(values, ",")
+		}
 	}
 	size := 0
 	for key, value := range fields {
