@@ -229,3 +229,19 @@ func TestWhatDoesNotLookLikeACodeIsNotTold(t *testing.T) {
 		}
 	}
 }
+
+func TestARemovalAtFaultIsTheFieldThatIsNamed(t *testing.T) {
+	for code, reason := range map[string]string{
+		"InvalidProtectionUnitId": "INVALID_PROTECTION_UNIT_ID", "DuplicateProtectionUnitInList": "DUPLICATE_PROTECTION_UNIT_IN_LIST",
+		"ProtectionUnitsLimitBreached": "PROTECTION_UNITS_LIMIT_BREACHED",
+	} {
+		w := newWorldAnswering(t, answering(400, `{"error":{"code":"`+code+`"}}`))
+		for _, l := range workloads {
+			o := w.fails(l.updateRPC(), l.update(w, unknownPolicy, 1, 0, notGUID)).call
+			violations := detail[*errdetails.BadRequest](o.status).GetFieldViolations()
+			if want := "remove_" + strings.TrimSuffix(l.field, "s") + "_ids"; o.reason() != reason || len(violations) != 1 || violations[0].GetField() != want {
+				t.Errorf("got %s of %v, want %s of %s", o.reason(), violations, reason, want)
+			}
+		}
+	}
+}
