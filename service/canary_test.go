@@ -14,7 +14,6 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/emulator"
@@ -155,14 +154,7 @@ func TestNothingPlantedComesOutWhereItMustNot(t *testing.T) {
 // canaryCall calls an rpc with canaries in all texts of its request and in its metadata.
 func (w *world) canaryCall(rpc protoreflect.MethodDescriptor) (*outcome, proto.Message) {
 	w.t.Helper()
-	message := func(d protoreflect.MessageDescriptor) proto.Message {
-		kind, err := protoregistry.GlobalTypes.FindMessageByName(d.FullName())
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		return kind.New().Interface()
-	}
-	request, response := message(rpc.Input()), message(rpc.Output())
+	request, response := newMessage(w.t, rpc.Input()), newMessage(w.t, rpc.Output())
 	plant(request.ProtoReflect())
 	ctx := metadata.AppendToOutgoingContext(w.context(), "authorization", "Bearer "+canaryToken, "x-user-assertion", canaryToken, "x-request-id", canaryText)
 	o := w.callWith(ctx, fmt.Sprintf("%s/%s", rpc.Parent().Name(), rpc.Name()), request, response)

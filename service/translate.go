@@ -212,6 +212,10 @@ func (t *translator) answer(op *operation, e *graph.Error) *failure {
 		case e.Status > 599:
 			// No status of a final answer: whoever sent it was not Graph.
 			return t.invalid(op, e, "status")
+		case e.Status < 300:
+			f := t.invalid(op, e, "error with a good status")
+			f.codes(e, nil)
+			return f
 		case write && (e.Status == 408 || e.Status == 502 || e.Status == 504):
 			f := t.unknownOutcome(op)
 			f.meta(e)
