@@ -14,8 +14,18 @@ var secrets = regexp.MustCompile(`eyJ[\w-]+(?:\.[\w-]*)+` +
 // scrub puts an ellipsis in the place of secrets.
 func scrub(s string) string {
 	// Most texts have none, and looking for these is cheap.
-	if !strings.ContainsAny(s, `=%"`) && !strings.Contains(s, "eyJ") && !strings.Contains(strings.ToLower(s), "bearer") {
+	if !strings.ContainsAny(s, `=%"`) && !strings.Contains(s, "eyJ") && !hasBearer(s) {
 		return s
 	}
 	return secrets.ReplaceAllString(s, "…")
+}
+
+func hasBearer(s string) bool {
+	const word = "bearer"
+	for i := range len(s) - len(word) + 1 {
+		if s[i]|0x20 == word[0] && strings.EqualFold(s[i:i+len(word)], word) {
+			return true
+		}
+	}
+	return false
 }

@@ -264,33 +264,42 @@ func (f *failure) tell(e *graph.Error) {
 // mostViolations is how many separate errors of a call are looked at; the Status has room for fewer.
 const mostViolations = 50
 
-// separate makes field violations of the separate errors of a call about several things.
+// separate makes field violations of the separate errors of a call about several things, and counts their codes.
 func (f *failure) separate(t *translator, op *operation, e *graph.Error) {
-	t.countDetails(e)
-	if f.GetDetail() != pb.ErrorSpec_BAD_REQUEST || op == nil {
-		return
+	told := 0
+	if f.GetDetail() == pb.ErrorSpec_BAD_REQUEST && op != nil {
+		told = min(len(e.Details), mostViolations)
+		f.violations = make([]*errdetails.BadRequest_FieldViolation, 0, told)
 	}
-	for _, d := range e.Details[:min(len(e.Details), mostViolations)] {
-		r := f.reason
-		if known := t.reasons.byCode[strings.ToLower(d.Code)]; known != nil {
-			r = known
+	// Most have the code of the one before.
+	var code string
+	var known *reason
+	for i, d := range e.Details {
+		if i == 0 || d.Code != code {
+			code, known = d.Code, t.reasons.byCode[strings.ToLower(d.Code)]
 		}
-		// What a detail is about can be another field than what the call is refused for.
-		field := op.fieldOf(r.GetAbout())
-		if field == "" {
-			field = op.fieldOf(f.GetAbout())
+		if known == nil && t.reasons.isUnknown(d.Code) {
+			t.unknown.detail.Add(1)
 		}
-		f.violations = append(f.violations, &errdetails.BadRequest_FieldViolation{
-			Field: field, Description: scrub(strings.TrimPrefix(d.Code+": "+d.Message, ": ")), Reason: r.name,
-		})
+		if i < told {
+			f.violations = append(f.violations, f.violation(op, known, d))
+		}
 	}
 }
 
-func (t *translator) countDetails(e *graph.Error) {
-	for _, d := range e.Details {
-		if t.reasons.isUnknown(d.Code) {
-			t.unknown.detail.Add(1)
-		}
+// violation tells one separate error; known is the reason of its code, nil when there is none.
+func (f *failure) violation(op *operation, known *reason, d graph.Detail) *errdetails.BadRequest_FieldViolation {
+	r := f.reason
+	field := ""
+	if known != nil {
+		// What it is about can be another field than what the call is refused for.
+		r, field = known, op.fieldOf(known.GetAbout())
+	}
+	if field == "" {
+		field = op.fieldOf(f.GetAbout())
+	}
+	return &errdetails.BadRequest_FieldViolation{
+		Field: field, Description: scrub(strings.TrimPrefix(d.Code+": "+d.Message, ": ")), Reason: r.name,
 	}
 }
 
