@@ -481,7 +481,9 @@ const (
 	//
 	// ErrorInfo: `{"reason":"GRAPH_UNREACHABLE","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_GRAPH_UNREACHABLE ErrorReason = 212
-	// Graph answered a read with something that cannot be used; metadata `problem` says what.
+	// Graph answered a read with something that cannot be used; metadata `problem` says what: `redirect`, `status` (none
+	// that HTTP has), `header too large`, `protocol`, `encoding`, `truncated`, `too large`, `syntax`, `type`, `size`,
+	// `nextLink`, `loop of pages`, or `error with a good status` when that error has no code known here.
 	//
 	// ErrorInfo: `{"reason":"GRAPH_RESPONSE_INVALID","domain":"m365.backupstorage","metadata":{"problem":"redirect"}}`
 	ErrorReason_GRAPH_RESPONSE_INVALID ErrorReason = 213
