@@ -295,7 +295,7 @@ var goldenOwn = map[string]goldenMaker{
 	},
 	"DEADLINE_EXCEEDED": func(t *testing.T) produced {
 		w := newGoldenWorld(t)
-		for {
+		for range 100 {
 			// So little time is left that the server does not begin. Sometimes too little for its answer: the client's
 			// runtime makes its own then, which has no details.
 			ctx, cancel := context.WithTimeout(w.context(), 95*time.Millisecond)
@@ -304,10 +304,9 @@ var goldenOwn = map[string]goldenMaker{
 			if len(call.status.GetDetails()) > 0 {
 				return produced{call: call}
 			}
-			if w.context().Err() != nil || t.Context().Err() != nil {
-				t.Fatal("no typed answer in time")
-			}
 		}
+		t.Fatal("no typed answer in time")
+		return produced{}
 	},
 	"SERVER_OVERLOADED": func(t *testing.T) produced {
 		reached, release := make(chan struct{}), make(chan struct{})
