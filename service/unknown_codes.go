@@ -37,21 +37,11 @@ func (all *reasons) isUnknown(code string) bool {
 	return code != "" && all.byCode[code] == nil && !generic[code]
 }
 
-// maxTellable is the longest code that is told. Graph's longest known one has 62 characters.
-const maxTellable = 64
-
-// tellable returns a code that looks like one: up to 64 letters, digits, dots and underscores. Anything else would put
-// an address, a URL or a token into the metadata, if that is what Graph says in the place of a code.
+// tellable returns a code unless it has what would put an address, a URL or a token into the metadata, if that is what
+// Graph says in the place of a code. Otherwise Graph's spelling is kept, however odd.
 func tellable(code string) string {
-	if len(code) > maxTellable {
+	if strings.ContainsAny(code, "@/\\") || scrub(code) != code {
 		return ""
-	}
-	for i := range len(code) {
-		switch c := code[i]; {
-		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '.', c == '_':
-		default:
-			return ""
-		}
 	}
 	return code
 }
