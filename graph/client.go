@@ -202,8 +202,11 @@ func readAnswer(ctx context.Context, response *http.Response, safe bool) (*Answe
 	switch {
 	case meta.Status >= 300 && meta.Status < 400:
 		return nil, &Error{Kind: KindInvalidAnswer, Meta: meta, Problem: "redirect", Sent: !safe}
-	case meta.Status < 200 || meta.Status >= 400:
-		e := &Error{Kind: KindAnswer, Meta: meta, Sent: !safe}
+	case meta.Status < 200:
+		// What follows 101 is no body: it ends when the connection does.
+		return nil, &Error{Kind: KindInvalidAnswer, Meta: meta, Problem: "status", Sent: !safe}
+	case meta.Status >= 400:
+		e := &Error{Kind: KindAnswer, Meta: meta, Sent: !safe, InsufficientClaims: challengesClaims(response.Header)}
 		e.RetryAfter, e.HasRetryAfter = retryAfter(response.Header, meta.Date)
 		// What the body says comes on top: the status and the headers stand without it.
 		body, _ := readBody(response, maxErrorBody)
@@ -232,10 +235,19 @@ func readAnswer(ctx context.Context, response *http.Response, safe bool) (*Answe
 	return &Answer{Meta: meta, Body: body}, nil
 }
 
-// headerID keeps an id that fits into a header and a log line: Graph's are GUIDs.
+// headerID keeps an id that fits into a header and a log line: Graph's are GUIDs, other gateways' have letters, digits
+// and any of `-_.:|`. An address or a URL is no id.
 func headerID(id string) string {
-	if len(id) > 128 || !fitsHeader(id) || strings.Contains(id, " ") {
+	if len(id) > 128 {
 		return ""
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+		case c == '-', c == '_', c == '.', c == ':', c == '|':
+		default:
+			return ""
+		}
 	}
 	return id
 }

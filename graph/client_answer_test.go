@@ -3,6 +3,7 @@ package graph_test
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -74,6 +75,8 @@ func TestIdsThatDoNotFitALogLineAreDropped(t *testing.T) {
 		"not ASCII":        "ä",
 		"too long":         strings.Repeat("a", 129),
 		"with a tab":       "a\tb",
+		"an address":       "ada@contoso.example",
+		"a URL":            "https://contoso.example",
 		"an empty one too": "",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -213,17 +216,46 @@ func TestAnswersThatCannotBeUsedSayWhy(t *testing.T) {
 	}
 }
 
-func TestAHeaderBlockOver64KiBIsNoAnswer(t *testing.T) {
-	_, client := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		for i := range 80 {
-			w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("x", 1<<10))
-		}
-	})
-	if e := fails(t, t.Context(), client, read(), graph.KindUnreachable); e.Sent {
-		t.Error("Sent is true for a read")
-	}
-	if e := fails(t, t.Context(), client, write(), graph.KindUnreachable); !e.Sent {
-		t.Error("Sent is false for a write that was answered")
+func TestAHeaderBlockOver64KiBIsAnAnswerThatCannotBeUsed(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		kibibytes int
+		http2     bool
+		// problem is that of a write. Reads go over HTTP/1.1 whatever the server speaks.
+		problem string
+	}{
+		{"a little over, HTTP/1.1", 66, false, "header too large"},
+		{"far over, HTTP/1.1", 1000, false, "header too large"},
+		{"a little over, HTTP/2", 66, true, "header too large"},
+		{"far over, HTTP/2", 1000, true, "protocol"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if http2 := r.ProtoMajor == 2; http2 != (test.http2 && r.Method == http.MethodPost) {
+					t.Errorf("%s came over %s", r.Method, r.Proto)
+				}
+				for i := range test.kibibytes {
+					w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("x", 1<<10))
+				}
+			}))
+			server.EnableHTTP2 = test.http2
+			server.Config.ErrorLog = nothingLogged()
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			roots := x509.NewCertPool()
+			roots.AddCert(server.Certificate())
+			client, err := graph.New(graph.Options{Endpoint: server.URL, Tokens: fixedToken("secret"), RootCAs: roots})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(client.Close)
+			if e := fails(t, t.Context(), client, read(), graph.KindInvalidAnswer); e.Problem != "header too large" || e.Sent {
+				t.Errorf("read: got %+v", e)
+			}
+			if e := fails(t, t.Context(), client, write(), graph.KindInvalidAnswer); e.Problem != test.problem || !e.Sent {
+				t.Errorf("write: got %+v", e)
+			}
+		})
 	}
 }
 
@@ -286,6 +318,24 @@ func TestTheErrorTextTellsNothingOfTheTenant(t *testing.T) {
 		}
 		if !errors.Is(&test.e, cause) {
 			t.Errorf("%s: the cause is lost", test.want)
+		}
+	}
+}
+
+func TestAChallengeForFurtherClaimsIsSeen(t *testing.T) {
+	for challenge, want := range map[string]bool{
+		`Bearer realm="", error="insufficient_claims", claims="eyJ9"`: true,
+		`Bearer error="INSUFFICIENT_CLAIMS"`:                          true,
+		`Bearer error="invalid_token"`:                                false,
+		"":                                                            false,
+	} {
+		_, client := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Add("WWW-Authenticate", "Basic")
+			w.Header().Add("WWW-Authenticate", challenge)
+			w.WriteHeader(http.StatusForbidden)
+		})
+		if e := fails(t, t.Context(), client, read(), graph.KindAnswer); e.InsufficientClaims != want {
+			t.Errorf("%s: InsufficientClaims is %v", challenge, e.InsufficientClaims)
 		}
 	}
 }

@@ -71,6 +71,7 @@ func takeRequest(requests *bufio.Reader) bool {
 const okAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 func TestAWriteWhoseAnswerIsLostWasSentOnceAndSaysSo(t *testing.T) {
+	const informational = "informational answers without end"
 	for _, test := range []struct {
 		name, answer string
 		// earlier is how many calls on the same connection are answered before.
@@ -83,8 +84,13 @@ func TestAWriteWhoseAnswerIsLostWasSentOnceAndSaysSo(t *testing.T) {
 		{"cut within the headers", "HTTP/1.1 200 OK\r\nContent-Le", 1},
 		{"another protocol", "SSH-2.0-OpenSSH_9.9\r\n", 1},
 		{"bad header", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", 1},
-		{"informational answers without end", string(repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 4000)), 0},
+		{informational, string(repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 4000)), 0},
 	} {
+		kind := graph.KindUnreachable
+		if test.name == informational {
+			// Together they are a header that is too large.
+			kind = graph.KindInvalidAnswer
+		}
 		for method, call := range writes() {
 			t.Run(test.name+" "+method, func(t *testing.T) {
 				var received atomic.Int64
@@ -103,7 +109,7 @@ func TestAWriteWhoseAnswerIsLostWasSentOnceAndSaysSo(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				e := fails(t, t.Context(), client, call, graph.KindUnreachable)
+				e := fails(t, t.Context(), client, call, kind)
 				if !e.Sent {
 					t.Error("Sent is false")
 				}
@@ -275,4 +281,22 @@ func secure(t *testing.T, handler http.HandlerFunc) (*graph.Client, *atomic.Int6
 	}
 	t.Cleanup(client.Close)
 	return client, &received
+}
+
+func TestASwitchOfProtocolsIsAnAnswerThatCannotBeUsed(t *testing.T) {
+	closed := make(chan struct{}, 2)
+	client := newClient(t, tcpServer(t, func(_ int, conn net.Conn, requests *bufio.Reader) {
+		if takeRequest(requests) {
+			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+			// Nothing follows, and the connection stays open until the client has had enough.
+			io.Copy(io.Discard, requests)
+			closed <- struct{}{}
+		}
+	}))
+	for _, call := range []*graph.Call{read(), write()} {
+		if e := fails(t, t.Context(), client, call, graph.KindInvalidAnswer); e.Problem != "status" || e.Status != 101 || e.Sent == call.Safe {
+			t.Errorf("%s: got %+v", call.Method, e)
+		}
+		<-closed
+	}
 }

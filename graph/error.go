@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"strings"
 	"time"
 )
 
@@ -15,7 +17,8 @@ type Kind int
 const (
 	// KindAnswer is an answer of Graph's that tells an error.
 	KindAnswer Kind = iota
-	// KindInvalidAnswer is an answer that cannot be used: a redirect, a body that is cut, too large or of another type.
+	// KindInvalidAnswer is an answer that cannot be used: a redirect, a header block over 64 KiB, a body that is cut, too
+	// large or of another type.
 	KindInvalidAnswer
 	// KindInvalidCall is a call that could not be made into a request. Nothing was sent.
 	KindInvalidCall
@@ -45,6 +48,8 @@ type Error struct {
 	// RetryAfter is how long Graph asks to wait, when HasRetryAfter says that it did so in a way to believe.
 	RetryAfter    time.Duration
 	HasRetryAfter bool
+	// InsufficientClaims says that the answer challenges the caller for a token with further claims.
+	InsufficientClaims bool
 	// Problem says in a word or two what was wrong with an invalid answer.
 	Problem string
 	// NextPage tells that the call was for a page behind the first.
@@ -121,9 +126,44 @@ func transportError(ctx context.Context, err error, sent bool) *Error {
 	if e := contextError(ctx, err, sent); e != nil {
 		return e
 	}
+	if problem := answerProblem(err); problem != "" {
+		return &Error{Kind: KindInvalidAnswer, Sent: sent, Problem: problem, Err: err}
+	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return &Error{Kind: KindUnreachable, Sent: sent, Problem: "no answer in time", Err: err}
 	}
 	return &Error{Kind: KindUnreachable, Sent: sent, Err: err}
+}
+
+// answerProblem tells what was wrong with an answer that net/http gave up on, empty when there was none. net/http has no
+// types for these errors, so their texts have to do; the tests see when they change.
+func answerProblem(err error) string {
+	text := err.Error()
+	for _, tooLarge := range []string{
+		"net/http: server response headers exceeded",
+		"http2: response header list larger than advertised limit",
+		// Of informational answers before the final one.
+		"header list too large",
+	} {
+		if strings.Contains(text, tooLarge) {
+			return "header too large"
+		}
+	}
+	// Over HTTP/2 a block that is larger by far ends the connection with this error, which it shares with other answers
+	// that break the protocol.
+	if text == "connection error: PROTOCOL_ERROR" {
+		return "protocol"
+	}
+	return ""
+}
+
+// challengesClaims tells whether an answer wants a token with further claims (continuous access evaluation).
+func challengesClaims(header http.Header) bool {
+	for _, challenge := range header.Values("WWW-Authenticate") {
+		if strings.Contains(strings.ToLower(challenge), "insufficient_claims") {
+			return true
+		}
+	}
+	return false
 }

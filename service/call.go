@@ -66,6 +66,9 @@ func (c *core) do(ctx context.Context, request protoreflect.Message, result prot
 		}
 		return err
 	}
+	if failed := refusedInside(op, received); failed != nil {
+		return failed
+	}
 	into, ok := result.(answer)
 	if !ok {
 		return nil

@@ -8,6 +8,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+
+	"github.com/m365backup/backupstorage/graph"
 )
 
 // logCall writes one line a call. Its fields are listed here and nowhere else: no tenant, no id of a resource, no
@@ -31,6 +33,11 @@ func (s *Server) logCall(ctx context.Context, request any, info *grpc.UnaryServe
 		if value := f.metadata[key]; value != "" {
 			attributes = append(attributes, slog.String(key, value))
 		}
+	}
+	var answered *graph.Error
+	if errors.As(state.cause, &answered) && s.core.translator.reasons.hasUnknownCode(answered) {
+		// The code itself stands in the Status alone: whoever answers in Graph's place chooses it.
+		attributes = append(attributes, slog.Bool("unknownCode", true))
 	}
 	level := slog.LevelInfo
 	switch f.code {

@@ -28,6 +28,8 @@ type operation struct {
 	workload         pb.Workload
 	// Fields of lists, nil for other operations.
 	pageSize, pageToken, nextPageToken protoreflect.FieldDescriptor
+	// errorInside says that what is returned is one resource that can have an error of its own.
+	errorInside bool
 	// findOut is the rpc that tells whether a write happened; empty for reads.
 	findOut string
 }
@@ -99,6 +101,7 @@ func newOperation(method protoreflect.MethodDescriptor, reasons *reasons) (*oper
 		pageSize:      fields.ByName("page_size"),
 		pageToken:     fields.ByName("page_token"),
 		nextPageToken: method.Output().Fields().ByName("next_page_token"),
+		errorInside:   holdsError(method.Output()),
 	}
 	for text := range strings.SplitSeq(strings.Trim(call.GetPath(), "/"), "/") {
 		name, variable := strings.CutPrefix(text, "{")

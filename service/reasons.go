@@ -47,6 +47,8 @@ func newReasons() (*reasons, error) {
 		}
 		all.add(value, spec)
 	}
+	// OAuth's word for it, which Graph also uses as a code.
+	all.byCode["insufficient_claims"] = all.byValue[pb.ErrorReason_INSUFFICIENT_CLAIMS]
 	return all, nil
 }
 
@@ -91,7 +93,8 @@ func (all *reasons) ofStatus(status int) *reason {
 var generic = map[string]bool{
 	"unknownerror": true, "generalexception": true, "accessdenied": true, "badrequest": true, "notfound": true,
 	"itemnotfound": true, "invalidrequest": true, "internalservererror": true, "serviceunavailable": true,
-	"toomanyrequests": true, "unauthenticated": true, "forbidden": false,
+	"toomanyrequests": true, "unauthenticated": true, "activitylimitreached": true, "servicenotavailable": true,
+	"invalidauthenticationtoken": true, "resourcenotfound": true,
 }
 
 // statusRules tells the statuses that keep their meaning whatever code came with them.

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"strconv"
@@ -24,10 +25,13 @@ type translator struct {
 	reasons *reasons
 	// jitter returns a number from 0 up to 1.
 	jitter func() float64
+	// incident makes the id under which the log has a fault of the server.
+	incident func() string
+	unknown  unknownCodes
 }
 
 func newTranslator(reasons *reasons) *translator {
-	return &translator{reasons: reasons, jitter: rand.Float64}
+	return &translator{reasons: reasons, jitter: rand.Float64, incident: uuid.NewString}
 }
 
 // minRetryDelay is the shortest wait that RetryInfo asks for.
@@ -38,6 +42,9 @@ const minRetryDelay = 500 * time.Millisecond
 func (t *translator) call(op *operation, request protoreflect.Message, ownID string, err error) *failure {
 	f := t.kind(op, err)
 	f.op, f.request = op, request
+	if f.value == pb.ErrorReason_INVALID_SEARCH_REQUEST && len(f.violations) == 0 {
+		f.violations = f.missing()
+	}
 	if f.requestID == "" {
 		f.requestID = ownID
 	}
@@ -65,8 +72,22 @@ func (t *translator) kind(op *operation, err error) *failure {
 		return f
 	}
 	f := t.own(pb.ErrorReason_INTERNAL)
-	f.set("incident", uuid.NewString())
+	f.set("incident", t.incident())
 	return f
+}
+
+// missing names the first of the fields that the reason speaks of and the request does not set; nothing when all are
+// set. A search without a time or a unit is refused for what it lacks and not for what it has.
+func (f *failure) missing() []*errdetails.BadRequest_FieldViolation {
+	if f.op == nil || f.request == nil {
+		return nil
+	}
+	for _, name := range f.GetAbout() {
+		if field := f.op.request.Fields().ByName(protoreflect.Name(name)); field != nil && !f.request.Has(field) {
+			return []*errdetails.BadRequest_FieldViolation{{Field: name, Description: f.GetText(), Reason: f.name}}
+		}
+	}
+	return nil
 }
 
 // own makes the failure of a reason with what the contract says of it.
@@ -101,13 +122,7 @@ func (t *translator) graph(op *operation, e *graph.Error) *failure {
 	case graph.KindAnswer:
 		return t.answer(op, e)
 	case graph.KindInvalidAnswer:
-		f := t.own(pb.ErrorReason_GRAPH_RESPONSE_INVALID)
-		if write {
-			f = t.unknownOutcome(op)
-		}
-		f.set("problem", e.Problem)
-		f.meta(e)
-		return f
+		return t.invalid(op, e, e.Problem)
 	case graph.KindUnreachable:
 		if write && e.Sent {
 			return t.unknownOutcome(op)
@@ -123,13 +138,28 @@ func (t *translator) graph(op *operation, e *graph.Error) *failure {
 			value = pb.ErrorReason_CANCELLED
 		}
 		f := t.own(value)
+		// The head of the answer may have come in time.
+		f.meta(e)
 		if write && e.Sent {
 			f.set("outcome", "unknown")
 			f.set("findOut", op.findOut)
 		}
 		return f
 	}
-	return t.own(pb.ErrorReason_INTERNAL)
+	f := t.own(pb.ErrorReason_INTERNAL)
+	f.set("incident", t.incident())
+	return f
+}
+
+// invalid translates an answer that cannot be used; problem says why in a word or two.
+func (t *translator) invalid(op *operation, e *graph.Error, problem string) *failure {
+	f := t.own(pb.ErrorReason_GRAPH_RESPONSE_INVALID)
+	if op != nil && !op.safe {
+		f = t.unknownOutcome(op)
+	}
+	f.set("problem", problem)
+	f.meta(e)
+	return f
 }
 
 // token translates the want of a token. Nothing was sent.
@@ -172,10 +202,20 @@ func (t *translator) unknownOutcome(op *operation) *failure {
 // answer translates an answer of Graph's that tells an error.
 func (t *translator) answer(op *operation, e *graph.Error) *failure {
 	write := op != nil && !op.safe
+	if t.reasons.hasUnknownCode(e) {
+		t.unknown.call.Add(1)
+	}
 	r := t.byCode(e, false)
 	if r == nil || statusRules(e.Status) {
 		r = t.reasons.ofStatus(e.Status)
 		switch {
+		case e.Status > 599:
+			// No status of a final answer: whoever sent it was not Graph.
+			return t.invalid(op, e, "status")
+		case e.Status < 300:
+			f := t.invalid(op, e, "error with a good status")
+			f.codes(e, nil)
+			return f
 		case write && (e.Status == 408 || e.Status == 502 || e.Status == 504):
 			f := t.unknownOutcome(op)
 			f.meta(e)
@@ -184,8 +224,12 @@ func (t *translator) answer(op *operation, e *graph.Error) *failure {
 		case e.Status == 410 && e.NextPage:
 			f := t.own(pb.ErrorReason_INVALID_PAGE_TOKEN)
 			f.meta(e)
+			f.codes(e, nil)
 			return f
 		}
+	}
+	if e.Status == 403 && r.value == pb.ErrorReason_FORBIDDEN && e.InsufficientClaims {
+		r = t.reasons.byValue[pb.ErrorReason_INSUFFICIENT_CLAIMS]
 	}
 	f := t.own(r.value)
 	f.meta(e)
@@ -197,39 +241,76 @@ func (t *translator) answer(op *operation, e *graph.Error) *failure {
 	case write && e.Status == 500 && r.value == pb.ErrorReason_INTERNAL_SERVER_ERROR:
 		f.set("outcome", "unknown")
 		f.set("findOut", op.findOut)
-	case r.value == pb.ErrorReason_FORBIDDEN && op != nil:
+	case f.code == codes.PermissionDenied && op != nil:
 		f.set("permission", op.call.GetPermission())
 	}
 	if e.Status >= 400 && e.Status < 500 {
-		f.graphText = e.Message
-		f.separate(t.reasons, op, e)
+		f.tell(e)
+		f.separate(t, op, e)
 	}
 	return f
+}
+
+// tell takes Graph's text into the message, unless the failure is the service's or the server's own trouble, which is
+// told in our words.
+func (f *failure) tell(e *graph.Error) {
+	switch f.code {
+	case codes.Unknown, codes.Unavailable, codes.Internal:
+	default:
+		f.graphText = scrub(e.Message)
+	}
 }
 
 // mostViolations is how many separate errors of a call are looked at; the Status has room for fewer.
 const mostViolations = 50
 
-// separate makes field violations of the separate errors of a call about several things.
-func (f *failure) separate(reasons *reasons, op *operation, e *graph.Error) {
-	if f.GetDetail() != pb.ErrorSpec_BAD_REQUEST || op == nil {
-		return
+// separate makes field violations of the separate errors of a call about several things, and counts their codes.
+func (f *failure) separate(t *translator, op *operation, e *graph.Error) {
+	told := 0
+	if f.GetDetail() == pb.ErrorSpec_BAD_REQUEST && op != nil {
+		told = min(len(e.Details), mostViolations)
+		f.violations = make([]*errdetails.BadRequest_FieldViolation, 0, told)
 	}
-	for _, d := range e.Details[:min(len(e.Details), mostViolations)] {
-		r := f.reason
-		if known := reasons.byCode[strings.ToLower(d.Code)]; known != nil {
-			r = known
+	// Most have the code of the one before.
+	var code string
+	var known *reason
+	for i, d := range e.Details {
+		if i == 0 || d.Code != code {
+			code, known = d.Code, t.reasons.byCode[strings.ToLower(d.Code)]
 		}
-		f.violations = append(f.violations, &errdetails.BadRequest_FieldViolation{
-			Field: op.fieldOf(f.GetAbout()), Description: strings.TrimPrefix(d.Code+": "+d.Message, ": "), Reason: r.name,
-		})
+		if known == nil && t.reasons.isUnknown(d.Code) {
+			t.unknown.detail.Add(1)
+		}
+		if i < told {
+			f.violations = append(f.violations, f.violation(op, known, d))
+		}
+	}
+}
+
+// violation tells one separate error; known is the reason of its code, nil when there is none.
+func (f *failure) violation(op *operation, known *reason, d graph.Detail) *errdetails.BadRequest_FieldViolation {
+	r := f.reason
+	field := ""
+	if known != nil {
+		// What it is about can be another field than what the call is refused for.
+		r, field = known, op.fieldOf(known.GetAbout())
+	}
+	if field == "" {
+		field = op.fieldOf(f.GetAbout())
+	}
+	return &errdetails.BadRequest_FieldViolation{
+		Field: field, Description: scrub(strings.TrimPrefix(d.Code+": "+d.Message, ": ")), Reason: r.name,
 	}
 }
 
 // item translates an error that stands inside a resource of an answer that is itself OK.
 func (t *translator) item(op *operation, item pb.GraphItemError) (*statuspb.Status, []*pb.FailedResource) {
 	e := graph.ErrorBody(item.JSON)
+	if t.reasons.hasUnknownCode(e) {
+		t.unknown.resource.Add(1)
+	}
 	f := t.inside(op, e, item)
+	f.separate(t, op, e)
 	failed := make([]*pb.FailedResource, 0, len(e.Details))
 	for _, d := range e.Details {
 		detail := t.inside(op, &graph.Error{Codes: []string{d.Code}, Message: d.Message, Target: d.Target}, pb.GraphItemError{ID: d.Target})
@@ -243,10 +324,14 @@ func (t *translator) item(op *operation, item pb.GraphItemError) (*statuspb.Stat
 // unknown error.
 func (t *translator) inside(op *operation, e *graph.Error, item pb.GraphItemError) *failure {
 	r := t.byCode(e, true)
+	for i := 0; r == nil && i < len(e.Details); i++ {
+		// Jobs have been seen whose error has no code of its own, and says in the details alone what was wrong.
+		r = t.reasons.byCode[strings.ToLower(e.Details[i].Code)]
+	}
 	if r == nil {
 		r = t.reasons.byValue[pb.ErrorReason_UNKNOWN_ERROR]
 	}
-	if r.value == pb.ErrorReason_INVALID_ITEM && item.Property != "error" && strings.Contains(strings.ToLower(string(item.JSON)), `"remove"`) {
+	if r.value == pb.ErrorReason_INVALID_ITEM && item.Property != "error" && wasRemoval(item.JSON) {
 		// The item is not in the collection that it was to be removed from.
 		r = t.reasons.byValue[pb.ErrorReason_PROTECTION_UNIT_NOT_FOUND]
 		if strings.Contains(op.call.GetPath(), "estoreSessions") {
@@ -257,8 +342,16 @@ func (t *translator) inside(op *operation, e *graph.Error, item pb.GraphItemErro
 	f.op, f.id = op, item.ID
 	f.meta(e)
 	f.codes(e, r)
-	f.graphText = e.Message
+	f.tell(e)
 	return f
+}
+
+// wasRemoval tells of the exception of an item in an update whether the item was to be removed.
+func wasRemoval(exception []byte) bool {
+	var e struct {
+		FailedOperation string `json:"failedOperation"`
+	}
+	return json.Unmarshal(exception, &e) == nil && strings.EqualFold(e.FailedOperation, "remove")
 }
 
 // byCode returns the reason of the deepest code that the contract knows, nil when it knows none. As the code of a
@@ -310,7 +403,7 @@ func (f *failure) codes(e *graph.Error, decided *reason) {
 	if len(e.Codes) == 0 {
 		return
 	}
-	f.set("graphCode", e.Codes[0])
+	f.set("graphCode", tellable(e.Codes[0]))
 	inner := e.Codes[len(e.Codes)-1]
 	if decided != nil {
 		for _, code := range e.Codes[1:] {
@@ -322,6 +415,6 @@ func (f *failure) codes(e *graph.Error, decided *reason) {
 		}
 	}
 	if inner != e.Codes[0] {
-		f.set("graphInnerCode", inner)
+		f.set("graphInnerCode", tellable(inner))
 	}
 }

@@ -481,7 +481,9 @@ const (
 	//
 	// ErrorInfo: `{"reason":"GRAPH_UNREACHABLE","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_GRAPH_UNREACHABLE ErrorReason = 212
-	// Graph answered a read with something that cannot be used; metadata `problem` says what.
+	// Graph answered a read with something that cannot be used; metadata `problem` says what: `redirect`, `status` (none
+	// that HTTP has), `header too large`, `protocol`, `encoding`, `truncated`, `too large`, `syntax`, `type`, `size`,
+	// `nextLink`, `loop of pages`, or `error with a good status` when that error has no code known here.
 	//
 	// ErrorInfo: `{"reason":"GRAPH_RESPONSE_INVALID","domain":"m365.backupstorage","metadata":{"problem":"redirect"}}`
 	ErrorReason_GRAPH_RESPONSE_INVALID ErrorReason = 213
@@ -784,17 +786,17 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xfb\xe7\x01\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xb0\xea\x01\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x95\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xf8\x01\xda\xda\x19\xf3\x01\n" +
 	"\x14InvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZVThe body of a policy's creation could not be used: it was null, malformed or too largebhMake the request smaller: create the policy with fewer units and add the others by updates of at most 50\x12\xd9\x01\n" +
 	"\x14INVALID_DISPLAY_NAME\x10\x02\x1a\xbe\x01\xda\xda\x19\xb9\x01\n" +
-	"\x12InvalidDisplayName\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\fdisplay_nameZLThe policy's display name is missing, empty, or longer than 1,024 charactersb,Send a display name of 1 to 1,024 characters\x12\x88\x04\n" +
-	"\x1aINVALID_PROTECTION_UNIT_ID\x10\x03\x1a\xe7\x03\xda\xda\x19\xe2\x03\n" +
-	"\x17InvalidProtectionUnitId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12protection_unit_idR\x13protection_unit_idsR\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsZ]An id of a protection unit, or of the directory object or site to protect, is not well-formedb\x85\x01Send ids as Microsoft Entra ID and SharePoint give them: the GUID of the user, the full id of the site, or the id of an existing unit\x12\xf9\x02\n" +
-	"\x1fPROTECTION_UNITS_LIMIT_BREACHED\x10\x04\x1a\xd3\x02\xda\xda\x19\xce\x02\n" +
-	"\x1cProtectionUnitsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2R\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsZ/One request names more than 50 protection unitsbBSplit the request by `documentedLimit`, or use a bulk addition job\x12\xa6\x02\n" +
+	"\x12InvalidDisplayName\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\fdisplay_nameZLThe policy's display name is missing, empty, or longer than 1,024 charactersb,Send a display name of 1 to 1,024 characters\x12\xef\x04\n" +
+	"\x1aINVALID_PROTECTION_UNIT_ID\x10\x03\x1a\xce\x04\xda\xda\x19\xc9\x04\n" +
+	"\x17InvalidProtectionUnitId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12protection_unit_idR\x13protection_unit_idsR\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsR\"remove_mailbox_protection_unit_idsR remove_drive_protection_unit_idsR\x1fremove_site_protection_unit_idsZ]An id of a protection unit, or of the directory object or site to protect, is not well-formedb\x85\x01Send ids as Microsoft Entra ID and SharePoint give them: the GUID of the user, the full id of the site, or the id of an existing unit\x12\xe0\x03\n" +
+	"\x1fPROTECTION_UNITS_LIMIT_BREACHED\x10\x04\x1a\xba\x03\xda\xda\x19\xb5\x03\n" +
+	"\x1cProtectionUnitsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2R\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsR\"remove_mailbox_protection_unit_idsR remove_drive_protection_unit_idsR\x1fremove_site_protection_unit_idsZ/One request names more than 50 protection unitsbBSplit the request by `documentedLimit`, or use a bulk addition job\x12\xa6\x02\n" +
 	"\x1bPOLICY_CREATION_NOT_ALLOWED\x10\x05\x1a\x84\x02\xda\xda\x19\xff\x01\n" +
 	"\x18PolicyCreationNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rACTIVE_POLICYR\x14protectionPolicyBaseZ?The workload has an active policy already, and there can be onebbLook for the active policy with ListProtectionPolicies and change that one, or deactivate it first\x12\x88\x02\n" +
 	"\x12POLICY_SAVE_FAILED\x10\x06\x1a\xef\x01\xda\xda\x19\xea\x01\n" +
@@ -804,10 +806,10 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x10POLICY_NOT_FOUND\x10\b\x1a\xe1\x01\xda\xda\x19\xdc\x01\n" +
 	"\x0ePolicyNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR)protectionPolicyBase:protection_policy_idZ?The policy id is well-formed, and the tenant has no such policybCForget the id: the policy was deleted, or belongs to another tenant\x12\xd5\x01\n" +
 	"\x19PROTECTION_UNIT_NOT_FOUND\x10\t\x1a\xb5\x01\xda\xda\x19\xb0\x01\n" +
-	"\x16ProtectionUnitNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%protectionUnitBase:protection_unit_idZ&The tenant has no such protection unitb,Forget the id, or protect the resource first\x12\xcc\x02\n" +
+	"\x16ProtectionUnitNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%protectionUnitBase:protection_unit_idZ&The tenant has no such protection unitb,Forget the id, or protect the resource first\x12\xb3\x03\n" +
 	"!DUPLICATE_PROTECTION_UNIT_IN_LIST\x10\n" +
-	"\x1a\xa4\x02\xda\xda\x19\x9f\x02\n" +
-	"\x1dDuplicateProtectionUnitInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsR\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsZ0One request names the same protection unit twiceb\x13Name each unit once\x12\x99\x02\n" +
+	"\x1a\x8b\x03\xda\xda\x19\x86\x03\n" +
+	"\x1dDuplicateProtectionUnitInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsR\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsR\"remove_mailbox_protection_unit_idsR remove_drive_protection_unit_idsR\x1fremove_site_protection_unit_idsZ0One request names the same protection unit twiceb\x13Name each unit once\x12\x99\x02\n" +
 	"\"PROTECTION_UNIT_ACTION_NOT_ALLOWED\x10\v\x1a\xf0\x01\xda\xda\x19\xeb\x01\n" +
 	"\x1eProtectionUnitActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x11PROTECTION_SOURCER%protectionUnitBase:protection_unit_idZ=A unit that a dynamic rule protects cannot be removed by handb5Change or delete the dynamic rule that holds the unit\x12\xee\x02\n" +
 	"\x19POLICY_ACTION_NOT_ALLOWED\x10\f\x1a\xce\x02\xda\xda\x19\xc9\x02\n" +

@@ -1,0 +1,247 @@
+package service_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+)
+
+// answering answers every request with a status and a text.
+func answering(status int, body string, header ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(header); i += 2 {
+			w.Header().Set(header[i], header[i+1])
+		}
+		w.WriteHeader(status)
+		w.Write([]byte(body))
+	}
+}
+
+func infoOf(s *statuspb.Status) *errdetails.ErrorInfo { return detail[*errdetails.ErrorInfo](s) }
+
+func TestAClaimsChallengeHasAReasonOfItsOwn(t *testing.T) {
+	const challenge = `Bearer error="insufficient_claims", claims="eyJhY2Nlc3MifQ=="`
+	for _, c := range []struct {
+		name, body, challenge string
+		status                int
+		reason                string
+	}{
+		{"as the code", `{"error":{"code":"insufficient_claims"}}`, "", 403, "INSUFFICIENT_CLAIMS"},
+		{"as the inner code", `{"error":{"code":"Forbidden","innerError":{"code":"insufficient_claims"}}}`, "", 403, "INSUFFICIENT_CLAIMS"},
+		{"as the header", `{"error":{"code":"accessDenied"}}`, challenge, 403, "INSUFFICIENT_CLAIMS"},
+		{"as the header of Forbidden", `{"error":{"code":"Forbidden"}}`, challenge, 403, "INSUFFICIENT_CLAIMS"},
+		{"beside a known code", `{"error":{"code":"PolicyActionNotAllowed"}}`, challenge, 403, "POLICY_ACTION_NOT_ALLOWED"},
+		{"of a 401, which keeps its meaning", `{"error":{"code":"insufficient_claims"}}`, challenge, 401, "UNAUTHORIZED"},
+		{"missing", `{"error":{"code":"accessDenied"}}`, "", 403, "FORBIDDEN"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := read(newWorldAnswering(t, answering(c.status, c.body, "WWW-Authenticate", c.challenge)))
+			if o.reason() != c.reason {
+				t.Fatalf("got %v, want %s", o.status, c.reason)
+			}
+			if permission := infoOf(o.status).GetMetadata()["permission"]; (permission != "") != (o.code() == codes.PermissionDenied) {
+				t.Errorf("permission %q with %v", permission, o.code())
+			}
+			if strings.Contains(o.status.String(), "eyJ") {
+				t.Errorf("the claims are in the Status: %v", o.status)
+			}
+		})
+	}
+}
+
+func TestAStatusThatHTTPDoesNotHaveIsNoAnswerOfGraphs(t *testing.T) {
+	for _, status := range []int{600, 999} {
+		w := newWorldAnswering(t, answering(status, `{"error":{"code":"new"}}`))
+		for reason, o := range map[string]*outcome{"GRAPH_RESPONSE_INVALID": read(w), "OUTCOME_UNKNOWN": write(w)} {
+			metadata := infoOf(o.status).GetMetadata()
+			if o.reason() != reason || metadata["problem"] != "status" || metadata["httpStatus"] != fmt.Sprint(status) {
+				t.Errorf("%d: got %v, want %s", status, o.status, reason)
+			}
+		}
+	}
+}
+
+func TestAPageThatIsGoneKeepsGraphsCode(t *testing.T) {
+	w := newWorldAnswering(t, func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("$skiptoken") == "" {
+			rw.Write([]byte(`{"value":[],"@odata.nextLink":"/solutions/backupRestore/protectionPolicies?$skiptoken=2"}`))
+			return
+		}
+		rw.WriteHeader(http.StatusGone)
+		rw.Write([]byte(`{"error":{"code":"syncStateNotFound"}}`))
+	})
+	const list = policies + "ListProtectionPolicies"
+	first := must[pb.ListProtectionPoliciesResponse](w, list, new(pb.ListProtectionPoliciesRequest))
+	o := w.fails(list, &pb.ListProtectionPoliciesRequest{PageToken: first.GetNextPageToken()}).call
+	metadata := infoOf(o.status).GetMetadata()
+	if o.reason() != "INVALID_PAGE_TOKEN" || metadata["graphCode"] != "syncStateNotFound" || metadata["httpStatus"] != "410" {
+		t.Errorf("got %v", o.status)
+	}
+}
+
+func TestASearchIsRefusedForWhatItLacks(t *testing.T) {
+	const unit = "e0000011-f1af-426c-8b0c-000000000003"
+	period := &pb.TimePeriod{StartDateTime: timestamppb.Now(), EndDateTime: timestamppb.Now()}
+	for _, c := range []struct {
+		name, method string
+		request      proto.Message
+		field        string
+	}{
+		{"a list without a time", "ListRestorePoints", &pb.ListRestorePointsRequest{ProtectionUnitId: unit}, "protection_date_time_before"},
+		{"a list without a unit", "ListRestorePoints", &pb.ListRestorePointsRequest{ProtectionDateTimeBefore: timestamppb.Now()}, "protection_unit_id"},
+		{"a search without a time", "SearchRestorePoints", &pb.SearchRestorePointsRequest{ProtectionUnitIds: []string{unit}}, "protection_time_period"},
+		{"a search without units", "SearchRestorePoints", &pb.SearchRestorePointsRequest{ProtectionTimePeriod: period}, "protection_unit_ids"},
+		{"a search that lacks nothing", "SearchRestorePoints", &pb.SearchRestorePointsRequest{ProtectionTimePeriod: period, ProtectionUnitIds: []string{unit}}, "protection_time_period"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorldAnswering(t, answering(400, `{"error":{"code":"InvalidSearchRequest"}}`))
+			violations := detail[*errdetails.BadRequest](w.fails(restorePoints+c.method, c.request).call.status).GetFieldViolations()
+			if len(violations) != 1 || violations[0].GetField() != c.field || violations[0].GetReason() != "INVALID_SEARCH_REQUEST" || violations[0].GetDescription() == "" {
+				t.Errorf("got %v, want the field %s", violations, c.field)
+			}
+		})
+	}
+}
+
+func TestEachSeparateErrorNamesItsOwnField(t *testing.T) {
+	w := newWorldAnswering(t, answering(400, `{"error":{"code":"InvalidProtectionUnitId","details":[
+		{"code":"InvalidDisplayName","message":"a"},{"code":"EmailNotFound","message":"b"},{"code":"New","message":"c"}]}}`))
+	var got []string
+	for _, v := range detail[*errdetails.BadRequest](write(w).status).GetFieldViolations() {
+		got = append(got, v.GetField()+" "+v.GetReason()+" "+v.GetDescription())
+	}
+	want := []string{
+		"display_name INVALID_DISPLAY_NAME InvalidDisplayName: a",
+		"mailbox_protection_units EMAIL_NOT_FOUND EmailNotFound: b",
+		"mailbox_protection_units INVALID_PROTECTION_UNIT_ID New: c",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestErrorsInsideResourcesAreReadLikeThoseOfCalls(t *testing.T) {
+	job := func(body string) *statuspb.Status {
+		w := newWorldAnswering(t, answering(200, `{"id":"1","error":`+body+`}`))
+		return must[pb.GetMailboxProtectionUnitsBulkAdditionJobResponse](w, "ProtectionUnitBulkAdditionJobService/GetMailboxProtectionUnitsBulkAdditionJob",
+			&pb.GetMailboxProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: unknownPolicy, BulkAdditionJobId: unknown}).GetProtectionUnitBulkAdditionJob().GetError()
+	}
+	for _, c := range []struct {
+		name, body, reason string
+		code               codes.Code
+		text               bool
+	}{
+		{"a known code", `{"code":"ProtectionResourcesNotFound","message":"graph's text"}`, "PROTECTION_RESOURCES_NOT_FOUND", codes.NotFound, true},
+		{"an inner code", `{"code":"x","message":"graph's text","innerError":{"code":"EmailNotFound"}}`, "EMAIL_NOT_FOUND", codes.NotFound, true},
+		{"no code, and details that have one", `{"details":[{"code":"new"},{"code":"SiteUrlNotFound","message":"m"}]}`, "SITE_URL_NOT_FOUND", codes.NotFound, false},
+		{"an unknown code, told in our words", `{"code":"new","message":"graph's text"}`, "UNKNOWN_ERROR", codes.Unknown, false},
+		{"a list", `[{"code":"ProtectionResourcesNotFound","message":"graph's text"}]`, "PROTECTION_RESOURCES_NOT_FOUND", codes.NotFound, true},
+		{"a text", `"graph's text"`, "UNKNOWN_ERROR", codes.Unknown, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := job(c.body)
+			if reasonOf(got) != c.reason || codes.Code(got.GetCode()) != c.code || strings.Contains(got.GetMessage(), "graph's text") != c.text {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+func TestTheSeparateErrorsOfARuleAreToldInItsError(t *testing.T) {
+	w := newWorldAnswering(t, answering(200, `{"id":"1","error":{"code":"invalidGroupId","message":"m","details":[
+		{"code":"invalidGroupId","message":"group 1"},{"code":"ProtectionUnitAlreadyExists","message":"user 2"}]}}`))
+	rule := must[pb.GetMailboxInclusionRuleResponse](w, "InclusionRuleService/GetMailboxInclusionRule",
+		&pb.GetMailboxInclusionRuleRequest{ProtectionPolicyId: unknownPolicy, InclusionRuleId: unknown}).GetInclusionRule()
+	violations := detail[*errdetails.BadRequest](rule.GetError()).GetFieldViolations()
+	if len(violations) != 2 || violations[0].GetDescription() != "invalidGroupId: group 1" || violations[1].GetReason() != "PROTECTION_UNIT_ALREADY_EXISTS" {
+		t.Errorf("got %v", violations)
+	}
+}
+
+func TestOnlyAFailedRemovalMeansThatTheItemIsNotThere(t *testing.T) {
+	for exception, want := range map[string]string{
+		`{"info":{"code":"Invalid","message":"m"},"failedOperation":"remove"}`:                           "PROTECTION_UNIT_NOT_FOUND",
+		`{"info":{"code":"Invalid","message":"m"},"failedOperation":"Remove"}`:                           "PROTECTION_UNIT_NOT_FOUND",
+		`{"info":{"code":"Invalid","target":"remove"},"failedOperation":"add"}`:                          "INVALID_ITEM",
+		`{"info":{"code":"Invalid"},"failedOperation":["remove"]}`:                                       "INVALID_ITEM",
+		`{"info":{"code":"ProtectionUnitAlreadyExists"},"failedOperation":"remove"}`:                     "PROTECTION_UNIT_ALREADY_EXISTS",
+		`{"info":{"code":"Invalid","innererror":{"code":"EmailNotFound"}},"failedOperation":"remove"}`:   "EMAIL_NOT_FOUND",
+		`{"info":{"code":"new","message":"m"},"failedOperation":"remove","responseCode":409,"x":[null]}`: "UNKNOWN_ERROR",
+	} {
+		w := newWorldAnswering(t, answering(200, `{"mailboxProtectionUnits@delta":[{"id":"`+unknown+`","@contentId":"7","@Core.DataModificationException":`+exception+`}]}`))
+		changes := must[pb.UpdateExchangeProtectionPolicyResponse](w, policies+"UpdateExchangeProtectionPolicy",
+			&pb.UpdateExchangeProtectionPolicyRequest{ProtectionPolicyId: unknownPolicy}).GetMailboxProtectionUnits()
+		if len(changes) != 1 || reasonOf(changes[0].GetError()) != want || changes[0].GetContentId() != "7" {
+			t.Errorf("%s: got %v, want %s", exception, changes, want)
+		}
+	}
+}
+
+func TestUnknownCodesAreCountedAndFlaggedAndNotLogged(t *testing.T) {
+	const code = "SomethingNew"
+	for _, c := range []struct {
+		name, body string
+		status     int
+		want       map[string]uint64
+	}{
+		{"an unknown code of a call", `{"error":{"code":"` + code + `"}}`, 400, map[string]uint64{"call": 1}},
+		{"an unknown inner code", `{"error":{"code":"PolicyNotFound","innerError":{"code":"` + code + `"}}}`, 404, map[string]uint64{"call": 1}},
+		{"unknown codes in details", `{"error":{"code":"InvalidPolicyId","details":[{"code":"` + code + `"},{"code":"` + code + `"},{"code":"EmailNotFound"}]}}`, 400, map[string]uint64{"detail": 2}},
+		{"an unknown code inside a resource", `{"error":{"code":"` + code + `"}}`, 200, map[string]uint64{"resource": 1}},
+		{"a known code", `{"error":{"code":"PolicyNotFound","innerError":{"date":"x"}}}`, 404, nil},
+		{"a generic code", `{"error":{"code":"UnknownError"}}`, 500, nil},
+		{"no code", "", 500, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorldAnswering(t, answering(c.status, c.body))
+			w.getUnit(unknown)
+			want := map[string]uint64{"call": 0, "resource": 0, "detail": 0}
+			maps.Copy(want, c.want)
+			if got := w.services.UnknownCodes(); !maps.Equal(got, want) {
+				t.Errorf("counted %v, want %v", got, want)
+			}
+			if flagged := strings.Contains(w.log.String(), `"unknownCode":true`); flagged != (want["call"] > 0) {
+				t.Errorf("flagged is %v: %s", flagged, w.log)
+			}
+			if strings.Contains(w.log.String(), code) {
+				t.Errorf("the code is in the log: %s", w.log)
+			}
+		})
+	}
+}
+
+func TestAnAddressInThePlaceOfACodeIsNotTold(t *testing.T) {
+	for _, code := range []string{"ada@contoso.example", "https://contoso.example/sites/a", "Bearer opaque"} {
+		o := read(newWorldAnswering(t, answering(404, `{"error":{"code":"`+code+`","innerError":{"code":"`+code+`!"}}}`)))
+		metadata := infoOf(o.status).GetMetadata()
+		if _, told := metadata["graphCode"]; o.reason() != "NOT_FOUND" || told || strings.Contains(o.status.String(), code) {
+			t.Errorf("got %v", o.status)
+		}
+	}
+}
+
+func TestARemovalAtFaultIsTheFieldThatIsNamed(t *testing.T) {
+	for code, reason := range map[string]string{
+		"InvalidProtectionUnitId": "INVALID_PROTECTION_UNIT_ID", "DuplicateProtectionUnitInList": "DUPLICATE_PROTECTION_UNIT_IN_LIST",
+		"ProtectionUnitsLimitBreached": "PROTECTION_UNITS_LIMIT_BREACHED",
+	} {
+		w := newWorldAnswering(t, answering(400, `{"error":{"code":"`+code+`"}}`))
+		for _, l := range workloads {
+			o := w.fails(l.updateRPC(), l.update(w, unknownPolicy, 1, 0, notGUID)).call
+			violations := detail[*errdetails.BadRequest](o.status).GetFieldViolations()
+			if want := "remove_" + strings.TrimSuffix(l.field, "s") + "_ids"; o.reason() != reason || len(violations) != 1 || violations[0].GetField() != want {
+				t.Errorf("got %s of %v, want %s of %s", o.reason(), violations, reason, want)
+			}
+		}
+	}
+}

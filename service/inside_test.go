@@ -1,0 +1,193 @@
+package service_test
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+)
+
+// TestAnErrorInsideAnyResourceBecomesAStatusThere has the upstream put the same error into all that an answer can hold,
+// and looks where Statuses come out: in every message of the contract that has a field for one, and through every rpc
+// that returns such a message.
+func TestAnErrorInsideAnyResourceBecomesAStatusThere(t *testing.T) {
+	const failure = `{"code":"x","message":"m","innerError":{"code":"DuplicateArtifactRestoreRequest"},"details":[{"code":"EmailNotFound","target":"ada@a.example"}]}`
+	w := newWorldAnswering(t, func(w http.ResponseWriter, r *http.Request) {
+		item := `{"id":"` + unknown + `","@contentId":"1","error":` + failure + `,"@Core.DataModificationException":{"info":` + failure + `,"failedOperation":"add"}}`
+		var deltas strings.Builder
+		for _, collection := range []string{
+			"mailboxProtectionUnits", "driveProtectionUnits", "siteProtectionUnits", "mailboxRestoreArtifacts", "driveRestoreArtifacts",
+			"siteRestoreArtifacts", "granularDriveRestoreArtifacts", "granularSiteRestoreArtifacts",
+		} {
+			deltas.WriteString(`,"` + collection + `@delta":[` + item + `]`)
+		}
+		value := `,"value":[` + item + `]`
+		if strings.HasSuffix(r.URL.Path, "deleteAndUnprotect") {
+			value = "" // There it is the rule itself.
+		}
+		io.WriteString(w, `{"id":"`+unknown+`","error":`+failure+deltas.String()+value+"}")
+	})
+	seen := make(map[protoreflect.FullName]bool)
+	rpcs := 0
+	for _, rpc := range everyRPC(t) {
+		if !holdsStatus(rpc.Output(), make(map[protoreflect.FullName]bool)) {
+			continue
+		}
+		rpcs++
+		o, response := w.callAny(rpc)
+		if o.status != nil {
+			t.Errorf("%s: %v", rpc.Name(), o.status)
+			continue
+		}
+		found := 0
+		eachStatus(response.ProtoReflect(), func(holder protoreflect.Message, s *statuspb.Status) {
+			found++
+			seen[holder.Descriptor().FullName()] = true
+			checkInside(t, fmt.Sprintf("%s of %s", holder.Descriptor().Name(), rpc.Name()), holder, s)
+		})
+		// A new session has artifacts, whose errors come later.
+		if found == 0 && !strings.HasPrefix(string(rpc.Name()), "Create") && rpc.Parent().Name() != "RestorePointService" {
+			t.Errorf("%s: no error in %v", rpc.Name(), response)
+		}
+	}
+	var want []protoreflect.FullName
+	protoregistry.GlobalTypes.RangeMessages(func(m protoreflect.MessageType) bool {
+		if strings.HasPrefix(string(m.Descriptor().FullName()), "m365.backupstorage.v1.") && statusField(m.Descriptor()) != nil {
+			want = append(want, m.Descriptor().FullName())
+		}
+		return true
+	})
+	slices.Sort(want)
+	if got := slices.Sorted(maps.Keys(seen)); !slices.Equal(got, want) || len(want) < 10 {
+		t.Errorf("errors came out in %v, want %v", got, want)
+	}
+	t.Logf("%d messages through %d rpcs", len(want), rpcs)
+}
+
+func checkInside(t *testing.T, what string, holder protoreflect.Message, s *statuspb.Status) {
+	t.Helper()
+	reason, retry := "DUPLICATE_ARTIFACT_RESTORE_REQUEST", true
+	if holder.Descriptor().Name() == "FailedResource" {
+		reason, retry = "EMAIL_NOT_FOUND", false
+	}
+	if reasonOf(s) != reason || (detail[*errdetails.RetryInfo](s) != nil) != retry {
+		t.Errorf("%s: got %v, want %s", what, s, reason)
+	}
+	if _, ok := infoOf(s).GetMetadata()["httpStatus"]; ok || detail[*errdetails.RequestInfo](s) != nil {
+		t.Errorf("%s: the call was OK, and the Status speaks of a failed one: %v", what, s)
+	}
+}
+
+// statusField is the field of a message that holds an error.
+func statusField(d protoreflect.MessageDescriptor) protoreflect.FieldDescriptor {
+	if f := d.Fields().ByName("error"); f != nil && f.Message() != nil && f.Message().FullName() == "google.rpc.Status" {
+		return f
+	}
+	return nil
+}
+
+// holdsStatus tells whether a message, or one within it, can hold an error.
+func holdsStatus(d protoreflect.MessageDescriptor, met map[protoreflect.FullName]bool) bool {
+	if met[d.FullName()] || !strings.HasPrefix(string(d.FullName()), "m365.") {
+		return false
+	}
+	met[d.FullName()] = true
+	if statusField(d) != nil {
+		return true
+	}
+	for i := range d.Fields().Len() {
+		if field := d.Fields().Get(i); field.Message() != nil && !field.IsMap() && holdsStatus(field.Message(), met) {
+			return true
+		}
+	}
+	return false
+}
+
+// eachStatus visits the errors within a message.
+func eachStatus(m protoreflect.Message, visit func(holder protoreflect.Message, s *statuspb.Status)) {
+	if f := statusField(m.Descriptor()); f != nil && m.Has(f) {
+		if s, ok := m.Get(f).Message().Interface().(*statuspb.Status); ok {
+			visit(m, s)
+		}
+	}
+	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		switch {
+		case field.Message() == nil || field.IsMap():
+		case field.IsList():
+			for i := range value.List().Len() {
+				eachStatus(value.List().Get(i).Message(), visit)
+			}
+		default:
+			eachStatus(value.Message(), visit)
+		}
+		return true
+	})
+}
+
+// callAny calls an rpc with a request that the server takes.
+func (w *world) callAny(rpc protoreflect.MethodDescriptor) (*outcome, proto.Message) {
+	w.t.Helper()
+	request, response := newMessage(w.t, rpc.Input()), newMessage(w.t, rpc.Output())
+	fields := request.ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		if field := fields.Get(i); field.Kind() == protoreflect.StringKind && !field.IsList() && field.Name() != "page_token" {
+			request.ProtoReflect().Set(field, protoreflect.ValueOfString(unknown))
+		}
+	}
+	return w.call(fmt.Sprintf("%s/%s", rpc.Parent().Name(), rpc.Name()), request, response), response
+}
+
+func newMessage(t *testing.T, d protoreflect.MessageDescriptor) proto.Message {
+	t.Helper()
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(d.FullName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kind.New().Interface()
+}
+
+func TestAnErrorInAGoodAnswerIsNoEmptyResource(t *testing.T) {
+	const list = policies + "ListProtectionPolicies"
+	call := map[string]func(w *world) *outcome{
+		"read":   read,
+		"write":  write,
+		"list":   func(w *world) *outcome { return w.fails(list, new(pb.ListProtectionPoliciesRequest)).call },
+		"delete": func(w *world) *outcome { return w.deletePolicy(unknownPolicy).call },
+	}
+	for _, c := range []struct {
+		name, body  string
+		read, write string
+	}{
+		{"a known code", ` {"error" : {"code":"PolicyNotFound","message":"m"}}`, "POLICY_NOT_FOUND", "POLICY_NOT_FOUND"},
+		{"an unknown code", `{"error":{"code":"new","message":"m"}}`, "GRAPH_RESPONSE_INVALID", "OUTCOME_UNKNOWN"},
+		{"a text", "{\n\t\"error\": \"broken\"}", "GRAPH_RESPONSE_INVALID", "OUTCOME_UNKNOWN"},
+		{"nothing wrong", `{"error":null,"id":"1","displayName":"p","value":[]}`, "", ""},
+	} {
+		for kind, do := range call {
+			t.Run(c.name+", "+kind, func(t *testing.T) {
+				w := newWorldAnswering(t, answering(200, c.body, "request-id", "graph-1"))
+				o, want := do(w), c.read
+				if kind == "write" || kind == "delete" {
+					want = c.write
+				}
+				if o.reason() != want || (o.status == nil) != (want == "") {
+					t.Fatalf("got %v, want %q", o.status, want)
+				}
+				if want != "" && (infoOf(o.status).GetMetadata()["httpStatus"] != "200" || infoOf(o.status).GetMetadata()["graphRequestId"] != "graph-1") {
+					t.Errorf("got %v", o.status)
+				}
+			})
+		}
+	}
+}

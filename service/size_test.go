@@ -1,0 +1,259 @@
+package service_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"unicode/utf8"
+
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+)
+
+const maxStatusSize = 4096
+
+// hostileError is an error object of a million bytes of text that is as costly as text can be, and fifty separate
+// errors: every character is one that JSON, percent-encoding or UTF-8 makes longer. bytes are put between them: some
+// that are no character are hostile too, but a good answer with them is not read at all.
+func hostileError(code, bytes string) string {
+	piece := "\\u0000%ж\"" + bytes
+	text := func(size int) string {
+		return strings.Repeat(strings.ReplaceAll(piece, `"`, `\"`), size/len(piece))
+	}
+	details := make([]string, 50)
+	for i := range details {
+		details[i] = `{"code":"EmailNotFound","target":"` + text(200) + `","message":"` + text(400) + `"}`
+	}
+	quoted, err := json.Marshal(code)
+	if err != nil {
+		panic(err)
+	}
+	return `{"code":` + string(quoted) + `,"message":"` + text(950_000) + `","target":"` + text(5_000) + `","details":[` + strings.Join(details, ",") +
+		`],"innerError":{"code":"` + strings.Repeat("x", 64) + `","date":"2030-01-01T00:00:00"}}`
+}
+
+// hostileAnswer answers with that error, headers that are as long as any that are kept, and a delay.
+func hostileAnswer(status int, code string) http.HandlerFunc {
+	body := []byte(`{"error":` + hostileError(code, "\xff\xc3") + `}`)
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("request-id", strings.Repeat("r", 128))
+		w.Header().Set("client-request-id", strings.Repeat("c", 128))
+		w.Header().Set("Retry-After", "7")
+		w.Header().Set("WWW-Authenticate", strings.Repeat("w", 50_000))
+		w.WriteHeader(status)
+		w.Write(body)
+	}
+}
+
+// longID is the longest id that can stand in a path.
+var longID = strings.Repeat("i", 256)
+
+// wantSmall checks that a Status has its size, is UTF-8, and still says what a program needs.
+func wantSmall(t *testing.T, s *statuspb.Status, reason string, code codes.Code, retry bool) {
+	t.Helper()
+	if got := codes.Code(s.GetCode()); got != code || reasonOf(s) != reason {
+		t.Errorf("got %v %s, want %v %s", got, reasonOf(s), code, reason)
+	}
+	if size := proto.Size(s); size > maxStatusSize {
+		t.Errorf("%s: the Status has %d bytes", reason, size)
+	}
+	if got := detail[*errdetails.RetryInfo](s) != nil; got != retry {
+		t.Errorf("%s: RetryInfo is there: %v, want %v", reason, got, retry)
+	}
+	if !utf8.ValidString(s.GetMessage()) || len(s.GetMessage()) > 512 {
+		t.Errorf("%s: the message has %d bytes", reason, len(s.GetMessage()))
+	}
+	for key, value := range infoOf(s).GetMetadata() {
+		if len(value) > 256 {
+			t.Errorf("%s: metadata %s has %d bytes", reason, key, len(value))
+		}
+	}
+}
+
+// headerList is the size of the header block that an error comes in, as HTTP/2 counts it.
+func headerList(o *outcome) int {
+	details, err := proto.Marshal(o.status)
+	if err != nil {
+		return 0
+	}
+	fields := map[string]string{
+		":status": "200", "grpc-status": strconv.Itoa(int(o.status.GetCode())), "grpc-status-details-bin": base64.RawStdEncoding.EncodeToString(details),
+		// gRPC leaves more characters as they are, so this is a little too much.
+		"grpc-message": url.PathEscape(o.status.GetMessage()),
+	}
+	for key, values := range o.trailer {
+		// The client has decoded binary ones.
+		if !strings.HasSuffix(key, "-bin") {
+			fields[key] = strings.Join(values, ",")
+		}
+	}
+	size := 0
+	for key, value := range fields {
+		size += len(key) + len(value) + 32
+	}
+	return size
+}
+
+func TestEveryReasonIsReadableWhateverGraphSaysWithIt(t *testing.T) {
+	largest, largestList := 0, 0
+	check := func(t *testing.T, o *outcome, reason string, code codes.Code, retry bool) {
+		t.Helper()
+		wantSmall(t, o.status, reason, code, retry)
+		largest, largestList = max(largest, proto.Size(o.status)), max(largestList, headerList(o))
+		if got := detail[*errdetails.RequestInfo](o.status).GetRequestId(); got != strings.Repeat("r", 128) {
+			t.Errorf("%s: RequestInfo has %q", reason, got)
+		}
+		if size := headerList(o); size > headerLimit {
+			t.Errorf("%s: the header block has %d bytes", reason, size)
+		}
+	}
+	// calls makes a read and a write whose requests are as long as they can be.
+	calls := func(t *testing.T, status int, code string) map[bool]*outcome {
+		upstream := newHostile(t, hostileAnswer(status, code))
+		return map[bool]*outcome{
+			false: upstream.fails(policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: longID}).call,
+			true:  upstream.fails(policies+"UpdateExchangeProtectionPolicy", workloads[0].update(upstream, longID, 1, 50)).call,
+		}
+	}
+	statuses := make(map[string]int)
+	for _, row := range documentedErrors(t) {
+		if row.status != 200 {
+			statuses[row.graphCode] = row.status
+		}
+	}
+	for code, want := range expectations(t) {
+		if code == "UnknownError" {
+			continue // As the code of a call it says nothing.
+		}
+		t.Run(code, func(t *testing.T) {
+			status := statuses[code]
+			if status == 0 {
+				status = http.StatusConflict
+			}
+			for _, o := range calls(t, status, code) {
+				check(t, o, want.reason, want.code, want.delay > 0)
+			}
+		})
+	}
+	for _, row := range table(t, "http_status_errors.tsv") {
+		t.Run(row[0], func(t *testing.T) {
+			number, err := strconv.Atoi(strings.NewReplacer("4xx", "418", "5xx", "599", "3xx", "307").Replace(row[0]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for write, o := range calls(t, number, strings.Repeat("ж", 300)) {
+				reason, code, retry := row[1], readCode(t, row[2]), row[3] == "yes" || row[3] == "if told" || row[3] == "read"
+				if write && (number == 408 || number == 502 || number == 504 || number == 307) {
+					reason, code, retry = "OUTCOME_UNKNOWN", codes.Unknown, false
+				}
+				check(t, o, reason, code, retry)
+			}
+		})
+	}
+	t.Logf("the largest Status has %d bytes, the largest header block %d", largest, largestList)
+	if largest < maxStatusSize/4 {
+		t.Errorf("the largest Status has %d bytes: the bodies are not hostile", largest)
+	}
+}
+
+func TestEveryReasonInsideAResourceIsSmallWhateverGraphSaysWithIt(t *testing.T) {
+	for code, want := range expectations(t) {
+		t.Run(code, func(t *testing.T) {
+			w := newHostile(t, answering(200, `{"id":"`+longID+`","error":`+hostileError(code, "")+`}`))
+			got := w.getUnit(longID)
+			if got.call.status != nil {
+				t.Fatalf("the call failed: %v", got.call.status)
+			}
+			wantSmall(t, got.inside, want.reason, want.code, want.delay > 0)
+		})
+	}
+	t.Run("failed resources", func(t *testing.T) {
+		w := newHostile(t, answering(200, `{"id":"1","error":`+hostileError("ProtectionResourcesNotFound", "")+`}`))
+		job := must[pb.GetMailboxProtectionUnitsBulkAdditionJobResponse](w, "ProtectionUnitBulkAdditionJobService/GetMailboxProtectionUnitsBulkAdditionJob",
+			&pb.GetMailboxProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: unknownPolicy, BulkAdditionJobId: unknown}).GetProtectionUnitBulkAdditionJob()
+		wantSmall(t, job.GetError(), "PROTECTION_RESOURCES_NOT_FOUND", codes.NotFound, false)
+		if len(job.GetFailedResources()) != 50 {
+			t.Fatalf("%d failed resources, want 50", len(job.GetFailedResources()))
+		}
+		for _, failed := range job.GetFailedResources() {
+			wantSmall(t, failed.GetError(), "EMAIL_NOT_FOUND", codes.NotFound, false)
+		}
+	})
+}
+
+// Few separate errors are told in full and many are cut down, so the largest Status is that of a number in between.
+func TestAnyNumberOfSeparateErrorsIsReadable(t *testing.T) {
+	var body atomic.Value
+	w := newHostile(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("request-id", strings.Repeat("r", 128))
+		w.WriteHeader(http.StatusBadRequest)
+		w.Write(body.Load().([]byte))
+	})
+	text, one := strings.Repeat("ж%", 400), `{"code":"EmailNotFound","message":"`+strings.Repeat("ж", 30)+`"}`
+	largest, largestList := 0, 0
+	for n := range 51 {
+		details := strings.TrimSuffix(strings.Repeat(one+",", n), ",")
+		body.Store([]byte(`{"error":{"code":"InvalidProtectionUnitId","message":"` + text + `","details":[` + details + `]}}`))
+		o := w.fails(policies+"UpdateExchangeProtectionPolicy", workloads[0].update(w, longID, 1, 50)).call
+		wantSmall(t, o.status, "INVALID_PROTECTION_UNIT_ID", codes.InvalidArgument, false)
+		violations := len(detail[*errdetails.BadRequest](o.status).GetFieldViolations())
+		left, _ := strconv.Atoi(infoOf(o.status).GetMetadata()["violationsLeftOut"])
+		if violations+left != max(n, 1) {
+			t.Errorf("%d separate errors: %d are told and %d left out", n, violations, left)
+		}
+		largest, largestList = max(largest, proto.Size(o.status)), max(largestList, headerList(o))
+	}
+	t.Logf("the largest Status has %d bytes, the largest header block %d", largest, largestList)
+	if largest < maxStatusSize*9/10 || largestList > headerLimit {
+		t.Errorf("the largest Status has %d bytes, the largest header block %d", largest, largestList)
+	}
+}
+
+// The server's own reasons come with what the caller said at most.
+func TestOwnReasonsAreReadableWhateverTheCallerSays(t *testing.T) {
+	huge := strings.Repeat("ж%", 100_000)
+	for name, c := range map[string]struct {
+		method  string
+		request proto.Message
+	}{
+		"INVALID_RESOURCE_ID": {apps + "GetServiceApp", &pb.GetServiceAppRequest{ServiceAppId: huge}},
+		"INVALID_POLICY_ID":   {policies + "GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: huge}},
+		"INVALID_PAGE_TOKEN":  {policies + "ListProtectionPolicies", &pb.ListProtectionPoliciesRequest{PageToken: huge}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newGoldenWorld(t).fails(c.method, c.request).call
+			wantSmall(t, o.status, name, codes.InvalidArgument, false)
+			if strings.Contains(fmt.Sprint(o.status), "ж") {
+				t.Errorf("the request is in the Status: %v", o.status)
+			}
+		})
+	}
+}
+
+// readCode reads a code of the table, of which the read's counts where reads and writes differ.
+func readCode(t *testing.T, text string) codes.Code {
+	t.Helper()
+	text, _, _ = strings.Cut(strings.TrimPrefix(text, "read: "), ";")
+	number, ok := code.Code_value[text]
+	if !ok {
+		t.Fatalf("%q is no code", text)
+	}
+	return codes.Code(number)
+}
+
+func newHostile(t *testing.T, answer http.HandlerFunc) *world {
+	t.Helper()
+	w := newWorldAnswering(t, answer)
+	return newGoldenWorldOn(t, w.upstream)
+}

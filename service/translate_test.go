@@ -1,0 +1,97 @@
+package service
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/m365backup/backupstorage/graph"
+)
+
+func TestACallThatEndsWithinAnAnswerKeepsItsHead(t *testing.T) {
+	s, _ := chainServer(t, 0)
+	op := s.core.operations.byMethod[getPolicy]
+	meta := graph.Meta{Status: 200, RequestID: "graph-1", Date: time.Unix(0, 0)}
+	for _, kind := range []graph.Kind{graph.KindDeadline, graph.KindCancelled} {
+		f := s.core.translator.call(op, nil, "own", &graph.Error{Kind: kind, Meta: meta})
+		if f.metadata["httpStatus"] != "200" || f.metadata["graphRequestId"] != "graph-1" || f.requestID != "graph-1" {
+			t.Errorf("%s: %v, request id %q", f.name, f.metadata, f.requestID)
+		}
+	}
+}
+
+func TestACallThatCannotBeSentIsAnIncident(t *testing.T) {
+	s, _ := chainServer(t, 0)
+	f := s.core.translator.call(nil, nil, "own", &graph.Error{Kind: graph.KindInvalidCall})
+	if f.code != codes.Internal || f.metadata["incident"] == "" {
+		t.Errorf("got %v %v", f.code, f.metadata)
+	}
+}
+
+func TestTokensAndSecretsAreTakenOutOfGraphsTexts(t *testing.T) {
+	const token = "eyJhbGciOiJSUzI1NiJ9.eyJ0aWQiOiIxIn0.c2lnbmF0dXJl"
+	for text, want := range map[string]string{
+		"nothing to hide, a@b.example = 1":                         "nothing to hide, a@b.example = 1",
+		"the token is invalid":                                     "the token is invalid",
+		"sent " + token + " to us":                                 "sent … to us",
+		"header 'Authorization: Bearer opaque-7' refused":          "header 'Authorization: …' refused",
+		"BEARER\topaque":                                           "…",
+		"bearer%20opaque":                                          "…",
+		"https://a.example/x?$skiptoken=abc-7&$top=5":              "https://a.example/x?$skip…&$top=5",
+		"https%3A%2F%2Fa.example%3F%24skiptoken%3Dabc":             "https%3A%2F%2Fa.example%3F%24skip…",
+		"client_secret=s3cret, grant_type=x":                       "client_…, grant_type=x",
+		`{"access_token": "opaque", "expires_in": 1}`:              `{"access_…", "expires_in": 1}`,
+		"https://a.blob.example/c?sv=1&sig=Zm9v":                   "https://a.blob.example/c?sv=1&…",
+		"the design=good":                                          "the design=good",
+		strings.Repeat("Mail ", 3) + "of bearer bonds is not here": "Mail Mail Mail of … is not here",
+	} {
+		if got := scrub(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestACodeIsToldUnlessItIsAnAddressAURLOrAToken(t *testing.T) {
+	s, _ := chainServer(t, 0)
+	for _, r := range s.core.translator.reasons.byValue {
+		for _, code := range r.GetGraphCode() {
+			if tellable(code) != code {
+				t.Errorf("%s is a code of Graph's and is not told", code)
+			}
+		}
+	}
+	for _, code := range []string{"SomethingNew", "Request_ResourceNotFound", "some.thing", "404", "two words", "ä", strings.Repeat("a", 256)} {
+		if tellable(code) != code {
+			t.Errorf("%s is not told", code)
+		}
+	}
+	for _, code := range []string{"ada@contoso.example", "https://contoso.example", `\\contoso`, "eyJhbGciOiJub25lIn0.eyJ0aWQiOjF9.", "Bearer opaque", "$skiptoken=opaque"} {
+		if got := tellable(code); got != "" {
+			t.Errorf("%q is told as %q", code, got)
+		}
+	}
+}
+
+func TestAStatusIsTheSameEveryTime(t *testing.T) {
+	s, _ := chainServer(t, 0)
+	s.FixChance("5f0c1d7e-6a0e-4c9e-9d0b-4f1d6f0a2b11")
+	make := func() []byte {
+		f := s.core.translator.call(s.core.operations.byMethod[getPolicy], nil, "own", &graph.Error{
+			Meta: graph.Meta{Status: 429, RequestID: "graph-1", ClientRequestID: "own"}, Codes: []string{"x"}, RetryAfter: 7 * time.Second, HasRetryAfter: true,
+		})
+		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(f.status())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	first := make()
+	for range 20 {
+		if string(make()) != string(first) {
+			t.Fatal("two equal failures made different Statuses")
+		}
+	}
+}
