@@ -215,13 +215,27 @@ func (f *failure) separate(reasons *reasons, op *operation, e *graph.Error) {
 	if f.GetDetail() != pb.ErrorSpec_BAD_REQUEST || op == nil {
 		return
 	}
-	for _, d := range e.Details[:min(len(e.Details), mostViolations)] {
-		r := f.reason
-		if known := reasons.byCode[strings.ToLower(d.Code)]; known != nil {
-			r = known
+	field, r := op.fieldOf(f.GetAbout()), f.reason
+	separate := e.Details[:min(len(e.Details), mostViolations)]
+	size := 0
+	for _, d := range separate {
+		size += len(field) + len(d.Code) + len(d.Message)
+	}
+	if size > maxStatus && len(separate) > keptViolations {
+		// There is no room for them all, so those that will be left out need not be made.
+		f.unmade = len(separate) - keptViolations
+		separate = separate[:keptViolations]
+	}
+	for i, d := range separate {
+		// Most often all have one code.
+		if i == 0 || d.Code != separate[i-1].Code {
+			r = f.reason
+			if known := reasons.byCode[strings.ToLower(d.Code)]; known != nil {
+				r = known
+			}
 		}
 		f.violations = append(f.violations, &errdetails.BadRequest_FieldViolation{
-			Field: op.fieldOf(f.GetAbout()), Description: strings.TrimPrefix(d.Code+": "+d.Message, ": "), Reason: r.name,
+			Field: field, Description: strings.TrimPrefix(d.Code+": "+d.Message, ": "), Reason: r.name,
 		})
 	}
 }
