@@ -3,7 +3,9 @@ package graph
 import (
 	"bytes"
 	"cmp"
+	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -16,14 +18,18 @@ const (
 	maxCode    = 256
 	maxTarget  = 2048
 	maxMessage = 4096
+	// firstErrorRead is how much memory an error body gets before any of it was read, keptErrorRead how much is kept
+	// for the next one.
+	firstErrorRead = 4 << 10
+	keptErrorRead  = 64 << 10
 	// maxName is more than the longest name of a property that is looked for.
 	maxName = 32
 	// usualDetails is for how many details memory is set aside at once: a request names no more resources.
 	usualDetails = 50
 	// shortDetail is the size of a short detail in a body, in bytes.
 	shortDetail = 64
-	// textChunk is how much memory is set aside at once for texts, in bytes.
-	textChunk = 4096
+	// textChunk is how much memory is set aside at once for texts, in bytes: most often enough for all of them.
+	textChunk = 10 << 10
 )
 
 // ErrorBody reads an error object that stands inside a resource. The text is valid JSON; an array counts as its first
@@ -34,20 +40,24 @@ func ErrorBody(text []byte) *Error {
 	return e
 }
 
+// readAnswer reads the body of an answer that tells an error, as far as it comes.
+func (e *Error) readAnswer(response *http.Response) {
+	r, _ := errorReaders.Get().(*errorReader)
+	body, _ := readInto(r.body[:0], response, maxErrorBody)
+	if cap(body) <= keptErrorRead {
+		r.body = body
+	}
+	r.read(e, body)
+	errorReaders.Put(r)
+}
+
 // readBody reads what an error's body says. Bodies lie: they are empty, HTML, cut off, not UTF-8, without `error`
 // around them, with a text or a number where an object or a text belongs. Whatever can be read is kept, and nothing
 // fails. Nothing that is kept holds on to the body.
 func (e *Error) readBody(text []byte) {
-	r := errorReader{error: e, scanner: scanner{data: bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))}}
-	r.value(place{})
-	for i := range r.levels {
-		level := &r.levels[i]
-		if level.code != "" {
-			e.Codes = append(e.Codes, level.code)
-		}
-		e.Message = cmp.Or(e.Message, level.message)
-		e.Target = cmp.Or(e.Target, level.target)
-	}
+	r, _ := errorReaders.Get().(*errorReader)
+	r.read(e, text)
+	errorReaders.Put(r)
 }
 
 // errorReader reads one property after the other, so that a body that is cut off still tells what came before.
@@ -63,6 +73,27 @@ type errorReader struct {
 	odd []byte
 	// key is where names of properties are.
 	key [maxName]byte
+	// body is what bodies are read into.
+	body []byte
+}
+
+// errorReaders are readers with their memory. Nothing of an Error is in it, so that it does for the next one: made anew
+// each time, it would cost more than all the rest of an error.
+var errorReaders = sync.Pool{New: func() any { return &errorReader{body: make([]byte, 0, firstErrorRead)} }}
+
+func (r *errorReader) read(e *Error, text []byte) {
+	r.error, r.scanner = e, scanner{data: bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))}
+	r.value(place{})
+	for i := range r.levels {
+		level := &r.levels[i]
+		if level.code != "" {
+			e.Codes = append(e.Codes, level.code)
+		}
+		e.Message = cmp.Or(e.Message, level.message)
+		e.Target = cmp.Or(e.Target, level.target)
+	}
+	r.error, r.scanner, r.texts = nil, scanner{}, strings.Builder{}
+	clear(r.levels[:])
 }
 
 // place is where in a body the reader is.
@@ -233,7 +264,8 @@ func (r *errorReader) detailProperties(d *Detail) bool {
 // become texts, anything else nothing.
 func (r *errorReader) text(into *string, limit int) bool {
 	var raw []byte
-	plain, ok := true, true
+	var ok bool
+	plain := true
 	switch c := r.peek(); {
 	case *into != "":
 		return r.skip()
@@ -256,6 +288,10 @@ func (r *errorReader) text(into *string, limit int) bool {
 
 // store makes a string of bytes that will change.
 func (r *errorReader) store(text []byte) string {
+	if details := r.error.Details; len(details) > 0 && details[len(details)-1].Code == string(text) {
+		// Most often all details have one code.
+		return details[len(details)-1].Code
+	}
 	if len(text) == 0 {
 		return ""
 	}

@@ -352,6 +352,16 @@ func TestTheReaderSaysOfEveryBodyWhatTheTokensOfEncodingJSONSay(t *testing.T) {
 	}
 }
 
+func TestEachByteAnywhereInATextIsReadAsTheTokensOfEncodingJSONReadIt(t *testing.T) {
+	for c := range 256 {
+		for at := range 18 {
+			text := []byte(strings.Repeat("x", 18))
+			text[at] = byte(c)
+			sameAsOracle(t, []byte(`{"message":"`+string(text)+`","code":"a"}`))
+		}
+	}
+}
+
 func FuzzErrorBodyAgainstTokens(f *testing.F) {
 	for _, body := range oracleBodies() {
 		// Long ones take the fuzzer too long to make short.

@@ -2,6 +2,8 @@ package graph
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -47,12 +49,25 @@ func (s *scanner) more(end byte, first bool) (more, ok bool) {
 }
 
 // ordinary tells the bytes that stand for themselves in a string: printable ASCII without quote and backslash.
-var ordinary = func() (all [256]bool) {
-	for c := byte(' '); c < 0x7f; c++ {
-		all[c] = c != '"' && c != '\\'
+func ordinary(c byte) bool { return c >= ' ' && c < 0x7f && c != '"' && c != '\\' }
+
+// ordinaryEnd returns where the run of ordinary bytes ends that begins at i.
+func ordinaryEnd(data []byte, i int) int {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(data); i += 8 {
+		w := binary.LittleEndian.Uint64(data[i:])
+		// Of a byte that is not ordinary one of the terms has the high bit; of one beyond ASCII most have. A borrow can
+		// set it in bytes behind such a byte as well, but not in one before: the first is right.
+		odd := ((w - each*' ') | (w ^ each*'"' - each) | (w ^ each*'\\' - each) | (w ^ each*0x7f - each)) & high
+		if odd != 0 {
+			return i + bits.TrailingZeros64(odd)/8
+		}
 	}
-	return all
-}()
+	for i < len(data) && ordinary(data[i]) {
+		i++
+	}
+	return i
+}
 
 // quoted reads a string and returns what stands between its quotes. plain says that all of it is ordinary.
 func (s *scanner) quoted() (raw []byte, plain, ok bool) {
@@ -61,9 +76,7 @@ func (s *scanner) quoted() (raw []byte, plain, ok bool) {
 	}
 	data, start, i := s.data, s.pos, s.pos
 	for plain = true; ; plain = false {
-		for i < len(data) && ordinary[data[i]] {
-			i++
-		}
+		i = ordinaryEnd(data, i)
 		switch {
 		case i == len(data) || data[i] < ' ':
 			return nil, false, false

@@ -281,8 +281,23 @@ const (
 	infoURL   = urlPrefix + "google.rpc.ErrorInfo"
 )
 
-func typeURL(m proto.Message) string {
-	return urlPrefix + string(m.ProtoReflect().Descriptor().FullName())
+// typeURL is how an Any names the type of a detail.
+func typeURL(detail proto.Message) string {
+	switch detail.(type) {
+	case *errdetails.RetryInfo:
+		return urlPrefix + "google.rpc.RetryInfo"
+	case *errdetails.BadRequest:
+		return urlPrefix + "google.rpc.BadRequest"
+	case *errdetails.PreconditionFailure:
+		return urlPrefix + "google.rpc.PreconditionFailure"
+	case *errdetails.ResourceInfo:
+		return urlPrefix + "google.rpc.ResourceInfo"
+	case *errdetails.RequestInfo:
+		return urlPrefix + "google.rpc.RequestInfo"
+	case *errdetails.Help:
+		return urlPrefix + "google.rpc.Help"
+	}
+	return urlPrefix + string(detail.ProtoReflect().Descriptor().FullName())
 }
 
 // ErrorInfo is encoded here: for a map proto takes longer than for all the rest of a Status.
