@@ -28,8 +28,8 @@ const (
 	usualDetails = 50
 	// shortDetail is the size of a short detail in a body, in bytes.
 	shortDetail = 64
-	// textChunk is how much memory is set aside at once for texts, in bytes: most often enough for all of them.
-	textChunk = 10 << 10
+	// textChunk is how much memory is set aside at once for texts, in bytes.
+	textChunk = 2 << 10
 )
 
 // ErrorBody reads an error object that stands inside a resource. The text is valid JSON; an array counts as its first

@@ -190,6 +190,7 @@ func (d *details) status(code codes.Code) *statuspb.Status {
 			d.info.Metadata[key] = short
 		}
 	}
+	size := d.size(code)
 	for _, trim := range []func(){
 		func() { d.help = nil },
 		d.trimViolations,
@@ -197,12 +198,13 @@ func (d *details) status(code codes.Code) *statuspb.Status {
 		func() { d.message = cut(d.message, 128) },
 		func() { d.bad, d.other = nil, nil },
 	} {
-		if d.unmade == 0 && d.size(code) <= maxStatus {
+		if d.unmade == 0 && size <= maxStatus {
 			break
 		}
 		trim()
+		size = d.size(code)
 	}
-	return d.pack(code)
+	return d.pack(code, size)
 }
 
 func (d *details) trimViolations() {
@@ -226,23 +228,20 @@ func (d *details) trimMetadata() {
 	}
 }
 
-// rest returns the details behind ErrorInfo that are there, in their order.
-func (d *details) rest() []proto.Message {
-	rest := make([]proto.Message, 0, 5)
+// rest returns the details behind ErrorInfo in their order, nil for those that are not there.
+func (d *details) rest() (rest [5]proto.Message) {
 	if d.retry != nil {
-		rest = append(rest, d.retry)
+		rest[0] = d.retry
 	}
 	if d.bad != nil {
-		rest = append(rest, d.bad)
+		rest[1] = d.bad
 	}
-	if d.other != nil {
-		rest = append(rest, d.other)
-	}
+	rest[2] = d.other
 	if d.id != nil {
-		rest = append(rest, d.id)
+		rest[3] = d.id
 	}
 	if d.help != nil {
-		rest = append(rest, d.help)
+		rest[4] = d.help
 	}
 	return rest
 }
@@ -256,20 +255,37 @@ func (d *details) size(code codes.Code) int {
 	detail := func(url string, value int) { size += 1 + protowire.SizeBytes(fieldSize(len(url))+fieldSize(value)) }
 	detail(infoURL, infoSize(d.info))
 	for _, m := range d.rest() {
-		detail(typeURL(m), proto.Size(m))
+		if m != nil {
+			detail(typeURL(m), proto.Size(m))
+		}
 	}
 	return size
 }
 
-// pack makes the Status. Equal failures make equal bytes, whatever the order of the metadata.
-func (d *details) pack(code codes.Code) *statuspb.Status {
+// pack makes the Status, whose size is known. Equal failures make equal bytes, whatever the order of the metadata.
+func (d *details) pack(code codes.Code, size int) *statuspb.Status {
 	rest := d.rest()
-	status := &statuspb.Status{Code: int32(code), Message: d.message, Details: make([]*anypb.Any, 1, 1+len(rest))}
-	status.Details[0] = &anypb.Any{TypeUrl: infoURL, Value: appendInfo(make([]byte, 0, infoSize(d.info)), d.info)}
+	// All details share one piece of memory, and so do their bytes.
+	packed := make([]anypb.Any, 0, 1+len(rest))
+	values := make([]byte, 0, size)
+	status := &statuspb.Status{Code: int32(code), Message: d.message, Details: make([]*anypb.Any, 0, 1+len(rest))}
+	add := func(url string, start int) {
+		packed = packed[:len(packed)+1]
+		detail := &packed[len(packed)-1]
+		detail.TypeUrl, detail.Value = url, values[start:len(values):len(values)]
+		status.Details = append(status.Details, detail)
+	}
+	values = appendInfo(values, d.info)
+	add(infoURL, 0)
 	for _, m := range rest {
+		if m == nil {
+			continue
+		}
+		start := len(values)
 		// It fails for text that is not UTF-8 alone, which cut has ruled out.
-		if value, err := proto.Marshal(m); err == nil {
-			status.Details = append(status.Details, &anypb.Any{TypeUrl: typeURL(m), Value: value})
+		if more, err := (proto.MarshalOptions{}).MarshalAppend(values, m); err == nil {
+			values = more
+			add(typeURL(m), start)
 		}
 	}
 	return status
