@@ -209,8 +209,7 @@ func readAnswer(ctx context.Context, response *http.Response, safe bool) (*Answe
 		e := &Error{Kind: KindAnswer, Meta: meta, Sent: !safe, InsufficientClaims: challengesClaims(response.Header)}
 		e.RetryAfter, e.HasRetryAfter = retryAfter(response.Header, meta.Date)
 		// What the body says comes on top: the status and the headers stand without it.
-		body, _ := readBody(response, maxErrorBody)
-		e.readBody(body)
+		e.readAnswer(response)
 		return nil, e
 	}
 	if encoding := response.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
@@ -272,7 +271,11 @@ func readBody(response *http.Response, limit int) ([]byte, error) {
 	if promised := response.ContentLength; promised >= 0 {
 		size = int(min(promised, firstRead)) + 1
 	}
-	body := make([]byte, 0, size)
+	return readInto(make([]byte, 0, size), response, limit)
+}
+
+// readInto is readBody into memory that there is already; the body is elsewhere when it does not fit.
+func readInto(body []byte, response *http.Response, limit int) ([]byte, error) {
 	for {
 		n, err := response.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]

@@ -3,10 +3,10 @@ package graph
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
+	"net/http"
 	"strings"
+	"sync"
 	"time"
-	"unicode/utf8"
 )
 
 const (
@@ -18,6 +18,18 @@ const (
 	maxCode    = 256
 	maxTarget  = 2048
 	maxMessage = 4096
+	// firstErrorRead is how much memory an error body gets before any of it was read, keptErrorRead how much is kept
+	// for the next one.
+	firstErrorRead = 4 << 10
+	keptErrorRead  = 64 << 10
+	// maxName is more than the longest name of a property that is looked for.
+	maxName = 32
+	// usualDetails is for how many details memory is set aside at once: a request names no more resources.
+	usualDetails = 50
+	// shortDetail is the size of a short detail in a body, in bytes.
+	shortDetail = 64
+	// textChunk is how much memory is set aside at once for texts, in bytes.
+	textChunk = 2 << 10
 )
 
 // ErrorBody reads an error object that stands inside a resource. The text is valid JSON; an array counts as its first
@@ -28,30 +40,60 @@ func ErrorBody(text []byte) *Error {
 	return e
 }
 
+// readAnswer reads the body of an answer that tells an error, as far as it comes.
+func (e *Error) readAnswer(response *http.Response) {
+	r, _ := errorReaders.Get().(*errorReader)
+	body, _ := readInto(r.body[:0], response, maxErrorBody)
+	if cap(body) <= keptErrorRead {
+		r.body = body
+	}
+	r.read(e, body)
+	errorReaders.Put(r)
+}
+
 // readBody reads what an error's body says. Bodies lie: they are empty, HTML, cut off, not UTF-8, without `error`
 // around them, with a text or a number where an object or a text belongs. Whatever can be read is kept, and nothing
-// fails.
+// fails. Nothing that is kept holds on to the body.
 func (e *Error) readBody(text []byte) {
-	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-	r := errorReader{error: e, decoder: json.NewDecoder(bytes.NewReader(text))}
-	r.decoder.UseNumber()
+	r, _ := errorReaders.Get().(*errorReader)
+	r.read(e, text)
+	errorReaders.Put(r)
+}
+
+// errorReader reads one property after the other, so that a body that is cut off still tells what came before.
+type errorReader struct {
+	scanner
+	error *Error
+	// levels are the error, the error inside it and so on. They are put together at the end, since the properties of
+	// an error can stand behind its inner error. Of equal keys the first counts.
+	levels [1 + maxInner]struct{ code, message, target string }
+	// texts takes what is kept, many texts in one piece of memory.
+	texts strings.Builder
+	// odd is where texts with escapes and the like are resolved.
+	odd []byte
+	// key is where names of properties are.
+	key [maxName]byte
+	// body is what bodies are read into.
+	body []byte
+}
+
+// errorReaders are readers with their memory. Nothing of an Error is in it, so that it does for the next one: made anew
+// each time, it would cost more than all the rest of an error.
+var errorReaders = sync.Pool{New: func() any { return &errorReader{body: make([]byte, 0, firstErrorRead)} }}
+
+func (r *errorReader) read(e *Error, text []byte) {
+	r.error, r.scanner = e, scanner{data: bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))}
 	r.value(place{})
-	for _, level := range r.levels {
+	for i := range r.levels {
+		level := &r.levels[i]
 		if level.code != "" {
 			e.Codes = append(e.Codes, level.code)
 		}
 		e.Message = cmp.Or(e.Message, level.message)
 		e.Target = cmp.Or(e.Target, level.target)
 	}
-}
-
-// errorReader reads tokens, so that a body that is cut off still tells what came before.
-type errorReader struct {
-	error   *Error
-	decoder *json.Decoder
-	// levels are the error, the error inside it and so on. They are put together at the end, since the properties of
-	// an error can stand behind its inner error. Of equal keys the first counts.
-	levels [1 + maxInner]struct{ code, message, target string }
+	r.error, r.scanner, r.texts = nil, scanner{}, strings.Builder{}
+	clear(r.levels[:])
 }
 
 // place is where in a body the reader is.
@@ -65,50 +107,48 @@ type place struct {
 
 // value reads an error object, something that holds one, or a text in its place. It reports whether the text goes on.
 func (r *errorReader) value(at place) bool {
-	token, err := r.decoder.Token()
-	if err != nil {
-		return false
-	}
-	switch t := token.(type) {
-	case json.Delim:
-		switch {
-		case t == '{':
-			return r.object(at)
-		case at.listed:
-			return r.rest()
+	switch r.peek() {
+	case '{':
+		r.pos++
+		return r.object(at)
+	case '[':
+		r.pos++
+		if at.listed {
+			return r.rest(false, true)
 		}
 		at.listed = true
 		return r.first(at)
-	case string:
-		keep(&r.levels[at.level].message, clean(t, maxMessage))
+	case '"':
+		return r.text(&r.levels[at.level].message, maxMessage)
 	}
-	return true
+	return r.scalar()
 }
 
 // first reads the first element of an array as the error and skips the others.
 func (r *errorReader) first(at place) bool {
-	if r.decoder.More() && !r.value(at) {
-		return false
+	more, ok := r.more(']', true)
+	if !ok || !more {
+		return ok
 	}
-	return r.rest()
+	return r.value(at) && r.rest(false, false)
 }
 
 func (r *errorReader) object(at place) bool {
-	for r.decoder.More() {
-		key, ok := r.name()
-		if !ok {
-			return false
+	for first := true; ; first = false {
+		more, ok := r.more('}', first)
+		if !ok || !more {
+			return ok
 		}
-		if !r.property(strings.ToLower(key), at) {
+		key, ok := r.name(r.key[:0])
+		if !ok || !r.property(key, at) {
 			return false
 		}
 	}
-	return r.end()
 }
 
-func (r *errorReader) property(key string, at place) bool {
+func (r *errorReader) property(key []byte, at place) bool {
 	level := &r.levels[at.level]
-	switch key {
+	switch string(key) {
 	case "error", "info":
 		// The wrapper of a body, and of an item of a delta.
 		if at.level == 0 && !at.wrapped {
@@ -139,66 +179,72 @@ func (r *errorReader) property(key string, at place) bool {
 // date reads the time of the error by Graph's clock, which has no zone and is UTC, unless a header told it. Graph has been
 // seen to write dashes in the time.
 func (r *errorReader) date() bool {
+	if !r.error.Date.IsZero() {
+		return r.skip()
+	}
 	var text string
 	ok := r.text(&text, maxCode)
 	for _, layout := range []string{"2006-01-02T15:04:05", time.RFC3339, "2006-01-02T15-04-05Z07:00"} {
-		if at, err := time.Parse(layout, text); err == nil && r.error.Date.IsZero() {
+		if at, err := time.Parse(layout, text); err == nil {
 			r.error.Date = at
+			break
 		}
 	}
 	return ok
 }
 
 func (r *errorReader) details() bool {
-	token, err := r.decoder.Token()
-	if err != nil {
-		return false
-	}
-	switch token {
-	case json.Delim('['):
-	case json.Delim('{'):
+	switch r.peek() {
+	case '[':
+		r.pos++
+	case '{':
 		// One detail that should have been in a list.
-		detail, ok := r.detail()
-		r.keepDetail(detail)
-		return ok
+		return r.detail()
 	default:
-		return true
+		return r.scalar()
 	}
-	for r.decoder.More() {
-		token, err := r.decoder.Token()
-		if err != nil {
+	for first := true; ; first = false {
+		more, ok := r.more(']', first)
+		if !ok || !more {
+			return ok
+		}
+		if r.peek() == '{' && len(r.error.Details) < maxDetails {
+			ok = r.detail()
+		} else {
+			ok = r.skip()
+		}
+		if !ok {
 			return false
 		}
-		switch token {
-		case json.Delim('{'):
-			detail, ok := r.detail()
-			r.keepDetail(detail)
-			if !ok {
-				return false
-			}
-		case json.Delim('['):
-			if !r.rest() {
-				return false
-			}
+	}
+}
+
+// detail reads a detail and keeps what it says, even if it breaks off.
+func (r *errorReader) detail() bool {
+	var d Detail
+	ok := r.take('{') && r.detailProperties(&d)
+	if d == (Detail{}) || len(r.error.Details) == maxDetails {
+		return ok
+	}
+	if r.error.Details == nil {
+		// As many as the rest of the body has room for, if they are short.
+		r.error.Details = make([]Detail, 0, min(usualDetails, 1+(len(r.data)-r.pos)/shortDetail))
+	}
+	r.error.Details = append(r.error.Details, d)
+	return ok
+}
+
+func (r *errorReader) detailProperties(d *Detail) bool {
+	for first := true; ; first = false {
+		more, ok := r.more('}', first)
+		if !ok || !more {
+			return ok
 		}
-	}
-	return r.end()
-}
-
-func (r *errorReader) keepDetail(d Detail) {
-	if d != (Detail{}) && len(r.error.Details) < maxDetails {
-		r.error.Details = append(r.error.Details, d)
-	}
-}
-
-// detail reads a detail whose opening brace was read.
-func (r *errorReader) detail() (d Detail, ok bool) {
-	for r.decoder.More() {
-		key, ok := r.name()
+		key, ok := r.name(r.key[:0])
 		if !ok {
-			return d, false
+			return false
 		}
-		switch strings.ToLower(key) {
+		switch string(key) {
 		case "code":
 			ok = r.text(&d.Code, maxCode)
 		case "message":
@@ -209,100 +255,63 @@ func (r *errorReader) detail() (d Detail, ok bool) {
 			ok = r.skip()
 		}
 		if !ok {
-			return d, false
+			return false
 		}
 	}
-	return d, r.end()
 }
 
-func (r *errorReader) name() (string, bool) {
-	token, err := r.decoder.Token()
-	name, ok := token.(string)
-	return name, err == nil && ok
-}
-
-// text reads a value that should be a text. Numbers become texts, anything else nothing.
+// text reads a value that should be a text, and keeps at most limit bytes of it unless into holds one already. Numbers
+// become texts, anything else nothing.
 func (r *errorReader) text(into *string, limit int) bool {
-	token, err := r.decoder.Token()
-	if err != nil {
-		return false
+	var raw []byte
+	var ok bool
+	plain := true
+	switch c := r.peek(); {
+	case *into != "":
+		return r.skip()
+	case c == '"':
+		raw, plain, ok = r.quoted()
+	case c == '-' || '0' <= c && c <= '9':
+		raw, ok = r.number()
+	default:
+		return r.skip()
 	}
-	switch t := token.(type) {
-	case string:
-		keep(into, clean(t, limit))
-	case json.Number:
-		keep(into, clean(t.String(), limit))
-	case json.Delim:
-		return r.rest()
+	if plain {
+		raw = raw[:min(len(raw), limit)]
+	} else {
+		r.odd = clean(r.odd[:0], raw, limit)
+		raw = r.odd
 	}
-	return true
+	*into = r.store(bytes.TrimSpace(raw))
+	return ok
+}
+
+// store makes a string of bytes that will change.
+func (r *errorReader) store(text []byte) string {
+	if details := r.error.Details; len(details) > 0 && details[len(details)-1].Code == string(text) {
+		// Most often all details have one code.
+		return details[len(details)-1].Code
+	}
+	if len(text) == 0 {
+		return ""
+	}
+	if r.texts.Cap()-r.texts.Len() < len(text) {
+		// What was kept stays where it is.
+		r.texts = strings.Builder{}
+		r.texts.Grow(max(len(text), min(textChunk, len(r.data)-r.pos)))
+	}
+	start := r.texts.Len()
+	r.texts.Write(text)
+	return r.texts.String()[start:]
 }
 
 // id reads an id that the headers may have told already.
 func (r *errorReader) id(into *string) bool {
+	if *into != "" {
+		return r.skip()
+	}
 	var id string
 	ok := r.text(&id, maxCode)
-	keep(into, headerID(id))
+	*into = headerID(id)
 	return ok
-}
-
-// keep keeps what was read first.
-func keep(into *string, text string) {
-	if *into == "" {
-		*into = text
-	}
-}
-
-func (r *errorReader) skip() bool {
-	token, err := r.decoder.Token()
-	if err != nil {
-		return false
-	}
-	if _, ok := token.(json.Delim); ok {
-		return r.rest()
-	}
-	return true
-}
-
-// rest skips to the end of the object or array that was entered.
-func (r *errorReader) rest() bool {
-	for depth := 1; depth > 0; {
-		token, err := r.decoder.Token()
-		if err != nil {
-			return false
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-	}
-	return true
-}
-
-func (r *errorReader) end() bool {
-	_, err := r.decoder.Token()
-	return err == nil
-}
-
-// clean cuts a text to a number of bytes, at a character, and takes control characters out of it.
-func clean(s string, limit int) string {
-	if len(s) > limit {
-		// The rest of a long text is not held on to.
-		s = strings.Clone(s[:limit])
-		for len(s) > 0 {
-			if r, n := utf8.DecodeLastRuneInString(s); r != utf8.RuneError || n != 1 {
-				break
-			}
-			s = s[:len(s)-1]
-		}
-	}
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, s))
 }

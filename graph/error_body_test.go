@@ -115,6 +115,8 @@ func TestWhateverAnErrorBodySaysReadablyIsKept(t *testing.T) {
 		{"control characters", `{"error":{"code":"\u0000a\nb\u007f\u0085c\u2028","message":"\u001b[31mred\r\n"}}`, said{codes: "a b  c", message: "[31mred"}},
 		{"raw control characters", "{\"error\":{\"code\":\"a\",\"message\":\"b\nc\"}}", said{codes: "a"}},
 		{"nothing but control characters", `{"error":{"code":"\u0000\n","message":"m"}}`, said{message: "m"}},
+		{"characters that are not seen", `{"error":{"code":"Policy\u200bNot\ufeffFound","message":"\u202egnp.exe\u2066\u2069 a\u200db"}}`, said{codes: "PolicyNotFound", message: "gnp.exe ab"}},
+		{"nothing but characters that are not seen", `{"error":{"code":"\u200f\u202a","message":"m"}}`, said{message: "m"}},
 		{"request id that fits no header", `{"error":{"code":"a","innererror":{"request-id":"a b"}}}`, said{codes: "a"}},
 		{"request id as a property of its own", `{"error":{"code":"a","requestId":"r"}}`, said{codes: "a", requestID: "r"}},
 		{"cut in a code", `{"error":{"code":"a","innerError":{"code":"b`, said{codes: "a"}},
@@ -188,7 +190,9 @@ func FuzzErrorBody(f *testing.F) {
 			t.Errorf("%d codes", len(e.Codes))
 		}
 		check := func(name, text string, limit int) {
-			if !utf8.ValidString(text) || len(text) > limit || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			if !utf8.ValidString(text) || len(text) > limit || strings.ContainsFunc(text, func(r rune) bool {
+				return r < ' ' || r == 0x7f || r >= 0x200B && r <= 0x200F || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == 0xFEFF
+			}) {
 				t.Errorf("%s: %q", name, text)
 			}
 		}

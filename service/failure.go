@@ -1,7 +1,6 @@
 package service
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -31,6 +31,8 @@ type failure struct {
 	nothingDone bool
 	// violations are those of BadRequest; when empty, the reason's own field is named.
 	violations []*errdetails.BadRequest_FieldViolation
+	// unmade is how many more violations there are, when a Status has no room for all.
+	unmade int
 	// requestID is Graph's id of the request, else the server's own.
 	requestID string
 	// op and request are what was called; request is nil before it was read.
@@ -68,7 +70,7 @@ func (f *failure) status() *statuspb.Status {
 	}
 	switch f.GetDetail() {
 	case pb.ErrorSpec_BAD_REQUEST:
-		d.bad = &errdetails.BadRequest{FieldViolations: f.fieldViolations()}
+		d.bad, d.unmade = &errdetails.BadRequest{FieldViolations: f.fieldViolations()}, f.unmade
 	case pb.ErrorSpec_PRECONDITION_FAILURE:
 		d.other = &errdetails.PreconditionFailure{Violations: []*errdetails.PreconditionFailure_Violation{{
 			Type: about(f.reason, 0), Subject: f.subject(), Description: f.GetText(),
@@ -172,9 +174,11 @@ type details struct {
 	info    *errdetails.ErrorInfo
 	retry   *errdetails.RetryInfo
 	bad     *errdetails.BadRequest
-	other   proto.Message
-	id      *errdetails.RequestInfo
-	help    *errdetails.Help
+	// unmade is how many violations there are besides, which make the Status too large.
+	unmade int
+	other  proto.Message
+	id     *errdetails.RequestInfo
+	help   *errdetails.Help
 }
 
 // status packs the details, and takes away what is least needed until they fit: help, field violations beyond the
@@ -182,9 +186,11 @@ type details struct {
 func (d *details) status(code codes.Code) *statuspb.Status {
 	d.message = cut(d.message, maxText)
 	for key, value := range d.info.Metadata {
-		d.info.Metadata[key] = cut(value, maxValue)
+		if short := cut(value, maxValue); short != value {
+			d.info.Metadata[key] = short
+		}
 	}
-	status := d.pack(code)
+	size := d.size(code)
 	for _, trim := range []func(){
 		func() { d.help = nil },
 		d.trimViolations,
@@ -192,28 +198,28 @@ func (d *details) status(code codes.Code) *statuspb.Status {
 		func() { d.message = cut(d.message, 128) },
 		func() { d.bad, d.other = nil, nil },
 	} {
-		if proto.Size(status) <= maxStatus {
+		if d.unmade == 0 && size <= maxStatus {
 			break
 		}
 		trim()
-		status = d.pack(code)
+		size = d.size(code)
 	}
-	return status
+	return d.pack(code, size)
 }
 
 func (d *details) trimViolations() {
-	if d.bad == nil || len(d.bad.FieldViolations) <= keptViolations {
+	if d.bad == nil || len(d.bad.FieldViolations)+d.unmade <= keptViolations {
 		return
 	}
-	d.info.Metadata["violationsLeftOut"] = strconv.Itoa(len(d.bad.FieldViolations) - keptViolations)
-	d.bad.FieldViolations = d.bad.FieldViolations[:keptViolations]
+	d.info.Metadata["violationsLeftOut"] = strconv.Itoa(len(d.bad.FieldViolations) + d.unmade - keptViolations)
+	d.bad.FieldViolations, d.unmade = d.bad.FieldViolations[:keptViolations], 0
 	for _, v := range d.bad.FieldViolations {
 		v.Description = cut(v.Description, maxValue)
 	}
 }
 
 func (d *details) trimMetadata() {
-	for _, key := range slices.Sorted(maps.Keys(d.info.Metadata)) {
+	for key := range d.info.Metadata {
 		switch key {
 		case "graphCode", "httpStatus", "operation", "outcome", "violationsLeftOut":
 		default:
@@ -222,33 +228,148 @@ func (d *details) trimMetadata() {
 	}
 }
 
-func (d *details) pack(code codes.Code) *statuspb.Status {
-	status := &statuspb.Status{Code: int32(code), Message: d.message}
-	add := func(detail proto.Message) {
-		packed := new(anypb.Any)
-		// Equal failures make equal bytes, whatever the order of the metadata. It fails for text that is not UTF-8
-		// alone, which cut has ruled out.
-		if err := anypb.MarshalFrom(packed, detail, proto.MarshalOptions{Deterministic: true}); err == nil {
-			status.Details = append(status.Details, packed)
-		}
-	}
-	add(d.info)
+// rest returns the details behind ErrorInfo in their order, nil for those that are not there.
+func (d *details) rest() (rest [5]proto.Message) {
 	if d.retry != nil {
-		add(d.retry)
+		rest[0] = d.retry
 	}
 	if d.bad != nil {
-		add(d.bad)
+		rest[1] = d.bad
 	}
-	if d.other != nil {
-		add(d.other)
-	}
+	rest[2] = d.other
 	if d.id != nil {
-		add(d.id)
+		rest[3] = d.id
 	}
 	if d.help != nil {
-		add(d.help)
+		rest[4] = d.help
+	}
+	return rest
+}
+
+// size is that of the Status in bytes, without packing it.
+func (d *details) size(code codes.Code) int {
+	size := fieldSize(len(d.message))
+	if code != codes.OK {
+		size += 1 + protowire.SizeVarint(uint64(code))
+	}
+	detail := func(url string, value int) { size += 1 + protowire.SizeBytes(fieldSize(len(url))+fieldSize(value)) }
+	detail(infoURL, infoSize(d.info))
+	for _, m := range d.rest() {
+		if m != nil {
+			detail(typeURL(m), proto.Size(m))
+		}
+	}
+	return size
+}
+
+// pack makes the Status, whose size is known. Equal failures make equal bytes, whatever the order of the metadata.
+func (d *details) pack(code codes.Code, size int) *statuspb.Status {
+	rest := d.rest()
+	// All details share one piece of memory, and so do their bytes.
+	packed := make([]anypb.Any, 0, 1+len(rest))
+	values := make([]byte, 0, size)
+	status := &statuspb.Status{Code: int32(code), Message: d.message, Details: make([]*anypb.Any, 0, 1+len(rest))}
+	add := func(url string, start int) {
+		packed = packed[:len(packed)+1]
+		detail := &packed[len(packed)-1]
+		detail.TypeUrl, detail.Value = url, values[start:len(values):len(values)]
+		status.Details = append(status.Details, detail)
+	}
+	values = appendInfo(values, d.info)
+	add(infoURL, 0)
+	for _, m := range rest {
+		if m == nil {
+			continue
+		}
+		start := len(values)
+		// It fails for text that is not UTF-8 alone, which cut has ruled out.
+		if more, err := (proto.MarshalOptions{}).MarshalAppend(values, m); err == nil {
+			values = more
+			add(typeURL(m), start)
+		}
 	}
 	return status
+}
+
+// The names of types in an Any.
+const (
+	urlPrefix = "type.googleapis.com/"
+	infoURL   = urlPrefix + "google.rpc.ErrorInfo"
+)
+
+// typeURL is how an Any names the type of a detail.
+func typeURL(detail proto.Message) string {
+	switch detail.(type) {
+	case *errdetails.RetryInfo:
+		return urlPrefix + "google.rpc.RetryInfo"
+	case *errdetails.BadRequest:
+		return urlPrefix + "google.rpc.BadRequest"
+	case *errdetails.PreconditionFailure:
+		return urlPrefix + "google.rpc.PreconditionFailure"
+	case *errdetails.ResourceInfo:
+		return urlPrefix + "google.rpc.ResourceInfo"
+	case *errdetails.RequestInfo:
+		return urlPrefix + "google.rpc.RequestInfo"
+	case *errdetails.Help:
+		return urlPrefix + "google.rpc.Help"
+	}
+	return urlPrefix + string(detail.ProtoReflect().Descriptor().FullName())
+}
+
+// ErrorInfo is encoded here: for a map proto takes longer than for all the rest of a Status.
+
+// The field numbers of ErrorInfo, and those of a map's entries.
+const (
+	infoReason, infoDomain, infoMetadata protowire.Number = 1, 2, 3
+	entryKey, entryValue                 protowire.Number = 1, 2
+)
+
+// fieldSize is the size of a field of bytes with a number up to 15, which has a tag of one byte. What is empty is left
+// out.
+func fieldSize(size int) int {
+	if size == 0 {
+		return 0
+	}
+	return 1 + protowire.SizeBytes(size)
+}
+
+// entrySize is the size of an entry of metadata, where also what is empty has a field.
+func entrySize(key, value string) int {
+	return 1 + protowire.SizeBytes(len(key)) + 1 + protowire.SizeBytes(len(value))
+}
+
+func infoSize(info *errdetails.ErrorInfo) int {
+	size := fieldSize(len(info.Reason)) + fieldSize(len(info.Domain))
+	for key, value := range info.Metadata {
+		size += 1 + protowire.SizeBytes(entrySize(key, value))
+	}
+	return size
+}
+
+// appendInfo appends the encoded ErrorInfo, its metadata in the order of the keys. All of it is UTF-8.
+func appendInfo(dst []byte, info *errdetails.ErrorInfo) []byte {
+	text := func(number protowire.Number, text string) {
+		dst = protowire.AppendString(protowire.AppendTag(dst, number, protowire.BytesType), text)
+	}
+	if info.Reason != "" {
+		text(infoReason, info.Reason)
+	}
+	if info.Domain != "" {
+		text(infoDomain, info.Domain)
+	}
+	keys := make([]string, 0, 16)
+	for key := range info.Metadata {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		value := info.Metadata[key]
+		dst = protowire.AppendTag(dst, infoMetadata, protowire.BytesType)
+		dst = protowire.AppendVarint(dst, uint64(entrySize(key, value)))
+		text(entryKey, key)
+		text(entryValue, value)
+	}
+	return dst
 }
 
 // cut makes a text valid UTF-8 of at most limit bytes; a text that was longer ends in an ellipsis.

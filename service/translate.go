@@ -269,6 +269,14 @@ func (f *failure) separate(t *translator, op *operation, e *graph.Error) {
 	told := 0
 	if f.GetDetail() == pb.ErrorSpec_BAD_REQUEST && op != nil {
 		told = min(len(e.Details), mostViolations)
+		size := 0
+		for _, d := range e.Details[:told] {
+			size += len(d.Code) + len(d.Message)
+		}
+		if size > maxStatus && told > keptViolations {
+			// There is no room for them all, so those that will be left out need not be made.
+			f.unmade, told = told-keptViolations, keptViolations
+		}
 		f.violations = make([]*errdetails.BadRequest_FieldViolation, 0, told)
 	}
 	// Most have the code of the one before.

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 
@@ -28,64 +27,6 @@ func read(w *world) *outcome { return w.getPolicy(unknownPolicy).call }
 
 func write(w *world) *outcome {
 	return w.fails(policies+"CreateExchangeProtectionPolicy", workloads[0].create(w, "p", 1, 1)).call
-}
-
-func TestAStatusWithoutAKnownCodeHasAReasonOfItsOwn(t *testing.T) {
-	bodies := map[string]string{
-		"nothing": "", "an unknown code": `{"error":{"code":"SomethingNew","message":"m"}}`, "HTML": "<html><h1>502</h1></html>",
-		"a generic code": `{"error":{"code":"generalException","message":"m"}}`,
-	}
-	for _, row := range table(t, "http_status_errors.tsv") {
-		number, err := strconv.Atoi(strings.NewReplacer("4xx", "418", "5xx", "599", "3xx", "307").Replace(row[0]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		lost := number == 408 || number == 502 || number == 504 || number == 307
-		for name, body := range bodies {
-			t.Run(row[0]+" with "+name, func(t *testing.T) {
-				w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
-					rw.Header().Set("request-id", "5d1e3f5a-0000-4000-8000-000000000001")
-					rw.WriteHeader(number)
-					rw.Write([]byte(body))
-				})
-				for _, c := range []struct {
-					name  string
-					o     *outcome
-					write bool
-				}{{"read", read(w), false}, {"write", write(w), true}} {
-					want, reason := grpcCode(t, row[2]), row[1]
-					if c.write && lost {
-						want, reason = codes.Unknown, "OUTCOME_UNKNOWN"
-					}
-					if c.o.code() != want || c.o.reason() != reason {
-						t.Errorf("%s: got %v %s, want %v %s", c.name, c.o.code(), c.o.reason(), want, reason)
-					}
-					info := detail[*errdetails.ErrorInfo](c.o.status)
-					if info.GetMetadata()["httpStatus"] != strconv.Itoa(number) || info.GetMetadata()["graphRequestId"] != "5d1e3f5a-0000-4000-8000-000000000001" {
-						t.Errorf("%s: metadata %v", c.name, info.GetMetadata())
-					}
-					retry := detail[*errdetails.RetryInfo](c.o.status) != nil
-					if wants := row[3] == "yes" || row[3] == "read" && !c.write; retry != wants {
-						t.Errorf("%s: RetryInfo is there: %v, want %v", c.name, retry, wants)
-					}
-					if unknown := info.GetMetadata()["outcome"] == "unknown"; unknown != (c.write && (lost || number == 500)) {
-						t.Errorf("%s: outcome unknown: %v", c.name, unknown)
-					}
-				}
-			})
-		}
-	}
-}
-
-// grpcCode reads a code of the table, of which the read's counts where reads and writes differ.
-func grpcCode(t *testing.T, text string) codes.Code {
-	t.Helper()
-	text, _, _ = strings.Cut(strings.TrimPrefix(text, "read: "), ";")
-	number, ok := code.Code_value[text]
-	if !ok {
-		t.Fatalf("%q is no code", text)
-	}
-	return codes.Code(number)
 }
 
 func TestTheDeepestKnownCodeDecidesAndAThrottleKeepsItsMeaning(t *testing.T) {

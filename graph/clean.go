@@ -1,0 +1,47 @@
+package graph
+
+import (
+	"unicode"
+	"unicode/utf8"
+)
+
+// clean appends a JSON string without its quotes to dst as a text that can be shown: escapes resolved, bytes that are
+// not UTF-8 replaced, spaces for control characters and nothing for characters that are not seen. Of the string at most
+// limit bytes are read, counted without escapes and up to a whole character.
+func clean(dst, raw []byte, limit int) []byte {
+	for len(raw) > 0 {
+		r, n := character(raw)
+		limit -= utf8.RuneLen(r)
+		if limit < 0 {
+			break
+		}
+		raw = raw[n:]
+		switch {
+		case control(r):
+			dst = append(dst, ' ')
+		case !unseen(r):
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return dst
+}
+
+// control tells of characters that end a line or steer a terminal.
+func control(r rune) bool {
+	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029'
+}
+
+// unseen tells of characters without a width of their own, and of those that turn the direction of writing: with them
+// a text can look like another one.
+func unseen(r rune) bool {
+	switch {
+	case r == 0x061C, r == 0xFEFF:
+	case r >= 0x200B && r <= 0x200F:
+	case r >= 0x202A && r <= 0x202E:
+	case r >= 0x2060 && r <= 0x206F:
+	case r >= 0xE0000 && r <= 0xE007F:
+	default:
+		return false
+	}
+	return true
+}
