@@ -238,7 +238,7 @@ func (t *translator) answer(op *operation, e *graph.Error) *failure {
 	switch {
 	case e.Status == 503 && e.HasRetryAfter:
 		f.nothingDone = true
-	case write && e.Status == 500 && r.value == pb.ErrorReason_INTERNAL_SERVER_ERROR:
+	case write && (r.value == pb.ErrorReason_INTERNAL_SERVER_ERROR || r.value == pb.ErrorReason_SERVER_ERROR):
 		f.set("outcome", "unknown")
 		f.set("findOut", op.findOut)
 	case f.code == codes.PermissionDenied && op != nil:

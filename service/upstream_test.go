@@ -62,6 +62,21 @@ func TestTheDeepestKnownCodeDecidesAndAThrottleKeepsItsMeaning(t *testing.T) {
 	}
 }
 
+func TestAWriteThatFailedInsideGraphMayHaveBeenDone(t *testing.T) {
+	for status, want := range map[int]string{500: "unknown", 505: "unknown", 520: "unknown", 501: "", 507: ""} {
+		w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(status) })
+		for name, c := range map[string]struct {
+			o    *outcome
+			want string
+		}{"write": {write(w), want}, "read": {read(w), ""}} {
+			metadata := detail[*errdetails.ErrorInfo](c.o.status).GetMetadata()
+			if metadata["outcome"] != c.want || (metadata["findOut"] != "") != (c.want != "") {
+				t.Errorf("%s answered %d: metadata %v, want outcome %q", name, status, metadata, c.want)
+			}
+		}
+	}
+}
+
 func TestSeparateErrorsOfACallBecomeFieldViolations(t *testing.T) {
 	w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
 		rw.WriteHeader(http.StatusBadRequest)

@@ -420,7 +420,8 @@ const (
 	//
 	// ErrorInfo: `{"reason":"CLIENT_ERROR","domain":"graph.microsoft.com","metadata":{"httpStatus":"418"}}`
 	ErrorReason_CLIENT_ERROR ErrorReason = 125
-	// Graph failed with a 5xx status that this contract does not know.
+	// Graph failed with a 5xx status that this contract does not know. A write may have been done: metadata
+	// `outcome=unknown`.
 	//
 	// ErrorInfo: `{"reason":"SERVER_ERROR","domain":"graph.microsoft.com","metadata":{"httpStatus":"520"}}`
 	ErrorReason_SERVER_ERROR ErrorReason = 126
@@ -786,7 +787,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xb0\xea\x01\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xc3\xea\x01\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x95\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xf8\x01\xda\xda\x19\xf3\x01\n" +
@@ -954,8 +955,8 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x14INSUFFICIENT_STORAGE\x10{\x1a\x80\x01\xda\xda\x19|\x10\b\x18\x01(\x032\x13graph.microsoft.com@\xfb\x03R\aSTORAGEZ\x1fThe tenant's storage is used upb2Let the tenant's administrator free or buy storage\x12\xa9\x01\n" +
 	"\x18BANDWIDTH_LIMIT_EXCEEDED\x10|\x1a\x8a\x01\xda\xda\x19\x85\x01\x10\b\x18\x02\"\x02\b\n" +
 	"(\x032\x13graph.microsoft.com8\x01@\xfd\x03R\tBANDWIDTHZ)The application has used up its bandwidthb)Wait for the delay, and send less at once\x12\xd1\x01\n" +
-	"\fCLIENT_ERROR\x10}\x1a\xbe\x01\xda\xda\x19\xb9\x01\x10\t\x18\x012\x13graph.microsoft.comZLGraph refused the request with a 4xx status that this contract does not knowbPCompare the request with Microsoft's page, and give support the Graph request id\x12\xb0\x01\n" +
-	"\fSERVER_ERROR\x10~\x1a\x9d\x01\xda\xda\x19\x98\x01\x10\r\x18\x012\x13graph.microsoft.comZ?Graph failed with a 5xx status that this contract does not knowb<Give support the Graph request id; after a write, look first\x12\xbf\x01\n" +
+	"\fCLIENT_ERROR\x10}\x1a\xbe\x01\xda\xda\x19\xb9\x01\x10\t\x18\x012\x13graph.microsoft.comZLGraph refused the request with a 4xx status that this contract does not knowbPCompare the request with Microsoft's page, and give support the Graph request id\x12\xc3\x01\n" +
+	"\fSERVER_ERROR\x10~\x1a\xb0\x01\xda\xda\x19\xab\x01\x10\r\x18\x012\x13graph.microsoft.comZ?Graph failed with a 5xx status that this contract does not knowbOAfter a write look with the rpc in `findOut`; give support the Graph request id\x12\xbf\x01\n" +
 	"\x18DELEGATED_TOKEN_REJECTED\x10\x97\x01\x1a\x9f\x01\xda\xda\x19\x9a\x01\x10\x10\x18\x012\x13graph.microsoft.comZ7Graph refused the token of the user in x-user-assertionbFLet the user sign in again, and send the new token in x-user-assertion\x12\xfa\x01\n" +
 	"\x13INSUFFICIENT_CLAIMS\x10\x98\x01\x1a\xdf\x01\xda\xda\x19\xda\x01\x10\a\x18\x012\x13graph.microsoft.comZjGraph wants a token with further claims (continuous access evaluation), and a new token did not satisfy itbSLet the user sign in again as the tenant's policies ask for, and send the new token\x12\xb7\x01\n" +
 	"\x0fTENANT_REQUIRED\x10\xc9\x01\x1a\xa0\x01\xda\xda\x19\x9b\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\vx-tenant-idZ@The call has no x-tenant-id and the server has no default tenantb.Send the tenant's GUID as metadata x-tenant-id\x12\x9c\x01\n" +
