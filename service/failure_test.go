@@ -21,6 +21,8 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 )
 
+const createPolicy = "/m365.backupstorage.v1.ProtectionPolicyService/CreateExchangeProtectionPolicy"
+
 // packPlainly makes the Status the simple way: proto encodes all of it.
 func (d *details) packPlainly(tb testing.TB, code codes.Code) *statuspb.Status {
 	tb.Helper()

@@ -18,8 +18,6 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 )
 
-const createPolicy = "/m365.backupstorage.v1.ProtectionPolicyService/CreateExchangeProtectionPolicy"
-
 // bulkError is the body of a call about 50 protection units, each of which failed: 10 kB.
 func bulkError() []byte {
 	var b strings.Builder
