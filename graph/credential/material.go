@@ -55,6 +55,8 @@ func (k *keeper) material() (*material, error) {
 		if read, err = k.parse(content); err == nil {
 			read.version = version
 			k.last = read
+		} else {
+			err = fmt.Errorf("%s: %w", k.path, err)
 		}
 	}
 	if k.last == nil {
