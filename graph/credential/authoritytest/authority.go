@@ -8,10 +8,10 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -73,27 +73,24 @@ func New(t testing.TB) *Authority {
 	mux.HandleFunc("GET /{tenant}/v2.0/.well-known/openid-configuration", a.discover)
 	mux.HandleFunc("POST /{tenant}/oauth2/v2.0/token", a.token)
 	a.Serve(mux)
-	a.server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
 		handler := a.handler
 		a.mu.Unlock()
 		handler.ServeHTTP(w, r)
 	}))
+	// Connections that end while they shake hands are nobody's concern.
+	a.server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	a.server.StartTLS()
 	t.Cleanup(a.server.Close)
 	a.URL, a.Roots = a.server.URL, x509.NewCertPool()
 	a.Roots.AddCert(a.server.Certificate())
 	return a
 }
 
-// RootFile writes the certificate to trust, which is that of every TLS server of net/http/httptest, to a PEM file.
-func (a *Authority) RootFile(t testing.TB) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "roots.pem")
-	content := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.server.Certificate().Raw})
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+// Root is the certificate to trust, in PEM.
+func (a *Authority) Root() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.server.Certificate().Raw})
 }
 
 // Handle makes the authority answer by a function. It may block; the zero Answer gives a new token.
