@@ -241,7 +241,7 @@ func (c *cache) join(want wanted, request graph.TokenRequest) (*flight, error) {
 }
 
 func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
-	version := c.version()
+	start, version := time.Now(), c.version()
 	ctx, cancel := context.WithTimeout(c.background, fetchTime)
 	token, err := c.fetch(ctx, request)
 	cancel()
@@ -249,6 +249,9 @@ func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.flights, want)
+	if start.After(c.seenAt) {
+		c.seen, c.seenAt = version, start
+	}
 	e := c.entry(want.key)
 	newest := f.number > e.number
 	if newest {

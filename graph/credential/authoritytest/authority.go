@@ -155,7 +155,7 @@ func (a *Authority) token(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case answer.Body != "":
 		w.WriteHeader(answer.Status)
-		fmt.Fprint(w, answer.Body)
+		fmt.Fprintf(w, "%s", answer.Body)
 	case answer.Code != "":
 		write(w, answer.Status, map[string]any{
 			"error": answer.Code, "error_codes": answer.Numbers, "error_description": "AADSTS: a text that must not go on, for " + request.Tenant,
