@@ -201,7 +201,7 @@ func TestRefusalsAreToldApartByTheirCodes(t *testing.T) {
 		{"a redirect", authoritytest.Answer{Status: 307, Header: http.Header{"Location": {"https://evil.example/"}}, Body: html}, graph.TokenUnavailable, graph.TokenUnavailable, true},
 		{"no JSON", authoritytest.Answer{Body: html}, graph.TokenUnavailable, graph.TokenUnavailable, false},
 		{"no token", authoritytest.Answer{Body: "{}"}, graph.TokenUnavailable, graph.TokenUnavailable, false},
-		{"a large answer", authoritytest.Answer{Body: strings.Repeat(" ", 2<<20)}, graph.TokenUnavailable, graph.TokenUnavailable, false},
+		{"a large answer", authoritytest.Answer{Body: `{"token_type":"Bearer","expires_in":3600,"access_token":"` + authoritytest.JWT(map[string]any{"tid": tenantA}) + `"}` + strings.Repeat(" ", 2<<20)}, graph.TokenUnavailable, graph.TokenUnavailable, false},
 		{"a token of another tenant", authoritytest.Answer{Token: authoritytest.JWT(map[string]any{"tid": tenantB})}, graph.TokenRefused, graph.TokenRefused, false},
 		{"a token without a tenant", authoritytest.Answer{Token: authoritytest.JWT(map[string]any{})}, graph.TokenRefused, graph.TokenRefused, false},
 		{"a token that cannot be read", authoritytest.Answer{Token: "opaque"}, graph.TokenRefused, graph.TokenRefused, false},

@@ -334,6 +334,31 @@ func TestClaimsBringOneTokenThatReplacesTheOldOne(t *testing.T) {
 	})
 }
 
+func TestClaimsAreAskedForAlsoWhenTheTokenWasReplacedMeanwhile(t *testing.T) {
+	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a2")
+		want(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, "a3")
+		if a.requests[2].Claims != "{}" {
+			t.Errorf("requests %+v", a.requests)
+		}
+	})
+}
+
+func TestClosingEndsTheRequestsUnderWay(t *testing.T) {
+	inTime(t, after(10*time.Second, numbered), func(t *testing.T, _ *asked, c *cache) {
+		var calls sync.WaitGroup
+		calls.Go(func() { wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, graph.TokenUnavailable) })
+		synctest.Wait()
+		start := time.Now()
+		c.close()
+		if time.Since(start) != 0 {
+			t.Errorf("closed after %v", time.Since(start))
+		}
+		calls.Wait()
+	})
+}
+
 func TestARefusalOfClaimsLeavesTokensWithoutThemAlone(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		if request.Claims != "" {
