@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"encoding/base64"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,4 +39,19 @@ func TestClaimsAreReadOfAnythingThatIsAJWT(t *testing.T) {
 			}
 		})
 	}
+}
+
+func FuzzReadClaims(f *testing.F) {
+	f.Add([]byte(`{"tid":"A","oid":"u","exp":1700000000}`))
+	f.Add([]byte(`{"tid":{"tid":[]},"exp":1e400}`))
+	f.Add([]byte("\xff"))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		claims, ok := graph.ReadClaims("." + base64.RawURLEncoding.EncodeToString(payload) + ".")
+		if claims.Tenant != strings.ToLower(claims.Tenant) || claims.Expires.Before(time.Unix(0, 0)) && !claims.Expires.IsZero() {
+			t.Errorf("got %+v", claims)
+		}
+		if !ok && claims != (graph.Claims{}) {
+			t.Errorf("got %+v of what is no JWT", claims)
+		}
+	})
 }

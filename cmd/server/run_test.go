@@ -22,6 +22,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
@@ -116,6 +117,11 @@ func TestTheServerStartsOnItsEmulatorAndSaysWhatToTry(t *testing.T) {
 	}
 	if got := answer.GetBackupRestore().GetServiceStatus().GetStatus(); got != pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_ENABLED {
 		t.Errorf("the service of the default tenant is %v", got)
+	}
+	// What Graph allows for users only needs no user here.
+	request := &pb.UpdateEmailNotificationsSettingRequest{IsEnabled: proto.Bool(true)}
+	if _, err := pb.NewBackupRestoreServiceClient(r.conn).UpdateEmailNotificationsSetting(t.Context(), request); err != nil {
+		t.Error(err)
 	}
 	r.end(t)
 }

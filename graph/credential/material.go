@@ -113,6 +113,10 @@ func parseAssertion(content []byte) (*material, error) {
 
 func parseCertificate(content []byte) (*material, error) {
 	certificates, key, err := azidentity.ParseCertificates(content, nil)
+	if err != nil && !bytes.Contains(content, []byte("-----BEGIN ")) {
+		// What azidentity says then is about ASN.1, whatever the file is.
+		err = errors.New("neither PEM nor PKCS#12 without a password")
+	}
 	if err != nil {
 		return nil, err
 	}
