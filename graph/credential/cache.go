@@ -137,10 +137,18 @@ func (c *cache) close() {
 var (
 	errClosed  = &graph.TokenError{Problem: graph.TokenUnavailable, Err: errors.New("token source is closed")}
 	errTooMany = &graph.TokenError{Problem: graph.TokenUnavailable, Err: errors.New("too many token requests are under way")}
-	errSame    = &graph.TokenError{Problem: graph.TokenRefused, Err: errors.New("there is no other token than the refused one")}
-	errAgain   = &graph.TokenError{Problem: graph.TokenRefused, Err: errors.New("a token that is new was refused")}
 	errClaims  = &graph.TokenError{Problem: graph.TokenClaimsRefused, Err: errors.New("a token with the claims was refused")}
 )
+
+// noOther is the error of a request for another token than a refused one, when there is none to be had. Of a user it is
+// the user's token that is of no use.
+func noOther(request graph.TokenRequest) *graph.TokenError {
+	failed := &graph.TokenError{Problem: graph.TokenRefused, Err: errors.New("there is no other token than the refused one")}
+	if request.UserAssertion != "" {
+		failed.Problem = graph.TokenAssertionRefused
+	}
+	return failed
+}
 
 // token returns a token for the request, a cached one if there is one that will do. It returns with the context's
 // error when that ends first; the request for the token then goes on for the others.
@@ -158,7 +166,7 @@ func (c *cache) token(ctx context.Context, request graph.TokenRequest) (string, 
 		return "", wait.err
 	}
 	if wait.token == request.Refused {
-		return "", errSame
+		return "", noOther(request)
 	}
 	return wait.token, nil
 }
@@ -180,7 +188,7 @@ func (c *cache) look(request graph.TokenRequest) (token string, wait *flight, er
 			if want.claims != (hash{}) {
 				return "", nil, errClaims
 			}
-			return "", nil, errAgain
+			return "", nil, noOther(request)
 		}
 		e.token, e.renewed, e.renewedFor = "", now, want.claims
 	}

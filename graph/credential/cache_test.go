@@ -304,8 +304,12 @@ func TestATokenThatIsGivenAgainIsNotGivenToWhoeverRefusedIt(t *testing.T) {
 			wantProblem(t, c, graph.TokenRequest{Tenant: "a", Refused: "same"}, graph.TokenRefused)
 			want(t, c, graph.TokenRequest{Tenant: "a"}, "same")
 		}
-		if a.count() != 2 {
-			t.Errorf("%d requests, want 2", a.count())
+		want(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "one"}, "same")
+		for range 10 {
+			wantProblem(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "one", Refused: "same"}, graph.TokenAssertionRefused)
+		}
+		if a.count() != 4 {
+			t.Errorf("%d requests, want 4", a.count())
 		}
 	})
 }
