@@ -54,6 +54,8 @@ type Error struct {
 	Problem string
 	// NextPage tells that the call was for a page behind the first.
 	NextPage bool
+	// Delegated tells that the call was made on behalf of a user.
+	Delegated bool
 	// Sent tells of a call that changes something that Graph may have received it.
 	Sent bool
 	// Token says why there is no token, for KindToken.

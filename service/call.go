@@ -21,6 +21,8 @@ type core struct {
 	operations *operations
 	translator *translator
 	tenants    tenants
+	// undelegated lets operations pass that Graph allows on behalf of a user only, when there is none.
+	undelegated bool
 }
 
 // body is a request that has one; answer is a response that is read from one. The plugin writes both.
@@ -63,6 +65,7 @@ func (c *core) do(ctx context.Context, request protoreflect.Message, result prot
 		var failed *graph.Error
 		if errors.As(err, &failed) {
 			failed.NextPage = page.Target != ""
+			failed.Delegated = call.UserAssertion != ""
 		}
 		return err
 	}
@@ -97,6 +100,13 @@ func (c *core) prepare(ctx context.Context, op *operation, request protoreflect.
 	if err != nil {
 		return nil, err
 	}
+	assertion, err := assertionOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if assertion == "" && op.call.GetDelegatedOnly() && !c.undelegated {
+		return nil, refuse(pb.ErrorReason_DELEGATED_TOKEN_REQUIRED, "", "")
+	}
 	target, err := op.target(request)
 	if err != nil {
 		return nil, err
@@ -115,7 +125,7 @@ func (c *core) prepare(ctx context.Context, op *operation, request protoreflect.
 		return nil, err
 	}
 	call := &graph.Call{
-		Method: op.call.GetMethod(), Target: target, Tenant: tenant, RequestID: state.requestID, Safe: op.safe,
+		Method: op.call.GetMethod(), Target: target, Tenant: tenant, UserAssertion: assertion, RequestID: state.requestID, Safe: op.safe,
 	}
 	if b, ok := request.Interface().(body); ok {
 		call.Body = b.AppendGraphJSON(make([]byte, 0, 512))
@@ -129,7 +139,7 @@ func (c *core) page(op *operation, request protoreflect.Message, call *graph.Cal
 	if op.pageToken == nil {
 		return page, nil, nil
 	}
-	binding, err = bindPage(op, request, call.Tenant)
+	binding, err = bindPage(op, request, call.Tenant, userOf(call.UserAssertion))
 	if err != nil {
 		return page, nil, err
 	}
@@ -138,14 +148,15 @@ func (c *core) page(op *operation, request protoreflect.Message, call *graph.Cal
 		return page, binding, nil
 	}
 	if page, err = c.pages.Open(token, binding); err != nil {
-		return page, nil, refuse(pb.ErrorReason_INVALID_PAGE_TOKEN, "page_token", "next_page_token of a page of the same list, tenant and arguments")
+		return page, nil, refuse(pb.ErrorReason_INVALID_PAGE_TOKEN, "page_token", "next_page_token of a page of the same list, tenant, user and arguments")
 	}
 	call.Method, call.Target, call.Body = "GET", page.Target, nil
 	return page, binding, nil
 }
 
-// bindPage makes what a page token is bound to: tenant, rpc and all arguments but the page's size and token.
-func bindPage(op *operation, request protoreflect.Message, tenant string) ([]byte, error) {
+// bindPage makes what a page token is bound to: tenant, rpc, all arguments but the page's size and token, and the user,
+// who may see less than others.
+func bindPage(op *operation, request protoreflect.Message, tenant, user string) ([]byte, error) {
 	arguments := proto.Clone(request.Interface()).ProtoReflect()
 	arguments.Clear(op.pageToken)
 	if op.pageSize != nil {
@@ -156,8 +167,9 @@ func bindPage(op *operation, request protoreflect.Message, tenant string) ([]byt
 		return nil, err
 	}
 	hash := sha256.New()
-	for _, part := range []string{tenant, op.fullMethod, string(encoded)} {
-		// Parts cannot run into each other: tenant and method have fixed forms without a zero byte.
+	for _, part := range []string{tenant, op.fullMethod, user, string(encoded)} {
+		// Parts cannot run into each other: tenant and method have fixed forms without a zero byte, as tokens have, and
+		// an id with one would be that of a token that its authority refuses.
 		hash.Write([]byte(part))
 		hash.Write([]byte{0})
 	}

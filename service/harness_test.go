@@ -66,7 +66,7 @@ func newWorldOn(t *testing.T, upstream string, options ...option) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, upstream: upstream, log: new(syncBuffer), tenant: emulator.TenantA}
-	o := service.Options{Graph: client, PageTokens: pages, Logger: slog.New(slog.NewJSONHandler(w.log, nil))}
+	o := service.Options{Graph: client, PageTokens: pages, Logger: slog.New(slog.NewJSONHandler(w.log, nil)), Undelegated: true}
 	for _, change := range options {
 		change(&o)
 	}

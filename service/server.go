@@ -26,6 +26,9 @@ type Options struct {
 	PageTokens *graph.PageTokens
 	// DefaultTenant is the tenant of calls that name none, a GUID; empty refuses such calls.
 	DefaultTenant string
+	// Undelegated lets operations pass without x-user-assertion that Graph allows on behalf of a user only: for upstreams
+	// that check no token, such as the emulator.
+	Undelegated bool
 	// Logger takes one line a call. Required.
 	Logger *slog.Logger
 	// MaxCalls is how many calls may be under way at once; 0 means 1,000.
@@ -70,6 +73,8 @@ func New(options Options) (*Server, error) {
 			operations: operations,
 			translator: newTranslator(reasons),
 			tenants:    tenants{byDefault: strings.ToLower(options.DefaultTenant)},
+
+			undelegated: options.Undelegated,
 		},
 		logger:      options.Logger,
 		maxInFlight: int64(options.MaxCalls),

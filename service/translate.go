@@ -216,6 +216,8 @@ func (t *translator) answer(op *operation, e *graph.Error) *failure {
 			f := t.invalid(op, e, "error with a good status")
 			f.codes(e, nil)
 			return f
+		case e.Status == 401 && e.Delegated:
+			r = t.reasons.byValue[pb.ErrorReason_DELEGATED_TOKEN_REJECTED]
 		case write && (e.Status == 408 || e.Status == 502 || e.Status == 504):
 			f := t.unknownOutcome(op)
 			f.meta(e)

@@ -16,8 +16,7 @@ import (
 
 const (
 	// onEmulator is the value of --graph-endpoint that stands for the server's own emulator.
-	onEmulator     = "emulator"
-	credentialNone = "none"
+	onEmulator = "emulator"
 	// envPrefix stands before the name of every flag in the environment: BACKUPSTORAGE_LISTEN.
 	envPrefix = "BACKUPSTORAGE_"
 )
@@ -26,7 +25,7 @@ const (
 type config struct {
 	listen           string
 	graphEndpoint    string
-	graphCredential  string
+	credential       credentialConfig
 	graphCAFile      string
 	defaultTenant    string
 	emulatorListen   string
@@ -50,8 +49,8 @@ func readConfig(arguments []string, getenv func(string) string, output io.Writer
 	flags.SetOutput(output)
 	flags.StringVar(&c.listen, "listen", "127.0.0.1:50051", "address to serve gRPC on")
 	flags.StringVar(&c.graphEndpoint, "graph-endpoint", onEmulator, "upstream: \"emulator\", or a URL with its version such as https://graph.microsoft.com/v1.0")
-	flags.StringVar(&c.graphCredential, "graph-credential", credentialNone, "credential for the upstream: \"none\", for the emulator and other upstreams on this machine")
-	flags.StringVar(&c.graphCAFile, "graph-ca-file", "", "PEM file with the roots to trust for the upstream, instead of the machine's")
+	c.credential.addFlags(flags)
+	flags.StringVar(&c.graphCAFile, "graph-ca-file", "", "PEM file with the roots to trust for the upstream and the token authority, instead of the machine's")
 	flags.StringVar(&c.defaultTenant, "default-tenant", "", "tenant (GUID) of calls without x-tenant-id; on the emulator its tenant A unless given")
 	flags.StringVar(&c.emulatorListen, "emulator-listen", "127.0.0.1:0", "address of the emulator, port 0 for a free one")
 	flags.StringVar(&c.emulatorFaults, "emulator-faults", "", "file with fault rules for the emulator to start with")
@@ -71,7 +70,7 @@ func readConfig(arguments []string, getenv func(string) string, output io.Writer
 	if err := readEnvironment(flags, getenv); err != nil {
 		return nil, err
 	}
-	return c, c.check()
+	return c, c.check(getenv)
 }
 
 // readEnvironment sets the flags that were not given from the environment.
@@ -91,7 +90,7 @@ func readEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
 	return problem
 }
 
-func (c *config) check() error {
+func (c *config) check(getenv func(string) string) error {
 	if !c.insecureListen {
 		for name, address := range map[string]string{"listen": c.listen, "emulator-listen": c.emulatorListen} {
 			if !isLoopback(address) {
@@ -99,20 +98,12 @@ func (c *config) check() error {
 			}
 		}
 	}
-	if c.graphCredential != credentialNone {
-		return fmt.Errorf("--graph-credential %q: this version has only %q", c.graphCredential, credentialNone)
+	endpoint, err := c.checkEndpoint()
+	if err != nil {
+		return err
 	}
-	if c.graphEndpoint != onEmulator {
-		u, err := url.Parse(c.graphEndpoint)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return fmt.Errorf("--graph-endpoint %q is neither %q nor an http or https URL", c.graphEndpoint, onEmulator)
-		}
-		if !isLoopback(u.Host) && !c.insecureUpstream {
-			return fmt.Errorf("--graph-endpoint %s is not on this machine and --graph-credential is %q; say --insecure-upstream if that is meant", c.graphEndpoint, credentialNone)
-		}
-		if c.emulatorFaults != "" {
-			return errors.New("--emulator-faults needs --graph-endpoint emulator")
-		}
+	if err := c.credential.check(endpoint, getenv); err != nil {
+		return err
 	}
 	if c.maxCalls < 1 {
 		return fmt.Errorf("--max-calls %d must be 1 or more", c.maxCalls)
@@ -124,6 +115,24 @@ func (c *config) check() error {
 		return err
 	}
 	return c.readRoots()
+}
+
+// checkEndpoint returns the URL of the upstream, nil for the emulator.
+func (c *config) checkEndpoint() (*url.URL, error) {
+	if c.graphEndpoint == onEmulator {
+		return nil, nil
+	}
+	u, err := url.Parse(c.graphEndpoint)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("--graph-endpoint %q is neither %q nor an http or https URL", c.graphEndpoint, onEmulator)
+	}
+	if !c.credential.real() && !isLoopback(u.Host) && !c.insecureUpstream {
+		return nil, fmt.Errorf("--graph-endpoint %s is not on this machine and --graph-credential is %q; say --insecure-upstream if that is meant", c.graphEndpoint, credentialNone)
+	}
+	if c.emulatorFaults != "" {
+		return nil, errors.New("--emulator-faults needs --graph-endpoint emulator")
+	}
+	return u, nil
 }
 
 func (c *config) readKeys() error {

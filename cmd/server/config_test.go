@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -30,7 +31,6 @@ func TestAConfigurationThatMakesNoSenseIsOneClearLine(t *testing.T) {
 		{"every address, without TLS", []string{"--listen", "0.0.0.0:50051"}, nil, "--insecure-listen"},
 		{"an address without host", []string{"--listen", ":50051"}, nil, "--insecure-listen"},
 		{"an emulator for everybody", []string{"--emulator-listen", "10.0.0.1:80"}, nil, "--insecure-listen"},
-		{"a credential that is not there yet", []string{"--graph-credential", "client-secret"}, nil, "--graph-credential"},
 		{"an endpoint that is no URL", []string{"--graph-endpoint", "graph.microsoft.com"}, nil, "--graph-endpoint"},
 		{"an endpoint elsewhere without a credential", []string{"--graph-endpoint", "https://graph.microsoft.com/v1.0"}, nil, "--insecure-upstream"},
 		{"fault rules for no emulator", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0", "--emulator-faults", "f.json"}, nil, "--emulator-faults"},
@@ -52,6 +52,94 @@ func TestAConfigurationThatMakesNoSenseIsOneClearLine(t *testing.T) {
 				t.Error("the value of a key got out")
 			}
 		})
+	}
+}
+
+const (
+	realGraph = "--graph-endpoint=https://graph.microsoft.com/v1.0"
+	someGUID  = "0f6b1d1c-7a4b-4d55-9a31-6c1f0a3f2b11"
+)
+
+func TestACredentialThatMakesNoSenseIsOneClearLine(t *testing.T) {
+	const canary = "canary-of-a-secret"
+	withSecret := map[string]string{"AZURE_CLIENT_ID": someGUID, "AZURE_CLIENT_SECRET": canary}
+	for _, c := range []struct {
+		name      string
+		arguments []string
+		env       map[string]string
+		says      string
+	}{
+		{"a mode that is none", []string{realGraph, "--graph-credential=password"}, nil, "client-secret"},
+		{"a credential for the emulator", []string{"--graph-credential=client-secret"}, withSecret, "--graph-endpoint"},
+		{"a credential in clear", []string{"--graph-endpoint=http://graph.microsoft.com/v1.0", "--graph-credential=client-secret"}, withSecret, "https"},
+		{"a credential in clear on this machine", []string{"--graph-endpoint=http://127.0.0.1:1/v1.0", "--graph-credential=client-secret"}, withSecret, "https"},
+		{"a credential in clear, whatever else", []string{"--graph-endpoint=http://127.0.0.1:1/v1.0", "--graph-credential=client-secret", "--insecure-upstream", "--insecure-listen"}, withSecret, "https"},
+		{"a credential for everybody", []string{realGraph, "--graph-credential=client-secret", "--listen=0.0.0.0:1"}, withSecret, "--insecure-listen"},
+		{"no client", []string{realGraph, "--graph-credential=client-secret"}, map[string]string{"AZURE_CLIENT_SECRET": canary}, "--graph-client-id"},
+		{"no secret", []string{realGraph, "--graph-credential=client-secret", "--graph-client-id=" + someGUID}, nil, "--graph-client-secret-file"},
+		{"no certificate", []string{realGraph, "--graph-credential=certificate", "--graph-client-id=" + someGUID}, nil, "--graph-certificate-file"},
+		{"no federated token", []string{realGraph, "--graph-credential=workload-identity", "--graph-client-id=" + someGUID}, nil, "AZURE_FEDERATED_TOKEN_FILE"},
+		{"no home tenant", []string{realGraph, "--graph-credential=managed-identity"}, nil, "--graph-home-tenant"},
+		{"a home tenant that is no GUID", []string{realGraph, "--graph-credential=managed-identity", "--graph-home-tenant=contoso.com"}, nil, "--graph-home-tenant"},
+		{"a tenant of a national cloud that is no GUID", []string{realGraph, "--graph-credential=client-secret", "--national-cloud-tenants=" + someGUID + ",contoso.com"}, withSecret, "--national-cloud-tenants"},
+		{"an authority in clear", []string{realGraph, "--graph-credential=client-secret", "--graph-authority=http://login.microsoftonline.com"}, withSecret, "--graph-authority"},
+		{"an authority with a tenant", []string{realGraph, "--graph-credential=client-secret", "--graph-authority=https://login.microsoftonline.com/common"}, withSecret, "--graph-authority"},
+		{"Graph of the US", []string{"--graph-endpoint=https://graph.microsoft.us/v1.0", "--graph-credential=client-secret"}, withSecret, "national cloud"},
+		{"Graph of the US without a credential", []string{"--graph-endpoint=https://dod-graph.microsoft.us:443/v1.0", "--insecure-upstream"}, nil, "national cloud"},
+		{"Graph of China in other letters", []string{"--graph-endpoint=https://MicrosoftGraph.ChinaCloudAPI.cn./v1.0", "--graph-credential=client-secret"}, withSecret, "national cloud"},
+		{"the authority of the US", []string{"--graph-endpoint=https://example.com/v1.0", "--graph-authority=https://login.microsoftonline.us", "--graph-credential=client-secret"}, withSecret, "national cloud"},
+		{"the authority of China", []string{realGraph, "--graph-authority=https://login.chinacloudapi.cn/", "--graph-credential=client-secret"}, withSecret, "national cloud"},
+		{"Graph with another authority", []string{realGraph, "--graph-authority=https://127.0.0.1:1", "--graph-credential=client-secret"}, withSecret, "different clouds"},
+		{"another host with Microsoft's authority", []string{"--graph-endpoint=https://127.0.0.1:1/v1.0", "--graph-credential=client-secret"}, withSecret, "different clouds"},
+		{"a client for no credential", []string{"--graph-client-id=" + someGUID}, nil, "no use"},
+		{"a secret for a managed identity", []string{realGraph, "--graph-credential=managed-identity", "--graph-home-tenant=" + someGUID, "--graph-client-secret-file=f"}, nil, "no use"},
+		{"an authority for a managed identity", []string{realGraph, "--graph-credential=managed-identity", "--graph-home-tenant=" + someGUID, "--graph-authority=https://login.microsoftonline.com"}, nil, "no use"},
+		{"a client for the default chain", []string{realGraph, "--graph-credential=default", "--graph-client-id=" + someGUID}, nil, "no use"},
+		{"tenants of national clouds without a credential", []string{"--national-cloud-tenants=" + someGUID}, nil, "no use"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var output bytes.Buffer
+			_, err := readConfig(c.arguments, environment(c.env), &output)
+			if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("got %v, want a line with %q", err, c.says)
+			}
+			if strings.Contains(err.Error()+output.String(), canary) {
+				t.Error("the secret got out")
+			}
+		})
+	}
+}
+
+func TestACredentialIsMadeOfFlagsAndOfWhatAzidentityReads(t *testing.T) {
+	azure := map[string]string{
+		"AZURE_TENANT_ID": strings.ToUpper(someGUID), "AZURE_CLIENT_ID": "of-azure", "AZURE_CLIENT_SECRET": "secret",
+		"AZURE_CLIENT_CERTIFICATE_PATH": "of-azure.pem", "AZURE_FEDERATED_TOKEN_FILE": "of-azure.jwt",
+	}
+	for _, c := range []struct {
+		arguments []string
+		want      credentialConfig
+	}{
+		{[]string{"--graph-credential=client-secret"}, credentialConfig{mode: "client-secret", clientID: "of-azure", secret: "secret"}},
+		{
+			[]string{"--graph-credential=client-secret", "--graph-client-id=own", "--graph-client-secret-file=own.txt", "--graph-authority=https://LOGIN.microsoftonline.com/"},
+			credentialConfig{mode: "client-secret", clientID: "own", secretFile: "own.txt", authority: "https://LOGIN.microsoftonline.com/"},
+		},
+		{[]string{"--graph-credential=certificate"}, credentialConfig{mode: "certificate", clientID: "of-azure", certificateFile: "of-azure.pem"}},
+		{[]string{"--graph-credential=certificate", "--graph-certificate-file=own.pem"}, credentialConfig{mode: "certificate", clientID: "of-azure", certificateFile: "own.pem"}},
+		{[]string{"--graph-credential=workload-identity"}, credentialConfig{mode: "workload-identity", clientID: "of-azure", federatedTokenFile: "of-azure.jwt"}},
+		{[]string{"--graph-credential=managed-identity"}, credentialConfig{mode: "managed-identity", clientID: "of-azure", homeTenant: someGUID}},
+		{[]string{"--graph-credential=default"}, credentialConfig{mode: "default"}},
+		{
+			[]string{"--graph-credential=default", "--national-cloud-tenants=" + strings.ToUpper(someGUID) + ", " + someGUID},
+			credentialConfig{mode: "default", nationalCloudTenants: strings.ToUpper(someGUID) + ", " + someGUID, national: []string{someGUID, someGUID}},
+		},
+	} {
+		got, err := readConfig(append(c.arguments, realGraph), environment(azure), new(bytes.Buffer))
+		if err != nil {
+			t.Errorf("%q: %v", c.arguments, err)
+		} else if !reflect.DeepEqual(got.credential, c.want) {
+			t.Errorf("%q: got %+v, want %+v", c.arguments, got.credential, c.want)
+		}
 	}
 }
 

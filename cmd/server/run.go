@@ -31,8 +31,13 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		return err
 	}
 	defer stopUpstream()
+	tokens, stopTokens, err := c.tokens(logger)
+	if err != nil {
+		return err
+	}
+	defer stopTokens()
 	client, err := graph.New(graph.Options{
-		Endpoint: upstream, Tokens: graph.Unsigned{}, UserAgent: userAgent, RootCAs: c.roots,
+		Endpoint: upstream, Tokens: tokens, UserAgent: userAgent, RootCAs: c.roots,
 	})
 	if err != nil {
 		return err
@@ -50,7 +55,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		tenant = emulator.TenantA
 	}
 	services, err := service.New(service.Options{
-		Graph: client, PageTokens: pages, DefaultTenant: tenant, Logger: logger, MaxCalls: c.maxCalls,
+		Graph: client, PageTokens: pages, DefaultTenant: tenant, Undelegated: !c.credential.real(), Logger: logger, MaxCalls: c.maxCalls,
 	})
 	if err != nil {
 		return err

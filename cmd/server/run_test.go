@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,14 +22,17 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
 // running is a server under test.
 type running struct {
-	conn   *grpc.ClientConn
-	banner string
+	conn    *grpc.ClientConn
+	address string
+	banner  string
+	log     *logBuffer
 	// stop asks the server to stop; done yields what run returned.
 	stop context.CancelFunc
 	done chan error
@@ -43,10 +47,10 @@ func start(t *testing.T, arguments ...string) *running {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	r := &running{stop: stop, done: make(chan error, 1)}
+	r := &running{stop: stop, done: make(chan error, 1), log: new(logBuffer)}
 	out, in := io.Pipe()
 	go func() {
-		r.done <- run(ctx, c, in, io.Discard)
+		r.done <- run(ctx, c, in, r.log)
 		in.Close()
 	}()
 	lines := bufio.NewScanner(out)
@@ -60,7 +64,8 @@ func start(t *testing.T, arguments ...string) *running {
 	if found == nil {
 		t.Fatalf("no address in %q", r.banner)
 	}
-	if r.conn, err = grpc.NewClient(found[1], grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+	r.address = found[1]
+	if r.conn, err = grpc.NewClient(r.address, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -68,6 +73,24 @@ func start(t *testing.T, arguments ...string) *running {
 		stop()
 	})
 	return r
+}
+
+// logBuffer is a log that is written to and read at once.
+type logBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
 }
 
 func (r *running) end(t *testing.T) {
@@ -94,6 +117,11 @@ func TestTheServerStartsOnItsEmulatorAndSaysWhatToTry(t *testing.T) {
 	}
 	if got := answer.GetBackupRestore().GetServiceStatus().GetStatus(); got != pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_ENABLED {
 		t.Errorf("the service of the default tenant is %v", got)
+	}
+	// What Graph allows for users only needs no user here.
+	request := &pb.UpdateEmailNotificationsSettingRequest{IsEnabled: proto.Bool(true)}
+	if _, err := pb.NewBackupRestoreServiceClient(r.conn).UpdateEmailNotificationsSetting(t.Context(), request); err != nil {
+		t.Error(err)
 	}
 	r.end(t)
 }

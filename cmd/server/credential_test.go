@@ -1,0 +1,476 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph/credential/authoritytest"
+	"github.com/m365backup/backupstorage/graph/emulator"
+)
+
+const application = "2b6b1d1c-7a4b-4d55-9a31-6c1f0a3f2b33"
+
+// upstream is the emulator behind TLS. It remembers which token came with which request.
+type upstream struct {
+	url string
+	// root is the certificate to trust, in PEM.
+	root []byte
+
+	mu     sync.Mutex
+	tokens map[string][]string // By client-request-id.
+	// before may answer in the emulator's place.
+	before func(w http.ResponseWriter, r *http.Request) bool
+}
+
+func newUpstream(t *testing.T) *upstream {
+	t.Helper()
+	u := &upstream{tokens: make(map[string][]string)}
+	e := emulator.New(emulator.Options{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, token := r.Header.Get("Client-Request-Id"), strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		u.mu.Lock()
+		u.tokens[id] = append(u.tokens[id], token)
+		before := u.before
+		u.mu.Unlock()
+		if before == nil || !before(w, r) {
+			e.ServeHTTP(w, r)
+		}
+	}))
+	server.EnableHTTP2 = true
+	server.TLS, u.root = newIdentity(t)
+	// With more requests at once than streams, each of them would make a connection of its own.
+	server.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 2000}
+	// Connections that end while they shake hands are nobody's concern.
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	u.url = server.URL + "/v1.0"
+	return u
+}
+
+// newIdentity makes a certificate of a kind that a thousand handshakes at once do not wait for, as they do with the RSA
+// one of net/http/httptest.
+func newIdentity(t *testing.T) (server *tls.Config, root []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}},
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// of returns the tokens that came with a request id.
+func (u *upstream) of(id string) []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.tokens[id]
+}
+
+// cloud is a server on the emulator behind TLS, with tokens of a stand-in authority.
+type cloud struct {
+	*running
+	upstream   *upstream
+	authority  *authoritytest.Authority
+	secretFile string
+}
+
+func startOnCloud(t *testing.T, arguments ...string) *cloud {
+	t.Helper()
+	c := &cloud{upstream: newUpstream(t), authority: authoritytest.New(t), secretFile: filepath.Join(t.TempDir(), "secret")}
+	c.setSecret(t, "secret-1")
+	roots := filepath.Join(t.TempDir(), "roots.pem")
+	if err := os.WriteFile(roots, append(c.upstream.root, c.authority.Root()...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.running = start(t, append([]string{
+		"--graph-endpoint", c.upstream.url, "--graph-authority", c.authority.URL, "--graph-ca-file", roots,
+		"--graph-credential", "client-secret", "--graph-client-id", application, "--graph-client-secret-file", c.secretFile,
+	}, arguments...)...)
+	return c
+}
+
+func (c *cloud) setSecret(t *testing.T, secret string) {
+	t.Helper()
+	if err := os.WriteFile(c.secretFile, []byte(secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// as is the context of a call, and the id under which the upstream sees it.
+func as(ctx context.Context, tenant, assertion string) (_ context.Context, id string) {
+	id = uuid.NewString()
+	ctx = metadata.AppendToOutgoingContext(ctx, "x-tenant-id", tenant, "x-request-id", id)
+	if assertion != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "x-user-assertion", assertion)
+	}
+	return ctx, id
+}
+
+func reasonOf(err error) string {
+	for _, d := range status.Convert(err).Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok {
+			return info.GetReason()
+		}
+	}
+	return ""
+}
+
+// wantTokens checks that a request went up with a token that has the claims.
+func (c *cloud) wantTokens(t *testing.T, id string, claims map[string]string) {
+	t.Helper()
+	tokens := c.upstream.of(id)
+	if len(tokens) == 0 {
+		t.Error("the request did not go up")
+	}
+	for _, token := range tokens {
+		got := authoritytest.Claims(token)
+		for name, want := range claims {
+			if got[name] != want {
+				t.Errorf("%s of the token is %v, want %s", name, got[name], want)
+			}
+		}
+	}
+}
+
+func TestEachCallCarriesTheTokenOfItsTenant(t *testing.T) {
+	// What other tests leave is theirs.
+	others := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, others) })
+	c := startOnCloud(t)
+	policies := pb.NewProtectionPolicyServiceClient(c.conn)
+	var calls sync.WaitGroup
+	for n := range 40 {
+		tenant := []string{emulator.TenantA, emulator.TenantC}[n%2]
+		calls.Go(func() {
+			ctx, id := as(t.Context(), tenant, "")
+			var err error
+			// Two workloads, by reads and writes, which take different connections.
+			switch n / 2 % 3 {
+			case 0:
+				_, err = policies.CreateOneDriveForBusinessProtectionPolicy(ctx, &pb.CreateOneDriveForBusinessProtectionPolicyRequest{DisplayName: "drives"})
+			case 1:
+				_, err = policies.CreateSharePointProtectionPolicy(ctx, &pb.CreateSharePointProtectionPolicyRequest{DisplayName: "sites"})
+			default:
+				_, err = policies.ListProtectionPolicies(ctx, new(pb.ListProtectionPoliciesRequest))
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			c.wantTokens(t, id, map[string]string{"tid": tenant, "appid": application})
+		})
+	}
+	calls.Wait()
+	if n := len(c.authority.Requests()); n != 2 {
+		t.Errorf("%d token requests, want 2", n)
+	}
+	if _, err := policies.ListProtectionPolicies(t.Context(), new(pb.ListProtectionPoliciesRequest)); reasonOf(err) != "TENANT_REQUIRED" {
+		t.Errorf("a call of no tenant: %v", err)
+	}
+	c.end(t)
+}
+
+func TestThousandFirstCallsCostOneTokenRequestATenant(t *testing.T) {
+	c := startOnCloud(t, "--max-calls", "2000")
+	// Writes share a connection to Graph, which is made here: a thousand handshakes at once are not the point.
+	if err := deletesNothing(t.Context(), c.conn, emulator.TenantB); err != nil {
+		t.Fatal(err)
+	}
+	release := make(chan struct{})
+	c.authority.Handle(func(authoritytest.Request) authoritytest.Answer {
+		<-release
+		return authoritytest.Answer{}
+	})
+	var started, calls sync.WaitGroup
+	for range 10 {
+		// A connection has 100 streams.
+		conn, err := grpc.NewClient(c.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		for n := range 100 {
+			started.Add(1)
+			calls.Go(func() {
+				started.Done()
+				if err := deletesNothing(t.Context(), conn, []string{emulator.TenantA, emulator.TenantC}[n%2]); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	started.Wait()
+	close(release)
+	calls.Wait()
+	if n := len(c.authority.Requests()); n != 3 {
+		t.Errorf("%d token requests, want 3", n)
+	}
+}
+
+// deletesNothing makes a call that Graph has to answer: it does not know the policy, or the service is off there.
+func deletesNothing(ctx context.Context, conn *grpc.ClientConn, tenant string) error {
+	ctx, _ = as(ctx, tenant, "")
+	_, err := pb.NewProtectionPolicyServiceClient(conn).DeleteProtectionPolicy(ctx, &pb.DeleteProtectionPolicyRequest{ProtectionPolicyId: uuid.NewString()})
+	if reason := reasonOf(err); reason != "POLICY_NOT_FOUND" && reason != "OPERATION_NOT_ALLOWED" {
+		return fmt.Errorf("got %s: %w", reason, err)
+	}
+	return nil
+}
+
+func TestATenantWhoseTokenHangsHoldsUpNeitherItsCallersNorOthers(t *testing.T) {
+	c := startOnCloud(t)
+	release, asked := make(chan struct{}), make(chan struct{})
+	c.authority.Handle(func(r authoritytest.Request) authoritytest.Answer {
+		if r.Tenant == emulator.TenantA {
+			close(asked)
+			<-release
+		}
+		return authoritytest.Answer{}
+	})
+	client := pb.NewBackupRestoreServiceClient(c.conn)
+	patient := make(chan error, 1)
+	go func() {
+		ctx, _ := as(t.Context(), emulator.TenantA, "")
+		_, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest))
+		patient <- err
+	}()
+	<-asked
+	ctx, _ := as(t.Context(), emulator.TenantC, "")
+	if _, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest)); err != nil {
+		t.Errorf("the other tenant: %v", err)
+	}
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	ctx, _ = as(ctx, emulator.TenantA, "")
+	_, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest))
+	// Far below the time of the token; how exact it is the tests of the cache show, on a clock of their own.
+	if took := time.Since(start); status.Code(err) != codes.DeadlineExceeded || took > time.Second {
+		t.Errorf("after %v: %v", took, err)
+	}
+	close(release)
+	if err := <-patient; err != nil {
+		t.Errorf("the patient caller: %v", err)
+	}
+	if n := len(c.authority.Requests()); n != 2 {
+		t.Errorf("%d token requests, want 2", n)
+	}
+}
+
+func TestUsersNeverShareAToken(t *testing.T) {
+	c := startOnCloud(t)
+	client := pb.NewBackupRestoreServiceClient(c.conn)
+	assertions := map[string]string{
+		"user-1": authoritytest.Assertion(emulator.TenantA, "user-1"), "user-2": authoritytest.Assertion(emulator.TenantA, "user-2"),
+	}
+	var calls sync.WaitGroup
+	for range 30 {
+		for user, assertion := range assertions {
+			calls.Go(func() {
+				ctx, id := as(t.Context(), emulator.TenantA, assertion)
+				if _, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest)); err != nil {
+					t.Error(err)
+				}
+				c.wantTokens(t, id, map[string]string{"tid": emulator.TenantA, "oid": user})
+			})
+		}
+		calls.Go(func() {
+			ctx, id := as(t.Context(), emulator.TenantA, "")
+			if _, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest)); err != nil {
+				t.Error(err)
+			}
+			for _, token := range c.upstream.of(id) {
+				if authoritytest.Claims(token)["scp"] != nil {
+					t.Error("the application has the token of a user")
+				}
+			}
+		})
+	}
+	calls.Wait()
+	if n := len(c.authority.Requests()); n != 3 {
+		t.Errorf("%d token requests, want 3", n)
+	}
+	// Users are let do what applications are not.
+	ctx, _ := as(t.Context(), emulator.TenantA, "")
+	if _, err := client.UpdateEmailNotificationsSetting(ctx, new(pb.UpdateEmailNotificationsSettingRequest)); reasonOf(err) != "DELEGATED_TOKEN_REQUIRED" {
+		t.Errorf("an application changes the mail settings: %v", err)
+	}
+	ctx, _ = as(t.Context(), emulator.TenantC, assertions["user-1"])
+	if _, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest)); reasonOf(err) != "DELEGATED_TOKEN_REJECTED" {
+		t.Errorf("a user in another tenant: %v", err)
+	}
+}
+
+func TestTheRotationOfASecretLosesNoCall(t *testing.T) {
+	c := startOnCloud(t)
+	var mu sync.Mutex
+	accepted := "secret-1"
+	c.authority.Handle(func(r authoritytest.Request) authoritytest.Answer {
+		mu.Lock()
+		defer mu.Unlock()
+		if r.Secret != accepted {
+			return authoritytest.Answer{Status: 401, Code: "invalid_client", Numbers: []int{7000215}}
+		}
+		return authoritytest.Answer{}
+	})
+	client := pb.NewBackupRestoreServiceClient(c.conn)
+	const callers, rotations = 8, 5
+	stop := make(chan struct{})
+	var calls sync.WaitGroup
+	counted := make(chan int, callers)
+	for caller := range callers {
+		calls.Go(func() {
+			n := 0
+			defer func() { counted <- n }()
+			for ; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				// Every call is that of a new user, so that it needs a new token.
+				ctx, _ := as(t.Context(), emulator.TenantA, authoritytest.Assertion(emulator.TenantA, fmt.Sprint(caller, "-", n)))
+				if _, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest)); err != nil {
+					t.Errorf("call %d: %v", n, err)
+				}
+			}
+		})
+	}
+	for n := 2; n < 2+rotations; n++ {
+		// Between two rotations calls are made: the next one waits for twenty token requests.
+		for before := len(c.authority.Requests()); len(c.authority.Requests()) < before+20; {
+			ctx, _ := as(t.Context(), emulator.TenantA, "")
+			if _, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest)); err != nil {
+				t.Error(err)
+			}
+		}
+		secret := fmt.Sprint("secret-", n)
+		c.setSecret(t, secret)
+		mu.Lock()
+		accepted = secret
+		mu.Unlock()
+	}
+	close(stop)
+	calls.Wait()
+	total := 0
+	for range callers {
+		total += <-counted
+	}
+	// Some of the token requests were those of a secret that had just been replaced.
+	if total < 10*rotations {
+		t.Errorf("only %d calls", total)
+	}
+}
+
+func TestATenantOfANationalCloudIsRefusedWithoutAsking(t *testing.T) {
+	c := startOnCloud(t, "--national-cloud-tenants", strings.ToUpper(emulator.TenantC))
+	ctx, id := as(t.Context(), emulator.TenantC, "")
+	_, err := pb.NewBackupRestoreServiceClient(c.conn).GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest))
+	if reasonOf(err) != "CLOUD_NOT_SUPPORTED" || len(c.authority.Requests()) != 0 || c.authority.Discoveries() != 0 || len(c.upstream.of(id)) != 0 {
+		t.Errorf("%v, after %d token requests", err, len(c.authority.Requests()))
+	}
+}
+
+func TestNoSecretIsEverTold(t *testing.T) {
+	c := startOnCloud(t)
+	const secret, claims = "canary-of-the-secret", `{"access_token":{"canary-of-the-claims":{"essential":true}}}`
+	c.setSecret(t, secret)
+	assertion := authoritytest.Assertion(emulator.TenantA, "canary-of-the-user")
+	var mu sync.Mutex
+	var answer authoritytest.Answer
+	c.authority.Handle(func(authoritytest.Request) authoritytest.Answer {
+		mu.Lock()
+		defer mu.Unlock()
+		return answer
+	})
+	challenge := func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_claims", claims="`+base64.StdEncoding.EncodeToString([]byte(claims))+`"`)
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprintf(w, `{"error":{"code":"InvalidAuthenticationToken","message":"Continuous access evaluation"}}`)
+		return true
+	}
+	client := pb.NewBackupRestoreServiceClient(c.conn)
+	var seen strings.Builder
+	for _, step := range []struct {
+		answer authoritytest.Answer
+		before func(http.ResponseWriter, *http.Request) bool
+		failed bool
+	}{
+		{failed: false},
+		{before: challenge, failed: true},
+		{answer: authoritytest.Answer{Status: 401, Body: `{"error":"invalid_client","error_description":"wrong: ` + secret + `"}`}, failed: true},
+		{answer: authoritytest.Answer{Status: 400, Body: `{"error":"interaction_required","error_description":"` + assertion + `","claims":"canary-of-the-claims"}`}, failed: true},
+		{answer: authoritytest.Answer{Body: `{"access_token":"canary-of-a-token"}`}, failed: true},
+		{answer: authoritytest.Answer{Token: "canary-of-a-token"}, failed: true},
+		{answer: authoritytest.Answer{Token: authoritytest.JWT(map[string]any{"tid": "canary-of-a-token"})}, failed: true},
+	} {
+		mu.Lock()
+		answer = step.answer
+		mu.Unlock()
+		c.upstream.mu.Lock()
+		c.upstream.before = step.before
+		c.upstream.mu.Unlock()
+		// A new user each time, so that a token is asked for.
+		assertion = authoritytest.Assertion(emulator.TenantA, "canary-of-the-user-"+uuid.NewString())
+		ctx, _ := as(t.Context(), emulator.TenantA, assertion)
+		_, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest))
+		if (err != nil) != step.failed {
+			t.Errorf("got %v", err)
+		}
+		fmt.Fprintln(&seen, status.Convert(err).Proto())
+	}
+	c.end(t)
+	seen.WriteString(c.log.String())
+	if !strings.Contains(seen.String(), "no token") {
+		t.Error("the log does not tell of the token that was not there")
+	}
+	canaries := []string{secret, "canary", base64.StdEncoding.EncodeToString([]byte(claims))}
+	for _, r := range c.authority.Requests() {
+		canaries = append(canaries, r.Assertion)
+	}
+	c.upstream.mu.Lock()
+	for _, tokens := range c.upstream.tokens {
+		canaries = append(canaries, tokens...)
+	}
+	c.upstream.mu.Unlock()
+	for _, canary := range canaries {
+		if canary != "" && strings.Contains(seen.String(), canary) {
+			t.Errorf("%q was told in: %s", canary, &seen)
+		}
+	}
+}

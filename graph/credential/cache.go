@@ -1,0 +1,323 @@
+package credential
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/m365backup/backupstorage/graph"
+)
+
+const (
+	// maxTenants and maxUsers are how many tenants and users of them tokens are kept for. Those used longest ago go.
+	maxTenants = 10_000
+	maxUsers   = 10_000
+	// maxFetches is how many requests for tokens may be under way. With more, calls are answered at once.
+	maxFetches = 2_000
+	// fetchTime is how long a request for a token may take. Its callers may be gone long before.
+	fetchTime = 30 * time.Second
+	// renewalPace is how often one and the same key gets a new token because the last new one was refused as well. An
+	// operation that Graph always answers with 401 would otherwise cost a token request a call.
+	renewalPace = 30 * time.Second
+	// refusedTime is for how long at least, and half of that for how long at most, a refusal of the authority is kept.
+	refusedTime = 30 * time.Second
+	// unavailableTime is for how long an authority that did not answer is left alone, when it does not say itself, and
+	// longestTime for how long at most when it does.
+	unavailableTime = 5 * time.Second
+	longestTime     = time.Minute
+	// expiryMargin is how long before its end a token is not used any more: a call takes its time.
+	expiryMargin = time.Minute
+)
+
+// hash stands for tokens, assertions and claims wherever they are compared: none of them is a key or is kept longer
+// than it has to be. The zero hash stands for none.
+type hash [sha256.Size]byte
+
+func hashOf(s string) hash {
+	if s == "" {
+		return hash{}
+	}
+	return sha256.Sum256([]byte(s))
+}
+
+// key says whose token it is: that of the application in a tenant, or that of a user of it.
+type key struct {
+	tenant string
+	// user is the hash of the user's assertion.
+	user hash
+}
+
+// fetchFunc asks for a token. Refused of the request is not its concern.
+type fetchFunc func(ctx context.Context, request graph.TokenRequest) (azcore.AccessToken, error)
+
+// cache keeps tokens and the failures to get them. A token is asked for in the background, once for all callers that
+// want the same, so that each caller keeps its own deadline.
+type cache struct {
+	fetch fetchFunc
+	// version changes when a refusal of the credential has to be forgotten, because its file has changed.
+	version func() hash
+
+	background context.Context
+	stop       context.CancelFunc
+	running    sync.WaitGroup
+
+	mu            sync.Mutex
+	tenants       *recent
+	users         *recent
+	flights       map[wanted]*flight
+	started       uint64
+	closed        bool
+	seen          hash      // The last version,
+	seenAt        time.Time // and when it was asked for.
+	maxConcurrent int
+}
+
+// wanted tells flights apart: those with claims get other tokens than those without.
+type wanted struct {
+	key
+	claims hash
+}
+
+// flight is a request for a token that is under way. token and err are there when done is closed.
+type flight struct {
+	// number grows with every flight, so that the answer of an older one does not replace that of a newer one.
+	number uint64
+	done   chan struct{}
+	token  string
+	err    error
+}
+
+// entry is what is known of a key. Its token may be there, and the failure of a later attempt as well.
+type entry struct {
+	key    key
+	token  string
+	hash   hash
+	claims hash
+	// refresh is when to ask for the next token while this one is still good, until expires.
+	refresh, expires time.Time
+	// number is that of the flight that brought the token or the failure.
+	number uint64
+	// renewed is when a refused token was replaced last, renewedFor the claims that it was replaced for.
+	renewed    time.Time
+	renewedFor hash
+	failure    *failure
+}
+
+// failure is kept so that not every call asks an authority that says no.
+type failure struct {
+	err     *graph.TokenError
+	claims  hash
+	until   time.Time
+	version hash
+}
+
+func newCache(fetch fetchFunc, version func() hash) *cache {
+	c := &cache{
+		fetch: fetch, version: version,
+		tenants: newRecent(maxTenants), users: newRecent(maxUsers), flights: make(map[wanted]*flight), maxConcurrent: maxFetches,
+	}
+	c.background, c.stop = context.WithCancel(context.Background())
+	return c
+}
+
+// close ends the requests under way and waits for them.
+func (c *cache) close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.stop()
+	c.running.Wait()
+}
+
+var (
+	errClosed  = &graph.TokenError{Problem: graph.TokenUnavailable, Err: errors.New("token source is closed")}
+	errTooMany = &graph.TokenError{Problem: graph.TokenUnavailable, Err: errors.New("too many token requests are under way")}
+	errClaims  = &graph.TokenError{Problem: graph.TokenClaimsRefused, Err: errors.New("a token with the claims was refused")}
+)
+
+// noOther is the error of a request for another token than a refused one, when there is none to be had. Of a user it is
+// the user's token that is of no use.
+func noOther(request graph.TokenRequest) *graph.TokenError {
+	failed := &graph.TokenError{Problem: graph.TokenRefused, Err: errors.New("there is no other token than the refused one")}
+	if request.UserAssertion != "" {
+		failed.Problem = graph.TokenAssertionRefused
+	}
+	return failed
+}
+
+// token returns a token for the request, a cached one if there is one that will do. It returns with the context's
+// error when that ends first; the request for the token then goes on for the others.
+func (c *cache) token(ctx context.Context, request graph.TokenRequest) (string, error) {
+	token, wait, err := c.look(request)
+	if err != nil || wait == nil {
+		return token, err
+	}
+	select {
+	case <-wait.done:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	if wait.err != nil {
+		return "", wait.err
+	}
+	if wait.token == request.Refused {
+		return "", noOther(request)
+	}
+	return wait.token, nil
+}
+
+// look returns a token, or the flight that will bring one, or why there is none.
+func (c *cache) look(request graph.TokenRequest) (token string, wait *flight, err error) {
+	want := wanted{key{request.Tenant, hashOf(request.UserAssertion)}, hashOf(request.Claims)}
+	refused := hashOf(request.Refused)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return "", nil, errClosed
+	}
+	now := time.Now()
+	e := c.entry(want.key)
+	if e.token != "" && e.hash == refused {
+		if e.renewedFor == want.claims && now.Sub(e.renewed) < renewalPace {
+			// The token stays for the others: what Graph refuses may be the operation.
+			if want.claims != (hash{}) {
+				return "", nil, errClaims
+			}
+			return "", nil, noOther(request)
+		}
+		e.token, e.renewed, e.renewedFor = "", now, want.claims
+	}
+	if e.token != "" && now.Before(e.expires) && (want.claims == hash{} || want.claims == e.claims) {
+		if !now.Before(e.refresh) {
+			want.claims, request.Claims = hash{}, ""
+			// Without a flight the token is good all the same.
+			_, _ = c.join(want, request)
+		}
+		return e.token, nil, nil
+	}
+	if f := e.failure; f != nil && f.claims == want.claims && now.Before(f.until) && !c.mended(f, now) {
+		return "", nil, f.err
+	}
+	if want.claims == (hash{}) && e.token == "" && e.renewedFor != (hash{}) {
+		// The token was refused for want of claims, and one with them is on its way.
+		if f := c.flights[wanted{want.key, e.renewedFor}]; f != nil {
+			return "", f, nil
+		}
+	}
+	wait, err = c.join(want, request)
+	return "", wait, err
+}
+
+// mended tells whether a refusal is out of date because the credential has changed since.
+func (c *cache) mended(f *failure, now time.Time) bool {
+	if f.err.Problem != graph.TokenRefused {
+		return false
+	}
+	// Every call may come here: files are looked at once a second.
+	if now.Sub(c.seenAt) >= time.Second {
+		c.seen, c.seenAt = c.version(), now
+	}
+	return c.seen != f.version
+}
+
+func (c *cache) entry(k key) *entry {
+	if k.user == (hash{}) {
+		return c.tenants.entry(k)
+	}
+	return c.users.entry(k)
+}
+
+// join returns the flight that brings what is wanted, and starts it if there is none.
+func (c *cache) join(want wanted, request graph.TokenRequest) (*flight, error) {
+	if f := c.flights[want]; f != nil {
+		return f, nil
+	}
+	if len(c.flights) >= c.maxConcurrent {
+		return nil, errTooMany
+	}
+	c.started++
+	f := &flight{number: c.started, done: make(chan struct{})}
+	c.flights[want] = f
+	request.Refused = ""
+	c.running.Go(func() { c.fly(want, f, request) })
+	return f, nil
+}
+
+func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
+	start, version := time.Now(), c.version()
+	ctx, cancel := context.WithTimeout(c.background, fetchTime)
+	token, err := c.fetch(ctx, request)
+	cancel()
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.flights, want)
+	if start.After(c.seenAt) {
+		c.seen, c.seenAt = version, start
+	}
+	e := c.entry(want.key)
+	newest := f.number > e.number
+	if newest {
+		e.number = f.number
+	}
+	if err != nil {
+		failed := problemOf(err)
+		f.err = failed
+		if newest {
+			e.fail(failed, want.claims, version, now)
+		}
+	} else {
+		f.token = token.Token
+		if newest {
+			e.succeed(token, want.claims, now)
+		}
+	}
+	close(f.done)
+}
+
+func (e *entry) succeed(token azcore.AccessToken, claims hash, now time.Time) {
+	lifetime := token.ExpiresOn.Sub(now)
+	e.token, e.hash, e.claims, e.failure = token.Token, hashOf(token.Token), claims, nil
+	e.expires = token.ExpiresOn.Add(-min(expiryMargin, lifetime/5))
+	e.refresh = token.RefreshOn
+	if e.refresh.IsZero() || e.refresh.After(e.expires) {
+		e.refresh = now.Add(lifetime * 4 / 5)
+	}
+	// Replicas that started together do not ask together.
+	e.refresh = e.refresh.Add(-jitter(lifetime / 20))
+}
+
+func (e *entry) fail(err *graph.TokenError, claims, version hash, now time.Time) {
+	wait := refusedTime + jitter(refusedTime)
+	if err.Problem == graph.TokenUnavailable {
+		wait = unavailableTime + jitter(time.Second)
+		if told := retryAfter(err); told > 0 {
+			wait = min(told, longestTime) + jitter(time.Second)
+		}
+	}
+	e.failure = &failure{err: err, claims: claims, until: now.Add(wait), version: version}
+	// A token that is still good is used on.
+	e.refresh = now.Add(wait)
+}
+
+// jitter returns a duration from 0 up to the limit.
+func jitter(limit time.Duration) time.Duration {
+	if limit <= 0 {
+		return 0
+	}
+	return rand.N(limit)
+}
+
+// problemOf makes a TokenError of any error.
+func problemOf(err error) *graph.TokenError {
+	var failed *graph.TokenError
+	if errors.As(err, &failed) {
+		return failed
+	}
+	return &graph.TokenError{Problem: graph.TokenUnavailable, Err: err}
+}

@@ -1,0 +1,478 @@
+package credential
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/m365backup/backupstorage/graph"
+)
+
+// asked is an authority in memory: it counts what it is asked and answers by a function.
+type asked struct {
+	mu       sync.Mutex
+	requests []graph.TokenRequest
+	answer   func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error)
+}
+
+func (a *asked) fetch(ctx context.Context, request graph.TokenRequest) (azcore.AccessToken, error) {
+	a.mu.Lock()
+	a.requests = append(a.requests, request)
+	number := len(a.requests)
+	a.mu.Unlock()
+	return a.answer(ctx, number, request)
+}
+
+func (a *asked) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.requests)
+}
+
+// numbered answers with tokens that are good for an hour: a1 is the first.
+func numbered(_ context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+	return azcore.AccessToken{Token: fmt.Sprint(request.Tenant, number), ExpiresOn: time.Now().Add(time.Hour)}, nil
+}
+
+// after answers like another function, but later.
+func after(wait time.Duration, answer func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error)) func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error) {
+	return func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		select {
+		case <-time.After(wait):
+			return answer(ctx, number, request)
+		case <-ctx.Done():
+			return azcore.AccessToken{}, ctx.Err()
+		}
+	}
+}
+
+// inTime runs a test on a clock of its own.
+func inTime(t *testing.T, answer func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error), test func(t *testing.T, a *asked, c *cache)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		a := &asked{answer: answer}
+		c := newCache(a.fetch, func() hash { return hash{} })
+		defer c.close()
+		test(t, a, c)
+	})
+}
+
+func want(t *testing.T, c *cache, request graph.TokenRequest, token string) {
+	t.Helper()
+	got, err := c.token(t.Context(), request)
+	if err != nil || got != token {
+		t.Errorf("got %q and error %v, want %q", got, err, token)
+	}
+}
+
+func wantProblem(t *testing.T, c *cache, request graph.TokenRequest, problem graph.TokenProblem) {
+	t.Helper()
+	got, err := c.token(t.Context(), request)
+	var failed *graph.TokenError
+	if !errors.As(err, &failed) || failed.Problem != problem {
+		t.Errorf("got %q and error %v, want problem %d", got, err, problem)
+	}
+}
+
+func TestFirstCallsAtOnceCostOneRequestATenant(t *testing.T) {
+	inTime(t, after(time.Second, func(_ context.Context, _ int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		return azcore.AccessToken{Token: "of " + request.Tenant, ExpiresOn: time.Now().Add(time.Hour)}, nil
+	}), func(t *testing.T, a *asked, c *cache) {
+		var calls sync.WaitGroup
+		for n := range 1000 {
+			tenant := "ab"[n%2 : n%2+1]
+			calls.Go(func() { want(t, c, graph.TokenRequest{Tenant: tenant}, "of "+tenant) })
+		}
+		calls.Wait()
+		if a.count() != 2 {
+			t.Errorf("%d requests, want 2", a.count())
+		}
+	})
+}
+
+func TestACallerKeepsItsDeadlineAndTheOthersTheirToken(t *testing.T) {
+	inTime(t, after(2*time.Second, numbered), func(t *testing.T, a *asked, c *cache) {
+		start := time.Now()
+		var others sync.WaitGroup
+		others.Go(func() {
+			want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+			if took := time.Since(start); took != 2*time.Second {
+				t.Errorf("the other caller waited %v, want 2s", took)
+			}
+		})
+		// The impatient one comes first or second: either way the request is not its own.
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		if _, err := c.token(ctx, graph.TokenRequest{Tenant: "a"}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(start); took != 200*time.Millisecond {
+			t.Errorf("answered after %v, want 200ms", took)
+		}
+		others.Wait()
+		if a.count() != 1 {
+			t.Errorf("%d requests, want 1", a.count())
+		}
+	})
+}
+
+func TestATenantThatHangsHoldsNoOtherUpAndIsGivenUpAfterAWhile(t *testing.T) {
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if request.Tenant == "hangs" {
+			<-ctx.Done()
+			return azcore.AccessToken{}, ctx.Err()
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, _ *asked, c *cache) {
+		start := time.Now()
+		var hanging sync.WaitGroup
+		hanging.Go(func() { wantProblem(t, c, graph.TokenRequest{Tenant: "hangs"}, graph.TokenUnavailable) })
+		synctest.Wait()
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
+		if time.Since(start) != 0 {
+			t.Errorf("the other tenant waited %v", time.Since(start))
+		}
+		hanging.Wait()
+		if time.Since(start) != fetchTime {
+			t.Errorf("given up after %v, want %v", time.Since(start), fetchTime)
+		}
+	})
+}
+
+func TestATokenIsRenewedAheadOfItsEndWhileTheOldOneIsGiven(t *testing.T) {
+	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
+		a.answer = numbered
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		time.Sleep(44 * time.Minute)
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		if a.count() != 1 {
+			t.Fatalf("%d requests after 44 minutes", a.count())
+		}
+		time.Sleep(5 * time.Minute)
+		a.answer = after(2*time.Second, numbered)
+		for range 10 {
+			want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		}
+		time.Sleep(3 * time.Second)
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
+		if a.count() != 2 {
+			t.Errorf("%d requests, want 2", a.count())
+		}
+	})
+}
+
+func TestTheTokensOwnTimeOfRenewalCounts(t *testing.T) {
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		token, err := numbered(ctx, number, request)
+		token.RefreshOn = time.Now().Add(10 * time.Minute)
+		return token, err
+	}, func(t *testing.T, _ *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		time.Sleep(11 * time.Minute)
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		synctest.Wait()
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
+	})
+}
+
+func TestAnAuthorityThatIsDownCostsNothingWhileTheTokenIsGood(t *testing.T) {
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if number > 1 {
+			return azcore.AccessToken{}, errors.New("down")
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, a *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		time.Sleep(58 * time.Minute)
+		for range 100 {
+			want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+			synctest.Wait()
+		}
+		if a.count() != 2 {
+			t.Errorf("%d requests, want 2: a renewal that failed is not tried again with every call", a.count())
+		}
+		// A minute before its end the token is not used any more.
+		time.Sleep(time.Minute)
+		wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, graph.TokenUnavailable)
+	})
+}
+
+func TestFailuresAreKeptForAWhile(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		err         error
+		least, most time.Duration
+	}{
+		{"refused", &graph.TokenError{Problem: graph.TokenRefused}, 30 * time.Second, 60 * time.Second},
+		{"wants claims", &graph.TokenError{Problem: graph.TokenClaimsRefused}, 30 * time.Second, 60 * time.Second},
+		{"down", errors.New("down"), 5 * time.Second, 6 * time.Second},
+		{"down and says for how long", &graph.TokenError{Err: &authorityError{retryAfter: 20 * time.Second}}, 20 * time.Second, 21 * time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+				if number == 1 {
+					return azcore.AccessToken{}, test.err
+				}
+				return numbered(ctx, number, request)
+			}, func(t *testing.T, a *asked, c *cache) {
+				problem := problemOf(test.err).Problem
+				wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, problem)
+				time.Sleep(test.least - time.Millisecond)
+				wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, problem)
+				if a.count() != 1 {
+					t.Errorf("%d requests, want 1", a.count())
+				}
+				time.Sleep(test.most - test.least + time.Millisecond)
+				want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
+			})
+		})
+	}
+}
+
+func TestARefusalIsForgottenWhenTheCredentialChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &asked{answer: func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+			if number == 1 {
+				return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenRefused}
+			}
+			return numbered(ctx, number, request)
+		}}
+		version := hashOf("old")
+		c := newCache(a.fetch, func() hash { return version })
+		defer c.close()
+		wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, graph.TokenRefused)
+		time.Sleep(2 * time.Second)
+		wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, graph.TokenRefused)
+		version = hashOf("new")
+		time.Sleep(2 * time.Second)
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
+	})
+}
+
+func TestARefusedTokenIsReplacedOnceForAll(t *testing.T) {
+	inTime(t, after(time.Second, numbered), func(t *testing.T, a *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		want(t, c, graph.TokenRequest{Tenant: "b"}, "b2")
+		var calls sync.WaitGroup
+		for range 500 {
+			calls.Go(func() { want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a3") })
+		}
+		calls.Wait()
+		// Those who come late with the old one get the new one, and the token of others is not touched.
+		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a3")
+		want(t, c, graph.TokenRequest{Tenant: "b", Refused: "a1"}, "b2")
+		if a.count() != 3 {
+			t.Errorf("%d requests, want 3", a.count())
+		}
+	})
+}
+
+func TestAnOperationThatRefusesEveryTokenDoesNotCostOneACall(t *testing.T) {
+	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
+		for range 60 {
+			token, err := c.token(t.Context(), graph.TokenRequest{Tenant: "a"})
+			if err != nil {
+				t.Fatalf("a call that refuses nothing: %v", err)
+			}
+			if token, err = c.token(t.Context(), graph.TokenRequest{Tenant: "a", Refused: token}); err != nil {
+				wantProblem(t, c, graph.TokenRequest{Tenant: "a", Refused: "a2"}, graph.TokenRefused)
+			} else if token == "" {
+				t.Error("an empty token")
+			}
+			time.Sleep(400 * time.Millisecond)
+		}
+		if a.count() != 2 {
+			t.Errorf("%d requests in 24 seconds, want 2", a.count())
+		}
+	})
+}
+
+func TestATokenThatIsGivenAgainIsNotGivenToWhoeverRefusedIt(t *testing.T) {
+	inTime(t, func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error) {
+		return azcore.AccessToken{Token: "same", ExpiresOn: time.Now().Add(time.Hour)}, nil
+	}, func(t *testing.T, a *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "same")
+		for range 10 {
+			wantProblem(t, c, graph.TokenRequest{Tenant: "a", Refused: "same"}, graph.TokenRefused)
+			want(t, c, graph.TokenRequest{Tenant: "a"}, "same")
+		}
+		want(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "one"}, "same")
+		for range 10 {
+			wantProblem(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "one", Refused: "same"}, graph.TokenAssertionRefused)
+		}
+		if a.count() != 4 {
+			t.Errorf("%d requests, want 4", a.count())
+		}
+	})
+}
+
+func TestClaimsBringOneTokenThatReplacesTheOldOne(t *testing.T) {
+	const claims = `{"access_token":{"nbf":{"essential":true,"value":"1700000000"}}}`
+	inTime(t, after(time.Second, numbered), func(t *testing.T, a *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		var calls sync.WaitGroup
+		for range 100 {
+			calls.Go(func() { want(t, c, graph.TokenRequest{Tenant: "a", Claims: claims, Refused: "a1"}, "a2") })
+		}
+		synctest.Wait()
+		// Calls that begin meanwhile wait for the token with the claims as well.
+		calls.Go(func() { want(t, c, graph.TokenRequest{Tenant: "a"}, "a2") })
+		calls.Wait()
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
+		want(t, c, graph.TokenRequest{Tenant: "a", Claims: claims, Refused: "a1"}, "a2")
+		if a.count() != 2 || a.requests[1].Claims != claims {
+			t.Errorf("requests %+v", a.requests)
+		}
+		// The new one did not satisfy Graph: another will not either.
+		wantProblem(t, c, graph.TokenRequest{Tenant: "a", Claims: claims, Refused: "a2"}, graph.TokenClaimsRefused)
+		// Other claims are another matter.
+		want(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a2"}, "a3")
+	})
+}
+
+func TestClaimsAreAskedForAlsoWhenTheTokenWasReplacedMeanwhile(t *testing.T) {
+	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a2")
+		want(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, "a3")
+		if a.requests[2].Claims != "{}" {
+			t.Errorf("requests %+v", a.requests)
+		}
+	})
+}
+
+func TestClosingEndsTheRequestsUnderWay(t *testing.T) {
+	inTime(t, after(10*time.Second, numbered), func(t *testing.T, _ *asked, c *cache) {
+		var calls sync.WaitGroup
+		calls.Go(func() { wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, graph.TokenUnavailable) })
+		synctest.Wait()
+		start := time.Now()
+		c.close()
+		if time.Since(start) != 0 {
+			t.Errorf("closed after %v", time.Since(start))
+		}
+		calls.Wait()
+	})
+}
+
+func TestARefusalOfClaimsLeavesTokensWithoutThemAlone(t *testing.T) {
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if request.Claims != "" {
+			return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenClaimsRefused}
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, a *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		for range 10 {
+			wantProblem(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenClaimsRefused)
+		}
+		if a.count() != 2 {
+			t.Errorf("%d requests, want 2", a.count())
+		}
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a3")
+	})
+}
+
+func TestAnOlderAnswerDoesNotReplaceANewerOne(t *testing.T) {
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if number == 2 {
+			return after(10*time.Second, numbered)(ctx, number, request)
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, _ *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		time.Sleep(50 * time.Minute)
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1") // Its renewal takes ten seconds.
+		synctest.Wait()
+		want(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, "a3")
+		time.Sleep(11 * time.Second)
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a3")
+	})
+}
+
+func TestUsersAndTheApplicationShareNothing(t *testing.T) {
+	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
+		for range 2 {
+			want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+			want(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "one"}, "a2")
+			want(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "two"}, "a3")
+			want(t, c, graph.TokenRequest{Tenant: "b", UserAssertion: "one"}, "b4")
+		}
+		if a.count() != 4 {
+			t.Errorf("%d requests, want 4", a.count())
+		}
+	})
+}
+
+func TestTokensOfManyAreKeptForThoseWhoCameLast(t *testing.T) {
+	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
+		c.users.limit = 3
+		user := func(name string) graph.TokenRequest { return graph.TokenRequest{Tenant: "a", UserAssertion: name} }
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		want(t, c, user("one"), "a2")
+		want(t, c, user("two"), "a3")
+		want(t, c, user("three"), "a4")
+		want(t, c, user("one"), "a2")
+		want(t, c, user("four"), "a5")
+		want(t, c, user("one"), "a2")
+		want(t, c, user("two"), "a6")
+		// Users do not push tenants out.
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		if len(c.users.entries) != 3 || c.users.order.Len() != 3 {
+			t.Errorf("%d entries for 3", len(c.users.entries))
+		}
+	})
+}
+
+func TestTooManyRequestsAtOnceAreNotMade(t *testing.T) {
+	inTime(t, after(time.Second, numbered), func(t *testing.T, a *asked, c *cache) {
+		c.maxConcurrent = 2
+		var calls sync.WaitGroup
+		for _, tenant := range []string{"a", "b"} {
+			calls.Go(func() {
+				if _, err := c.token(t.Context(), graph.TokenRequest{Tenant: tenant}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		wantProblem(t, c, graph.TokenRequest{Tenant: "c"}, graph.TokenUnavailable)
+		calls.Wait()
+		want(t, c, graph.TokenRequest{Tenant: "c"}, "c3")
+	})
+}
+
+func TestNoAssertionAndNoClaimIsKept(t *testing.T) {
+	assertion, claims := strings.Repeat("assertion", 10_000), strings.Repeat("claims", 10_000)
+	a := &asked{answer: numbered}
+	c := newCache(func(ctx context.Context, request graph.TokenRequest) (azcore.AccessToken, error) {
+		return numbered(ctx, 1, request)
+	}, func() hash { return hash{} })
+	defer c.close()
+	var before, afterwards runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	const users = 1000
+	for n := range users {
+		// Each of them has 150 kB of its own.
+		request := graph.TokenRequest{Tenant: "a", UserAssertion: fmt.Sprint(n, assertion), Claims: fmt.Sprint(n, claims)}
+		if _, err := c.token(t.Context(), request); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&afterwards)
+	if grown := int64(afterwards.HeapAlloc) - int64(before.HeapAlloc); grown > users*4096 {
+		t.Errorf("%d users take %d bytes", users, grown)
+	}
+	runtime.KeepAlive(a)
+	runtime.KeepAlive(c)
+}

@@ -1,0 +1,219 @@
+// Package credential gets the tokens of Microsoft Graph from Microsoft's token authority, for many tenants at once and
+// on behalf of their users.
+//
+// Package azidentity asks for the tokens. This package keeps them, asks for each but once, ahead of its end and in the
+// background, and checks whose they are.
+package credential
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/m365backup/backupstorage/graph"
+)
+
+// Mode is how the application proves itself.
+type Mode string
+
+// The modes.
+const (
+	// Default is azidentity's chain: environment, workload identity, managed identity, and the tools of a developer's
+	// machine.
+	Default Mode = "default"
+	// ClientSecret, Certificate and WorkloadIdentity serve any tenant in which the application is known, and can act on
+	// behalf of users.
+	ClientSecret     Mode = "client-secret"
+	Certificate      Mode = "certificate"
+	WorkloadIdentity Mode = "workload-identity"
+	// ManagedIdentity serves its home tenant alone.
+	ManagedIdentity Mode = "managed-identity"
+)
+
+// Modes are all modes.
+var Modes = []Mode{Default, ClientSecret, Certificate, WorkloadIdentity, ManagedIdentity}
+
+// Delegates tells whether a mode can act on behalf of users.
+func (m Mode) Delegates() bool { return m == ClientSecret || m == Certificate || m == WorkloadIdentity }
+
+// Options configures a Source.
+type Options struct {
+	Mode Mode
+	// Authority is the https URL of the token authority, without a path; empty is PublicAuthority.
+	Authority string
+	// RootCAs are trusted for the authority; nil trusts those of the machine.
+	RootCAs *x509.CertPool
+	// ClientID is the id of the application. ManagedIdentity takes that of a user-assigned identity, or none; Default
+	// does not use it.
+	ClientID string
+	// HomeTenant is the tenant (GUID) of a managed identity. For Default it is the tenant that the tools of a developer's
+	// machine sign in to; empty leaves it to them. The other modes do not use it.
+	HomeTenant string
+	// SecretFile, or Secret, is for ClientSecret; the file is read again when it changes.
+	SecretFile, Secret string
+	// CertificateFile is for Certificate: a certificate and its RSA key, in PEM, or in PKCS#12 without a password. It is
+	// read again when it changes.
+	CertificateFile string
+	// FederatedTokenFile is for WorkloadIdentity. It is read again when it changes.
+	FederatedTokenFile string
+	// NationalCloudTenants are tenants (GUIDs in lower case) of clouds where the API does not exist: no token is asked
+	// for.
+	NationalCloudTenants []string
+	// Logger gets a line for every token request that failed: its code, and never a text, a tenant or a token. Nil is
+	// none.
+	Logger *slog.Logger
+}
+
+// Source gives tokens. It is safe for concurrent use.
+type Source struct {
+	mode     Mode
+	home     string
+	national map[string]bool
+	cache    *cache
+	client   *http.Client
+}
+
+var _ graph.TokenSource = (*Source)(nil)
+
+// New returns a source that asks no one yet. It fails when an option is missing or wrong, or a file cannot be used.
+func New(options Options) (*Source, error) {
+	if options.Authority == "" {
+		options.Authority = PublicAuthority
+	}
+	host, err := parseAuthority(options.Authority)
+	if err != nil {
+		return nil, err
+	}
+	client := newHTTPClient(options.RootCAs)
+	p := &provider{mode: options.Mode, clientID: options.ClientID, homeTenant: options.HomeTenant}
+	p.options = azcore.ClientOptions{
+		Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: host.String()},
+		// The caller decides whether to come again: a retry here would only keep everybody waiting.
+		Retry:     policy.RetryOptions{MaxRetries: -1},
+		Transport: newAuthority(client.Transport, host.Host),
+	}
+	if err := p.prepare(options, client); err != nil {
+		return nil, err
+	}
+	s := &Source{mode: options.Mode, national: make(map[string]bool), client: client}
+	if options.Mode == ManagedIdentity {
+		s.home = options.HomeTenant
+	}
+	for _, tenant := range options.NationalCloudTenants {
+		s.national[tenant] = true
+	}
+	s.cache = newCache(logged(p.fetch, options.Logger), p.version)
+	return s, nil
+}
+
+// prepare checks what the mode needs, and reads it.
+func (p *provider) prepare(options Options, client *http.Client) error {
+	switch options.Mode {
+	case ClientSecret:
+		p.keeper = &keeper{path: options.SecretFile, parse: parseSecret}
+		if options.SecretFile == "" && options.Secret != "" {
+			p.keeper.last = &material{secret: options.Secret}
+		}
+	case Certificate:
+		p.keeper = &keeper{path: options.CertificateFile, parse: parseCertificate}
+	case WorkloadIdentity:
+		p.keeper = &keeper{path: options.FederatedTokenFile, parse: parseAssertion}
+	case ManagedIdentity, Default:
+		// These ask the machine they run on as well as the authority, and some kinds of machine take no other client.
+		p.options.Transport = client
+		if options.Mode == ManagedIdentity {
+			if options.HomeTenant == "" {
+				return errors.New("managed identity needs its home tenant")
+			}
+			// The endpoints of identities are slow to start, and azidentity knows which of their answers say so.
+			p.options.Retry = policy.RetryOptions{}
+		}
+		_, err := p.credential(graph.TokenRequest{}, nil)
+		return err
+	default:
+		return fmt.Errorf("there is no credential mode %q", options.Mode)
+	}
+	if options.ClientID == "" {
+		return fmt.Errorf("credential mode %s needs a client id", options.Mode)
+	}
+	if p.keeper.path == "" && p.keeper.last == nil {
+		return fmt.Errorf("credential mode %s needs a file", options.Mode)
+	}
+	_, err := p.keeper.material()
+	return err
+}
+
+// logged writes a line for every token request that failed.
+func logged(fetch fetchFunc, logger *slog.Logger) fetchFunc {
+	if logger == nil {
+		return fetch
+	}
+	return func(ctx context.Context, request graph.TokenRequest) (azcore.AccessToken, error) {
+		start := time.Now()
+		token, err := fetch(ctx, request)
+		if err == nil {
+			return token, nil
+		}
+		attributes := []any{
+			slog.String("problem", problemOf(err).Error()),
+			slog.Bool("delegated", request.UserAssertion != ""), slog.Duration("duration", time.Since(start)),
+		}
+		var answer *authorityError
+		if errors.As(err, &answer) {
+			attributes = append(attributes, slog.Int("httpStatus", answer.status), slog.String("code", answer.code), slog.Any("numbers", answer.numbers))
+		}
+		logger.Warn("no token", attributes...)
+		return token, err
+	}
+}
+
+// Close ends the token requests under way. Token fails from then on.
+func (s *Source) Close() {
+	s.cache.close()
+	s.client.CloseIdleConnections()
+}
+
+// Token returns a token of the request's tenant, of the application or of the user whose assertion is there.
+func (s *Source) Token(ctx context.Context, request graph.TokenRequest) (string, error) {
+	if s.national[request.Tenant] {
+		return "", &graph.TokenError{Problem: graph.TokenCloud}
+	}
+	if s.home != "" && request.Tenant != s.home {
+		return "", &graph.TokenError{Problem: graph.TokenRefused, Err: errors.New("a managed identity has one tenant")}
+	}
+	if request.UserAssertion != "" {
+		if !s.mode.Delegates() {
+			return "", &graph.TokenError{Problem: graph.TokenNotDelegable}
+		}
+		if err := checkAssertion(request, time.Now()); err != nil {
+			return "", &graph.TokenError{Problem: graph.TokenAssertionRefused, Err: err}
+		}
+	}
+	return s.cache.token(ctx, request)
+}
+
+// skew is how far the clocks of this machine and the authority may be apart.
+const skew = 5 * time.Minute
+
+// checkAssertion refuses what the authority would refuse as well, and what must not get a cached token: an assertion
+// that has ended. Its signature is the authority's to check, before there is a token that could be cached.
+func checkAssertion(request graph.TokenRequest, now time.Time) error {
+	claims, ok := graph.ReadClaims(request.UserAssertion)
+	switch {
+	case !ok:
+		return errors.New("the assertion is no JWT")
+	case claims.Tenant != request.Tenant:
+		return errors.New("the assertion is of another tenant")
+	case !claims.Expires.IsZero() && now.After(claims.Expires.Add(skew)):
+		return errors.New("the assertion has ended")
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package credential
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"github.com/m365backup/backupstorage/graph"
+)
+
+// scope asks for all permissions that the application, or the user to it, was given.
+const scope = "https://graph.microsoft.com/.default"
+
+// provider asks for tokens by azidentity. Each token has a credential object of its own: one that serves several
+// tenants asks for them one after another, so that a tenant that hangs would hang them all, and its cache would give
+// refused tokens again and know nothing of a refresh ahead of time.
+type provider struct {
+	mode       Mode
+	clientID   string
+	homeTenant string
+	options    azcore.ClientOptions
+	// keeper is nil where azidentity finds the material by itself.
+	keeper *keeper
+}
+
+func (p *provider) version() hash {
+	if p.keeper == nil {
+		return hash{}
+	}
+	return p.keeper.version()
+}
+
+// fetch asks for a token once, and once more when what the application proves itself with was replaced meanwhile.
+func (p *provider) fetch(ctx context.Context, request graph.TokenRequest) (azcore.AccessToken, error) {
+	var with *material
+	if p.keeper != nil {
+		var err error
+		if with, err = p.keeper.material(); err != nil {
+			return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenRefused, Err: err}
+		}
+	}
+	token, err := p.ask(ctx, request, with)
+	if err != nil && p.keeper != nil && refusesClient(err) {
+		if replaced, again := p.keeper.material(); again == nil && replaced.version != with.version {
+			token, err = p.ask(ctx, request, replaced)
+		}
+	}
+	return token, err
+}
+
+func (p *provider) ask(ctx context.Context, request graph.TokenRequest, with *material) (azcore.AccessToken, error) {
+	delegated := request.UserAssertion != ""
+	source, err := p.credential(request, with)
+	if err != nil {
+		return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenRefused, Err: errors.New("the credential cannot be used")}
+	}
+	token, err := source.GetToken(ctx, policy.TokenRequestOptions{
+		Scopes: []string{scope}, Claims: request.Claims, TenantID: request.Tenant,
+		// Graph may revoke such tokens early, and then says so by a claims challenge.
+		EnableCAE: true,
+	})
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenUnavailable, Err: ctx.Err()}
+	case err != nil:
+		return azcore.AccessToken{}, classify(err, delegated)
+	}
+	if !token.ExpiresOn.After(time.Now()) {
+		return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenUnavailable, Err: errors.New("the token has ended already")}
+	}
+	// A managed identity gives the token of its own tenant, whatever was asked for. What cannot be read might be
+	// anybody's.
+	if claims, ok := graph.ReadClaims(token.Token); !ok || claims.Tenant != request.Tenant {
+		return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenRefused, Err: errors.New("the token is of another tenant")}
+	}
+	return token, nil
+}
+
+// credential makes the object that asks for one token.
+func (p *provider) credential(request graph.TokenRequest, with *material) (azcore.TokenCredential, error) {
+	if request.UserAssertion != "" {
+		return p.onBehalfOf(request, with)
+	}
+	// Each authority that is asked is the configured one, so nobody has to be asked whether it is a real one.
+	const noDiscovery = true
+	switch p.mode {
+	case ClientSecret:
+		return azidentity.NewClientSecretCredential(request.Tenant, p.clientID, with.secret, &azidentity.ClientSecretCredentialOptions{
+			ClientOptions: p.options, DisableInstanceDiscovery: noDiscovery,
+		})
+	case Certificate:
+		return azidentity.NewClientCertificateCredential(request.Tenant, p.clientID, with.certificates, with.key, &azidentity.ClientCertificateCredentialOptions{
+			ClientOptions: p.options, DisableInstanceDiscovery: noDiscovery,
+		})
+	case WorkloadIdentity:
+		return azidentity.NewClientAssertionCredential(request.Tenant, p.clientID, with.give, &azidentity.ClientAssertionCredentialOptions{
+			ClientOptions: p.options, DisableInstanceDiscovery: noDiscovery,
+		})
+	case ManagedIdentity:
+		options := &azidentity.ManagedIdentityCredentialOptions{ClientOptions: p.options}
+		if p.clientID != "" {
+			options.ID = azidentity.ClientID(p.clientID)
+		}
+		return azidentity.NewManagedIdentityCredential(options)
+	}
+	return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
+		ClientOptions: p.options, DisableInstanceDiscovery: noDiscovery, TenantID: p.homeTenant, AdditionallyAllowedTenants: []string{"*"},
+	})
+}
+
+func (p *provider) onBehalfOf(request graph.TokenRequest, with *material) (azcore.TokenCredential, error) {
+	options := &azidentity.OnBehalfOfCredentialOptions{ClientOptions: p.options, DisableInstanceDiscovery: true}
+	switch p.mode {
+	case ClientSecret:
+		return azidentity.NewOnBehalfOfCredentialWithSecret(request.Tenant, p.clientID, request.UserAssertion, with.secret, options)
+	case Certificate:
+		return azidentity.NewOnBehalfOfCredentialWithCertificate(request.Tenant, p.clientID, request.UserAssertion, with.certificates, with.key, options)
+	}
+	return azidentity.NewOnBehalfOfCredentialWithClientAssertions(request.Tenant, p.clientID, request.UserAssertion, with.give, options)
+}
+
+// give is the callback by which azidentity asks for the workload's token.
+func (m *material) give(context.Context) (string, error) { return m.assertion, nil }

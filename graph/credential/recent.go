@@ -1,0 +1,31 @@
+package credential
+
+import "container/list"
+
+// recent holds the entries used last, up to a limit.
+type recent struct {
+	limit   int
+	entries map[key]*list.Element
+	// order has the entry used last in front.
+	order *list.List
+}
+
+func newRecent(limit int) *recent {
+	return &recent{limit: limit, entries: make(map[key]*list.Element), order: list.New()}
+}
+
+// entry returns the entry of a key, an empty one if there was none. The one used longest ago makes room for it.
+func (r *recent) entry(k key) *entry {
+	if element, ok := r.entries[k]; ok {
+		r.order.MoveToFront(element)
+		return element.Value.(*entry)
+	}
+	if r.order.Len() >= r.limit {
+		oldest := r.order.Back()
+		r.order.Remove(oldest)
+		delete(r.entries, oldest.Value.(*entry).key)
+	}
+	e := &entry{key: k}
+	r.entries[k] = r.order.PushFront(e)
+	return e
+}
