@@ -48,15 +48,22 @@ func newWorld(t *testing.T, options ...option) *world {
 	e := emulator.New(emulator.Options{Stopped: true})
 	upstream := httptest.NewServer(e)
 	t.Cleanup(upstream.Close)
-	w := newWorldOn(t, upstream.URL+"/v1.0", options...)
+	w := newWorldWith(t, graph.Options{Endpoint: upstream.URL + "/v1.0"}, options...)
 	w.emulator = e
 	return w
 }
 
-// newWorldOn starts a server on any upstream.
+// newWorldOn starts a server on any upstream, to which it sends each call once: an upstream that gives the same answer
+// again and again would make it wait for nothing.
 func newWorldOn(t *testing.T, upstream string, options ...option) *world {
 	t.Helper()
-	client, err := graph.New(graph.Options{Endpoint: upstream, Tokens: graph.Unsigned{}, UserAgent: "test"})
+	return newWorldWith(t, graph.Options{Endpoint: upstream, Repeats: -1}, options...)
+}
+
+func newWorldWith(t *testing.T, upstream graph.Options, options ...option) *world {
+	t.Helper()
+	upstream.Tokens, upstream.UserAgent = graph.Unsigned{}, "test"
+	client, err := graph.New(upstream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +72,7 @@ func newWorldOn(t *testing.T, upstream string, options ...option) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, upstream: upstream, log: new(syncBuffer), tenant: emulator.TenantA}
+	w := &world{t: t, upstream: upstream.Endpoint, log: new(syncBuffer), tenant: emulator.TenantA}
 	o := service.Options{Graph: client, PageTokens: pages, Logger: slog.New(slog.NewJSONHandler(w.log, nil))}
 	for _, change := range options {
 		change(&o)

@@ -130,6 +130,11 @@ func (t *translator) graph(op *operation, e *graph.Error) *failure {
 		f := t.own(pb.ErrorReason_GRAPH_UNREACHABLE)
 		f.nothingDone = true
 		return f
+	case graph.KindThrottled:
+		f := t.own(pb.ErrorReason_TOO_MANY_REQUESTS)
+		f.retryDelay = t.wait(e.RetryAfter)
+		f.set("gate", "local")
+		return f
 	case graph.KindToken:
 		return t.token(e)
 	case graph.KindDeadline, graph.KindCancelled:
@@ -235,6 +240,10 @@ func (t *translator) answer(op *operation, e *graph.Error) *failure {
 	f.meta(e)
 	f.codes(e, r)
 	f.retryDelay = t.retryDelay(r, e)
+	if e.Lost {
+		f.set("outcome", "unknown")
+		f.set("findOut", op.findOut)
+	}
 	switch {
 	case e.Status == 503 && e.HasRetryAfter:
 		f.nothingDone = true
