@@ -40,6 +40,9 @@ type Options struct {
 	RootCAs *x509.CertPool
 	// Repeats is how often a call is repeated at most, of those that can be; 0 means 2, a negative number never.
 	Repeats int
+	// Backoff is the most that the first repeat waits when Graph does not say how long; the second waits up to twice
+	// that. 0 means 500 ms.
+	Backoff time.Duration
 }
 
 // Client sends calls to one endpoint. It is safe for concurrent use.
@@ -53,6 +56,7 @@ type Client struct {
 	gate      *gate
 	budget    budget
 	repeats   int
+	backoff   time.Duration
 	// jitter returns a number from 0 up to 1.
 	jitter func() float64
 }
@@ -78,6 +82,9 @@ func New(options Options) (*Client, error) {
 	if options.Repeats == 0 {
 		options.Repeats = defaultRepeats
 	}
+	if options.Backoff == 0 {
+		options.Backoff = defaultBackoff
+	}
 	c := &Client{
 		endpoint:    endpoint,
 		tokens:      options.Tokens,
@@ -85,6 +92,7 @@ func New(options Options) (*Client, error) {
 		connections: newConnections(options.RootCAs),
 		gate:        newGate(),
 		repeats:     max(options.Repeats, 0),
+		backoff:     options.Backoff,
 		jitter:      rand.Float64,
 	}
 	c.roundTrip = c.connections.roundTrip

@@ -10,8 +10,8 @@ import (
 const (
 	// defaultRepeats is how often a call is repeated at most.
 	defaultRepeats = 2
-	// firstBackoff is the most that the first repeat waits when Graph does not say how long, the second twice that.
-	firstBackoff = 500 * time.Millisecond
+	// defaultBackoff is the most that the first repeat waits when Graph does not say how long, the second twice that.
+	defaultBackoff = 500 * time.Millisecond
 	// longestWait is how long the server waits for a caller. Whoever is to wait longer is told so at once: it would
 	// hold up one of a bounded number of calls all the while.
 	longestWait = 10 * time.Second
@@ -150,7 +150,7 @@ func (r *run) wait(failed *Error) time.Duration {
 		// Those who were sent away together shall not come back together.
 		return failed.RetryAfter + time.Duration(c.jitter()*float64(failed.RetryAfter)/5)
 	}
-	return time.Duration(c.jitter() * float64(firstBackoff<<r.repeats))
+	return time.Duration(c.jitter() * float64(c.backoff<<r.repeats))
 }
 
 // end is the error of the call, of which failed is the last attempt's.

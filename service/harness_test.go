@@ -45,10 +45,16 @@ type option func(*service.Options)
 // newWorld starts a server on an emulator whose clock stands still.
 func newWorld(t *testing.T, options ...option) *world {
 	t.Helper()
+	return newWorldBehind(t, func(e http.Handler) http.Handler { return e }, options...)
+}
+
+// newWorldBehind starts a server on an emulator that stands behind something else.
+func newWorldBehind(t *testing.T, front func(http.Handler) http.Handler, options ...option) *world {
+	t.Helper()
 	e := emulator.New(emulator.Options{Stopped: true})
-	upstream := httptest.NewServer(e)
+	upstream := httptest.NewServer(front(e))
 	t.Cleanup(upstream.Close)
-	w := newWorldWith(t, graph.Options{Endpoint: upstream.URL + "/v1.0"}, options...)
+	w := newWorldWith(t, graph.Options{Endpoint: upstream.URL + "/v1.0", Backoff: 10 * time.Millisecond}, options...)
 	w.emulator = e
 	return w
 }

@@ -57,9 +57,14 @@ func (t *translator) call(op *operation, request protoreflect.Message, ownID str
 func (t *translator) kind(op *operation, err error) *failure {
 	var refused *refusal
 	var failed *graph.Error
+	var lost *unsettled
 	switch {
 	case errors.As(err, &refused):
 		return t.refused(refused)
+	case errors.As(err, &lost):
+		f := t.graph(op, lost.write)
+		f.set("found", lost.found)
+		return f
 	case errors.As(err, &failed):
 		return t.graph(op, failed)
 	case errors.Is(err, context.DeadlineExceeded):
