@@ -177,7 +177,7 @@ func TestHostileAnswersCostLittleMemory(t *testing.T) {
 			for n := range 1024 {
 				rw.Header().Set(fmt.Sprintf("X-%d", n), strings.Repeat("x", 1<<10))
 			}
-		}, "GRAPH_UNREACHABLE"},
+		}, "GRAPH_RESPONSE_INVALID"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorldAnswering(t, test.answer)
