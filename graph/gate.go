@@ -184,7 +184,8 @@ func (g *gate) findOrMake(key laneKey) *lane {
 	return l
 }
 
-// makeRoom drops what is forgotten anyway, else one lane: as maps are in no order, any one.
+// makeRoom drops what is forgotten anyway, and else so many that it is not asked for each new lane: as maps are in no
+// order, any of them.
 func (g *gate) makeRoom() {
 	for key, l := range g.lanes {
 		if l.forgotten() {
@@ -192,7 +193,7 @@ func (g *gate) makeRoom() {
 		}
 	}
 	for key := range g.lanes {
-		if len(g.lanes) < maxLanes {
+		if len(g.lanes) < maxLanes*9/10 {
 			return
 		}
 		g.drop(key)

@@ -3,6 +3,7 @@ package service_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -35,8 +36,9 @@ type world struct {
 	services *service.Server
 	conn     *grpc.ClientConn
 	log      *syncBuffer
-	// tenant goes with every call; empty sends none.
+	// tenant goes with every call; empty sends none. moved counts how often it was changed.
 	tenant string
+	moved  int
 }
 
 // option changes how a world is made.
@@ -100,6 +102,12 @@ func newWorldWith(t *testing.T, upstream graph.Options, options ...option) *worl
 	}
 	t.Cleanup(func() { w.conn.Close() })
 	return w
+}
+
+// moves goes on in another tenant: one that was throttled is left alone for a while.
+func (w *world) moves() {
+	w.moved++
+	w.tenant = fmt.Sprintf("%08x-0000-4000-8000-000000000001", w.moved)
 }
 
 func (w *world) context() context.Context {
