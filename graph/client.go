@@ -161,9 +161,8 @@ func (c *Client) once(ctx context.Context, call *Call, token string, fresh bool)
 	if err != nil {
 		return nil, transportError(ctx, err, !call.Safe && sent.Load() && !neverProcessed(err))
 	}
-	watched := watch(response.Body, cancel)
-	response.Body = watched
-	defer watched.Close()
+	response.Body = watch(response.Body, cancel)
+	defer response.Body.Close()
 	return readAnswer(ctx, response, call.Safe)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -193,7 +194,7 @@ func TestATrickleOverTheNetworkIsCut(t *testing.T) {
 	defer body.Close()
 	// As the timer would, ten seconds on.
 	go body.look()
-	if _, err := io.ReadAll(body); err != errTooSlow {
+	if _, err := io.ReadAll(body); !errors.Is(err, errTooSlow) {
 		t.Errorf("got %v", err)
 	}
 }
