@@ -242,6 +242,33 @@ func TestAProbeThatGetsNoAnswerIsFollowedByAnother(t *testing.T) {
 	})
 }
 
+func TestAProbeThatHangsIsFollowedByAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := func() (*http.Response, error) {
+			time.Sleep(time.Minute)
+			return reply(200)()
+		}
+		client, upstream := answering(t, reply(429, "Retry-After", "60"), hang, reply(200))
+		client.repeats = 0
+		client.Do(t.Context(), call(http.MethodGet))
+		time.Sleep(time.Minute)
+		ended := make(chan error)
+		go func() { ended <- second(client.Do(t.Context(), call(http.MethodGet))) }()
+		synctest.Wait()
+		time.Sleep(longestProbe - time.Second)
+		if e := failure(t, second(client.Do(t.Context(), call(http.MethodGet)))); e == nil || e.Kind != KindThrottled || len(upstream.sent) != 2 {
+			t.Errorf("while the probe is out: %+v after %d requests", e, len(upstream.sent))
+		}
+		time.Sleep(time.Second)
+		if _, err := client.Do(t.Context(), call(http.MethodGet)); err != nil || len(upstream.sent) != 3 {
+			t.Errorf("later: %v after %d requests", err, len(upstream.sent))
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("the probe: %v", err)
+		}
+	})
+}
+
 func TestAThrottleIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, upstream := answering(t, reply(429, "Retry-After", "60"), reply(200))

@@ -12,6 +12,8 @@ const (
 	maxQueue     = 64
 	// whileProbing is the wait that callers are told while a probe is out, of which nobody knows how long it takes.
 	whileProbing = time.Second
+	// longestProbe is how long a probe is waited for: one that hangs must not hold up all others.
+	longestProbe = 10 * time.Second
 )
 
 // lane is the way of the calls that are throttled together.
@@ -20,7 +22,7 @@ const (
 //	-------  ------------------------------  ------------------------------------------------------------------
 //	closed   Graph answered 429              refused with the time left; one that was throttled itself may wait
 //	due      the time has passed             the probe, which alone is sent
-//	probing  the probe was sent              refused; one that was throttled itself may wait
+//	probing  the probe was sent              refused; one that was throttled itself may wait; after 10 s the next probe
 //	paced    Graph answered the probe        sent in its turn, at the pace; refused when its turn is too far off
 //	(none)   5 minutes without a 429         sent
 //
@@ -29,8 +31,8 @@ type lane struct {
 	mu sync.Mutex
 	// epoch counts the closings.
 	epoch uint64
-	// until is when the lane is due, lately the last throttle answer.
-	until, lately time.Time
+	// until is when the lane is due, lately the last throttle answer, probed when the last probe was sent.
+	until, lately, probed time.Time
 	// probing and paced are the states; neither is closed or due.
 	probing, paced bool
 	// changed is closed when the state changes.
@@ -81,8 +83,8 @@ func (l *lane) try(patient bool, give time.Time) (e entry, wait time.Duration, c
 	switch {
 	case now.Before(l.until):
 		return e, l.until.Sub(now), l.changed, patient && !l.until.After(give)
-	case !l.paced && !l.probing:
-		l.probing, e.probe = true, true
+	case !l.paced && (!l.probing || now.Sub(l.probed) >= longestProbe):
+		l.probing, e.probe, l.probed = true, true, now
 		return e, 0, nil, true
 	case !l.paced:
 		return e, whileProbing, l.changed, patient && now.Before(give)

@@ -85,6 +85,10 @@ func (c *connections) roundTrip(request *http.Request, way way) (*http.Response,
 	g := c.get()
 	switch {
 	case way.fresh:
+		if _, ok := request.Body.(emptyBody); ok {
+			// This way there is no HTTP/2, and no need to send nothing in chunks.
+			request.Body = http.NoBody
+		}
 		return g.fresh.RoundTrip(request)
 	case way.write:
 		return g.writes.RoundTrip(request)
