@@ -110,6 +110,13 @@ func (l *losses) lose(how loss) {
 	l.next, l.lost, l.reads = &how, nil, 0
 }
 
+// since tells the body of the answer that nobody got, and how many reads came since.
+func (l *losses) since() (lost []byte, reads int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost, l.reads
+}
+
 func isWrite(method protoreflect.MethodDescriptor) bool {
 	options, _ := method.Options().(*descriptorpb.MethodOptions)
 	return options.GetIdempotencyLevel() != descriptorpb.MethodOptions_NO_SIDE_EFFECTS
@@ -140,10 +147,11 @@ func (l *losses) carryOut(s *story, method protoreflect.MethodDescriptor, in, ou
 		since := s.mark()
 		l.lose(how)
 		o := do()
+		lost, reads := l.since()
 		switch {
 		case isDelete || how.done && slices.Contains(settled, rpc):
-			if o.status != nil || !isDelete && l.reads != 1 {
-				s.t.Errorf("%s with %s: %v after %d reads", rpc, how.name, o.status, l.reads)
+			if o.status != nil || !isDelete && reads != 1 {
+				s.t.Errorf("%s with %s: %v after %d reads", rpc, how.name, o.status, reads)
 			}
 		default:
 			l.wantUnknown(s, rpc, how, o)
@@ -154,7 +162,7 @@ func (l *losses) carryOut(s *story, method protoreflect.MethodDescriptor, in, ou
 			s.t.Errorf("%s with %s: %d changes by %d requests", rpc, how.name, changes, requests)
 		}
 		if o.status != nil && how.done {
-			l.fill(s, out)
+			fill(s, lost, out)
 		}
 	}
 	if !isDelete && !l.ways[0].done {
@@ -165,7 +173,7 @@ func (l *losses) carryOut(s *story, method protoreflect.MethodDescriptor, in, ou
 }
 
 // fill reads the answer that nobody got.
-func (l *losses) fill(s *story, out proto.Message) {
+func fill(s *story, lost []byte, out proto.Message) {
 	s.t.Helper()
 	into, ok := out.(interface {
 		UnmarshalGraphJSON([]byte, pb.GraphReadOptions) error
@@ -173,8 +181,8 @@ func (l *losses) fill(s *story, out proto.Message) {
 	if !ok {
 		return
 	}
-	if err := into.UnmarshalGraphJSON(l.lost, pb.GraphReadOptions{}); err != nil {
-		s.t.Fatalf("%v in %s", err, l.lost)
+	if err := into.UnmarshalGraphJSON(lost, pb.GraphReadOptions{}); err != nil {
+		s.t.Fatalf("%v in %s", err, lost)
 	}
 }
 
