@@ -100,7 +100,9 @@ func newWorldWith(t *testing.T, upstream graph.Options, options ...option) *worl
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.conn.Close() })
+	// Tests may go on with another connection.
+	conn := w.conn
+	t.Cleanup(func() { conn.Close() })
 	return w
 }
 
