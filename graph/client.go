@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -37,16 +38,27 @@ type Options struct {
 	UserAgent string
 	// RootCAs are trusted besides none other; nil trusts those of the machine.
 	RootCAs *x509.CertPool
+	// Repeats is how often a call is repeated at most, of those that can be; 0 means 2, a negative number never.
+	Repeats int
+	// Backoff is the most that the first repeat waits when Graph does not say how long; the second waits up to twice
+	// that. 0 means 500 ms.
+	Backoff time.Duration
 }
 
 // Client sends calls to one endpoint. It is safe for concurrent use.
 type Client struct {
-	endpoint  *url.URL
-	tokens    TokenSource
-	userAgent string
-	// Reads and writes go separate ways: pages are cheaper over several HTTP/1.1 connections, and for writes HTTP/2
-	// tells what was not processed.
-	reads, writes *http.Transport
+	endpoint    *url.URL
+	tokens      TokenSource
+	userAgent   string
+	connections *connections
+	// roundTrip sends a request; tests within the package stand in for the network here.
+	roundTrip func(*http.Request, way) (*http.Response, error)
+	gate      *gate
+	budget    budget
+	repeats   int
+	backoff   time.Duration
+	// jitter returns a number from 0 up to 1.
+	jitter func() float64
 }
 
 // New returns a client. It fails when an option is missing or wrong.
@@ -67,20 +79,29 @@ func New(options Options) (*Client, error) {
 	if !fitsHeader(options.UserAgent) {
 		return nil, errors.New("graph user agent must be printable ASCII")
 	}
-	return &Client{
-		endpoint:  endpoint,
-		tokens:    options.Tokens,
-		userAgent: options.UserAgent,
-		reads:     newTransport(options.RootCAs, false),
-		writes:    newTransport(options.RootCAs, true),
-	}, nil
+	if options.Repeats == 0 {
+		options.Repeats = defaultRepeats
+	}
+	if options.Backoff == 0 {
+		options.Backoff = defaultBackoff
+	}
+	c := &Client{
+		endpoint:    endpoint,
+		tokens:      options.Tokens,
+		userAgent:   options.UserAgent,
+		connections: newConnections(options.RootCAs),
+		gate:        newGate(),
+		repeats:     max(options.Repeats, 0),
+		backoff:     options.Backoff,
+		jitter:      rand.Float64,
+	}
+	c.roundTrip = c.connections.roundTrip
+	c.budget.tenths.Store(fullBudget)
+	return c, nil
 }
 
 // Close closes the connections that are idle. Calls under way end by themselves.
-func (c *Client) Close() {
-	c.reads.CloseIdleConnections()
-	c.writes.CloseIdleConnections()
-}
+func (c *Client) Close() { c.connections.closeIdle() }
 
 // Call is one request to Graph.
 type Call struct {
@@ -117,34 +138,30 @@ type Meta struct {
 	Date time.Time
 }
 
-// Do sends a call once and reads the answer. Every error is an *Error. A 2xx is an answer, anything else an error;
-// redirects are never followed.
-func (c *Client) Do(ctx context.Context, call *Call) (*Answer, error) {
-	token, err := c.tokens.Token(ctx, TokenRequest{Tenant: call.Tenant, UserAssertion: call.UserAssertion})
-	if err != nil {
-		return nil, tokenError(ctx, err)
-	}
+// once sends a call once and reads the answer. fresh asks for a connection of its own.
+func (c *Client) once(ctx context.Context, call *Call, token string, fresh bool) (*Answer, *Error) {
 	if !fitsHeader(token) {
 		return nil, tokenError(ctx, errors.New("token must be printable ASCII"))
 	}
-	request, err := c.request(ctx, call, token)
-	if err != nil {
-		return nil, &Error{Kind: KindInvalidCall, Err: err}
-	}
-	transport := c.reads
 	var sent atomic.Bool
+	within, cancel := context.WithCancel(ctx)
+	defer cancel()
 	if !call.Safe {
-		transport = c.writes
-		request = request.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		within = httptrace.WithClientTrace(within, &httptrace.ClientTrace{
 			// From here on bytes may be on their way, and Graph may act on them. Later hooks come too late: they run
 			// beside RoundTrip, which a context can end between the bytes and the hook.
 			GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
-		}))
+		})
 	}
-	response, err := transport.RoundTrip(request)
+	request, err := c.request(within, call, token)
 	if err != nil {
-		return nil, transportError(ctx, err, !call.Safe && sent.Load())
+		return nil, &Error{Kind: KindInvalidCall, Err: err}
 	}
+	response, err := c.roundTrip(request, way{write: !call.Safe, fresh: fresh})
+	if err != nil {
+		return nil, transportError(ctx, err, !call.Safe && sent.Load() && !neverProcessed(err))
+	}
+	response.Body = watch(response.Body, cancel)
 	defer response.Body.Close()
 	return readAnswer(ctx, response, call.Safe)
 }
@@ -186,11 +203,15 @@ func (c *Client) request(ctx context.Context, call *Call, token string) (*http.R
 		// No GetBody: the transport must not repeat a request of which it may have written a part.
 	} else if call.Method != http.MethodGet && call.Method != http.MethodDelete {
 		request.Body = http.NoBody
+		if !call.Safe && u.Scheme == "https" {
+			// Over HTTP/2 the transport repeats requests without a body, also when the server may have worked on them.
+			request.Body = emptyBody{}
+		}
 	}
 	return request.WithContext(ctx), nil
 }
 
-func readAnswer(ctx context.Context, response *http.Response, safe bool) (*Answer, error) {
+func readAnswer(ctx context.Context, response *http.Response, safe bool) (*Answer, *Error) {
 	meta := Meta{
 		Status:          response.StatusCode,
 		RequestID:       headerID(response.Header.Get("Request-Id")),
@@ -206,10 +227,12 @@ func readAnswer(ctx context.Context, response *http.Response, safe bool) (*Answe
 		// What follows 101 is no body: it ends when the connection does.
 		return nil, &Error{Kind: KindInvalidAnswer, Meta: meta, Problem: "status", Sent: !safe}
 	case meta.Status >= 400:
-		e := &Error{Kind: KindAnswer, Meta: meta, Sent: !safe, InsufficientClaims: challengesClaims(response.Header)}
+		e := &Error{Kind: KindAnswer, Meta: meta, Sent: !safe}
 		e.RetryAfter, e.HasRetryAfter = retryAfter(response.Header, meta.Date)
 		// What the body says comes on top: the status and the headers stand without it.
 		e.readAnswer(response)
+		e.readChallenge(response.Header)
+		e.scope = response.Header.Get("X-Ms-Throttle-Scope")
 		return nil, e
 	}
 	if encoding := response.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
@@ -225,9 +248,12 @@ func readAnswer(ctx context.Context, response *http.Response, safe bool) (*Answe
 			e.Meta = meta
 			return nil, e
 		}
-		problem := "truncated"
-		if errors.Is(err, errTooLarge) {
+		problem := truncated
+		switch {
+		case errors.Is(err, errTooLarge):
 			problem = "too large"
+		case errors.Is(err, errTooSlow):
+			problem = "too slow"
 		}
 		return nil, &Error{Kind: KindInvalidAnswer, Meta: meta, Problem: problem, Sent: !safe, Err: err}
 	}

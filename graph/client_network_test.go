@@ -275,7 +275,7 @@ func secure(t *testing.T, handler http.HandlerFunc) (*graph.Client, *atomic.Int6
 	t.Cleanup(server.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	client, err := graph.New(graph.Options{Endpoint: server.URL, Tokens: fixedToken("secret"), RootCAs: roots})
+	client, err := graph.New(graph.Options{Endpoint: server.URL, Tokens: fixedToken("secret"), RootCAs: roots, Repeats: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"strings"
 	"time"
 )
@@ -29,6 +28,8 @@ const (
 	// KindDeadline is a call whose deadline passed, KindCancelled one whose caller gave up.
 	KindDeadline
 	KindCancelled
+	// KindThrottled is a call that was not sent since Graph would only refuse it: RetryAfter says for how long.
+	KindThrottled
 )
 
 // Error is a failed call, with all that Graph said about it.
@@ -58,10 +59,14 @@ type Error struct {
 	Delegated bool
 	// Sent tells of a call that changes something that Graph may have received it.
 	Sent bool
+	// Lost tells of a repeated DELETE that the answer to an earlier attempt was lost.
+	Lost bool
 	// Token says why there is no token, for KindToken.
 	Token TokenProblem
 	// Err is the cause, if there is one besides Graph's answer.
 	Err error
+	// scope is what Graph says that it throttles, claims the JSON of those that it wants.
+	scope, claims string
 }
 
 // Detail is one of several errors of a call.
@@ -87,12 +92,17 @@ func (e *Error) Error() string {
 		return "deadline passed while calling graph"
 	case KindCancelled:
 		return "caller gave up while calling graph"
+	case KindThrottled:
+		return "graph would throttle the call"
 	}
 	return "graph is unreachable"
 }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// truncated is the problem of an answer that ends too early.
+const truncated = "truncated"
 
 // contextError returns the error of a call that ended because of its context, nil if it did not.
 func contextError(ctx context.Context, err error, sent bool) *Error {
@@ -158,14 +168,4 @@ func answerProblem(err error) string {
 		return "protocol"
 	}
 	return ""
-}
-
-// challengesClaims tells whether an answer wants a token with further claims (continuous access evaluation).
-func challengesClaims(header http.Header) bool {
-	for _, challenge := range header.Values("WWW-Authenticate") {
-		if strings.Contains(strings.ToLower(challenge), "insufficient_claims") {
-			return true
-		}
-	}
-	return false
 }

@@ -28,9 +28,10 @@ func (f fixedToken) Token(context.Context, graph.TokenRequest) (string, error) {
 	return string(f), nil
 }
 
+// newClient returns a client that sends every call once: what one attempt does is what most tests are about.
 func newClient(t *testing.T, endpoint string) *graph.Client {
 	t.Helper()
-	client, err := graph.New(graph.Options{Endpoint: endpoint, Tokens: fixedToken("secret"), UserAgent: "ISV|test|graph/1"})
+	client, err := graph.New(graph.Options{Endpoint: endpoint, Tokens: fixedToken("secret"), UserAgent: "ISV|test|graph/1", Repeats: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

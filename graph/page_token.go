@@ -13,11 +13,13 @@ import (
 
 const (
 	// tokenVersion is the first byte of a page token.
-	tokenVersion = 1
+	tokenVersion = 2
 	// maxPages is how many pages one list may have.
 	maxPages = 100_000
 	// maxToken is the longest page token that is looked at, in characters.
 	maxToken = 32 << 10
+	// pageHead is the length of what stands before the target in a token: number, before and anchor.
+	pageHead = 4 + 8 + 8
 )
 
 // ErrPageToken says that a page token was not made by this server, or for something else.
@@ -33,6 +35,9 @@ type Page struct {
 	// number counts the pages up to this one, before is a hash of the target of the page before the last.
 	number uint32
 	before [8]byte
+	// anchor is a hash of the target of the last page whose number is a power of two: whatever goes round in circles
+	// comes back to it (Brent's algorithm).
+	anchor [8]byte
 }
 
 // PageTokens makes page tokens of pages and pages of tokens. Tokens are sealed, so that nobody reads Graph's skip
@@ -74,10 +79,17 @@ func (t *PageTokens) Next(page Page, read, next string, binding []byte) (string,
 	if page.number >= maxPages-1 || next == read || page.number > 0 && page.before == hashTarget(next) {
 		return "", ErrPageLoop
 	}
-	plain := make([]byte, 0, 12+len(next))
+	before, anchor := hashTarget(read), page.anchor
+	if page.number&(page.number-1) == 0 {
+		anchor = before
+	}
+	if anchor == hashTarget(next) {
+		return "", ErrPageLoop
+	}
+	plain := make([]byte, 0, pageHead+len(next))
 	plain = binary.BigEndian.AppendUint32(plain, page.number+1)
-	before := hashTarget(read)
 	plain = append(plain, before[:]...)
+	plain = append(plain, anchor[:]...)
 	plain = append(plain, next...)
 	sealed := t.aeads[0].Seal([]byte{tokenVersion}, nil, plain, binding)
 	return base64.RawURLEncoding.EncodeToString(sealed), nil
@@ -94,11 +106,12 @@ func (t *PageTokens) Open(token string, binding []byte) (Page, error) {
 	}
 	for _, aead := range t.aeads {
 		plain, err := aead.Open(nil, nil, sealed[1:], binding)
-		if err != nil || len(plain) < 12 {
+		if err != nil || len(plain) < pageHead {
 			continue
 		}
-		page := Page{number: binary.BigEndian.Uint32(plain), Target: string(plain[12:])}
+		page := Page{number: binary.BigEndian.Uint32(plain), Target: string(plain[pageHead:])}
 		copy(page.before[:], plain[4:12])
+		copy(page.anchor[:], plain[12:pageHead])
 		return page, nil
 	}
 	return Page{}, ErrPageToken

@@ -17,8 +17,15 @@ const maxRetryAfter = time.Hour
 // counts as missing.
 func retryAfter(header http.Header, date time.Time) (wait time.Duration, ok bool) {
 	for _, value := range header.Values("Retry-After") {
-		if one, valid := parseRetryAfter(strings.TrimSpace(value), date); valid {
-			wait, ok = max(wait, one), true
+		values := []string{value}
+		if _, err := http.ParseTime(strings.TrimSpace(value)); err != nil {
+			// Proxies join headers of the same name, and dates have a comma, too.
+			values = strings.Split(value, ",")
+		}
+		for _, value := range values {
+			if one, valid := parseRetryAfter(strings.TrimSpace(value), date); valid {
+				wait, ok = max(wait, one), true
+			}
 		}
 	}
 	return wait, ok

@@ -44,6 +44,8 @@ func TestRetryAfterIsReadOrCountsAsMissing(t *testing.T) {
 		{"with a unit", []string{"5s"}, graphs, missing},
 		{"two, the larger first", []string{"7", "2"}, graphs, 7 * time.Second},
 		{"two, the larger last", []string{"2", "7"}, graphs, 7 * time.Second},
+		{"two in one header", []string{"2, 5"}, graphs, 5 * time.Second},
+		{"two in one header, one unreadable", []string{"5,soon"}, graphs, 5 * time.Second},
 		{"two, one unreadable", []string{"soon", "2"}, graphs, 2 * time.Second},
 		{"two, one too long", []string{"2", "3601"}, graphs, 2 * time.Second},
 		{"seconds and a later date", []string{"2", at(graphs, 9*time.Second)}, graphs, 9 * time.Second},

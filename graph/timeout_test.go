@@ -26,13 +26,13 @@ func TestATimeoutOfTheTransportIsNotTheCallersDeadline(t *testing.T) {
 	} {
 		for _, safe := range []bool{true, false} {
 			t.Run(test.name, func(t *testing.T) {
-				client, err := New(Options{Endpoint: server.URL, Tokens: Unsigned{}})
+				client, err := New(Options{Endpoint: server.URL, Tokens: Unsigned{}, Repeats: -1})
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer client.Close()
-				test.limit(client.reads)
-				test.limit(client.writes)
+				test.limit(client.connections.get().reads)
+				test.limit(client.connections.get().writes)
 				// A deadline that is far away must not matter.
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()

@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 	var err error
 	switch os.Getenv(processVariable) {
 	case "":
-		os.Exit(m.Run())
+		checkLeaks(m)
 	case "upstream":
 		err = beUpstream()
 	case "server":

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"strings"
+	"time"
 
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/proto"
@@ -60,15 +61,24 @@ func (c *core) do(ctx context.Context, request protoreflect.Message, result prot
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	received, err := c.graph.Do(ctx, call)
+	if err == nil {
+		err = c.decode(op, received, result)
+	}
 	if err != nil {
 		var failed *graph.Error
 		if errors.As(err, &failed) {
 			failed.NextPage = page.Target != ""
 			failed.Delegated = call.UserAssertion != ""
 		}
-		return err
+		return c.settle(ctx, op, call, result, began, err)
 	}
+	return c.nextPage(op, page, binding, call.Target, received, result.ProtoReflect())
+}
+
+// decode reads an answer into the response of an rpc, unless that has nothing to read.
+func (c *core) decode(op *operation, received *graph.Answer, result proto.Message) error {
 	if failed := refusedInside(op, received); failed != nil {
 		return failed
 	}
@@ -76,21 +86,21 @@ func (c *core) do(ctx context.Context, request protoreflect.Message, result prot
 	if !ok {
 		return nil
 	}
-	err = into.UnmarshalGraphJSON(received.Body, pb.GraphReadOptions{
+	err := into.UnmarshalGraphJSON(received.Body, pb.GraphReadOptions{
 		Workload: op.workload,
 		Error: func(item pb.GraphItemError) (*statuspb.Status, []*pb.FailedResource) {
 			return c.translator.item(op, item)
 		},
 	})
-	if err != nil {
-		problem := "unreadable"
-		var unread *pb.GraphJSONError
-		if errors.As(err, &unread) {
-			problem = string(unread.Problem)
-		}
-		return &graph.Error{Kind: graph.KindInvalidAnswer, Meta: received.Meta, Problem: problem, Sent: !op.safe, Err: err}
+	if err == nil {
+		return nil
 	}
-	return c.nextPage(op, page, binding, call.Target, received, result.ProtoReflect())
+	problem := "unreadable"
+	var unread *pb.GraphJSONError
+	if errors.As(err, &unread) {
+		problem = string(unread.Problem)
+	}
+	return &graph.Error{Kind: graph.KindInvalidAnswer, Meta: received.Meta, Problem: problem, Sent: !op.safe, Err: err}
 }
 
 // prepare makes the call to Graph of a request, or refuses what cannot be said to Graph.

@@ -105,7 +105,7 @@ func (u *canaryUpstream) turn(face string) {
 func TestNothingPlantedComesOutWhereItMustNot(t *testing.T) {
 	upstream := &canaryUpstream{served: make(map[string]int)}
 	endpoint := newWorldAnswering(t, upstream.ServeHTTP).upstream
-	client, err := graph.New(graph.Options{Endpoint: endpoint, Tokens: tokens(func() (string, error) { return canaryToken, nil })})
+	client, err := graph.New(graph.Options{Endpoint: endpoint, Tokens: tokens(func() (string, error) { return canaryToken, nil }), Repeats: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +116,7 @@ func TestNothingPlantedComesOutWhereItMustNot(t *testing.T) {
 	for face := range canaryFaces {
 		upstream.turn(face)
 		for _, rpc := range rpcs {
+			w.moves()
 			o, response := w.canaryCall(rpc)
 			if leak := leaked(w.log.String()); leak != "" {
 				t.Fatalf("%s, answered with %q, is logged: %s", rpc.Name(), face, leak)

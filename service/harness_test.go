@@ -3,6 +3,7 @@ package service_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -35,8 +36,9 @@ type world struct {
 	services *service.Server
 	conn     *grpc.ClientConn
 	log      *syncBuffer
-	// tenant goes with every call; empty sends none.
+	// tenant goes with every call; empty sends none. moved counts how often it was changed.
 	tenant string
+	moved  int
 }
 
 // option changes how a world is made.
@@ -45,18 +47,31 @@ type option func(*service.Options)
 // newWorld starts a server on an emulator whose clock stands still.
 func newWorld(t *testing.T, options ...option) *world {
 	t.Helper()
+	return newWorldBehind(t, func(e http.Handler) http.Handler { return e }, options...)
+}
+
+// newWorldBehind starts a server on an emulator that stands behind something else.
+func newWorldBehind(t *testing.T, front func(http.Handler) http.Handler, options ...option) *world {
+	t.Helper()
 	e := emulator.New(emulator.Options{Stopped: true})
-	upstream := httptest.NewServer(e)
+	upstream := httptest.NewServer(front(e))
 	t.Cleanup(upstream.Close)
-	w := newWorldOn(t, upstream.URL+"/v1.0", options...)
+	w := newWorldWith(t, graph.Options{Endpoint: upstream.URL + "/v1.0", Backoff: 10 * time.Millisecond}, options...)
 	w.emulator = e
 	return w
 }
 
-// newWorldOn starts a server on any upstream.
+// newWorldOn starts a server on any upstream, to which it sends each call once: an upstream that gives the same answer
+// again and again would make it wait for nothing.
 func newWorldOn(t *testing.T, upstream string, options ...option) *world {
 	t.Helper()
-	client, err := graph.New(graph.Options{Endpoint: upstream, Tokens: graph.Unsigned{}, UserAgent: "test"})
+	return newWorldWith(t, graph.Options{Endpoint: upstream, Repeats: -1}, options...)
+}
+
+func newWorldWith(t *testing.T, upstream graph.Options, options ...option) *world {
+	t.Helper()
+	upstream.Tokens, upstream.UserAgent = graph.Unsigned{}, "test"
+	client, err := graph.New(upstream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +80,7 @@ func newWorldOn(t *testing.T, upstream string, options ...option) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, upstream: upstream, log: new(syncBuffer), tenant: emulator.TenantA}
+	w := &world{t: t, upstream: upstream.Endpoint, log: new(syncBuffer), tenant: emulator.TenantA}
 	o := service.Options{Graph: client, PageTokens: pages, Logger: slog.New(slog.NewJSONHandler(w.log, nil)), Undelegated: true}
 	for _, change := range options {
 		change(&o)
@@ -85,8 +100,16 @@ func newWorldOn(t *testing.T, upstream string, options ...option) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.conn.Close() })
+	// Tests may go on with another connection.
+	conn := w.conn
+	t.Cleanup(func() { conn.Close() })
 	return w
+}
+
+// moves goes on in another tenant: one that was throttled is left alone for a while.
+func (w *world) moves() {
+	w.moved++
+	w.tenant = fmt.Sprintf("%08x-0000-4000-8000-000000000001", w.moved)
 }
 
 func (w *world) context() context.Context {

@@ -247,6 +247,7 @@ func TestNoBodyHidesWhatTheHeadOfAnAnswerSays(t *testing.T) {
 				}
 				for _, retryAfter := range delays {
 					next.Store(&answered{hostile: body, status: row.status, retryAfter: retryAfter})
+					w.moves()
 					told, name := retryAfter != "", fmt.Sprintf("%d with Retry-After %q", row.status, retryAfter)
 					checkHostile(t, "read answered "+name, read(w), row, body, told)
 					o := write(w)

@@ -171,14 +171,14 @@ func (op *operation) id(request protoreflect.Message, field string) string {
 	return request.Get(descriptor).String()
 }
 
-// findOut finds the read that shows whether a write happened: the one on the same path, else on the path without the
-// action, else on the collection of all workloads.
+// findOut finds the read that shows whether a write happened: the one on the same path, else on the collection of all
+// workloads, else on the path without the action.
 func (all *operations) findOut(write *operation) string {
 	if write.safe {
 		return ""
 	}
 	path := write.call.GetPath()
-	parent := path[:strings.LastIndexByte(path, '/')]
+	parent := path[:max(strings.LastIndexByte(path, '/'), 1)]
 	general := path
 	for _, kind := range []string{"ProtectionPolicies", "RestoreSessions"} {
 		first, rest, _ := strings.Cut(path[1:], "/")
@@ -186,7 +186,7 @@ func (all *operations) findOut(write *operation) string {
 			general = strings.TrimSuffix("/"+strings.ToLower(kind[:1])+kind[1:]+"/"+rest, "/")
 		}
 	}
-	for _, candidate := range []string{path, parent, general} {
+	for _, candidate := range []string{path, general, parent} {
 		for _, op := range all.byMethod {
 			if op.safe && op.call.GetMethod() == "GET" && op.call.GetPath() == candidate {
 				return op.name

@@ -100,8 +100,9 @@ func TestAnErrorIsOneFrameOfHeaders(t *testing.T) {
 	}{
 		{"refused before anything was sent", "ProtectionPolicyService/GetProtectionPolicy", new(pb.GetProtectionPolicyRequest), "3", false},
 		{"not found", "ProtectionPolicyService/GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: "00000000-0000-4000-8000-000000000404"}, "5", false},
-		{"throttled", "ProtectionPolicyService/ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest), "8", true},
 		{"unavailable", "ServiceAppService/ListServiceApps", new(pb.ListServiceAppsRequest), "14", true},
+		// From here on reads of the tenant are refused by the server itself.
+		{"throttled", "ProtectionPolicyService/ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest), "8", true},
 		{"outcome unknown", "ProtectionPolicyService/CreateExchangeProtectionPolicy", &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "Mail"}, "2", true},
 		{"no such method", "ProtectionPolicyService/Nothing", new(pb.GetProtectionPolicyRequest), "12", false},
 	} {

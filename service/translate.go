@@ -57,9 +57,14 @@ func (t *translator) call(op *operation, request protoreflect.Message, ownID str
 func (t *translator) kind(op *operation, err error) *failure {
 	var refused *refusal
 	var failed *graph.Error
+	var lost *unsettled
 	switch {
 	case errors.As(err, &refused):
 		return t.refused(refused)
+	case errors.As(err, &lost):
+		f := t.graph(op, lost.write)
+		f.set("found", lost.found)
+		return f
 	case errors.As(err, &failed):
 		return t.graph(op, failed)
 	case errors.Is(err, context.DeadlineExceeded):
@@ -129,6 +134,11 @@ func (t *translator) graph(op *operation, e *graph.Error) *failure {
 		}
 		f := t.own(pb.ErrorReason_GRAPH_UNREACHABLE)
 		f.nothingDone = true
+		return f
+	case graph.KindThrottled:
+		f := t.own(pb.ErrorReason_TOO_MANY_REQUESTS)
+		f.retryDelay = t.wait(e.RetryAfter)
+		f.set("gate", "local")
 		return f
 	case graph.KindToken:
 		return t.token(e)
@@ -237,6 +247,10 @@ func (t *translator) answer(op *operation, e *graph.Error) *failure {
 	f.meta(e)
 	f.codes(e, r)
 	f.retryDelay = t.retryDelay(r, e)
+	if e.Lost {
+		f.set("outcome", "unknown")
+		f.set("findOut", op.findOut)
+	}
 	switch {
 	case e.Status == 503 && e.HasRetryAfter:
 		f.nothingDone = true

@@ -59,11 +59,12 @@ func FuzzTranslate(f *testing.F) {
 		rw.Write(answer.body)
 	}))
 	f.Cleanup(upstream.Close)
-	client, err := graph.New(graph.Options{Endpoint: upstream.URL, Tokens: graph.Unsigned{}})
+	client, err := graph.New(graph.Options{Endpoint: upstream.URL, Tokens: graph.Unsigned{}, Repeats: -1})
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(client.Close)
+	var calls atomic.Int64
 	translator, operations := steady(f)
 	methods := slices.Sorted(maps.Keys(operations.byMethod))
 	f.Fuzz(func(t *testing.T, number uint16, retryAfter string, body []byte, index uint8) {
@@ -78,7 +79,10 @@ func FuzzTranslate(f *testing.F) {
 		answer := &fuzzAnswer{status: 300 + (int(number)+400)%700, retryAfter: retryAfter, body: body}
 		next.Store(answer)
 		op := operations.byMethod[methods[int(index)%len(methods)]]
-		_, err := client.Do(t.Context(), &graph.Call{Method: op.call.GetMethod(), Target: graph.Root, Safe: op.safe})
+		_, err := client.Do(t.Context(), &graph.Call{
+			// A tenant that was throttled is left alone for a while, so each call has a tenant of its own.
+			Method: op.call.GetMethod(), Target: graph.Root, Safe: op.safe, Tenant: strconv.FormatInt(calls.Add(1), 10),
+		})
 		var failed *graph.Error
 		if !errors.As(err, &failed) {
 			t.Fatalf("%d is no error: %v", answer.status, err)

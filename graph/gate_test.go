@@ -1,0 +1,329 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/m365backup/backupstorage/graph/emulator"
+)
+
+// onEmulator makes a client of an emulator in memory, with the given delay on the way there and back. It counts the
+// answers by status.
+func onEmulator(t *testing.T, delay time.Duration, faults ...emulator.Fault) (*Client, *answers) {
+	t.Helper()
+	client, err := New(Options{Endpoint: "https://graph.example/v1.0", Tokens: Unsigned{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := emulator.New(emulator.Options{Stopped: true})
+	for _, f := range faults {
+		if _, err := e.AddFault(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := &answers{start: time.Now()}
+	client.roundTrip = func(request *http.Request, _ way) (*http.Response, error) {
+		time.Sleep(delay)
+		if request.Body == nil {
+			request.Body = http.NoBody
+		}
+		recorder := httptest.NewRecorder()
+		e.ServeHTTP(recorder, request)
+		seen.add(recorder.Code)
+		time.Sleep(delay)
+		return recorder.Result(), nil
+	}
+	return client, seen
+}
+
+// answers are those of an upstream, with the times at which they were made.
+type answers struct {
+	mu    sync.Mutex
+	start time.Time
+	all   []timedStatus
+}
+
+type timedStatus struct {
+	at     time.Duration
+	status int
+}
+
+func (a *answers) add(status int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.all = append(a.all, timedStatus{time.Since(a.start), status})
+}
+
+func (a *answers) count(from time.Duration, status int) (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, one := range a.all {
+		if one.at >= from && (status == 0 || one.status == status) {
+			n++
+		}
+	}
+	return n
+}
+
+func emulatorCall(tenant string) *Call {
+	return &Call{Method: http.MethodGet, Target: Root + "/protectionPolicies", Tenant: tenant, RequestID: "1", Safe: true}
+}
+
+// TestThePaceIsLearnt has three times the allowed demand. It prints what became of it.
+func TestThePaceIsLearnt(t *testing.T) {
+	const demand, allowed, seconds, learning = 30, 10, 60, 10 * time.Second
+	for _, delay := range []time.Duration{0, 5 * time.Millisecond, 50 * time.Millisecond} {
+		for _, deadline := range []time.Duration{300 * time.Millisecond, time.Second, time.Minute} {
+			t.Run(fmt.Sprintf("%v on the way, %v for a call", 2*delay, deadline), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					client, seen := onEmulator(t, delay, emulator.Fault{
+						Operation: "*", Throttle: &emulator.Throttle{Requests: allowed, Window: emulator.Duration(time.Second), RetryAfter: emulator.Duration(time.Second)},
+					})
+					var group sync.WaitGroup
+					var ok, local atomic.Int64
+					for range demand * seconds {
+						group.Go(func() {
+							late := time.Since(seen.start) >= learning
+							ctx, cancel := context.WithTimeout(context.Background(), deadline)
+							defer cancel()
+							_, err := client.Do(ctx, emulatorCall(testTenant))
+							e := failure(t, err)
+							switch {
+							case e == nil && late:
+								ok.Add(1)
+							case e != nil && e.Kind == KindThrottled:
+								local.Add(1)
+								if !e.HasRetryAfter || e.RetryAfter <= 0 {
+									t.Errorf("no time to come back: %+v", e)
+								}
+							}
+						})
+						time.Sleep(time.Second / demand)
+					}
+					group.Wait()
+					sent, throttled := seen.count(learning, 0), seen.count(learning, 429)
+					possible := float64(allowed * (seconds - learning/time.Second))
+					share, wasted := float64(ok.Load())/possible, float64(throttled)/float64(sent)
+					t.Logf("after %v: %.1f %% of the allowed rate succeeds, %.1f %% of %d requests are answered 429; %d answered locally",
+						learning, 100*share, 100*wasted, sent, local.Load())
+					if share < 0.8 || wasted > 0.05 {
+						t.Error("that is not what was promised")
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestAThrottledTenantIsProbedOnceAndOthersAreNotHeldUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, seen := onEmulator(t, 10*time.Millisecond, emulator.Fault{Operation: "*", Tenant: emulator.TenantA, Status: 429, RetryAfter: []string{"30"}, Times: 1})
+		e := failure(t, second(client.Do(t.Context(), emulatorCall(emulator.TenantA))))
+		if e == nil || e.Status != 429 {
+			t.Fatalf("got %+v", e)
+		}
+		const callers = 500
+		all := func(tenant string) (ok, local int) {
+			var group sync.WaitGroup
+			var succeeded, refused atomic.Int64
+			for range callers {
+				group.Go(func() {
+					e := failure(t, second(client.Do(t.Context(), emulatorCall(tenant))))
+					switch {
+					case e == nil:
+						succeeded.Add(1)
+					case e.Kind == KindThrottled && e.HasRetryAfter && e.RetryAfter > 0 && e.RetryAfter <= 30*time.Second:
+						refused.Add(1)
+					default:
+						t.Errorf("got %+v", e)
+					}
+				})
+			}
+			group.Wait()
+			return int(succeeded.Load()), int(refused.Load())
+		}
+		before, start := seen.count(0, 0), time.Now()
+		if ok, local := all(emulator.TenantA); ok != 0 || local != callers || seen.count(0, 0) != before || time.Since(start) != 0 {
+			t.Errorf("closed: %d succeeded, %d answered locally, %d sent, after %v", ok, local, seen.count(0, 0)-before, time.Since(start))
+		}
+		if ok, _ := all(emulator.TenantB); ok != callers {
+			t.Errorf("the other tenant: %d succeeded", ok)
+		}
+		if e := failure(t, second(client.Do(t.Context(), &Call{Method: http.MethodPost, Target: Root + "/enable", Tenant: emulator.TenantA, RequestID: "1"}))); e == nil || e.Kind != KindAnswer {
+			t.Errorf("a write: %+v", e)
+		}
+		time.Sleep(30*time.Second - time.Since(start))
+		before = seen.count(0, 0)
+		if ok, local := all(emulator.TenantA); ok != 1 || local != callers-1 || seen.count(0, 0) != before+1 {
+			t.Errorf("due: %d succeeded, %d answered locally, %d sent", ok, local, seen.count(0, 0)-before)
+		}
+	})
+}
+
+func second[T, U any](_ T, second U) U { return second }
+
+func TestAScopeSaysWhatIsThrottled(t *testing.T) {
+	for _, test := range []struct {
+		scope string
+		// closed tells of a read and a write of the tenant, and of a read and a write of another.
+		closed [4]bool
+	}{
+		{"", [4]bool{true, false, false, false}},
+		{"Tenant_Application/Read/app/tenant", [4]bool{true, false, false, false}},
+		{"Tenant_Application/ReadWrite/app/tenant", [4]bool{true, true, false, false}},
+		{"Tenant/Write/app/tenant", [4]bool{false, true, false, false}},
+		{"Application/Read/app/tenant", [4]bool{true, false, true, false}},
+		{"application/readwrite/app", [4]bool{true, true, true, true}},
+		{"Something/New", [4]bool{true, false, false, false}},
+	} {
+		t.Run(test.scope, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, upstream := answering(t, reply(429, "Retry-After", "60", "X-Ms-Throttle-Scope", test.scope), reply(200))
+				client.repeats = 0
+				if e := failure(t, second(client.Do(t.Context(), call(http.MethodGet)))); e == nil || e.Status != 429 {
+					t.Fatalf("got %+v", e)
+				}
+				other := "11111111-2222-4333-8444-555555555555"
+				for i, c := range []*Call{
+					call(http.MethodGet), call(http.MethodPost),
+					{Method: http.MethodGet, Target: Root, Tenant: other, Safe: true}, {Method: http.MethodPost, Target: Root, Tenant: other},
+				} {
+					before := len(upstream.sent)
+					e := failure(t, second(client.Do(t.Context(), c)))
+					closed := e != nil && e.Kind == KindThrottled && e.RetryAfter == time.Minute
+					if closed != test.closed[i] || closed == (len(upstream.sent) > before) {
+						t.Errorf("call %d: closed is %t, want %t; %+v", i, closed, test.closed[i], e)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestA503ClosesTheGateOnlyWhenItSpeaksOfAThrottle(t *testing.T) {
+	for scope, closes := range map[string]bool{"": false, "Tenant_Application/Read/app/tenant": true} {
+		synctest.Test(t, func(t *testing.T) {
+			headers := []string{"Retry-After", "60"}
+			if scope != "" {
+				headers = append(headers, "X-Ms-Throttle-Scope", scope)
+			}
+			client, upstream := answering(t, reply(503, headers...), reply(200))
+			client.Do(t.Context(), call(http.MethodGet))
+			client.Do(t.Context(), call(http.MethodGet))
+			if closed := len(upstream.sent) == 1; closed != closes {
+				t.Errorf("%q: closed is %t", scope, closed)
+			}
+		})
+	}
+}
+
+func TestAProbeThatGetsNoAnswerIsFollowedByAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, upstream := answering(t, reply(429, "Retry-After", "60"), cut, reply(200))
+		client.repeats = 0
+		for i, want := range []Kind{KindAnswer, KindThrottled, KindUnreachable} {
+			if i == 2 {
+				time.Sleep(time.Minute)
+			}
+			if e := failure(t, second(client.Do(t.Context(), call(http.MethodGet)))); e == nil || e.Kind != want {
+				t.Errorf("call %d: %+v", i, e)
+			}
+		}
+		if _, err := client.Do(t.Context(), call(http.MethodGet)); err != nil || len(upstream.sent) != 3 {
+			t.Errorf("got %v after %d requests", err, len(upstream.sent))
+		}
+	})
+}
+
+func TestAProbeThatHangsIsFollowedByAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := func() (*http.Response, error) {
+			time.Sleep(time.Minute)
+			return reply(200)()
+		}
+		client, upstream := answering(t, reply(429, "Retry-After", "60"), hang, reply(200))
+		client.repeats = 0
+		client.Do(t.Context(), call(http.MethodGet))
+		time.Sleep(time.Minute)
+		ended := make(chan error)
+		go func() { ended <- second(client.Do(t.Context(), call(http.MethodGet))) }()
+		synctest.Wait()
+		time.Sleep(longestProbe - time.Second)
+		if e := failure(t, second(client.Do(t.Context(), call(http.MethodGet)))); e == nil || e.Kind != KindThrottled || len(upstream.sent) != 2 {
+			t.Errorf("while the probe is out: %+v after %d requests", e, len(upstream.sent))
+		}
+		time.Sleep(time.Second)
+		if _, err := client.Do(t.Context(), call(http.MethodGet)); err != nil || len(upstream.sent) != 3 {
+			t.Errorf("later: %v after %d requests", err, len(upstream.sent))
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("the probe: %v", err)
+		}
+	})
+}
+
+func TestAThrottleIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, upstream := answering(t, reply(429, "Retry-After", "60"), reply(200))
+		client.repeats = 0
+		client.Do(t.Context(), call(http.MethodGet))
+		time.Sleep(time.Minute + forgetAfter + time.Second)
+		for range 1000 {
+			if _, err := client.Do(t.Context(), call(http.MethodGet)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if client.gate.count.Load() != 0 || upstream.sent[1] != upstream.sent[1000] {
+			t.Errorf("%d lanes; sent from %v to %v", client.gate.count.Load(), upstream.sent[1], upstream.sent[1000])
+		}
+	})
+}
+
+func TestTheGateIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := answering(t, reply(429, "Retry-After", "60"))
+		client.repeats = 0
+		for n := range maxLanes + 10 {
+			client.Do(t.Context(), &Call{Method: http.MethodGet, Target: Root, Tenant: fmt.Sprint(n), Safe: true})
+		}
+		if n := len(client.gate.lanes); n > maxLanes || client.gate.count.Load() != int64(n) {
+			t.Errorf("%d lanes, count %d", n, client.gate.count.Load())
+		}
+		time.Sleep(time.Minute + forgetAfter + time.Second)
+		const later = maxLanes / 5
+		for n := range later {
+			client.Do(t.Context(), &Call{Method: http.MethodGet, Target: Root, Tenant: fmt.Sprint("new", n), Safe: true})
+		}
+		if n := len(client.gate.lanes); n > later {
+			t.Errorf("%d lanes when all but %d are forgotten", n, later)
+		}
+	})
+}
+
+func BenchmarkGate(b *testing.B) {
+	for _, other := range []bool{false, true} {
+		b.Run(fmt.Sprintf("another tenant is throttled %t", other), func(b *testing.B) {
+			g, ctx, c := newGate(), context.Background(), call(http.MethodGet)
+			if other {
+				g.close(&Call{Tenant: "other", Safe: true}, pass{}, &Error{Meta: Meta{Status: 429}, RetryAfter: time.Hour, HasRetryAfter: true})
+			}
+			b.ReportAllocs()
+			b.RunParallel(func(b *testing.PB) {
+				for b.Next() {
+					p, failed := g.enter(ctx, c, false)
+					if failed != nil {
+						panic(failed)
+					}
+					g.leave(c, p, nil)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,314 @@
+package service_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph/emulator"
+)
+
+// loss is a way to lose the answer to a write.
+type loss struct {
+	name string
+	// done tells whether the emulator works on the request first; status is what is answered, 0 cuts the connection.
+	done   bool
+	status int
+	// unread leaves the request's body on its way, half lets half of the answer through.
+	unread, half bool
+}
+
+var (
+	undone = []loss{
+		{name: "cut while sending", unread: true},
+		{name: "cut before the work"},
+		{name: "408", status: http.StatusRequestTimeout},
+		{name: "502", status: http.StatusBadGateway},
+		{name: "504", status: http.StatusGatewayTimeout},
+	}
+	done = []loss{
+		{name: "cut after the work", done: true},
+		{name: "cut within the answer", done: true, half: true},
+		{name: "502 after the work", done: true, status: http.StatusBadGateway},
+		{name: "504 after the work", done: true, status: http.StatusGatewayTimeout},
+	}
+)
+
+// losses stands between the server and the emulator and loses the answer to one write when it is told to.
+type losses struct {
+	emulator http.Handler
+	mu       sync.Mutex
+	next     *loss
+	// lost is the body of the answer that nobody got, reads how many reads came since.
+	lost  []byte
+	reads int
+	// ways are how the answers of the story get lost, met how often each rpc was called.
+	ways []loss
+	met  map[string]int
+}
+
+func (l *losses) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	how := l.next
+	if r.Method == http.MethodGet {
+		l.reads++
+		how = nil
+	}
+	if how != nil {
+		l.next = nil
+	}
+	l.mu.Unlock()
+	if how == nil {
+		l.emulator.ServeHTTP(w, r)
+		return
+	}
+	if !how.unread {
+		// The body is the recorder's, too.
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	recorder := httptest.NewRecorder()
+	if how.done {
+		l.emulator.ServeHTTP(recorder, r)
+		l.mu.Lock()
+		l.lost = recorder.Body.Bytes()
+		l.mu.Unlock()
+	}
+	switch {
+	case how.half:
+		w.Header().Set("Content-Length", "1000")
+		w.WriteHeader(http.StatusOK)
+		io.WriteString(w, `{"id":`)
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	case how.status != 0:
+		w.WriteHeader(how.status)
+	default:
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// lose has the answer to the next write lost.
+func (l *losses) lose(how loss) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next, l.lost, l.reads = &how, nil, 0
+}
+
+// since tells the body of the answer that nobody got, and how many reads came since.
+func (l *losses) since() (lost []byte, reads int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost, l.reads
+}
+
+func isWrite(method protoreflect.MethodDescriptor) bool {
+	options, _ := method.Options().(*descriptorpb.MethodOptions)
+	return options.GetIdempotencyLevel() != descriptorpb.MethodOptions_NO_SIDE_EFFECTS
+}
+
+// settled are the writes whose outcome a read tells.
+var settled = []string{"ActivateRestoreSession", "ActivateProtectionPolicy", "DeactivateProtectionPolicy"}
+
+// carryOut has the first write by each rpc lose its answer in the story's ways: in all of them that leave it undone,
+// one after the other, and then in one that does not. It fills the response, so that the story goes on.
+func (l *losses) carryOut(s *story, method protoreflect.MethodDescriptor, in, out proto.Message) {
+	s.t.Helper()
+	rpc := string(method.Name())
+	do := func() *outcome { return s.call(string(method.Parent().Name())+"/"+rpc, in, out) }
+	isDelete := graphCall(method).GetMethod() == http.MethodDelete
+	if l.met[rpc]++; l.met[rpc] > 1 {
+		// Once is enough.
+		if o := do(); o.status != nil {
+			s.t.Fatalf("%s: %v", rpc, o.status)
+		}
+		return
+	}
+	for i, how := range l.ways {
+		if isDelete && i != len(l.met)%len(l.ways) {
+			// What is lost is repeated, and then it is gone.
+			continue
+		}
+		since := s.mark()
+		l.lose(how)
+		o := do()
+		lost, reads := l.since()
+		switch {
+		case isDelete || how.done && slices.Contains(settled, rpc):
+			if o.status != nil || !isDelete && reads != 1 {
+				s.t.Errorf("%s with %s: %v after %d reads", rpc, how.name, o.status, reads)
+			}
+		default:
+			l.wantUnknown(s, rpc, how, o)
+		}
+		if isDelete || how.done {
+			l.wantDoneOnce(s, rpc, how, since)
+		} else if changes, requests := writesSince(s, since); changes != 0 || requests != 0 {
+			s.t.Errorf("%s with %s: %d changes by %d requests", rpc, how.name, changes, requests)
+		}
+		if o.status != nil && how.done {
+			fill(s, lost, out)
+		}
+	}
+	if !isDelete && !l.ways[0].done {
+		if o := do(); o.status != nil {
+			s.t.Fatalf("%s: %v", rpc, o.status)
+		}
+	}
+}
+
+// fill reads the answer that nobody got.
+func fill(s *story, lost []byte, out proto.Message) {
+	s.t.Helper()
+	into, ok := out.(interface {
+		UnmarshalGraphJSON([]byte, pb.GraphReadOptions) error
+	})
+	if !ok {
+		return
+	}
+	if err := into.UnmarshalGraphJSON(lost, pb.GraphReadOptions{}); err != nil {
+		s.t.Fatalf("%v in %s", err, lost)
+	}
+}
+
+func (l *losses) wantUnknown(s *story, rpc string, how loss, o *outcome) {
+	s.t.Helper()
+	metadata := detail[*errdetails.ErrorInfo](o.status).GetMetadata()
+	if o.code() != codes.Unknown || o.reason() != "OUTCOME_UNKNOWN" || metadata["outcome"] != "unknown" || metadata["findOut"] == "" {
+		s.t.Errorf("%s with %s: %v", rpc, how.name, o.status)
+	}
+	if found := metadata["found"]; (found != "") != slices.Contains(settled, rpc) {
+		s.t.Errorf("%s with %s: found %q", rpc, how.name, found)
+	}
+	if pushback := o.pushback(); !slices.Equal(pushback, []string{"-1"}) {
+		s.t.Errorf("%s with %s: pushback %v", rpc, how.name, pushback)
+	}
+}
+
+// wantDoneOnce checks by the ledger that one write, and no more, was worked on with success.
+func (l *losses) wantDoneOnce(s *story, rpc string, how loss, since uint64) {
+	s.t.Helper()
+	succeeded := 0
+	for _, entry := range s.requests(since) {
+		if entry.Method != http.MethodGet && entry.Status < 300 {
+			succeeded++
+		}
+	}
+	if succeeded != 1 {
+		s.t.Errorf("%s with %s: done %d times: %v", rpc, how.name, succeeded, s.requests(since))
+	}
+}
+
+// writesSince counts what requests changed, and the requests that may.
+func writesSince(s *story, since uint64) (changes, requests int) {
+	for _, entry := range s.emulator.Ledger(since).Entries {
+		switch {
+		case entry.Kind == emulator.EntryChange && entry.Cause != 0:
+			changes++
+		case entry.Kind == emulator.EntryRequest && entry.Method != http.MethodGet:
+			requests++
+		}
+	}
+	return changes, requests
+}
+
+// TestAWriteThatLosesItsAnswerIsDoneOnceOrNotAndSaysWhich tells the stories again. In each, the first write by every rpc
+// loses its answer.
+func TestAWriteThatLosesItsAnswerIsDoneOnceOrNotAndSaysWhich(t *testing.T) {
+	all := newChronicle(t)
+	stories := map[string][]loss{"not done": undone}
+	for _, how := range done {
+		stories[how.name] = []loss{how}
+	}
+	for name, ways := range stories {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			met := make(map[string]int)
+			begin := func(p plot) *story {
+				l := &losses{ways: ways, met: met}
+				w := newWorldBehind(t, func(e http.Handler) http.Handler {
+					l.emulator = e
+					return l
+				})
+				s := newStoryIn(w, p, all)
+				s.losses = l
+				return s
+			}
+			for _, p := range plots {
+				s := begin(p)
+				s.enables()
+				s.protects()
+				s.restores()
+				s.restoresInBulk()
+				s.restoresParts()
+				s.offboards()
+				s.ends()
+			}
+			begin(plots[0]).takesOver()
+			for name, rpc := range all.rpcs {
+				if isWrite(rpc) && met[name] == 0 {
+					t.Errorf("%s was not tried", name)
+				}
+			}
+		})
+	}
+}
+
+func TestAWriteThatGraphRefusedIsRepeated(t *testing.T) {
+	w := newWorld(t)
+	for _, l := range workloads {
+		since := w.mark()
+		w.fault(emulator.Fault{Operation: "POST *", Status: 503, RetryAfter: []string{"0.01"}, Times: 2})
+		l.newPolicy(w, 1, 1)
+		if requests := w.requests(since); len(requests) != 3 || requests[2].Status != 201 {
+			t.Errorf("%s: %v", l.name, requests)
+		}
+	}
+}
+
+func TestWhatDidNotComeAboutByTheCallIsNoSuccess(t *testing.T) {
+	lostBefore := func(operation string) emulator.Fault { return emulator.Fault{Operation: operation, Cut: "before"} }
+	w := newWorld(t)
+	policy := workloads[0].newPolicy(w, 1, 1).GetId()
+	w.activate(policy)
+	w.emulator.Clock().Advance(10 * 60e9)
+	request := &pb.ActivateProtectionPolicyRequest{ProtectionPolicyId: policy}
+
+	w.fault(lostBefore("POST /protectionPolicies/{id}/activate"))
+	o := w.fails(policies+"ActivateProtectionPolicy", request).call
+	if found := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["found"]; o.reason() != "OUTCOME_UNKNOWN" || !strings.HasSuffix(found, "_ACTIVE") {
+		t.Errorf("a policy that had been active: %v", o.status)
+	}
+
+	w.fault(lostBefore("POST /protectionPolicies/{id}/activate"))
+	w.fault(emulator.Fault{Operation: "GET /protectionPolicies/{id}", Code: "PolicyNotFound"})
+	if o := w.fails(policies+"ActivateProtectionPolicy", request).call; o.reason() != "POLICY_NOT_FOUND" {
+		t.Errorf("a policy that is gone: %v", o.status)
+	}
+
+	w.fault(lostBefore("POST /protectionPolicies/{id}/deactivate"))
+	w.fault(emulator.Fault{Operation: "GET /protectionPolicies/{id}", Status: 500})
+	if o := w.deactivate(policy).call; o.reason() != "OUTCOME_UNKNOWN" {
+		t.Errorf("a read that fails: %v", o.status)
+	}
+
+	w.fault(emulator.Fault{Operation: "DELETE /protectionPolicies/{id}", Cut: "before", Times: 3})
+	if o := w.deletePolicy(policy).call; o.reason() != "OUTCOME_UNKNOWN" {
+		t.Errorf("a DELETE lost three times: %v", o.status)
+	}
+}

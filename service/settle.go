@@ -1,0 +1,156 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph"
+)
+
+// settlement is how a read tells of a write whose answer was lost whether it was carried out. Creates and updates have
+// none: nothing tells whose a new thing is.
+type settlement struct {
+	// done tells by the response that the read was put into. began is when the call began, by Graph's clock.
+	done func(response proto.Message, began time.Time) bool
+	// found is the status that the read showed.
+	found func(response proto.Message) string
+}
+
+// settlements are by rpc. Each reads the resource that the action is on.
+//
+//	write               the read shows                                 so it was
+//	------------------  ---------------------------------------------  ---------
+//	activate session    any status past draft                          done
+//	activate policy     updating or active, modified since the call    done
+//	deactivate policy   updating or inactive, modified since the call  done
+//	any of them         404                                            not done: what is gone was not changed
+//	any of them         anything else                                  unknown
+//	any DELETE          404                                            done
+//	any DELETE          anything else                                  unknown
+//
+// That a session is still a draft proves nothing: Graph may not have got round to the request yet.
+var settlements = map[string]settlement{
+	"RestoreSessionService/ActivateRestoreSession": {
+		done: func(response proto.Message, _ time.Time) bool {
+			switch restoreSessionOf(response).GetStatus() {
+			case pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_ACTIVATING,
+				pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_ACTIVE,
+				pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_COMPLETED,
+				pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_COMPLETED_WITH_ERROR,
+				pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_FAILED:
+				return true
+			}
+			return false
+		},
+		found: func(response proto.Message) string { return restoreSessionOf(response).GetStatus().String() },
+	},
+	"ProtectionPolicyService/ActivateProtectionPolicy":   policySettlement(pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE),
+	"ProtectionPolicyService/DeactivateProtectionPolicy": policySettlement(pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_INACTIVE),
+}
+
+func restoreSessionOf(response proto.Message) *pb.RestoreSession {
+	activated, _ := response.(*pb.ActivateRestoreSessionResponse)
+	return activated.GetRestoreSession()
+}
+
+func policyOf(response proto.Message) *pb.ProtectionPolicy {
+	r, ok := response.(interface {
+		GetProtectionPolicy() *pb.ProtectionPolicy
+	})
+	if !ok {
+		return nil
+	}
+	return r.GetProtectionPolicy()
+}
+
+// policySettlement is that of an action which ends in the given status. A policy that was in it, or on the way to any
+// status, before the call shows by the time of its last change that it was not this call.
+func policySettlement(end pb.ProtectionPolicyStatus) settlement {
+	return settlement{
+		done: func(response proto.Message, began time.Time) bool {
+			policy := policyOf(response)
+			status := policy.GetStatus()
+			return (status == end || status == pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_UPDATING) &&
+				!began.IsZero() && !policy.GetLastModifiedDateTime().AsTime().Before(began)
+		},
+		found: func(response proto.Message) string { return policyOf(response).GetStatus().String() },
+	}
+}
+
+// unsettled is a lost write of which a read has not shown whether it was carried out.
+type unsettled struct {
+	write *graph.Error
+	// found is the status that the read showed.
+	found string
+}
+
+func (u *unsettled) Error() string { return u.write.Error() }
+
+// Unwrap returns the failure of the write.
+func (u *unsettled) Unwrap() error { return u.write }
+
+// settle finds out by a read, within what is left of the deadline, whether a write whose answer was lost was carried
+// out. It fills result, or returns the error of the call. began is when the call began.
+func (c *core) settle(ctx context.Context, op *operation, call *graph.Call, result proto.Message, began time.Time, failed error) error {
+	var lost *graph.Error
+	if op.safe || !errors.As(failed, &lost) || !answerLost(lost) {
+		return failed
+	}
+	how, known := settlements[op.name]
+	target := call.Target
+	switch {
+	case known:
+		// The resource is the path without the action.
+		target = target[:strings.LastIndexByte(target, '/')]
+	case call.Method != http.MethodDelete:
+		return failed
+	}
+	read := &graph.Call{
+		Method: http.MethodGet, Target: target, Tenant: call.Tenant, UserAssertion: call.UserAssertion,
+		RequestID: call.RequestID, Safe: true,
+	}
+	received, err := c.graph.Do(ctx, read)
+	var gone *graph.Error
+	switch {
+	case errors.As(err, &gone) && gone.Kind == graph.KindAnswer && gone.Status == http.StatusNotFound && !known:
+		return nil
+	case errors.As(err, &gone) && gone.Kind == graph.KindAnswer && gone.Status == http.StatusNotFound:
+		return gone
+	case err != nil || !known:
+		return failed
+	}
+	proto.Reset(result)
+	if c.decode(op, received, result) != nil {
+		return failed
+	}
+	if how.done(result, byGraphsClock(began, received.Date)) {
+		return nil
+	}
+	return &unsettled{write: lost, found: how.found(result)}
+}
+
+// answerLost tells whether a write may have been carried out without anyone having heard of it.
+func answerLost(failed *graph.Error) bool {
+	switch failed.Kind {
+	case graph.KindUnreachable, graph.KindInvalidAnswer:
+		return failed.Sent
+	case graph.KindAnswer:
+		return failed.Status == 408 || failed.Status == 502 || failed.Status == 504
+	}
+	return false
+}
+
+// byGraphsClock is a moment of the past as Graph's clock had it, going by the date of an answer that has just come;
+// zero when the answer has none. Dates have whole seconds, so it may be a second early.
+func byGraphsClock(then, date time.Time) time.Time {
+	if date.IsZero() {
+		return time.Time{}
+	}
+	return date.Add(-time.Since(then) - time.Second)
+}
