@@ -216,3 +216,36 @@ func TestWrongOptionsAreRefused(t *testing.T) {
 		t.Error("no error without a token source")
 	}
 }
+
+func TestWithoutANewerTokenTheRefusalOfTheOldOneStands(t *testing.T) {
+	for _, test := range []struct {
+		problem graph.TokenProblem
+		kind    graph.Kind
+	}{
+		{graph.TokenRefused, graph.KindAnswer},
+		{graph.TokenAssertionRefused, graph.KindAnswer},
+		{graph.TokenClaimsRefused, graph.KindToken},
+		{graph.TokenUnavailable, graph.KindToken},
+	} {
+		requests := 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			requests++
+			w.WriteHeader(http.StatusUnauthorized)
+		}))
+		defer server.Close()
+		client, err := graph.New(graph.Options{Endpoint: server.URL, Tokens: tokenFunc(func(_ context.Context, request graph.TokenRequest) (string, error) {
+			if request.Refused != "" {
+				return "", &graph.TokenError{Problem: test.problem}
+			}
+			return "old", nil
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		e := fails(t, t.Context(), client, write(), test.kind)
+		if requests != 1 || test.kind == graph.KindAnswer && e.Status != http.StatusUnauthorized {
+			t.Errorf("problem %d: %d requests, %+v", test.problem, requests, e)
+		}
+	}
+}

@@ -56,8 +56,8 @@ type run struct {
 	// used is the token of the last attempt.
 	used    string
 	repeats int
-	// challenged is set when the call has got its one new token.
-	challenged bool
+	// challenged is the answer for which the call has got its one new token.
+	challenged *Error
 	// fresh asks for a new connection.
 	fresh bool
 	// throttled is the last throttle answer, lost the error of the first attempt at a DELETE that may have worked.
@@ -84,8 +84,8 @@ func (r *run) attempt(ctx context.Context) (answer *Answer, failed *Error) {
 
 // again decides whether the call is repeated, and waits until it is time. ended is how the call ended meanwhile.
 func (r *run) again(ctx context.Context, failed *Error) (again bool, ended *Error) {
-	if claims, ok := failed.challenge(); ok && !r.challenged {
-		r.challenged = true
+	if claims, ok := failed.challenge(); ok && r.challenged == nil {
+		r.challenged = failed
 		r.token.Refused, r.token.Claims = r.used, claims
 		return true, nil
 	}
@@ -160,6 +160,10 @@ func (r *run) end(failed *Error) *Error {
 		told := *r.throttled
 		told.RetryAfter, told.HasRetryAfter = failed.RetryAfter, failed.HasRetryAfter
 		failed = &told
+	}
+	if r.challenged != nil && failed.Kind == KindToken && (failed.Token == TokenRefused || failed.Token == TokenAssertionRefused) {
+		// There is no newer token: what Graph said of the one that there was stands.
+		failed = r.challenged
 	}
 	switch {
 	case r.lost == nil || failed == r.lost:

@@ -17,6 +17,9 @@ const (
 	// idlePerHost is how many connections to Graph are kept. With net/http's default of 2 a call costs 6.7 times the
 	// CPU at 16 in flight, since most calls then shake hands anew.
 	idlePerHost = 256
+	// mostReads is how many connections reads have at most; more reads wait for one. A thousand handshakes at once would
+	// take each of them beyond its time.
+	mostReads = 512
 	// Connections are renewed after leastAge to mostAge, so that a change of Graph's addresses is seen, and not by all
 	// replicas at once.
 	leastAge, mostAge = 10 * time.Minute, 15 * time.Minute
@@ -113,6 +116,11 @@ func newTransport(roots *x509.CertPool, http2 bool) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(http2)
+	mostConnections := mostReads
+	if http2 {
+		// Their number follows from that of the streams on each.
+		mostConnections = 0
+	}
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -122,6 +130,7 @@ func newTransport(roots *x509.CertPool, http2 bool) *http.Transport {
 		Protocols:             protocols,
 		MaxIdleConns:          2 * idlePerHost,
 		MaxIdleConnsPerHost:   idlePerHost,
+		MaxConnsPerHost:       mostConnections,
 		IdleConnTimeout:       90 * time.Second,
 		ResponseHeaderTimeout: 60 * time.Second,
 		// On a network as fast as that between clouds, gzip costs more CPU than it saves time.

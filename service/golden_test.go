@@ -29,10 +29,9 @@ import (
 
 // notProduced are the reasons without a golden file, because no call of a client can bring them about.
 var notProduced = map[pb.ErrorReason]string{
-	pb.ErrorReason_CALLER_UNAUTHENTICATED:   "The server does not ask its callers who they are yet.",
-	pb.ErrorReason_CALLER_NOT_ALLOWED:       "The server does not ask its callers who they are yet.",
-	pb.ErrorReason_DELEGATED_TOKEN_REQUIRED: "The server takes no calls on behalf of users yet.",
-	pb.ErrorReason_CANCELLED:                "A client that cancels makes the Status itself and does not read the server's.",
+	pb.ErrorReason_CALLER_UNAUTHENTICATED: "The server does not ask its callers who they are yet.",
+	pb.ErrorReason_CALLER_NOT_ALLOWED:     "The server does not ask its callers who they are yet.",
+	pb.ErrorReason_CANCELLED:              "A client that cancels makes the Status itself and does not read the server's.",
 }
 
 const (
@@ -275,6 +274,10 @@ var goldenOwn = map[string]goldenMaker{
 		return newGoldenWorld(t).fails(sessions+"UpdateOneDriveForBusinessRestoreSession", &pb.UpdateOneDriveForBusinessRestoreSessionRequest{
 			RestoreSessionId: unknown, RemoveDriveRestoreArtifactIds: []string{"1"}, RemoveGranularDriveRestoreArtifactIds: []string{"2"},
 		})
+	},
+	"DELEGATED_TOKEN_REQUIRED": func(t *testing.T) produced {
+		w := newGoldenWorldOn(t, "http://127.0.0.1:1/v1.0", func(o *service.Options) { o.Undelegated = false })
+		return w.fails(units+"OffboardProtectionUnit", &pb.OffboardProtectionUnitRequest{ProtectionUnitId: unknown})
 	},
 	"DELEGATED_TOKEN_REJECTED":      withoutToken(graph.TokenAssertionRefused),
 	"INSUFFICIENT_CLAIMS":           withoutToken(graph.TokenClaimsRefused),

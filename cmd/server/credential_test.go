@@ -460,8 +460,13 @@ func TestNoSecretIsEverTold(t *testing.T) {
 		t.Error("the log does not tell of the token that was not there")
 	}
 	canaries := []string{secret, "canary", base64.StdEncoding.EncodeToString([]byte(claims))}
+	demanded := false
 	for _, r := range c.authority.Requests() {
 		canaries = append(canaries, r.Assertion)
+		demanded = demanded || strings.Contains(r.Claims, "canary-of-the-claims")
+	}
+	if !demanded {
+		t.Error("the authority was not asked for the claims that Graph demanded")
 	}
 	c.upstream.mu.Lock()
 	for _, tokens := range c.upstream.tokens {
