@@ -489,7 +489,8 @@ const (
 	// ErrorInfo: `{"reason":"GRAPH_RESPONSE_INVALID","domain":"m365.backupstorage","metadata":{"problem":"redirect"}}`
 	ErrorReason_GRAPH_RESPONSE_INVALID ErrorReason = 213
 	// A write was sent and its answer is lost or unreadable: it may have been done. Metadata `findOut` says how to
-	// look.
+	// look. For activations and deactivations the server has looked, and could not tell: metadata `found` is the status
+	// that it saw.
 	//
 	// ErrorInfo: `{"reason":"OUTCOME_UNKNOWN","domain":"m365.backupstorage","metadata":{"outcome":"unknown","findOut":"ListProtectionPolicies"}}`
 	ErrorReason_OUTCOME_UNKNOWN ErrorReason = 214

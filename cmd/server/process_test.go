@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph/credential/authoritytest"
+	"github.com/m365backup/backupstorage/graph/emulator"
+)
+
+// asServer is set in the environment of a process that is to be the server itself instead of its tests.
+const asServer = "BACKUPSTORAGE_TEST_AS_SERVER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asServer) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// process makes the server a process of its own, configured by its environment alone.
+func process(t *testing.T, environment ...string) (server *exec.Cmd, log *bytes.Buffer) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log = new(bytes.Buffer)
+	server = exec.CommandContext(t.Context(), self)
+	// A proxy of the machine is not for a loopback address, and nothing else is of any use to a server.
+	server.Env = append([]string{asServer + "=1", "BACKUPSTORAGE_LISTEN=127.0.0.1:0"}, environment...)
+	server.Stderr = log
+	return server, log
+}
+
+func TestTheProcessServesTenantsOfTheirOwnCredentialAndEndsOnSIGTERM(t *testing.T) {
+	const secret = "canary-of-the-secret"
+	u, authority := newUpstream(t), authoritytest.New(t)
+	roots := filepath.Join(t.TempDir(), "roots.pem")
+	if err := os.WriteFile(roots, append(u.root, authority.Root()...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server, log := process(t,
+		"BACKUPSTORAGE_GRAPH_ENDPOINT="+u.url, "BACKUPSTORAGE_GRAPH_AUTHORITY="+authority.URL, "BACKUPSTORAGE_GRAPH_CA_FILE="+roots,
+		"BACKUPSTORAGE_GRAPH_CREDENTIAL=client-secret", "AZURE_CLIENT_ID="+application, "AZURE_CLIENT_SECRET="+secret)
+	out, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatalf("no banner: %v, %s", server.Wait(), log)
+	}
+	found := address.FindStringSubmatch(lines.Text())
+	if found == nil {
+		t.Fatalf("no address in %q", lines.Text())
+	}
+	conn, err := grpc.NewClient(found[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, tenant := range []string{emulator.TenantA, emulator.TenantB} {
+		ctx, id := as(t.Context(), tenant, "")
+		if _, err := pb.NewBackupRestoreServiceClient(conn).GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest)); err != nil {
+			t.Error(err)
+		}
+		(&cloud{upstream: u}).wantTokens(t, id, map[string]string{"tid": tenant, "appid": application})
+	}
+	if err := server.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+		// To the end of the output, before which Wait must not be called.
+	}
+	if err := server.Wait(); err != nil {
+		t.Errorf("the process ended with %v: %s", err, log)
+	}
+	if strings.Contains(log.String(), "canary") {
+		t.Errorf("the log tells the secret: %s", log)
+	}
+	if n := strings.Count(log.String(), `"msg":"call"`); n != 2 {
+		t.Errorf("%d calls in the log: %s", n, log)
+	}
+}
+
+func TestAConfigurationThatMakesNoSenseIsOneLineAndExitCodeOne(t *testing.T) {
+	for _, environment := range [][]string{
+		{"BACKUPSTORAGE_GRAPH_CREDENTIAL=client-secret"},
+		{"BACKUPSTORAGE_GRAPH_CREDENTIAL=client-secret", "BACKUPSTORAGE_GRAPH_ENDPOINT=http://127.0.0.1:1/v1.0", "AZURE_CLIENT_ID=" + application, "AZURE_CLIENT_SECRET=canary"},
+		{"BACKUPSTORAGE_GRAPH_CREDENTIAL=client-secret", "BACKUPSTORAGE_GRAPH_ENDPOINT=https://graph.microsoft.us/v1.0", "AZURE_CLIENT_ID=" + application, "AZURE_CLIENT_SECRET=canary"},
+		{"BACKUPSTORAGE_MAX_CALLS=canary"},
+		{"BACKUPSTORAGE_LISTEN=0.0.0.0:0"},
+	} {
+		server, log := process(t, environment...)
+		err := server.Run()
+		if server.ProcessState.ExitCode() != 1 || strings.Count(log.String(), "\n") != 1 || strings.Contains(log.String(), "canary") {
+			t.Errorf("%v: %v, %q", environment, err, log)
+		}
+	}
+}
