@@ -182,10 +182,10 @@ int main(int argc, char** argv) try {
   Failed("CreateExchangeProtectionPolicy", policies, &Policies::CreateExchangeProtectionPolicy, mailboxes, in_tenant_c);
   Failed("ActivateProtectionPolicy", policies, &Policies::ActivateProtectionPolicy, active_policy, in_tenant_c);
   Failed("ActivateRestoreSession", sessions, &Sessions::ActivateRestoreSession, session, with_id);
-  Failed("ListProtectionPolicies", policies, &Policies::ListProtectionPolicies, {}, with_id);
   Failed("CreateSharePointProtectionPolicy", policies, &Policies::CreateSharePointProtectionPolicy, sites, with_id);
   Failed("CreateOneDriveForBusinessProtectionPolicy", policies, &Policies::CreateOneDriveForBusinessProtectionPolicy, drives, with_id);
   Failed("ListServiceApps", apps, &Apps::ListServiceApps, {}, with_id);
+  Failed("ListProtectionPolicies", policies, &Policies::ListProtectionPolicies, {}, with_id);
 
   // A good answer can hold an error too: why a unit is not protected.
   grpc::ClientContext context;

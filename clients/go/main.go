@@ -156,10 +156,10 @@ func main() {
 		{"CreateExchangeProtectionPolicy", tenantC, with(policies.CreateExchangeProtectionPolicy, &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "Mailboxes"})},
 		{"ActivateProtectionPolicy", tenantC, with(policies.ActivateProtectionPolicy, &pb.ActivateProtectionPolicyRequest{ProtectionPolicyId: policyC})},
 		{"ActivateRestoreSession", "", with(restores.ActivateRestoreSession, &pb.ActivateRestoreSessionRequest{RestoreSessionId: unknown})},
-		{"ListProtectionPolicies", "", with(policies.ListProtectionPolicies, &pb.ListProtectionPoliciesRequest{})},
 		{"CreateSharePointProtectionPolicy", "", with(policies.CreateSharePointProtectionPolicy, &pb.CreateSharePointProtectionPolicyRequest{DisplayName: "Sites"})},
 		{"CreateOneDriveForBusinessProtectionPolicy", "", with(policies.CreateOneDriveForBusinessProtectionPolicy, &pb.CreateOneDriveForBusinessProtectionPolicyRequest{DisplayName: "Drives"})},
 		{"ListServiceApps", "", with(apps.ListServiceApps, &pb.ListServiceAppsRequest{})},
+		{"ListProtectionPolicies", "", with(policies.ListProtectionPolicies, &pb.ListProtectionPoliciesRequest{})},
 	} {
 		ctx, cancel := callContext(row.tenant)
 		var trailer metadata.MD

@@ -105,10 +105,10 @@ def main(address, request_id):
             (policies, "CreateExchangeProtectionPolicy", policy_pb.CreateExchangeProtectionPolicyRequest(display_name="Mailboxes"), TENANT_C),
             (policies, "ActivateProtectionPolicy", policy_pb.ActivateProtectionPolicyRequest(protection_policy_id=POLICY_C), TENANT_C),
             (restores, "ActivateRestoreSession", restore_pb.ActivateRestoreSessionRequest(restore_session_id=UNKNOWN), None),
-            (policies, "ListProtectionPolicies", policy_pb.ListProtectionPoliciesRequest(), None),
             (policies, "CreateSharePointProtectionPolicy", policy_pb.CreateSharePointProtectionPolicyRequest(display_name="Sites"), None),
             (policies, "CreateOneDriveForBusinessProtectionPolicy", policy_pb.CreateOneDriveForBusinessProtectionPolicyRequest(display_name="Drives"), None),
             (apps, "ListServiceApps", app_pb.ListServiceAppsRequest(), None),
+            (policies, "ListProtectionPolicies", policy_pb.ListProtectionPoliciesRequest(), None),
         ]:
             try:
                 getattr(stub, rpc)(request, **options(tenant))

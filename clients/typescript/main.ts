@@ -112,10 +112,10 @@ const calls: [rpc: string, tenant: string | undefined, call: Call][] = [
   ['CreateExchangeProtectionPolicy', tenantC, (...rest) => policies.createExchangeProtectionPolicy({ displayName: 'Mailboxes', mailboxProtectionUnits: [] }, ...rest)],
   ['ActivateProtectionPolicy', tenantC, (...rest) => policies.activateProtectionPolicy({ protectionPolicyId: policyC }, ...rest)],
   ['ActivateRestoreSession', undefined, (...rest) => restores.activateRestoreSession({ restoreSessionId: unknown }, ...rest)],
-  ['ListProtectionPolicies', undefined, (...rest) => policies.listProtectionPolicies({ pageSize: 0, pageToken: '' }, ...rest)],
   ['CreateSharePointProtectionPolicy', undefined, (...rest) => policies.createSharePointProtectionPolicy({ displayName: 'Sites', siteProtectionUnits: [] }, ...rest)],
   ['CreateOneDriveForBusinessProtectionPolicy', undefined, (...rest) => policies.createOneDriveForBusinessProtectionPolicy({ displayName: 'Drives', driveProtectionUnits: [] }, ...rest)],
   ['ListServiceApps', undefined, (...rest) => apps.listServiceApps({ pageSize: 0, pageToken: '' }, ...rest)],
+  ['ListProtectionPolicies', undefined, (...rest) => policies.listProtectionPolicies({ pageSize: 0, pageToken: '' }, ...rest)],
 ];
 for (const [rpc, tenant, call] of calls) {
   const error = await new Promise<grpc.ServiceError | null>((resolve) => { call(metadataFor(tenant), options(), resolve); });

@@ -124,10 +124,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     failed("CreateExchangeProtectionPolicy", policies.create_exchange_protection_policy(in_tenant_c(mailboxes)).await)?;
     failed("ActivateProtectionPolicy", policies.activate_protection_policy(in_tenant_c(active_policy)).await)?;
     failed("ActivateRestoreSession", sessions.activate_restore_session(unknown_session).await)?;
-    failed("ListProtectionPolicies", policies.list_protection_policies(ListProtectionPoliciesRequest::default()).await)?;
     failed("CreateSharePointProtectionPolicy", policies.create_share_point_protection_policy(sites).await)?;
     failed("CreateOneDriveForBusinessProtectionPolicy", policies.create_one_drive_for_business_protection_policy(drives).await)?;
     failed("ListServiceApps", apps.list_service_apps(ListServiceAppsRequest::default()).await)?;
+    failed("ListProtectionPolicies", policies.list_protection_policies(ListProtectionPoliciesRequest::default()).await)?;
 
     // A good answer can hold an error too: why a unit is not protected.
     let answer = units

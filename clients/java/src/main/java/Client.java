@@ -141,10 +141,10 @@ public final class Client {
     failed("CreateExchangeProtectionPolicy", policiesOfC, it -> it.createExchangeProtectionPolicy(mailboxes));
     failed("ActivateProtectionPolicy", policiesOfC, it -> it.activateProtectionPolicy(activePolicy));
     failed("ActivateRestoreSession", sessions, it -> it.activateRestoreSession(unknownSession));
-    failed("ListProtectionPolicies", policies, it -> it.listProtectionPolicies(allPolicies));
     failed("CreateSharePointProtectionPolicy", policies, it -> it.createSharePointProtectionPolicy(sites));
     failed("CreateOneDriveForBusinessProtectionPolicy", policies, it -> it.createOneDriveForBusinessProtectionPolicy(drives));
     failed("ListServiceApps", apps, it -> it.listServiceApps(allApps));
+    failed("ListProtectionPolicies", policies, it -> it.listProtectionPolicies(allPolicies));
 
     // A good answer can hold an error too: why a unit is not protected.
     var trailers = new AtomicReference<Metadata>();
