@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -107,7 +108,7 @@ func (a *authority) Do(request *http.Request) (*http.Response, error) {
 	if len(body) > maxAnswer {
 		return nil, errors.New("the answer of the authority is too large")
 	}
-	if discovers && response.StatusCode == http.StatusOK {
+	if discovers && response.StatusCode == http.StatusOK && a.namesEndpoint(body) {
 		a.discover(where, discovery{response.Header.Clone(), body, time.Now().Add(discoveryTime)})
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
@@ -117,6 +118,21 @@ func (a *authority) Do(request *http.Request) (*http.Response, error) {
 // mayAsk tells whether a host is the authority's. Microsoft's has regional ones, for those who ask azidentity for them.
 func (a *authority) mayAsk(host string) bool {
 	return host == a.host || "https://"+a.host == PublicAuthority && (host == "login.microsoft.com" || strings.HasSuffix(host, ".login.microsoft.com"))
+}
+
+// namesEndpoint tells whether an answer says where tokens are, on a host that may be asked. Whatever else a proxy answers
+// with 200 would keep a tenant without tokens for as long as it is remembered.
+func (a *authority) namesEndpoint(body []byte) bool {
+	var said struct {
+		Issuer    string `json:"issuer"`
+		Authorize string `json:"authorization_endpoint"`
+		Token     string `json:"token_endpoint"`
+	}
+	if json.Unmarshal(body, &said) != nil || said.Issuer == "" || said.Authorize == "" {
+		return false
+	}
+	token, err := url.Parse(said.Token)
+	return err == nil && token.Scheme == "https" && a.mayAsk(strings.ToLower(token.Host))
 }
 
 func (a *authority) discovered(where string) (discovery, bool) {

@@ -8,11 +8,13 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"io"
 	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -247,6 +249,34 @@ func TestNobodyButTheAuthorityIsAsked(t *testing.T) {
 	}
 	if n := len(other.Requests()); n != 0 {
 		t.Errorf("another host was asked %d times", n)
+	}
+}
+
+func TestAPageInThePlaceOfTheEndpointsIsNotRemembered(t *testing.T) {
+	for name, page := range map[string]string{
+		"no JSON":         "<html>Back soon</html>",
+		"nothing":         "",
+		"no endpoint":     `{"issuer":"https://login.example","authorization_endpoint":"https://login.example"}`,
+		"endpoint beyond": `{"issuer":"https://login.example","authorization_endpoint":"https://login.example","token_endpoint":"https://login.example/token"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			authority := authoritytest.New(t)
+			sound := authority.Handler()
+			var down atomic.Bool
+			down.Store(true)
+			authority.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if down.Load() {
+					io.WriteString(w, page)
+					return
+				}
+				sound.ServeHTTP(w, r)
+			}))
+			s := source(t, authority)
+			refuses(t, s, graph.TokenRequest{Tenant: tenantA, UserAssertion: authoritytest.Assertion(tenantA, "1")})
+			down.Store(false)
+			// Another user of the tenant: of the first the failure itself is kept for some seconds.
+			ask(t, s, graph.TokenRequest{Tenant: tenantA, UserAssertion: authoritytest.Assertion(tenantA, "2")})
+		})
 	}
 }
 

@@ -107,6 +107,13 @@ func (a *Authority) Serve(handler http.Handler) {
 	a.handler = handler
 }
 
+// Handler returns what answers now, for a handler around it.
+func (a *Authority) Handler() http.Handler {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.handler
+}
+
 // Requests returns the token requests so far.
 func (a *Authority) Requests() []Request {
 	a.mu.Lock()
