@@ -122,8 +122,12 @@ func isWrite(method protoreflect.MethodDescriptor) bool {
 	return options.GetIdempotencyLevel() != descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
-// settled are the writes whose outcome a read tells.
-var settled = []string{"ActivateRestoreSession", "ActivateProtectionPolicy", "DeactivateProtectionPolicy"}
+var (
+	// lookedUp are the writes after whose loss a read looks, settled those whose outcome it tells at once: a policy is
+	// updating for a while, whoever changes what of it.
+	lookedUp = []string{"ActivateRestoreSession", "ActivateProtectionPolicy", "DeactivateProtectionPolicy"}
+	settled  = []string{"ActivateRestoreSession"}
+)
 
 // carryOut has the first write by each rpc lose its answer in the story's ways: in all of them that leave it undone,
 // one after the other, and then in one that does not. It fills the response, so that the story goes on.
@@ -192,7 +196,7 @@ func (l *losses) wantUnknown(s *story, rpc string, how loss, o *outcome) {
 	if o.code() != codes.Unknown || o.reason() != "OUTCOME_UNKNOWN" || metadata["outcome"] != "unknown" || metadata["findOut"] == "" {
 		s.t.Errorf("%s with %s: %v", rpc, how.name, o.status)
 	}
-	if found := metadata["found"]; (found != "") != slices.Contains(settled, rpc) {
+	if found := metadata["found"]; (found != "") != slices.Contains(lookedUp, rpc) {
 		s.t.Errorf("%s with %s: found %q", rpc, how.name, found)
 	}
 	if pushback := o.pushback(); !slices.Equal(pushback, []string{"-1"}) {
@@ -297,8 +301,8 @@ func TestWhatDidNotComeAboutByTheCallIsNoSuccess(t *testing.T) {
 
 	w.fault(lostBefore("POST /protectionPolicies/{id}/activate"))
 	w.fault(emulator.Fault{Operation: "GET /protectionPolicies/{id}", Code: "PolicyNotFound"})
-	if o := w.fails(policies+"ActivateProtectionPolicy", request).call; o.reason() != "POLICY_NOT_FOUND" {
-		t.Errorf("a policy that is gone: %v", o.status)
+	if o := w.fails(policies+"ActivateProtectionPolicy", request).call; o.reason() != "OUTCOME_UNKNOWN" {
+		t.Errorf("a policy that the read does not find: %v", o.status)
 	}
 
 	w.fault(lostBefore("POST /protectionPolicies/{id}/deactivate"))
@@ -310,5 +314,37 @@ func TestWhatDidNotComeAboutByTheCallIsNoSuccess(t *testing.T) {
 	w.fault(emulator.Fault{Operation: "DELETE /protectionPolicies/{id}", Cut: "before", Times: 3})
 	if o := w.deletePolicy(policy).call; o.reason() != "OUTCOME_UNKNOWN" {
 		t.Errorf("a DELETE lost three times: %v", o.status)
+	}
+}
+
+func TestAPolicyThatSomebodyElseChangesIsNoSuccess(t *testing.T) {
+	w := newWorld(t)
+	policy := workloads[0].activePolicy(w)
+	must[pb.DeactivateProtectionPolicyResponse](w, policies+"DeactivateProtectionPolicy", &pb.DeactivateProtectionPolicyRequest{ProtectionPolicyId: policy})
+	w.fault(emulator.Fault{Operation: "POST /protectionPolicies/{id}/activate", Cut: "before"})
+	o := w.activateFails(policy).call
+	if found := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["found"]; o.reason() != "OUTCOME_UNKNOWN" || !strings.HasSuffix(found, "_UPDATING") {
+		t.Errorf("activated while it is being turned off: %v", o.status)
+	}
+}
+
+func TestASessionThatTheReadDoesNotFindMayHaveBeenActivated(t *testing.T) {
+	// A replica that has not heard of the session yet answers the read.
+	w := newWorldBehind(t, func(e http.Handler) http.Handler {
+		return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+			switch {
+			case strings.HasSuffix(r.URL.Path, "/activate"):
+				e.ServeHTTP(httptest.NewRecorder(), r)
+				out.WriteHeader(http.StatusGatewayTimeout)
+			case r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/restoreSessions/"):
+				out.WriteHeader(http.StatusNotFound)
+			default:
+				e.ServeHTTP(out, r)
+			}
+		})
+	})
+	o := w.fails(sessions+"ActivateRestoreSession", &pb.ActivateRestoreSessionRequest{RestoreSessionId: "61633878-8321-4950-bfaf-ed285bdd1461"}).call
+	if o.reason() != "OUTCOME_UNKNOWN" {
+		t.Errorf("activated or not, nobody knows: %v", o.status)
 	}
 }

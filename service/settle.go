@@ -27,14 +27,15 @@ type settlement struct {
 //	write               the read shows                                 so it was
 //	------------------  ---------------------------------------------  ---------
 //	activate session    any status past draft                          done
-//	activate policy     updating or active, modified since the call    done
-//	deactivate policy   updating or inactive, modified since the call  done
-//	any of them         404                                            not done: what is gone was not changed
+//	activate policy     active, modified since the call                done
+//	deactivate policy   inactive, modified since the call              done
 //	any of them         anything else                                  unknown
 //	any DELETE          404                                            done
 //	any DELETE          anything else                                  unknown
 //
-// That a session is still a draft proves nothing: Graph may not have got round to the request yet.
+// That a session is still a draft proves nothing: Graph may not have got round to the request yet. Nor does a policy
+// that is updating: so it is also when somebody else turns it off, or changes its units. Nor does 404: a replica may not
+// know yet what was just made, and what is gone now may have been there for the action.
 var settlements = map[string]settlement{
 	"RestoreSessionService/ActivateRestoreSession": {
 		done: func(response proto.Message, _ time.Time) bool {
@@ -69,15 +70,13 @@ func policyOf(response proto.Message) *pb.ProtectionPolicy {
 	return r.GetProtectionPolicy()
 }
 
-// policySettlement is that of an action which ends in the given status. A policy that was in it, or on the way to any
-// status, before the call shows by the time of its last change that it was not this call.
+// policySettlement is that of an action which ends in the given status. A policy that was in it before the call shows by
+// the time of its last change that it was not this call.
 func policySettlement(end pb.ProtectionPolicyStatus) settlement {
 	return settlement{
 		done: func(response proto.Message, began time.Time) bool {
 			policy := policyOf(response)
-			status := policy.GetStatus()
-			return (status == end || status == pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_UPDATING) &&
-				!began.IsZero() && !policy.GetLastModifiedDateTime().AsTime().Before(began)
+			return policy.GetStatus() == end && !began.IsZero() && !policy.GetLastModifiedDateTime().AsTime().Before(began)
 		},
 		found: func(response proto.Message) string { return policyOf(response).GetStatus().String() },
 	}
@@ -120,8 +119,6 @@ func (c *core) settle(ctx context.Context, op *operation, call *graph.Call, resu
 	switch {
 	case errors.As(err, &gone) && gone.Kind == graph.KindAnswer && gone.Status == http.StatusNotFound && !known:
 		return nil
-	case errors.As(err, &gone) && gone.Kind == graph.KindAnswer && gone.Status == http.StatusNotFound:
-		return gone
 	case err != nil || !known:
 		return failed
 	}
