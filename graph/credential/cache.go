@@ -182,17 +182,23 @@ func (c *cache) look(request graph.TokenRequest) (token string, wait *flight, er
 	}
 	now := time.Now()
 	e := c.entry(want.key)
-	if e.token != "" && e.hash == refused {
-		if e.renewedFor == want.claims && now.Sub(e.renewed) < renewalPace {
-			// The token stays for the others: what Graph refuses may be the operation.
-			if want.claims != (hash{}) {
-				return "", nil, errClaims
-			}
-			return "", nil, noOther(request)
+	refuses := e.token != "" && e.hash == refused
+	switch {
+	case !refuses:
+	case e.renewedFor != want.claims || now.Sub(e.renewed) >= renewalPace:
+		e.renewed, e.renewedFor = now, want.claims
+		if want.claims != (hash{}) {
+			e.token = ""
 		}
-		e.token, e.renewed, e.renewedFor = "", now, want.claims
+		// Without claims the token stays for the others until there is a new one: what Graph refuses may be the
+		// operation, and the authority may be slow or down.
+	case c.flights[want] == nil && !c.failed(e, want, now):
+		if want.claims != (hash{}) {
+			return "", nil, errClaims
+		}
+		return "", nil, noOther(request)
 	}
-	if e.token != "" && now.Before(e.expires) && (want.claims == hash{} || want.claims == e.claims) {
+	if e.token != "" && !refuses && now.Before(e.expires) && (want.claims == hash{} || want.claims == e.claims) {
 		if !now.Before(e.refresh) {
 			want.claims, request.Claims = hash{}, ""
 			// Without a flight the token is good all the same.
@@ -200,8 +206,8 @@ func (c *cache) look(request graph.TokenRequest) (token string, wait *flight, er
 		}
 		return e.token, nil, nil
 	}
-	if f := e.failure; f != nil && f.claims == want.claims && now.Before(f.until) && !c.mended(f, now) {
-		return "", nil, f.err
+	if c.failed(e, want, now) {
+		return "", nil, e.failure.err
 	}
 	if want.claims == (hash{}) && e.token == "" && e.renewedFor != (hash{}) {
 		// The token was refused for want of claims, and one with them is on its way.
@@ -211,6 +217,12 @@ func (c *cache) look(request graph.TokenRequest) (token string, wait *flight, er
 	}
 	wait, err = c.join(want, request)
 	return "", wait, err
+}
+
+// failed tells whether an attempt to get what is wanted failed not long ago.
+func (c *cache) failed(e *entry, want wanted, now time.Time) bool {
+	f := e.failure
+	return f != nil && f.claims == want.claims && now.Before(f.until) && !c.mended(f, now)
 }
 
 // mended tells whether a refusal is out of date because the credential has changed since.

@@ -275,6 +275,35 @@ func TestARefusedTokenIsReplacedOnceForAll(t *testing.T) {
 	})
 }
 
+func TestARefusedTokenIsGivenToTheOthersUntilThereIsANewOne(t *testing.T) {
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if number > 1 {
+			// The authority hangs.
+			<-ctx.Done()
+			return azcore.AccessToken{}, ctx.Err()
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, a *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		var refuser sync.WaitGroup
+		refuser.Go(func() {
+			wantProblem(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, graph.TokenUnavailable)
+		})
+		synctest.Wait()
+		start := time.Now()
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		if took := time.Since(start); took != 0 {
+			t.Errorf("somebody else waited %v", took)
+		}
+		refuser.Wait()
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		wantProblem(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, graph.TokenUnavailable)
+		if a.count() != 2 {
+			t.Errorf("%d requests, want 2", a.count())
+		}
+	})
+}
+
 func TestAnOperationThatRefusesEveryTokenDoesNotCostOneACall(t *testing.T) {
 	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
 		for range 60 {
