@@ -24,6 +24,14 @@ const (
 	publicAuthority = "login.microsoftonline.com"
 )
 
+// publicAliases are other names of the same authority: its tokens are of the real Graph, too.
+var publicAliases = []string{"login.windows.net", "login.microsoft.com", "sts.windows.net"}
+
+// isPublicAuthority tells whether a host gives tokens of the global cloud.
+func isPublicAuthority(host string) bool {
+	return host == publicAuthority || slices.Contains(publicAliases, host) || strings.HasSuffix(host, ".login.microsoft.com")
+}
+
 // nationalHosts are the hosts of Graph and of token authorities in other clouds.
 var nationalHosts = []string{
 	"graph.microsoft.us", "dod-graph.microsoft.us", "microsoftgraph.chinacloudapi.cn",
@@ -94,7 +102,8 @@ func (c *credentialConfig) checkUse(mode credential.Mode) error {
 		name, value string
 		modes       []credential.Mode
 	}{
-		{"graph-authority", c.authority, append(app, credential.Default)},
+		// The default chain also asks the machine it runs on, whose tokens are of the real Graph, whatever is said here.
+		{"graph-authority", c.authority, app},
 		{"graph-client-id", c.clientID, append(app, credential.ManagedIdentity)},
 		{"graph-home-tenant", c.homeTenant, []credential.Mode{credential.ManagedIdentity, credential.Default}},
 		{"graph-client-secret-file", c.secretFile, []credential.Mode{credential.ClientSecret}},
@@ -121,7 +130,7 @@ func (c *credentialConfig) checkAuthority(endpoint *url.URL) error {
 	if slices.Contains(nationalHosts, authority) {
 		return fmt.Errorf("--graph-authority %s is that of a national cloud, where the API does not exist", c.authority)
 	}
-	if graphHost := host(endpoint); (graphHost == publicGraph) != (authority == publicAuthority) {
+	if graphHost := host(endpoint); graphHost == publicGraph && authority != publicAuthority || graphHost != publicGraph && isPublicAuthority(authority) {
 		return fmt.Errorf("--graph-endpoint %s and token authority %s are of different clouds: a token of one has no place in the other", graphHost, authority)
 	}
 	return nil
