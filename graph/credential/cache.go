@@ -237,11 +237,13 @@ func (c *cache) mended(f *failure, now time.Time) bool {
 	return c.seen != f.version
 }
 
-func (c *cache) entry(k key) *entry {
+func (c *cache) entry(k key) *entry { return c.kept(k).entry(k) }
+
+func (c *cache) kept(k key) *recent {
 	if k.user == (hash{}) {
-		return c.tenants.entry(k)
+		return c.tenants
 	}
-	return c.users.entry(k)
+	return c.users
 }
 
 // join returns the flight that brings what is wanted, and starts it if there is none.
@@ -282,11 +284,16 @@ func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 		f.err = failed
 		if newest {
 			e.fail(failed, want.claims, version, now)
+			if e.token == "" {
+				c.kept(want.key).demote(want.key)
+			}
 		}
 	} else {
 		f.token = token.Token
 		if newest {
 			e.succeed(token, want.claims, now)
+			// One that was to go first is in use again.
+			c.entry(want.key)
 		}
 	}
 	close(f.done)

@@ -461,6 +461,37 @@ func TestTokensOfManyAreKeptForThoseWhoCameLast(t *testing.T) {
 	})
 }
 
+func TestTenantsWithoutATokenDoNotDriveOutThoseWithOne(t *testing.T) {
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if strings.HasPrefix(request.Tenant, "unknown") {
+			return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenRefused}
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, a *asked, c *cache) {
+		c.tenants = newRecent(3)
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		want(t, c, graph.TokenRequest{Tenant: "b"}, "b2")
+		for round := range 2 {
+			for n := range 10 {
+				// Twice, since what is refused again is not asked for again.
+				wantProblem(t, c, graph.TokenRequest{Tenant: fmt.Sprint("unknown", round, n)}, graph.TokenRefused)
+				wantProblem(t, c, graph.TokenRequest{Tenant: fmt.Sprint("unknown", round, n)}, graph.TokenRefused)
+			}
+		}
+		if a.count() != 22 {
+			t.Errorf("%d requests, want 22", a.count())
+		}
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		want(t, c, graph.TokenRequest{Tenant: "b"}, "b2")
+		// A tenant that gets a token after all is as good as the others.
+		want(t, c, graph.TokenRequest{Tenant: "c"}, "c23")
+		want(t, c, graph.TokenRequest{Tenant: "c"}, "c23")
+		if len(c.tenants.entries) != 3 || c.tenants.order.Len() != 3 {
+			t.Errorf("%d entries for 3", len(c.tenants.entries))
+		}
+	})
+}
+
 func TestTooManyRequestsAtOnceAreNotMade(t *testing.T) {
 	inTime(t, after(time.Second, numbered), func(t *testing.T, a *asked, c *cache) {
 		c.maxConcurrent = 2

@@ -17,8 +17,11 @@ func newRecent(limit int) *recent {
 // entry returns the entry of a key, an empty one if there was none. The one used longest ago makes room for it.
 func (r *recent) entry(k key) *entry {
 	if element, ok := r.entries[k]; ok {
-		r.order.MoveToFront(element)
-		return element.Value.(*entry)
+		e := element.Value.(*entry)
+		if e.token != "" || e.failure == nil {
+			r.order.MoveToFront(element)
+		}
+		return e
 	}
 	if r.order.Len() >= r.limit {
 		oldest := r.order.Back()
@@ -28,4 +31,12 @@ func (r *recent) entry(k key) *entry {
 	e := &entry{key: k}
 	r.entries[k] = r.order.PushFront(e)
 	return e
+}
+
+// demote makes an entry the first to go: whoever names tenants that do not exist must not drive out the tokens of those
+// that do.
+func (r *recent) demote(k key) {
+	if element, ok := r.entries[k]; ok {
+		r.order.MoveToBack(element)
+	}
 }
