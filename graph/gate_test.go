@@ -269,6 +269,49 @@ func TestAProbeThatHangsIsFollowedByAnother(t *testing.T) {
 	})
 }
 
+// assertionRefused is a token source with which every user is refused.
+type assertionRefused struct{}
+
+func (assertionRefused) Token(_ context.Context, request TokenRequest) (string, error) {
+	if request.UserAssertion != "" {
+		return "", &TokenError{Problem: TokenAssertionRefused}
+	}
+	return "token", nil
+}
+
+func TestCallsWithoutATokenTakeNobodysTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, seen := onEmulator(t, 0, emulator.Fault{Operation: "*", Status: 429, RetryAfter: []string{"1"}, Times: 1})
+		client.tokens, client.repeats = assertionRefused{}, 0
+		if e := failure(t, second(client.Do(t.Context(), emulatorCall(testTenant)))); e == nil || e.Status != 429 {
+			t.Fatalf("got %v", e)
+		}
+		time.Sleep(time.Second)
+		// Once before the probe, and once while the lane is paced.
+		for range 2 {
+			var group sync.WaitGroup
+			for range 100 {
+				group.Go(func() {
+					stranger := emulatorCall(testTenant)
+					stranger.UserAssertion = "forged"
+					if e := failure(t, second(client.Do(t.Context(), stranger))); e == nil || e.Kind != KindToken {
+						t.Errorf("a stranger got %v", e)
+					}
+				})
+			}
+			synctest.Wait()
+			if e := failure(t, second(client.Do(t.Context(), emulatorCall(testTenant)))); e != nil {
+				t.Errorf("got %v", e)
+			}
+			group.Wait()
+			time.Sleep(time.Second)
+		}
+		if n := seen.count(0, 0); n != 3 {
+			t.Errorf("%d requests, want 3", n)
+		}
+	})
+}
+
 func TestAThrottleIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, upstream := answering(t, reply(429, "Retry-After", "60"), reply(200))

@@ -67,6 +67,12 @@ type run struct {
 // attempt sends the call once, if the gate lets it.
 func (r *run) attempt(ctx context.Context) (answer *Answer, failed *Error) {
 	c := r.client
+	// Before the gate: who has no token shall neither take a turn nor be the probe.
+	token, err := c.tokens.Token(ctx, r.token)
+	if err != nil {
+		return nil, tokenError(ctx, err)
+	}
+	r.used = token
 	pass, refused := c.gate.enter(ctx, r.call, r.throttled != nil)
 	if refused != nil {
 		return nil, refused
@@ -74,11 +80,6 @@ func (r *run) attempt(ctx context.Context) (answer *Answer, failed *Error) {
 	// An attempt that does not come to its end must not leave the gate waiting for its probe.
 	failed = &Error{}
 	defer func() { c.gate.leave(r.call, pass, failed) }()
-	token, err := c.tokens.Token(ctx, r.token)
-	if err != nil {
-		return nil, tokenError(ctx, err)
-	}
-	r.used = token
 	return c.once(ctx, r.call, token, r.fresh)
 }
 
