@@ -254,7 +254,8 @@ func (t *translator) answer(op *operation, e *graph.Error) *failure {
 	switch {
 	case e.Status == 503 && e.HasRetryAfter:
 		f.nothingDone = true
-	case write && (r.value == pb.ErrorReason_INTERNAL_SERVER_ERROR || r.value == pb.ErrorReason_SERVER_ERROR):
+	case write && (r.value == pb.ErrorReason_INTERNAL_SERVER_ERROR || r.value == pb.ErrorReason_SERVER_ERROR ||
+		r.value == pb.ErrorReason_SERVICE_UNAVAILABLE):
 		f.set("outcome", "unknown")
 		f.set("findOut", op.findOut)
 	case f.code == codes.PermissionDenied && op != nil:

@@ -63,7 +63,7 @@ func TestTheDeepestKnownCodeDecidesAndAThrottleKeepsItsMeaning(t *testing.T) {
 }
 
 func TestAWriteThatFailedInsideGraphMayHaveBeenDone(t *testing.T) {
-	for status, want := range map[int]string{500: "unknown", 505: "unknown", 520: "unknown", 501: "", 507: ""} {
+	for status, want := range map[int]string{500: "unknown", 503: "unknown", 505: "unknown", 520: "unknown", 501: "", 507: ""} {
 		w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(status) })
 		for name, c := range map[string]struct {
 			o    *outcome

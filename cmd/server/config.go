@@ -124,10 +124,11 @@ func (c *config) checkEndpoint() (*url.URL, error) {
 	}
 	u, err := url.Parse(c.graphEndpoint)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("--graph-endpoint %q is neither %q nor an http or https URL", c.graphEndpoint, onEmulator)
+		// What it is stays out of it, here and below: it may have a password.
+		return nil, fmt.Errorf("--graph-endpoint is neither %q nor an http or https URL", onEmulator)
 	}
 	if !c.credential.real() && !isLoopback(u.Host) && !c.insecureUpstream {
-		return nil, fmt.Errorf("--graph-endpoint %s is not on this machine and --graph-credential is %q; say --insecure-upstream if that is meant", c.graphEndpoint, credentialNone)
+		return nil, fmt.Errorf("--graph-endpoint %s is not on this machine and --graph-credential is %q; say --insecure-upstream if that is meant", u.Redacted(), credentialNone)
 	}
 	if c.emulatorFaults != "" {
 		return nil, errors.New("--emulator-faults needs --graph-endpoint emulator")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -265,7 +266,7 @@ func (c *cache) join(want wanted, request graph.TokenRequest) (*flight, error) {
 func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 	start, version := time.Now(), c.version()
 	ctx, cancel := context.WithTimeout(c.background, fetchTime)
-	token, err := c.fetch(ctx, request)
+	token, err := c.fetched(ctx, request)
 	cancel()
 	now := time.Now()
 	c.mu.Lock()
@@ -297,6 +298,17 @@ func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 		}
 	}
 	close(f.done)
+}
+
+// fetched is what fetch returns. A panic of it must not end the process, which has other tenants.
+func (c *cache) fetched(ctx context.Context, request graph.TokenRequest) (token azcore.AccessToken, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			// The value may hold anything.
+			err = fmt.Errorf("panic of type %T while a token was fetched", value)
+		}
+	}()
+	return c.fetch(ctx, request)
 }
 
 func (e *entry) succeed(token azcore.AccessToken, claims hash, now time.Time) {

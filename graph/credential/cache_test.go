@@ -536,3 +536,15 @@ func TestNoAssertionAndNoClaimIsKept(t *testing.T) {
 	runtime.KeepAlive(a)
 	runtime.KeepAlive(c)
 }
+
+func TestAPanicOfTheFetchIsAFailureOfItsCallersAlone(t *testing.T) {
+	inTime(t, func(_ context.Context, _ int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if request.Tenant == "bad" {
+			panic("canary")
+		}
+		return azcore.AccessToken{Token: "good", ExpiresOn: time.Now().Add(time.Hour)}, nil
+	}, func(t *testing.T, _ *asked, c *cache) {
+		wantProblem(t, c, graph.TokenRequest{Tenant: "bad"}, graph.TokenUnavailable)
+		want(t, c, graph.TokenRequest{Tenant: "good"}, "good")
+	})
+}

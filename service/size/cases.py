@@ -5,6 +5,7 @@ import csv
 import json
 import pathlib
 import sys
+import uuid
 
 GET = "ProtectionPolicyService/GetProtectionPolicy"
 DEACTIVATE = "ProtectionPolicyService/DeactivateProtectionPolicy"
@@ -38,7 +39,8 @@ def case(method, reason, code, retry, request=b"", tenant=TENANT):
 
 
 def upstream(method, status, graph_code, reason, code, retry, errors=50, length=400):
-    return case(method, reason, code, retry, text_field(1, f"{status}.{graph_code}.{errors}.{length}"))
+    # Every call has a tenant of its own: the server keeps the calls of a throttled one to itself for a while.
+    return case(method, reason, code, retry, text_field(1, f"{status}.{graph_code}.{errors}.{length}"), str(uuid.uuid4()))
 
 
 cases = []

@@ -400,7 +400,8 @@ const (
 	//
 	// ErrorInfo: `{"reason":"BAD_GATEWAY","domain":"graph.microsoft.com","metadata":{"httpStatus":"502"}}`
 	ErrorReason_BAD_GATEWAY ErrorReason = 120
-	// Graph is unavailable or throttles. With Retry-After nothing was done; without it a write is left to the program.
+	// Graph is unavailable or throttles. With Retry-After nothing was done; without it a write may have been done,
+	// metadata `outcome=unknown`, and is left to the program.
 	//
 	// ErrorInfo: `{"reason":"SERVICE_UNAVAILABLE","domain":"graph.microsoft.com","metadata":{"httpStatus":"503"}}`
 	ErrorReason_SERVICE_UNAVAILABLE ErrorReason = 121
