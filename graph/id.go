@@ -1,6 +1,10 @@
 package graph
 
-import "net/url"
+import (
+	"net/url"
+
+	"github.com/google/uuid"
+)
 
 // maxID is the longest id of a resource, in characters.
 const maxID = 256
@@ -20,6 +24,13 @@ func ValidID(id string) bool {
 		}
 	}
 	return true
+}
+
+// IsGUID tells whether s is a GUID as Graph writes ids of tenants, users and requests: 8-4-4-4-12 hexadecimal digits, in
+// letters of any case.
+func IsGUID(s string) bool {
+	// uuid takes other forms, too, which have other lengths.
+	return len(s) == 36 && uuid.Validate(s) == nil
 }
 
 // AppendSegment appends an id that is valid to a path, behind a slash.

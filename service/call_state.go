@@ -7,6 +7,8 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+
+	"github.com/m365backup/backupstorage/graph"
 )
 
 const requestIDKey = "x-request-id"
@@ -34,7 +36,7 @@ func callFrom(ctx context.Context) *callState {
 // in a header: a header before an error switches off retries in every gRPC runtime.
 func (s *Server) identify(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	state := &callState{}
-	if values := metadata.ValueFromIncomingContext(ctx, requestIDKey); len(values) == 1 && isGUID(values[0]) {
+	if values := metadata.ValueFromIncomingContext(ctx, requestIDKey); len(values) == 1 && graph.IsGUID(values[0]) {
 		state.requestID = strings.ToLower(values[0])
 	} else {
 		state.requestID = uuid.NewString()

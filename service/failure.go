@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph"
 )
 
 // failure is all that is known of a failed call or of an error inside a resource, before it becomes a Status.
@@ -120,7 +121,7 @@ func (f *failure) fieldViolations() []*errdetails.BadRequest_FieldViolation {
 		violation.Field = f.op.fieldOf(f.GetAbout())
 		for _, name := range f.GetAbout() {
 			field := f.op.request.Fields().ByName(protoreflect.Name(name))
-			if field != nil && f.request != nil && f.request.Has(field) && !isGUID(f.op.id(f.request, name)) {
+			if field != nil && f.request != nil && f.request.Has(field) && !graph.IsGUID(f.op.id(f.request, name)) {
 				violation.Field = name
 				break
 			}

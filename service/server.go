@@ -49,7 +49,7 @@ func New(options Options) (*Server, error) {
 	if options.Graph == nil || options.PageTokens == nil || options.Logger == nil {
 		return nil, errors.New("service: Graph, PageTokens and Logger are required")
 	}
-	if options.DefaultTenant != "" && !isGUID(options.DefaultTenant) {
+	if options.DefaultTenant != "" && !graph.IsGUID(options.DefaultTenant) {
 		return nil, fmt.Errorf("default tenant %q is no GUID", options.DefaultTenant)
 	}
 	if options.MaxCalls < 0 {

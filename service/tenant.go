@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph"
 )
 
 const tenantKey = "x-tenant-id"
@@ -24,28 +25,9 @@ func (t tenants) of(ctx context.Context) (string, error) {
 		return "", refuse(pb.ErrorReason_TENANT_REQUIRED, tenantKey, "GUID of the tenant to act in")
 	case len(values) == 0:
 		return t.byDefault, nil
-	case len(values) > 1 || !isGUID(values[0]):
+	case len(values) > 1 || !graph.IsGUID(values[0]):
 		return "", refuse(pb.ErrorReason_INVALID_TENANT_ID, tenantKey, "one GUID, written 8-4-4-4-12")
 	default:
 		return strings.ToLower(values[0]), nil
 	}
-}
-
-// isGUID tells whether s is a GUID in its canonical form, in letters of any case.
-func isGUID(s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case i == 8 || i == 13 || i == 18 || i == 23:
-			if c != '-' {
-				return false
-			}
-		case c >= '0' && c <= '9', c >= 'a' && c <= 'f', c >= 'A' && c <= 'F':
-		default:
-			return false
-		}
-	}
-	return true
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -9,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/credential"
 )
@@ -18,19 +17,8 @@ import (
 // credentialNone is the value of --graph-credential for upstreams that check no token.
 const credentialNone = "none"
 
-// publicGraph and publicAuthority are the hosts of the global cloud, the only one where the API exists.
-const (
-	publicGraph     = "graph.microsoft.com"
-	publicAuthority = "login.microsoftonline.com"
-)
-
-// publicAliases are other names of the same authority: its tokens are of the real Graph, too.
-var publicAliases = []string{"login.windows.net", "login.microsoft.com", "sts.windows.net"}
-
-// isPublicAuthority tells whether a host gives tokens of the global cloud.
-func isPublicAuthority(host string) bool {
-	return host == publicAuthority || slices.Contains(publicAliases, host) || strings.HasSuffix(host, ".login.microsoft.com")
-}
+// publicGraph is Graph's host in the global cloud, the only one where the API exists.
+const publicGraph = "graph.microsoft.com"
 
 // nationalHosts are the hosts of Graph and of token authorities in other clouds.
 var nationalHosts = []string{
@@ -119,18 +107,15 @@ func (c *credentialConfig) checkUse(mode credential.Mode) error {
 
 // checkAuthority refuses an authority of another cloud than the endpoint's.
 func (c *credentialConfig) checkAuthority(endpoint *url.URL) error {
-	authority := publicAuthority
-	if c.authority != "" {
-		u, err := url.Parse(c.authority)
-		if err != nil || u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-			return fmt.Errorf("--graph-authority %q is no https URL of a host alone", c.authority)
-		}
-		authority = host(u)
+	u, err := credential.ParseAuthority(cmp.Or(c.authority, credential.PublicAuthority))
+	if err != nil {
+		return fmt.Errorf("--graph-authority: %w", err)
 	}
+	authority := host(u)
 	if slices.Contains(nationalHosts, authority) {
-		return fmt.Errorf("--graph-authority %s is that of a national cloud, where the API does not exist", c.authority)
+		return fmt.Errorf("--graph-authority %s is that of a national cloud, where the API does not exist", authority)
 	}
-	if graphHost := host(endpoint); graphHost == publicGraph && authority != publicAuthority || graphHost != publicGraph && isPublicAuthority(authority) {
+	if graphHost := host(endpoint); graphHost == publicGraph && "https://"+authority != credential.PublicAuthority || graphHost != publicGraph && credential.IsPublicAuthority(authority) {
 		return fmt.Errorf("--graph-endpoint %s and token authority %s are of different clouds: a token of one has no place in the other", graphHost, authority)
 	}
 	return nil
@@ -177,7 +162,7 @@ func (c *credentialConfig) complete(mode credential.Mode, getenv func(string) st
 
 func (c *credentialConfig) readTenants() error {
 	c.homeTenant = strings.ToLower(c.homeTenant)
-	if c.homeTenant != "" && !isGUID(c.homeTenant) {
+	if c.homeTenant != "" && !graph.IsGUID(c.homeTenant) {
 		return errors.New("--graph-home-tenant is no GUID")
 	}
 	if c.nationalCloudTenants == "" {
@@ -185,16 +170,13 @@ func (c *credentialConfig) readTenants() error {
 	}
 	for tenant := range strings.SplitSeq(c.nationalCloudTenants, ",") {
 		tenant = strings.ToLower(strings.TrimSpace(tenant))
-		if !isGUID(tenant) {
+		if !graph.IsGUID(tenant) {
 			return fmt.Errorf("--national-cloud-tenants: %q is no GUID", tenant)
 		}
 		c.national = append(c.national, tenant)
 	}
 	return nil
 }
-
-// isGUID tells whether s is a GUID in its canonical form.
-func isGUID(s string) bool { return len(s) == 36 && uuid.Validate(s) == nil }
 
 // tokens returns the token source, and what closes it.
 func (c *config) tokens(logger *slog.Logger) (source graph.TokenSource, stop func(), err error) {

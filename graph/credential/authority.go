@@ -6,24 +6,44 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
 // PublicAuthority is Microsoft's token authority of the global cloud.
-const PublicAuthority = "https://login.microsoftonline.com"
+const PublicAuthority = "https://" + publicHost
 
-// parseAuthority checks the URL of an authority and returns it without a slash at the end.
-func parseAuthority(text string) (*url.URL, error) {
+// publicHost is its host, publicRegions the end of the names of its regional ones, and publicAliases are its other
+// names.
+const (
+	publicHost    = "login.microsoftonline.com"
+	publicRegions = "login.microsoft.com"
+)
+
+var publicAliases = []string{"login.windows.net", "sts.windows.net"}
+
+// IsPublicAuthority tells whether a host, in lower case, gives tokens of Microsoft's global cloud, under whatever name.
+func IsPublicAuthority(host string) bool {
+	return host == publicHost || isRegional(host) || slices.Contains(publicAliases, host)
+}
+
+func isRegional(host string) bool {
+	return host == publicRegions || strings.HasSuffix(host, "."+publicRegions)
+}
+
+// ParseAuthority checks the URL of an authority, https with a host and nothing else, and returns it without a slash at
+// the end.
+func ParseAuthority(text string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimRight(text, "/"))
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.Path != "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return nil, fmt.Errorf("authority %q is no https URL of a host alone", text)
+		// What it is stays out of it: it may have a password.
+		return nil, errors.New("the token authority is no https URL of a host alone")
 	}
 	return u, nil
 }
@@ -117,7 +137,7 @@ func (a *authority) Do(request *http.Request) (*http.Response, error) {
 
 // mayAsk tells whether a host is the authority's. Microsoft's has regional ones, for those who ask azidentity for them.
 func (a *authority) mayAsk(host string) bool {
-	return host == a.host || "https://"+a.host == PublicAuthority && (host == "login.microsoft.com" || strings.HasSuffix(host, ".login.microsoft.com"))
+	return host == a.host || a.host == publicHost && isRegional(host)
 }
 
 // namesEndpoint tells whether an answer says where tokens are, on a host that may be asked. Whatever else a proxy answers

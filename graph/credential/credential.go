@@ -88,7 +88,7 @@ func New(options Options) (*Source, error) {
 	if options.Authority == "" {
 		options.Authority = PublicAuthority
 	}
-	host, err := parseAuthority(options.Authority)
+	host, err := ParseAuthority(options.Authority)
 	if err != nil {
 		return nil, err
 	}
