@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -64,11 +63,9 @@ type Client struct {
 // New returns a client. It fails when an option is missing or wrong.
 func New(options Options) (*Client, error) {
 	endpoint, err := url.Parse(strings.TrimRight(options.Endpoint, "/"))
-	if err != nil {
-		return nil, fmt.Errorf("graph endpoint: %w", err)
-	}
-	if endpoint.Scheme != "https" && endpoint.Scheme != "http" || endpoint.Hostname() == "" {
-		return nil, fmt.Errorf("graph endpoint %q is no http or https URL", options.Endpoint)
+	if err != nil || endpoint.Scheme != "https" && endpoint.Scheme != "http" || endpoint.Hostname() == "" {
+		// What it is stays out of it: it may have a password.
+		return nil, errors.New("graph endpoint is no http or https URL")
 	}
 	if endpoint.User != nil || endpoint.RawQuery != "" || endpoint.ForceQuery || endpoint.Fragment != "" {
 		return nil, errors.New("graph endpoint must have neither user nor query nor fragment")

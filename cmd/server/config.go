@@ -12,6 +12,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph"
 )
 
 const (
@@ -19,6 +21,8 @@ const (
 	onEmulator = "emulator"
 	// envPrefix stands before the name of every flag in the environment: BACKUPSTORAGE_LISTEN.
 	envPrefix = "BACKUPSTORAGE_"
+	// freePort is where the emulator listens unless told.
+	freePort = "127.0.0.1:0"
 )
 
 // config is what flags and environment say. Flags win.
@@ -43,16 +47,18 @@ type config struct {
 }
 
 // readConfig reads flags and environment and checks them as a whole: a server never starts half-configured.
-func readConfig(arguments []string, getenv func(string) string, output io.Writer) (*config, error) {
+// What -help prints goes to help.
+func readConfig(arguments []string, getenv func(string) string, help io.Writer) (*config, error) {
 	c := new(config)
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
-	flags.SetOutput(output)
+	// The flag package would print a page for each mistake, and the mistake in the middle of it.
+	flags.SetOutput(io.Discard)
 	flags.StringVar(&c.listen, "listen", "127.0.0.1:50051", "address to serve gRPC on")
 	flags.StringVar(&c.graphEndpoint, "graph-endpoint", onEmulator, "upstream: \"emulator\", or a URL with its version such as https://graph.microsoft.com/v1.0")
 	c.credential.addFlags(flags)
 	flags.StringVar(&c.graphCAFile, "graph-ca-file", "", "PEM file with the roots to trust for the upstream and the token authority, instead of the machine's")
 	flags.StringVar(&c.defaultTenant, "default-tenant", "", "tenant (GUID) of calls without x-tenant-id; on the emulator its tenant A unless given")
-	flags.StringVar(&c.emulatorListen, "emulator-listen", "127.0.0.1:0", "address of the emulator, port 0 for a free one")
+	flags.StringVar(&c.emulatorListen, "emulator-listen", freePort, "address of the emulator, port 0 for a free one")
 	flags.StringVar(&c.emulatorFaults, "emulator-faults", "", "file with fault rules for the emulator to start with")
 	flags.StringVar(&c.pageTokenKey, "page-token-key", "", "keys that seal page tokens, 32 bytes each in base64, with commas: the first seals, all open; without one a random key")
 	flags.IntVar(&c.maxCalls, "max-calls", 1000, "calls that may be under way at once")
@@ -61,8 +67,13 @@ func readConfig(arguments []string, getenv func(string) string, output io.Writer
 	flags.BoolVar(&c.reflection, "reflection", true, "serve gRPC reflection, which grpcurl needs")
 	flags.BoolVar(&c.insecureListen, "insecure-listen", false, "allow to listen beyond this machine without TLS and without asking callers who they are")
 	flags.BoolVar(&c.insecureUpstream, "insecure-upstream", false, "allow an upstream beyond this machine without a credential")
-	if err := flags.Parse(arguments); err != nil {
+	switch err := flags.Parse(arguments); {
+	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(help)
+		flags.Usage()
 		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("%w; -help prints the flags", err)
 	}
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -105,6 +116,9 @@ func (c *config) check(getenv func(string) string) error {
 	if err := c.credential.check(endpoint, getenv); err != nil {
 		return err
 	}
+	if c.defaultTenant != "" && !graph.IsGUID(c.defaultTenant) {
+		return errors.New("--default-tenant is no GUID")
+	}
 	if c.maxCalls < 1 {
 		return fmt.Errorf("--max-calls %d must be 1 or more", c.maxCalls)
 	}
@@ -132,6 +146,9 @@ func (c *config) checkEndpoint() (*url.URL, error) {
 	}
 	if c.emulatorFaults != "" {
 		return nil, errors.New("--emulator-faults needs --graph-endpoint emulator")
+	}
+	if c.emulatorListen != freePort {
+		return nil, errors.New("--emulator-listen needs --graph-endpoint emulator")
 	}
 	return u, nil
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
+	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -34,6 +36,11 @@ func TestAConfigurationThatMakesNoSenseIsOneClearLine(t *testing.T) {
 		{"an endpoint that is no URL", []string{"--graph-endpoint", "graph.microsoft.com"}, nil, "--graph-endpoint"},
 		{"an endpoint elsewhere without a credential", []string{"--graph-endpoint", "https://graph.microsoft.com/v1.0"}, nil, "--insecure-upstream"},
 		{"fault rules for no emulator", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0", "--emulator-faults", "f.json"}, nil, "--emulator-faults"},
+		{"an address of no emulator", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0", "--emulator-listen", "127.0.0.1:8081"}, nil, "--emulator-listen"},
+		{"a password in an endpoint that is no URL", []string{"--graph-endpoint", "ftp://user:" + secret + "@example.com"}, nil, "--graph-endpoint"},
+		{"a password in an endpoint", []string{"--graph-endpoint", "https://user:" + secret + "@example.com"}, nil, "--insecure-upstream"},
+		{"a tenant by its domain", []string{"--default-tenant", "contoso.com"}, nil, "--default-tenant"},
+		{"a number that is none", []string{"--max-calls", "many"}, nil, "max-calls"},
 		{"no call at once", []string{"--max-calls", "0"}, nil, "--max-calls"},
 		{"a negative wait", []string{"--drain-wait", "-1s"}, nil, "--drain-wait"},
 		{"a short key", []string{"--page-token-key", secret}, nil, "key 1 is not 32 bytes"},
@@ -48,8 +55,11 @@ func TestAConfigurationThatMakesNoSenseIsOneClearLine(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %v, want a line with %q", err, c.says)
 			}
-			if strings.Contains(err.Error()+output.String(), secret) {
+			if strings.Contains(err.Error(), secret) {
 				t.Error("the value of a key got out")
+			}
+			if output.Len() > 0 {
+				t.Errorf("besides the line there is %q", &output)
 			}
 		})
 	}
@@ -83,6 +93,7 @@ func TestACredentialThatMakesNoSenseIsOneClearLine(t *testing.T) {
 		{"a home tenant that is no GUID", []string{realGraph, "--graph-credential=managed-identity", "--graph-home-tenant=contoso.com"}, nil, "--graph-home-tenant"},
 		{"a tenant of a national cloud that is no GUID", []string{realGraph, "--graph-credential=client-secret", "--national-cloud-tenants=" + someGUID + ",contoso.com"}, withSecret, "--national-cloud-tenants"},
 		{"an authority in clear", []string{realGraph, "--graph-credential=client-secret", "--graph-authority=http://login.microsoftonline.com"}, withSecret, "--graph-authority"},
+		{"an authority with a password", []string{realGraph, "--graph-credential=client-secret", "--graph-authority=https://user:" + canary + "@login.microsoftonline.com"}, withSecret, "--graph-authority"},
 		{"an authority with a tenant", []string{realGraph, "--graph-credential=client-secret", "--graph-authority=https://login.microsoftonline.com/common"}, withSecret, "--graph-authority"},
 		{"Graph of the US", []string{"--graph-endpoint=https://graph.microsoft.us/v1.0", "--graph-credential=client-secret"}, withSecret, "national cloud"},
 		{"Graph of the US without a credential", []string{"--graph-endpoint=https://dod-graph.microsoft.us:443/v1.0", "--insecure-upstream"}, nil, "national cloud"},
@@ -106,8 +117,11 @@ func TestACredentialThatMakesNoSenseIsOneClearLine(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
 				t.Fatalf("got %v, want a line with %q", err, c.says)
 			}
-			if strings.Contains(err.Error()+output.String(), canary) {
+			if strings.Contains(err.Error(), canary) {
 				t.Error("the secret got out")
+			}
+			if output.Len() > 0 {
+				t.Errorf("besides the line there is %q", &output)
 			}
 		})
 	}
@@ -166,5 +180,17 @@ func TestListeningForEverybodyIsPossibleWhenItIsSaid(t *testing.T) {
 	}
 	if _, err := readConfig([]string{"--graph-endpoint", "https://example.com/v1.0", "--insecure-upstream"}, environment(nil), new(bytes.Buffer)); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestHelpIsThePageOfFlags(t *testing.T) {
+	var help bytes.Buffer
+	if _, err := readConfig([]string{"-help"}, environment(nil), &help); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("got %v", err)
+	}
+	for _, flag := range []string{"-listen", "-graph-credential", "-page-token-key"} {
+		if !strings.Contains(help.String(), flag) {
+			t.Errorf("the page lacks %s", flag)
+		}
 	}
 }

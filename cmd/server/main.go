@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	c, err := readConfig(os.Args[1:], os.Getenv, os.Stderr)
+	c, err := readConfig(os.Args[1:], os.Getenv, os.Stdout)
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
