@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -53,10 +54,6 @@ type Error struct {
 	InsufficientClaims bool
 	// Problem says in a word or two what was wrong with an invalid answer.
 	Problem string
-	// NextPage tells that the call was for a page behind the first.
-	NextPage bool
-	// Delegated tells that the call was made on behalf of a user.
-	Delegated bool
 	// Sent tells of a call that changes something that Graph may have received it.
 	Sent bool
 	// Lost tells of a repeated DELETE that the answer to an earlier attempt was lost.
@@ -96,6 +93,19 @@ func (e *Error) Error() string {
 		return "graph would throttle the call"
 	}
 	return "graph is unreachable"
+}
+
+// AnswerLost tells of a call that changes something whether Graph may have carried it out without anyone having heard of
+// it: the connection was lost, the answer cannot be read, or a gateway gave up waiting for it. Of other calls it means
+// nothing.
+func (e *Error) AnswerLost() bool {
+	switch e.Kind {
+	case KindUnreachable, KindInvalidAnswer:
+		return e.Sent
+	case KindAnswer:
+		return e.Status == http.StatusRequestTimeout || e.Status == http.StatusBadGateway || e.Status == http.StatusGatewayTimeout
+	}
+	return false
 }
 
 // Unwrap returns the cause.

@@ -121,9 +121,8 @@ func (r *run) harmless(failed *Error) bool {
 			return true
 		case 503:
 			return repeatable || failed.HasRetryAfter
-		case 408, 502, 504:
-			return repeatable
 		}
+		return repeatable && failed.AnswerLost()
 	case KindUnreachable:
 		return repeatable || !failed.Sent
 	case KindInvalidAnswer:

@@ -51,6 +51,21 @@ func unary[T any, R response[T]](ctx context.Context, c *core, request proto.Mes
 	return result, nil
 }
 
+// failedCall is a call that Graph did not carry out, or not for all that is known.
+type failedCall struct {
+	graph *graph.Error
+	// nextPage says that the call was for a page behind the first, delegated that it was made on behalf of a user.
+	nextPage, delegated bool
+	// found is the status that a read showed after a write whose answer was lost, when that did not tell whether it was
+	// carried out.
+	found string
+}
+
+func (f *failedCall) Error() string { return f.graph.Error() }
+
+// Unwrap returns what went wrong between the server and Graph.
+func (f *failedCall) Unwrap() error { return f.graph }
+
 func (c *core) do(ctx context.Context, request protoreflect.Message, result proto.Message, queries []string) error {
 	op := c.operations.byRequest[request.Descriptor().FullName()]
 	call, err := c.prepare(ctx, op, request, queries)
@@ -66,13 +81,14 @@ func (c *core) do(ctx context.Context, request protoreflect.Message, result prot
 	if err == nil {
 		err = c.decode(op, received, result)
 	}
+	var failed *graph.Error
+	if errors.As(err, &failed) {
+		return c.settle(ctx, op, call, result, began, &failedCall{
+			graph: failed, nextPage: page.Target != "", delegated: call.UserAssertion != "",
+		})
+	}
 	if err != nil {
-		var failed *graph.Error
-		if errors.As(err, &failed) {
-			failed.NextPage = page.Target != ""
-			failed.Delegated = call.UserAssertion != ""
-		}
-		return c.settle(ctx, op, call, result, began, err)
+		return err
 	}
 	return c.nextPage(op, page, binding, call.Target, received, result.ProtoReflect())
 }

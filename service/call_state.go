@@ -41,8 +41,7 @@ func (s *Server) identify(ctx context.Context, request any, _ *grpc.UnaryServerI
 	} else {
 		state.requestID = uuid.NewString()
 	}
-	if err := grpc.SetTrailer(ctx, metadata.Pairs(requestIDKey, state.requestID)); err != nil {
-		return nil, err
-	}
+	// It fails only outside a call.
+	_ = grpc.SetTrailer(ctx, metadata.Pairs(requestIDKey, state.requestID))
 	return handler(context.WithValue(ctx, callStateKey{}, state), request)
 }

@@ -82,23 +82,10 @@ func policySettlement(end pb.ProtectionPolicyStatus) settlement {
 	}
 }
 
-// unsettled is a lost write of which a read has not shown whether it was carried out.
-type unsettled struct {
-	write *graph.Error
-	// found is the status that the read showed.
-	found string
-}
-
-func (u *unsettled) Error() string { return u.write.Error() }
-
-// Unwrap returns the failure of the write.
-func (u *unsettled) Unwrap() error { return u.write }
-
 // settle finds out by a read, within what is left of the deadline, whether a write whose answer was lost was carried
 // out. It fills result, or returns the error of the call. began is when the call began.
-func (c *core) settle(ctx context.Context, op *operation, call *graph.Call, result proto.Message, began time.Time, failed error) error {
-	var lost *graph.Error
-	if op.safe || !errors.As(failed, &lost) || !answerLost(lost) {
+func (c *core) settle(ctx context.Context, op *operation, call *graph.Call, result proto.Message, began time.Time, failed *failedCall) error {
+	if op.safe || !failed.graph.AnswerLost() {
 		return failed
 	}
 	how, known := settlements[op.name]
@@ -129,18 +116,8 @@ func (c *core) settle(ctx context.Context, op *operation, call *graph.Call, resu
 	if how.done(result, byGraphsClock(began, received.Date)) {
 		return nil
 	}
-	return &unsettled{write: lost, found: how.found(result)}
-}
-
-// answerLost tells whether a write may have been carried out without anyone having heard of it.
-func answerLost(failed *graph.Error) bool {
-	switch failed.Kind {
-	case graph.KindUnreachable, graph.KindInvalidAnswer:
-		return failed.Sent
-	case graph.KindAnswer:
-		return failed.Status == 408 || failed.Status == 502 || failed.Status == 504
-	}
-	return false
+	failed.found = how.found(result)
+	return failed
 }
 
 // byGraphsClock is a moment of the past as Graph's clock had it, going by the date of an answer that has just come;

@@ -56,17 +56,15 @@ func (t *translator) call(op *operation, request protoreflect.Message, ownID str
 
 func (t *translator) kind(op *operation, err error) *failure {
 	var refused *refusal
+	var call *failedCall
 	var failed *graph.Error
-	var lost *unsettled
 	switch {
 	case errors.As(err, &refused):
 		return t.refused(refused)
-	case errors.As(err, &lost):
-		f := t.graph(op, lost.write)
-		f.set("found", lost.found)
-		return f
+	case errors.As(err, &call):
+		return t.graph(op, call)
 	case errors.As(err, &failed):
-		return t.graph(op, failed)
+		return t.graph(op, &failedCall{graph: failed})
 	case errors.Is(err, context.DeadlineExceeded):
 		return t.own(pb.ErrorReason_DEADLINE_EXCEEDED)
 	case errors.Is(err, context.Canceled):
@@ -121,16 +119,16 @@ func (t *translator) wait(delay time.Duration) time.Duration {
 }
 
 // graph translates what went wrong between the server and Graph.
-func (t *translator) graph(op *operation, e *graph.Error) *failure {
-	write := op != nil && !op.safe
+func (t *translator) graph(op *operation, call *failedCall) *failure {
+	e, write := call.graph, op != nil && !op.safe
 	switch e.Kind {
 	case graph.KindAnswer:
-		return t.answer(op, e)
+		return t.answer(op, call)
 	case graph.KindInvalidAnswer:
-		return t.invalid(op, e, e.Problem)
+		return t.invalid(op, call, e.Problem)
 	case graph.KindUnreachable:
-		if write && e.Sent {
-			return t.unknownOutcome(op)
+		if write && e.AnswerLost() {
+			return t.unknownOutcome(op, call)
 		}
 		f := t.own(pb.ErrorReason_GRAPH_UNREACHABLE)
 		f.nothingDone = true
@@ -151,8 +149,7 @@ func (t *translator) graph(op *operation, e *graph.Error) *failure {
 		// The head of the answer may have come in time.
 		f.meta(e)
 		if write && e.Sent {
-			f.set("outcome", "unknown")
-			f.set("findOut", op.findOut)
+			f.unknown(op)
 		}
 		return f
 	}
@@ -162,13 +159,13 @@ func (t *translator) graph(op *operation, e *graph.Error) *failure {
 }
 
 // invalid translates an answer that cannot be used; problem says why in a word or two.
-func (t *translator) invalid(op *operation, e *graph.Error, problem string) *failure {
+func (t *translator) invalid(op *operation, call *failedCall, problem string) *failure {
 	f := t.own(pb.ErrorReason_GRAPH_RESPONSE_INVALID)
 	if op != nil && !op.safe {
-		f = t.unknownOutcome(op)
+		f = t.unknownOutcome(op, call)
 	}
 	f.set("problem", problem)
-	f.meta(e)
+	f.meta(call.graph)
 	return f
 }
 
@@ -202,16 +199,22 @@ func (t *translator) token(e *graph.Error) *failure {
 const authorityDelay = 5 * time.Second
 
 // unknownOutcome is the failure of a write whose answer is lost. It is never UNAVAILABLE, which invites a second one.
-func (t *translator) unknownOutcome(op *operation) *failure {
+func (t *translator) unknownOutcome(op *operation, call *failedCall) *failure {
 	f := t.own(pb.ErrorReason_OUTCOME_UNKNOWN)
-	f.set("outcome", "unknown")
-	f.set("findOut", op.findOut)
+	f.unknown(op)
+	f.set("found", call.found)
 	return f
 }
 
+// unknown says that the write may have been carried out, and which read shows it.
+func (f *failure) unknown(op *operation) {
+	f.set("outcome", "unknown")
+	f.set("findOut", op.findOut)
+}
+
 // answer translates an answer of Graph's that tells an error.
-func (t *translator) answer(op *operation, e *graph.Error) *failure {
-	write := op != nil && !op.safe
+func (t *translator) answer(op *operation, call *failedCall) *failure {
+	e, write := call.graph, op != nil && !op.safe
 	if t.reasons.hasUnknownCode(e) {
 		t.unknown.call.Add(1)
 	}
@@ -221,19 +224,19 @@ func (t *translator) answer(op *operation, e *graph.Error) *failure {
 		switch {
 		case e.Status > 599:
 			// No status of a final answer: whoever sent it was not Graph.
-			return t.invalid(op, e, "status")
+			return t.invalid(op, call, "status")
 		case e.Status < 300:
-			f := t.invalid(op, e, "error with a good status")
+			f := t.invalid(op, call, "error with a good status")
 			f.codes(e, nil)
 			return f
-		case e.Status == 401 && e.Delegated:
+		case e.Status == 401 && call.delegated:
 			r = t.reasons.byValue[pb.ErrorReason_DELEGATED_TOKEN_REJECTED]
-		case write && (e.Status == 408 || e.Status == 502 || e.Status == 504):
-			f := t.unknownOutcome(op)
+		case write && e.AnswerLost():
+			f := t.unknownOutcome(op, call)
 			f.meta(e)
 			f.codes(e, nil)
 			return f
-		case e.Status == 410 && e.NextPage:
+		case e.Status == 410 && call.nextPage:
 			f := t.own(pb.ErrorReason_INVALID_PAGE_TOKEN)
 			f.meta(e)
 			f.codes(e, nil)
@@ -248,16 +251,14 @@ func (t *translator) answer(op *operation, e *graph.Error) *failure {
 	f.codes(e, r)
 	f.retryDelay = t.retryDelay(r, e)
 	if e.Lost {
-		f.set("outcome", "unknown")
-		f.set("findOut", op.findOut)
+		f.unknown(op)
 	}
 	switch {
 	case e.Status == 503 && e.HasRetryAfter:
 		f.nothingDone = true
 	case write && (r.value == pb.ErrorReason_INTERNAL_SERVER_ERROR || r.value == pb.ErrorReason_SERVER_ERROR ||
 		r.value == pb.ErrorReason_SERVICE_UNAVAILABLE):
-		f.set("outcome", "unknown")
-		f.set("findOut", op.findOut)
+		f.unknown(op)
 	case f.code == codes.PermissionDenied && op != nil:
 		f.set("permission", op.call.GetPermission())
 	}

@@ -16,9 +16,6 @@ import (
 // pushbackKey is the one thing about retries that gRPC runtimes obey.
 const pushbackKey = "grpc-retry-pushback-ms"
 
-// noDeadline is how much time a caller without a deadline is taken to have.
-const noDeadline = 60 * time.Second
-
 // translate makes a typed Status of every error of a call, and tells the caller's runtime whether it may retry.
 func (s *Server) translate(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	response, err := handler(ctx, request)
@@ -55,7 +52,7 @@ func pushback(ctx context.Context, f *failure) (value string, ok bool) {
 	default:
 		return "", false
 	}
-	left := noDeadline
+	left := defaultTime
 	if deadline, ok := ctx.Deadline(); ok {
 		left = time.Until(deadline)
 	}
