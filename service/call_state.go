@@ -21,6 +21,8 @@ type callState struct {
 	failure *failure
 	// cause is the error that was translated.
 	cause error
+	// pushed says that the trailer for retries is set.
+	pushed bool
 }
 
 type callStateKey struct{}
@@ -32,10 +34,16 @@ func callFrom(ctx context.Context) *callState {
 	return &callState{requestID: uuid.NewString()}
 }
 
+// withCall makes room for what the interceptors know of a call.
+func withCall(ctx context.Context) (context.Context, *callState) {
+	state := new(callState)
+	return context.WithValue(ctx, callStateKey{}, state), state
+}
+
 // identify gives the call an id: the caller's when it is a GUID, else a new one. It goes back in the trailers, never
 // in a header: a header before an error switches off retries in every gRPC runtime.
 func (s *Server) identify(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	state := &callState{}
+	state := callFrom(ctx)
 	if values := metadata.ValueFromIncomingContext(ctx, requestIDKey); len(values) == 1 && graph.IsGUID(values[0]) {
 		state.requestID = strings.ToLower(values[0])
 	} else {
@@ -43,5 +51,5 @@ func (s *Server) identify(ctx context.Context, request any, _ *grpc.UnaryServerI
 	}
 	// It fails only outside a call.
 	_ = grpc.SetTrailer(ctx, metadata.Pairs(requestIDKey, state.requestID))
-	return handler(context.WithValue(ctx, callStateKey{}, state), request)
+	return handler(ctx, request)
 }

@@ -133,12 +133,42 @@ func TestAPanicBecomesATypedStatusWithAnIncidentThatTheLogHasToo(t *testing.T) {
 
 func TestAPanicOutsideOfTranslationBecomesATypedStatusToo(t *testing.T) {
 	s, log := chainServer(t, 0)
-	// Without the carrier of a call, setting the trailer fails and the log handler panics.
 	s.logger = slog.New(panicking{})
 	_, err := s.intercept(grpc.NewContextWithServerTransportStream(t.Context(), new(transport)), new(pb.GetProtectionPolicyRequest),
 		&grpc.UnaryServerInfo{FullMethod: getPolicy}, func(context.Context, any) (any, error) { return nil, nil })
 	if got := status.Convert(err); got.Code() != codes.Internal || infoOf(t, got).GetReason() != "INTERNAL" {
 		t.Errorf("got %v, log %s", got, log)
+	}
+}
+
+func TestAPanicOutsideOfTranslationTellsTheRuntimeOnceNotToRetry(t *testing.T) {
+	for name, failure := range map[string]error{"of a call that was OK": nil, "of a call that failed": refuse(pb.ErrorReason_SERVER_OVERLOADED, "", "")} {
+		s, _ := chainServer(t, 0)
+		s.logger = slog.New(panicking{})
+		got, trailer := through(t.Context(), s, func(context.Context, any) (any, error) { return nil, failure })
+		if got.Code() != codes.Internal || len(trailer.Get(pushbackKey)) != 1 || failure == nil && trailer.Get(pushbackKey)[0] != "-1" {
+			t.Errorf("%s: got %v, trailer %v", name, got.Code(), trailer)
+		}
+		if len(trailer.Get(requestIDKey)) != 1 {
+			t.Errorf("%s: trailer %v", name, trailer)
+		}
+	}
+}
+
+func TestARuntimeIsToldADelayOnlyWhenTimeForARetryIsLeft(t *testing.T) {
+	translator, _ := steady(t)
+	f := translator.own(pb.ErrorReason_TOO_MANY_REQUESTS)
+	f.retryDelay = 1157 * time.Millisecond
+	for left, want := range map[time.Duration]string{0: "1157", 1160 * time.Millisecond: "-1", 1340 * time.Millisecond: "-1", 5 * time.Second: "1157"} {
+		ctx := t.Context()
+		if left > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, left)
+			defer cancel()
+		}
+		if got, ok := pushback(ctx, f); !ok || got != want {
+			t.Errorf("%v left: pushback %q, want %q", left, got, want)
+		}
 	}
 }
 

@@ -30,10 +30,14 @@ type failure struct {
 	retryDelay time.Duration
 	// nothingDone says that the call is sure to have changed nothing.
 	nothingDone bool
+	// several are Graph's separate errors of a call about several things.
+	several []graph.Detail
 	// violations are those of BadRequest; when empty, the reason's own field is named.
 	violations []*errdetails.BadRequest_FieldViolation
-	// unmade is how many more violations there are, when a Status has no room for all.
-	unmade int
+	// leftOut is how many violations there are besides. noRoom says that they were left out since a Status has no room
+	// for all.
+	leftOut int
+	noRoom  bool
 	// requestID is Graph's id of the request, else the server's own.
 	requestID string
 	// op and request are what was called; request is nil before it was read.
@@ -71,7 +75,8 @@ func (f *failure) status() *statuspb.Status {
 	}
 	switch f.GetDetail() {
 	case pb.ErrorSpec_BAD_REQUEST:
-		d.bad, d.unmade = &errdetails.BadRequest{FieldViolations: f.fieldViolations()}, f.unmade
+		d.bad = &errdetails.BadRequest{FieldViolations: f.fieldViolations()}
+		d.leftOut, d.noRoom = f.leftOut, f.noRoom
 	case pb.ErrorSpec_PRECONDITION_FAILURE:
 		d.other = &errdetails.PreconditionFailure{Violations: []*errdetails.PreconditionFailure_Violation{{
 			Type: about(f.reason, 0), Subject: f.subject(), Description: f.GetText(),
@@ -81,7 +86,7 @@ func (f *failure) status() *statuspb.Status {
 			Subject: about(f.reason, 0), Description: f.GetText(),
 		}}}
 	case pb.ErrorSpec_RESOURCE_INFO:
-		kind, id := f.resource(about(f.reason, 0))
+		kind, id := f.resource(f.candidate(f.GetAbout()))
 		d.other = &errdetails.ResourceInfo{ResourceType: kind, ResourceName: id, Description: f.GetText()}
 	}
 	if f.requestID != "" {
@@ -141,9 +146,17 @@ func (f *failure) resource(spec string) (kind, id string) {
 	return kind, id
 }
 
-// subject is what a precondition is about: of the candidates the first whose field the request has, else the last.
+// subject is what a precondition is about.
 func (f *failure) subject() string {
-	candidates := f.GetAbout()[min(1, len(f.GetAbout())):]
+	kind, id := f.resource(f.candidate(f.GetAbout()[min(1, len(f.GetAbout())):]))
+	if id == "" {
+		return kind
+	}
+	return kind + "/" + id
+}
+
+// candidate returns of several `graphType:request_field` the first whose field the request has, else the last.
+func (f *failure) candidate(candidates []string) string {
 	chosen := ""
 	for _, candidate := range candidates {
 		chosen = candidate
@@ -151,18 +164,14 @@ func (f *failure) subject() string {
 			break
 		}
 	}
-	kind, id := f.resource(chosen)
-	if id == "" {
-		return kind
-	}
-	return kind + "/" + id
+	return chosen
 }
 
 const (
 	// maxStatus is the size of a Status in bytes. At 5.8 kB clients with a header limit of 8 KiB see INTERNAL instead
 	// of the error.
 	maxStatus = 4096
-	// maxText is the size of its message, maxValue of a metadata value.
+	// maxText is the size of its message and of the description of a field violation, maxValue of a metadata value.
 	maxText  = 512
 	maxValue = 256
 	// keptViolations is how many field violations stay when there is no room for all.
@@ -175,11 +184,12 @@ type details struct {
 	info    *errdetails.ErrorInfo
 	retry   *errdetails.RetryInfo
 	bad     *errdetails.BadRequest
-	// unmade is how many violations there are besides, which make the Status too large.
-	unmade int
-	other  proto.Message
-	id     *errdetails.RequestInfo
-	help   *errdetails.Help
+	// leftOut is how many violations there are besides; with noRoom they would make the Status too large.
+	leftOut int
+	noRoom  bool
+	other   proto.Message
+	id      *errdetails.RequestInfo
+	help    *errdetails.Help
 }
 
 // status packs the details, and takes away what is least needed until they fit: help, field violations beyond the
@@ -191,6 +201,10 @@ func (d *details) status(code codes.Code) *statuspb.Status {
 			d.info.Metadata[key] = short
 		}
 	}
+	for _, v := range d.bad.GetFieldViolations() {
+		v.Description = cut(v.Description, maxText)
+	}
+	d.tellLeftOut()
 	size := d.size(code)
 	for _, trim := range []func(){
 		func() { d.help = nil },
@@ -199,7 +213,7 @@ func (d *details) status(code codes.Code) *statuspb.Status {
 		func() { d.message = cut(d.message, 128) },
 		func() { d.bad, d.other = nil, nil },
 	} {
-		if d.unmade == 0 && size <= maxStatus {
+		if !d.noRoom && size <= maxStatus {
 			break
 		}
 		trim()
@@ -209,13 +223,23 @@ func (d *details) status(code codes.Code) *statuspb.Status {
 }
 
 func (d *details) trimViolations() {
-	if d.bad == nil || len(d.bad.FieldViolations)+d.unmade <= keptViolations {
+	d.noRoom = false
+	if d.bad == nil {
 		return
 	}
-	d.info.Metadata["violationsLeftOut"] = strconv.Itoa(len(d.bad.FieldViolations) + d.unmade - keptViolations)
-	d.bad.FieldViolations, d.unmade = d.bad.FieldViolations[:keptViolations], 0
+	if more := len(d.bad.FieldViolations) - keptViolations; more > 0 {
+		d.leftOut += more
+		d.bad.FieldViolations = d.bad.FieldViolations[:keptViolations]
+	}
 	for _, v := range d.bad.FieldViolations {
 		v.Description = cut(v.Description, maxValue)
+	}
+	d.tellLeftOut()
+}
+
+func (d *details) tellLeftOut() {
+	if d.leftOut > 0 {
+		d.info.Metadata["violationsLeftOut"] = strconv.Itoa(d.leftOut)
 	}
 }
 

@@ -49,15 +49,23 @@ func (d *details) trimPlainly(tb testing.TB, code codes.Code) *statuspb.Status {
 	for _, key := range slices.Collect(maps.Keys(d.info.Metadata)) {
 		d.info.Metadata[key] = cut(d.info.Metadata[key], 256)
 	}
+	for _, v := range d.bad.GetFieldViolations() {
+		v.Description = cut(v.Description, 512)
+	}
+	if d.leftOut > 0 {
+		d.info.Metadata["violationsLeftOut"] = strconv.Itoa(d.leftOut)
+	}
 	if !fits() {
 		d.help = nil
 	}
-	if all := len(d.bad.GetFieldViolations()); !fits() && all > 3 {
-		d.bad.FieldViolations = d.bad.FieldViolations[:3]
+	if all := len(d.bad.GetFieldViolations()); !fits() && all > 0 {
+		if all > 3 {
+			d.bad.FieldViolations = d.bad.FieldViolations[:3]
+			d.info.Metadata["violationsLeftOut"] = strconv.Itoa(d.leftOut + all - 3)
+		}
 		for _, v := range d.bad.FieldViolations {
 			v.Description = cut(v.Description, 256)
 		}
-		d.info.Metadata["violationsLeftOut"] = strconv.Itoa(all - 3)
 	}
 	if !fits() {
 		maps.DeleteFunc(d.info.Metadata, func(key, _ string) bool {
@@ -178,10 +186,12 @@ func TestViolationsThatAreNotMadeAreCountedAsIfTheyHadBeen(t *testing.T) {
 				e.Details = append(e.Details, graph.Detail{Code: code, Message: strings.Repeat("m", max(length-n, 0))})
 			}
 			f := translator.call(op, new(pb.CreateExchangeProtectionPolicyRequest).ProtoReflect(), "", e)
-			unmade += f.unmade
+			if f.noRoom {
+				unmade++
+			}
 			all := *f
 			all.metadata = maps.Clone(f.metadata)
-			all.violations, all.unmade = nil, 0
+			all.violations, all.leftOut, all.noRoom = nil, max(0, details-50), false
 			for _, d := range e.Details[:min(details, 50)] {
 				reason := map[string]string{"EmailNotFound": "EMAIL_NOT_FOUND"}[d.Code]
 				if reason == "" {

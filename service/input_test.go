@@ -1,6 +1,8 @@
 package service_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -8,6 +10,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/dynamicpb"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
@@ -59,6 +64,45 @@ func TestAnIDThatIsNoPathSegmentIsRefusedBeforeAnythingIsSent(t *testing.T) {
 			o := w.fails(units+"GetProtectionUnit", &pb.GetProtectionUnitRequest{ProtectionUnitId: id}).call
 			w.wantRefused(o, "INVALID_PROTECTION_UNIT_ID", "protection_unit_id", false, mark)
 		})
+	}
+}
+
+// An id that cannot stand in a path is refused with the reason that Graph has for ids that can but are none.
+func TestAnIDThatIsNoPathSegmentHasGraphsReason(t *testing.T) {
+	seen := 0
+	protoregistry.GlobalFiles.RangeFilesByPackage("m365.backupstorage.v1", func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Services().Len() {
+			service := file.Services().Get(i)
+			for j := range service.Methods().Len() {
+				method := service.Methods().Get(j)
+				name := fmt.Sprintf("%s/%s", service.Name(), method.Name())
+				asked := func(id string) (*outcome, bool) {
+					request := dynamicpb.NewMessage(method.Input())
+					set := false
+					for n := range method.Input().Fields().Len() {
+						if field := method.Input().Fields().Get(n); strings.HasSuffix(string(field.Name()), "_id") && field.Kind() == protoreflect.StringKind {
+							request.Set(field, protoreflect.ValueOfString(id))
+							set = true
+						}
+					}
+					return newWorld(t).fails(name, request).call, set
+				}
+				judged, set := asked("no-guid")
+				options := proto.GetExtension(method.Options(), pb.E_GraphCall).(*pb.GraphCall)
+				documented := slices.ContainsFunc(options.GetErrors(), func(reason pb.ErrorReason) bool { return reason.String() == judged.reason() })
+				if !set || !documented || !strings.HasPrefix(judged.reason(), "INVALID_") || !strings.HasSuffix(judged.reason(), "_ID") {
+					continue
+				}
+				seen++
+				if refused, _ := asked("a/b"); refused.reason() != judged.reason() {
+					t.Errorf("%s: %s, Graph's is %s", name, refused.reason(), judged.reason())
+				}
+			}
+		}
+		return true
+	})
+	if seen < 20 {
+		t.Errorf("%d operations were tried", seen)
 	}
 }
 

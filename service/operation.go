@@ -113,7 +113,7 @@ func newOperation(method protoreflect.MethodDescriptor, reasons *reasons) (*oper
 		if field == nil {
 			return nil, fmt.Errorf("path names %s, which the request does not have", text)
 		}
-		op.segments = append(op.segments, segment{field: field, invalid: reasons.ofInvalidID(string(field.Name()))})
+		op.segments = append(op.segments, segment{field: field, invalid: reasons.ofInvalidID(string(field.Name()), call.GetErrors())})
 	}
 	return op, nil
 }

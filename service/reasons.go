@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,20 +63,32 @@ func (all *reasons) add(value protoreflect.EnumValueDescriptor, spec *pb.ErrorSp
 		all.byStatus[status] = r
 	}
 	// An id that cannot stand in a path gets the reason with which Graph refuses ids of its kind.
-	if spec.GetDomain() == graphDomain && strings.HasPrefix(r.name, "INVALID_") && strings.HasSuffix(r.name, "_ID") && len(spec.GetAbout()) > 0 {
+	if r.isOfInvalidID() {
 		field := spec.GetAbout()[0]
-		if _, taken := all.byField[field]; !taken && spec.GetDetail() == pb.ErrorSpec_BAD_REQUEST {
+		if _, taken := all.byField[field]; !taken {
 			all.byField[field] = r.value
 		}
 	}
 }
 
-// ofInvalidID returns the reason for an id of a request field that cannot stand in a path.
-func (all *reasons) ofInvalidID(field string) pb.ErrorReason {
+// ofInvalidID returns the reason for an id of a request field that cannot stand in a path: the one that Graph documents
+// for the operation, else that for ids of the kind.
+func (all *reasons) ofInvalidID(field string, documented []pb.ErrorReason) pb.ErrorReason {
+	for _, value := range documented {
+		if r := all.byValue[value]; r.isOfInvalidID() && slices.Contains(r.GetAbout(), field) {
+			return value
+		}
+	}
 	if value, ok := all.byField[field]; ok {
 		return value
 	}
 	return pb.ErrorReason_INVALID_RESOURCE_ID
+}
+
+// isOfInvalidID tells whether Graph refuses ids with the reason.
+func (r *reason) isOfInvalidID() bool {
+	return r.GetDomain() == graphDomain && strings.HasPrefix(r.name, "INVALID_") && strings.HasSuffix(r.name, "_ID") &&
+		r.GetDetail() == pb.ErrorSpec_BAD_REQUEST && len(r.GetAbout()) > 0
 }
 
 // ofStatus returns the reason of an HTTP status that came without a known code.
@@ -95,6 +108,8 @@ var generic = map[string]bool{
 	"itemnotfound": true, "invalidrequest": true, "internalservererror": true, "serviceunavailable": true,
 	"toomanyrequests": true, "unauthenticated": true, "activitylimitreached": true, "servicenotavailable": true,
 	"invalidauthenticationtoken": true, "resourcenotfound": true,
+	// The code of an item of a delta.
+	"invalid": true,
 }
 
 // statusRules tells the statuses that keep their meaning whatever code came with them.

@@ -34,11 +34,15 @@ func (s *Server) recoverInner(ctx context.Context, request any, _ *grpc.UnarySer
 
 // recoverOuter makes a Status of a panic in the chain itself.
 func (s *Server) recoverOuter(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any, err error) {
+	ctx, state := withCall(ctx)
 	defer func() {
 		if value := recover(); value != nil {
 			cause := newPanicError(value)
 			message, _ := request.(proto.Message)
-			f := s.failureOf(info.FullMethod, message, "", cause)
+			f := s.failureOf(info.FullMethod, message, state.requestID, cause)
+			if pushback, ok := pushback(ctx, f); ok {
+				state.push(ctx, pushback)
+			}
 			s.logger.LogAttrs(ctx, slog.LevelError, "panic in an interceptor",
 				slog.String("panic", cause.kind), slog.String("stack", string(cause.stack)), slog.String("incident", f.metadata["incident"]))
 			response, err = nil, statusError(f)

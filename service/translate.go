@@ -42,6 +42,7 @@ const minRetryDelay = 500 * time.Millisecond
 func (t *translator) call(op *operation, request protoreflect.Message, ownID string, err error) *failure {
 	f := t.kind(op, err)
 	f.op, f.request = op, request
+	f.separate(t, op)
 	if f.value == pb.ErrorReason_INVALID_SEARCH_REQUEST && len(f.violations) == 0 {
 		f.violations = f.missing()
 	}
@@ -250,31 +251,32 @@ func (t *translator) answer(op *operation, call *failedCall) *failure {
 	f.meta(e)
 	f.codes(e, r)
 	f.retryDelay = t.retryDelay(r, e)
-	if e.Lost {
+	if e.Status == 503 && e.HasRetryAfter {
+		f.nothingDone = true
+	}
+	if write && (e.Lost || e.AnswerLost() || e.Status >= 500 && !f.nothingDone && f.servicesTrouble()) {
+		// A code that tells a refusal does not count for one behind a gateway that lost the answer.
+		f.nothingDone = false
 		f.unknown(op)
 	}
-	switch {
-	case e.Status == 503 && e.HasRetryAfter:
-		f.nothingDone = true
-	case write && (r.value == pb.ErrorReason_INTERNAL_SERVER_ERROR || r.value == pb.ErrorReason_SERVER_ERROR ||
-		r.value == pb.ErrorReason_SERVICE_UNAVAILABLE):
-		f.unknown(op)
-	case f.code == codes.PermissionDenied && op != nil:
+	if f.code == codes.PermissionDenied && op != nil {
 		f.set("permission", op.call.GetPermission())
 	}
 	if e.Status >= 400 && e.Status < 500 {
 		f.tell(e)
-		f.separate(t, op, e)
+		f.several = e.Details
 	}
 	return f
 }
 
-// tell takes Graph's text into the message, unless the failure is the service's or the server's own trouble, which is
-// told in our words.
+// servicesTrouble tells of a failure that it is the service's or the server's own trouble, not the caller's.
+func (f *failure) servicesTrouble() bool {
+	return f.code == codes.Unknown || f.code == codes.Unavailable || f.code == codes.Internal
+}
+
+// tell takes Graph's text into the message, unless the failure is not the caller's, which is told in our words.
 func (f *failure) tell(e *graph.Error) {
-	switch f.code {
-	case codes.Unknown, codes.Unavailable, codes.Internal:
-	default:
+	if !f.servicesTrouble() {
 		f.graphText = scrub(e.Message)
 	}
 }
@@ -283,24 +285,29 @@ func (f *failure) tell(e *graph.Error) {
 const mostViolations = 50
 
 // separate makes field violations of the separate errors of a call about several things, and counts their codes.
-func (f *failure) separate(t *translator, op *operation, e *graph.Error) {
+func (f *failure) separate(t *translator, op *operation) {
+	if len(f.several) == 0 {
+		return
+	}
 	told := 0
 	if f.GetDetail() == pb.ErrorSpec_BAD_REQUEST && op != nil {
-		told = min(len(e.Details), mostViolations)
+		told = min(len(f.several), mostViolations)
 		size := 0
-		for _, d := range e.Details[:told] {
-			size += len(d.Code) + len(d.Message)
+		for _, d := range f.several[:told] {
+			size += min(len(d.Target)+len(d.Code)+len(d.Message), maxText)
 		}
 		if size > maxStatus && told > keptViolations {
 			// There is no room for them all, so those that will be left out need not be made.
-			f.unmade, told = told-keptViolations, keptViolations
+			f.noRoom, told = true, keptViolations
 		}
+		f.leftOut = len(f.several) - told
 		f.violations = make([]*errdetails.BadRequest_FieldViolation, 0, told)
 	}
+	var places places
 	// Most have the code of the one before.
 	var code string
 	var known *reason
-	for i, d := range e.Details {
+	for i, d := range f.several {
 		if i == 0 || d.Code != code {
 			code, known = d.Code, t.reasons.byCode[strings.ToLower(d.Code)]
 		}
@@ -308,13 +315,17 @@ func (f *failure) separate(t *translator, op *operation, e *graph.Error) {
 			t.unknown.detail.Add(1)
 		}
 		if i < told {
-			f.violations = append(f.violations, f.violation(op, known, d))
+			if d.Target != "" && places == nil {
+				places = placesIn(f.request)
+			}
+			f.violations = append(f.violations, f.violation(op, known, d, places))
 		}
 	}
 }
 
-// violation tells one separate error; known is the reason of its code, nil when there is none.
-func (f *failure) violation(op *operation, known *reason, d graph.Detail) *errdetails.BadRequest_FieldViolation {
+// violation tells one separate error; known is the reason of its code, nil when there is none. Which of several things it
+// is about, its place in the request tells, else the target that Graph names.
+func (f *failure) violation(op *operation, known *reason, d graph.Detail, places places) *errdetails.BadRequest_FieldViolation {
 	r := f.reason
 	field := ""
 	if known != nil {
@@ -324,9 +335,13 @@ func (f *failure) violation(op *operation, known *reason, d graph.Detail) *errde
 	if field == "" {
 		field = op.fieldOf(f.GetAbout())
 	}
-	return &errdetails.BadRequest_FieldViolation{
-		Field: field, Description: scrub(strings.TrimPrefix(d.Code+": "+d.Message, ": ")), Reason: r.name,
+	text := strings.TrimPrefix(d.Code+": "+d.Message, ": ")
+	if at := places.of(d.Target); at != "" {
+		field = at
+	} else if d.Target != "" && !strings.Contains(d.Message, d.Target) {
+		text = d.Target + ": " + text
 	}
+	return &errdetails.BadRequest_FieldViolation{Field: field, Description: scrub(text), Reason: r.name}
 }
 
 // item translates an error that stands inside a resource of an answer that is itself OK.
@@ -336,7 +351,8 @@ func (t *translator) item(op *operation, item pb.GraphItemError) (*statuspb.Stat
 		t.unknown.resource.Add(1)
 	}
 	f := t.inside(op, e, item)
-	f.separate(t, op, e)
+	f.several = e.Details
+	f.separate(t, op)
 	failed := make([]*pb.FailedResource, 0, len(e.Details))
 	for _, d := range e.Details {
 		detail := t.inside(op, &graph.Error{Codes: []string{d.Code}, Message: d.Message, Target: d.Target}, pb.GraphItemError{ID: d.Target})

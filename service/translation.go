@@ -16,6 +16,10 @@ import (
 // pushbackKey is the one thing about retries that gRPC runtimes obey.
 const pushbackKey = "grpc-retry-pushback-ms"
 
+// retryTime is what must be left of the deadline after the delay: what the server asks of a call, and as much for the way
+// to it. A runtime that retries with less has no typed error any more, only its own DEADLINE_EXCEEDED.
+const retryTime = 2 * leastTime
+
 // translate makes a typed Status of every error of a call, and tells the caller's runtime whether it may retry.
 func (s *Server) translate(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	response, err := handler(ctx, request)
@@ -27,8 +31,7 @@ func (s *Server) translate(ctx context.Context, request any, info *grpc.UnarySer
 	f := s.failureOf(info.FullMethod, message, state.requestID, err)
 	state.failure, state.cause = f, err
 	if pushback, ok := pushback(ctx, f); ok {
-		// It fails only outside a call.
-		_ = grpc.SetTrailer(ctx, metadata.Pairs(pushbackKey, pushback))
+		state.push(ctx, pushback)
 	}
 	return nil, statusError(f)
 }
@@ -44,6 +47,15 @@ func (s *Server) failureOf(fullMethod string, request proto.Message, requestID s
 
 func statusError(f *failure) error { return status.ErrorProto(f.status()) }
 
+// push sets the trailer for retries, which a runtime obeys only when it stands there once.
+func (state *callState) push(ctx context.Context, value string) {
+	if !state.pushed {
+		state.pushed = true
+		// It fails only outside a call.
+		_ = grpc.SetTrailer(ctx, metadata.Pairs(pushbackKey, value))
+	}
+}
+
 // pushback says what the trailer for retries is; ok is false where there must be none. On codes that no runtime
 // retries the trailer would count as a failure against the caller's retry budget.
 func pushback(ctx context.Context, f *failure) (value string, ok bool) {
@@ -57,7 +69,7 @@ func pushback(ctx context.Context, f *failure) (value string, ok bool) {
 		left = time.Until(deadline)
 	}
 	harmless := f.nothingDone || f.op != nil && f.op.idempotent
-	if !harmless || f.retryDelay == 0 || f.retryDelay > left {
+	if !harmless || f.retryDelay == 0 || f.retryDelay+retryTime > left {
 		return "-1", true
 	}
 	return strconv.FormatInt(f.retryDelay.Milliseconds(), 10), true

@@ -47,6 +47,7 @@ func TestTheDeepestKnownCodeDecidesAndAThrottleKeepsItsMeaning(t *testing.T) {
 		{"no wrapper", 404, `{"code":"PolicyNotFound","message":"m"}`, "POLICY_NOT_FOUND", "PolicyNotFound "},
 		{"a body that is cut", 404, `{"error":{"code":"PolicyNotFound","mess`, "POLICY_NOT_FOUND", "PolicyNotFound "},
 		{"UnknownError as the code of a call", 404, `{"error":{"code":"UnknownError"}}`, "NOT_FOUND", "UnknownError "},
+		{"the code of an item as that of a call", 500, `{"error":{"code":"Invalid"}}`, "INTERNAL_SERVER_ERROR", "Invalid "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
@@ -77,6 +78,25 @@ func TestAWriteThatFailedInsideGraphMayHaveBeenDone(t *testing.T) {
 	}
 }
 
+func TestACodeBehindAGatewayThatLostTheAnswerProvesNoRefusal(t *testing.T) {
+	for _, status := range []int{408, 502} {
+		for code, reason := range map[string]string{"TooManyActiveRestoreSessions": "TOO_MANY_ACTIVE_RESTORE_SESSIONS", "PolicySaveFailed": "POLICY_SAVE_FAILED"} {
+			w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+				rw.WriteHeader(status)
+				rw.Write([]byte(`{"error":{"code":"` + code + `"}}`))
+			})
+			o := write(w)
+			metadata := infoOf(o.status).GetMetadata()
+			if o.reason() != reason || metadata["outcome"] != "unknown" || metadata["findOut"] == "" || o.pushback()[0] != "-1" {
+				t.Errorf("%d %s: %v, pushback %v", status, code, o.status, o.pushback())
+			}
+			if metadata := infoOf(read(w).status).GetMetadata(); metadata["outcome"] != "" {
+				t.Errorf("%d %s of a read: %v", status, code, metadata)
+			}
+		}
+	}
+}
+
 func TestSeparateErrorsOfACallBecomeFieldViolations(t *testing.T) {
 	w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
 		rw.WriteHeader(http.StatusBadRequest)
@@ -89,7 +109,7 @@ func TestSeparateErrorsOfACallBecomeFieldViolations(t *testing.T) {
 		t.Fatalf("violations: %v", violations)
 	}
 	for _, v := range violations {
-		if v.GetField() != "mailbox_protection_units" || v.GetReason() != "EMAIL_NOT_FOUND" || v.GetDescription() != "EmailNotFound: one" {
+		if v.GetField() != "mailbox_protection_units" || v.GetReason() != "EMAIL_NOT_FOUND" || v.GetDescription() != "a@b.example: EmailNotFound: one" {
 			t.Errorf("violation %v", v)
 		}
 	}

@@ -1,0 +1,88 @@
+package service_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+)
+
+// newSeparate starts a server on an upstream that refuses every call because of several things.
+func newSeparate(t *testing.T, status int, code string, details ...string) *world {
+	t.Helper()
+	return newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+		rw.WriteHeader(status)
+		fmt.Fprintf(rw, `{"error":{"code":%q,"message":"m","details":[%s]}}`, code, strings.Join(details, ","))
+	})
+}
+
+func TestSeparateErrorsNameTheirPlaceInTheRequest(t *testing.T) {
+	const site = "https://a.sharepoint.example/sites/b"
+	for name, c := range map[string]struct {
+		method  string
+		target  string
+		field   string
+		text    string
+		message string
+	}{
+		"in a message":             {"units", "E0000001-0000-4000-8000-000000000003", "mailbox_protection_units[2].directory_object_id", "EmailNotFound: m", "m"},
+		"in a list of texts":       {"urls", site, "site_web_urls[1]", "EmailNotFound: m", "m"},
+		"not in the request":       {"units", "b@a.example", "mailbox_protection_units", "b@a.example: EmailNotFound: m", "m"},
+		"in Graph's text as well":  {"units", "b@a.example", "mailbox_protection_units", "EmailNotFound: no b@a.example", "no b@a.example"},
+		"without":                  {"units", "", "mailbox_protection_units", "EmailNotFound: m", "m"},
+		"a secret where an id is":  {"units", "https://a.example/?sig=canary", "mailbox_protection_units", "https://a.example/?… EmailNotFound: m", "m"},
+		"a field beside the lists": {"units", "My policy", "mailbox_protection_units", "My policy: EmailNotFound: m", "m"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newSeparate(t, 400, "InvalidProtectionUnitId", fmt.Sprintf(`{"code":"EmailNotFound","message":%q,"target":%q}`, c.message, c.target))
+			var o *outcome
+			switch c.method {
+			case "units":
+				request := &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "My policy"}
+				for n := 1; n <= 4; n++ {
+					request.MailboxProtectionUnits = append(request.MailboxProtectionUnits, &pb.NewMailboxProtectionUnit{DirectoryObjectId: fmt.Sprintf("e0000001-0000-4000-8000-%012d", n)})
+				}
+				o = w.fails(policies+"CreateExchangeProtectionPolicy", request).call
+			case "urls":
+				o = w.fails("RestoreArtifactBulkAdditionRequestService/CreateSiteRestoreArtifactsBulkAdditionRequest", &pb.CreateSiteRestoreArtifactsBulkAdditionRequestRequest{
+					RestoreSessionId: unknown, SiteWebUrls: []string{site + "c", site, site},
+				}).call
+			}
+			violations := detail[*errdetails.BadRequest](o.status).GetFieldViolations()
+			if len(violations) != 1 || violations[0].GetField() != c.field || violations[0].GetDescription() != c.text {
+				t.Errorf("got %v, want %s: %s", violations, c.field, c.text)
+			}
+		})
+	}
+}
+
+func TestSeparateErrorsThatAreNotToldAreCounted(t *testing.T) {
+	for _, c := range []struct {
+		errors, length int
+		told, left     int
+	}{
+		{1, 4000, 1, 0}, {3, 4000, 3, 0}, {4, 4000, 4, 0}, {50, 4000, 3, 47}, {300, 3000, 3, 297}, {50, 0, 50, 0}, {300, 0, 50, 250}, {300, 60, 3, 297},
+	} {
+		one := fmt.Sprintf(`{"code":"E","message":%q}`, strings.Repeat("m", c.length))
+		w := newSeparate(t, 413, "ProtectionUnitsLimitBreached", strings.Split(strings.Repeat(one+" ", c.errors), " ")[:c.errors]...)
+		o := write(w)
+		wantSmall(t, o.status, "PROTECTION_UNITS_LIMIT_BREACHED", codes.InvalidArgument, false)
+		metadata := infoOf(o.status).GetMetadata()
+		want := ""
+		if c.left > 0 {
+			want = fmt.Sprint(c.left)
+		}
+		if told := len(detail[*errdetails.BadRequest](o.status).GetFieldViolations()); told != c.told || metadata["violationsLeftOut"] != want {
+			t.Errorf("%d errors of %d bytes: %d are told and %q left out, want %d and %q", c.errors, c.length, told, metadata["violationsLeftOut"], c.told, want)
+		}
+		// What a client divides its request by has to survive the longest of texts.
+		if metadata["documentedLimit"] != "50" || o.status.GetMessage() == "" {
+			t.Errorf("%d errors of %d bytes: %v", c.errors, c.length, metadata)
+		}
+	}
+}
