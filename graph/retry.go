@@ -20,8 +20,8 @@ const (
 )
 
 // Do carries out a call: it sends it, repeats it where that can do no harm, and reads the answer. Every error is an
-// *Error. A 2xx is an answer, anything else an error, except that a 404 is an answer to a DELETE that was repeated since
-// its first answer was lost; redirects are never followed.
+// *Error. A 2xx is an answer, anything else an error, except that a 404 of Graph's is an answer to a DELETE that was
+// repeated since its first answer was lost; redirects are never followed.
 //
 // It repeats at most twice, within the deadline and a budget, what it knows to have changed nothing: a read, a call
 // that Graph refused (429, 509, 503 with Retry-After) or never received, and besides these a DELETE. When the wait does
@@ -35,7 +35,7 @@ func (c *Client) Do(ctx context.Context, call *Call) (*Answer, error) {
 		if failed == nil {
 			return answer, nil
 		}
-		if r.lost != nil && failed.Kind == KindAnswer && failed.Status == http.StatusNotFound {
+		if r.lost != nil && failed.gone() {
 			return &Answer{Meta: failed.Meta}, nil
 		}
 		again, ended := r.again(ctx, failed)
@@ -177,9 +177,21 @@ func (r *run) end(failed *Error) *Error {
 	return failed
 }
 
-// judges tells whether an answer is about the call itself, not about when or by whom it was made.
+// gone tells whether it is Graph that does not know the resource any more. A gateway that does not know the path answers
+// 404 too, but without a code.
+func (e *Error) gone() bool {
+	return e.Kind == KindAnswer && e.Status == http.StatusNotFound && len(e.Codes) > 0
+}
+
+// judges tells whether an answer is about the call itself, not about when, by whom or on which way it was made.
 func (e *Error) judges() bool {
-	return e.Kind == KindAnswer && e.Status >= 400 && e.Status < 500 && e.Status != 401 && e.Status != 408 && e.Status != 429
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return false
+	case http.StatusNotFound:
+		return e.gone()
+	}
+	return e.Kind == KindAnswer && e.Status >= 400 && e.Status < 500
 }
 
 // fits tells whether there is time for a wait and an attempt behind it.

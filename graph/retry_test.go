@@ -51,6 +51,13 @@ func reply(status int, headers ...string) func() (*http.Response, error) {
 	}
 }
 
+// gone is how Graph answers for what it does not know.
+func gone() (*http.Response, error) {
+	response, err := reply(404)()
+	response.ContentLength, response.Body = -1, io.NopCloser(strings.NewReader(`{"error":{"code":"PolicyNotFound"}}`))
+	return response, err
+}
+
 func cut() (*http.Response, error) { return nil, errors.New("connection reset") }
 
 const testTenant = "0f6b1d1c-7a4b-4d55-9a31-6c1f0a3f2b11"
@@ -248,12 +255,13 @@ func TestA404AfterAnOwnLostDeleteIsSuccess(t *testing.T) {
 		status  int
 		lost    bool
 	}{
-		{"lost, then gone", []func() (*http.Response, error){reply(504), reply(404)}, true, 0, false},
-		{"lost twice, then gone", []func() (*http.Response, error){reply(504), reply(502), reply(404)}, true, 0, false},
-		{"unavailable, then gone", []func() (*http.Response, error){reply(503), reply(404)}, true, 0, false},
-		{"refused, then gone", []func() (*http.Response, error){reply(503, "Retry-After", "1"), reply(404)}, false, 404, false},
-		{"throttled, then gone", []func() (*http.Response, error){reply(429, "Retry-After", "1"), reply(404)}, false, 404, false},
-		{"gone", []func() (*http.Response, error){reply(404)}, false, 404, false},
+		{"lost, then gone", []func() (*http.Response, error){reply(504), gone}, true, 0, false},
+		{"lost twice, then gone", []func() (*http.Response, error){reply(504), reply(502), gone}, true, 0, false},
+		{"unavailable, then gone", []func() (*http.Response, error){reply(503), gone}, true, 0, false},
+		{"refused, then gone", []func() (*http.Response, error){reply(503, "Retry-After", "1"), gone}, false, 404, false},
+		{"throttled, then gone", []func() (*http.Response, error){reply(429, "Retry-After", "1"), gone}, false, 404, false},
+		{"gone", []func() (*http.Response, error){gone}, false, 404, false},
+		{"lost, then a gateway that knows no such path", []func() (*http.Response, error){reply(504), reply(404)}, false, 504, false},
 		{"lost, then not allowed", []func() (*http.Response, error){reply(504), reply(403)}, false, 403, true},
 		{"lost, then throttled for long", []func() (*http.Response, error){reply(504), reply(429, "Retry-After", "300")}, false, 504, false},
 		{"lost three times", []func() (*http.Response, error){reply(504), reply(502), reply(408)}, false, 504, false},
