@@ -3,6 +3,9 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -95,6 +98,74 @@ func TestTheProcessServesTenantsOfTheirOwnCredentialAndEndsOnSIGTERM(t *testing.
 	}
 	if n := strings.Count(log.String(), `"msg":"call"`); n != 2 {
 		t.Errorf("%d calls in the log: %s", n, log)
+	}
+}
+
+func TestNothingOfGraphsReachesTheLogByWayOfNetHTTP(t *testing.T) {
+	const surplus = `,"@odata.nextLink":"https://graph.example/?$skiptoken=canary","email":"canary@a.example"}`
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+				// net/http looks at what comes behind an answer, and says so.
+				io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"+surplus)
+			}
+			defer conn.Close()
+		}
+	}()
+	server, _ := process(t, "BACKUPSTORAGE_GRAPH_ENDPOINT=http://"+listener.Addr().String()+"/v1.0")
+	server.Stderr = nil
+	out, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := server.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	banner := bufio.NewScanner(out)
+	if !banner.Scan() {
+		t.Fatal("no banner")
+	}
+	conn, err := grpc.NewClient(address.FindStringSubmatch(banner.Text())[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx, _ := as(t.Context(), emulator.TenantA, "")
+	if _, err := pb.NewBackupRestoreServiceClient(conn).GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest)); err != nil {
+		t.Error(err)
+	}
+	for lines := bufio.NewScanner(log); ; {
+		if !lines.Scan() {
+			t.Fatal("net/http had nothing to say: this test shows nothing")
+		}
+		if strings.Contains(lines.Text(), "canary") || strings.Contains(lines.Text(), "Unsolicited") {
+			t.Errorf("the log tells what Graph sent: %s", lines.Text())
+		} else if !strings.Contains(lines.Text(), "a library") {
+			continue
+		}
+		break
+	}
+	if err := server.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for banner.Scan() {
+		// To the end of the output, before which Wait must not be called.
+	}
+	if err := server.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 
