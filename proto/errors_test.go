@@ -140,12 +140,21 @@ func TestEveryReasonSaysWhatItMeans(t *testing.T) {
 			if delay < 500*time.Millisecond || delay > time.Hour {
 				bad("retry_delay is %s", delay)
 			}
-		case backupstoragev1.ErrorSpec_NEVER, backupstoragev1.ErrorSpec_IF_TOLD:
+		case backupstoragev1.ErrorSpec_IF_TOLD:
+			// Only the server itself can tell of a reason with a second code, so it has a delay of its own.
+			if second := r.spec.GetCodeWithRetryInfo() != 0; second != (r.spec.RetryDelay != nil) || second && delay < 500*time.Millisecond {
+				bad("retry_delay is %s and code_with_retry_info %s", delay, r.spec.GetCodeWithRetryInfo())
+			}
+		case backupstoragev1.ErrorSpec_NEVER:
 			if r.spec.RetryDelay != nil {
 				bad("has a retry_delay and retry %s", r.spec.GetRetry())
 			}
 		default:
 			bad("retry is %s", r.spec.GetRetry())
+		}
+		if second := r.spec.GetCodeWithRetryInfo(); second != 0 &&
+			(second == r.spec.GetCode() || second > 16 || r.spec.GetRetry() != backupstoragev1.ErrorSpec_IF_TOLD) {
+			bad("code_with_retry_info is %s, with code %s and retry %s", second, r.spec.GetCode(), r.spec.GetRetry())
 		}
 		own := r.number > 200
 		switch domain := r.spec.GetDomain(); {
@@ -372,7 +381,11 @@ func TestReasonsAreFrozen(t *testing.T) {
 		}
 	}
 	for _, r := range reasons() {
-		now = append(now, fmt.Sprintf("%s %d %s %s %s", r.name, r.number, r.spec.GetCode(), r.spec.GetRetry(), r.spec.GetDomain()))
+		codes := r.spec.GetCode().String()
+		if second := r.spec.GetCodeWithRetryInfo(); second != 0 {
+			codes += "|" + second.String()
+		}
+		now = append(now, fmt.Sprintf("%s %d %s %s %s", r.name, r.number, codes, r.spec.GetRetry(), r.spec.GetDomain()))
 	}
 	var wrong []string
 	for _, line := range frozen {

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 
+	"google.golang.org/genproto/googleapis/rpc/code"
+
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
 )
@@ -89,6 +91,9 @@ func (r *reason) retryText() string {
 	case pb.ErrorSpec_AFTER_DELAY:
 		return fmt.Sprintf("after RetryInfo, by default %v", r.spec.GetRetryDelay().AsDuration())
 	case pb.ErrorSpec_IF_TOLD:
+		if r.spec.RetryDelay != nil {
+			return fmt.Sprintf("when RetryInfo is there, by default %v", r.spec.GetRetryDelay().AsDuration())
+		}
 		return "when RetryInfo is there"
 	}
 	return "no"
@@ -108,7 +113,7 @@ func (c *contract) errorsPage() []byte {
 		fmt.Fprintf(&page, "\n## %s\n\n| reason | Graph's code | gRPC code | retry | detail | meaning | what to do | documented for |\n|---|---|---|---|---|---|---|---|\n", group.title)
 		for ; at < len(c.reasons) && int32(c.reasons[at].number) < group.below; at++ {
 			r := &c.reasons[at]
-			fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", r.name, r.graph(), r.spec.GetCode(), r.retryWork(), r.detail(), r.prose, r.spec.GetRemedy()+".", strings.Join(r.rpcs, ", "))
+			fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", r.name, r.graph(), r.codes(), r.retryWork(), r.detail(), r.prose, r.spec.GetRemedy()+".", strings.Join(r.rpcs, ", "))
 		}
 	}
 	return page.Bytes()
@@ -119,6 +124,13 @@ func (r *reason) graph() string {
 		return fmt.Sprintf("HTTP %d", status)
 	}
 	return strings.Join(r.spec.GetGraphCode(), ", ")
+}
+
+func (r *reason) codes() string {
+	if second := r.spec.GetCodeWithRetryInfo(); second != code.Code_OK {
+		return fmt.Sprintf("%s; with RetryInfo %s", r.spec.GetCode(), second)
+	}
+	return r.spec.GetCode().String()
 }
 
 func (r *reason) retryWork() string {
@@ -144,6 +156,7 @@ type entry struct {
 	Number            int32    `json:"number"`
 	Domain            string   `json:"domain"`
 	Code              string   `json:"code"`
+	CodeWithRetryInfo string   `json:"codeWithRetryInfo,omitempty"`
 	GraphCodes        []string `json:"graphCodes,omitempty"`
 	HTTPStatus        int32    `json:"httpStatus,omitempty"`
 	Retry             string   `json:"retry"`
@@ -165,6 +178,9 @@ func (c *contract) errorsJSON() ([]byte, error) {
 			GraphCodes: r.spec.GetGraphCode(), HTTPStatus: r.spec.GetHttpStatus(), Retry: r.spec.GetRetry().String(),
 			RetryDelaySeconds: r.spec.GetRetryDelay().AsDuration().Seconds(), Detail: r.detail(),
 			DocumentedLimit: r.spec.GetDocumentedLimit(), Text: r.spec.GetText(), Description: r.prose, Remedy: r.spec.GetRemedy(), Operations: r.rpcs,
+		}
+		if second := r.spec.GetCodeWithRetryInfo(); second != code.Code_OK {
+			e.CodeWithRetryInfo = second.String()
 		}
 		if r.spec.GetWork() != pb.ErrorSpec_WORK_UNSPECIFIED {
 			e.Work = r.spec.GetWork().String()

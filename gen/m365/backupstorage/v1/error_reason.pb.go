@@ -471,9 +471,11 @@ const (
 	//
 	// ErrorInfo: `{"reason":"DELEGATED_TOKEN_REQUIRED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_DELEGATED_TOKEN_REQUIRED ErrorReason = 209
-	// The server could get no token for the tenant. With code UNAVAILABLE and RetryInfo the token authority was down.
+	// The server could get no token for the tenant. Metadata `problem` says why: `token authority` when that is down or
+	// overloaded, which passes by itself and comes with RetryInfo and another code; `refused`; or `on behalf of` when the
+	// server's credential cannot act for users.
 	//
-	// ErrorInfo: `{"reason":"GRAPH_CREDENTIALS_UNAVAILABLE","domain":"m365.backupstorage","metadata":{}}`
+	// ErrorInfo: `{"reason":"GRAPH_CREDENTIALS_UNAVAILABLE","domain":"m365.backupstorage","metadata":{"problem":"refused"}}`
 	ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE ErrorReason = 210
 	// The tenant lives in a national cloud, where this API does not exist.
 	//
@@ -789,7 +791,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xc3\xea\x01\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xc9\xea\x01\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x95\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xf8\x01\xda\xda\x19\xf3\x01\n" +
@@ -970,8 +972,8 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\xaf\x01\xda\xda\x19\xaa\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01ZfThe request cannot be said to Graph: an enum value or a combination of fields that Graph does not haveb$Mend the field that BadRequest names\x12\xa5\x01\n" +
 	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x87\x01\xda\xda\x19\x82\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01Z>The caller's credential to this server is missing or not validb&Send a valid credential of this server\x12\xe9\x01\n" +
 	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xcf\x01\xda\xda\x19\xca\x01\x10\a\x18\x012\x12m365.backupstorage8\x01ZhThe caller has no right to this tenant or service, or it does not exist: the answer is the same for bothbDAsk the operator of this server for the right, or mend the tenant id\x12\xfb\x01\n" +
-	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\xdb\x01\xda\xda\x19\xd6\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x0eUSER_ASSERTIONR\x10x-user-assertionZKGraph allows this operation on behalf of a user only: send x-user-assertionbISend the user's access token for this server as metadata x-user-assertion\x12\xa4\x02\n" +
-	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1a\xff\x01\xda\xda\x19\xfa\x01\x10\t\x18\x03(\x022\x12m365.backupstorage8\x01R\x11GRAPH_CREDENTIALSR\x06tenantZ,The server could get no token for the tenantb\x92\x01With RetryInfo try again after the delay; without, let the operator of this server put the credential right, or the tenant's administrator consent\x12\xde\x01\n" +
+	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\xdb\x01\xda\xda\x19\xd6\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x0eUSER_ASSERTIONR\x10x-user-assertionZKGraph allows this operation on behalf of a user only: send x-user-assertionbISend the user's access token for this server as metadata x-user-assertion\x12\xaa\x02\n" +
+	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1a\x85\x02\xda\xda\x19\x80\x02\x10\t\x18\x03\"\x02\b\x05(\x022\x12m365.backupstorage8\x01R\x11GRAPH_CREDENTIALSR\x06tenantZ,The server could get no token for the tenantb\x92\x01With RetryInfo try again after the delay; without, let the operator of this server put the credential right, or the tenant's administrator consenth\x0e\x12\xde\x01\n" +
 	"\x13CLOUD_NOT_SUPPORTED\x10\xd3\x01\x1a\xc3\x01\xda\xda\x19\xbe\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x05CLOUDR\x06tenantZCThe tenant lives in a national cloud, where this API does not existbLLeave the tenant out: the Backup Storage API exists in the global cloud only\x12\x9a\x01\n" +
 	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1a\x81\x01\xda\xda\x19}\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01ZBGraph could not be reached and nothing was sent, or a read was cutb\x19Try again after the delay\x12\xe4\x01\n" +
 	"\x16GRAPH_RESPONSE_INVALID\x10\xd5\x01\x1a\xc6\x01\xda\xda\x19\xc1\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorageZTGraph answered a read with something that cannot be used; metadata problem says whatbMTry again after the delay; when it stays, report it with the Graph request id\x12\xe9\x01\n" +
