@@ -69,3 +69,16 @@ func TestTheStatusOfEveryReasonIsWhatItsSpecSays(t *testing.T) {
 	}
 	report(t, wrong)
 }
+
+func TestAReasonIsPlannedAsLongAsNothingBringsItAbout(t *testing.T) {
+	// A client that cancels makes the Status itself, so that there is nothing to show.
+	unseen := "CANCELLED"
+	came := statuses(t)
+	var wrong []string
+	for _, r := range reasons() {
+		if _, ok := came[r.name]; ok == r.spec.GetPlanned() && r.name != unseen {
+			wrong = append(wrong, fmt.Sprintf("%s: planned is %v, and a Status of it came: %v", r.name, r.spec.GetPlanned(), ok))
+		}
+	}
+	report(t, wrong)
+}

@@ -113,7 +113,7 @@ func (c *contract) errorsPage() []byte {
 		fmt.Fprintf(&page, "\n## %s\n\n| reason | Graph's code | gRPC code | retry | detail | meaning | what to do | documented for |\n|---|---|---|---|---|---|---|---|\n", group.title)
 		for ; at < len(c.reasons) && int32(c.reasons[at].number) < group.below; at++ {
 			r := &c.reasons[at]
-			fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", r.name, r.graph(), r.codes(), r.retryWork(), r.detail(), r.prose, r.spec.GetRemedy()+".", strings.Join(r.rpcs, ", "))
+			fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", r.name, r.graph(), r.codes(), r.retryWork(), r.detail(), r.meaning(), r.spec.GetRemedy()+".", strings.Join(r.rpcs, ", "))
 		}
 	}
 	return page.Bytes()
@@ -150,6 +150,13 @@ func (r *reason) detail() string {
 	}[r.spec.GetDetail()]
 }
 
+func (r *reason) meaning() string {
+	if r.spec.GetPlanned() {
+		return "*Planned: no call gets it yet.* " + r.prose
+	}
+	return r.prose
+}
+
 // entry is a reason in errors.json.
 type entry struct {
 	Reason            string   `json:"reason"`
@@ -159,6 +166,7 @@ type entry struct {
 	CodeWithRetryInfo string   `json:"codeWithRetryInfo,omitempty"`
 	GraphCodes        []string `json:"graphCodes,omitempty"`
 	HTTPStatus        int32    `json:"httpStatus,omitempty"`
+	Planned           bool     `json:"planned,omitempty"`
 	Retry             string   `json:"retry"`
 	RetryDelaySeconds float64  `json:"retryDelaySeconds,omitempty"`
 	Work              string   `json:"work,omitempty"`
@@ -175,6 +183,7 @@ func (c *contract) errorsJSON() ([]byte, error) {
 	for _, r := range c.reasons {
 		e := entry{
 			Reason: r.name, Number: int32(r.number), Domain: r.spec.GetDomain(), Code: r.spec.GetCode().String(),
+			Planned:    r.spec.GetPlanned(),
 			GraphCodes: r.spec.GetGraphCode(), HTTPStatus: r.spec.GetHttpStatus(), Retry: r.spec.GetRetry().String(),
 			RetryDelaySeconds: r.spec.GetRetryDelay().AsDuration().Seconds(), Detail: r.detail(),
 			DocumentedLimit: r.spec.GetDocumentedLimit(), Text: r.spec.GetText(), Description: r.prose, Remedy: r.spec.GetRemedy(), Operations: r.rpcs,

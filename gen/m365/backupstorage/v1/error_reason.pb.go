@@ -459,11 +459,13 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_REQUEST","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_INVALID_REQUEST ErrorReason = 206
-	// The caller's credential to this server is missing or not valid.
+	// The caller's credential to this server is missing or not valid. The server does not ask its callers who they are
+	// yet.
 	//
 	// ErrorInfo: `{"reason":"CALLER_UNAUTHENTICATED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CALLER_UNAUTHENTICATED ErrorReason = 207
-	// The caller has no right to this tenant or service, or it does not exist: the answer is the same for both.
+	// The caller has no right to this tenant or service, or it does not exist: the answer is the same for both. The
+	// server does not ask its callers who they are yet.
 	//
 	// ErrorInfo: `{"reason":"CALLER_NOT_ALLOWED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CALLER_NOT_ALLOWED ErrorReason = 208
@@ -791,7 +793,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xc9\xea\x01\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xcd\xea\x01\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x95\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xf8\x01\xda\xda\x19\xf3\x01\n" +
@@ -969,9 +971,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x12INVALID_PAGE_TOKEN\x10\xcc\x01\x1a\xea\x01\xda\xda\x19\xe5\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\n" +
 	"page_tokenZnThe page token was not made by this server for this tenant, rpc and arguments, or Graph no longer has the pagebKBegin with the first page, with the same tenant and arguments for all pages\x12\x8e\x01\n" +
 	"\x11INVALID_PAGE_SIZE\x10\xcd\x01\x1av\xda\xda\x19r\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\tpage_sizeZ\x19The page size is negativeb.Send 0 for Graph's default, or a positive size\x12\xc6\x01\n" +
-	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\xaf\x01\xda\xda\x19\xaa\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01ZfThe request cannot be said to Graph: an enum value or a combination of fields that Graph does not haveb$Mend the field that BadRequest names\x12\xa5\x01\n" +
-	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x87\x01\xda\xda\x19\x82\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01Z>The caller's credential to this server is missing or not validb&Send a valid credential of this server\x12\xe9\x01\n" +
-	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xcf\x01\xda\xda\x19\xca\x01\x10\a\x18\x012\x12m365.backupstorage8\x01ZhThe caller has no right to this tenant or service, or it does not exist: the answer is the same for bothbDAsk the operator of this server for the right, or mend the tenant id\x12\xfb\x01\n" +
+	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\xaf\x01\xda\xda\x19\xaa\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01ZfThe request cannot be said to Graph: an enum value or a combination of fields that Graph does not haveb$Mend the field that BadRequest names\x12\xa7\x01\n" +
+	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x89\x01\xda\xda\x19\x84\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01Z>The caller's credential to this server is missing or not validb&Send a valid credential of this serverp\x01\x12\xeb\x01\n" +
+	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xd1\x01\xda\xda\x19\xcc\x01\x10\a\x18\x012\x12m365.backupstorage8\x01ZhThe caller has no right to this tenant or service, or it does not exist: the answer is the same for bothbDAsk the operator of this server for the right, or mend the tenant idp\x01\x12\xfb\x01\n" +
 	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\xdb\x01\xda\xda\x19\xd6\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x0eUSER_ASSERTIONR\x10x-user-assertionZKGraph allows this operation on behalf of a user only: send x-user-assertionbISend the user's access token for this server as metadata x-user-assertion\x12\xaa\x02\n" +
 	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1a\x85\x02\xda\xda\x19\x80\x02\x10\t\x18\x03\"\x02\b\x05(\x022\x12m365.backupstorage8\x01R\x11GRAPH_CREDENTIALSR\x06tenantZ,The server could get no token for the tenantb\x92\x01With RetryInfo try again after the delay; without, let the operator of this server put the credential right, or the tenant's administrator consenth\x0e\x12\xde\x01\n" +
 	"\x13CLOUD_NOT_SUPPORTED\x10\xd3\x01\x1a\xc3\x01\xda\xda\x19\xbe\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x05CLOUDR\x06tenantZCThe tenant lives in a national cloud, where this API does not existbLLeave the tenant out: the Backup Storage API exists in the global cloud only\x12\x9a\x01\n" +

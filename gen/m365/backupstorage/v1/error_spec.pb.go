@@ -232,8 +232,10 @@ type ErrorSpec struct {
 	// The gRPC code of a Status of this reason that carries RetryInfo, where that is another than `code`; unset for a
 	// reason with one code.
 	CodeWithRetryInfo code.Code `protobuf:"varint,13,opt,name=code_with_retry_info,json=codeWithRetryInfo,proto3,enum=google.rpc.Code" json:"code_with_retry_info,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// True of a reason that no call gets yet: it is kept for a part of the server that is still to come.
+	Planned       bool `protobuf:"varint,14,opt,name=planned,proto3" json:"planned,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ErrorSpec) Reset() {
@@ -357,6 +359,13 @@ func (x *ErrorSpec) GetCodeWithRetryInfo() code.Code {
 	return code.Code(0)
 }
 
+func (x *ErrorSpec) GetPlanned() bool {
+	if x != nil {
+		return x.Planned
+	}
+	return false
+}
+
 var file_m365_backupstorage_v1_error_spec_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.EnumValueOptions)(nil),
@@ -380,7 +389,7 @@ var File_m365_backupstorage_v1_error_spec_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_spec_proto_rawDesc = "" +
 	"\n" +
-	"&m365/backupstorage/v1/error_spec.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15google/rpc/code.proto\"\xa1\x06\n" +
+	"&m365/backupstorage/v1/error_spec.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15google/rpc/code.proto\"\xbb\x06\n" +
 	"\tErrorSpec\x12\x1d\n" +
 	"\n" +
 	"graph_code\x18\x01 \x03(\tR\tgraphCode\x12$\n" +
@@ -398,7 +407,8 @@ const file_m365_backupstorage_v1_error_spec_proto_rawDesc = "" +
 	" \x03(\tR\x05about\x12\x12\n" +
 	"\x04text\x18\v \x01(\tR\x04text\x12\x16\n" +
 	"\x06remedy\x18\f \x01(\tR\x06remedy\x12A\n" +
-	"\x14code_with_retry_info\x18\r \x01(\x0e2\x10.google.rpc.CodeR\x11codeWithRetryInfo\"G\n" +
+	"\x14code_with_retry_info\x18\r \x01(\x0e2\x10.google.rpc.CodeR\x11codeWithRetryInfo\x12\x18\n" +
+	"\aplanned\x18\x0e \x01(\bR\aplanned\"G\n" +
 	"\x05Retry\x12\x15\n" +
 	"\x11RETRY_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05NEVER\x10\x01\x12\x0f\n" +
