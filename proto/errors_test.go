@@ -451,3 +451,43 @@ func TestEveryReasonShowsItsErrorInfo(t *testing.T) {
 	}
 	report(t, wrong)
 }
+
+func TestErrorsJSONNamesOperationsAsErrorInfoDoes(t *testing.T) {
+	text, err := os.ReadFile("errors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries []struct {
+		Reason     string
+		Operations []string
+	}
+	if err := json.Unmarshal(text, &entries); err != nil {
+		t.Fatal(err)
+	}
+	named := map[string][]string{}
+	for _, e := range entries {
+		named[e.Reason] = e.Operations
+	}
+	documented := map[string][]string{}
+	for _, r := range rpcs() {
+		for _, e := range r.call.GetErrors() {
+			documented[e.String()] = append(documented[e.String()], fmt.Sprintf("%s/%s", r.Parent().Name(), r.Name()))
+		}
+	}
+	// What a Status says of the operation, as a client reads it.
+	operation := regexp.MustCompile(`(?m)^      operation: (.+)$`)
+	came := statuses(t)
+	var wrong []string
+	for _, r := range reasons() {
+		want := documented[r.name]
+		slices.Sort(want)
+		got := slices.Sorted(slices.Values(named[r.name]))
+		if !slices.Equal(got, want) {
+			wrong = append(wrong, fmt.Sprintf("%s: errors.json names %v, want %v", r.name, got, want))
+		}
+		if found := operation.FindStringSubmatch(came[r.name]); found != nil && len(got) > 0 && !slices.Contains(got, found[1]) {
+			wrong = append(wrong, fmt.Sprintf("%s: came from %s, which errors.json does not name: %v", r.name, found[1], got))
+		}
+	}
+	report(t, wrong)
+}

@@ -75,7 +75,8 @@ type reason struct {
 	spec   *pb.ErrorSpec
 	// prose is the comment without the example.
 	prose string
-	rpcs  []string
+	// operations are the rpcs that the reason is documented for, as ErrorInfo's metadata names them.
+	operations []string
 }
 
 // readContract reads an image that buf builds, because the descriptors that are linked into a program have no comments.
@@ -136,7 +137,7 @@ func (c *contract) addReasons(files *protoregistry.Files) error {
 		for _, operation := range c.rpcs {
 			for _, documented := range operation.call.GetErrors() {
 				if protoreflect.EnumNumber(documented) == r.number {
-					r.rpcs = append(r.rpcs, operation.name)
+					r.operations = append(r.operations, operation.service+"/"+operation.name)
 				}
 			}
 		}

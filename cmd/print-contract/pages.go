@@ -67,7 +67,9 @@ func (c *contract) errorsPage() []byte {
 	var page bytes.Buffer
 	page.WriteString("# Error reasons\n\n" + generated)
 	page.WriteString("`ErrorInfo.reason` of every Status is one of these; `errors.json` beside this page has them for programs. " +
-		"*Retry* is when the same request may be sent again. Of a write, what may have been done before the failure stands behind it.\n")
+		"*Retry* is when the same request may be sent again. Of a write, what may have been done before the failure stands behind it. " +
+		"*Documented for* (`operations` in the JSON) names rpcs as `operation` in the metadata of ErrorInfo does; Microsoft's " +
+		"pages have the other reasons for no single operation.\n")
 	groups := []struct {
 		title string
 		below int32
@@ -77,7 +79,7 @@ func (c *contract) errorsPage() []byte {
 		fmt.Fprintf(&page, "\n## %s\n\n| reason | Graph's code | gRPC code | retry | detail | meaning | what to do | documented for |\n|---|---|---|---|---|---|---|---|\n", group.title)
 		for ; at < len(c.reasons) && int32(c.reasons[at].number) < group.below; at++ {
 			r := &c.reasons[at]
-			fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", r.name, r.graph(), r.codes(), r.retryWork(), r.detail(), r.meaning(), r.spec.GetRemedy()+".", strings.Join(r.rpcs, ", "))
+			fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", r.name, r.graph(), r.codes(), r.retryWork(), r.detail(), r.meaning(), r.spec.GetRemedy()+".", strings.Join(r.operations, ", "))
 		}
 	}
 	return page.Bytes()
@@ -150,7 +152,7 @@ func (c *contract) errorsJSON() ([]byte, error) {
 			Planned:    r.spec.GetPlanned(),
 			GraphCodes: r.spec.GetGraphCode(), HTTPStatus: r.spec.GetHttpStatus(), Retry: r.spec.GetRetry().String(),
 			RetryDelaySeconds: r.spec.GetRetryDelay().AsDuration().Seconds(), Detail: r.detail(),
-			DocumentedLimit: r.spec.GetDocumentedLimit(), Text: r.spec.GetText(), Description: r.prose, Remedy: r.spec.GetRemedy(), Operations: r.rpcs,
+			DocumentedLimit: r.spec.GetDocumentedLimit(), Text: r.spec.GetText(), Description: r.prose, Remedy: r.spec.GetRemedy(), Operations: r.operations,
 		}
 		if second := r.spec.GetCodeWithRetryInfo(); second != code.Code_OK {
 			e.CodeWithRetryInfo = second.String()

@@ -26,8 +26,9 @@ const (
 // call or as the Status inside a resource.
 //
 // Numbers 1 to 99 are codes of Graph's Backup Storage API, 101 to 199 stand for HTTP statuses that came without a
-// code known here, 201 and up are the server's own. Metadata keys `operation` and, when Graph answered,
-// `graphRequestId`, `graphClientRequestId` and `graphDate` come with each and are left out of the examples.
+// code known here, 201 and up are the server's own. Metadata keys `operation`, which is the rpc as `Service/Method`,
+// and, when Graph answered, `graphRequestId`, `graphClientRequestId` and `graphDate` come with each and are left out of
+// the examples.
 type ErrorReason int32
 
 const (
