@@ -7,9 +7,9 @@ import (
 	"google.golang.org/protobuf/compiler/protogen"
 )
 
-// writeReader writes the type that all readers are methods of: the cursor, and a slab for each type that a list can
+// emitReader emits the type that all readers are methods of: the cursor, and a slab for each type that a list can
 // hold many of.
-func writeReader(plugin *protogen.Plugin, m *model, file *protogen.File) {
+func emitReader(plugin *protogen.Plugin, m *model, file *protogen.File) {
 	g := output(plugin, file, "graph_json_reader.go")
 	header(g, file)
 	status := g.QualifiedGoIdent(protogen.GoIdent{GoName: "Status", GoImportPath: "google.golang.org/genproto/googleapis/rpc/status"})
@@ -48,7 +48,7 @@ func writeReader(plugin *protogen.Plugin, m *model, file *protogen.File) {
 	g.P("bools slab[bool]")
 	g.P("int32s slab[int32]")
 	g.P("int64s slab[int64]")
-	writeSlabs(g, m)
+	emitSlabs(g, m)
 	g.P("}")
 	g.P()
 	g.P("// pendingError is an item error that waits for the id of its item, which may stand behind it.")
@@ -130,27 +130,27 @@ func (r *graphReader) texts() []string {
 	return kept
 }
 `)
-	writeWorkload(g, m)
+	emitWorkload(g, m)
 }
 
-func writeSlabs(g *protogen.GeneratedFile, m *model) {
+func emitSlabs(g *protogen.GeneratedFile, m *model) {
 	var names []string
 	for _, msg := range m.messages {
 		if !msg.read || msg.wrapped() != nil {
 			continue
 		}
 		if !m.isResponse(msg) {
-			names = append(names, slabName(msg)+" slab["+msg.GoIdent.GoName+"]")
+			names = append(names, slabOf(msg)+" slab["+msg.GoIdent.GoName+"]")
 		}
 		for _, f := range msg.fields {
 			if f.variant() {
-				names = append(names, lower(f.GoIdent.GoName)+" slab["+f.GoIdent.GoName+"]")
+				names = append(names, slabField(f.GoIdent.GoName)+" slab["+f.GoIdent.GoName+"]")
 			}
 		}
 	}
 	for _, e := range m.enums {
 		if m.flagsRead(e) {
-			names = append(names, enumReader(e)+"Slab slab["+e.GoIdent.GoName+"]")
+			names = append(names, slabField(enumReader(e))+" slab["+e.GoIdent.GoName+"]")
 		}
 	}
 	slices.Sort(names)
@@ -159,19 +159,7 @@ func writeSlabs(g *protogen.GeneratedFile, m *model) {
 	}
 }
 
-// flagsRead tells whether lists of the enum are read.
-func (m *model) flagsRead(e *enum) bool {
-	for _, msg := range m.messages {
-		for _, f := range msg.fields {
-			if msg.read && f.kind == kindFlags && f.enum == e {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func writeWorkload(g *protogen.GeneratedFile, m *model) {
+func emitWorkload(g *protogen.GeneratedFile, m *model) {
 	g.P("// graphWorkload returns the workload of a type name or path segment, unspecified when it is of none.")
 	g.P("func graphWorkload(name string) Workload {")
 	g.P("switch {")
@@ -192,102 +180,4 @@ func writeWorkload(g *protogen.GeneratedFile, m *model) {
 	g.P("}")
 	g.P("return 0")
 	g.P("}")
-}
-
-// writeEnum writes what reads and writes the members of an enum.
-func writeEnum(g *protogen.GeneratedFile, m *model, e *enum) {
-	if e.Desc.Name() == "Workload" {
-		return
-	}
-	name := e.GoIdent.GoName
-	read, written, flagsRead := m.enumUse(e)
-	values := e.Values[1:]
-	if read {
-		unknown := "0"
-		if e.unknown != nil {
-			unknown = e.unknown.GoIdent.GoName
-		}
-		g.P("func graphOf", name, "(name []byte) ", name, " {")
-		g.P("switch string(name) {")
-		for _, v := range values {
-			if v != e.unknown {
-				g.P("case ", strconv.Quote(e.members[v]), ":")
-				g.P("return ", v.GoIdent.GoName)
-			}
-		}
-		g.P(`case "":`)
-		g.P("return 0")
-		g.P("}")
-		g.P("// Graph has been seen to write members with a capital letter.")
-		g.P("table := [...]string{")
-		for _, v := range values {
-			g.P(strconv.Quote(e.members[v]), ",")
-		}
-		g.P("}")
-		g.P("if i := foldIndex(name, table[:]); i >= 0 {")
-		g.P("return ", name, "(i + 1)")
-		g.P("}")
-		g.P("return ", unknown)
-		g.P("}")
-		g.P()
-		g.P("func (r *graphReader) ", enumReader(e), "() ", name, " {")
-		g.P("if r.at() != '\"' {")
-		g.P(`r.mismatch("a string")`)
-		g.P("return 0")
-		g.P("}")
-		g.P("return graphOf", name, "(r.text())")
-		g.P("}")
-		g.P()
-	}
-	if flagsRead {
-		bytesCount := g.QualifiedGoIdent(protogen.GoIdent{GoName: "Count", GoImportPath: "bytes"})
-		g.P("func (r *graphReader) ", enumReader(e), "s() []", name, " {")
-		g.P("if r.at() != '\"' {")
-		g.P(`r.mismatch("a string")`)
-		g.P("return nil")
-		g.P("}")
-		g.P("names := r.text()")
-		g.P("if len(names) == 0 {")
-		g.P("return nil")
-		g.P("}")
-		g.P("list := r.", enumReader(e), "Slab.slice(&r.cursor, ", bytesCount, "(names, []byte{','})+1)[:0]")
-		g.P("for len(names) > 0 {")
-		g.P("var name []byte")
-		g.P("name, names = flag(names)")
-		g.P("if value := graphOf", name, "(name); value != 0 {")
-		g.P("list = append(list, value)")
-		g.P("}")
-		g.P("}")
-		g.P("return list")
-		g.P("}")
-		g.P()
-	}
-	if written {
-		g.P("func graphName", name, "(value ", name, ") string {")
-		g.P("switch value {")
-		for _, v := range values {
-			if v != e.unknown {
-				g.P("case ", v.GoIdent.GoName, ":")
-				g.P("return ", strconv.Quote(e.members[v]))
-			}
-		}
-		g.P("}")
-		g.P(`return "unknownFutureValue"`)
-		g.P("}")
-		g.P()
-	}
-}
-
-// enumUse tells whether an enum is read, written, and read as flags.
-func (m *model) enumUse(e *enum) (read, written, flags bool) {
-	for _, msg := range m.messages {
-		for _, f := range msg.fields {
-			if f.enum != e {
-				continue
-			}
-			read = read || msg.read
-			written = written || msg.write
-		}
-	}
-	return read, written, m.flagsRead(e)
 }
