@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 )
 
-//go:embed graphjson/cursor.go graphjson/text.go graphjson/values.go graphjson/slab.go graphjson/write.go graphjson/names.go
+//go:embed graphjson/cursor.go graphjson/text.go graphjson/values.go graphjson/slab.go graphjson/write.go graphjson/names.go graphjson/reader.go
 var runtime embed.FS
 
 func main() {
@@ -42,7 +42,7 @@ func generate(plugin *protogen.Plugin) error {
 	for _, file := range files {
 		emitCodecs(plugin, model, file)
 	}
-	emitReader(plugin, model, files[0])
+	emitContract(plugin, model, files[0])
 	return copyRuntime(plugin, files[0])
 }
 

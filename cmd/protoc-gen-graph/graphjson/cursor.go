@@ -1,7 +1,8 @@
 // Package graphjson reads and writes the JSON of Microsoft Graph without reflection and without structs in between.
 //
-// It is the source of the runtime that protoc-gen-graph writes beside the messages: the plugin copies these files
-// into the generated package, so that generated code needs nothing but itself and protobuf. The tests are here.
+// It is the source of the runtime that protoc-gen-graph writes beside the messages: the plugin copies these files, all
+// but contract.go, into the generated package, so that generated code needs nothing but itself and protobuf. The tests
+// are here.
 package graphjson
 
 import "fmt"
