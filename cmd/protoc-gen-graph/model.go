@@ -111,8 +111,7 @@ func (m *model) addMethod(method *protogen.Method) error {
 		name := string(f.Desc.Name())
 		return name == "page_size" || name == "page_token" || strings.Contains(path, "{"+name+"}")
 	})
-	// A creation always has a body, if only `{}`; an action without fields has none.
-	if len(request.fields) > 0 || strings.HasPrefix(string(method.Desc.Name()), "Create") {
+	if len(request.fields) > 0 || flag(call, "empty_body") {
 		markWrite(request)
 		m.bodies = append(m.bodies, request)
 	}
