@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sort"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -59,8 +60,10 @@ func run(folder string) error {
 
 // contract is what the pages are made of.
 type contract struct {
-	rpcs    []rpc
-	reasons []reason
+	rpcs []rpc
+	// aboutReasons is the comment of ErrorReason, by paragraphs.
+	aboutReasons []string
+	reasons      []reason
 }
 
 type rpc struct {
@@ -127,12 +130,16 @@ func (c *contract) addReasons(files *protoregistry.Files) error {
 	if !ok {
 		return errors.New("ErrorReason is no enum")
 	}
+	locations := enum.ParentFile().SourceLocations()
+	for paragraph := range strings.SplitSeq(locations.ByDescriptor(enum).LeadingComments, "\n\n") {
+		c.aboutReasons = append(c.aboutReasons, prose(paragraph))
+	}
 	for i := 1; i < enum.Values().Len(); i++ {
 		value := enum.Values().Get(i)
 		spec, _ := proto.GetExtension(value.Options(), pb.E_ErrorSpec).(*pb.ErrorSpec)
 		r := reason{
 			name: string(value.Name()), number: value.Number(), spec: spec,
-			prose: prose(enum.ParentFile().SourceLocations().ByDescriptor(value).LeadingComments),
+			prose: prose(locations.ByDescriptor(value).LeadingComments),
 		}
 		for _, operation := range c.rpcs {
 			for _, documented := range operation.call.GetErrors() {

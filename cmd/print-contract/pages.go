@@ -22,9 +22,10 @@ func prose(comment string) string {
 func (c *contract) operationsPage() []byte {
 	var page bytes.Buffer
 	page.WriteString("# Operations\n\n" + generated)
-	page.WriteString("Paths lie under `/v1.0/solutions/backupRestore`. *Retry* says what a repetition does: `safe` has no side " +
-		"effects, `idempotent` may be repeated, of the others look first; `service_config.json` beside this page says the same to " +
-		"gRPC runtimes. *Least permission* is Microsoft Graph's. " +
+	page.WriteString("The services of package `m365.backupstorage.v1`. Paths lie under `/v1.0/solutions/backupRestore` of Microsoft " +
+		"Graph. The tenant and the user travel in [metadata](../README.md#calling-it). *Retry* says what a repetition does: `safe` " +
+		"has no side effects and `idempotent` may be repeated; of the others, when it is open whether the call was done, look first. " +
+		"`service_config.json` beside this page says the same to gRPC runtimes. *Least permission* is Microsoft Graph's. " +
 		"*Documented reasons* are those that Microsoft has for the operation; others (throttling, authorization, the server's own) " +
 		"can come from every rpc: [ERRORS.md](ERRORS.md) has all. The emulator carries every operation out; what it does not do " +
 		"stands in [its README](../graph/emulator/README.md#what-it-does-not-do). Tests have every rpc succeed on it, and show how " +
@@ -53,10 +54,10 @@ func (c *contract) operationsPage() []byte {
 func (r *reason) retryText() string {
 	switch r.spec.GetRetry() {
 	case pb.ErrorSpec_AFTER_DELAY:
-		return fmt.Sprintf("after RetryInfo, by default %v", r.spec.GetRetryDelay().AsDuration())
+		return fmt.Sprintf("after RetryInfo, by default %gs", r.spec.GetRetryDelay().AsDuration().Seconds())
 	case pb.ErrorSpec_IF_TOLD:
 		if r.spec.RetryDelay != nil {
-			return fmt.Sprintf("when RetryInfo is there, by default %v", r.spec.GetRetryDelay().AsDuration())
+			return fmt.Sprintf("when RetryInfo is there, by default %gs", r.spec.GetRetryDelay().AsDuration().Seconds())
 		}
 		return "when RetryInfo is there"
 	}
@@ -66,10 +67,15 @@ func (r *reason) retryText() string {
 func (c *contract) errorsPage() []byte {
 	var page bytes.Buffer
 	page.WriteString("# Error reasons\n\n" + generated)
-	page.WriteString("`ErrorInfo.reason` of every Status is one of these; `errors.json` beside this page has them for programs. " +
-		"*Retry* is when the same request may be sent again. Of a write, what may have been done before the failure stands behind it. " +
-		"*Documented for* (`operations` in the JSON) names rpcs as `operation` in the metadata of ErrorInfo does; Microsoft's " +
-		"pages have the other reasons for no single operation.\n")
+	for _, paragraph := range c.aboutReasons {
+		page.WriteString(paragraph + "\n\n")
+	}
+	page.WriteString("`errors.json` beside this page has the reasons for programs, in the words of " +
+		"[error_spec.proto](m365/backupstorage/v1/error_spec.proto). *Retry* is when the same request may be sent again: RetryInfo " +
+		"has Graph's delay, else the default that stands there, and up to a fifth more. What a failed write may have done stands " +
+		"behind it. *Detail* is what the Status carries besides ErrorInfo, RetryInfo, RequestInfo and Help. *Documented for* " +
+		"(`operations` in the JSON) names rpcs as `operation` in the metadata of ErrorInfo does; Microsoft's pages have the other " +
+		"reasons for no single operation.\n")
 	groups := []struct {
 		title string
 		below int32

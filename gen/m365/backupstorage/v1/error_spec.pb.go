@@ -88,7 +88,7 @@ type ErrorSpec_Detail int32
 const (
 	// No further detail.
 	ErrorSpec_DETAIL_UNSPECIFIED ErrorSpec_Detail = 0
-	// google.rpc.BadRequest, with the path of the field in the request message.
+	// google.rpc.BadRequest, with the path of the field in the request message, or the key of the call's metadata.
 	ErrorSpec_BAD_REQUEST ErrorSpec_Detail = 1
 	// google.rpc.PreconditionFailure: what has to change before the request can succeed.
 	ErrorSpec_PRECONDITION_FAILURE ErrorSpec_Detail = 2
@@ -220,10 +220,10 @@ type ErrorSpec struct {
 	HttpStatus int32 `protobuf:"varint,8,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
 	// The limit that Microsoft documents, as `documentedLimit` of the ErrorInfo metadata; 0 when there is none.
 	DocumentedLimit int32 `protobuf:"varint,9,opt,name=documented_limit,json=documentedLimit,proto3" json:"documented_limit,omitempty"`
-	// What `detail` speaks of. With BAD_REQUEST: fields of requests, of which the first that the request has is named.
-	// With QUOTA_FAILURE: the violation's subject. With RESOURCE_INFO: Graph's type name, and behind a colon the request
-	// field that holds the resource's id. With PRECONDITION_FAILURE: the violation's type, and then what it is about, like
-	// a resource; of several the first whose field the request has, else the last.
+	// What `detail` speaks of. With BAD_REQUEST: fields of requests, of which the first that the request has is named, or
+	// a key of the call's metadata. With QUOTA_FAILURE: the violation's subject. With RESOURCE_INFO: Graph's type name, and
+	// behind a colon the request field that holds the resource's id. With PRECONDITION_FAILURE: the violation's type, and
+	// then what it is about, like a resource; of several the first whose field the request has, else the last.
 	About []string `protobuf:"bytes,10,rep,name=about,proto3" json:"about,omitempty"`
 	// One line for people: how the message of every Status of this reason begins.
 	Text string `protobuf:"bytes,11,opt,name=text,proto3" json:"text,omitempty"`
