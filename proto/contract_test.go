@@ -1,4 +1,4 @@
-// Package contract_test holds the contract against what Microsoft documents: the tables in testdata are facts about
+// Package proto_test holds the contract against what Microsoft documents: the tables in testdata are facts about
 // the Graph API, copied once, and change only by hand. The tests read the contract from the generated descriptors.
 package proto_test
 

@@ -140,12 +140,21 @@ func TestEveryReasonSaysWhatItMeans(t *testing.T) {
 			if delay < 500*time.Millisecond || delay > time.Hour {
 				bad("retry_delay is %s", delay)
 			}
-		case backupstoragev1.ErrorSpec_NEVER, backupstoragev1.ErrorSpec_IF_TOLD:
+		case backupstoragev1.ErrorSpec_IF_TOLD:
+			// Only the server itself can tell of a reason with a second code, so it has a delay of its own.
+			if second := r.spec.GetCodeWithRetryInfo() != 0; second != (r.spec.RetryDelay != nil) || second && delay < 500*time.Millisecond {
+				bad("retry_delay is %s and code_with_retry_info %s", delay, r.spec.GetCodeWithRetryInfo())
+			}
+		case backupstoragev1.ErrorSpec_NEVER:
 			if r.spec.RetryDelay != nil {
 				bad("has a retry_delay and retry %s", r.spec.GetRetry())
 			}
 		default:
 			bad("retry is %s", r.spec.GetRetry())
+		}
+		if second := r.spec.GetCodeWithRetryInfo(); second != 0 &&
+			(second == r.spec.GetCode() || second > 16 || r.spec.GetRetry() != backupstoragev1.ErrorSpec_IF_TOLD) {
+			bad("code_with_retry_info is %s, with code %s and retry %s", second, r.spec.GetCode(), r.spec.GetRetry())
 		}
 		own := r.number > 200
 		switch domain := r.spec.GetDomain(); {
@@ -372,7 +381,11 @@ func TestReasonsAreFrozen(t *testing.T) {
 		}
 	}
 	for _, r := range reasons() {
-		now = append(now, fmt.Sprintf("%s %d %s %s %s", r.name, r.number, r.spec.GetCode(), r.spec.GetRetry(), r.spec.GetDomain()))
+		codes := r.spec.GetCode().String()
+		if second := r.spec.GetCodeWithRetryInfo(); second != 0 {
+			codes += "|" + second.String()
+		}
+		now = append(now, fmt.Sprintf("%s %d %s %s %s", r.name, r.number, codes, r.spec.GetRetry(), r.spec.GetDomain()))
 	}
 	var wrong []string
 	for _, line := range frozen {
@@ -434,6 +447,46 @@ func TestEveryReasonShowsItsErrorInfo(t *testing.T) {
 		}
 		if status := r.spec.GetHttpStatus(); status != 0 && info.Metadata["httpStatus"] != strconv.Itoa(int(status)) {
 			bad("httpStatus", info.Metadata["httpStatus"], status)
+		}
+	}
+	report(t, wrong)
+}
+
+func TestErrorsJSONNamesOperationsAsErrorInfoDoes(t *testing.T) {
+	text, err := os.ReadFile("errors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries []struct {
+		Reason     string
+		Operations []string
+	}
+	if err := json.Unmarshal(text, &entries); err != nil {
+		t.Fatal(err)
+	}
+	named := map[string][]string{}
+	for _, e := range entries {
+		named[e.Reason] = e.Operations
+	}
+	documented := map[string][]string{}
+	for _, r := range rpcs() {
+		for _, e := range r.call.GetErrors() {
+			documented[e.String()] = append(documented[e.String()], fmt.Sprintf("%s/%s", r.Parent().Name(), r.Name()))
+		}
+	}
+	// What a Status says of the operation, as a client reads it.
+	operation := regexp.MustCompile(`(?m)^      operation: (.+)$`)
+	came := statuses(t)
+	var wrong []string
+	for _, r := range reasons() {
+		want := documented[r.name]
+		slices.Sort(want)
+		got := slices.Sorted(slices.Values(named[r.name]))
+		if !slices.Equal(got, want) {
+			wrong = append(wrong, fmt.Sprintf("%s: errors.json names %v, want %v", r.name, got, want))
+		}
+		if found := operation.FindStringSubmatch(came[r.name]); found != nil && len(got) > 0 && !slices.Contains(got, found[1]) {
+			wrong = append(wrong, fmt.Sprintf("%s: came from %s, which errors.json does not name: %v", r.name, found[1], got))
 		}
 	}
 	report(t, wrong)

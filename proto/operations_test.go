@@ -114,6 +114,25 @@ func TestEveryPathIsBuiltFromStringFieldsOfTheRequest(t *testing.T) {
 	report(t, wrong)
 }
 
+func TestAnEmptyBodyIsOfARequestWithoutAFieldForOne(t *testing.T) {
+	var wrong []string
+	for _, r := range rpcs() {
+		if !r.call.GetEmptyBody() {
+			continue
+		}
+		inPath := 0
+		for _, segment := range r.segments() {
+			if parameter(segment) != "" {
+				inPath++
+			}
+		}
+		if method := r.call.GetMethod(); method != "POST" && method != "PATCH" || r.Input().Fields().Len() > inPath {
+			wrong = append(wrong, fmt.Sprintf("%s: empty_body of a %s with %d fields, of which the path takes %d", r.name(), method, r.Input().Fields().Len(), inPath))
+		}
+	}
+	report(t, wrong)
+}
+
 // The path walks Graph's schema from its root, and what it arrives at is what the response stands for.
 func TestEveryPathLeadsThroughTheSchemaToTheTypeOfItsResponse(t *testing.T) {
 	s := readSchema(t)

@@ -182,8 +182,8 @@ func (t *translator) token(e *graph.Error) *failure {
 		f = t.own(pb.ErrorReason_CLOUD_NOT_SUPPORTED)
 	case graph.TokenUnavailable:
 		f = t.own(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
-		f.code = codes.Unavailable
-		f.retryDelay = t.wait(authorityDelay)
+		f.code = codes.Code(f.GetCodeWithRetryInfo())
+		f.retryDelay = t.wait(f.delay())
 		f.set("problem", "token authority")
 	case graph.TokenNotDelegable:
 		f = t.own(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
@@ -195,9 +195,6 @@ func (t *translator) token(e *graph.Error) *failure {
 	f.nothingDone = true
 	return f
 }
-
-// authorityDelay is how long a token authority that is down is left alone.
-const authorityDelay = 5 * time.Second
 
 // unknownOutcome is the failure of a write whose answer is lost. It is never UNAVAILABLE, which invites a second one.
 func (t *translator) unknownOutcome(op *operation, call *failedCall) *failure {

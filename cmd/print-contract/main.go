@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sort"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -42,16 +43,12 @@ func run(folder string) error {
 	if err != nil {
 		return err
 	}
-	tested, err := testedErrors(filepath.Join(folder, "testdata", "documented_errors.tsv"))
-	if err != nil {
-		return err
-	}
 	config, err := c.serviceConfig()
 	if err != nil {
 		return err
 	}
 	for name, page := range map[string][]byte{
-		"OPERATIONS.md": c.operationsPage(tested), "ERRORS.md": c.errorsPage(), "errors.json": catalogue,
+		"OPERATIONS.md": c.operationsPage(), "ERRORS.md": c.errorsPage(), "errors.json": catalogue,
 		"service_config.json": config,
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), page, 0o644); err != nil {
@@ -63,8 +60,10 @@ func run(folder string) error {
 
 // contract is what the pages are made of.
 type contract struct {
-	rpcs    []rpc
-	reasons []reason
+	rpcs []rpc
+	// aboutReasons is the comment of ErrorReason, by paragraphs.
+	aboutReasons []string
+	reasons      []reason
 }
 
 type rpc struct {
@@ -79,7 +78,8 @@ type reason struct {
 	spec   *pb.ErrorSpec
 	// prose is the comment without the example.
 	prose string
-	rpcs  []string
+	// operations are the rpcs that the reason is documented for, as ErrorInfo's metadata names them.
+	operations []string
 }
 
 // readContract reads an image that buf builds, because the descriptors that are linked into a program have no comments.
@@ -130,17 +130,21 @@ func (c *contract) addReasons(files *protoregistry.Files) error {
 	if !ok {
 		return errors.New("ErrorReason is no enum")
 	}
+	locations := enum.ParentFile().SourceLocations()
+	for paragraph := range strings.SplitSeq(locations.ByDescriptor(enum).LeadingComments, "\n\n") {
+		c.aboutReasons = append(c.aboutReasons, prose(paragraph))
+	}
 	for i := 1; i < enum.Values().Len(); i++ {
 		value := enum.Values().Get(i)
 		spec, _ := proto.GetExtension(value.Options(), pb.E_ErrorSpec).(*pb.ErrorSpec)
 		r := reason{
 			name: string(value.Name()), number: value.Number(), spec: spec,
-			prose: prose(enum.ParentFile().SourceLocations().ByDescriptor(value).LeadingComments),
+			prose: prose(locations.ByDescriptor(value).LeadingComments),
 		}
 		for _, operation := range c.rpcs {
 			for _, documented := range operation.call.GetErrors() {
 				if protoreflect.EnumNumber(documented) == r.number {
-					r.rpcs = append(r.rpcs, operation.name)
+					r.operations = append(r.operations, operation.service+"/"+operation.name)
 				}
 			}
 		}

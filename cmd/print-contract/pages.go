@@ -4,14 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"regexp"
 	"strings"
 
+	"google.golang.org/genproto/googleapis/rpc/code"
+
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
-	"github.com/m365backup/backupstorage/graph/emulator"
 )
 
 const generated = "<!-- Written by `go generate ./proto` from the contract. Do not edit. -->\n\n"
@@ -22,37 +19,21 @@ func prose(comment string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// testedErrors counts the rows of the documented errors by rpc. The tests of package service make each of them arise,
-// and carry out each operation.
-func testedErrors(path string) (map[string]int, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	count := make(map[string]int)
-	for line := range strings.Lines(string(text)) {
-		columns := strings.Split(strings.TrimSpace(line), "\t")
-		for _, name := range strings.Fields(columns[len(columns)-1]) {
-			count[name]++
-		}
-	}
-	return count, nil
-}
-
-func (c *contract) operationsPage(tested map[string]int) []byte {
-	e := emulator.New(emulator.Options{Stopped: true})
+func (c *contract) operationsPage() []byte {
 	var page bytes.Buffer
 	page.WriteString("# Operations\n\n" + generated)
-	page.WriteString("Paths lie under `/v1.0/solutions/backupRestore`. *Retry* says what a repetition does: `safe` has no side " +
-		"effects, `idempotent` may be repeated, of the others look first; `service_config.json` beside this page says the same to " +
-		"gRPC runtimes. *Least permission* is Microsoft Graph's. *Emulated* " +
-		"says whether the emulator carries the operation out; what it does not do otherwise stands in " +
-		"[its README](../graph/emulator/README.md#what-it-does-not-do). *Tested* counts the documented errors that a test makes " +
-		"arise over a real connection, besides the success that the stories show.\n")
+	page.WriteString("The services of package `m365.backupstorage.v1`. Paths lie under `/v1.0/solutions/backupRestore` of Microsoft " +
+		"Graph. The tenant and the user travel in [metadata](../README.md#calling-it). *Retry* says what a repetition does: `safe` " +
+		"has no side effects and `idempotent` may be repeated; of the others, when it is open whether the call was done, look first. " +
+		"`service_config.json` beside this page says the same to gRPC runtimes. *Least permission* is Microsoft Graph's. " +
+		"*Documented reasons* are those that Microsoft has for the operation; others (throttling, authorization, the server's own) " +
+		"can come from every rpc: [ERRORS.md](ERRORS.md) has all. The emulator carries every operation out; what it does not do " +
+		"stands in [its README](../graph/emulator/README.md#what-it-does-not-do). Tests have every rpc succeed on it, and show how " +
+		"each documented reason of each rpc comes out, over real connections.\n")
 	last := ""
 	for _, r := range c.rpcs {
 		if r.service != last {
-			fmt.Fprintf(&page, "\n## %s\n\n| rpc | Graph | retry | least permission | emulated | tested | documented reasons |\n|---|---|---|---|---|---|---|\n", r.service)
+			fmt.Fprintf(&page, "\n## %s\n\n| rpc | Graph | retry | least permission | documented reasons |\n|---|---|---|---|---|\n", r.service)
 			last = r.service
 		}
 		permission := "`" + r.call.GetPermission() + "`"
@@ -63,32 +44,21 @@ func (c *contract) operationsPage(tested map[string]int) []byte {
 		for _, documented := range r.call.GetErrors() {
 			reasons = append(reasons, "`"+documented.String()+"`")
 		}
-		fmt.Fprintf(&page, "| [%s](%s) | `%s %s` | %s | %s | %s | success; errors: %d | %s |\n", r.name, r.call.GetDocs(), r.call.GetMethod(), r.call.GetPath(),
-			[]string{"", "safe", "idempotent"}[r.level], permission, emulated(e, r.call), tested[r.name], strings.Join(reasons, " "))
+		fmt.Fprintf(&page, "| [%s](%s) | `%s %s` | %s | %s | %s |\n", r.name, r.call.GetDocs(), r.call.GetMethod(), r.call.GetPath(),
+			[]string{"", "safe", "idempotent"}[r.level], permission, strings.Join(reasons, " "))
 	}
 	return page.Bytes()
-}
-
-var variable = regexp.MustCompile(`\{\w+\}`)
-
-// emulated asks the emulator itself: what it does not carry out it answers with 501.
-func emulated(e *emulator.Emulator, call *pb.GraphCall) string {
-	path := variable.ReplaceAllString(call.GetPath(), "99999999-0000-4000-8000-000000000000")
-	request := httptest.NewRequest(call.GetMethod(), "/v1.0/solutions/backupRestore"+strings.TrimSuffix(path, "/"), nil)
-	recorder := httptest.NewRecorder()
-	e.ServeHTTP(recorder, request)
-	if recorder.Code == http.StatusNotImplemented {
-		return "no"
-	}
-	return "yes"
 }
 
 // retryText says when the same request may be sent again.
 func (r *reason) retryText() string {
 	switch r.spec.GetRetry() {
 	case pb.ErrorSpec_AFTER_DELAY:
-		return fmt.Sprintf("after RetryInfo, by default %v", r.spec.GetRetryDelay().AsDuration())
+		return fmt.Sprintf("after RetryInfo, by default %gs", r.spec.GetRetryDelay().AsDuration().Seconds())
 	case pb.ErrorSpec_IF_TOLD:
+		if r.spec.RetryDelay != nil {
+			return fmt.Sprintf("when RetryInfo is there, by default %gs", r.spec.GetRetryDelay().AsDuration().Seconds())
+		}
 		return "when RetryInfo is there"
 	}
 	return "no"
@@ -97,8 +67,15 @@ func (r *reason) retryText() string {
 func (c *contract) errorsPage() []byte {
 	var page bytes.Buffer
 	page.WriteString("# Error reasons\n\n" + generated)
-	page.WriteString("`ErrorInfo.reason` of every Status is one of these; `errors.json` beside this page has them for programs. " +
-		"*Retry* is when the same request may be sent again. Of a write, what may have been done before the failure stands behind it.\n")
+	for _, paragraph := range c.aboutReasons {
+		page.WriteString(paragraph + "\n\n")
+	}
+	page.WriteString("`errors.json` beside this page has the reasons for programs, in the words of " +
+		"[error_spec.proto](m365/backupstorage/v1/error_spec.proto). *Retry* is when the same request may be sent again: RetryInfo " +
+		"has Graph's delay, else the default that stands there, and up to a fifth more. What a failed write may have done stands " +
+		"behind it. *Detail* is what the Status carries besides ErrorInfo, RetryInfo, RequestInfo and Help. *Documented for* " +
+		"(`operations` in the JSON) names rpcs as `operation` in the metadata of ErrorInfo does; Microsoft's pages have the other " +
+		"reasons for no single operation.\n")
 	groups := []struct {
 		title string
 		below int32
@@ -108,7 +85,7 @@ func (c *contract) errorsPage() []byte {
 		fmt.Fprintf(&page, "\n## %s\n\n| reason | Graph's code | gRPC code | retry | detail | meaning | what to do | documented for |\n|---|---|---|---|---|---|---|---|\n", group.title)
 		for ; at < len(c.reasons) && int32(c.reasons[at].number) < group.below; at++ {
 			r := &c.reasons[at]
-			fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", r.name, r.graph(), r.spec.GetCode(), r.retryWork(), r.detail(), r.prose, r.spec.GetRemedy()+".", strings.Join(r.rpcs, ", "))
+			fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", r.name, r.graph(), r.codes(), r.retryWork(), r.detail(), r.meaning(), r.spec.GetRemedy()+".", strings.Join(r.operations, ", "))
 		}
 	}
 	return page.Bytes()
@@ -119,6 +96,13 @@ func (r *reason) graph() string {
 		return fmt.Sprintf("HTTP %d", status)
 	}
 	return strings.Join(r.spec.GetGraphCode(), ", ")
+}
+
+func (r *reason) codes() string {
+	if second := r.spec.GetCodeWithRetryInfo(); second != code.Code_OK {
+		return fmt.Sprintf("%s; with RetryInfo %s", r.spec.GetCode(), second)
+	}
+	return r.spec.GetCode().String()
 }
 
 func (r *reason) retryWork() string {
@@ -138,14 +122,23 @@ func (r *reason) detail() string {
 	}[r.spec.GetDetail()]
 }
 
+func (r *reason) meaning() string {
+	if r.spec.GetPlanned() {
+		return "*Planned: no call gets it yet.* " + r.prose
+	}
+	return r.prose
+}
+
 // entry is a reason in errors.json.
 type entry struct {
 	Reason            string   `json:"reason"`
 	Number            int32    `json:"number"`
 	Domain            string   `json:"domain"`
 	Code              string   `json:"code"`
+	CodeWithRetryInfo string   `json:"codeWithRetryInfo,omitempty"`
 	GraphCodes        []string `json:"graphCodes,omitempty"`
 	HTTPStatus        int32    `json:"httpStatus,omitempty"`
+	Planned           bool     `json:"planned,omitempty"`
 	Retry             string   `json:"retry"`
 	RetryDelaySeconds float64  `json:"retryDelaySeconds,omitempty"`
 	Work              string   `json:"work,omitempty"`
@@ -162,9 +155,13 @@ func (c *contract) errorsJSON() ([]byte, error) {
 	for _, r := range c.reasons {
 		e := entry{
 			Reason: r.name, Number: int32(r.number), Domain: r.spec.GetDomain(), Code: r.spec.GetCode().String(),
+			Planned:    r.spec.GetPlanned(),
 			GraphCodes: r.spec.GetGraphCode(), HTTPStatus: r.spec.GetHttpStatus(), Retry: r.spec.GetRetry().String(),
 			RetryDelaySeconds: r.spec.GetRetryDelay().AsDuration().Seconds(), Detail: r.detail(),
-			DocumentedLimit: r.spec.GetDocumentedLimit(), Text: r.spec.GetText(), Description: r.prose, Remedy: r.spec.GetRemedy(), Operations: r.rpcs,
+			DocumentedLimit: r.spec.GetDocumentedLimit(), Text: r.spec.GetText(), Description: r.prose, Remedy: r.spec.GetRemedy(), Operations: r.operations,
+		}
+		if second := r.spec.GetCodeWithRetryInfo(); second != code.Code_OK {
+			e.CodeWithRetryInfo = second.String()
 		}
 		if r.spec.GetWork() != pb.ErrorSpec_WORK_UNSPECIFIED {
 			e.Work = r.spec.GetWork().String()

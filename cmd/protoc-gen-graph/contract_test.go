@@ -153,7 +153,7 @@ func (o operation) hasBody() bool {
 			return true
 		}
 	}
-	return strings.HasPrefix(string(o.method.Name()), "Create")
+	return o.call.GetEmptyBody()
 }
 
 // TestEveryWriterWritesWhatTheContractSays fills every request and compares what its writer writes with what the

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 )
 
-//go:embed graphjson/cursor.go graphjson/text.go graphjson/values.go graphjson/slab.go graphjson/write.go graphjson/names.go
+//go:embed graphjson/cursor.go graphjson/text.go graphjson/values.go graphjson/slab.go graphjson/write.go graphjson/names.go graphjson/reader.go
 var runtime embed.FS
 
 func main() {
@@ -40,10 +40,43 @@ func generate(plugin *protogen.Plugin) error {
 		return err
 	}
 	for _, file := range files {
-		writeCodecs(plugin, model, file)
+		emitCodecs(plugin, model, file)
 	}
-	writeReader(plugin, model, files[0])
-	return writeRuntime(plugin, files[0])
+	emitContract(plugin, model, files[0])
+	return copyRuntime(plugin, files[0])
+}
+
+// emitCodecs emits the codecs of the messages and enums of one proto file.
+func emitCodecs(plugin *protogen.Plugin, m *model, file *protogen.File) {
+	var own []*message
+	for _, source := range file.Messages {
+		if msg := m.messages[source.Desc.FullName()]; msg != nil && (msg.read || msg.write) {
+			own = append(own, msg)
+		}
+	}
+	var enums []*enum
+	for _, source := range file.Enums {
+		if e := m.enums[source.Desc.FullName()]; e != nil {
+			enums = append(enums, e)
+		}
+	}
+	if len(own) == 0 && len(enums) == 0 {
+		return
+	}
+	path := file.GeneratedFilenamePrefix
+	g := output(plugin, file, path[strings.LastIndexByte(path, '/')+1:]+"_graph.pb.go")
+	header(g, file)
+	for _, msg := range own {
+		if msg.read && msg.wrapped() == nil {
+			emitReadMethods(g, m, msg)
+		}
+		if msg.write && msg.wrapped() == nil {
+			emitWriteMethods(g, m, msg)
+		}
+	}
+	for _, e := range enums {
+		emitEnum(g, m, e)
+	}
 }
 
 // output opens a generated file beside those of the given proto file.
@@ -60,8 +93,8 @@ func header(g *protogen.GeneratedFile, file *protogen.File) {
 	g.P()
 }
 
-// writeRuntime copies the runtime into the generated package.
-func writeRuntime(plugin *protogen.Plugin, file *protogen.File) error {
+// copyRuntime copies the runtime into the generated package.
+func copyRuntime(plugin *protogen.Plugin, file *protogen.File) error {
 	entries, err := runtime.ReadDir("graphjson")
 	if err != nil {
 		return err

@@ -1,124 +1,151 @@
 package main
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"google.golang.org/protobuf/compiler/protogen"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// kind is how a field is read and written.
-type kind int
-
-const (
-	kindText       kind = iota // string
-	kindBool                   // bool
-	kindInt32                  // int32
-	kindInt64                  // int64
-	kindInstant                // google.protobuf.Timestamp
-	kindStatus                 // google.rpc.Status, from an error object
-	kindDetails                // list of failed resources, from the details of the same error object
-	kindEnum                   // enum
-	kindFlags                  // list of an enum, written as one string
-	kindTexts                  // list of strings
-	kindMessage                // message
-	kindMessages               // list of messages
-	kindWrapper                // message around one list, written as the list
-	kindInline                 // message whose properties stand among those of the message around it
-	kindPresence               // bool, true when the property is there
-	kindRemovedIDs             // ids to remove, behind the items of a delta
-)
-
-// field is a field of a message and what it is in Graph's JSON.
-type field struct {
-	*protogen.Field
-	kind    kind
-	name    string
-	aliases []string
-	// implies is the Go name of the workload that the presence of the field proves.
-	implies string
-	message *message
-	enum    *enum
-	// inlineList marks the list of a wrapper.
-	inlineList bool
-	// path leads from the message to the wrapper that the field is in, with a dot at its end; mostly empty.
-	path string
+// model is the part of the contract that has codecs.
+type model struct {
+	options  *options
+	messages map[protoreflect.FullName]*message
+	enums    map[protoreflect.FullName]*enum
+	// prefixes are the type prefixes of each workload, longest first.
+	prefixes []prefix
+	// responses and bodies are the messages that have a codec of their own, in the order of the rpcs.
+	responses, bodies []*message
 }
 
-// names are all spellings under which the field is read.
-func (f *field) names() []string {
-	switch {
-	case f.kind == kindInline:
-		return f.aliases
-	case f.enum != nil && f.enum.Desc.Name() == "Workload":
+type prefix struct {
+	text string
+	// value is the Go name of the workload.
+	value protogen.GoIdent
+}
+
+func newModel(plugin *protogen.Plugin, files []*protogen.File) (*model, error) {
+	options, err := newOptions(plugin)
+	if err != nil {
+		return nil, err
+	}
+	m := &model{
+		options:  options,
+		messages: make(map[protoreflect.FullName]*message),
+		enums:    make(map[protoreflect.FullName]*enum),
+	}
+	if err := m.readPrefixes(files); err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		for _, service := range file.Services {
+			for _, method := range service.Methods {
+				if err := m.addMethod(method); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return m, nil
+}
+
+func (m *model) readPrefixes(files []*protogen.File) error {
+	for _, file := range files {
+		for _, e := range file.Enums {
+			if e.Desc.Name() != "Workload" {
+				continue
+			}
+			for _, value := range e.Values {
+				option, err := m.options.find(value.Desc, "graph_value")
+				if err != nil {
+					return err
+				}
+				for _, text := range texts(option, "type_prefixes") {
+					m.prefixes = append(m.prefixes, prefix{text, value.GoIdent})
+				}
+			}
+		}
+	}
+	slices.SortFunc(m.prefixes, func(a, b prefix) int { return len(b.text) - len(a.text) })
+	return nil
+}
+
+// workloadOf returns the Go name of the workload whose prefix the name begins with.
+func (m *model) workloadOf(name string) (string, error) {
+	for _, p := range m.prefixes {
+		if strings.HasPrefix(strings.ToLower(name), strings.ToLower(p.text)) {
+			return p.value.GoName, nil
+		}
+	}
+	return "", fmt.Errorf("%q is no type prefix of a workload", name)
+}
+
+func (m *model) addMethod(method *protogen.Method) error {
+	call, err := m.options.find(method.Desc, "graph_call")
+	if err != nil {
+		return err
+	}
+	if call == nil {
+		return fmt.Errorf("%s: graph_call is missing", method.Desc.FullName())
+	}
+	if len(method.Output.Fields) > 0 {
+		response, err := m.message(method.Output)
+		if err != nil {
+			return err
+		}
+		markRead(response)
+		m.responses = append(m.responses, response)
+	}
+	verb := text(call, "method")
+	if verb == "GET" || verb == "DELETE" {
 		return nil
 	}
-	return append([]string{f.name}, f.aliases...)
-}
-
-// variant tells whether the field is one of a oneof, other than that of an optional field.
-func (f *field) variant() bool { return f.Oneof != nil && !f.Oneof.Desc.IsSynthetic() }
-
-// message is a message that is read or written.
-type message struct {
-	*protogen.Message
-	fields []*field
-	// graphType is the first type of graph_message.
-	graphType string
-	// read and write say whether a response or a request body has the message.
-	read, write bool
-}
-
-func (m *message) field(name protoreflect.Name) *field {
-	for _, f := range m.fields {
-		if f.Desc.Name() == name {
-			return f
-		}
+	request, err := m.message(method.Input)
+	if err != nil {
+		return err
+	}
+	path := text(call, "path")
+	request.fields = slices.DeleteFunc(request.fields, func(f *field) bool {
+		name := string(f.Desc.Name())
+		return name == "page_size" || name == "page_token" || strings.Contains(path, "{"+name+"}")
+	})
+	if len(request.fields) > 0 || flag(call, "empty_body") {
+		markWrite(request)
+		m.bodies = append(m.bodies, request)
 	}
 	return nil
 }
 
-// wrapped is the list of a message that is written as its only field, nil for other messages.
-func (m *message) wrapped() *field {
-	if len(m.fields) == 1 && m.fields[0].inlineList {
-		return m.fields[0]
+func markRead(m *message) {
+	if m.read {
+		return
 	}
-	return nil
-}
-
-// keys are all spellings of all properties of the message, those of inlined messages included.
-func (m *message) keys() []string {
-	var keys []string
+	m.read = true
 	for _, f := range m.fields {
-		keys = append(keys, f.names()...)
-		if f.kind == kindInline {
-			keys = append(keys, f.message.keys()...)
+		if f.message != nil {
+			markRead(f.message)
 		}
 	}
-	if m.workload() != nil {
-		keys = append(keys, odataType)
-	}
-	return keys
 }
 
-// odataType is the property that names the type of an object.
-const odataType = "@odata.type"
-
-// workload is the field that tells the workload, nil when there is none.
-func (m *message) workload() *field {
+func markWrite(m *message) {
+	if m.write {
+		return
+	}
+	m.write = true
 	for _, f := range m.fields {
-		if f.kind == kindEnum && f.enum.Desc.Name() == "Workload" {
-			return f
+		if f.message != nil {
+			markWrite(f.message)
 		}
 	}
-	return nil
 }
 
-// finishes tells whether something is left to do when all properties of the message were read.
-func (m *message) finishes() bool {
-	if m.workload() != nil {
-		return true
-	}
-	for _, f := range m.fields {
-		if f.kind == kindInline && !f.variant() && f.message.finishes() {
+// isResponse tells whether the message is the whole of an answer.
+func (m *model) isResponse(msg *message) bool {
+	for _, response := range m.responses {
+		if response == msg {
 			return true
 		}
 	}

@@ -69,6 +69,10 @@ func texts(m protoreflect.Message, field protoreflect.Name) []string {
 	return values
 }
 
+func flag(m protoreflect.Message, field protoreflect.Name) bool {
+	return m != nil && m.Get(m.Descriptor().Fields().ByName(field)).Bool()
+}
+
 // constant returns the name of an option's enum value, empty when it is not set.
 func constant(m protoreflect.Message, field protoreflect.Name) string {
 	if m == nil {

@@ -7,41 +7,8 @@ import (
 	"google.golang.org/protobuf/compiler/protogen"
 )
 
-// writeCodecs writes the codecs of the messages and enums of one proto file.
-func writeCodecs(plugin *protogen.Plugin, m *model, file *protogen.File) {
-	var own []*message
-	for _, source := range file.Messages {
-		if msg := m.messages[source.Desc.FullName()]; msg != nil && (msg.read || msg.write) {
-			own = append(own, msg)
-		}
-	}
-	var enums []*enum
-	for _, source := range file.Enums {
-		if e := m.enums[source.Desc.FullName()]; e != nil {
-			enums = append(enums, e)
-		}
-	}
-	if len(own) == 0 && len(enums) == 0 {
-		return
-	}
-	path := file.GeneratedFilenamePrefix
-	g := output(plugin, file, path[strings.LastIndexByte(path, '/')+1:]+"_graph.pb.go")
-	header(g, file)
-	for _, msg := range own {
-		if msg.read && msg.wrapped() == nil {
-			writeReadMethods(g, m, msg)
-		}
-		if msg.write && msg.wrapped() == nil {
-			writeWriteMethods(g, m, msg)
-		}
-	}
-	for _, e := range enums {
-		writeEnum(g, m, e)
-	}
-}
-
-// writeReadMethods writes the two or three methods that read a message.
-func writeReadMethods(g *protogen.GeneratedFile, m *model, msg *message) {
+// emitReadMethods emits the methods that read a message.
+func emitReadMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 	name := msg.GoIdent.GoName
 	if m.isResponse(msg) {
 		g.P("// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,")
@@ -59,7 +26,7 @@ func writeReadMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 	g.P("func (r *graphReader) read", name, "(x *", name, ") {")
 	for _, f := range msg.fields {
 		if f.kind == kindInline && !f.variant() {
-			g.P("x.", f.GoName, " = r.", slabName(f.message), ".next(&r.cursor)")
+			g.P("x.", f.GoName, " = r.", slabOf(f.message), ".next(&r.cursor)")
 		}
 	}
 	g.P("for more := r.objectStart(); more; more = r.objectNext() {")
@@ -72,19 +39,19 @@ func writeReadMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 	g.P()
 	g.P("func (r *graphReader) field", name, "(x *", name, ") {")
 	g.P("switch string(r.key) {")
-	writeCases(g, msg)
+	emitPropertyCases(g, msg)
 	g.P("default:")
 	g.P("r.skip()")
 	g.P("}")
 	g.P("}")
 	g.P()
 	if msg.finishes() {
-		writeFinish(g, msg)
+		emitFinish(g, msg)
 	}
 }
 
-// writeCases writes the cases of the switch over the properties of a message.
-func writeCases(g *protogen.GeneratedFile, msg *message) {
+// emitPropertyCases emits the cases of the switch over the properties of a message.
+func emitPropertyCases(g *protogen.GeneratedFile, msg *message) {
 	owned := make(map[string]bool)
 	for _, f := range msg.fields {
 		for _, key := range f.names() {
@@ -106,10 +73,10 @@ func writeCases(g *protogen.GeneratedFile, msg *message) {
 			g.P("case ", quoted(names), ":")
 			g.P("r.read", f.message.GoIdent.GoName, "(x.", f.GoName, ")")
 		case len(names) > 1:
-			writeAliasedRead(g, msg, f)
+			emitAliasedRead(g, msg, f)
 		default:
 			g.P("case ", quoted(names), ":")
-			writeRead(g, msg, f)
+			emitReadField(g, msg, f)
 		}
 		if f.kind != kindInline {
 			continue
@@ -136,20 +103,20 @@ func writeCases(g *protogen.GeneratedFile, msg *message) {
 		oneof, wrapper := f.Oneof.GoName, f.GoIdent.GoName
 		g.P("variant, ok := x.", oneof, ".(*", wrapper, ")")
 		g.P("if !ok {")
-		g.P("variant = r.", lower(wrapper), ".next(&r.cursor)")
-		g.P("variant.", f.GoName, " = r.", slabName(f.message), ".next(&r.cursor)")
+		g.P("variant = r.", slabField(wrapper), ".next(&r.cursor)")
+		g.P("variant.", f.GoName, " = r.", slabOf(f.message), ".next(&r.cursor)")
 		g.P("x.", oneof, " = variant")
 		g.P("}")
 		g.P("r.field", f.message.GoIdent.GoName, "(variant.", f.GoName, ")")
 	}
 }
 
-// writeAliasedRead writes the cases of a field with more than one spelling: in whatever order they stand, an alias fills
+// emitAliasedRead emits the cases of a field with more than one spelling: in whatever order they stand, an alias fills
 // only what is not set yet, and a property without a value takes nothing away.
-func writeAliasedRead(g *protogen.GeneratedFile, msg *message, f *field) {
+func emitAliasedRead(g *protogen.GeneratedFile, msg *message, f *field) {
 	g.P("case ", strconv.Quote(f.name), ":")
 	g.P("if !r.unset() {")
-	writeRead(g, msg, f)
+	emitReadField(g, msg, f)
 	g.P("}")
 	g.P("case ", quoted(f.aliases), ":")
 	switch {
@@ -164,12 +131,12 @@ func writeAliasedRead(g *protogen.GeneratedFile, msg *message, f *field) {
 	}
 	g.P("r.skip()")
 	g.P("} else if !r.unset() {")
-	writeRead(g, msg, f)
+	emitReadField(g, msg, f)
 	g.P("}")
 }
 
-// writeRead writes the statements that read one property into its field.
-func writeRead(g *protogen.GeneratedFile, msg *message, f *field) {
+// emitReadField emits the statements that read one property into its field.
+func emitReadField(g *protogen.GeneratedFile, msg *message, f *field) {
 	target := "x." + f.path + f.GoName
 	optional := f.Desc.HasOptionalKeyword()
 	if f.variant() {
@@ -179,7 +146,7 @@ func writeRead(g *protogen.GeneratedFile, msg *message, f *field) {
 		g.P("if r.unset() {")
 		g.P("return")
 		g.P("}")
-		g.P("variant := r.", lower(f.GoIdent.GoName), ".next(&r.cursor)")
+		g.P("variant := r.", slabField(f.GoIdent.GoName), ".next(&r.cursor)")
 		g.P("variant.", f.GoName, " = r.str()")
 		g.P("x.", f.Oneof.GoName, " = variant")
 		return
@@ -195,11 +162,11 @@ func writeRead(g *protogen.GeneratedFile, msg *message, f *field) {
 			g.P(target, " = r.str()")
 		}
 	case kindBool:
-		readScalar(g, target, optional, "r.boolean()", "bool", "r.bools", "value")
+		emitReadScalar(g, target, optional, "r.boolean()", "bool", "r.bools", "value")
 	case kindInt32:
-		readScalar(g, target, optional, "r.integer(32)", "int32", "r.int32s", "int32(value)")
+		emitReadScalar(g, target, optional, "r.integer(32)", "int32", "r.int32s", "int32(value)")
 	case kindInt64:
-		readScalar(g, target, optional, "r.integer(64)", "int64", "r.int64s", "value")
+		emitReadScalar(g, target, optional, "r.integer(64)", "int64", "r.int64s", "value")
 	case kindInstant:
 		g.P(target, " = r.timestamp()")
 	case kindStatus:
@@ -220,17 +187,17 @@ func writeRead(g *protogen.GeneratedFile, msg *message, f *field) {
 		g.P("if r.unset() {")
 		g.P("return")
 		g.P("}")
-		g.P(target, " = r.", slabName(f.message), ".next(&r.cursor)")
+		g.P(target, " = r.", slabOf(f.message), ".next(&r.cursor)")
 		g.P("r.read", f.message.GoIdent.GoName, "(", target, ")")
 	case kindMessages:
-		readList(g, f, target)
+		emitReadList(g, f, target)
 	case kindWrapper:
 		inner := f.message.wrapped()
 		g.P("if r.unset() {")
 		g.P("return")
 		g.P("}")
 		g.P(target, " = new(", f.message.GoIdent.GoName, ")")
-		writeRead(g, f.message, &field{
+		emitReadField(g, f.message, &field{
 			Field: inner.Field, kind: inner.kind, name: inner.name, message: inner.message, enum: inner.enum,
 			inlineList: true, path: f.GoName + ".",
 		})
@@ -241,7 +208,7 @@ func writeRead(g *protogen.GeneratedFile, msg *message, f *field) {
 	}
 }
 
-func readScalar(g *protogen.GeneratedFile, target string, optional bool, read, goType, slab, value string) {
+func emitReadScalar(g *protogen.GeneratedFile, target string, optional bool, read, goType, slab, value string) {
 	g.P("if value, ok := ", read, "; ok {")
 	if optional {
 		g.P(target, " = ", slab, ".next(&r.cursor)")
@@ -252,11 +219,11 @@ func readScalar(g *protogen.GeneratedFile, target string, optional bool, read, g
 	g.P("}")
 }
 
-func readList(g *protogen.GeneratedFile, f *field, target string) {
+func emitReadList(g *protogen.GeneratedFile, f *field, target string) {
 	g.P("list, start := ", target, "[:0], r.pos")
 	g.P("r.enterList()")
 	g.P("for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {")
-	g.P("element := r.", slabName(f.message), ".next(&r.cursor)")
+	g.P("element := r.", slabOf(f.message), ".next(&r.cursor)")
 	g.P("list = grow(list, element, &r.cursor, start)")
 	g.P("r.elements++")
 	g.P("r.read", f.message.GoIdent.GoName, "(element)")
@@ -265,8 +232,8 @@ func readList(g *protogen.GeneratedFile, f *field, target string) {
 	g.P(target, " = list")
 }
 
-// writeFinish writes the method that derives the workload when no type told it.
-func writeFinish(g *protogen.GeneratedFile, msg *message) {
+// emitFinish emits the method that derives the workload when no type told it.
+func emitFinish(g *protogen.GeneratedFile, msg *message) {
 	name := msg.GoIdent.GoName
 	g.P("func (r *graphReader) finish", name, "(x *", name, ") {")
 	for _, f := range msg.fields {
@@ -315,15 +282,6 @@ func idOf(msg *message, x string) string {
 	return "nil"
 }
 
-func (m *model) isResponse(msg *message) bool {
-	for _, response := range m.responses {
-		if response == msg {
-			return true
-		}
-	}
-	return false
-}
-
 func quoted(names []string) string {
 	parts := make([]string, len(names))
 	for i, name := range names {
@@ -332,8 +290,8 @@ func quoted(names []string) string {
 	return strings.Join(parts, ", ")
 }
 
-func lower(name string) string { return strings.ToLower(name[:1]) + name[1:] + "Slab" }
+// slabField is the name of the reader's field that holds the slab of a Go type, or of what a method of that name reads.
+func slabField(name string) string { return strings.ToLower(name[:1]) + name[1:] + "Slab" }
 
-func slabName(m *message) string { return lower(m.GoIdent.GoName) }
-
-func enumReader(e *enum) string { return "enum" + e.GoIdent.GoName }
+// slabOf is the slabField of a message.
+func slabOf(m *message) string { return slabField(m.GoIdent.GoName) }

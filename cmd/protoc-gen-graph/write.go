@@ -6,8 +6,8 @@ import (
 	"google.golang.org/protobuf/compiler/protogen"
 )
 
-// writeWriteMethods writes what writes a message of a request body.
-func writeWriteMethods(g *protogen.GeneratedFile, m *model, msg *message) {
+// emitWriteMethods emits the methods that write a message of a request body.
+func emitWriteMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 	name := msg.GoIdent.GoName
 	for _, body := range m.bodies {
 		if body == msg {
@@ -27,19 +27,19 @@ func writeWriteMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 		if f.kind == kindRemovedIDs || f.kind == kindDetails || f.kind == kindStatus || f.kind == kindEnum && f == msg.workload() {
 			continue
 		}
-		writeWrite(g, msg, f)
+		emitWriteField(g, msg, f)
 	}
 	g.P("return dst")
 	g.P("}")
 	g.P()
 }
 
-// writeWrite writes the statements that write one field, nothing when it is not set.
-func writeWrite(g *protogen.GeneratedFile, msg *message, f *field) {
+// emitWriteField emits the statements that write one field, nothing when it is not set.
+func emitWriteField(g *protogen.GeneratedFile, msg *message, f *field) {
 	source := "x." + f.GoName
 	if f.variant() {
 		g.P("if v, ok := x.", f.Oneof.GoName, ".(*", f.GoIdent.GoName, "); ok {")
-		writeValue(g, f, "v."+f.GoName)
+		emitWriteProperty(g, f, "v."+f.GoName)
 		g.P("}")
 		return
 	}
@@ -76,21 +76,22 @@ func writeWrite(g *protogen.GeneratedFile, msg *message, f *field) {
 	default:
 		g.P("if ", source, " != 0 {")
 	}
-	writeValue(g, f, source)
+	emitWriteProperty(g, f, source)
 	g.P("}")
 }
 
-// writeValue writes the statements that write the name and the value of a field that is set.
-func writeValue(g *protogen.GeneratedFile, f *field, source string) {
+// emitWriteProperty emits the statements that write the name and the value of a field that is set.
+func emitWriteProperty(g *protogen.GeneratedFile, f *field, source string) {
 	if f.kind == kindInline {
 		g.P("dst = ", source, ".appendGraphFields(dst)")
 		return
 	}
 	g.P("dst = appendName(dst, ", strconv.Quote(f.name), ")")
-	writePlain(g, f, source)
+	emitWriteValue(g, f, source)
 }
 
-func writePlain(g *protogen.GeneratedFile, f *field, source string) {
+// emitWriteValue emits the statements that write a value.
+func emitWriteValue(g *protogen.GeneratedFile, f *field, source string) {
 	switch f.kind {
 	case kindText:
 		g.P("dst = appendText(dst, ", source, ")")
@@ -129,7 +130,7 @@ func writePlain(g *protogen.GeneratedFile, f *field, source string) {
 		g.P("dst = append(dst, ']')")
 	case kindWrapper:
 		inner := f.message.wrapped()
-		writePlain(g, inner, source+"."+inner.GoName)
+		emitWriteValue(g, inner, source+"."+inner.GoName)
 	default:
 		panic(string(f.Desc.FullName()) + ": has no writer")
 	}

@@ -1,7 +1,12 @@
 // Package graphjson reads and writes the JSON of Microsoft Graph without reflection and without structs in between.
 //
-// It is the source of the runtime that protoc-gen-graph writes beside the messages: the plugin copies these files
-// into the generated package, so that generated code needs nothing but itself and protobuf. The tests are here.
+// It is the source of the runtime that protoc-gen-graph writes beside the messages: the plugin copies these files, all
+// but contract.go, into the generated package, so that generated code needs nothing but itself and protobuf. The tests
+// are here.
+//
+// It is strict, and made for good answers: what is not JSON or not of the type that the contract says is refused. The
+// bodies of errors come from whatever stood in the way and lie in many forms; package graph reads them with a scanner of
+// its own, which takes what it can get of a broken one.
 package graphjson
 
 import "fmt"

@@ -226,7 +226,7 @@ type BrowseQueryOrder int32
 const (
 	// Not set.
 	BrowseQueryOrder_BROWSE_QUERY_ORDER_UNSPECIFIED BrowseQueryOrder = 0
-	// A order that this contract does not know.
+	// An order that this contract does not know.
 	BrowseQueryOrder_BROWSE_QUERY_ORDER_UNKNOWN_FUTURE_VALUE BrowseQueryOrder = 1
 	// By path, ascending.
 	BrowseQueryOrder_BROWSE_QUERY_ORDER_PATH_ASC BrowseQueryOrder = 2

@@ -23,11 +23,19 @@ const (
 
 // ErrorReason is what a program switches on: `google.rpc.ErrorInfo.reason` of every Status that leaves the server is
 // the name of one of these values. The same value can stand behind several operations, and comes as the Status of a
-// call or as the Status inside a resource.
+// call or as the Status inside a resource. Only what grpc-go refuses before the server sees the call (an undecodable or
+// too large message, too much metadata) has a Status without ErrorInfo.
 //
 // Numbers 1 to 99 are codes of Graph's Backup Storage API, 101 to 199 stand for HTTP statuses that came without a
-// code known here, 201 and up are the server's own. Metadata keys `operation` and, when Graph answered,
-// `graphRequestId`, `graphClientRequestId` and `graphDate` come with each and are left out of the examples.
+// code known here; `ErrorInfo.domain` of both is `graph.microsoft.com`. 201 and up are the server's own, with the domain
+// `m365.backupstorage`.
+//
+// Metadata has `operation`, the rpc as `Service/Method`. When Graph answered it has `httpStatus`, `graphRequestId`,
+// `graphClientRequestId` and `graphDate`, and of a code in Graph's spelling `graphCode`, with `graphInnerCode` where one
+// further in decided. `outcome=unknown` says of a write, whatever the reason, that it may have been done, and `findOut`
+// which rpc shows it. `violationsLeftOut` counts the field violations that there was no room for. What else there is
+// stands with its reason. A Status inside a resource has no `httpStatus`, ids and date, and one inside a failed resource
+// no `operation`; the examples in error_reason.proto leave out the operation, the ids and the date.
 type ErrorReason int32
 
 const (
@@ -135,7 +143,8 @@ const (
 	//
 	// ErrorInfo: `{"reason":"RESTORE_SESSION_NOT_FOUND","domain":"graph.microsoft.com","metadata":{"graphCode":"RestoreSessionNotFound","httpStatus":"404"}}`
 	ErrorReason_RESTORE_SESSION_NOT_FOUND ErrorReason = 24
-	// The body of a session's update could not be used. A request built from this contract does not cause it.
+	// The body of a session's update could not be used. A request built from this contract that has its required fields is
+	// not known to cause it.
 	//
 	// ErrorInfo: `{"reason":"INVALID_PATCH_REQUEST","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidPatchRequest","httpStatus":"400"}}`
 	ErrorReason_INVALID_PATCH_REQUEST ErrorReason = 25
@@ -168,7 +177,8 @@ const (
 	//
 	// ErrorInfo: `{"reason":"DUPLICATE_ARTIFACT_RESTORE_REQUEST","domain":"graph.microsoft.com","metadata":{"graphCode":"DuplicateArtifactRestoreRequest"}}`
 	ErrorReason_DUPLICATE_ARTIFACT_RESTORE_REQUEST ErrorReason = 32
-	// The body of a rule's creation could not be used. A request built from this contract does not cause it.
+	// The body of a rule's creation could not be used. Of the requests that can be built from this contract, one for a
+	// second dynamic rule of a policy or for a dynamic rule of sites is likely to cause it.
 	//
 	// ErrorInfo: `{"reason":"INVALID_INCLUSION_RULE_CREATE_REQUEST","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidInclusionRuleCreateRequest","httpStatus":"400"}}`
 	ErrorReason_INVALID_INCLUSION_RULE_CREATE_REQUEST ErrorReason = 33
@@ -245,7 +255,8 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_BULK_RESTORE_ARTIFACT_ID","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidBulkRestoreArtifactId","httpStatus":"400"}}`
 	ErrorReason_INVALID_BULK_RESTORE_ARTIFACT_ID ErrorReason = 51
-	// The body of a bulk addition request could not be used. A request built from this contract does not cause it.
+	// The body of a bulk addition request could not be used. A request built from this contract that has its required
+	// fields, and no `protection_unit_ids`, is not known to cause it.
 	//
 	// ErrorInfo: `{"reason":"BULK_RESTORE_INVALID_CREATE_REQUEST","domain":"graph.microsoft.com","metadata":{"graphCode":"BulkRestoreInvalidCreateRequest","httpStatus":"400"}}`
 	ErrorReason_BULK_RESTORE_INVALID_CREATE_REQUEST ErrorReason = 52
@@ -273,8 +284,8 @@ const (
 	//
 	// ErrorInfo: `{"reason":"PROTECTION_UNIT_ALREADY_EXISTS","domain":"graph.microsoft.com","metadata":{"graphCode":"ProtectionUnitAlreadyExists","httpStatus":"409"}}`
 	ErrorReason_PROTECTION_UNIT_ALREADY_EXISTS ErrorReason = 58
-	// The calling application may not do this: it lacks the Graph permission named in the metadata, or Graph keeps the
-	// operation from it.
+	// The calling application may not do this: it lacks the Graph permission that metadata `permission` names, or Graph
+	// keeps the operation from it.
 	//
 	// ErrorInfo: `{"reason":"FORBIDDEN","domain":"graph.microsoft.com","metadata":{"graphCode":"Forbidden","httpStatus":"403"}}`
 	ErrorReason_FORBIDDEN ErrorReason = 59
@@ -288,24 +299,24 @@ const (
 	//
 	// ErrorInfo: `{"reason":"OPERATION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"OperationNotAllowed"}}`
 	ErrorReason_OPERATION_NOT_ALLOWED ErrorReason = 61
-	// Some resources of a bulk addition job were not found; each stands in the job's list of failed resources.
+	// Inside a bulk addition job: some of its resources were not found; each stands in the job's list of failed resources.
 	//
 	// ErrorInfo: `{"reason":"PROTECTION_RESOURCES_NOT_FOUND","domain":"graph.microsoft.com","metadata":{"graphCode":"ProtectionResourcesNotFound"}}`
 	ErrorReason_PROTECTION_RESOURCES_NOT_FOUND ErrorReason = 62
-	// The directory has no user with this address.
+	// Inside a failed resource of a bulk operation: the directory has no user with this address.
 	//
 	// ErrorInfo: `{"reason":"EMAIL_NOT_FOUND","domain":"graph.microsoft.com","metadata":{"graphCode":"EmailNotFound"}}`
 	ErrorReason_EMAIL_NOT_FOUND ErrorReason = 63
-	// The tenant has no site with this URL.
+	// Inside a failed resource of a bulk operation: the tenant has no site with this URL.
 	//
 	// ErrorInfo: `{"reason":"SITE_URL_NOT_FOUND","domain":"graph.microsoft.com","metadata":{"graphCode":"SiteUrlNotFound"}}`
 	ErrorReason_SITE_URL_NOT_FOUND ErrorReason = 64
-	// Some resources of a bulk addition request could not be resolved; each stands in the request's list of failed
-	// resources.
+	// Inside a bulk addition request: some of its resources could not be resolved; each stands in the request's list of
+	// failed resources.
 	//
 	// ErrorInfo: `{"reason":"BULK_RESTORE_ARTIFACTS_NOT_RESOLVED","domain":"graph.microsoft.com","metadata":{"graphCode":"BulkRestoreArtifactsNotResolved"}}`
 	ErrorReason_BULK_RESTORE_ARTIFACTS_NOT_RESOLVED ErrorReason = 65
-	// The user exists and has no backup.
+	// Inside a failed resource of a bulk operation: the user exists and has no backup.
 	//
 	// ErrorInfo: `{"reason":"USER_NOT_BACKEDUP","domain":"graph.microsoft.com","metadata":{"graphCode":"UserNotBackedup"}}`
 	ErrorReason_USER_NOT_BACKEDUP ErrorReason = 66
@@ -313,8 +324,8 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_GROUP_ID","domain":"graph.microsoft.com","metadata":{"graphCode":"invalidGroupId"}}`
 	ErrorReason_INVALID_GROUP_ID ErrorReason = 67
-	// An item of an update was refused. When the item was to be removed and is not in the collection, the reason is
-	// the one for not found instead.
+	// Inside an item of an update: it was refused. When the item was to be removed and is not in the collection, the
+	// reason is the one for not found instead.
 	//
 	// ErrorInfo: `{"reason":"INVALID_ITEM","domain":"graph.microsoft.com","metadata":{"graphCode":"Invalid"}}`
 	ErrorReason_INVALID_ITEM ErrorReason = 68
@@ -426,11 +437,12 @@ const (
 	//
 	// ErrorInfo: `{"reason":"SERVER_ERROR","domain":"graph.microsoft.com","metadata":{"httpStatus":"520"}}`
 	ErrorReason_SERVER_ERROR ErrorReason = 126
-	// Graph refused the token of the user in `x-user-assertion`.
+	// Graph, or Microsoft's token authority before it, refused the token of the user in `x-user-assertion`.
 	//
 	// ErrorInfo: `{"reason":"DELEGATED_TOKEN_REJECTED","domain":"graph.microsoft.com","metadata":{"httpStatus":"401"}}`
 	ErrorReason_DELEGATED_TOKEN_REJECTED ErrorReason = 151
-	// Graph wants a token with further claims (continuous access evaluation), and a new token did not satisfy it.
+	// Graph or Microsoft's token authority wants a token with further claims (continuous access evaluation, conditional
+	// access), and the server could get none.
 	//
 	// ErrorInfo: `{"reason":"INSUFFICIENT_CLAIMS","domain":"graph.microsoft.com","metadata":{"httpStatus":"403"}}`
 	ErrorReason_INSUFFICIENT_CLAIMS ErrorReason = 152
@@ -455,15 +467,18 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_PAGE_SIZE","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_INVALID_PAGE_SIZE ErrorReason = 205
-	// The request cannot be said to Graph: an enum value or a combination of fields that Graph does not have.
+	// The request has something that cannot be said to Graph: an enum value or a combination of fields that Graph does not
+	// have, a time outside the years 1 to 9999, or an `x-user-assertion` that is not one access token.
 	//
 	// ErrorInfo: `{"reason":"INVALID_REQUEST","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_INVALID_REQUEST ErrorReason = 206
-	// The caller's credential to this server is missing or not valid.
+	// The caller's credential to this server is missing or not valid. The server does not ask its callers who they are
+	// yet.
 	//
 	// ErrorInfo: `{"reason":"CALLER_UNAUTHENTICATED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CALLER_UNAUTHENTICATED ErrorReason = 207
-	// The caller has no right to this tenant or service, or it does not exist: the answer is the same for both.
+	// The caller has no right to this tenant or service, or it does not exist: the answer is the same for both. The
+	// server does not ask its callers who they are yet.
 	//
 	// ErrorInfo: `{"reason":"CALLER_NOT_ALLOWED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CALLER_NOT_ALLOWED ErrorReason = 208
@@ -471,9 +486,11 @@ const (
 	//
 	// ErrorInfo: `{"reason":"DELEGATED_TOKEN_REQUIRED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_DELEGATED_TOKEN_REQUIRED ErrorReason = 209
-	// The server could get no token for the tenant. With code UNAVAILABLE and RetryInfo the token authority was down.
+	// The server could get no token for the tenant. Metadata `problem` says why: `token authority` when that is down or
+	// overloaded, which passes by itself and comes with RetryInfo and another code; `refused`; or `on behalf of` when the
+	// server's credential cannot act for users.
 	//
-	// ErrorInfo: `{"reason":"GRAPH_CREDENTIALS_UNAVAILABLE","domain":"m365.backupstorage","metadata":{}}`
+	// ErrorInfo: `{"reason":"GRAPH_CREDENTIALS_UNAVAILABLE","domain":"m365.backupstorage","metadata":{"problem":"refused"}}`
 	ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE ErrorReason = 210
 	// The tenant lives in a national cloud, where this API does not exist.
 	//
@@ -485,7 +502,8 @@ const (
 	ErrorReason_GRAPH_UNREACHABLE ErrorReason = 212
 	// Graph answered a read with something that cannot be used; metadata `problem` says what: `redirect`, `status` (none
 	// that HTTP has), `header too large`, `protocol`, `encoding`, `truncated`, `too large`, `syntax`, `type`, `size`,
-	// `nextLink`, `loop of pages`, or `error with a good status` when that error has no code known here.
+	// `nextLink`, `loop of pages`, or `error with a good status` when that error has no code known here. For a write the
+	// reason is OUTCOME_UNKNOWN, with the same metadata.
 	//
 	// ErrorInfo: `{"reason":"GRAPH_RESPONSE_INVALID","domain":"m365.backupstorage","metadata":{"problem":"redirect"}}`
 	ErrorReason_GRAPH_RESPONSE_INVALID ErrorReason = 213
@@ -789,7 +807,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xc3\xea\x01\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xc2\xeb\x01\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x95\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xf8\x01\xda\xda\x19\xf3\x01\n" +
@@ -840,9 +858,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x1aINVALID_RESTORE_SESSION_ID\x10\x17\x1a\xc4\x01\xda\xda\x19\xbf\x01\n" +
 	"\x17InvalidRestoreSessionId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12restore_session_idZ9The restore session id is empty or not of the form of oneb:Send an id that a creation or ListRestoreSessions returned\x12\x90\x02\n" +
 	"\x19RESTORE_SESSION_NOT_FOUND\x10\x18\x1a\xf0\x01\xda\xda\x19\xeb\x01\n" +
-	"\x16RestoreSessionNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%restoreSessionBase:restore_session_idZIThe session id is well-formed, and the tenant has no such restore sessionbDForget the id: the session was deleted, or belongs to another tenant\x12\xe6\x01\n" +
-	"\x15INVALID_PATCH_REQUEST\x10\x19\x1a\xca\x01\xda\xda\x19\xc5\x01\n" +
-	"\x13InvalidPatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ0The body of a session's update could not be usedbaCompare the request with the example on Microsoft's page, and report it as a fault of this server\x12\xb0\x02\n" +
+	"\x16RestoreSessionNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%restoreSessionBase:restore_session_idZIThe session id is well-formed, and the tenant has no such restore sessionbDForget the id: the session was deleted, or belongs to another tenant\x12\x90\x02\n" +
+	"\x15INVALID_PATCH_REQUEST\x10\x19\x1a\xf4\x01\xda\xda\x19\xef\x01\n" +
+	"\x13InvalidPatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ0The body of a session's update could not be usedb\x8a\x01Set every required field; when it stays, compare the request with the example on Microsoft's page, and report it as a fault of this server\x12\xb0\x02\n" +
 	"\"RESTORE_SESSION_ACTION_NOT_ALLOWED\x10\x1a\x1a\x87\x02\xda\xda\x19\x82\x02\n" +
 	"\x1eRestoreSessionActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x16RESTORE_SESSION_STATUSR%restoreSessionBase:restore_session_idZ[The restore session is no longer a draft; only a draft can be changed, activated or deletedb)Make another session for further restores\x12\xbb\x01\n" +
 	"\x1cINCOMPLETE_ARTIFACT_DELETION\x10\x1b\x1a\x98\x01\xda\xda\x19\x93\x01\n" +
@@ -857,9 +875,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x18ArtifactCannotBeRestored\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0eARTIFACT_STATER\x13restoreArtifactBaseZWInside a restore artifact: its state forbids a restore, for example a preservation lockbNRemove the lock or hold from the mailbox or site, or restore to a new location\x12\x8e\x02\n" +
 	"\"DUPLICATE_ARTIFACT_RESTORE_REQUEST\x10 \x1a\xe5\x01\xda\xda\x19\xe0\x01\n" +
 	"\x1fDuplicateArtifactRestoreRequest\x10\n" +
-	"\x18\x02\"\x02\b<2\x13graph.microsoft.comZJInside a restore artifact: another restore of the same artifact is runningbTWait until the other restore has ended, and restore again only if it is still wanted\x12\x83\x02\n" +
-	"%INVALID_INCLUSION_RULE_CREATE_REQUEST\x10!\x1a\xd7\x01\xda\xda\x19\xd2\x01\n" +
-	"!InvalidInclusionRuleCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ/The body of a rule's creation could not be usedbaCompare the request with the example on Microsoft's page, and report it as a fault of this server\x12\x8c\x02\n" +
+	"\x18\x02\"\x02\b<2\x13graph.microsoft.comZJInside a restore artifact: another restore of the same artifact is runningbTWait until the other restore has ended, and restore again only if it is still wanted\x12\xd0\x02\n" +
+	"%INVALID_INCLUSION_RULE_CREATE_REQUEST\x10!\x1a\xa4\x02\xda\xda\x19\x9f\x02\n" +
+	"!InvalidInclusionRuleCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ/The body of a rule's creation could not be usedb\xad\x01Ask for one dynamic rule in a policy, and for none of sites; when it stays, compare the request with the example on Microsoft's page, and report it as a fault of this server\x12\x8c\x02\n" +
 	"\x17INVALID_RULE_EXPRESSION\x10\"\x1a\xee\x01\xda\xda\x19\xe9\x01\n" +
 	"\x15InvalidRuleExpression\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12mailbox_expressionR\x10drive_expressionR\x0fsite_expressionZBThe membership expression of a rule is missing or cannot be parsedb:Write the expression as Microsoft's page on rules shows it\x12\xa5\x02\n" +
 	",INVALID_RULE_EXPRESSION_GROUP_LIMIT_EXCEEDED\x10#\x1a\xf2\x01\xda\xda\x19\xed\x01\n" +
@@ -895,9 +913,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x1bINVALID_APP_OWNER_TENANT_ID\x102\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
 	"\x17InvalidAppOwnerTenantId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x13app_owner_tenant_idZXThe tenant in which the calling application is said to be registered is missing or wrongb>Send the tenant in which the calling application is registered\x12\x9e\x02\n" +
 	" INVALID_BULK_RESTORE_ARTIFACT_ID\x103\x1a\xf7\x01\xda\xda\x19\xf2\x01\n" +
-	"\x1cInvalidBulkRestoreArtifactId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12restore_session_idR\x18bulk_addition_request_idZ;The id in the path of a bulk addition request is not a GUIDbLSend an id that the create call or a list of the session's requests returned\x12\x85\x02\n" +
-	"#BULK_RESTORE_INVALID_CREATE_REQUEST\x104\x1a\xdb\x01\xda\xda\x19\xd6\x01\n" +
-	"\x1fBulkRestoreInvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ5The body of a bulk addition request could not be usedbaCompare the request with the example on Microsoft's page, and report it as a fault of this server\x12\xc4\x02\n" +
+	"\x1cInvalidBulkRestoreArtifactId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12restore_session_idR\x18bulk_addition_request_idZ;The id in the path of a bulk addition request is not a GUIDbLSend an id that the create call or a list of the session's requests returned\x12\x8d\x02\n" +
+	"#BULK_RESTORE_INVALID_CREATE_REQUEST\x104\x1a\xe3\x01\xda\xda\x19\xde\x01\n" +
+	"\x1fBulkRestoreInvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ5The body of a bulk addition request could not be usedbiSet every required field and no `protection_unit_ids`; when it stays, report it as a fault of this server\x12\xc4\x02\n" +
 	"6BULK_RESTORE_RESTORATION_RESOURCES_COUNT_EXCEEDS_LIMIT\x105\x1a\x87\x02\xda\xda\x19\x82\x02\n" +
 	"0BulkRestoreRestorationResourcesCountExceedsLimit\x10\x03\x18\x01(\x012\x13graph.microsoft.comH\x90NR\tmailboxesR\x06drivesR\rsite_web_urlsR\x14directory_object_idsR\bsite_idsZFA bulk addition request names more users or sites than one may, 10,000b&Split the request by `documentedLimit`\x12\xeb\x01\n" +
 	",BULK_RESTORE_INVALID_CREATE_REQUEST_SITE_URL\x106\x1a\xb8\x01\xda\xda\x19\xb3\x01\n" +
@@ -958,20 +976,20 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x18BANDWIDTH_LIMIT_EXCEEDED\x10|\x1a\x8a\x01\xda\xda\x19\x85\x01\x10\b\x18\x02\"\x02\b\n" +
 	"(\x032\x13graph.microsoft.com8\x01@\xfd\x03R\tBANDWIDTHZ)The application has used up its bandwidthb)Wait for the delay, and send less at once\x12\xd1\x01\n" +
 	"\fCLIENT_ERROR\x10}\x1a\xbe\x01\xda\xda\x19\xb9\x01\x10\t\x18\x012\x13graph.microsoft.comZLGraph refused the request with a 4xx status that this contract does not knowbPCompare the request with Microsoft's page, and give support the Graph request id\x12\xc3\x01\n" +
-	"\fSERVER_ERROR\x10~\x1a\xb0\x01\xda\xda\x19\xab\x01\x10\r\x18\x012\x13graph.microsoft.comZ?Graph failed with a 5xx status that this contract does not knowbOAfter a write look with the rpc in `findOut`; give support the Graph request id\x12\xbf\x01\n" +
-	"\x18DELEGATED_TOKEN_REJECTED\x10\x97\x01\x1a\x9f\x01\xda\xda\x19\x9a\x01\x10\x10\x18\x012\x13graph.microsoft.comZ7Graph refused the token of the user in x-user-assertionbFLet the user sign in again, and send the new token in x-user-assertion\x12\xfa\x01\n" +
-	"\x13INSUFFICIENT_CLAIMS\x10\x98\x01\x1a\xdf\x01\xda\xda\x19\xda\x01\x10\a\x18\x012\x13graph.microsoft.comZjGraph wants a token with further claims (continuous access evaluation), and a new token did not satisfy itbSLet the user sign in again as the tenant's policies ask for, and send the new token\x12\xb7\x01\n" +
+	"\fSERVER_ERROR\x10~\x1a\xb0\x01\xda\xda\x19\xab\x01\x10\r\x18\x012\x13graph.microsoft.comZ?Graph failed with a 5xx status that this contract does not knowbOAfter a write look with the rpc in `findOut`; give support the Graph request id\x12\xbd\x01\n" +
+	"\x18DELEGATED_TOKEN_REJECTED\x10\x97\x01\x1a\x9d\x01\xda\xda\x19\x98\x01\x10\x10\x18\x012\x13graph.microsoft.comZ5The token of the user in x-user-assertion was refusedbFLet the user sign in again, and send the new token in x-user-assertion\x12\x87\x02\n" +
+	"\x13INSUFFICIENT_CLAIMS\x10\x98\x01\x1a\xec\x01\xda\xda\x19\xe7\x01\x10\a\x18\x012\x13graph.microsoft.comZwA token with further claims is wanted (continuous access evaluation, conditional access), and the server could get nonebSLet the user sign in again as the tenant's policies ask for, and send the new token\x12\xb7\x01\n" +
 	"\x0fTENANT_REQUIRED\x10\xc9\x01\x1a\xa0\x01\xda\xda\x19\x9b\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\vx-tenant-idZ@The call has no x-tenant-id and the server has no default tenantb.Send the tenant's GUID as metadata x-tenant-id\x12\x9c\x01\n" +
 	"\x11INVALID_TENANT_ID\x10\xca\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\vx-tenant-idZ1x-tenant-id is not one GUID in its canonical formb!Send one GUID, written 8-4-4-4-12\x12\xe4\x01\n" +
 	"\x13INVALID_RESOURCE_ID\x10\xcb\x01\x1a\xc9\x01\xda\xda\x19\xc4\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01Z\x87\x01An id cannot stand in a request path: it is empty, longer than 256 characters, or has other characters than letters, digits and _.=,+~-b\x1cSend the id as Graph gave it\x12\x84\x02\n" +
 	"\x12INVALID_PAGE_TOKEN\x10\xcc\x01\x1a\xea\x01\xda\xda\x19\xe5\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\n" +
 	"page_tokenZnThe page token was not made by this server for this tenant, rpc and arguments, or Graph no longer has the pagebKBegin with the first page, with the same tenant and arguments for all pages\x12\x8e\x01\n" +
-	"\x11INVALID_PAGE_SIZE\x10\xcd\x01\x1av\xda\xda\x19r\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\tpage_sizeZ\x19The page size is negativeb.Send 0 for Graph's default, or a positive size\x12\xc6\x01\n" +
-	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\xaf\x01\xda\xda\x19\xaa\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01ZfThe request cannot be said to Graph: an enum value or a combination of fields that Graph does not haveb$Mend the field that BadRequest names\x12\xa5\x01\n" +
-	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x87\x01\xda\xda\x19\x82\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01Z>The caller's credential to this server is missing or not validb&Send a valid credential of this server\x12\xe9\x01\n" +
-	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xcf\x01\xda\xda\x19\xca\x01\x10\a\x18\x012\x12m365.backupstorage8\x01ZhThe caller has no right to this tenant or service, or it does not exist: the answer is the same for bothbDAsk the operator of this server for the right, or mend the tenant id\x12\xfb\x01\n" +
-	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\xdb\x01\xda\xda\x19\xd6\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x0eUSER_ASSERTIONR\x10x-user-assertionZKGraph allows this operation on behalf of a user only: send x-user-assertionbISend the user's access token for this server as metadata x-user-assertion\x12\xa4\x02\n" +
-	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1a\xff\x01\xda\xda\x19\xfa\x01\x10\t\x18\x03(\x022\x12m365.backupstorage8\x01R\x11GRAPH_CREDENTIALSR\x06tenantZ,The server could get no token for the tenantb\x92\x01With RetryInfo try again after the delay; without, let the operator of this server put the credential right, or the tenant's administrator consent\x12\xde\x01\n" +
+	"\x11INVALID_PAGE_SIZE\x10\xcd\x01\x1av\xda\xda\x19r\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\tpage_sizeZ\x19The page size is negativeb.Send 0 for Graph's default, or a positive size\x12\xb1\x01\n" +
+	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\x9a\x01\xda\xda\x19\x95\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01ZQThe request has a value, or a combination of values, that cannot be said to Graphb$Mend the field that BadRequest names\x12\xa7\x01\n" +
+	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x89\x01\xda\xda\x19\x84\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01Z>The caller's credential to this server is missing or not validb&Send a valid credential of this serverp\x01\x12\xeb\x01\n" +
+	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xd1\x01\xda\xda\x19\xcc\x01\x10\a\x18\x012\x12m365.backupstorage8\x01ZhThe caller has no right to this tenant or service, or it does not exist: the answer is the same for bothbDAsk the operator of this server for the right, or mend the tenant idp\x01\x12\xfb\x01\n" +
+	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\xdb\x01\xda\xda\x19\xd6\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x0eUSER_ASSERTIONR\x10x-user-assertionZKGraph allows this operation on behalf of a user only: send x-user-assertionbISend the user's access token for this server as metadata x-user-assertion\x12\xaa\x02\n" +
+	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1a\x85\x02\xda\xda\x19\x80\x02\x10\t\x18\x03\"\x02\b\x05(\x022\x12m365.backupstorage8\x01R\x11GRAPH_CREDENTIALSR\x06tenantZ,The server could get no token for the tenantb\x92\x01With RetryInfo try again after the delay; without, let the operator of this server put the credential right, or the tenant's administrator consenth\x0e\x12\xde\x01\n" +
 	"\x13CLOUD_NOT_SUPPORTED\x10\xd3\x01\x1a\xc3\x01\xda\xda\x19\xbe\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x05CLOUDR\x06tenantZCThe tenant lives in a national cloud, where this API does not existbLLeave the tenant out: the Backup Storage API exists in the global cloud only\x12\x9a\x01\n" +
 	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1a\x81\x01\xda\xda\x19}\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01ZBGraph could not be reached and nothing was sent, or a read was cutb\x19Try again after the delay\x12\xe4\x01\n" +
 	"\x16GRAPH_RESPONSE_INVALID\x10\xd5\x01\x1a\xc6\x01\xda\xda\x19\xc1\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorageZTGraph answered a read with something that cannot be used; metadata problem says whatbMTry again after the delay; when it stays, report it with the Graph request id\x12\xe9\x01\n" +

@@ -34,7 +34,8 @@ const (
 	ErrorSpec_NEVER ErrorSpec_Retry = 1
 	// After the delay in RetryInfo, which every Status of this reason carries: Graph's own, else `retry_delay`.
 	ErrorSpec_AFTER_DELAY ErrorSpec_Retry = 2
-	// Only when the Status carries RetryInfo, which it does when Graph sent a Retry-After.
+	// Only when the Status carries RetryInfo, which it does when Graph sent a Retry-After, and for a reason with
+	// `code_with_retry_info` when what stood in the way passes by itself.
 	ErrorSpec_IF_TOLD ErrorSpec_Retry = 3
 )
 
@@ -87,7 +88,7 @@ type ErrorSpec_Detail int32
 const (
 	// No further detail.
 	ErrorSpec_DETAIL_UNSPECIFIED ErrorSpec_Detail = 0
-	// google.rpc.BadRequest, with the path of the field in the request message.
+	// google.rpc.BadRequest, with the path of the field in the request message, or the key of the call's metadata.
 	ErrorSpec_BAD_REQUEST ErrorSpec_Detail = 1
 	// google.rpc.PreconditionFailure: what has to change before the request can succeed.
 	ErrorSpec_PRECONDITION_FAILURE ErrorSpec_Detail = 2
@@ -201,11 +202,12 @@ type ErrorSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Graph's spellings of the code in `error.code`; none for a reason that no code of Graph's stands for.
 	GraphCode []string `protobuf:"bytes,1,rep,name=graph_code,json=graphCode,proto3" json:"graph_code,omitempty"`
-	// The gRPC code of the Status.
+	// The gRPC code of the Status. With `code_with_retry_info` it is that of a Status without RetryInfo.
 	Code code.Code `protobuf:"varint,2,opt,name=code,proto3,enum=google.rpc.Code" json:"code,omitempty"`
 	// When the same request may be sent again.
 	Retry ErrorSpec_Retry `protobuf:"varint,3,opt,name=retry,proto3,enum=m365.backupstorage.v1.ErrorSpec_Retry" json:"retry,omitempty"`
-	// The delay of RetryInfo when Graph sent no Retry-After; unset unless `retry` is AFTER_DELAY.
+	// The delay of RetryInfo when Graph sent no Retry-After. Set with AFTER_DELAY, and with IF_TOLD for a reason with
+	// `code_with_retry_info`, of which Graph says nothing.
 	RetryDelay *durationpb.Duration `protobuf:"bytes,4,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
 	// The detail that tells what the error is about.
 	Detail ErrorSpec_Detail `protobuf:"varint,5,opt,name=detail,proto3,enum=m365.backupstorage.v1.ErrorSpec_Detail" json:"detail,omitempty"`
@@ -218,15 +220,20 @@ type ErrorSpec struct {
 	HttpStatus int32 `protobuf:"varint,8,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
 	// The limit that Microsoft documents, as `documentedLimit` of the ErrorInfo metadata; 0 when there is none.
 	DocumentedLimit int32 `protobuf:"varint,9,opt,name=documented_limit,json=documentedLimit,proto3" json:"documented_limit,omitempty"`
-	// What `detail` speaks of. With BAD_REQUEST: fields of requests, of which the first that the request has is named.
-	// With QUOTA_FAILURE: the violation's subject. With RESOURCE_INFO: Graph's type name, and behind a colon the request
-	// field that holds the resource's id. With PRECONDITION_FAILURE: the violation's type, and then what it is about, like
-	// a resource; of several the first whose field the request has, else the last.
+	// What `detail` speaks of. With BAD_REQUEST: fields of requests, of which the first that the request has is named, or
+	// a key of the call's metadata. With QUOTA_FAILURE: the violation's subject. With RESOURCE_INFO: Graph's type name, and
+	// behind a colon the request field that holds the resource's id. With PRECONDITION_FAILURE: the violation's type, and
+	// then what it is about, like a resource; of several the first whose field the request has, else the last.
 	About []string `protobuf:"bytes,10,rep,name=about,proto3" json:"about,omitempty"`
 	// One line for people: how the message of every Status of this reason begins.
 	Text string `protobuf:"bytes,11,opt,name=text,proto3" json:"text,omitempty"`
 	// What a program or a person does about it, in one sentence without its full stop.
-	Remedy        string `protobuf:"bytes,12,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	Remedy string `protobuf:"bytes,12,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	// The gRPC code of a Status of this reason that carries RetryInfo, where that is another than `code`; unset for a
+	// reason with one code.
+	CodeWithRetryInfo code.Code `protobuf:"varint,13,opt,name=code_with_retry_info,json=codeWithRetryInfo,proto3,enum=google.rpc.Code" json:"code_with_retry_info,omitempty"`
+	// True of a reason that no call gets yet: it is kept for a part of the server that is still to come.
+	Planned       bool `protobuf:"varint,14,opt,name=planned,proto3" json:"planned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -345,6 +352,20 @@ func (x *ErrorSpec) GetRemedy() string {
 	return ""
 }
 
+func (x *ErrorSpec) GetCodeWithRetryInfo() code.Code {
+	if x != nil {
+		return x.CodeWithRetryInfo
+	}
+	return code.Code(0)
+}
+
+func (x *ErrorSpec) GetPlanned() bool {
+	if x != nil {
+		return x.Planned
+	}
+	return false
+}
+
 var file_m365_backupstorage_v1_error_spec_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.EnumValueOptions)(nil),
@@ -368,7 +389,7 @@ var File_m365_backupstorage_v1_error_spec_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_spec_proto_rawDesc = "" +
 	"\n" +
-	"&m365/backupstorage/v1/error_spec.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15google/rpc/code.proto\"\xde\x05\n" +
+	"&m365/backupstorage/v1/error_spec.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15google/rpc/code.proto\"\xbb\x06\n" +
 	"\tErrorSpec\x12\x1d\n" +
 	"\n" +
 	"graph_code\x18\x01 \x03(\tR\tgraphCode\x12$\n" +
@@ -385,7 +406,9 @@ const file_m365_backupstorage_v1_error_spec_proto_rawDesc = "" +
 	"\x05about\x18\n" +
 	" \x03(\tR\x05about\x12\x12\n" +
 	"\x04text\x18\v \x01(\tR\x04text\x12\x16\n" +
-	"\x06remedy\x18\f \x01(\tR\x06remedy\"G\n" +
+	"\x06remedy\x18\f \x01(\tR\x06remedy\x12A\n" +
+	"\x14code_with_retry_info\x18\r \x01(\x0e2\x10.google.rpc.CodeR\x11codeWithRetryInfo\x12\x18\n" +
+	"\aplanned\x18\x0e \x01(\bR\aplanned\"G\n" +
 	"\x05Retry\x12\x15\n" +
 	"\x11RETRY_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05NEVER\x10\x01\x12\x0f\n" +
@@ -434,13 +457,14 @@ var file_m365_backupstorage_v1_error_spec_proto_depIdxs = []int32{
 	5, // 2: m365.backupstorage.v1.ErrorSpec.retry_delay:type_name -> google.protobuf.Duration
 	1, // 3: m365.backupstorage.v1.ErrorSpec.detail:type_name -> m365.backupstorage.v1.ErrorSpec.Detail
 	2, // 4: m365.backupstorage.v1.ErrorSpec.work:type_name -> m365.backupstorage.v1.ErrorSpec.Work
-	6, // 5: m365.backupstorage.v1.error_spec:extendee -> google.protobuf.EnumValueOptions
-	3, // 6: m365.backupstorage.v1.error_spec:type_name -> m365.backupstorage.v1.ErrorSpec
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	6, // [6:7] is the sub-list for extension type_name
-	5, // [5:6] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	4, // 5: m365.backupstorage.v1.ErrorSpec.code_with_retry_info:type_name -> google.rpc.Code
+	6, // 6: m365.backupstorage.v1.error_spec:extendee -> google.protobuf.EnumValueOptions
+	3, // 7: m365.backupstorage.v1.error_spec:type_name -> m365.backupstorage.v1.ErrorSpec
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	7, // [7:8] is the sub-list for extension type_name
+	6, // [6:7] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_error_spec_proto_init() }

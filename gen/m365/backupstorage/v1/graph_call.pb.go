@@ -39,7 +39,9 @@ type GraphCall struct {
 	Docs string `protobuf:"bytes,5,opt,name=docs,proto3" json:"docs,omitempty"`
 	// The reasons that Microsoft documents for the operation. Others (throttling, authorization, the server's own)
 	// can come from every rpc.
-	Errors        []ErrorReason `protobuf:"varint,6,rep,packed,name=errors,proto3,enum=m365.backupstorage.v1.ErrorReason" json:"errors,omitempty"`
+	Errors []ErrorReason `protobuf:"varint,6,rep,packed,name=errors,proto3,enum=m365.backupstorage.v1.ErrorReason" json:"errors,omitempty"`
+	// True where Graph wants a body although the request has no field for one: `{}` is sent.
+	EmptyBody     bool `protobuf:"varint,7,opt,name=empty_body,json=emptyBody,proto3" json:"empty_body,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -116,6 +118,13 @@ func (x *GraphCall) GetErrors() []ErrorReason {
 	return nil
 }
 
+func (x *GraphCall) GetEmptyBody() bool {
+	if x != nil {
+		return x.EmptyBody
+	}
+	return false
+}
+
 var file_m365_backupstorage_v1_graph_call_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -139,7 +148,7 @@ var File_m365_backupstorage_v1_graph_call_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_graph_call_proto_rawDesc = "" +
 	"\n" +
-	"&m365/backupstorage/v1/graph_call.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a(m365/backupstorage/v1/error_reason.proto\"\xce\x01\n" +
+	"&m365/backupstorage/v1/graph_call.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a(m365/backupstorage/v1/error_reason.proto\"\xed\x01\n" +
 	"\tGraphCall\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1e\n" +
@@ -148,7 +157,9 @@ const file_m365_backupstorage_v1_graph_call_proto_rawDesc = "" +
 	"permission\x12%\n" +
 	"\x0edelegated_only\x18\x04 \x01(\bR\rdelegatedOnly\x12\x12\n" +
 	"\x04docs\x18\x05 \x01(\tR\x04docs\x12:\n" +
-	"\x06errors\x18\x06 \x03(\x0e2\".m365.backupstorage.v1.ErrorReasonR\x06errors:a\n" +
+	"\x06errors\x18\x06 \x03(\x0e2\".m365.backupstorage.v1.ErrorReasonR\x06errors\x12\x1d\n" +
+	"\n" +
+	"empty_body\x18\a \x01(\bR\temptyBody:a\n" +
 	"\n" +
 	"graph_call\x12\x1e.google.protobuf.MethodOptions\x18\xaa\x9b\x03 \x01(\v2 .m365.backupstorage.v1.GraphCallR\tgraphCallB\x8a\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"

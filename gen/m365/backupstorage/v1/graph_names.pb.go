@@ -136,7 +136,7 @@ func (x *GraphMessage) GetTypes() []string {
 
 // GraphField says how a field is written in Graph's JSON. Without it the property is the field's name in
 // lowerCamelCase. Of a request, the fields that its path names, `page_size` and `page_token` are not in the body, and
-// a GET has none.
+// a GET or DELETE has none.
 type GraphField struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Graph's property, where it is not the field's name in lowerCamelCase: `mailboxProtectionUnits@delta`.

@@ -1025,9 +1025,8 @@ type UpdateMailboxInclusionRuleRequest struct {
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
 	// Required. Id of the rule.
 	InclusionRuleId string `protobuf:"bytes,2,opt,name=inclusion_rule_id,json=inclusionRuleId,proto3" json:"inclusion_rule_id,omitempty"`
-	// Required. Expression over the groups whose members' mailboxes are added, such as
-	// `(memberOf -any (group.id -in ['00000000-1111-2222-3333-444444444444']))`: at most 3 groups in a static rule, 100
-	// in a dynamic one.
+	// Required. New expression over the groups whose members' mailboxes are added, such as
+	// `(memberOf -any (group.id -in ['00000000-1111-2222-3333-444444444444']))`: at most 100 groups.
 	MailboxExpression string `protobuf:"bytes,3,opt,name=mailbox_expression,json=mailboxExpression,proto3" json:"mailbox_expression,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -1137,9 +1136,8 @@ type UpdateDriveInclusionRuleRequest struct {
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
 	// Required. Id of the rule.
 	InclusionRuleId string `protobuf:"bytes,2,opt,name=inclusion_rule_id,json=inclusionRuleId,proto3" json:"inclusion_rule_id,omitempty"`
-	// Required. Expression over the groups whose members' drives are added, such as
-	// `(memberOf -any (group.id -in ['00000000-1111-2222-3333-444444444444']))`: at most 3 groups in a static rule, 100
-	// in a dynamic one.
+	// Required. New expression over the groups whose members' drives are added, such as
+	// `(memberOf -any (group.id -in ['00000000-1111-2222-3333-444444444444']))`: at most 100 groups.
 	DriveExpression string `protobuf:"bytes,3,opt,name=drive_expression,json=driveExpression,proto3" json:"drive_expression,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache

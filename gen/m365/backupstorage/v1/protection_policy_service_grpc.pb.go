@@ -67,17 +67,17 @@ type ProtectionPolicyServiceClient interface {
 	// UpdateExchangeProtectionPolicy renames a policy, adds mailboxes to it and removes units from it.
 	//
 	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response with
-	// its item. Repeating an update is safe: what was added or removed already fails alone.
+	// its item. Repeating an update does no harm: what was added or removed already fails alone.
 	UpdateExchangeProtectionPolicy(ctx context.Context, in *UpdateExchangeProtectionPolicyRequest, opts ...grpc.CallOption) (*UpdateExchangeProtectionPolicyResponse, error)
 	// UpdateOneDriveForBusinessProtectionPolicy renames a policy, adds drives to it and removes units from it.
 	//
 	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response with
-	// its item. Repeating an update is safe: what was added or removed already fails alone.
+	// its item. Repeating an update does no harm: what was added or removed already fails alone.
 	UpdateOneDriveForBusinessProtectionPolicy(ctx context.Context, in *UpdateOneDriveForBusinessProtectionPolicyRequest, opts ...grpc.CallOption) (*UpdateOneDriveForBusinessProtectionPolicyResponse, error)
 	// UpdateSharePointProtectionPolicy renames a policy, adds sites to it and removes units from it.
 	//
 	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response with
-	// its item. Repeating an update is safe: what was added or removed already fails alone.
+	// its item. Repeating an update does no harm: what was added or removed already fails alone.
 	UpdateSharePointProtectionPolicy(ctx context.Context, in *UpdateSharePointProtectionPolicyRequest, opts ...grpc.CallOption) (*UpdateSharePointProtectionPolicyResponse, error)
 }
 
@@ -234,17 +234,17 @@ type ProtectionPolicyServiceServer interface {
 	// UpdateExchangeProtectionPolicy renames a policy, adds mailboxes to it and removes units from it.
 	//
 	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response with
-	// its item. Repeating an update is safe: what was added or removed already fails alone.
+	// its item. Repeating an update does no harm: what was added or removed already fails alone.
 	UpdateExchangeProtectionPolicy(context.Context, *UpdateExchangeProtectionPolicyRequest) (*UpdateExchangeProtectionPolicyResponse, error)
 	// UpdateOneDriveForBusinessProtectionPolicy renames a policy, adds drives to it and removes units from it.
 	//
 	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response with
-	// its item. Repeating an update is safe: what was added or removed already fails alone.
+	// its item. Repeating an update does no harm: what was added or removed already fails alone.
 	UpdateOneDriveForBusinessProtectionPolicy(context.Context, *UpdateOneDriveForBusinessProtectionPolicyRequest) (*UpdateOneDriveForBusinessProtectionPolicyResponse, error)
 	// UpdateSharePointProtectionPolicy renames a policy, adds sites to it and removes units from it.
 	//
 	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response with
-	// its item. Repeating an update is safe: what was added or removed already fails alone.
+	// its item. Repeating an update does no harm: what was added or removed already fails alone.
 	UpdateSharePointProtectionPolicy(context.Context, *UpdateSharePointProtectionPolicyRequest) (*UpdateSharePointProtectionPolicyResponse, error)
 	mustEmbedUnimplementedProtectionPolicyServiceServer()
 }

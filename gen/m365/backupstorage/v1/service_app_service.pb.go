@@ -619,12 +619,12 @@ const file_m365_backupstorage_v1_service_app_service_proto_rawDesc = "" +
 	"\x0eservice_app_id\x18\x01 \x01(\tR\fserviceAppId\"j\n" +
 	"\x1cDeactivateServiceAppResponse\x12J\n" +
 	"\vservice_app\x18\x01 \x01(\v2!.m365.backupstorage.v1.ServiceAppB\x06\xea\xda\x19\x02\x18\x01R\n" +
-	"serviceApp2\xd0\f\n" +
+	"serviceApp2\xd2\f\n" +
 	"\x11ServiceAppService\x12\xf7\x01\n" +
 	"\x0fListServiceApps\x12-.m365.backupstorage.v1.ListServiceAppsRequest\x1a..m365.backupstorage.v1.ListServiceAppsResponse\"\x84\x01\xd2\xda\x19}\n" +
-	"\x03GET\x12\f/serviceApps\x1a\x1eBackupRestore-Control.Read.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-serviceapps\x90\x02\x01\x12\x81\x02\n" +
-	"\x10CreateServiceApp\x12..m365.backupstorage.v1.CreateServiceAppRequest\x1a/.m365.backupstorage.v1.CreateServiceAppResponse\"\x8b\x01\xd2\xda\x19\x86\x01\n" +
-	"\x04POST\x12\f/serviceApps\x1a#BackupRestore-Control.ReadWrite.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-serviceapps2\x01;\x12\xee\x01\n" +
+	"\x03GET\x12\f/serviceApps\x1a\x1eBackupRestore-Control.Read.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-serviceapps\x90\x02\x01\x12\x83\x02\n" +
+	"\x10CreateServiceApp\x12..m365.backupstorage.v1.CreateServiceAppRequest\x1a/.m365.backupstorage.v1.CreateServiceAppResponse\"\x8d\x01\xd2\xda\x19\x88\x01\n" +
+	"\x04POST\x12\f/serviceApps\x1a#BackupRestore-Control.ReadWrite.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-serviceapps2\x01;8\x01\x12\xee\x01\n" +
 	"\rGetServiceApp\x12+.m365.backupstorage.v1.GetServiceAppRequest\x1a,.m365.backupstorage.v1.GetServiceAppResponse\"\x81\x01\xd2\xda\x19z\n" +
 	"\x03GET\x12\x1d/serviceApps/{service_app_id}\x1a\x1eBackupRestore-Control.Read.All*4https://learn.microsoft.com/graph/api/serviceapp-get\x90\x02\x01\x12\x99\x02\n" +
 	"\x10DeleteServiceApp\x12..m365.backupstorage.v1.DeleteServiceAppRequest\x1a/.m365.backupstorage.v1.DeleteServiceAppResponse\"\xa3\x01\xd2\xda\x19\x9b\x01\n" +
