@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	backupstoragev1 "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
@@ -194,7 +195,37 @@ func TestEveryReasonSaysWhatItMeans(t *testing.T) {
 		case backupstoragev1.ErrorSpec_QUOTA_FAILURE:
 			want(len(about) == 1 && subject.MatchString(about[0]))
 		case backupstoragev1.ErrorSpec_RESOURCE_INFO:
-			want(len(about) == 1)
+			want(len(about) >= 1)
+		}
+	}
+	report(t, wrong)
+}
+
+// Of the reasons that any rpc can have, the last id of the path tells which resource it is about.
+func TestAStatusIsAboutTheLastResourceOfThePath(t *testing.T) {
+	byName := reasonsByName()
+	variable := regexp.MustCompile(`\{([^}]+)\}`)
+	var wrong []string
+	for _, name := range []string{"NOT_FOUND", "GONE", "PRECONDITION_FAILED", "LOCKED"} {
+		for _, r := range rpcs() {
+			want := ""
+			if ids := variable.FindAllStringSubmatch(r.call.GetPath(), -1); len(ids) > 0 {
+				want = ids[len(ids)-1][1]
+			}
+			if r.name() == "ListRestorePoints" {
+				// The unit stands in its query.
+				want = "protection_unit_id"
+			}
+			got := ""
+			for _, about := range byName[name].spec.GetAbout() {
+				if _, field, found := strings.Cut(about, ":"); found && r.Input().Fields().ByName(protoreflect.Name(field)) != nil {
+					got = field
+					break
+				}
+			}
+			if got != want {
+				wrong = append(wrong, fmt.Sprintf("%s of %s is about %q, want %q", name, r.name(), got, want))
+			}
 		}
 	}
 	report(t, wrong)

@@ -62,8 +62,8 @@ const (
 	//
 	// ErrorInfo: `{"reason":"POLICY_CREATION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"PolicyCreationNotAllowed","httpStatus":"409"}}`
 	ErrorReason_POLICY_CREATION_NOT_ALLOWED ErrorReason = 5
-	// The backup service failed for a moment while saving a policy. The policy may have been made: list the policies
-	// before another attempt.
+	// The backup service failed for a moment while saving a policy. The policy may have been made, metadata
+	// `outcome=unknown`: list the policies before another attempt.
 	//
 	// ErrorInfo: `{"reason":"POLICY_SAVE_FAILED","domain":"graph.microsoft.com","metadata":{"graphCode":"PolicySaveFailed","httpStatus":"500"}}`
 	ErrorReason_POLICY_SAVE_FAILED ErrorReason = 6
@@ -152,7 +152,7 @@ const (
 	//
 	// ErrorInfo: `{"reason":"RESTORE_SESSION_ACTION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"RestoreSessionActionNotAllowed","httpStatus":"403"}}`
 	ErrorReason_RESTORE_SESSION_ACTION_NOT_ALLOWED ErrorReason = 26
-	// The session's artifacts were deleted in part.
+	// The session's artifacts were deleted in part; metadata `outcome=unknown`, since nobody knows which.
 	//
 	// ErrorInfo: `{"reason":"INCOMPLETE_ARTIFACT_DELETION","domain":"graph.microsoft.com","metadata":{"graphCode":"IncompleteArtifactDeletion","httpStatus":"500"}}`
 	ErrorReason_INCOMPLETE_ARTIFACT_DELETION ErrorReason = 27
@@ -501,9 +501,9 @@ const (
 	// ErrorInfo: `{"reason":"GRAPH_UNREACHABLE","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_GRAPH_UNREACHABLE ErrorReason = 212
 	// Graph answered a read with something that cannot be used; metadata `problem` says what: `redirect`, `status` (none
-	// that HTTP has), `header too large`, `protocol`, `encoding`, `truncated`, `too large`, `syntax`, `type`, `size`,
-	// `nextLink`, `loop of pages`, or `error with a good status` when that error has no code known here. For a write the
-	// reason is OUTCOME_UNKNOWN, with the same metadata.
+	// that HTTP has), `header too large`, `protocol`, `encoding`, `truncated`, `too large`, `too slow`, `syntax`,
+	// `type`, `size`, `nextLink`, `loop of pages`, or `error with a good status` when that error has no code known here.
+	// For a write the reason is OUTCOME_UNKNOWN, with the same metadata.
 	//
 	// ErrorInfo: `{"reason":"GRAPH_RESPONSE_INVALID","domain":"m365.backupstorage","metadata":{"problem":"redirect"}}`
 	ErrorReason_GRAPH_RESPONSE_INVALID ErrorReason = 213
@@ -511,7 +511,7 @@ const (
 	// look. For activations and deactivations the server has looked, and could not tell: metadata `found` is the status
 	// that it saw.
 	//
-	// ErrorInfo: `{"reason":"OUTCOME_UNKNOWN","domain":"m365.backupstorage","metadata":{"outcome":"unknown","findOut":"ListProtectionPolicies"}}`
+	// ErrorInfo: `{"reason":"OUTCOME_UNKNOWN","domain":"m365.backupstorage","metadata":{"outcome":"unknown","findOut":"ProtectionPolicyService/ListProtectionPolicies"}}`
 	ErrorReason_OUTCOME_UNKNOWN ErrorReason = 214
 	// The call's deadline passed, or too little of it was left to begin. For a write that was under way metadata
 	// `outcome=unknown`.
@@ -807,7 +807,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xc2\xeb\x01\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\x8c\xf7\x01\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x95\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xf8\x01\xda\xda\x19\xf3\x01\n" +
@@ -911,9 +911,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x17INVALID_BILLING_PROFILE\x101\x1a\xf4\x01\xda\xda\x19\xef\x01\n" +
 	"\x15InvalidBillingProfile\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0fBILLING_PROFILER\x11backupRestoreRootZLThe tenant's billing profile is not in order, so the service was not enabledbILet the tenant's administrator mend the billing profile, and enable again\x12\x8a\x02\n" +
 	"\x1bINVALID_APP_OWNER_TENANT_ID\x102\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
-	"\x17InvalidAppOwnerTenantId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x13app_owner_tenant_idZXThe tenant in which the calling application is said to be registered is missing or wrongb>Send the tenant in which the calling application is registered\x12\x9e\x02\n" +
-	" INVALID_BULK_RESTORE_ARTIFACT_ID\x103\x1a\xf7\x01\xda\xda\x19\xf2\x01\n" +
-	"\x1cInvalidBulkRestoreArtifactId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12restore_session_idR\x18bulk_addition_request_idZ;The id in the path of a bulk addition request is not a GUIDbLSend an id that the create call or a list of the session's requests returned\x12\x8d\x02\n" +
+	"\x17InvalidAppOwnerTenantId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x13app_owner_tenant_idZXThe tenant in which the calling application is said to be registered is missing or wrongb>Send the tenant in which the calling application is registered\x12\xca\x02\n" +
+	" INVALID_BULK_RESTORE_ARTIFACT_ID\x103\x1a\xa3\x02\xda\xda\x19\x9e\x02\n" +
+	"\x1cInvalidBulkRestoreArtifactId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12restore_session_idR\x18bulk_addition_request_idZ;The id in the path of a bulk addition request is not a GUIDbxSend the id of the session, and where the request has one that of a bulk request of this session, as Graph returned them\x12\x8d\x02\n" +
 	"#BULK_RESTORE_INVALID_CREATE_REQUEST\x104\x1a\xe3\x01\xda\xda\x19\xde\x01\n" +
 	"\x1fBulkRestoreInvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ5The body of a bulk addition request could not be usedbiSet every required field and no `protection_unit_ids`; when it stays, report it as a fault of this server\x12\xc4\x02\n" +
 	"6BULK_RESTORE_RESTORATION_RESOURCES_COUNT_EXCEEDS_LIMIT\x105\x1a\x87\x02\xda\xda\x19\x82\x02\n" +
@@ -950,35 +950,35 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\aInvalid\x10\t\x18\x012\x13graph.microsoft.comZ An item of an update was refusedb:Read the collection and send only what still has to change\x12\xd5\x01\n" +
 	"\vBAD_REQUEST\x10e\x1a\xc3\x01\xda\xda\x19\xbe\x01\x10\x03\x18\x012\x13graph.microsoft.com@\x90\x03ZNGraph refused the request as malformed without a code that this contract knowsbPCompare the request with Microsoft's page, and give support the Graph request id\x12\xec\x01\n" +
 	"\fUNAUTHORIZED\x10f\x1a\xd9\x01\xda\xda\x19\xd4\x01\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x91\x03R\x11GRAPH_CREDENTIALSR\vapplicationZ$Graph refused the server's own tokenbnLet the operator of this server renew the credential, or the tenant's administrator consent to the application\x12\xd4\x01\n" +
-	"\x10PAYMENT_REQUIRED\x10g\x1a\xbd\x01\xda\xda\x19\xb8\x01\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x92\x03R\aBILLINGR\x06tenantZ7Graph wants a payment or billing question settled firstbNLet the tenant's administrator settle billing for Microsoft 365 Backup Storage\x12x\n" +
-	"\tNOT_FOUND\x10h\x1ai\xda\xda\x19e\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x94\x03R\bresourceZ,Graph does not know the resource or the pathb\rForget the id\x12\xae\x01\n" +
+	"\x10PAYMENT_REQUIRED\x10g\x1a\xbd\x01\xda\xda\x19\xb8\x01\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x92\x03R\aBILLINGR\x06tenantZ7Graph wants a payment or billing question settled firstbNLet the tenant's administrator settle billing for Microsoft 365 Backup Storage\x12\xc4\x03\n" +
+	"\tNOT_FOUND\x10h\x1a\xb4\x03\xda\xda\x19\xaf\x03\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x94\x03R/protectionUnitsBulkJobBase:bulk_addition_job_idR8restoreArtifactsBulkRequestBase:bulk_addition_request_idR$protectionRuleBase:inclusion_rule_idR%protectionUnitBase:protection_unit_idR#browseSessionBase:browse_session_idR\x19serviceApp:service_app_idR%restoreSessionBase:restore_session_idR)protectionPolicyBase:protection_policy_idR\bresourceZ,Graph does not know the resource or the pathb\rForget the id\x12\xae\x01\n" +
 	"\x12METHOD_NOT_ALLOWED\x10i\x1a\x95\x01\xda\xda\x19\x90\x01\x10\f\x18\x012\x13graph.microsoft.com@\x95\x03Z1Graph does not allow this method on this resourceb?Do not call the operation: this tenant's Graph does not have it\x12\xd6\x01\n" +
 	"\x0eNOT_ACCEPTABLE\x10j\x1a\xc1\x01\xda\xda\x19\xbc\x01\x10\r\x18\x012\x13graph.microsoft.com@\x96\x03Z_Graph cannot answer in a form that the server accepts; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12v\n" +
 	"\x0fREQUEST_TIMEOUT\x10k\x1aa\xda\xda\x19]\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\x98\x03Z Graph gave up waiting for a readb\x19Try again after the delay\x12\xb4\x01\n" +
 	"\bCONFLICT\x10l\x1a\xa5\x01\xda\xda\x19\xa0\x01\x10\n" +
-	"\x18\x032\x13graph.microsoft.com@\x99\x03ZGThe request conflicts with the resource's state or with another requestb9Read the resource, and send only what still has to change\x12[\n" +
-	"\x04GONE\x10m\x1aQ\xda\xda\x19M\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x9a\x03R\bresourceZ\x14The resource is goneb\rForget the id\x12\xb7\x01\n" +
-	"\x0fLENGTH_REQUIRED\x10n\x1a\xa1\x01\xda\xda\x19\x9c\x01\x10\r\x18\x012\x13graph.microsoft.com@\x9b\x03Z?Graph missed a length; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12\xc4\x01\n" +
-	"\x13PRECONDITION_FAILED\x10o\x1a\xaa\x01\xda\xda\x19\xa5\x01\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x9c\x03R\fPRECONDITIONR\bresourceZ+A precondition of the request does not holdb@Read the resource again, and send the request for what it is now\x12y\n" +
+	"\x18\x032\x13graph.microsoft.com@\x99\x03ZGThe request conflicts with the resource's state or with another requestb9Read the resource, and send only what still has to change\x12\xa7\x03\n" +
+	"\x04GONE\x10m\x1a\x9c\x03\xda\xda\x19\x97\x03\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x9a\x03R/protectionUnitsBulkJobBase:bulk_addition_job_idR8restoreArtifactsBulkRequestBase:bulk_addition_request_idR$protectionRuleBase:inclusion_rule_idR%protectionUnitBase:protection_unit_idR#browseSessionBase:browse_session_idR\x19serviceApp:service_app_idR%restoreSessionBase:restore_session_idR)protectionPolicyBase:protection_policy_idR\bresourceZ\x14The resource is goneb\rForget the id\x12\xb7\x01\n" +
+	"\x0fLENGTH_REQUIRED\x10n\x1a\xa1\x01\xda\xda\x19\x9c\x01\x10\r\x18\x012\x13graph.microsoft.com@\x9b\x03Z?Graph missed a length; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12\x8e\x04\n" +
+	"\x13PRECONDITION_FAILED\x10o\x1a\xf4\x03\xda\xda\x19\xef\x03\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x9c\x03R\fPRECONDITIONR/protectionUnitsBulkJobBase:bulk_addition_job_idR8restoreArtifactsBulkRequestBase:bulk_addition_request_idR$protectionRuleBase:inclusion_rule_idR%protectionUnitBase:protection_unit_idR#browseSessionBase:browse_session_idR\x19serviceApp:service_app_idR%restoreSessionBase:restore_session_idR)protectionPolicyBase:protection_policy_idR\bresourceZ+A precondition of the request does not holdb@Read the resource again, and send the request for what it is now\x12y\n" +
 	"\x18REQUEST_ENTITY_TOO_LARGE\x10p\x1a[\xda\xda\x19W\x10\x03\x18\x012\x13graph.microsoft.com@\x9d\x03Z&The request is larger than Graph takesb\x11Split the request\x12\xd1\x01\n" +
 	"\x16UNSUPPORTED_MEDIA_TYPE\x10q\x1a\xb4\x01\xda\xda\x19\xaf\x01\x10\r\x18\x012\x13graph.microsoft.com@\x9f\x03ZRGraph does not read this form of request; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12\x86\x01\n" +
 	"\x1fREQUESTED_RANGE_NOT_SATISFIABLE\x10r\x1aa\xda\xda\x19]\x10\v\x18\x012\x13graph.microsoft.com@\xa0\x03Z\"The range asked for does not existb\x1bAsk for a range that exists\x12\xab\x01\n" +
-	"\x14UNPROCESSABLE_ENTITY\x10s\x1a\x90\x01\xda\xda\x19\x8b\x01\x10\x03\x18\x012\x13graph.microsoft.com@\xa6\x03Z2Graph understood the request and cannot process itb9Compare the values with Microsoft's page on the operation\x12\xa1\x01\n" +
-	"\x06LOCKED\x10t\x1a\x94\x01\xda\xda\x19\x8f\x01\x10\t\x18\x03(\x022\x13graph.microsoft.com@\xa7\x03R\x06LOCKEDR\bresourceZ\x16The resource is lockedbEWait until the lock is taken away, or for the delay when there is one\x12\xab\x01\n" +
+	"\x14UNPROCESSABLE_ENTITY\x10s\x1a\x90\x01\xda\xda\x19\x8b\x01\x10\x03\x18\x012\x13graph.microsoft.com@\xa6\x03Z2Graph understood the request and cannot process itb9Compare the values with Microsoft's page on the operation\x12\xeb\x03\n" +
+	"\x06LOCKED\x10t\x1a\xde\x03\xda\xda\x19\xd9\x03\x10\t\x18\x03(\x022\x13graph.microsoft.com@\xa7\x03R\x06LOCKEDR/protectionUnitsBulkJobBase:bulk_addition_job_idR8restoreArtifactsBulkRequestBase:bulk_addition_request_idR$protectionRuleBase:inclusion_rule_idR%protectionUnitBase:protection_unit_idR#browseSessionBase:browse_session_idR\x19serviceApp:service_app_idR%restoreSessionBase:restore_session_idR)protectionPolicyBase:protection_policy_idR\bresourceZ\x16The resource is lockedbEWait until the lock is taken away, or for the delay when there is one\x12\xab\x01\n" +
 	"\x11TOO_MANY_REQUESTS\x10u\x1a\x93\x01\xda\xda\x19\x8e\x01\x10\b\x18\x02\"\x02\b\n" +
 	"(\x032\x13graph.microsoft.com8\x01@\xad\x03R\x0eGRAPH_REQUESTSZ-Graph throttles the application or the tenantb)Wait for the delay, and send less at once\x12\xf4\x01\n" +
 	"\x15INTERNAL_SERVER_ERROR\x10v\x1a\xd8\x01\xda\xda\x19\xd3\x01\x10\r\x18\x012\x13graph.microsoft.com@\xf4\x03Z4Graph failed without a code that this contract knowsb\x7fAfter a write look with the rpc in `findOut`; after a read try again later, and give support the Graph request id when it stays\x12\x9c\x01\n" +
 	"\x0fNOT_IMPLEMENTED\x10w\x1a\x86\x01\xda\xda\x19\x81\x01\x10\f\x18\x012\x13graph.microsoft.com@\xf5\x03Z\"Graph does not have this operationb?Do not call the operation: this tenant's Graph does not have it\x12y\n" +
-	"\vBAD_GATEWAY\x10x\x1ah\xda\xda\x19d\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf6\x03Z'A gateway before Graph failed on a readb\x19Try again after the delay\x12\xb4\x01\n" +
-	"\x13SERVICE_UNAVAILABLE\x10y\x1a\x9a\x01\xda\xda\x19\x95\x01\x10\x0e\x18\x02\"\x02\b\x052\x13graph.microsoft.com@\xf7\x03Z!Graph is unavailable or throttlesbPTry again after the delay; after a write without a delay to wait for, look first\x12\x86\x01\n" +
+	"\vBAD_GATEWAY\x10x\x1ah\xda\xda\x19d\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf6\x03Z'A gateway before Graph failed on a readb\x19Try again after the delay\x12\xba\x01\n" +
+	"\x13SERVICE_UNAVAILABLE\x10y\x1a\xa0\x01\xda\xda\x19\x9b\x01\x10\x0e\x18\x02\"\x02\b\x052\x13graph.microsoft.com@\xf7\x03Z!Graph is unavailable or throttlesbVTry again after the delay; with `outcome=unknown` look first with the rpc in `findOut`\x12\x86\x01\n" +
 	"\x0fGATEWAY_TIMEOUT\x10z\x1aq\xda\xda\x19m\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf8\x03Z0A gateway before Graph ran out of time on a readb\x19Try again after the delay\x12\x9b\x01\n" +
 	"\x14INSUFFICIENT_STORAGE\x10{\x1a\x80\x01\xda\xda\x19|\x10\b\x18\x01(\x032\x13graph.microsoft.com@\xfb\x03R\aSTORAGEZ\x1fThe tenant's storage is used upb2Let the tenant's administrator free or buy storage\x12\xa9\x01\n" +
 	"\x18BANDWIDTH_LIMIT_EXCEEDED\x10|\x1a\x8a\x01\xda\xda\x19\x85\x01\x10\b\x18\x02\"\x02\b\n" +
 	"(\x032\x13graph.microsoft.com8\x01@\xfd\x03R\tBANDWIDTHZ)The application has used up its bandwidthb)Wait for the delay, and send less at once\x12\xd1\x01\n" +
 	"\fCLIENT_ERROR\x10}\x1a\xbe\x01\xda\xda\x19\xb9\x01\x10\t\x18\x012\x13graph.microsoft.comZLGraph refused the request with a 4xx status that this contract does not knowbPCompare the request with Microsoft's page, and give support the Graph request id\x12\xc3\x01\n" +
 	"\fSERVER_ERROR\x10~\x1a\xb0\x01\xda\xda\x19\xab\x01\x10\r\x18\x012\x13graph.microsoft.comZ?Graph failed with a 5xx status that this contract does not knowbOAfter a write look with the rpc in `findOut`; give support the Graph request id\x12\xbd\x01\n" +
-	"\x18DELEGATED_TOKEN_REJECTED\x10\x97\x01\x1a\x9d\x01\xda\xda\x19\x98\x01\x10\x10\x18\x012\x13graph.microsoft.comZ5The token of the user in x-user-assertion was refusedbFLet the user sign in again, and send the new token in x-user-assertion\x12\x87\x02\n" +
-	"\x13INSUFFICIENT_CLAIMS\x10\x98\x01\x1a\xec\x01\xda\xda\x19\xe7\x01\x10\a\x18\x012\x13graph.microsoft.comZwA token with further claims is wanted (continuous access evaluation, conditional access), and the server could get nonebSLet the user sign in again as the tenant's policies ask for, and send the new token\x12\xb7\x01\n" +
+	"\x18DELEGATED_TOKEN_REJECTED\x10\x97\x01\x1a\x9d\x01\xda\xda\x19\x98\x01\x10\x10\x18\x012\x13graph.microsoft.comZ5The token of the user in x-user-assertion was refusedbFLet the user sign in again, and send the new token in x-user-assertion\x12\xf1\x02\n" +
+	"\x13INSUFFICIENT_CLAIMS\x10\x98\x01\x1a\xd6\x02\xda\xda\x19\xd1\x02\x10\a\x18\x012\x13graph.microsoft.comZwA token with further claims is wanted (continuous access evaluation, conditional access), and the server could get noneb\xbc\x01Of a user: let them sign in again as the tenant's policies ask for, and send the new token; of the application: have the tenant's administrator look at its policies for workload identities\x12\xb7\x01\n" +
 	"\x0fTENANT_REQUIRED\x10\xc9\x01\x1a\xa0\x01\xda\xda\x19\x9b\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\vx-tenant-idZ@The call has no x-tenant-id and the server has no default tenantb.Send the tenant's GUID as metadata x-tenant-id\x12\x9c\x01\n" +
 	"\x11INVALID_TENANT_ID\x10\xca\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\vx-tenant-idZ1x-tenant-id is not one GUID in its canonical formb!Send one GUID, written 8-4-4-4-12\x12\xe4\x01\n" +
 	"\x13INVALID_RESOURCE_ID\x10\xcb\x01\x1a\xc9\x01\xda\xda\x19\xc4\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01Z\x87\x01An id cannot stand in a request path: it is empty, longer than 256 characters, or has other characters than letters, digits and _.=,+~-b\x1cSend the id as Graph gave it\x12\x84\x02\n" +

@@ -222,8 +222,8 @@ type ErrorSpec struct {
 	DocumentedLimit int32 `protobuf:"varint,9,opt,name=documented_limit,json=documentedLimit,proto3" json:"documented_limit,omitempty"`
 	// What `detail` speaks of. With BAD_REQUEST: fields of requests, of which the first that the request has is named, or
 	// a key of the call's metadata. With QUOTA_FAILURE: the violation's subject. With RESOURCE_INFO: Graph's type name, and
-	// behind a colon the request field that holds the resource's id. With PRECONDITION_FAILURE: the violation's type, and
-	// then what it is about, like a resource; of several the first whose field the request has, else the last.
+	// behind a colon the request field that holds the resource's id; of several the first whose field the request has,
+	// else the last. With PRECONDITION_FAILURE: the violation's type, and then what it is about, like a resource.
 	About []string `protobuf:"bytes,10,rep,name=about,proto3" json:"about,omitempty"`
 	// One line for people: how the message of every Status of this reason begins.
 	Text string `protobuf:"bytes,11,opt,name=text,proto3" json:"text,omitempty"`

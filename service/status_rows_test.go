@@ -1,0 +1,155 @@
+package service_test
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+)
+
+// statusTelling is what a status of Graph's without a known code becomes, besides its reason and code, which the table of
+// the contract has.
+type statusTelling struct {
+	// detail is the type of the detail that tells what it is about, about what that says.
+	detail, about string
+	// What a runtime is told about a repeat of a read, a write, and a DELETE, which is idempotent, and behind the slash
+	// when Graph has sent a Retry-After: nothing (-), never, or the delay. A question mark says that the write may have
+	// been done.
+	read, write, delete string
+}
+
+// silent is a row whose code no runtime retries.
+func silent(detail, about string) statusTelling {
+	return statusTelling{detail, about, "-/-", "-/-", "-/-"}
+}
+
+var (
+	// fault is one of the server's own: Graph refused what it sent.
+	fault = statusTelling{read: "never/never", write: "never/never", delete: "never/never"}
+	// lost is an answer of Graph's that did not get through.
+	lost = statusTelling{read: "delay/delay", write: "never?/never?", delete: "never?/never?"}
+	// broken is a failure inside of Graph that says nothing about how far it came.
+	broken   = statusTelling{read: "never/never", write: "never?/never?", delete: "never?/never?"}
+	throttle = statusTelling{"QuotaFailure", "", "delay/delay", "delay/delay", "delay/delay"}
+)
+
+var statusTellings = map[int]statusTelling{
+	400: silent("", ""),
+	401: silent("PreconditionFailure", "GRAPH_CREDENTIALS application"),
+	402: silent("PreconditionFailure", "BILLING tenant"),
+	403: silent("", ""),
+	404: silent("ResourceInfo", "restoreSessionBase/"+unknown),
+	405: silent("", ""),
+	406: fault,
+	408: lost,
+	409: {read: "never/delay", write: "never/never", delete: "never/delay"},
+	410: silent("ResourceInfo", "restoreSessionBase/"+unknown),
+	411: fault,
+	412: silent("PreconditionFailure", "PRECONDITION restoreSessionBase/"+unknown),
+	413: silent("", ""),
+	415: fault,
+	416: silent("", ""),
+	422: silent("", ""),
+	423: silent("PreconditionFailure", "LOCKED restoreSessionBase/"+unknown),
+	429: throttle,
+	500: broken,
+	501: silent("", ""),
+	502: lost,
+	503: {read: "delay/delay", write: "never?/delay", delete: "delay?/delay"},
+	504: lost,
+	507: {"QuotaFailure", "", "never/never", "never/never", "never/never"},
+	509: throttle,
+	418: silent("", ""),
+	599: broken,
+	307: lost,
+}
+
+func TestEveryStatusIsToldByReadsAndWritesWithAndWithoutADelay(t *testing.T) {
+	for _, row := range statusRows(t) {
+		want, ok := statusTellings[row.status]
+		if !ok {
+			t.Errorf("no row for %d", row.status)
+			continue
+		}
+		for i, retryAfter := range []string{"", "3"} {
+			call := func(method string) *outcome {
+				w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+					if retryAfter != "" {
+						rw.Header().Set("Retry-After", retryAfter)
+					}
+					rw.WriteHeader(row.status)
+				})
+				switch method {
+				case "read":
+					return w.fails("RestoreSessionService/GetRestoreSession", &pb.GetRestoreSessionRequest{RestoreSessionId: unknown}).call
+				case "write":
+					return w.fails("RestoreSessionService/ActivateRestoreSession", &pb.ActivateRestoreSessionRequest{RestoreSessionId: unknown}).call
+				}
+				return w.fails("RestoreSessionService/DeleteRestoreSession", &pb.DeleteRestoreSessionRequest{RestoreSessionId: unknown}).call
+			}
+			for method, told := range map[string]string{"read": want.read, "write": want.write, "delete": want.delete} {
+				pushback := strings.Split(told, "/")[i]
+				t.Run(fmt.Sprintf("%d/%s/%s", row.status, method, retryAfter), func(t *testing.T) {
+					row := row
+					if method != "read" {
+						row = row.ofWrite()
+					}
+					o := call(method)
+					if o.reason() != row.reason || o.code() != row.code {
+						t.Errorf("got %v %s, want %v %s", o.code(), o.reason(), row.code, row.reason)
+					}
+					retry := row.retry == "yes" || row.retry == "read" && method == "read" || row.retry == "if told" && retryAfter != ""
+					wantRetry(t, o, strings.TrimSuffix(pushback, "?"), retry)
+					metadata := infoOf(o.status).GetMetadata()
+					if unknown := strings.HasSuffix(pushback, "?"); (metadata["outcome"] == "unknown") != unknown || (metadata["findOut"] != "") != unknown {
+						t.Errorf("metadata %v, want outcome unknown: %t", metadata, unknown)
+					}
+					if (metadata["permission"] != "") != (row.code == codes.PermissionDenied) || metadata["httpStatus"] != strconv.Itoa(row.status) {
+						t.Errorf("metadata %v", metadata)
+					}
+					if detail, about := aboutOf(o); row.reason != "OUTCOME_UNKNOWN" && (detail != want.detail || about != want.about) {
+						t.Errorf("it is about %s %s, want %s %s", detail, about, want.detail, want.about)
+					}
+				})
+			}
+		}
+	}
+}
+
+// wantRetry checks RetryInfo and the trailer for runtimes.
+func wantRetry(t *testing.T, o *outcome, pushback string, retry bool) {
+	t.Helper()
+	info := detail[*errdetails.RetryInfo](o.status)
+	if (info != nil) != retry {
+		t.Errorf("RetryInfo %v, want one: %t", info, retry)
+	}
+	want := map[string][]string{
+		"-": nil, "never": {"-1"}, "delay": {strconv.FormatInt(info.GetRetryDelay().AsDuration().Milliseconds(), 10)},
+	}[pushback]
+	if got := o.pushback(); len(got) != len(want) || len(want) == 1 && got[0] != want[0] {
+		t.Errorf("pushback %v, want %v", got, want)
+	}
+}
+
+// aboutOf is the type of the detail that tells what an error is about, and what that says.
+func aboutOf(o *outcome) (kind, about string) {
+	switch {
+	case detail[*errdetails.ResourceInfo](o.status) != nil:
+		resource := detail[*errdetails.ResourceInfo](o.status)
+		return "ResourceInfo", resource.GetResourceType() + "/" + resource.GetResourceName()
+	case detail[*errdetails.PreconditionFailure](o.status) != nil:
+		violation := detail[*errdetails.PreconditionFailure](o.status).GetViolations()[0]
+		return "PreconditionFailure", strings.TrimSuffix(violation.GetType()+" "+violation.GetSubject(), " ")
+	case detail[*errdetails.QuotaFailure](o.status) != nil:
+		return "QuotaFailure", ""
+	case detail[*errdetails.BadRequest](o.status) != nil:
+		return "BadRequest", ""
+	}
+	return "", ""
+}
