@@ -84,13 +84,13 @@ void Show(const char* rpc, const google::rpc::Status& status, const grpc::Client
     next = "correct:" + fields;
   } else if (reason == "PROTECTION_UNITS_LIMIT_BREACHED") {
     next = "split:" + Value(metadata, "documentedLimit");
-  } else if (reason == "OUTCOME_UNKNOWN") {
-    next = "look";
   } else if (reason == "FORBIDDEN") {
     next = "ask:" + Value(metadata, "permission");
+  } else if (Value(metadata, "outcome") == "unknown") {
+    // It may have been done: a second call comes after a look.
+    next = retry ? "look-then-wait" : "look";
   } else if (retry) {
-    // With never, it may have been done: a second call comes after a look.
-    next = pushback == "never" ? "look-then-wait" : "wait";
+    next = "wait";
   }
 
   std::string planted = Value(metadata, "graphRequestId");

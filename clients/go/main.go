@@ -59,8 +59,8 @@ func read(s *status.Status) typedError {
 	return e
 }
 
-// next is what to do about the error. pushback is that of its call.
-func (e typedError) next(pushback string) string {
+// next is what to do about the error.
+func (e typedError) next() string {
 	switch e.info.Reason { // The name of a pb.ErrorReason.
 	case "POLICY_NOT_FOUND":
 		return "forget"
@@ -68,16 +68,18 @@ func (e typedError) next(pushback string) string {
 		return "correct:" + strings.Join(e.fields, ",")
 	case "PROTECTION_UNITS_LIMIT_BREACHED":
 		return "split:" + e.info.Metadata["documentedLimit"]
-	case "OUTCOME_UNKNOWN":
-		return "look"
 	case "FORBIDDEN":
 		return "ask:" + e.info.Metadata["permission"]
 	}
+	// A write that may have been done: see what is there before calling again.
+	unknown := e.info.Metadata["outcome"] == "unknown"
 	switch {
+	case unknown && e.retry == nil:
+		return "look"
+	case unknown:
+		return "look-then-wait"
 	case e.retry == nil:
 		return "report"
-	case pushback == "never": // It may have done something: see what is there before calling again.
-		return "look-then-wait"
 	default:
 		return "wait"
 	}
@@ -121,7 +123,7 @@ func (e typedError) print(rpc string, trailer metadata.MD) {
 		"metadata="+or(strings.Join(pairs, ",")),
 		"request="+or(strings.Join(trailer["x-request-id"], ",")),
 		"planted="+or(planted),
-		"next="+e.next(pushback))
+		"next="+e.next())
 }
 
 // failing is an rpc with its request.

@@ -55,15 +55,12 @@ class TypedError:
                 return "correct:" + ",".join(self.fields)
             case "PROTECTION_UNITS_LIMIT_BREACHED":
                 return "split:" + self.info.metadata["documentedLimit"]
-            case "OUTCOME_UNKNOWN":
-                return "look"
             case "FORBIDDEN":
                 return "ask:" + self.info.metadata["permission"]
-        if self.retry is None:
-            return "report"
-        if self.pushback is not None and self.pushback < 0:
-            return "look-then-wait"  # It may have done something: see what is there before calling again.
-        return "wait"
+        if self.info.metadata.get("outcome") == "unknown":
+            # A write that may have been done: see what is there before calling again.
+            return "look-then-wait" if self.retry else "look"
+        return "wait" if self.retry else "report"
 
     def show(self, rpc):
         pushback = self.pushback

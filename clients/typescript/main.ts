@@ -63,15 +63,16 @@ function show(rpc: string, status: Status | undefined, trailer: grpc.Metadata) {
     case 'PROTECTION_UNITS_LIMIT_BREACHED':
       next = `split:${info.metadata.documentedLimit}`;
       break;
-    case 'OUTCOME_UNKNOWN':
-      next = 'look';
-      break;
     case 'FORBIDDEN':
       next = `ask:${info.metadata.permission}`;
       break;
     default:
-      // With never it may have done something: see what is there before calling again.
-      next = !retry ? 'report' : pushback === 'never' ? 'look-then-wait' : 'wait';
+      if (info.metadata.outcome === 'unknown') {
+        // A write that may have been done: see what is there before calling again.
+        next = retry ? 'look-then-wait' : 'look';
+      } else {
+        next = retry ? 'wait' : 'report';
+      }
   }
 
   const metadata = Object.keys(info.metadata).filter((key) => key !== 'graphDate').sort()

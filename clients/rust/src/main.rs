@@ -43,12 +43,14 @@ fn show(rpc: &str, code: Code, message: &str, details: &ErrorDetails, trailers: 
         "POLICY_NOT_FOUND" => "forget".into(),
         "INVALID_DISPLAY_NAME" => format!("correct:{fields}"),
         "PROTECTION_UNITS_LIMIT_BREACHED" => format!("split:{}", fact("documentedLimit")),
-        "OUTCOME_UNKNOWN" => "look".into(),
         "FORBIDDEN" => format!("ask:{}", fact("permission")),
-        // It may have been done: a second call comes after a look.
-        _ if delay.is_some() && pushback.as_deref() == Some("never") => "look-then-wait".into(),
-        _ if delay.is_some() => "wait".into(),
-        _ => "report".into(),
+        _ => match (fact("outcome"), delay.is_some()) {
+            // It may have been done: a second call comes after a look.
+            ("unknown", true) => "look-then-wait".into(),
+            ("unknown", false) => "look".into(),
+            (_, true) => "wait".into(),
+            (_, false) => "report".into(),
+        },
     };
 
     let listed: Vec<_> =

@@ -66,17 +66,16 @@ public final class Client {
     String fields = badRequest.getFieldViolationsList().stream().map(FieldViolation::getField).collect(joining(","));
     // What the gRPC runtime obeys if a service config lets it retry: milliseconds, or negative for never.
     Optional<Long> pushback = Optional.ofNullable(trailers.get(PUSHBACK)).map(Long::valueOf);
-    boolean never = pushback.isPresent() && pushback.get() < 0;
+    // A write that may have been done: a second call comes after a look.
+    boolean unknown = info.getMetadataOrDefault("outcome", "").equals("unknown");
 
     // The name of an ErrorReason decides, never a message.
     String next = switch (info.getReason()) {
       case "POLICY_NOT_FOUND" -> "forget";
       case "INVALID_DISPLAY_NAME" -> "correct:" + fields;
       case "PROTECTION_UNITS_LIMIT_BREACHED" -> "split:" + info.getMetadataOrDefault("documentedLimit", "-");
-      case "OUTCOME_UNKNOWN" -> "look";
       case "FORBIDDEN" -> "ask:" + info.getMetadataOrDefault("permission", "-");
-      // With never, it may have been done: a second call comes after a look.
-      default -> retry.isEmpty() ? "report" : never ? "look-then-wait" : "wait";
+      default -> retry.isPresent() ? unknown ? "look-then-wait" : "wait" : unknown ? "look" : "report";
     };
 
     String lastWord = status.getMessage().substring(status.getMessage().lastIndexOf(' ') + 1);
@@ -90,7 +89,7 @@ public final class Client {
         part("domain", info.getDomain()),
         part("resource", resource.map(it -> it.getResourceType() + "/" + it.getResourceName()).orElse("")),
         part("retry", retry.map(it -> it.getRetryDelay().getSeconds() + "s").orElse("")),
-        part("pushback", pushback.map(ms -> never ? "never" : ms / 1000 + "s").orElse("")),
+        part("pushback", pushback.map(ms -> ms < 0 ? "never" : ms / 1000 + "s").orElse("")),
         part("field", fields),
         part("metadata", metadata),
         part("request", trailers.get(REQUEST_ID)),
