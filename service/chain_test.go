@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -204,6 +205,49 @@ func TestOverloadIsAnsweredAtOnceAndTellsToComeBack(t *testing.T) {
 	again, _ := through(t.Context(), s, func(context.Context, any) (any, error) { return nil, nil })
 	if again.Code() != codes.OK {
 		t.Errorf("afterwards: %v", again)
+	}
+}
+
+func TestNoTenantTakesAllTheCallsThatTheServerTakes(t *testing.T) {
+	s, _ := chainServer(t, 10)
+	of := func(tenant string) context.Context {
+		return metadata.NewIncomingContext(t.Context(), metadata.Pairs(tenantKey, tenant))
+	}
+	const greedy, other = "aaaaaaaa-0000-4000-8000-00000000000a", "bbbbbbbb-0000-4000-8000-00000000000b"
+	release := make(chan struct{})
+	var entered, held sync.WaitGroup
+	hold := func(tenant string) {
+		entered.Add(1)
+		held.Go(func() {
+			if got, _ := through(of(tenant), s, func(context.Context, any) (any, error) { entered.Done(); <-release; return nil, nil }); got.Code() != codes.OK {
+				t.Errorf("%s: %v", tenant, got)
+				entered.Done()
+			}
+		})
+		entered.Wait()
+	}
+	nothing := func(context.Context, any) (any, error) { return nil, nil }
+	for range 9 {
+		hold(greedy)
+	}
+	if got, _ := through(of(greedy), s, nothing); got.Code() != codes.Unavailable || infoOf(t, got).GetReason() != "SERVER_OVERLOADED" {
+		t.Errorf("the tenth call of one tenant: %v", got)
+	}
+	// In other letters it is the same tenant.
+	if got, _ := through(of(strings.ToUpper(greedy)), s, nothing); got.Code() != codes.Unavailable {
+		t.Errorf("the tenth call of one tenant, written in capitals: %v", got)
+	}
+	hold(other)
+	if got, _ := through(of(other), s, nothing); got.Code() != codes.Unavailable {
+		t.Errorf("the eleventh call of all: %v", got)
+	}
+	close(release)
+	held.Wait()
+	if len(s.underWay.byTenant) > 0 || s.underWay.all != 0 {
+		t.Errorf("left under way: %d, %v", s.underWay.all, s.underWay.byTenant)
+	}
+	if got, _ := through(of(greedy), s, nothing); got.Code() != codes.OK {
+		t.Errorf("afterwards: %v", got)
 	}
 }
 

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -35,12 +36,47 @@ func (s *Server) limitTime(ctx context.Context, request any, _ *grpc.UnaryServer
 	return handler(ctx, request)
 }
 
-// limitCalls answers at once when as many calls are under way as the server takes.
+// limitCalls answers at once when as many calls are under way as the server takes, of all tenants or of one.
 func (s *Server) limitCalls(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if s.inFlight.Add(1) > s.maxInFlight {
-		s.inFlight.Add(-1)
+	// A call without a tenant is refused later, and then for that.
+	tenant, _ := s.core.tenants.of(ctx)
+	if !s.underWay.enter(tenant) {
 		return nil, refuse(pb.ErrorReason_SERVER_OVERLOADED, "", "")
 	}
-	defer s.inFlight.Add(-1)
+	defer s.underWay.leave(tenant)
 	return handler(ctx, request)
+}
+
+// underWay counts the calls that are under way. A tenant gets nine tenths of what the server takes: one whose token or
+// whose answers hang would otherwise keep out all others until its calls have run out of time.
+type underWay struct {
+	most, mostOfTenant int
+
+	mu       sync.Mutex
+	all      int
+	byTenant map[string]int
+}
+
+func newUnderWay(most int) *underWay {
+	return &underWay{most: most, mostOfTenant: most - most/10, byTenant: make(map[string]int)}
+}
+
+func (u *underWay) enter(tenant string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.all >= u.most || u.byTenant[tenant] >= u.mostOfTenant {
+		return false
+	}
+	u.all++
+	u.byTenant[tenant]++
+	return true
+}
+
+func (u *underWay) leave(tenant string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.all--
+	if u.byTenant[tenant]--; u.byTenant[tenant] == 0 {
+		delete(u.byTenant, tenant)
+	}
 }

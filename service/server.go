@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -31,17 +30,16 @@ type Options struct {
 	Undelegated bool
 	// Logger takes one line a call. Required.
 	Logger *slog.Logger
-	// MaxCalls is how many calls may be under way at once; 0 means 1,000.
+	// MaxCalls is how many calls may be under way at once, of one tenant nine tenths of them; 0 means 1,000.
 	MaxCalls int
 }
 
 // Server holds the services and the interceptors around them.
 type Server struct {
-	core        *core
-	logger      *slog.Logger
-	around      []named
-	inFlight    atomic.Int64
-	maxInFlight int64
+	core     *core
+	logger   *slog.Logger
+	around   []named
+	underWay *underWay
 }
 
 // New wires the services. It fails when an option is missing or wrong.
@@ -76,8 +74,8 @@ func New(options Options) (*Server, error) {
 
 			undelegated: options.Undelegated,
 		},
-		logger:      options.Logger,
-		maxInFlight: int64(options.MaxCalls),
+		logger:   options.Logger,
+		underWay: newUnderWay(options.MaxCalls),
 	}
 	s.around = s.interceptors()
 	return s, nil
