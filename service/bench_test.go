@@ -283,12 +283,14 @@ func BenchmarkErrorCall(b *testing.B) {
 }
 
 func TestAnErrorCostsLittleMoreThanASmallSuccess(t *testing.T) {
+	// The body of an error about 50 things is many times as long as that of a success.
+	most := []float64{1, 1.5, 1.75}
 	var all costs
-	for range 3 {
+	for range 4 {
 		all = callCosts(t, 11, 150)
-		if slices.Max(all.ratio) <= 2 {
+		if all.ratio[1] <= most[1] && all.ratio[2] <= most[2] {
 			return
 		}
 	}
-	t.Errorf("success, not found and 50 details cost %v, which is %.2f of a success, want 2 at most", all.call, all.ratio)
+	t.Errorf("success, not found and 50 details cost %v, which is %.2f of a success, want %v at most", all.call, all.ratio, most)
 }

@@ -46,8 +46,8 @@ def upstream(method, status, graph_code, reason, code, retry, errors=50, length=
 cases = []
 statuses = {row["graph_code"]: row["http_status"] for row in table("documented_errors.tsv") if row["http_status"] != "200"}
 for row in table("error_reasons.tsv"):
-    if row["graph_code"] == "UnknownError":
-        continue  # As the code of a call it says nothing.
+    if row["graph_code"] in ("UnknownError", "Invalid"):
+        continue  # As the code of a call they say nothing.
     status = statuses.get(row["graph_code"], "409")
     cases.append(upstream(GET, status, row["graph_code"], row["reason"], row["grpc_code"], row["retry_delay"] != "-"))
 for row in table("http_status_errors.tsv"):
@@ -59,6 +59,8 @@ for row in table("http_status_errors.tsv"):
 # Few separate errors are told in full and many are cut down: the largest Status is in between.
 for errors in range(51):
     cases.append(upstream(GET, "400", "InvalidPolicyId", "INVALID_POLICY_ID", "INVALID_ARGUMENT", False, errors, 30))
+for errors in (1, 2, 3, 4, 300):
+    cases.append(upstream(GET, "400", "InvalidPolicyId", "INVALID_POLICY_ID", "INVALID_ARGUMENT", False, errors, 2000))
 for method, reason, request, tenant in [
     (GET, "TENANT_REQUIRED", b"", ""),
     (GET, "INVALID_TENANT_ID", b"", "x" * 2000),
