@@ -1,4 +1,4 @@
-"""Measures how long a built server takes until it answers a health check; fails above one second. Usage: start.py BINARY"""
+"""Measures how long a built server takes until it accepts connections; fails above one second. Usage: start.py BINARY"""
 
 import socket
 import subprocess

@@ -82,9 +82,24 @@ func New(options Options) (*Server, error) {
 }
 
 const (
-	maxReceive    = 8 << 20
+	// maxReceive has room for a bulk request, which Graph lets have 10,000 addresses or URLs, of 800 bytes each.
+	maxReceive = 8 << 20
+	// maxHeaderList has room for the largest assertion of a user.
 	maxHeaderList = 16 << 10
-	maxStreams    = 100
+	// maxStreams keeps one connection from taking all the calls that the server takes.
+	maxStreams = 100
+)
+
+// The times of connections.
+var (
+	// Balancers spread connections, not calls: those that end now and then are spread anew. A call may take two minutes.
+	keepaliveParameters = keepalive.ServerParameters{
+		MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: 5 * time.Minute, MaxConnectionAgeGrace: longestTime,
+	}
+	// A client may ask whether an idle connection is still there, though not all the time.
+	keepalivePolicy = keepalive.EnforcementPolicy{MinTime: 30 * time.Second, PermitWithoutStream: true}
+	// handshakeTime is what a client that connects has for the beginning of HTTP/2.
+	handshakeTime = 5 * time.Second
 )
 
 // GRPCOptions are the options of the gRPC server that the services are registered with: the interceptors, the limits,
@@ -96,9 +111,9 @@ func (s *Server) GRPCOptions() []grpc.ServerOption {
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxRecvMsgSize(maxReceive),
 		grpc.MaxHeaderListSize(maxHeaderList),
-		grpc.ConnectionTimeout(5 * time.Second),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: 5 * time.Minute, MaxConnectionAgeGrace: 2 * time.Minute}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 30 * time.Second, PermitWithoutStream: true}),
+		grpc.ConnectionTimeout(handshakeTime),
+		grpc.KeepaliveParams(keepaliveParameters),
+		grpc.KeepaliveEnforcementPolicy(keepalivePolicy),
 	}
 }
 

@@ -1,8 +1,8 @@
-"""Runs the console sessions of README.md as they stand there and compares what they print.
+"""Runs the console sessions of a page as they stand there and compares what they print.
 
 Lines that begin with "$ " are commands (with the lines that follow, up to a complete command), run one after another in
 one bash. The other lines must be what the command prints; "…" stands for the rest of a line, and alone on a line for
-any number of lines. Usage: readme.py README.md
+any number of lines. Usage: sessions.py PAGE
 """
 
 import re
@@ -31,8 +31,8 @@ def complete(command):
     return subprocess.run(["bash", "-n", "-c", command], capture_output=True).returncode == 0
 
 
-def matches(printed, expected):
-    """Whether the printed lines are those expected; returns the first line that was not found, or None."""
+def mismatch(printed, expected):
+    """Returns the first of the expected lines that was not printed, or None."""
     at = 0
     anywhere = False
     for line in expected:
@@ -68,7 +68,7 @@ def main():
         while printed and printed[-1] == "":
             printed.pop()
         ran += 1
-        missing = matches(printed, expected)
+        missing = mismatch(printed, expected)
         if missing is not None:
             failed += 1
             print(f"{sys.argv[1]}: $ {command}\n  not printed: {missing}\n  printed:")
