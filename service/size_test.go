@@ -50,7 +50,7 @@ func hostileAnswer(status int, code string) http.HandlerFunc {
 		w.Header().Set("request-id", strings.Repeat("r", 128))
 		w.Header().Set("client-request-id", strings.Repeat("c", 128))
 		w.Header().Set("Retry-After", "7")
-		w.Header().Set("WWW-Authenticate", strings.Repeat("w", 50_000))
+		w.Header().Add("WWW-Authenticate", strings.Repeat("w", 50_000))
 		w.WriteHeader(status)
 		w.Write(body)
 	}
@@ -161,6 +161,20 @@ func TestEveryReasonIsReadableWhateverGraphSaysWithIt(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a user's token is refused", func(t *testing.T) {
+		w := newHostile(t, hostileAnswer(http.StatusUnauthorized, "InvalidAuthenticationToken"))
+		o := w.callFor([]string{assertion("u", 1)}, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: longID}, new(pb.GetProtectionPolicyResponse))
+		check(t, o, "DELEGATED_TOKEN_REJECTED", codes.Unauthenticated, false)
+	})
+	t.Run("claims are wanted", func(t *testing.T) {
+		answer := hostileAnswer(http.StatusForbidden, "accessDenied")
+		w := newHostile(t, func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Add("WWW-Authenticate", `Bearer error="insufficient_claims", claims="`+base64.StdEncoding.EncodeToString([]byte(`{"access_token":{}}`))+`"`)
+			answer(rw, r)
+		})
+		o := w.fails(policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: longID}).call
+		check(t, o, "INSUFFICIENT_CLAIMS", codes.PermissionDenied, false)
+	})
 	t.Logf("the largest Status has %d bytes, the largest header block %d", largest, largestList)
 	if largest < maxStatusSize/4 {
 		t.Errorf("the largest Status has %d bytes: the bodies are not hostile", largest)
