@@ -183,15 +183,6 @@ func TestNamesLeadBackToNumbers(t *testing.T) {
 	}
 }
 
-func TestAHandlerWithoutARouteIsAMistake(t *testing.T) {
-	defer func() {
-		if recover() == nil {
-			t.Error("it was accepted")
-		}
-	}()
-	serveWith(apiRoutes(), map[string]handler{"GET /nowhere": listPoints})
-}
-
 func TestLengthsOfRestoresMustNotBeNegative(t *testing.T) {
 	defer func() {
 		if recover() == nil {
