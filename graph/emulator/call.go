@@ -108,9 +108,6 @@ func decodeStrict(body []byte, into any) error {
 // perform checks who asks and does the work. It is the only place that runs
 // handlers.
 func (c *call) perform() (*answer, *graphError) {
-	if c.route.handle == nil {
-		return nil, refuse(c.r.Method, codeNotImplemented, "The emulator does not have this operation yet.")
-	}
 	if err := c.caller.check(c.route); err != nil {
 		return nil, err
 	}

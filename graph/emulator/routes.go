@@ -12,8 +12,7 @@ const (
 	permRestoreWrite = "BackupRestore-Restore.ReadWrite.All"
 )
 
-// apiRoutes is the v1.0 table of operations. A route without a handler is
-// documented and not built yet.
+// apiRoutes is the v1.0 table of operations.
 func apiRoutes() []*route {
 	routes := []*route{
 		{method: http.MethodGet, template: "/", permission: permControlRead, gate: gateOpen, handle: getRoot},
