@@ -143,7 +143,7 @@ func (t *tenant) found(b *browseSession, q browseQuery, only *expression) (page 
 			switch {
 			case !i.below(location.path):
 			case only == nil && i.parent() == location.path,
-				only != nil && only.matches(func(x *expression) bool { return x.holdsText(i.name()) }):
+				only != nil && only.matches(func(x *comparison) bool { return x.holdsText(i.name()) }):
 				hits = append(hits, i)
 			}
 		}

@@ -29,8 +29,9 @@ func FuzzFilter(f *testing.F) {
 				t.Errorf("%q was taken for no filter", text)
 			}
 		default:
-			parsed.matches(&unitView{ID: UnitCManual, Status: unitProtected})
-			parsed.matches(&unitView{})
+			for _, v := range []*unitView{{ID: UnitCManual, Status: unitProtected}, {}} {
+				parsed.matches(func(x *filterComparison) bool { return x.holds(v) })
+			}
 			for _, s := range sets {
 				pinned(parsed, s)
 			}

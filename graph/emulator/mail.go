@@ -115,14 +115,14 @@ func (t *tenant) mailbox(n int) []message {
 func (t *tenant) findMail(n int, q *expression, now time.Time) []message {
 	var found []message
 	for _, m := range t.mailbox(n) {
-		if q == nil || q.matches(func(x *expression) bool { return m.holds(x, now) }) {
+		if q == nil || q.matches(func(x *comparison) bool { return m.holds(x, now) }) {
 			found = append(found, m)
 		}
 	}
 	return found
 }
 
-func (m message) holds(x *expression, now time.Time) bool {
+func (m message) holds(x *comparison, now time.Time) bool {
 	switch x.property {
 	case "Sender":
 		return x.holdsText(m.sender)

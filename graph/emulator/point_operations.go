@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -63,22 +64,22 @@ func listPoints(c *call) (*answer, *graphError) {
 // listed.
 func (c *call) expandedUnit(expand string) (*unit, *graphError) {
 	if len(expand) > maxFilterLength {
-		return nil, refuse(c.r.Method, "FilterLengthExceeded", "The $filter in $expand is too long.")
+		return nil, refuse(c.r.Method, codeFilterLength, "The $filter in $expand is too long.")
 	}
-	words := filterWords(strings.ReplaceAll(expand, "$filter=", " $filter= "))
+	words, _ := splitWords(strings.ReplaceAll(expand, "$filter=", " $filter= "), brackets) // none without an end
 	shape := []string{"protectionUnit", "(", "$filter=", "id", "eq", "", ")"}
 	for i, w := range shape {
 		if len(words) != len(shape) || w != "" && words[i] != w {
 			return nil, c.badSearch("$expand=protectionUnit($filter=id eq '…') is required.")
 		}
 	}
-	literal := words[5]
-	if len(literal) < 2 || literal[0] != '\'' || !isUnitID(literal[1:len(literal)-1]) {
+	id, quoted := unquote(words[5])
+	if !quoted || !isUnitID(id) {
 		return nil, refuse(c.r.Method, "InvalidProtectionUnitId", "The protection unit id in $expand is malformed.")
 	}
-	u := c.tenant.findUnit(canonicalUnitID(literal[1 : len(literal)-1]))
+	u := c.tenant.findUnit(canonicalUnitID(id))
 	if u == nil {
-		return nil, c.badSearch("This tenant has no protection unit %s.", literal)
+		return nil, c.badSearch("This tenant has no protection unit '%s'.", id)
 	}
 	return u, nil
 }
@@ -88,14 +89,14 @@ func (c *call) expandedUnit(expand string) (*unit, *graphError) {
 // all that < and <= differ by.
 func (c *call) pointFilter(text string) (from, to time.Time, _ *graphError) {
 	if len(text) > maxFilterLength {
-		return from, to, refuse(c.r.Method, "FilterLengthExceeded", "The $filter is too long.")
+		return from, to, refuse(c.r.Method, codeFilterLength, "The $filter is too long.")
 	}
 	words := strings.Fields(text)
 	if len(words)%4 != 3 {
 		return from, to, c.badSearch("$filter=protectionDateTime lt <time> is required.")
 	}
 	if (len(words)+1)/4 > maxFilterTerms {
-		return from, to, refuse(c.r.Method, "FilterLengthExceeded", "The $filter has too many comparisons.")
+		return from, to, refuse(c.r.Method, codeFilterLength, "The $filter has too many comparisons.")
 	}
 	for i := 0; i < len(words); i += 4 {
 		at, err := time.Parse(time.RFC3339, words[i+2])
@@ -298,11 +299,8 @@ func (c *call) readMailQuery(raw json.RawMessage) (*expression, *graphError) {
 		return nil, c.badSearch("queryExpression is not a string.")
 	}
 	query, wrong := parseExpression(text, mailVocabulary())
-	switch {
-	case wrong == nil:
-		return query, nil
-	case wrong.tooLong:
-		return nil, refuse(c.r.Method, "FilterLengthExceeded", "%s", wrong.message)
+	if wrong != nil {
+		return nil, refuse(c.r.Method, cmp.Or(wrong.code, "InvalidSearchRequest"), "%s", wrong.message)
 	}
-	return nil, c.badSearch("%s", wrong.message)
+	return query, nil
 }

@@ -134,7 +134,8 @@ func (t *tenant) resolve(r *inclusionRule) (objects []object, problems []publicE
 		for n := 1; n <= t.dir.sites; n++ {
 			s := t.dir.site(n)
 			// Site n was last changed n days before the tenant was seeded.
-			if r.parsed.matches(s, t.born.AddDate(0, 0, -n)) {
+			modified := t.born.AddDate(0, 0, -n)
+			if r.parsed.matches(func(x *ruleComparison) bool { return x.fits(s, modified) }) {
 				objects = append(objects, object{s.id, n})
 			}
 		}
@@ -155,9 +156,9 @@ func (t *tenant) resolve(r *inclusionRule) (objects []object, problems []publicE
 
 // usersOf evaluates an expression over groups.
 func (t *tenant) usersOf(x *ruleExpression, nested bool) (numbers []int, problems []publicError) {
-	if x.property != "" {
+	if x.comparison != nil {
 		w := groupWalk{t: t, nested: nested, groups: map[string]bool{}, users: map[int]bool{}}
-		for _, id := range x.groups {
+		for _, id := range x.comparison.groups {
 			w.enter(id)
 		}
 		return w.numbers, w.problems
