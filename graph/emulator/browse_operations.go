@@ -44,10 +44,11 @@ func (c *call) browseOf(w Workload) (*browseSession, *graphError) {
 // listBrowses makes the handler that lists the sessions of some workloads.
 func listBrowses(where string, workloads ...Workload) handler {
 	return func(c *call) (*answer, *graphError) {
-		q, err := c.readQuery(false)
-		if err == nil && len(workloads) == 1 {
-			err = c.onlySkipToken()
+		options := []string{"$top"}
+		if len(workloads) == 1 {
+			options = nil // as the documentation says
 		}
+		q, err := c.readQuery(options...)
 		if err != nil {
 			return nil, err
 		}
@@ -129,10 +130,11 @@ func nextBrowse(w Workload) handler {
 		if err != nil {
 			return nil, err
 		}
-		if err := c.onlySkipToken(); err != nil {
+		values, err := c.options("$skiptoken")
+		if err != nil {
 			return nil, err
 		}
-		q, ok := c.readBrowseToken(b, c.r.URL.Query()["$skiptoken"])
+		q, ok := c.readBrowseToken(b, values.Get("$skiptoken"))
 		if !ok {
 			return nil, c.badBrowse("The $skiptoken is not one that this browse session gave out.")
 		}
@@ -233,11 +235,8 @@ func (c *call) sealBrowse(b *browseSession, payload []byte) []byte {
 	return c.seal(append([]byte(b.id), payload...), query{})
 }
 
-func (c *call) readBrowseToken(b *browseSession, tokens []string) (q browseQuery, ok bool) {
-	if len(tokens) != 1 {
-		return q, false
-	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(tokens[0])
+func (c *call) readBrowseToken(b *browseSession, token string) (q browseQuery, ok bool) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(raw) <= tokenSeal {
 		return q, false
 	}

@@ -188,14 +188,11 @@ func (c *call) bulkContext(s *restoreSession, end string) string {
 func listBulkRequests(w Workload) handler {
 	return func(c *call) (*answer, *graphError) {
 		s, err := c.bulkSession(w)
-		if err == nil {
-			err = c.onlySkipToken()
-		}
 		if err != nil {
 			return nil, err
 		}
-		if _, err = c.readQuery(false); err != nil {
-			return nil, err // a token that no list gives out
+		if _, err = c.readQuery(); err != nil {
+			return nil, err // also for any token, since there is one page only
 		}
 		views := []any{}
 		if s.bulk != nil {
@@ -307,8 +304,8 @@ func (c *call) readBulk(w Workload) (*bulkRequest, *graphError) {
 	if raw := fields["protectionUnitIds"]; raw != nil && (json.Unmarshal(raw, &units) != nil || len(units) > 0) {
 		return bad("protectionUnitIds is documented as not implemented.")
 	}
-	lists := map[string][]*string{names: nil, objects: nil} // pointers tell null from ""
-	for name := range lists {
+	lists := map[string][]*string{} // pointers tell null from ""
+	for _, name := range []string{names, objects} {
 		var list []*string
 		if raw := fields[name]; raw != nil && json.Unmarshal(raw, &list) != nil {
 			return bad("%s is not a list of strings.", name)

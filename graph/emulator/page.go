@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -33,37 +35,44 @@ type query struct {
 	from   mark
 }
 
-// readQuery reads the query options of a listing. Options that are not
-// documented for it are refused rather than ignored.
-func (c *call) readQuery(filterable bool) (query, *graphError) {
-	q := query{top: defaultPageSize}
+// options reads the query options, of which only the known ones may be given,
+// and once. Others are refused rather than ignored. It looks at them by name, so
+// that the same request is refused for the same one in every run.
+func (c *call) options(known ...string) (url.Values, *graphError) {
 	values, err := url.ParseQuery(c.r.URL.RawQuery)
 	if err != nil {
-		return q, refuse(c.r.Method, codeBadRequest, "The query string cannot be read.")
+		return nil, refuse(c.r.Method, codeBadRequest, "The query string cannot be read.")
 	}
-	for name, list := range values {
-		if !strings.HasPrefix(name, "$") {
-			continue
-		}
-		if len(list) > 1 {
-			return q, refuse(c.r.Method, codeBadRequest, "The option %s is given more than once.", name)
-		}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
 		switch {
-		case name == "$top":
-			n, err := strconv.Atoi(list[0])
-			if err != nil || n < 1 || n > maxPageSize {
-				return q, refuse(c.r.Method, codeBadRequest, "$top must be between 1 and %d.", maxPageSize)
-			}
-			q.top = n
-		case name == "$filter" && filterable:
-			q.filter = list[0]
-		case name == "$skiptoken":
-		default:
-			return q, refuse(c.r.Method, codeBadRequest, "The option %s is not supported here.", name)
+		case !strings.HasPrefix(name, "$"):
+		case !slices.Contains(known, name):
+			return nil, refuse(c.r.Method, codeBadRequest, "The option %s is not supported here.", name)
+		case len(values[name]) > 1:
+			return nil, refuse(c.r.Method, codeBadRequest, "The option %s is given more than once.", name)
 		}
 	}
-	if token, given := values["$skiptoken"]; given {
-		from, ok := c.readToken(token[0], q)
+	return values, nil
+}
+
+// readQuery reads the query string of a listing. Besides $skiptoken, which each
+// listing has, it knows $top and $filter if they are among the options.
+func (c *call) readQuery(options ...string) (query, *graphError) {
+	q := query{top: defaultPageSize}
+	values, refusal := c.options(append(options, "$skiptoken")...)
+	if refusal != nil {
+		return q, refusal
+	}
+	if values.Has("$top") {
+		n, err := strconv.Atoi(values.Get("$top"))
+		if err != nil || n < 1 || n > maxPageSize {
+			return q, refuse(c.r.Method, codeBadRequest, "$top must be between 1 and %d.", maxPageSize)
+		}
+		q.top = n
+	}
+	q.filter = values.Get("$filter")
+	if values.Has("$skiptoken") {
+		from, ok := c.readToken(values.Get("$skiptoken"), q)
 		if !ok {
 			return q, refuse(c.r.Method, codeBadRequest, "The $skiptoken is not one that this listing gave out.")
 		}

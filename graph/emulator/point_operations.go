@@ -3,7 +3,6 @@ package emulator
 import (
 	"cmp"
 	"encoding/json"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -20,18 +19,9 @@ func (c *call) badSearch(format string, args ...any) *graphError {
 
 // listPoints answers at most five points of one unit; there are no pages.
 func listPoints(c *call) (*answer, *graphError) {
-	values, err := url.ParseQuery(c.r.URL.RawQuery)
-	if err != nil {
-		return nil, refuse(c.r.Method, codeBadRequest, "The query string cannot be read.")
-	}
-	for name, list := range values {
-		switch {
-		case !strings.HasPrefix(name, "$"):
-		case name != "$expand" && name != "$filter" && name != "$orderby":
-			return nil, refuse(c.r.Method, codeBadRequest, "The option %s is not supported here.", name)
-		case len(list) > 1:
-			return nil, refuse(c.r.Method, codeBadRequest, "The option %s is given more than once.", name)
-		}
+	values, refusal := c.options("$expand", "$filter", "$orderby")
+	if refusal != nil {
+		return nil, refusal
 	}
 	u, refusal := c.expandedUnit(values.Get("$expand"))
 	if refusal != nil {
@@ -142,9 +132,12 @@ func readPeriod(raw json.RawMessage) (p period, problem string) {
 	if !ok || unknownField(fields, "startDateTime", "endDateTime") != "" {
 		return p, "protectionTimePeriod is not an object with startDateTime and endDateTime."
 	}
-	for name, into := range map[string]*time.Time{"startDateTime": &p.from, "endDateTime": &p.to} {
-		if value := fields[name]; value != nil && json.Unmarshal(value, into) != nil {
-			return p, "The " + name + " of protectionTimePeriod is not a time."
+	for _, bound := range []struct {
+		name string
+		into *time.Time
+	}{{"startDateTime", &p.from}, {"endDateTime", &p.to}} {
+		if value := fields[bound.name]; value != nil && json.Unmarshal(value, bound.into) != nil {
+			return p, "The " + bound.name + " of protectionTimePeriod is not a time."
 		}
 	}
 	if !p.from.IsZero() && !p.to.IsZero() && !p.from.Before(p.to) {

@@ -226,7 +226,7 @@ func unknownField(fields map[string]json.RawMessage, known ...string) string {
 	first := ""
 next:
 	for name := range fields {
-		if strings.HasPrefix(name, "@odata.") || strings.Contains(name, "@odata.") {
+		if strings.Contains(name, "@odata.") {
 			continue
 		}
 		for _, k := range known {

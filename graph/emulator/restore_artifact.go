@@ -185,16 +185,13 @@ func listArtifacts(w Workload, granular bool) handler {
 		if err != nil {
 			return nil, err
 		}
-		q, err := c.readQuery(false)
-		if err == nil && granular {
-			err = c.onlySkipToken()
+		kind, options := wholeUnit, []string{"$top"}
+		if granular {
+			kind, options = granularItem, nil // as the documentation says
 		}
+		q, err := c.readQuery(options...)
 		if err != nil {
 			return nil, err
-		}
-		kind := wholeUnit
-		if granular {
-			kind = granularItem
 		}
 		where := "/" + w.info().name + "RestoreSessions('" + s.id + "')/" + w.artifacts(kind)
 		page := collection{Context: c.context(where)}
@@ -230,15 +227,4 @@ func (c *call) listedArtifact(a *restoreArtifact) any {
 		v.Status, v.Error = artifactFailed, &publicError{Code: in.Code, Message: in.Message, Target: a.unit}
 	}
 	return v
-}
-
-// onlySkipToken refuses the other options where the documentation says that
-// there are none.
-func (c *call) onlySkipToken() *graphError {
-	for name := range c.r.URL.Query() {
-		if strings.HasPrefix(name, "$") && name != "$skiptoken" {
-			return refuse(c.r.Method, codeBadRequest, "The option %s is not supported here.", name)
-		}
-	}
-	return nil
 }

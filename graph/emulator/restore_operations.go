@@ -51,7 +51,7 @@ func (c *call) notAllowed(format string, args ...any) *graphError {
 }
 
 func listSessions(c *call) (*answer, *graphError) {
-	q, err := c.readQuery(false)
+	q, err := c.readQuery("$top")
 	if err != nil {
 		return nil, err
 	}

@@ -139,7 +139,7 @@ func deactivateServiceApp(c *call) (*answer, *graphError) {
 
 // listing is one page of what a tenant has in order of creation.
 func listing[T any](c *call, where string, all []T, show func(T) (order int, view any)) (*answer, *graphError) {
-	q, err := c.readQuery(false)
+	q, err := c.readQuery("$top")
 	if err != nil {
 		return nil, err
 	}

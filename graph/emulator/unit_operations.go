@@ -53,7 +53,7 @@ func listPolicyUnits(w Workload) handler {
 // listUnits is one page of the units of the given sets, of one policy unless p
 // is nil.
 func listUnits(c *call, p *policy, where string, sets ...*unitSet) (*answer, *graphError) {
-	q, err := c.readQuery(true)
+	q, err := c.readQuery("$top", "$filter")
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (c *call) listed(v unitView, s *unitSet) unitView {
 
 func listPolicies(c *call) (*answer, *graphError) {
 	c.tenant.prepareStore(c.cause())
-	q, err := c.readQuery(false)
+	q, err := c.readQuery("$top")
 	if err != nil {
 		return nil, err
 	}
