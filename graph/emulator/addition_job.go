@@ -84,7 +84,8 @@ func listJobs(w Workload) handler {
 		if err != nil {
 			return nil, err
 		}
-		return listing(c, jobsPath(p), p.jobs, func(j *additionJob) (int, any) { return j.order, c.jobView(j, false) })
+		return locatedListing(c, jobsPath(p), p.jobs,
+			func(j *additionJob) int { return j.order }, func(j *additionJob) any { return c.jobView(j, false) })
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -52,21 +53,10 @@ func listBrowses(where string, workloads ...Workload) handler {
 		if err != nil {
 			return nil, err
 		}
-		page := collection{Context: c.context(where)}
-		views := []browseView{}
-		for _, b := range c.tenant.vault.browses {
-			if b.order <= q.from.position || len(workloads) == 1 && b.workload != workloads[0] {
-				continue
-			}
-			if len(views) == q.top {
-				page.NextLink = c.nextPage(q)
-				break
-			}
-			views = append(views, b.typedView())
-			q.from.position = b.order
-		}
-		page.Value = views
-		return ok200(c, page), nil
+		shown := slices.Clone(c.tenant.vault.browses)
+		shown = slices.DeleteFunc(shown, func(b *browseSession) bool { return !slices.Contains(workloads, b.workload) })
+		return listing(c, q, where, shown,
+			func(b *browseSession) int { return b.order }, func(b *browseSession) any { return b.typedView() }), nil
 	}
 }
 

@@ -200,7 +200,7 @@ func listBulkRequests(w Workload) handler {
 			v["@odata.type"] = odataType(w.bulkType())
 			views = append(views, v)
 		}
-		return ok200(c, collection{Context: c.bulkContext(s, ""), Value: views}), nil
+		return c.answerPage(collection{Context: c.bulkContext(s, ""), Value: views}), nil
 	}
 }
 

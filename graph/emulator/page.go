@@ -132,3 +132,42 @@ func (c *call) nextPage(q query) string {
 	kept = append(kept, "$skiptoken="+c.token(q))
 	return c.origin() + c.r.URL.EscapedPath() + "?" + strings.Join(kept, "&")
 }
+
+// answerPage is a page, with the next link that a fault rule asks for if one
+// does.
+func (c *call) answerPage(page collection) *answer {
+	if c.nextLink != nil {
+		page.NextLink = *c.nextLink
+	}
+	return ok(page)
+}
+
+// listing is one page of what q asks for of all, which is in order of creation:
+// order numbers it.
+func listing[T any](c *call, q query, where string, all []T, order func(T) int, show func(T) any) *answer {
+	page, views := collection{Context: c.context(where)}, []any{}
+	for _, one := range all {
+		if order(one) <= q.from.position {
+			continue
+		}
+		if len(views) == q.top {
+			page.NextLink = c.nextPage(q)
+			break
+		}
+		views = append(views, show(one))
+		q.from.position = order(one)
+	}
+	page.Value = views
+	return c.answerPage(page)
+}
+
+// locatedListing is a listing that knows $top and says where it stands.
+func locatedListing[T any](c *call, where string, all []T, order func(T) int, show func(T) any) (*answer, *graphError) {
+	q, err := c.readQuery("$top")
+	if err != nil {
+		return nil, err
+	}
+	a := listing(c, q, where, all, order, show)
+	a.contentLocation = c.url(where)
+	return a, nil
+}

@@ -47,7 +47,7 @@ func listPoints(c *call) (*answer, *graphError) {
 			break
 		}
 	}
-	return ok200(c, collection{Context: c.context("/restorePoints"), Value: views}), nil
+	return c.answerPage(collection{Context: c.context("/restorePoints"), Value: views}), nil
 }
 
 // expandedUnit reads protectionUnit($filter=id eq '…'), without which nothing is

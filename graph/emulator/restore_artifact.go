@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -194,21 +195,10 @@ func listArtifacts(w Workload, granular bool) handler {
 			return nil, err
 		}
 		where := "/" + w.info().name + "RestoreSessions('" + s.id + "')/" + w.artifacts(kind)
-		page := collection{Context: c.context(where)}
-		views := []any{}
-		for _, a := range s.artifacts {
-			if a.position <= q.from.position || (a.kind == granularItem) != granular {
-				continue
-			}
-			if len(views) == q.top {
-				page.NextLink = c.nextPage(q)
-				break
-			}
-			views = append(views, c.listedArtifact(a))
-			q.from.position = a.position
-		}
-		page.Value = views
-		return ok200(c, page), nil
+		// Mail that was found stands in the list of mailboxes.
+		shown := slices.Clone(s.artifacts)
+		shown = slices.DeleteFunc(shown, func(a *restoreArtifact) bool { return (a.kind == granularItem) != granular })
+		return listing(c, q, where, shown, func(a *restoreArtifact) int { return a.position }, c.listedArtifact), nil
 	}
 }
 

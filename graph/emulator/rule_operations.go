@@ -82,7 +82,8 @@ func listRules(w Workload) handler {
 		if err != nil {
 			return nil, err
 		}
-		return listing(c, rulesPath(p), p.rules, func(r *inclusionRule) (int, any) { return r.order, c.ruleView(r) })
+		return locatedListing(c, rulesPath(p), p.rules,
+			func(r *inclusionRule) int { return r.order }, func(r *inclusionRule) any { return c.ruleView(r) })
 	}
 }
 

@@ -85,14 +85,14 @@ func listUnits(c *call, p *policy, where string, sets ...*unitSet) (*answer, *gr
 				// the last one shown.
 				page.NextLink = c.nextPage(q)
 				page.Value = views
-				return ok200(c, page), nil
+				return c.answerPage(page), nil
 			}
 			views = append(views, c.listed(v, sets[i]))
 			q.from = mark{set: i, position: position}
 		}
 	}
 	page.Value = views
-	return ok200(c, page), nil
+	return c.answerPage(page), nil
 }
 
 // candidates are the positions after the given one that are worth a look, in
@@ -139,33 +139,6 @@ func (c *call) listed(v unitView, s *unitSet) unitView {
 
 func listPolicies(c *call) (*answer, *graphError) {
 	c.tenant.prepareStore(c.cause())
-	q, err := c.readQuery("$top")
-	if err != nil {
-		return nil, err
-	}
-	page := collection{Context: c.context("/protectionPolicies")}
-	views := []policyView{}
-	for _, p := range c.tenant.policies {
-		if p.order <= q.from.position {
-			continue
-		}
-		if len(views) == q.top {
-			page.NextLink = c.nextPage(q)
-			break
-		}
-		views = append(views, p.typedView())
-		q.from.position = p.order
-	}
-	page.Value = views
-	a := ok200(c, page)
-	a.contentLocation = c.url("/protectionPolicies")
-	return a, nil
-}
-
-// ok200 is a page, with the next link that a fault rule asks for if one does.
-func ok200(c *call, page collection) *answer {
-	if c.nextLink != nil {
-		page.NextLink = *c.nextLink
-	}
-	return ok(page)
+	return locatedListing(c, "/protectionPolicies", c.tenant.policies,
+		func(p *policy) int { return p.order }, func(p *policy) any { return p.typedView() })
 }
