@@ -34,17 +34,6 @@ type additionJob struct {
 	by                identitySet
 }
 
-// jobLists are the names of a job's two lists: of names and of ids.
-func jobLists(w Workload) (named, ids string) {
-	switch w {
-	case Exchange:
-		return "mailboxes", "directoryObjectIds"
-	case OneDrive:
-		return "drives", "directoryObjectIds"
-	}
-	return "siteWebUrls", "siteIds"
-}
-
 func jobsPath(p *policy) string {
 	in := p.workload.info()
 	return "/" + in.policies + "/" + p.id + "/" + in.units + "BulkAdditionJobs"
@@ -66,7 +55,7 @@ func (c *call) jobView(j *additionJob, lists bool) map[string]any {
 		v["error"] = &detailedError{Code: in.Code, Message: in.Message, Details: []publicError{}}
 	}
 	if lists {
-		named, ids := jobLists(w)
+		named, ids := w.bulkLists()
 		v[named], v[ids] = j.named, j.ids
 	}
 	return v
@@ -141,7 +130,7 @@ func readJob(c *call, w Workload) (*additionJob, *graphError) {
 	bad := func(format string, args ...any) (*additionJob, *graphError) {
 		return nil, refuse(c.r.Method, codeBadRequest, format, args...)
 	}
-	named, ids := jobLists(w)
+	named, ids := w.bulkLists()
 	fields, ok := readObject(c.body)
 	if !ok {
 		return bad("The body is not a JSON object.")

@@ -33,17 +33,6 @@ type bulkRequest struct {
 	createdBy, modifiedBy identitySet
 }
 
-// bulkLists are the properties that name resources: by name and by id.
-func (w Workload) bulkLists() (names, objects string) {
-	switch w {
-	case Exchange:
-		return "mailboxes", "directoryObjectIds"
-	case OneDrive:
-		return "drives", "directoryObjectIds"
-	}
-	return "siteWebUrls", "siteIds"
-}
-
 func (w Workload) bulkType() string {
 	return w.info().thing + "RestoreArtifactsBulkAdditionRequest"
 }

@@ -65,6 +65,18 @@ func (in *workloadInfo) protectedThing(item map[string]json.RawMessage) json.Raw
 	return nil
 }
 
+// bulkLists are the properties of bulk requests that name resources: by name and
+// by id.
+func (w Workload) bulkLists() (names, ids string) {
+	switch w {
+	case Exchange:
+		return "mailboxes", "directoryObjectIds"
+	case OneDrive:
+		return "drives", "directoryObjectIds"
+	}
+	return "siteWebUrls", "siteIds"
+}
+
 func (w Workload) info() *workloadInfo { return &workloadTable[w] }
 
 // String returns the name that seeds use: exchange, oneDriveForBusiness or
