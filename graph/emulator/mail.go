@@ -3,7 +3,6 @@ package emulator
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -58,19 +57,6 @@ func (e *Emulator) AddMessage(m Message) error {
 		})
 		return nil
 	})
-}
-
-// inTenant does something in a locked tenant that is up to date.
-func (e *Emulator) inTenant(id string, do func(*tenant, time.Time) error) error {
-	if !isGUID(id) {
-		return fmt.Errorf("tenant %q is not a GUID", id)
-	}
-	t := e.tenant(strings.ToLower(id))
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := e.clock.Now()
-	t.settle(now)
-	return do(t, now)
 }
 
 func (e *Emulator) controlMail(body []byte) (any, error) {
