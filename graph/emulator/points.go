@@ -14,7 +14,7 @@ import (
 const (
 	firstPointAfter = 15 * time.Minute
 	pointEvery      = 10 * time.Minute
-	pointsPerWeek   = int(7 * 24 * time.Hour / pointEvery)
+	pointsPerWeek   = int(7 * day / pointEvery)
 	pointsPerFast   = 6 // an hour
 	shortDays       = 14
 	longDays        = 365

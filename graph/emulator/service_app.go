@@ -16,8 +16,8 @@ const (
 
 // How long changes of the controller take.
 const (
-	minControllerNotice = 7 * 24 * time.Hour  // also the change that an active app's removal starts
-	maxControllerNotice = 30 * 24 * time.Hour // also how long a service outlives its last controller
+	minControllerNotice = 7 * day  // also the change that an active app's removal starts
+	maxControllerNotice = 30 * day // also how long a service outlives its last controller
 )
 
 // serviceApp is an application that registered to control the tenant's service.
