@@ -11,6 +11,7 @@ type graphError struct {
 	status  int
 	code    string
 	message string
+	allow   []string // methods, of a 405
 }
 
 func (e *graphError) Error() string {
