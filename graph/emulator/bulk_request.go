@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 )
@@ -94,26 +93,6 @@ func (t *tenant) addBulk(s *restoreSession, b *bulkRequest, why cause) {
 		s.held = false
 		t.begin(s, why)
 	}
-}
-
-// isAddress tells whether s looks like a mail address.
-func isAddress(s string) bool {
-	local, domain, found := strings.Cut(s, "@")
-	return found && local != "" && domain != "" && !strings.ContainsAny(s, " \t\r\n<>") && !strings.Contains(domain, "@")
-}
-
-// isSiteURL tells whether s is an absolute https URL.
-func isSiteURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil
-}
-
-// objectID is the id of the user or site with a number.
-func (d directory) objectID(w Workload, number int) string {
-	if w == SharePoint {
-		return d.siteID(number)
-	}
-	return d.user(number).id
 }
 
 // view shows a request, with the lists that it was given or with empty ones, or

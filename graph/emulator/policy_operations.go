@@ -29,6 +29,12 @@ func (c *call) policyOfWorkload(w Workload) (*policy, *graphError) {
 	return p, err
 }
 
+func listPolicies(c *call) (*answer, *graphError) {
+	c.tenant.prepareStore(c.cause())
+	return locatedListing(c, "/protectionPolicies", c.tenant.policies,
+		func(p *policy) int { return p.order }, func(p *policy) any { return p.typedView() })
+}
+
 func getPolicy(c *call) (*answer, *graphError) {
 	p, err := c.policyOf()
 	if err != nil {
@@ -139,12 +145,6 @@ func createPolicy(w Workload) handler {
 	}
 }
 
-// object is a user or site to protect, in canonical form.
-type object struct {
-	id     string
-	number int
-}
-
 func readCreate(c *call, w Workload) (name string, objects []object, _ *graphError) {
 	bad := func(format string, args ...any) (string, []object, *graphError) {
 		return "", nil, refuse(c.r.Method, "InvalidCreateRequest", format, args...)
@@ -209,34 +209,4 @@ func (c *call) readObjectID(w Workload, raw json.RawMessage) (object, *graphErro
 	}
 	canonical, number := c.tenant.canonicalObject(w, id)
 	return object{canonical, number}, nil
-}
-
-// readObject reads a JSON object; null is none.
-func readObject(raw []byte) (map[string]json.RawMessage, bool) {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(raw, &fields) != nil || fields == nil {
-		return nil, false
-	}
-	return fields, true
-}
-
-// unknownField returns a property that is none of the known ones; "" when there
-// is none. OData annotations are always known.
-func unknownField(fields map[string]json.RawMessage, known ...string) string {
-	first := ""
-next:
-	for name := range fields {
-		if strings.Contains(name, "@odata.") {
-			continue
-		}
-		for _, k := range known {
-			if name == k {
-				continue next
-			}
-		}
-		if first == "" || name < first { // the same one in every run
-			first = name
-		}
-	}
-	return first
 }

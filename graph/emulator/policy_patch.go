@@ -3,7 +3,6 @@ package emulator
 import (
 	"encoding/json"
 	"net/http"
-	"strings"
 )
 
 // change is one item of a delta.
@@ -218,12 +217,4 @@ func (c *call) readChange(w Workload, raw json.RawMessage) (change, *graphError)
 	var err *graphError
 	ch.object, err = c.readObjectID(w, w.info().protectedThing(item))
 	return ch, err
-}
-
-// canonicalUnitID lowers a GUID; the base64 form is kept as it is.
-func canonicalUnitID(id string) string {
-	if isGUID(id) {
-		return strings.ToLower(id)
-	}
-	return id
 }

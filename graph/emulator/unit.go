@@ -208,6 +208,12 @@ func (t *tenant) view(u *unit, names bool) unitView {
 
 func odataType(name string) string { return "#microsoft.graph." + name }
 
+// object is a user or site to protect, in canonical form.
+type object struct {
+	id     string
+	number int
+}
+
 // canonicalObject is the form under which a user or site is known: GUIDs in
 // lower case, a site by its full id if the directory has it.
 func (t *tenant) canonicalObject(w Workload, object string) (canonical string, number int) {

@@ -136,9 +136,3 @@ func (c *call) listed(v unitView, s *unitSet) unitView {
 	}
 	return v
 }
-
-func listPolicies(c *call) (*answer, *graphError) {
-	c.tenant.prepareStore(c.cause())
-	return locatedListing(c, "/protectionPolicies", c.tenant.policies,
-		func(p *policy) int { return p.order }, func(p *policy) any { return p.typedView() })
-}
