@@ -168,15 +168,16 @@ func (t *tenant) work(j *additionJob, why cause) {
 	j.status, j.modified = jobCompleted, why.at
 	why.by = j.by
 	var problems []publicError
-	each := func(resources []string, find func(string) (object, bool)) {
+	w := j.policy.workload
+	each := func(resources []string, find func(Workload, string) object) {
 		for _, resource := range resources {
 			if problem, failed := j.failed[resource]; failed {
 				problems = append(problems, problem)
 				continue
 			}
-			o, ok := find(resource)
-			if !ok {
-				problems = append(problems, t.unresolved(j.policy.workload, resource))
+			o := find(w, resource)
+			if !t.licensed(w, o) {
+				problems = append(problems, unresolved(w, resource))
 				continue
 			}
 			if problem := t.include(j.policy, o, sources{manual: true}, why); problem != nil {
@@ -185,29 +186,8 @@ func (t *tenant) work(j *additionJob, why cause) {
 			}
 		}
 	}
-	if j.policy.workload == SharePoint {
-		each(j.named, func(address string) (object, bool) {
-			n := t.dir.numberOfName(SharePoint, address)
-			return object{t.dir.siteID(n), n}, n > 0
-		})
-		each(j.ids, func(id string) (object, bool) {
-			s, ok := t.dir.siteByID(id)
-			return object{s.id, s.number}, ok
-		})
-	} else {
-		each(j.named, func(mail string) (object, bool) {
-			n := t.dir.numberOfName(j.policy.workload, mail)
-			if n == 0 {
-				return object{}, false
-			}
-			u := t.dir.user(n)
-			return object{u.id, n}, u.licensed
-		})
-		each(j.ids, func(id string) (object, bool) {
-			u, ok := t.dir.userByID(id)
-			return object{u.id, u.number}, ok && u.licensed
-		})
-	}
+	each(j.named, t.objectByName)
+	each(j.ids, t.objectByID)
 	if len(problems) > 0 {
 		j.status = jobWithErrors
 		j.err = &detailedError{
@@ -216,7 +196,7 @@ func (t *tenant) work(j *additionJob, why cause) {
 	}
 }
 
-func (t *tenant) unresolved(w Workload, resource string) publicError {
+func unresolved(w Workload, resource string) publicError {
 	code := "EmailNotFound"
 	if w == SharePoint {
 		code = "SiteUrlNotFound"

@@ -40,11 +40,11 @@ func (w Workload) bulkType() string {
 func (t *tenant) addBulk(s *restoreSession, b *bulkRequest, why cause) {
 	details := []publicError{}
 	seen := map[string]bool{}
-	try := func(given, object string, number int, known bool) {
-		set := t.units[s.workload]
+	set := t.units[s.workload]
+	try := func(given string, o object) {
 		var p *restorePoint
-		if known {
-			if u := set.find(t, set.unitID(t, object, number)); u != nil {
+		if o.number > 0 {
+			if u := set.find(t, set.unitID(t, o)); u != nil {
 				p = b.want.choose(u, why.at, func(restorePoint) bool { return true })
 			}
 		}
@@ -60,21 +60,14 @@ func (t *tenant) addBulk(s *restoreSession, b *bulkRequest, why cause) {
 		}
 		seen[p.unit.id] = true
 		t.put(s, &restoreArtifact{
-			kind: wholeUnit, unit: p.unit.id, object: object, number: number, point: *p, destination: b.destination,
+			kind: wholeUnit, unit: p.unit.id, object: o.id, number: o.number, point: *p, destination: b.destination,
 		}, why)
 	}
 	for _, name := range b.names {
-		number := t.dir.numberOfName(s.workload, name)
-		if number == 0 {
-			try(name, "", 0, false)
-			continue
-		}
-		object, _ := t.canonicalObject(s.workload, t.dir.objectID(s.workload, number))
-		try(name, object, number, true)
+		try(name, t.objectByName(s.workload, name))
 	}
 	for _, id := range b.objects {
-		object, number := t.canonicalObject(s.workload, id)
-		try(id, object, number, number > 0)
+		try(id, t.objectByID(s.workload, id))
 	}
 	to := requestCompleted
 	if len(details) > 0 {

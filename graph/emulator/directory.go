@@ -152,7 +152,7 @@ func (d directory) objectID(w Workload, number int) string {
 	if w == SharePoint {
 		return d.siteID(number)
 	}
-	return d.user(number).id
+	return numberedID(kindUser, d.salt, number)
 }
 
 // isSiteID tells whether s is `host,guid,guid` (the host may carry a path) or a

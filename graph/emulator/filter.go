@@ -58,8 +58,7 @@ func pinned(f *filter, s *unitSet) (id func(*tenant) string, ok bool) {
 			return func(*tenant) string { return canonicalUnitID(c.value) }, true
 		case s.workload.info().idProperty:
 			return func(t *tenant) string {
-				object, number := t.canonicalObject(s.workload, c.value)
-				return s.unitID(t, object, number)
+				return s.unitID(t, t.objectByID(s.workload, c.value))
 			}, true
 		}
 	}

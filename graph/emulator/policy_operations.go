@@ -119,7 +119,7 @@ func createPolicy(w Workload) handler {
 		}
 		set := t.units[w]
 		for _, o := range objects {
-			if u := set.find(t, set.unitID(t, o.id, o.number)); u != nil && u.policy != nil {
+			if u := set.find(t, set.unitID(t, o)); u != nil && u.policy != nil {
 				return nil, refuse(c.r.Method, "ProtectionUnitAlreadyExists", "%s already belongs to policy %s.", o.id, u.policy.id)
 			} else if u.offboarding() {
 				return nil, refuse(c.r.Method, "ProtectionUnitActionNotAllowed", "%s is being offboarded.", o.id)
@@ -129,12 +129,7 @@ func createPolicy(w Workload) handler {
 		p := t.newPolicy(w, t.newID("policy"), name, why)
 		t.record(why, w.info().policyType, p.id, "", policyInactive, 1)
 		for _, o := range objects {
-			id := set.unitID(t, o.id, o.number)
-			u := set.take(t, id)
-			if u == nil {
-				u = set.add(t, o.id, o.number, why)
-			}
-			t.join(u, p, sources{manual: true}, why)
+			t.join(set.takeOrAdd(t, o, why), p, sources{manual: true}, why)
 		}
 		v := p.view()
 		v.Context = c.context("/" + w.info().policies + "/$entity")
@@ -207,6 +202,5 @@ func (c *call) readObjectID(w Workload, raw json.RawMessage) (object, *graphErro
 	if !valid {
 		return object{}, refuse(c.r.Method, "InvalidProtectionUnitId", "A %s is missing or malformed.", w.info().idProperty)
 	}
-	canonical, number := c.tenant.canonicalObject(w, id)
-	return object{canonical, number}, nil
+	return c.tenant.objectByID(w, id), nil
 }

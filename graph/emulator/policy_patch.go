@@ -69,7 +69,7 @@ func (c *call) apply(p *policy, ch change, why cause) any {
 		t.remove(u, why)
 		return t.view(u, c.caller.seesNames())
 	}
-	id := set.unitID(t, ch.object.id, ch.object.number)
+	id := set.unitID(t, ch.object)
 	if in := c.itemFault(id, ch.object.id); in != nil {
 		return c.failed(p, ch, in.Code, in.Message)
 	}
@@ -89,9 +89,7 @@ func (c *call) apply(p *policy, ch change, why cause) any {
 	if u.offboarding() {
 		return c.failed(p, ch, "ProtectionUnitActionNotAllowed", ch.object.id+" is being offboarded.")
 	}
-	if u = set.take(t, id); u == nil {
-		u = set.add(t, ch.object.id, ch.object.number, why)
-	}
+	u = set.takeOrAdd(t, ch.object, why)
 	t.join(u, p, sources{manual: true, dynamicRule: u.sources.dynamicRule}, why)
 	return t.view(u, c.caller.seesNames())
 }
@@ -173,7 +171,7 @@ func readPatch(c *call, w Workload) (name *string, changes []change, hasDelta bo
 		}
 		unitID := ch.unitID
 		if !ch.remove {
-			unitID = c.tenant.units[w].unitID(c.tenant, ch.object.id, ch.object.number)
+			unitID = c.tenant.units[w].unitID(c.tenant, ch.object)
 		}
 		if seen[unitID] {
 			return nil, nil, false, refuse(c.r.Method, "DuplicateProtectionUnitInList", "Unit %s stands in the list twice.", unitID)

@@ -208,23 +208,34 @@ func (t *tenant) view(u *unit, names bool) unitView {
 
 func odataType(name string) string { return "#microsoft.graph." + name }
 
-// object is a user or site to protect, in canonical form.
+// object is a user or site to protect, by the id under which it is known: GUIDs in
+// lower case, a site by its full id if the directory has it.
 type object struct {
 	id     string
-	number int
+	number int // 0 for one that the directory does not have
 }
 
-// canonicalObject is the form under which a user or site is known: GUIDs in
-// lower case, a site by its full id if the directory has it.
-func (t *tenant) canonicalObject(w Workload, object string) (canonical string, number int) {
+func (t *tenant) objectByID(w Workload, id string) object {
 	if w == SharePoint {
-		if s, ok := t.dir.siteByID(object); ok {
-			return s.id, s.number
+		if s, ok := t.dir.siteByID(id); ok {
+			return object{s.id, s.number}
 		}
-		return strings.ToLower(object), 0
+	} else if u, ok := t.dir.userByID(id); ok {
+		return object{u.id, u.number}
 	}
-	if u, ok := t.dir.userByID(object); ok {
-		return u.id, u.number
+	return object{id: strings.ToLower(id)}
+}
+
+// objectByName finds an object by its address or URL.
+func (t *tenant) objectByName(w Workload, name string) object {
+	n := t.dir.numberOfName(w, name)
+	if n == 0 {
+		return object{}
 	}
-	return strings.ToLower(object), 0
+	return object{t.dir.objectID(w, n), n}
+}
+
+// licensed tells whether the directory has an object that a policy can protect.
+func (t *tenant) licensed(w Workload, o object) bool {
+	return o.number > 0 && (w == SharePoint || t.dir.user(o.number).licensed)
 }
