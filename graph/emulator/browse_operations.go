@@ -1,8 +1,6 @@
 package emulator
 
 import (
-	"crypto/hmac"
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -210,29 +208,18 @@ func (c *call) readBrowse(b *browseSession) (q browseQuery, _ *graphError) {
 	return q, nil
 }
 
-// browseToken carries the whole query, sealed for its session.
+// browseToken carries the whole query. It is tied to the session's id besides the
+// path, in which the case of letters is lost.
 func (c *call) browseToken(b *browseSession, q browseQuery) string {
 	payload, err := json.Marshal(q)
 	if err != nil {
 		panic("emulator: own token cannot be encoded: " + err.Error())
 	}
-	return base64.RawURLEncoding.EncodeToString(append(payload, c.sealBrowse(b, payload)...))
-}
-
-// sealBrowse ties a token to its session, of which the path that is sealed too
-// has lost the case of letters.
-func (c *call) sealBrowse(b *browseSession, payload []byte) []byte {
-	return c.seal(append([]byte(b.id), payload...), query{})
+	return c.sealed(payload, b.id)
 }
 
 func (c *call) readBrowseToken(b *browseSession, token string) (q browseQuery, ok bool) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(raw) <= tokenSeal {
-		return q, false
-	}
-	payload := raw[:len(raw)-tokenSeal]
-	if !hmac.Equal(raw[len(payload):], c.sealBrowse(b, payload)) {
-		return q, false
-	}
-	return q, json.Unmarshal(payload, &q) == nil
+	payload, ok := c.unsealed(token, b.id)
+	ok = ok && json.Unmarshal(payload, &q) == nil
+	return q, ok
 }

@@ -83,11 +83,16 @@ func (c *call) readQuery(options ...string) (query, *graphError) {
 
 const tokenSeal = 8 // bytes
 
-// seal ties a token to its listing, so that one that was changed, or that comes
-// from another tenant, policy or filter, is refused.
-func (c *call) seal(payload []byte, q query) []byte {
+// sealed makes a token of what a listing needs to go on. It is tied to its
+// listing, so that one that was changed, or that comes from another tenant,
+// policy or filter, is refused; of says what else it is tied to.
+func (c *call) sealed(payload []byte, of string) string {
+	return base64.RawURLEncoding.EncodeToString(append(payload, c.seal(payload, of)...))
+}
+
+func (c *call) seal(payload []byte, of string) []byte {
 	mac := hmac.New(sha256.New, []byte("emulator skip token"))
-	for _, part := range []string{c.tenant.id, c.route.template, strings.ToLower(strings.Join(c.params, "/")), q.filter} {
+	for _, part := range []string{c.tenant.id, c.route.template, strings.ToLower(strings.Join(c.params, "/")), of} {
 		mac.Write([]byte(part))
 		mac.Write([]byte{0})
 	}
@@ -95,19 +100,25 @@ func (c *call) seal(payload []byte, q query) []byte {
 	return mac.Sum(nil)[:tokenSeal]
 }
 
+// unsealed undoes sealed. It reports false for a token that is not of this
+// listing.
+func (c *call) unsealed(token, of string) (payload []byte, ok bool) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(raw) <= tokenSeal {
+		return nil, false
+	}
+	payload = raw[:len(raw)-tokenSeal]
+	return payload, hmac.Equal(raw[len(payload):], c.seal(payload, of))
+}
+
 func (c *call) token(q query) string {
 	payload := binary.AppendUvarint(nil, uint64(q.from.set))
-	payload = binary.AppendUvarint(payload, uint64(q.from.position))
-	return base64.RawURLEncoding.EncodeToString(append(payload, c.seal(payload, q)...))
+	return c.sealed(binary.AppendUvarint(payload, uint64(q.from.position)), q.filter)
 }
 
 func (c *call) readToken(token string, q query) (mark, bool) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(raw) <= tokenSeal {
-		return mark{}, false
-	}
-	payload := raw[:len(raw)-tokenSeal]
-	if !hmac.Equal(raw[len(payload):], c.seal(payload, q)) {
+	payload, ok := c.unsealed(token, q.filter)
+	if !ok {
 		return mark{}, false
 	}
 	set, n := binary.Uvarint(payload)
