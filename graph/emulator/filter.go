@@ -35,7 +35,7 @@ func (c *filterComparison) holds(v *unitView) bool {
 	case "status":
 		have = v.Status
 	case "directoryObjectId":
-		return v.DirectoryObjectID != "" && strings.EqualFold(v.DirectoryObjectID, c.value)
+		return v.ObjectID != "" && strings.EqualFold(v.ObjectID, c.value)
 	case "siteId":
 		return v.SiteID != "" && strings.EqualFold(v.SiteID, c.value)
 	case "displayName":

@@ -96,11 +96,10 @@ func (c *call) apply(p *policy, ch change, why cause) any {
 
 // failedChange is an item of a delta that was not done.
 type failedChange struct {
-	ContentID         string          `json:"@contentId"`
-	Exception         changeException `json:"@Core.DataModificationException"`
-	ID                string          `json:"id,omitempty"` // of the unit to remove
-	DirectoryObjectID string          `json:"directoryObjectId,omitempty"`
-	SiteID            string          `json:"siteId,omitempty"`
+	ContentID string          `json:"@contentId"`
+	Exception changeException `json:"@Core.DataModificationException"`
+	ID        string          `json:"id,omitempty"` // of the unit to remove
+	protectedID
 }
 
 // changeException says what went wrong with an item.
@@ -117,16 +116,13 @@ func (c *call) failed(p *policy, ch change, code, message string) failedChange {
 			Info: publicError{Code: code, Message: message}, Operation: "add", ResponseCode: http.StatusConflict,
 		},
 	}
-	switch {
-	case ch.remove:
+	if ch.remove {
 		v.Exception.Operation, v.ID = "remove", ch.unitID
-	case p.workload == SharePoint:
-		v.SiteID = ch.object.id
-	default:
-		v.DirectoryObjectID = ch.object.id
+	} else {
+		v.protectedID = p.workload.protectedID(ch.object.id)
 	}
 	if v.ContentID == "" {
-		v.ContentID = hashedID(c.requestID, v.ID, v.SiteID, v.DirectoryObjectID)
+		v.ContentID = hashedID(c.requestID, v.ID, v.SiteID, v.ObjectID)
 	}
 	return v
 }

@@ -108,8 +108,7 @@ type itemView struct {
 	PointAt   string `json:"restorePointDateTime"`
 	Started   string `json:"startDateTime"`
 	Completed string `json:"completionDateTime"`
-	ObjectID  string `json:"directoryObjectId,omitempty"`
-	SiteID    string `json:"siteId,omitempty"`
+	protectedID
 }
 
 func (t *tenant) artifactView(a *restoreArtifact) artifactView {
@@ -144,6 +143,7 @@ func (t *tenant) itemView(a *restoreArtifact) itemView {
 		ID: a.id, Browse: a.browse, Status: a.status,
 		Key: a.restored.id, Path: a.restored.path, ItemURL: a.restored.url,
 		PointAt: unsetTime, Started: unsetTime, Completed: unsetTime,
+		protectedID: a.session.workload.protectedID(a.object),
 	}
 	for _, set := range []struct {
 		at   time.Time
@@ -159,11 +159,6 @@ func (t *tenant) itemView(a *restoreArtifact) itemView {
 		if i, found := itemByKey(tree, a.id); found {
 			v.WebURL = i.url
 		}
-	}
-	if a.session.workload == SharePoint {
-		v.SiteID = a.object
-	} else {
-		v.ObjectID = a.object
 	}
 	return v
 }

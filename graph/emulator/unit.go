@@ -153,11 +153,10 @@ func (t *tenant) obstacle(u *unit) *publicError {
 
 // unitView is a unit on the wire.
 type unitView struct {
-	Type               string       `json:"@odata.type,omitempty"`
-	ID                 string       `json:"id,omitempty"`
-	PolicyID           string       `json:"policyId,omitempty"`
-	DirectoryObjectID  string       `json:"directoryObjectId,omitempty"`
-	SiteID             string       `json:"siteId,omitempty"`
+	Type     string `json:"@odata.type,omitempty"`
+	ID       string `json:"id,omitempty"`
+	PolicyID string `json:"policyId,omitempty"`
+	protectedID
 	DisplayName        string       `json:"displayName,omitempty"`
 	Email              string       `json:"email,omitempty"`
 	SiteName           string       `json:"siteName,omitempty"`
@@ -180,6 +179,7 @@ func (t *tenant) view(u *unit, names bool) unitView {
 		CreatedBy: u.createdBy, CreatedAt: graphTime(u.created),
 		ModifiedBy: u.modifiedBy, ModifiedAt: graphTime(u.modified),
 		OffboardRequestedT: "0001-01-01T00:00:00.0000000Z",
+		protectedID:        u.workload.protectedID(u.object),
 	}
 	if !u.ending.asked.IsZero() {
 		v.OffboardRequestedT = graphTime(u.ending.asked)
@@ -190,16 +190,12 @@ func (t *tenant) view(u *unit, names bool) unitView {
 	if u.status == unitProtectRequested || u.status == unitProtected {
 		v.Sources = u.sources.String()
 	}
-	if u.workload == SharePoint {
-		v.SiteID = u.object
-		if names && u.number > 0 {
-			s := t.dir.site(u.number)
-			v.SiteName, v.SiteWebURL = s.name, s.webURL
-		}
-		return v
-	}
-	v.DirectoryObjectID = u.object
-	if names && u.number > 0 {
+	switch {
+	case !names || u.number == 0:
+	case u.workload == SharePoint:
+		s := t.dir.site(u.number)
+		v.SiteName, v.SiteWebURL = s.name, s.webURL
+	default:
 		person := t.dir.user(u.number)
 		v.DisplayName, v.Email = person.displayName, person.mail
 	}

@@ -18,7 +18,7 @@ func getUnit(c *call) (*answer, *graphError) {
 	} else {
 		v.Error = &publicError{Code: "ProtectionUnitNotFound", Message: "This tenant has no such protection unit.", Target: id}
 	}
-	if in := c.itemFault(id, v.DirectoryObjectID, v.SiteID); in != nil {
+	if in := c.itemFault(id, v.ObjectID, v.SiteID); in != nil {
 		v.Error = &publicError{Code: in.Code, Message: in.Message}
 	}
 	if u == nil {
@@ -131,7 +131,7 @@ func (s *unitSet) candidates(t *tenant, p *policy, only *filter, after int) iter
 // listed completes a unit for a listing.
 func (c *call) listed(v unitView, s *unitSet) unitView {
 	v.Type = odataType(s.workload.info().unitType)
-	if in := c.itemFault(v.ID, v.DirectoryObjectID, v.SiteID); in != nil {
+	if in := c.itemFault(v.ID, v.ObjectID, v.SiteID); in != nil {
 		v.Error = &publicError{Code: in.Code, Message: in.Message}
 	}
 	return v
