@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -139,13 +138,13 @@ func readJob(c *call, w Workload) (*additionJob, *graphError) {
 		return bad("A %sBulkAdditionJob has no property %q that can be set.", w.info().units, unknown)
 	}
 	j := &additionJob{named: []string{}, ids: []string{}}
-	if raw := fields["displayName"]; raw != nil && json.Unmarshal(raw, &j.name) != nil {
+	if !readField(fields, "displayName", &j.name) {
 		return bad("displayName is not a string.")
 	}
-	if raw := fields[named]; raw != nil && json.Unmarshal(raw, &j.named) != nil {
+	if !readField(fields, named, &j.named) {
 		return bad("%s is not a list of strings.", named)
 	}
-	if raw := fields[ids]; raw != nil && json.Unmarshal(raw, &j.ids) != nil {
+	if !readField(fields, ids, &j.ids) {
 		return bad("%s is not a list of strings.", ids)
 	}
 	j.named, j.ids = append([]string{}, j.named...), append([]string{}, j.ids...) // null is an empty list

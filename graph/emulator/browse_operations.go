@@ -166,14 +166,12 @@ func (c *call) readBrowse(b *browseSession) (q browseQuery, _ *graphError) {
 		return q, c.badBrowse("The body is not a JSON object.")
 	}
 	var resource string
-	known := map[string]*string{
-		"browseLocationItemKey": &q.Location, "browseResourceType": &resource, "filter": &q.Filter, "orderBy": &q.Order,
-	}
-	if unknown := unknownField(fields, "browseLocationItemKey", "browseResourceType", "filter", "orderBy"); unknown != "" {
+	names := []string{"browseLocationItemKey", "browseResourceType", "filter", "orderBy"}
+	if unknown := unknownField(fields, names...); unknown != "" {
 		return q, c.badBrowse("Browsing knows no property %q.", unknown)
 	}
-	for _, name := range []string{"browseLocationItemKey", "browseResourceType", "filter", "orderBy"} {
-		if raw := fields[name]; raw != nil && json.Unmarshal(raw, known[name]) != nil {
+	for i, into := range []*string{&q.Location, &resource, &q.Filter, &q.Order} {
+		if name := names[i]; !readField(fields, name, into) {
 			return q, c.badBrowse("%s is not a string.", name)
 		}
 	}

@@ -254,7 +254,7 @@ func (c *call) readBulk(w Workload) (*bulkRequest, *graphError) {
 		return bad("%s", problem)
 	}
 	b.want = want
-	if raw := fields["displayName"]; raw != nil && json.Unmarshal(raw, &b.name) != nil {
+	if !readField(fields, "displayName", &b.name) {
 		return bad("displayName is not a string.")
 	}
 	_ = json.Unmarshal(fields["destinationType"], &b.destination) // what is no string is no destination
@@ -262,13 +262,13 @@ func (c *call) readBulk(w Workload) (*bulkRequest, *graphError) {
 		return bad("destinationType must be new or inPlace.")
 	}
 	var units []json.RawMessage
-	if raw := fields["protectionUnitIds"]; raw != nil && (json.Unmarshal(raw, &units) != nil || len(units) > 0) {
+	if !readField(fields, "protectionUnitIds", &units) || len(units) > 0 {
 		return bad("protectionUnitIds is documented as not implemented.")
 	}
 	lists := map[string][]*string{} // pointers tell null from ""
 	for _, name := range []string{names, objects} {
 		var list []*string
-		if raw := fields[name]; raw != nil && json.Unmarshal(raw, &list) != nil {
+		if !readField(fields, name, &list) {
 			return bad("%s is not a list of strings.", name)
 		}
 		lists[name] = list

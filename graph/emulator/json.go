@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -31,23 +33,20 @@ func readObject(raw []byte) (map[string]json.RawMessage, bool) {
 	return fields, true
 }
 
-// unknownField returns a property that is none of the known ones; "" when there
-// is none. OData annotations are always known.
+// readField reads a property into a variable, which stays as it is without the
+// property. It reports false for a value of another type.
+func readField(fields map[string]json.RawMessage, name string, into any) bool {
+	raw := fields[name]
+	return raw == nil || json.Unmarshal(raw, into) == nil
+}
+
+// unknownField returns a property that is none of the known ones, the same in
+// every run; "" when there is none. OData annotations are always known.
 func unknownField(fields map[string]json.RawMessage, known ...string) string {
-	first := ""
-next:
-	for name := range fields {
-		if strings.Contains(name, "@odata.") {
-			continue
-		}
-		for _, k := range known {
-			if name == k {
-				continue next
-			}
-		}
-		if first == "" || name < first { // the same one in every run
-			first = name
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if !slices.Contains(known, name) && !strings.Contains(name, "@odata.") {
+			return name
 		}
 	}
-	return first
+	return ""
 }

@@ -136,7 +136,7 @@ func readPeriod(raw json.RawMessage) (p period, problem string) {
 		name string
 		into *time.Time
 	}{{"startDateTime", &p.from}, {"endDateTime", &p.to}} {
-		if value := fields[bound.name]; value != nil && json.Unmarshal(value, bound.into) != nil {
+		if !readField(fields, bound.name, bound.into) {
 			return p, "The " + bound.name + " of protectionTimePeriod is not a time."
 		}
 	}
@@ -159,10 +159,10 @@ func readWish(fields map[string]json.RawMessage) (w wish, problem string) {
 		return w, problem
 	}
 	var preference, tags *string
-	if raw := fields["restorePointPreference"]; raw != nil && json.Unmarshal(raw, &preference) != nil {
+	if !readField(fields, "restorePointPreference", &preference) {
 		return w, "restorePointPreference is not a string."
 	}
-	if raw := fields["tags"]; raw != nil && json.Unmarshal(raw, &tags) != nil {
+	if !readField(fields, "tags", &tags) {
 		return w, "tags is not a string."
 	}
 	if preference != nil {
@@ -285,7 +285,7 @@ func (c *call) readMailQuery(raw json.RawMessage) (*expression, *graphError) {
 		return nil, c.badSearch("artifactQuery is not an object with queryExpression and artifactType.")
 	}
 	kind, text := "message", ""
-	if value := fields["artifactType"]; value != nil && (json.Unmarshal(value, &kind) != nil || kind != "message") {
+	if !readField(fields, "artifactType", &kind) || kind != "message" {
 		return nil, c.badSearch("artifactType must be message.")
 	}
 	if json.Unmarshal(fields["queryExpression"], &text) != nil {

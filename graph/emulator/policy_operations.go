@@ -152,14 +152,14 @@ func readCreate(c *call, w Workload) (name string, objects []object, _ *graphErr
 	if unknown := unknownField(fields, "displayName", in.units); unknown != "" {
 		return bad("An %s has no property %q that can be set.", in.policyType, unknown)
 	}
-	if raw := fields["displayName"]; raw != nil && json.Unmarshal(raw, &name) != nil {
+	if !readField(fields, "displayName", &name) {
 		return bad("displayName is not a string.")
 	}
 	if !validDisplayName(name) {
 		return "", nil, refuse(c.r.Method, "InvalidDisplayName", "displayName must have 1 to %d characters.", maxDisplayName)
 	}
 	var items []json.RawMessage
-	if raw := fields[in.units]; raw != nil && json.Unmarshal(raw, &items) != nil {
+	if !readField(fields, in.units, &items) {
 		return bad("%s is not a list.", in.units)
 	}
 	if len(items) > maxUnitsPerRequest {

@@ -193,7 +193,7 @@ func (c *call) readChange(w Workload, raw json.RawMessage) (change, *graphError)
 		return bad("An item of the delta has no property %q.", unknown)
 	}
 	var ch change
-	if raw := item["@contentId"]; raw != nil && json.Unmarshal(raw, &ch.contentID) != nil {
+	if !readField(item, "@contentId", &ch.contentID) {
 		return bad("An @contentId is not a string.")
 	}
 	if removed, sent := item["@removed"]; sent {

@@ -117,7 +117,7 @@ func createRule(w Workload) handler {
 			return bad("A %s rule has no property %q that can be set.", w.info().thing, unknown)
 		}
 		dynamic := false
-		if raw := fields["isAutoApplyEnabled"]; raw != nil && json.Unmarshal(raw, &dynamic) != nil {
+		if !readField(fields, "isAutoApplyEnabled", &dynamic) {
 			return bad("isAutoApplyEnabled is neither true nor false.")
 		}
 		if dynamic && w == SharePoint {
