@@ -51,7 +51,7 @@ func (c *call) jobView(j *additionJob, lists bool) map[string]any {
 		v["error"] = j.err
 	}
 	if in := c.itemFault(j.id); in != nil {
-		v["error"] = &detailedError{Code: in.Code, Message: in.Message, Details: []publicError{}}
+		v["error"] = in.detailed()
 	}
 	if lists {
 		named, ids := w.bulkLists()
@@ -155,7 +155,7 @@ func readJob(c *call, w Workload) (*additionJob, *graphError) {
 		j.failed = map[string]publicError{}
 		for _, resource := range append(append([]string{}, j.named...), j.ids...) {
 			if in := c.itemFault(resource); in != nil {
-				j.failed[resource] = publicError{Code: in.Code, Message: in.Message, Target: resource}
+				j.failed[resource] = *in.on(resource)
 			}
 		}
 	}

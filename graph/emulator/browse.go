@@ -58,7 +58,7 @@ func (t *tenant) newBrowse(p restorePoint, doom *InBandError, why cause) *browse
 	ready := func(why cause) {
 		to := browseCreated
 		if doom != nil {
-			to, b.err = browseFailed, &publicError{Code: doom.Code, Message: doom.Message}
+			to, b.err = browseFailed, doom.on("")
 		}
 		t.record(why, b.typeName(), b.id, b.status, to, 1)
 		b.status = to

@@ -198,7 +198,7 @@ func (c *call) listedArtifact(a *restoreArtifact) any {
 	}
 	v := c.tenant.artifactView(a)
 	if in != nil {
-		v.Status, v.Error = artifactFailed, &publicError{Code: in.Code, Message: in.Message, Target: a.unit}
+		v.Status, v.Error = artifactFailed, in.on(a.unit)
 	}
 	return v
 }

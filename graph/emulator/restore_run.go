@@ -102,7 +102,7 @@ func (t *tenant) restoreObstacle(a *restoreArtifact, at time.Time) *publicError 
 func (t *tenant) mishap(a *restoreArtifact) *publicError {
 	switch {
 	case a.doom != nil:
-		return &publicError{Code: a.doom.Code, Message: a.doom.Message, Target: a.unit}
+		return a.doom.on(a.unit)
 	case a.session.workload != SharePoint && t.dir.user(a.number).restoreFails:
 		return &publicError{Code: "UnknownError", Message: "Restores of this user always fail.", Target: a.unit}
 	}

@@ -214,10 +214,8 @@ func (t *tenant) include(p *policy, o object, from sources, why cause) *publicEr
 // setSources changes what keeps a unit in its policy.
 func (t *tenant) setSources(u *unit, to sources, why cause) {
 	t.record(why, "protectionSources", u.id, u.sources.String(), to.String(), 1)
-	u.sources, u.modified = to, why.at
-	if why.by.Application != nil {
-		u.modifiedBy = why.by
-	}
+	u.sources = to
+	why.sign(&u.modified, &u.modifiedBy)
 }
 
 // held lists the ids of the units that the policy's dynamic rule holds.

@@ -59,7 +59,7 @@ func (c *call) ruleView(r *inclusionRule) inclusionRuleView {
 		v.SiteText = &text
 	}
 	if in := c.itemFault(r.id); in != nil {
-		v.Error = &detailedError{Code: in.Code, Message: in.Message, Details: []publicError{}}
+		v.Error = in.detailed()
 	}
 	return v
 }

@@ -65,10 +65,7 @@ func (t *tenant) setStatus(u *unit, to string, why cause) {
 	}
 	u.status = to
 	u.steps++
-	u.modified = why.at
-	if why.by.Application != nil {
-		u.modifiedBy = why.by
-	}
+	why.sign(&u.modified, &u.modifiedBy)
 	u.keepBackups(to, why.at)
 	u.protectedSince = time.Time{}
 	if to == unitProtected {

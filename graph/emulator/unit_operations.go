@@ -19,7 +19,7 @@ func getUnit(c *call) (*answer, *graphError) {
 		v.Error = &publicError{Code: "ProtectionUnitNotFound", Message: "This tenant has no such protection unit.", Target: id}
 	}
 	if in := c.itemFault(id, v.ObjectID, v.SiteID); in != nil {
-		v.Error = &publicError{Code: in.Code, Message: in.Message}
+		v.Error = in.on("")
 	}
 	if u == nil {
 		return ok(v), nil
@@ -132,7 +132,7 @@ func (s *unitSet) candidates(t *tenant, p *policy, only *filter, after int) iter
 func (c *call) listed(v unitView, s *unitSet) unitView {
 	v.Type = odataType(s.workload.info().unitType)
 	if in := c.itemFault(v.ID, v.ObjectID, v.SiteID); in != nil {
-		v.Error = &publicError{Code: in.Code, Message: in.Message}
+		v.Error = in.on("")
 	}
 	return v
 }
