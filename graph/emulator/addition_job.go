@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -34,17 +33,6 @@ type additionJob struct {
 	by                identitySet
 }
 
-// jobLists are the names of a job's two lists: of names and of ids.
-func jobLists(w Workload) (named, ids string) {
-	switch w {
-	case Exchange:
-		return "mailboxes", "directoryObjectIds"
-	case OneDrive:
-		return "drives", "directoryObjectIds"
-	}
-	return "siteWebUrls", "siteIds"
-}
-
 func jobsPath(p *policy) string {
 	in := p.workload.info()
 	return "/" + in.policies + "/" + p.id + "/" + in.units + "BulkAdditionJobs"
@@ -63,10 +51,10 @@ func (c *call) jobView(j *additionJob, lists bool) map[string]any {
 		v["error"] = j.err
 	}
 	if in := c.itemFault(j.id); in != nil {
-		v["error"] = &detailedError{Code: in.Code, Message: in.Message, Details: []publicError{}}
+		v["error"] = in.detailed()
 	}
 	if lists {
-		named, ids := jobLists(w)
+		named, ids := w.bulkLists()
 		v[named], v[ids] = j.named, j.ids
 	}
 	return v
@@ -84,7 +72,8 @@ func listJobs(w Workload) handler {
 		if err != nil {
 			return nil, err
 		}
-		return listing(c, jobsPath(p), p.jobs, func(j *additionJob) (int, any) { return j.order, c.jobView(j, false) })
+		return locatedListing(c, jobsPath(p), p.jobs,
+			func(j *additionJob) int { return j.order }, func(j *additionJob) any { return c.jobView(j, false) })
 	}
 }
 
@@ -140,7 +129,7 @@ func readJob(c *call, w Workload) (*additionJob, *graphError) {
 	bad := func(format string, args ...any) (*additionJob, *graphError) {
 		return nil, refuse(c.r.Method, codeBadRequest, format, args...)
 	}
-	named, ids := jobLists(w)
+	named, ids := w.bulkLists()
 	fields, ok := readObject(c.body)
 	if !ok {
 		return bad("The body is not a JSON object.")
@@ -149,13 +138,13 @@ func readJob(c *call, w Workload) (*additionJob, *graphError) {
 		return bad("A %sBulkAdditionJob has no property %q that can be set.", w.info().units, unknown)
 	}
 	j := &additionJob{named: []string{}, ids: []string{}}
-	if raw := fields["displayName"]; raw != nil && json.Unmarshal(raw, &j.name) != nil {
+	if !readField(fields, "displayName", &j.name) {
 		return bad("displayName is not a string.")
 	}
-	if raw := fields[named]; raw != nil && json.Unmarshal(raw, &j.named) != nil {
+	if !readField(fields, named, &j.named) {
 		return bad("%s is not a list of strings.", named)
 	}
-	if raw := fields[ids]; raw != nil && json.Unmarshal(raw, &j.ids) != nil {
+	if !readField(fields, ids, &j.ids) {
 		return bad("%s is not a list of strings.", ids)
 	}
 	j.named, j.ids = append([]string{}, j.named...), append([]string{}, j.ids...) // null is an empty list
@@ -166,7 +155,7 @@ func readJob(c *call, w Workload) (*additionJob, *graphError) {
 		j.failed = map[string]publicError{}
 		for _, resource := range append(append([]string{}, j.named...), j.ids...) {
 			if in := c.itemFault(resource); in != nil {
-				j.failed[resource] = publicError{Code: in.Code, Message: in.Message, Target: resource}
+				j.failed[resource] = *in.on(resource)
 			}
 		}
 	}
@@ -178,15 +167,16 @@ func (t *tenant) work(j *additionJob, why cause) {
 	j.status, j.modified = jobCompleted, why.at
 	why.by = j.by
 	var problems []publicError
-	each := func(resources []string, find func(string) (object, bool)) {
+	w := j.policy.workload
+	each := func(resources []string, find func(Workload, string) object) {
 		for _, resource := range resources {
 			if problem, failed := j.failed[resource]; failed {
 				problems = append(problems, problem)
 				continue
 			}
-			o, ok := find(resource)
-			if !ok {
-				problems = append(problems, t.unresolved(j.policy.workload, resource))
+			o := find(w, resource)
+			if !t.licensed(w, o) {
+				problems = append(problems, unresolved(w, resource))
 				continue
 			}
 			if problem := t.include(j.policy, o, sources{manual: true}, why); problem != nil {
@@ -195,29 +185,8 @@ func (t *tenant) work(j *additionJob, why cause) {
 			}
 		}
 	}
-	if j.policy.workload == SharePoint {
-		each(j.named, func(address string) (object, bool) {
-			n := t.dir.numberOfName(SharePoint, address)
-			return object{t.dir.siteID(n), n}, n > 0
-		})
-		each(j.ids, func(id string) (object, bool) {
-			s, ok := t.dir.siteByID(id)
-			return object{s.id, s.number}, ok
-		})
-	} else {
-		each(j.named, func(mail string) (object, bool) {
-			n := t.dir.numberOfName(j.policy.workload, mail)
-			if n == 0 {
-				return object{}, false
-			}
-			u := t.dir.user(n)
-			return object{u.id, n}, u.licensed
-		})
-		each(j.ids, func(id string) (object, bool) {
-			u, ok := t.dir.userByID(id)
-			return object{u.id, u.number}, ok && u.licensed
-		})
-	}
+	each(j.named, t.objectByName)
+	each(j.ids, t.objectByID)
 	if len(problems) > 0 {
 		j.status = jobWithErrors
 		j.err = &detailedError{
@@ -226,7 +195,7 @@ func (t *tenant) work(j *additionJob, why cause) {
 	}
 }
 
-func (t *tenant) unresolved(w Workload, resource string) publicError {
+func unresolved(w Workload, resource string) publicError {
 	code := "EmailNotFound"
 	if w == SharePoint {
 		code = "SiteUrlNotFound"

@@ -58,7 +58,7 @@ func (t *tenant) newBrowse(p restorePoint, doom *InBandError, why cause) *browse
 	ready := func(why cause) {
 		to := browseCreated
 		if doom != nil {
-			to, b.err = browseFailed, &publicError{Code: doom.Code, Message: doom.Message}
+			to, b.err = browseFailed, doom.on("")
 		}
 		t.record(why, b.typeName(), b.id, b.status, to, 1)
 		b.status = to
@@ -76,30 +76,24 @@ func (t *tenant) newBrowse(p restorePoint, doom *InBandError, why cause) *browse
 }
 
 type browseView struct {
-	Context  string       `json:"@odata.context,omitempty"`
-	Type     string       `json:"@odata.type,omitempty"`
-	ID       string       `json:"id"`
-	PointAt  string       `json:"restorePointDateTime"`
-	Status   string       `json:"status"`
-	Created  string       `json:"createdDateTime"`
-	Expires  string       `json:"expirationDateTime"`
-	Size     string       `json:"backupSizeInBytes"`
-	ObjectID string       `json:"directoryObjectId,omitempty"`
-	SiteID   string       `json:"siteId,omitempty"`
-	Error    *publicError `json:"error,omitempty"`
+	Context string `json:"@odata.context,omitempty"`
+	Type    string `json:"@odata.type,omitempty"`
+	ID      string `json:"id"`
+	PointAt string `json:"restorePointDateTime"`
+	Status  string `json:"status"`
+	Created string `json:"createdDateTime"`
+	Expires string `json:"expirationDateTime"`
+	Size    string `json:"backupSizeInBytes"`
+	protectedID
+	Error *publicError `json:"error,omitempty"`
 }
 
 func (b *browseSession) view() browseView {
-	v := browseView{
+	return browseView{
 		ID: b.id, PointAt: graphTime(b.point.at), Status: b.status, Created: graphTime(b.created),
 		Expires: graphTime(b.created.Add(browseLife)), Size: strconv.FormatInt(b.size, 10), Error: b.err,
+		protectedID: b.workload.protectedID(b.point.unit.object),
 	}
-	if b.workload == SharePoint {
-		v.SiteID = b.point.unit.object
-	} else {
-		v.ObjectID = b.point.unit.object
-	}
-	return v
 }
 
 func (b *browseSession) typedView() browseView {
@@ -143,7 +137,7 @@ func (t *tenant) found(b *browseSession, q browseQuery, only *expression) (page 
 			switch {
 			case !i.below(location.path):
 			case only == nil && i.parent() == location.path,
-				only != nil && only.matches(func(x *expression) bool { return x.holdsText(i.name()) }):
+				only != nil && only.matches(func(x *comparison) bool { return x.holdsText(i.name()) }):
 				hits = append(hits, i)
 			}
 		}

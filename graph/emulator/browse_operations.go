@@ -1,10 +1,9 @@
 package emulator
 
 import (
-	"crypto/hmac"
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -44,28 +43,18 @@ func (c *call) browseOf(w Workload) (*browseSession, *graphError) {
 // listBrowses makes the handler that lists the sessions of some workloads.
 func listBrowses(where string, workloads ...Workload) handler {
 	return func(c *call) (*answer, *graphError) {
-		q, err := c.readQuery(false)
-		if err == nil && len(workloads) == 1 {
-			err = c.onlySkipToken()
+		options := []string{"$top"}
+		if len(workloads) == 1 {
+			options = nil // as the documentation says
 		}
+		q, err := c.readQuery(options...)
 		if err != nil {
 			return nil, err
 		}
-		page := collection{Context: c.context(where)}
-		views := []browseView{}
-		for _, b := range c.tenant.vault.browses {
-			if b.order <= q.from.position || len(workloads) == 1 && b.workload != workloads[0] {
-				continue
-			}
-			if len(views) == q.top {
-				page.NextLink = c.nextPage(q)
-				break
-			}
-			views = append(views, b.typedView())
-			q.from.position = b.order
-		}
-		page.Value = views
-		return ok200(c, page), nil
+		shown := slices.Clone(c.tenant.vault.browses)
+		shown = slices.DeleteFunc(shown, func(b *browseSession) bool { return !slices.Contains(workloads, b.workload) })
+		return listing(c, q, where, shown,
+			func(b *browseSession) int { return b.order }, func(b *browseSession) any { return b.typedView() }), nil
 	}
 }
 
@@ -129,10 +118,11 @@ func nextBrowse(w Workload) handler {
 		if err != nil {
 			return nil, err
 		}
-		if err := c.onlySkipToken(); err != nil {
+		values, err := c.options("$skiptoken")
+		if err != nil {
 			return nil, err
 		}
-		q, ok := c.readBrowseToken(b, c.r.URL.Query()["$skiptoken"])
+		q, ok := c.readBrowseToken(b, values.Get("$skiptoken"))
 		if !ok {
 			return nil, c.badBrowse("The $skiptoken is not one that this browse session gave out.")
 		}
@@ -176,14 +166,12 @@ func (c *call) readBrowse(b *browseSession) (q browseQuery, _ *graphError) {
 		return q, c.badBrowse("The body is not a JSON object.")
 	}
 	var resource string
-	known := map[string]*string{
-		"browseLocationItemKey": &q.Location, "browseResourceType": &resource, "filter": &q.Filter, "orderBy": &q.Order,
-	}
-	if unknown := unknownField(fields, "browseLocationItemKey", "browseResourceType", "filter", "orderBy"); unknown != "" {
+	names := []string{"browseLocationItemKey", "browseResourceType", "filter", "orderBy"}
+	if unknown := unknownField(fields, names...); unknown != "" {
 		return q, c.badBrowse("Browsing knows no property %q.", unknown)
 	}
-	for _, name := range []string{"browseLocationItemKey", "browseResourceType", "filter", "orderBy"} {
-		if raw := fields[name]; raw != nil && json.Unmarshal(raw, known[name]) != nil {
+	for i, into := range []*string{&q.Location, &resource, &q.Filter, &q.Order} {
+		if name := names[i]; !readField(fields, name, into) {
 			return q, c.badBrowse("%s is not a string.", name)
 		}
 	}
@@ -218,32 +206,18 @@ func (c *call) readBrowse(b *browseSession) (q browseQuery, _ *graphError) {
 	return q, nil
 }
 
-// browseToken carries the whole query, sealed for its session.
+// browseToken carries the whole query. It is tied to the session's id besides the
+// path, in which the case of letters is lost.
 func (c *call) browseToken(b *browseSession, q browseQuery) string {
 	payload, err := json.Marshal(q)
 	if err != nil {
 		panic("emulator: own token cannot be encoded: " + err.Error())
 	}
-	return base64.RawURLEncoding.EncodeToString(append(payload, c.sealBrowse(b, payload)...))
+	return c.sealed(payload, b.id)
 }
 
-// sealBrowse ties a token to its session, of which the path that is sealed too
-// has lost the case of letters.
-func (c *call) sealBrowse(b *browseSession, payload []byte) []byte {
-	return c.seal(append([]byte(b.id), payload...), query{})
-}
-
-func (c *call) readBrowseToken(b *browseSession, tokens []string) (q browseQuery, ok bool) {
-	if len(tokens) != 1 {
-		return q, false
-	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(tokens[0])
-	if err != nil || len(raw) <= tokenSeal {
-		return q, false
-	}
-	payload := raw[:len(raw)-tokenSeal]
-	if !hmac.Equal(raw[len(payload):], c.sealBrowse(b, payload)) {
-		return q, false
-	}
-	return q, json.Unmarshal(payload, &q) == nil
+func (c *call) readBrowseToken(b *browseSession, token string) (q browseQuery, ok bool) {
+	payload, ok := c.unsealed(token, b.id)
+	ok = ok && json.Unmarshal(payload, &q) == nil
+	return q, ok
 }

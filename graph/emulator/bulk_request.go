@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 )
@@ -33,17 +32,6 @@ type bulkRequest struct {
 	createdBy, modifiedBy identitySet
 }
 
-// bulkLists are the properties that name resources: by name and by id.
-func (w Workload) bulkLists() (names, objects string) {
-	switch w {
-	case Exchange:
-		return "mailboxes", "directoryObjectIds"
-	case OneDrive:
-		return "drives", "directoryObjectIds"
-	}
-	return "siteWebUrls", "siteIds"
-}
-
 func (w Workload) bulkType() string {
 	return w.info().thing + "RestoreArtifactsBulkAdditionRequest"
 }
@@ -52,11 +40,11 @@ func (w Workload) bulkType() string {
 func (t *tenant) addBulk(s *restoreSession, b *bulkRequest, why cause) {
 	details := []publicError{}
 	seen := map[string]bool{}
-	try := func(given, object string, number int, known bool) {
-		set := t.units[s.workload]
+	set := t.units[s.workload]
+	try := func(given string, o object) {
 		var p *restorePoint
-		if known {
-			if u := set.find(t, set.unitID(t, object, number)); u != nil {
+		if o.number > 0 {
+			if u := set.find(t, set.unitID(t, o)); u != nil {
 				p = b.want.choose(u, why.at, func(restorePoint) bool { return true })
 			}
 		}
@@ -72,21 +60,14 @@ func (t *tenant) addBulk(s *restoreSession, b *bulkRequest, why cause) {
 		}
 		seen[p.unit.id] = true
 		t.put(s, &restoreArtifact{
-			kind: wholeUnit, unit: p.unit.id, object: object, number: number, point: *p, destination: b.destination,
+			kind: wholeUnit, unit: p.unit.id, object: o.id, number: o.number, point: *p, destination: b.destination,
 		}, why)
 	}
 	for _, name := range b.names {
-		number := t.dir.numberOfName(s.workload, name)
-		if number == 0 {
-			try(name, "", 0, false)
-			continue
-		}
-		object, _ := t.canonicalObject(s.workload, t.dir.objectID(s.workload, number))
-		try(name, object, number, true)
+		try(name, t.objectByName(s.workload, name))
 	}
 	for _, id := range b.objects {
-		object, number := t.canonicalObject(s.workload, id)
-		try(id, object, number, number > 0)
+		try(id, t.objectByID(s.workload, id))
 	}
 	to := requestCompleted
 	if len(details) > 0 {
@@ -105,26 +86,6 @@ func (t *tenant) addBulk(s *restoreSession, b *bulkRequest, why cause) {
 		s.held = false
 		t.begin(s, why)
 	}
-}
-
-// isAddress tells whether s looks like a mail address.
-func isAddress(s string) bool {
-	local, domain, found := strings.Cut(s, "@")
-	return found && local != "" && domain != "" && !strings.ContainsAny(s, " \t\r\n<>") && !strings.Contains(domain, "@")
-}
-
-// isSiteURL tells whether s is an absolute https URL.
-func isSiteURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil
-}
-
-// objectID is the id of the user or site with a number.
-func (d directory) objectID(w Workload, number int) string {
-	if w == SharePoint {
-		return d.siteID(number)
-	}
-	return d.user(number).id
 }
 
 // view shows a request, with the lists that it was given or with empty ones, or
@@ -188,14 +149,11 @@ func (c *call) bulkContext(s *restoreSession, end string) string {
 func listBulkRequests(w Workload) handler {
 	return func(c *call) (*answer, *graphError) {
 		s, err := c.bulkSession(w)
-		if err == nil {
-			err = c.onlySkipToken()
-		}
 		if err != nil {
 			return nil, err
 		}
-		if _, err = c.readQuery(false); err != nil {
-			return nil, err // a token that no list gives out
+		if _, err = c.readQuery(); err != nil {
+			return nil, err // also for any token, since there is one page only
 		}
 		views := []any{}
 		if s.bulk != nil {
@@ -203,7 +161,7 @@ func listBulkRequests(w Workload) handler {
 			v["@odata.type"] = odataType(w.bulkType())
 			views = append(views, v)
 		}
-		return ok200(c, collection{Context: c.bulkContext(s, ""), Value: views}), nil
+		return c.answerPage(collection{Context: c.bulkContext(s, ""), Value: views}), nil
 	}
 }
 
@@ -296,7 +254,7 @@ func (c *call) readBulk(w Workload) (*bulkRequest, *graphError) {
 		return bad("%s", problem)
 	}
 	b.want = want
-	if raw := fields["displayName"]; raw != nil && json.Unmarshal(raw, &b.name) != nil {
+	if !readField(fields, "displayName", &b.name) {
 		return bad("displayName is not a string.")
 	}
 	_ = json.Unmarshal(fields["destinationType"], &b.destination) // what is no string is no destination
@@ -304,13 +262,13 @@ func (c *call) readBulk(w Workload) (*bulkRequest, *graphError) {
 		return bad("destinationType must be new or inPlace.")
 	}
 	var units []json.RawMessage
-	if raw := fields["protectionUnitIds"]; raw != nil && (json.Unmarshal(raw, &units) != nil || len(units) > 0) {
+	if !readField(fields, "protectionUnitIds", &units) || len(units) > 0 {
 		return bad("protectionUnitIds is documented as not implemented.")
 	}
-	lists := map[string][]*string{names: nil, objects: nil} // pointers tell null from ""
-	for name := range lists {
+	lists := map[string][]*string{} // pointers tell null from ""
+	for _, name := range []string{names, objects} {
 		var list []*string
-		if raw := fields[name]; raw != nil && json.Unmarshal(raw, &list) != nil {
+		if !readField(fields, name, &list) {
 			return bad("%s is not a list of strings.", name)
 		}
 		lists[name] = list

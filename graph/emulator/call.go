@@ -1,9 +1,6 @@
 package emulator
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -44,6 +41,8 @@ type answer struct {
 	contentLocation string
 	body            any
 }
+
+func ok(body any) *answer { return &answer{status: http.StatusOK, body: body} }
 
 // param returns placeholder i of the route's template.
 func (c *call) param(i int) string { return c.params[i] }
@@ -91,26 +90,9 @@ func readBody(r *http.Request) (body []byte, tooLarge bool, err error) {
 	return body, false, nil
 }
 
-// decodeStrict reads exactly one JSON value and refuses properties that the
-// target does not have: a property that a client misspells must not pass.
-func decodeStrict(body []byte, into any) error {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("more than one JSON value")
-	}
-	return nil
-}
-
 // perform checks who asks and does the work. It is the only place that runs
 // handlers.
 func (c *call) perform() (*answer, *graphError) {
-	if c.route.handle == nil {
-		return nil, refuse(c.r.Method, codeNotImplemented, "The emulator does not have this operation yet.")
-	}
 	if err := c.caller.check(c.route); err != nil {
 		return nil, err
 	}

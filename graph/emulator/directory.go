@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -146,6 +147,14 @@ func (d directory) groupByID(id string) (group, bool) {
 	return g, true
 }
 
+// objectID is the id of the user or site with a number.
+func (d directory) objectID(w Workload, number int) string {
+	if w == SharePoint {
+		return d.siteID(number)
+	}
+	return numberedID(kindUser, d.salt, number)
+}
+
 // isSiteID tells whether s is `host,guid,guid` (the host may carry a path) or a
 // bare GUID.
 func isSiteID(s string) bool {
@@ -155,6 +164,18 @@ func isSiteID(s string) bool {
 	parts := strings.Split(s, ",")
 	return len(parts) == 3 && parts[0] != "" && !strings.ContainsAny(parts[0], " \t\r\n'\"") &&
 		isGUID(parts[1]) && isGUID(parts[2])
+}
+
+// isAddress tells whether s looks like a mail address.
+func isAddress(s string) bool {
+	local, domain, found := strings.Cut(s, "@")
+	return found && local != "" && domain != "" && !strings.ContainsAny(s, " \t\r\n<>") && !strings.Contains(domain, "@")
+}
+
+// isSiteURL tells whether s is an absolute https URL.
+func isSiteURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil
 }
 
 // numberOfName leads from an address or URL back to its number; 0 when nothing

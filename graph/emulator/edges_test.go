@@ -138,3 +138,27 @@ func TestAnOfferedFaultChangesNothingUntilItIsMet(t *testing.T) {
 	w.patch(id, add(user(2)), add(user(3))).want(200).wantFailed(1, "add", "UnknownError")     // one request, every item
 	w.patch(id, add(user(2))).want(200).eq("mailboxProtectionUnits@delta.0.status", "unprotected")
 }
+
+// Of several things that are wrong with a request, the one that the message
+// names does not depend on the order of a map.
+func TestARefusalNamesTheSameThingInEveryRun(t *testing.T) {
+	w := restorable(t)
+	session := w.do(http.MethodPost, "/exchangeRestoreSessions", nil).want(201).str("id")
+	for _, tc := range []struct{ name, method, path, body, want string }{
+		{"options of a listing", http.MethodGet, "/protectionUnits?$select=id&$orderby=id&$count=true", "", "$count"},
+		{"options given twice", http.MethodGet, "/protectionUnits?$top=1&$top=2&$filter=a&$filter=b", "", "$filter"},
+		{"options of a list without pages", http.MethodGet, "/restorePoints?$top=1&$select=id&$count=true", "", "$count"},
+		{"bounds of a period", http.MethodPost, "/restorePoints/search",
+			`{"protectionUnitIds":["` + mailboxUnit(1) + `"],"protectionTimePeriod":{"endDateTime":1,"startDateTime":1}}`, "startDateTime"},
+		{"lists of a bulk request", http.MethodPost, "/exchangeRestoreSessions/" + session + "/mailboxRestoreArtifactsBulkAdditionRequests",
+			`{"destinationType":"new","mailboxes":1,"directoryObjectIds":1}`, "mailboxes"},
+		{"properties of a policy", http.MethodPost, "/exchangeProtectionPolicies", `{"c":1,"a":1,"b":1}`, `"a"`},
+	} {
+		for range 20 { // as many runs, each with an order of its own
+			r := w.do(tc.method, tc.path, tc.body).want(400)
+			if got := r.str("error.message"); !strings.Contains(got, tc.want) {
+				t.Errorf("%s: %q, want %s named", tc.name, got, tc.want)
+			}
+		}
+	}
+}

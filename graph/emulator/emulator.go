@@ -231,6 +231,21 @@ func (e *Emulator) tenant(id string) *tenant {
 	return t
 }
 
+// inTenant does something in a locked tenant in which all has happened that is
+// due. It refuses an id that is no GUID.
+func (e *Emulator) inTenant(id string, do func(*tenant, time.Time) error) error {
+	if !isGUID(id) {
+		return fmt.Errorf("tenant %q is not a GUID", id)
+	}
+	t := e.tenant(strings.ToLower(id))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := e.clock.Now()
+	t.settle(now)
+	defer t.tellPolicies()
+	return do(t, now)
+}
+
 func (e *Emulator) knowsTenant(id string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -56,7 +56,7 @@ func TestExpressionsAreReadToTheirEnd(t *testing.T) {
 			_, err := parseExpression(tc.text, mailVocabulary())
 			got := ""
 			if err != nil {
-				got = map[bool]string{true: "long", false: "bad"}[err.tooLong]
+				got = map[bool]string{true: "long", false: "bad"}[err.code == codeFilterLength]
 			}
 			if got != tc.want {
 				t.Errorf("%q (%v), want %q", got, err, tc.want)
@@ -84,7 +84,7 @@ func TestTimesCompareAndWhatNeverHappenedDoesNot(t *testing.T) {
 		"-gt": {false, false, true}, "-ge": {false, true, true}, "-lt": {true, false, false}, "-le": {true, true, false},
 	} {
 		for i, have := range []time.Time{at.Add(-1), at, at.Add(1)} {
-			x := &expression{operator: operator, time: at}
+			x := &comparison{operator: operator, time: at}
 			if got := x.holdsTime(have); got != want[i] {
 				t.Errorf("%v %s %v: %v", have, operator, at, got)
 			}

@@ -86,6 +86,16 @@ type InBandError struct {
 	Message string `json:"message,omitempty"`
 }
 
+// on is the error as one of an item; target may be empty.
+func (in *InBandError) on(target string) *publicError {
+	return &publicError{Code: in.Code, Message: in.Message, Target: target}
+}
+
+// detailed is the error of a resource whose errors have details.
+func (in *InBandError) detailed() *detailedError {
+	return &detailedError{Code: in.Code, Message: in.Message, Details: []publicError{}}
+}
+
 // Throttle lets Requests pass per Window and tenant and answers the next ones
 // with 429 until RetryAfter is over. A client that comes back before that waits
 // RetryAfter longer each time. The rule's own RetryAfter, if it has one, is sent

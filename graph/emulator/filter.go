@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,49 +13,37 @@ const (
 	maxFilterLength = 4096 // bytes
 )
 
-// filter is a parsed $filter on protection units:
+// filter is a parsed $filter on protection units, with "and" and "or".
+type filter = boolExpr[filterComparison]
+
+// filterComparison is
 //
-//	or   = and { "or" and }
-//	and  = term { "and" term }
-//	term = "(" or ")" | property "eq" literal
+//	property "eq" literal
 //
 // with the properties id, status, directoryObjectId, siteId, displayName and
 // email, as far as the units have them. A literal is quoted, with a quote inside
 // doubled; a status may stand bare.
-type filter struct {
-	property string // set in a comparison
-	value    string
-	or       bool
-	parts    []*filter
-}
+type filterComparison struct{ property, value string }
 
-// matches compares with what the caller sees: a name that is hidden equals
+// holds compares with what the caller sees: a name that is hidden equals
 // nothing.
-func (f *filter) matches(v *unitView) bool {
-	if f.property != "" {
-		var have string
-		switch f.property {
-		case "id":
-			return strings.EqualFold(v.ID, f.value)
-		case "status":
-			have = v.Status
-		case "directoryObjectId":
-			return v.DirectoryObjectID != "" && strings.EqualFold(v.DirectoryObjectID, f.value)
-		case "siteId":
-			return v.SiteID != "" && strings.EqualFold(v.SiteID, f.value)
-		case "displayName":
-			have = v.DisplayName
-		case "email":
-			return v.Email != "" && strings.EqualFold(v.Email, f.value)
-		}
-		return have != "" && have == f.value
+func (c *filterComparison) holds(v *unitView) bool {
+	var have string
+	switch c.property {
+	case "id":
+		return strings.EqualFold(v.ID, c.value)
+	case "status":
+		have = v.Status
+	case "directoryObjectId":
+		return v.ObjectID != "" && strings.EqualFold(v.ObjectID, c.value)
+	case "siteId":
+		return v.SiteID != "" && strings.EqualFold(v.SiteID, c.value)
+	case "displayName":
+		have = v.DisplayName
+	case "email":
+		return v.Email != "" && strings.EqualFold(v.Email, c.value)
 	}
-	for _, part := range f.parts {
-		if part.matches(v) == f.or {
-			return f.or
-		}
-	}
-	return !f.or
+	return have != "" && have == c.value
 }
 
 // pinned tells whether a filter lets at most one unit of a set through, and how
@@ -63,17 +52,15 @@ func pinned(f *filter, s *unitSet) (id func(*tenant) string, ok bool) {
 	if f == nil || f.or {
 		return nil, false
 	}
-	switch f.property {
-	case "id":
-		return func(*tenant) string { return canonicalUnitID(f.value) }, true
-	case "directoryObjectId", "siteId":
-		if f.property != s.workload.info().idProperty {
-			return nil, false
+	if c := f.comparison; c != nil {
+		switch c.property {
+		case "id":
+			return func(*tenant) string { return canonicalUnitID(c.value) }, true
+		case s.workload.info().idProperty:
+			return func(t *tenant) string {
+				return s.unitID(t, t.objectByID(s.workload, c.value))
+			}, true
 		}
-		return func(t *tenant) string {
-			object, number := t.canonicalObject(s.workload, f.value)
-			return s.unitID(t, object, number)
-		}, true
 	}
 	for _, part := range f.parts {
 		if id, ok = pinned(part, s); ok {
@@ -88,8 +75,8 @@ func requiredStatus(f *filter) (status string, one bool) {
 	if f == nil || f.or {
 		return "", false
 	}
-	if f.property == "status" {
-		return f.value, true
+	if c := f.comparison; c != nil && c.property == "status" {
+		return c.value, true
 	}
 	for _, part := range f.parts {
 		if status, one = requiredStatus(part); one {
@@ -104,148 +91,60 @@ func parseFilter(text string, sets []*unitSet) (*filter, *graphError) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
 	}
-	if len(text) > maxFilterLength {
-		return nil, refuse(http.MethodGet, "FilterLengthExceeded", "The $filter is too long.")
-	}
-	p := &filterParser{words: filterWords(text), sets: sets}
-	if p.words == nil {
-		return nil, p.bad("The $filter has a literal without an end.")
-	}
-	f, err := p.or(0)
-	if err == nil && p.next() != "" {
-		err = p.bad("The $filter has something after its end.")
-	}
+	f, err := readFilter(text, sets)
 	if err != nil {
-		return nil, err
+		return nil, refuse(http.MethodGet, cmp.Or(err.code, codeBadRequest), "%s", err.message)
 	}
 	return f, nil
 }
 
-// filterWords cuts a filter into brackets, words and quoted literals. It returns
-// nil for a literal that does not end.
-func filterWords(text string) []string {
-	words := []string{}
-	for i := 0; i < len(text); {
-		switch c := text[i]; c {
-		case ' ', '\t', '\r', '\n':
-			i++
-		case '(', ')':
-			words = append(words, text[i:i+1])
-			i++
-		case '\'':
-			end := i + 1
-			for ; end < len(text); end++ {
-				if text[end] != '\'' {
-					continue
-				}
-				if end+1 < len(text) && text[end+1] == '\'' {
-					end++
-					continue
-				}
-				break
+func readFilter(text string, sets []*unitSet) (*filter, *syntaxError) {
+	if len(text) > maxFilterLength {
+		return nil, &syntaxError{codeFilterLength, "The $filter is too long."}
+	}
+	words, ok := splitWords(text, brackets)
+	if !ok {
+		return nil, wrong("The $filter has a literal without an end.")
+	}
+	r := &wordReader{words: words}
+	terms := 0
+	p := &boolParser[filterComparison]{
+		words: r, and: "and", or: "or", brackets: maxFilterTerms,
+		tooDeep:  &syntaxError{codeFilterLength, "The $filter is nested too deep."},
+		unclosed: func(string) *syntaxError { return wrong("The $filter lacks a closing bracket.") },
+		comparison: func() (*filterComparison, *syntaxError) {
+			if terms++; terms > maxFilterTerms {
+				return nil, &syntaxError{codeFilterLength, "The $filter has too many comparisons."}
 			}
-			if end >= len(text) {
-				return nil
-			}
-			words = append(words, text[i:end+1])
-			i = end + 1
-		default:
-			end := i + strings.IndexAny(text[i:]+" ", " \t\r\n()'")
-			words = append(words, text[i:end])
-			i = end
-		}
+			return readFilterComparison(r, sets)
+		},
 	}
-	return words
+	f, err := p.read()
+	if err == nil && r.peek() != "" {
+		err = wrong("The $filter has something after its end.")
+	}
+	return f, err
 }
 
-type filterParser struct {
-	words []string
-	sets  []*unitSet
-	terms int
-}
-
-func (p *filterParser) bad(message string) *graphError {
-	return refuse(http.MethodGet, codeBadRequest, "%s", message)
-}
-
-func (p *filterParser) next() string {
-	if len(p.words) == 0 {
-		return ""
+func readFilterComparison(r *wordReader, sets []*unitSet) (*filterComparison, *syntaxError) {
+	c := &filterComparison{property: r.next()}
+	if !slices.ContainsFunc(sets, func(s *unitSet) bool { return filterable(s.workload, c.property) }) {
+		return nil, wrong("The $filter names no property that can be filtered by.")
 	}
-	w := p.words[0]
-	p.words = p.words[1:]
-	return w
-}
-
-func (p *filterParser) accept(word string) bool {
-	if len(p.words) > 0 && p.words[0] == word {
-		p.words = p.words[1:]
-		return true
+	if r.next() != "eq" {
+		return nil, wrong("The $filter knows the operator eq only.")
 	}
-	return false
-}
-
-func (p *filterParser) or(depth int) (*filter, *graphError) {
-	return p.list("or", func() (*filter, *graphError) {
-		return p.list("and", func() (*filter, *graphError) { return p.term(depth) })
-	})
-}
-
-func (p *filterParser) list(word string, element func() (*filter, *graphError)) (*filter, *graphError) {
-	f := &filter{or: word == "or"}
-	for {
-		part, err := element()
-		if err != nil {
-			return nil, err
-		}
-		f.parts = append(f.parts, part)
-		if !p.accept(word) {
-			break
-		}
-	}
-	if len(f.parts) == 1 {
-		return f.parts[0], nil
-	}
-	return f, nil
-}
-
-func (p *filterParser) term(depth int) (*filter, *graphError) {
-	if p.accept("(") {
-		if depth == maxFilterTerms {
-			return nil, refuse(http.MethodGet, "FilterLengthExceeded", "The $filter is nested too deep.")
-		}
-		f, err := p.or(depth + 1)
-		if err == nil && !p.accept(")") {
-			err = p.bad("The $filter lacks a closing bracket.")
-		}
-		return f, err
-	}
-	if p.terms++; p.terms > maxFilterTerms {
-		return nil, refuse(http.MethodGet, "FilterLengthExceeded", "The $filter has too many comparisons.")
-	}
-	f := &filter{property: p.next()}
-	if !slices.ContainsFunc(p.sets, func(s *unitSet) bool { return filterable(s.workload, f.property) }) {
-		return nil, p.bad("The $filter names no property that can be filtered by.")
-	}
-	if p.next() != "eq" {
-		return nil, p.bad("The $filter knows the operator eq only.")
-	}
-	literal := p.next()
-	quoted := len(literal) >= 2 && literal[0] == '\''
-	if quoted {
-		f.value = strings.ReplaceAll(literal[1:len(literal)-1], "''", "'")
-	} else {
-		f.value = literal
-	}
+	var quoted bool
+	c.value, quoted = unquote(r.next())
 	switch {
-	case f.property == "status" && !isUnitStatus(f.value):
-		return nil, p.bad("The $filter compares status with an unknown value.")
-	case f.property == "id" && quoted && !isUnitID(f.value):
-		return nil, refuse(http.MethodGet, "InvalidProtectionUnitId", "The $filter has a malformed protection unit id.")
-	case f.property != "status" && !quoted:
-		return nil, p.bad("The $filter has a literal without quotes.")
+	case c.property == "status" && !isUnitStatus(c.value):
+		return nil, wrong("The $filter compares status with an unknown value.")
+	case c.property == "id" && quoted && !isUnitID(c.value):
+		return nil, &syntaxError{"InvalidProtectionUnitId", "The $filter has a malformed protection unit id."}
+	case c.property != "status" && !quoted:
+		return nil, wrong("The $filter has a literal without quotes.")
 	}
-	return f, nil
+	return c, nil
 }
 
 func filterable(w Workload, property string) bool {

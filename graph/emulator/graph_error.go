@@ -11,6 +11,7 @@ type graphError struct {
 	status  int
 	code    string
 	message string
+	allow   []string // methods, of a 405
 }
 
 func (e *graphError) Error() string {
@@ -36,7 +37,6 @@ const (
 	codeNotFound         = "ResourceNotFound"
 	codeMethodNotAllowed = "MethodNotAllowed"
 	codeTooLarge         = "RequestEntityTooLarge"
-	codeNotImplemented   = "notImplemented"
 	codeThrottled        = "TooManyRequests"
 	codeNotAllowed       = "OperationNotAllowed" // documented for offboarding; here for every wrong service state
 )
@@ -85,8 +85,6 @@ func documentedStatus(method, code string) (int, bool) {
 		return http.StatusTooManyRequests, true
 	case "PolicySaveFailed", "IncompleteArtifactDeletion", "TooManyActiveRestoreSessions":
 		return http.StatusInternalServerError, true
-	case codeNotImplemented:
-		return http.StatusNotImplemented, true
 	}
 	return 0, false
 }

@@ -1,11 +1,13 @@
 package emulator
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // seedGroup numbers the groups whose members the dynamic rules of seeded policies
@@ -35,46 +37,32 @@ type GroupChange struct {
 // ChangeGroup changes a group and has the tenant's dynamic rules evaluated at
 // once. It refuses a group or a member that the directory does not have.
 func (e *Emulator) ChangeGroup(change GroupChange) error {
-	t, err := e.directoryOf(change.Tenant)
-	if err != nil {
-		return fmt.Errorf("group: %w", err)
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	why := cause{at: e.clock.Now()}
-	t.settle(why.at)
-	defer t.tellPolicies()
-	if err := t.changeGroup(change, why); err != nil {
-		return fmt.Errorf("group: %w", err)
-	}
-	return nil
+	return e.inDirectory(change.Tenant, func(t *tenant, now time.Time) error {
+		return t.changeGroup(change, cause{at: now})
+	})
 }
 
 // GroupMembers returns the ids of a group's members; an empty tenant is
 // [Options.DefaultTenant].
-func (e *Emulator) GroupMembers(tenant, group string) ([]string, error) {
-	t, err := e.directoryOf(tenant)
-	if err != nil {
-		return nil, fmt.Errorf("group: %w", err)
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	g, ok := t.group(group)
-	if !ok {
-		return nil, fmt.Errorf("group: tenant %s has no group %q", t.id, group)
-	}
-	return append([]string{}, g.members...), nil
+func (e *Emulator) GroupMembers(tenantID, group string) ([]string, error) {
+	var members []string
+	err := e.inDirectory(tenantID, func(t *tenant, _ time.Time) error {
+		g, ok := t.group(group)
+		if !ok {
+			return fmt.Errorf("tenant %s has no group %q", t.id, group)
+		}
+		members = append([]string{}, g.members...)
+		return nil
+	})
+	return members, err
 }
 
-func (e *Emulator) directoryOf(tenant string) (*tenant, error) {
-	if tenant == "" {
-		tenant = e.opts.DefaultTenant
+// inDirectory is inTenant for groups, where an empty id is the default tenant.
+func (e *Emulator) inDirectory(id string, do func(*tenant, time.Time) error) error {
+	if err := e.inTenant(cmp.Or(id, e.opts.DefaultTenant), do); err != nil {
+		return fmt.Errorf("group: %w", err)
 	}
-	tenant = strings.ToLower(tenant)
-	if !isGUID(tenant) {
-		return nil, fmt.Errorf("tenant %q is not a GUID", tenant)
-	}
-	return e.tenant(tenant), nil
+	return nil
 }
 
 func (e *Emulator) controlGroup(body []byte) (any, error) {

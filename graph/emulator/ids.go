@@ -170,3 +170,11 @@ func isUnitID(s string) bool {
 	_, err = strconv.ParseUint(digits, 10, 16)
 	return err == nil
 }
+
+// canonicalUnitID lowers a GUID; the base64 form is kept as it is.
+func canonicalUnitID(id string) string {
+	if isGUID(id) {
+		return strings.ToLower(id)
+	}
+	return id
+}

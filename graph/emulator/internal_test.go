@@ -33,7 +33,10 @@ func TestTheRouteTableIsTheDocumentedOne(t *testing.T) {
 }
 
 func TestALiteralSegmentWinsOverAPlaceholder(t *testing.T) {
-	r := newRouter([]*route{{method: "GET", template: "/a/{id}"}, {method: "GET", template: "/a/b"}, {method: "POST", template: "/a/{id}"}})
+	r := newRouter([]*route{
+		{method: "GET", template: "/a/{id}", handle: getRoot}, {method: "GET", template: "/a/b", handle: getRoot},
+		{method: "POST", template: "/a/{id}", handle: getRoot},
+	})
 	for path, want := range map[string]string{"a/b": "/a/b", "A/B": "/a/b", "a/c": "/a/{id}"} {
 		rt, _, _ := r.find("GET", strings.Split(path, "/"))
 		if rt == nil || rt.template != want {
@@ -44,6 +47,15 @@ func TestALiteralSegmentWinsOverAPlaceholder(t *testing.T) {
 	if rt, _, allowed := r.find("POST", []string{"a", "b"}); rt != nil || !slices.Equal(allowed, []string{"GET"}) {
 		t.Errorf("route %v, allowed %v", rt, allowed)
 	}
+}
+
+func TestARouteWithoutAHandlerIsAMistake(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("it was accepted")
+		}
+	}()
+	newRouter([]*route{{method: "GET", template: "/a"}})
 }
 
 func TestSplitPath(t *testing.T) {

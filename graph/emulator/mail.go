@@ -3,7 +3,6 @@ package emulator
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -60,19 +59,6 @@ func (e *Emulator) AddMessage(m Message) error {
 	})
 }
 
-// inTenant does something in a locked tenant that is up to date.
-func (e *Emulator) inTenant(id string, do func(*tenant, time.Time) error) error {
-	if !isGUID(id) {
-		return fmt.Errorf("tenant %q is not a GUID", id)
-	}
-	t := e.tenant(strings.ToLower(id))
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := e.clock.Now()
-	t.settle(now)
-	return do(t, now)
-}
-
 func (e *Emulator) controlMail(body []byte) (any, error) {
 	var in Message
 	if err := decodeStrict(body, &in); err != nil {
@@ -115,14 +101,14 @@ func (t *tenant) mailbox(n int) []message {
 func (t *tenant) findMail(n int, q *expression, now time.Time) []message {
 	var found []message
 	for _, m := range t.mailbox(n) {
-		if q == nil || q.matches(func(x *expression) bool { return m.holds(x, now) }) {
+		if q == nil || q.matches(func(x *comparison) bool { return m.holds(x, now) }) {
 			found = append(found, m)
 		}
 	}
 	return found
 }
 
-func (m message) holds(x *expression, now time.Time) bool {
+func (m message) holds(x *comparison, now time.Time) bool {
 	switch x.property {
 	case "Sender":
 		return x.holdsText(m.sender)

@@ -82,7 +82,7 @@ func patchNotifications(c *call) (*answer, *graphError) {
 		}
 		if r.Custom != nil {
 			for _, to := range *r.Custom {
-				if at := strings.IndexByte(to.Email, '@'); at < 1 || at == len(to.Email)-1 {
+				if !isAddress(to.Email) {
 					return nil, refuse(c.r.Method, codeBadRequest, "A custom recipient has no valid email.")
 				}
 			}

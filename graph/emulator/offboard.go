@@ -7,8 +7,8 @@ import (
 
 // How long backups outlive the protection of their unit.
 const (
-	offboardGrace   = 90 * 24 * time.Hour  // offboardRequested until offboarded
-	backupRetention = 365 * 24 * time.Hour // of a deleted policy's units: the year of retentionSettings
+	offboardGrace   = 90 * day       // offboardRequested until offboarded
+	backupRetention = longDays * day // of a deleted policy's units: the year of retentionSettings
 )
 
 // ending is how a unit that is in no policy comes to its end.

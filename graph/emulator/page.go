@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -33,37 +35,44 @@ type query struct {
 	from   mark
 }
 
-// readQuery reads the query options of a listing. Options that are not
-// documented for it are refused rather than ignored.
-func (c *call) readQuery(filterable bool) (query, *graphError) {
-	q := query{top: defaultPageSize}
+// options reads the query options, of which only the known ones may be given,
+// and once. Others are refused rather than ignored. It looks at them by name, so
+// that the same request is refused for the same one in every run.
+func (c *call) options(known ...string) (url.Values, *graphError) {
 	values, err := url.ParseQuery(c.r.URL.RawQuery)
 	if err != nil {
-		return q, refuse(c.r.Method, codeBadRequest, "The query string cannot be read.")
+		return nil, refuse(c.r.Method, codeBadRequest, "The query string cannot be read.")
 	}
-	for name, list := range values {
-		if !strings.HasPrefix(name, "$") {
-			continue
-		}
-		if len(list) > 1 {
-			return q, refuse(c.r.Method, codeBadRequest, "The option %s is given more than once.", name)
-		}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
 		switch {
-		case name == "$top":
-			n, err := strconv.Atoi(list[0])
-			if err != nil || n < 1 || n > maxPageSize {
-				return q, refuse(c.r.Method, codeBadRequest, "$top must be between 1 and %d.", maxPageSize)
-			}
-			q.top = n
-		case name == "$filter" && filterable:
-			q.filter = list[0]
-		case name == "$skiptoken":
-		default:
-			return q, refuse(c.r.Method, codeBadRequest, "The option %s is not supported here.", name)
+		case !strings.HasPrefix(name, "$"):
+		case !slices.Contains(known, name):
+			return nil, refuse(c.r.Method, codeBadRequest, "The option %s is not supported here.", name)
+		case len(values[name]) > 1:
+			return nil, refuse(c.r.Method, codeBadRequest, "The option %s is given more than once.", name)
 		}
 	}
-	if token, given := values["$skiptoken"]; given {
-		from, ok := c.readToken(token[0], q)
+	return values, nil
+}
+
+// readQuery reads the query string of a listing. Besides $skiptoken, which each
+// listing has, it knows $top and $filter if they are among the options.
+func (c *call) readQuery(options ...string) (query, *graphError) {
+	q := query{top: defaultPageSize}
+	values, refusal := c.options(append(options, "$skiptoken")...)
+	if refusal != nil {
+		return q, refusal
+	}
+	if values.Has("$top") {
+		n, err := strconv.Atoi(values.Get("$top"))
+		if err != nil || n < 1 || n > maxPageSize {
+			return q, refuse(c.r.Method, codeBadRequest, "$top must be between 1 and %d.", maxPageSize)
+		}
+		q.top = n
+	}
+	q.filter = values.Get("$filter")
+	if values.Has("$skiptoken") {
+		from, ok := c.readToken(values.Get("$skiptoken"), q)
 		if !ok {
 			return q, refuse(c.r.Method, codeBadRequest, "The $skiptoken is not one that this listing gave out.")
 		}
@@ -74,11 +83,16 @@ func (c *call) readQuery(filterable bool) (query, *graphError) {
 
 const tokenSeal = 8 // bytes
 
-// seal ties a token to its listing, so that one that was changed, or that comes
-// from another tenant, policy or filter, is refused.
-func (c *call) seal(payload []byte, q query) []byte {
+// sealed makes a token of what a listing needs to go on. It is tied to its
+// listing, so that one that was changed, or that comes from another tenant,
+// policy or filter, is refused; of says what else it is tied to.
+func (c *call) sealed(payload []byte, of string) string {
+	return base64.RawURLEncoding.EncodeToString(append(payload, c.seal(payload, of)...))
+}
+
+func (c *call) seal(payload []byte, of string) []byte {
 	mac := hmac.New(sha256.New, []byte("emulator skip token"))
-	for _, part := range []string{c.tenant.id, c.route.template, strings.ToLower(strings.Join(c.params, "/")), q.filter} {
+	for _, part := range []string{c.tenant.id, c.route.template, strings.ToLower(strings.Join(c.params, "/")), of} {
 		mac.Write([]byte(part))
 		mac.Write([]byte{0})
 	}
@@ -86,19 +100,25 @@ func (c *call) seal(payload []byte, q query) []byte {
 	return mac.Sum(nil)[:tokenSeal]
 }
 
+// unsealed undoes sealed. It reports false for a token that is not of this
+// listing.
+func (c *call) unsealed(token, of string) (payload []byte, ok bool) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(raw) <= tokenSeal {
+		return nil, false
+	}
+	payload = raw[:len(raw)-tokenSeal]
+	return payload, hmac.Equal(raw[len(payload):], c.seal(payload, of))
+}
+
 func (c *call) token(q query) string {
 	payload := binary.AppendUvarint(nil, uint64(q.from.set))
-	payload = binary.AppendUvarint(payload, uint64(q.from.position))
-	return base64.RawURLEncoding.EncodeToString(append(payload, c.seal(payload, q)...))
+	return c.sealed(binary.AppendUvarint(payload, uint64(q.from.position)), q.filter)
 }
 
 func (c *call) readToken(token string, q query) (mark, bool) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(raw) <= tokenSeal {
-		return mark{}, false
-	}
-	payload := raw[:len(raw)-tokenSeal]
-	if !hmac.Equal(raw[len(payload):], c.seal(payload, q)) {
+	payload, ok := c.unsealed(token, q.filter)
+	if !ok {
 		return mark{}, false
 	}
 	set, n := binary.Uvarint(payload)
@@ -122,4 +142,43 @@ func (c *call) nextPage(q query) string {
 	}
 	kept = append(kept, "$skiptoken="+c.token(q))
 	return c.origin() + c.r.URL.EscapedPath() + "?" + strings.Join(kept, "&")
+}
+
+// answerPage is a page, with the next link that a fault rule asks for if one
+// does.
+func (c *call) answerPage(page collection) *answer {
+	if c.nextLink != nil {
+		page.NextLink = *c.nextLink
+	}
+	return ok(page)
+}
+
+// listing is one page of what q asks for of all, which is in order of creation:
+// order numbers it.
+func listing[T any](c *call, q query, where string, all []T, order func(T) int, show func(T) any) *answer {
+	page, views := collection{Context: c.context(where)}, []any{}
+	for _, one := range all {
+		if order(one) <= q.from.position {
+			continue
+		}
+		if len(views) == q.top {
+			page.NextLink = c.nextPage(q)
+			break
+		}
+		views = append(views, show(one))
+		q.from.position = order(one)
+	}
+	page.Value = views
+	return c.answerPage(page)
+}
+
+// locatedListing is a listing that knows $top and says where it stands.
+func locatedListing[T any](c *call, where string, all []T, order func(T) int, show func(T) any) (*answer, *graphError) {
+	q, err := c.readQuery("$top")
+	if err != nil {
+		return nil, err
+	}
+	a := listing(c, q, where, all, order, show)
+	a.contentLocation = c.url(where)
+	return a, nil
 }

@@ -1,8 +1,8 @@
 package emulator
 
 import (
+	"cmp"
 	"encoding/json"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -19,18 +19,9 @@ func (c *call) badSearch(format string, args ...any) *graphError {
 
 // listPoints answers at most five points of one unit; there are no pages.
 func listPoints(c *call) (*answer, *graphError) {
-	values, err := url.ParseQuery(c.r.URL.RawQuery)
-	if err != nil {
-		return nil, refuse(c.r.Method, codeBadRequest, "The query string cannot be read.")
-	}
-	for name, list := range values {
-		switch {
-		case !strings.HasPrefix(name, "$"):
-		case name != "$expand" && name != "$filter" && name != "$orderby":
-			return nil, refuse(c.r.Method, codeBadRequest, "The option %s is not supported here.", name)
-		case len(list) > 1:
-			return nil, refuse(c.r.Method, codeBadRequest, "The option %s is given more than once.", name)
-		}
+	values, refusal := c.options("$expand", "$filter", "$orderby")
+	if refusal != nil {
+		return nil, refusal
 	}
 	u, refusal := c.expandedUnit(values.Get("$expand"))
 	if refusal != nil {
@@ -56,29 +47,29 @@ func listPoints(c *call) (*answer, *graphError) {
 			break
 		}
 	}
-	return ok200(c, collection{Context: c.context("/restorePoints"), Value: views}), nil
+	return c.answerPage(collection{Context: c.context("/restorePoints"), Value: views}), nil
 }
 
 // expandedUnit reads protectionUnit($filter=id eq '…'), without which nothing is
 // listed.
 func (c *call) expandedUnit(expand string) (*unit, *graphError) {
 	if len(expand) > maxFilterLength {
-		return nil, refuse(c.r.Method, "FilterLengthExceeded", "The $filter in $expand is too long.")
+		return nil, refuse(c.r.Method, codeFilterLength, "The $filter in $expand is too long.")
 	}
-	words := filterWords(strings.ReplaceAll(expand, "$filter=", " $filter= "))
+	words, _ := splitWords(strings.ReplaceAll(expand, "$filter=", " $filter= "), brackets) // none without an end
 	shape := []string{"protectionUnit", "(", "$filter=", "id", "eq", "", ")"}
 	for i, w := range shape {
 		if len(words) != len(shape) || w != "" && words[i] != w {
 			return nil, c.badSearch("$expand=protectionUnit($filter=id eq '…') is required.")
 		}
 	}
-	literal := words[5]
-	if len(literal) < 2 || literal[0] != '\'' || !isUnitID(literal[1:len(literal)-1]) {
+	id, quoted := unquote(words[5])
+	if !quoted || !isUnitID(id) {
 		return nil, refuse(c.r.Method, "InvalidProtectionUnitId", "The protection unit id in $expand is malformed.")
 	}
-	u := c.tenant.findUnit(canonicalUnitID(literal[1 : len(literal)-1]))
+	u := c.tenant.findUnit(canonicalUnitID(id))
 	if u == nil {
-		return nil, c.badSearch("This tenant has no protection unit %s.", literal)
+		return nil, c.badSearch("This tenant has no protection unit '%s'.", id)
 	}
 	return u, nil
 }
@@ -88,14 +79,14 @@ func (c *call) expandedUnit(expand string) (*unit, *graphError) {
 // all that < and <= differ by.
 func (c *call) pointFilter(text string) (from, to time.Time, _ *graphError) {
 	if len(text) > maxFilterLength {
-		return from, to, refuse(c.r.Method, "FilterLengthExceeded", "The $filter is too long.")
+		return from, to, refuse(c.r.Method, codeFilterLength, "The $filter is too long.")
 	}
 	words := strings.Fields(text)
 	if len(words)%4 != 3 {
 		return from, to, c.badSearch("$filter=protectionDateTime lt <time> is required.")
 	}
 	if (len(words)+1)/4 > maxFilterTerms {
-		return from, to, refuse(c.r.Method, "FilterLengthExceeded", "The $filter has too many comparisons.")
+		return from, to, refuse(c.r.Method, codeFilterLength, "The $filter has too many comparisons.")
 	}
 	for i := 0; i < len(words); i += 4 {
 		at, err := time.Parse(time.RFC3339, words[i+2])
@@ -141,9 +132,12 @@ func readPeriod(raw json.RawMessage) (p period, problem string) {
 	if !ok || unknownField(fields, "startDateTime", "endDateTime") != "" {
 		return p, "protectionTimePeriod is not an object with startDateTime and endDateTime."
 	}
-	for name, into := range map[string]*time.Time{"startDateTime": &p.from, "endDateTime": &p.to} {
-		if value := fields[name]; value != nil && json.Unmarshal(value, into) != nil {
-			return p, "The " + name + " of protectionTimePeriod is not a time."
+	for _, bound := range []struct {
+		name string
+		into *time.Time
+	}{{"startDateTime", &p.from}, {"endDateTime", &p.to}} {
+		if !readField(fields, bound.name, bound.into) {
+			return p, "The " + bound.name + " of protectionTimePeriod is not a time."
 		}
 	}
 	if !p.from.IsZero() && !p.to.IsZero() && !p.from.Before(p.to) {
@@ -165,10 +159,10 @@ func readWish(fields map[string]json.RawMessage) (w wish, problem string) {
 		return w, problem
 	}
 	var preference, tags *string
-	if raw := fields["restorePointPreference"]; raw != nil && json.Unmarshal(raw, &preference) != nil {
+	if !readField(fields, "restorePointPreference", &preference) {
 		return w, "restorePointPreference is not a string."
 	}
-	if raw := fields["tags"]; raw != nil && json.Unmarshal(raw, &tags) != nil {
+	if !readField(fields, "tags", &tags) {
 		return w, "tags is not a string."
 	}
 	if preference != nil {
@@ -291,18 +285,15 @@ func (c *call) readMailQuery(raw json.RawMessage) (*expression, *graphError) {
 		return nil, c.badSearch("artifactQuery is not an object with queryExpression and artifactType.")
 	}
 	kind, text := "message", ""
-	if value := fields["artifactType"]; value != nil && (json.Unmarshal(value, &kind) != nil || kind != "message") {
+	if !readField(fields, "artifactType", &kind) || kind != "message" {
 		return nil, c.badSearch("artifactType must be message.")
 	}
 	if json.Unmarshal(fields["queryExpression"], &text) != nil {
 		return nil, c.badSearch("queryExpression is not a string.")
 	}
 	query, wrong := parseExpression(text, mailVocabulary())
-	switch {
-	case wrong == nil:
-		return query, nil
-	case wrong.tooLong:
-		return nil, refuse(c.r.Method, "FilterLengthExceeded", "%s", wrong.message)
+	if wrong != nil {
+		return nil, refuse(c.r.Method, cmp.Or(wrong.code, "InvalidSearchRequest"), "%s", wrong.message)
 	}
-	return nil, c.badSearch("%s", wrong.message)
+	return query, nil
 }

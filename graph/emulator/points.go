@@ -14,7 +14,7 @@ import (
 const (
 	firstPointAfter = 15 * time.Minute
 	pointEvery      = 10 * time.Minute
-	pointsPerWeek   = int(7 * 24 * time.Hour / pointEvery)
+	pointsPerWeek   = int(7 * day / pointEvery)
 	pointsPerFast   = 6 // an hour
 	shortDays       = 14
 	longDays        = 365
@@ -210,10 +210,9 @@ type pointView struct {
 
 // pointUnit is as much of its unit as a restore point shows.
 type pointUnit struct {
-	Type     string `json:"@odata.type"`
-	ID       string `json:"id"`
-	ObjectID string `json:"directoryObjectId,omitempty"`
-	SiteID   string `json:"siteId,omitempty"`
+	Type string `json:"@odata.type"`
+	ID   string `json:"id"`
+	protectedID
 	PolicyID string `json:"policyId,omitempty"`
 }
 
@@ -225,12 +224,8 @@ func (p restorePoint) view() pointView {
 func (p restorePoint) expandedView() pointView {
 	v := p.view()
 	v.Type = odataType("restorePoint")
-	v.Unit = &pointUnit{Type: odataType(p.unit.workload.info().unitType), ID: p.unit.id}
-	if p.unit.workload == SharePoint {
-		v.Unit.SiteID = p.unit.object
-	} else {
-		v.Unit.ObjectID = p.unit.object
-	}
+	w := p.unit.workload
+	v.Unit = &pointUnit{Type: odataType(w.info().unitType), ID: p.unit.id, protectedID: w.protectedID(p.unit.object)}
 	if p.unit.policy != nil {
 		v.Unit.PolicyID = p.unit.policy.id
 	}

@@ -29,6 +29,12 @@ func (c *call) policyOfWorkload(w Workload) (*policy, *graphError) {
 	return p, err
 }
 
+func listPolicies(c *call) (*answer, *graphError) {
+	c.tenant.prepareStore(c.cause())
+	return locatedListing(c, "/protectionPolicies", c.tenant.policies,
+		func(p *policy) int { return p.order }, func(p *policy) any { return p.typedView() })
+}
+
 func getPolicy(c *call) (*answer, *graphError) {
 	p, err := c.policyOf()
 	if err != nil {
@@ -113,7 +119,7 @@ func createPolicy(w Workload) handler {
 		}
 		set := t.units[w]
 		for _, o := range objects {
-			if u := set.find(t, set.unitID(t, o.id, o.number)); u != nil && u.policy != nil {
+			if u := set.find(t, set.unitID(t, o)); u != nil && u.policy != nil {
 				return nil, refuse(c.r.Method, "ProtectionUnitAlreadyExists", "%s already belongs to policy %s.", o.id, u.policy.id)
 			} else if u.offboarding() {
 				return nil, refuse(c.r.Method, "ProtectionUnitActionNotAllowed", "%s is being offboarded.", o.id)
@@ -123,12 +129,7 @@ func createPolicy(w Workload) handler {
 		p := t.newPolicy(w, t.newID("policy"), name, why)
 		t.record(why, w.info().policyType, p.id, "", policyInactive, 1)
 		for _, o := range objects {
-			id := set.unitID(t, o.id, o.number)
-			u := set.take(t, id)
-			if u == nil {
-				u = set.add(t, o.id, o.number, why)
-			}
-			t.join(u, p, sources{manual: true}, why)
+			t.join(set.takeOrAdd(t, o, why), p, sources{manual: true}, why)
 		}
 		v := p.view()
 		v.Context = c.context("/" + w.info().policies + "/$entity")
@@ -137,12 +138,6 @@ func createPolicy(w Workload) handler {
 			contentLocation: c.url("/protectionPolicies/" + p.id),
 		}, nil
 	}
-}
-
-// object is a user or site to protect, in canonical form.
-type object struct {
-	id     string
-	number int
 }
 
 func readCreate(c *call, w Workload) (name string, objects []object, _ *graphError) {
@@ -157,14 +152,14 @@ func readCreate(c *call, w Workload) (name string, objects []object, _ *graphErr
 	if unknown := unknownField(fields, "displayName", in.units); unknown != "" {
 		return bad("An %s has no property %q that can be set.", in.policyType, unknown)
 	}
-	if raw := fields["displayName"]; raw != nil && json.Unmarshal(raw, &name) != nil {
+	if !readField(fields, "displayName", &name) {
 		return bad("displayName is not a string.")
 	}
 	if !validDisplayName(name) {
 		return "", nil, refuse(c.r.Method, "InvalidDisplayName", "displayName must have 1 to %d characters.", maxDisplayName)
 	}
 	var items []json.RawMessage
-	if raw := fields[in.units]; raw != nil && json.Unmarshal(raw, &items) != nil {
+	if !readField(fields, in.units, &items) {
 		return bad("%s is not a list.", in.units)
 	}
 	if len(items) > maxUnitsPerRequest {
@@ -207,36 +202,5 @@ func (c *call) readObjectID(w Workload, raw json.RawMessage) (object, *graphErro
 	if !valid {
 		return object{}, refuse(c.r.Method, "InvalidProtectionUnitId", "A %s is missing or malformed.", w.info().idProperty)
 	}
-	canonical, number := c.tenant.canonicalObject(w, id)
-	return object{canonical, number}, nil
-}
-
-// readObject reads a JSON object; null is none.
-func readObject(raw []byte) (map[string]json.RawMessage, bool) {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(raw, &fields) != nil || fields == nil {
-		return nil, false
-	}
-	return fields, true
-}
-
-// unknownField returns a property that is none of the known ones; "" when there
-// is none. OData annotations are always known.
-func unknownField(fields map[string]json.RawMessage, known ...string) string {
-	first := ""
-next:
-	for name := range fields {
-		if strings.HasPrefix(name, "@odata.") || strings.Contains(name, "@odata.") {
-			continue
-		}
-		for _, k := range known {
-			if name == k {
-				continue next
-			}
-		}
-		if first == "" || name < first { // the same one in every run
-			first = name
-		}
-	}
-	return first
+	return c.tenant.objectByID(w, id), nil
 }

@@ -3,7 +3,6 @@ package emulator
 import (
 	"encoding/json"
 	"net/http"
-	"strings"
 )
 
 // change is one item of a delta.
@@ -70,7 +69,7 @@ func (c *call) apply(p *policy, ch change, why cause) any {
 		t.remove(u, why)
 		return t.view(u, c.caller.seesNames())
 	}
-	id := set.unitID(t, ch.object.id, ch.object.number)
+	id := set.unitID(t, ch.object)
 	if in := c.itemFault(id, ch.object.id); in != nil {
 		return c.failed(p, ch, in.Code, in.Message)
 	}
@@ -90,20 +89,17 @@ func (c *call) apply(p *policy, ch change, why cause) any {
 	if u.offboarding() {
 		return c.failed(p, ch, "ProtectionUnitActionNotAllowed", ch.object.id+" is being offboarded.")
 	}
-	if u = set.take(t, id); u == nil {
-		u = set.add(t, ch.object.id, ch.object.number, why)
-	}
+	u = set.takeOrAdd(t, ch.object, why)
 	t.join(u, p, sources{manual: true, dynamicRule: u.sources.dynamicRule}, why)
 	return t.view(u, c.caller.seesNames())
 }
 
 // failedChange is an item of a delta that was not done.
 type failedChange struct {
-	ContentID         string          `json:"@contentId"`
-	Exception         changeException `json:"@Core.DataModificationException"`
-	ID                string          `json:"id,omitempty"` // of the unit to remove
-	DirectoryObjectID string          `json:"directoryObjectId,omitempty"`
-	SiteID            string          `json:"siteId,omitempty"`
+	ContentID string          `json:"@contentId"`
+	Exception changeException `json:"@Core.DataModificationException"`
+	ID        string          `json:"id,omitempty"` // of the unit to remove
+	protectedID
 }
 
 // changeException says what went wrong with an item.
@@ -120,16 +116,13 @@ func (c *call) failed(p *policy, ch change, code, message string) failedChange {
 			Info: publicError{Code: code, Message: message}, Operation: "add", ResponseCode: http.StatusConflict,
 		},
 	}
-	switch {
-	case ch.remove:
+	if ch.remove {
 		v.Exception.Operation, v.ID = "remove", ch.unitID
-	case p.workload == SharePoint:
-		v.SiteID = ch.object.id
-	default:
-		v.DirectoryObjectID = ch.object.id
+	} else {
+		v.protectedID = p.workload.protectedID(ch.object.id)
 	}
 	if v.ContentID == "" {
-		v.ContentID = hashedID(c.requestID, v.ID, v.SiteID, v.DirectoryObjectID)
+		v.ContentID = hashedID(c.requestID, v.ID, v.SiteID, v.ObjectID)
 	}
 	return v
 }
@@ -174,7 +167,7 @@ func readPatch(c *call, w Workload) (name *string, changes []change, hasDelta bo
 		}
 		unitID := ch.unitID
 		if !ch.remove {
-			unitID = c.tenant.units[w].unitID(c.tenant, ch.object.id, ch.object.number)
+			unitID = c.tenant.units[w].unitID(c.tenant, ch.object)
 		}
 		if seen[unitID] {
 			return nil, nil, false, refuse(c.r.Method, "DuplicateProtectionUnitInList", "Unit %s stands in the list twice.", unitID)
@@ -200,7 +193,7 @@ func (c *call) readChange(w Workload, raw json.RawMessage) (change, *graphError)
 		return bad("An item of the delta has no property %q.", unknown)
 	}
 	var ch change
-	if raw := item["@contentId"]; raw != nil && json.Unmarshal(raw, &ch.contentID) != nil {
+	if !readField(item, "@contentId", &ch.contentID) {
 		return bad("An @contentId is not a string.")
 	}
 	if removed, sent := item["@removed"]; sent {
@@ -218,12 +211,4 @@ func (c *call) readChange(w Workload, raw json.RawMessage) (change, *graphError)
 	var err *graphError
 	ch.object, err = c.readObjectID(w, w.info().protectedThing(item))
 	return ch, err
-}
-
-// canonicalUnitID lowers a GUID; the base64 form is kept as it is.
-func canonicalUnitID(id string) string {
-	if isGUID(id) {
-		return strings.ToLower(id)
-	}
-	return id
 }

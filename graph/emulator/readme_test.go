@@ -19,6 +19,19 @@ func readme(t *testing.T) string {
 	return string(text)
 }
 
+func TestTheReadmesCommandsAskTheEmulatorThatItStarts(t *testing.T) {
+	text := readme(t)
+	started := regexp.MustCompile(`--emulator-listen 127\.0\.0\.1:(\d+)`).FindStringSubmatch(text)
+	if started == nil {
+		t.Fatal("the README starts no emulator")
+	}
+	for _, asked := range regexp.MustCompile(`localhost:(\d+)`).FindAllStringSubmatch(text, -1) {
+		if asked[1] != started[1] {
+			t.Errorf("the README starts port %s and asks port %s", started[1], asked[1])
+		}
+	}
+}
+
 func TestTheReadmesRulesAreAccepted(t *testing.T) {
 	found := regexp.MustCompile(`(?m)^f '(.*)'$`).FindAllStringSubmatch(readme(t), -1)
 	if len(found) < 15 {

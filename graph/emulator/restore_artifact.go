@@ -1,7 +1,7 @@
 package emulator
 
 import (
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 )
@@ -12,77 +12,67 @@ const (
 	destinationInPlace = "inPlace"
 )
 
-// deliver puts what was restored somewhere and names the place. In place keeps
-// the ids; a new place is one that nothing had before.
-func (t *tenant) deliver(a *restoreArtifact, why cause) {
-	w := a.session.workload
-	copied := 0
-	if a.destination == destinationNew {
-		t.vault.copies[a.unit]++
-		copied = t.vault.copies[a.unit]
-	}
-	switch {
-	case a.kind == granularItem:
-		t.deliverItem(a, why)
-	case w == Exchange:
-		a.restored = restored{id: hashedID(t.id, "inbox", a.object), name: "Inbox"}
-		if copied > 0 {
-			a.restored.id = hashedID(t.id, "restored folder", a.unit, copied)
-			a.restored.name = "Restored " + strconv.Itoa(copied)
-			t.record(why, "mailFolder", a.restored.id, "", "created", 1)
-		}
-		a.restored.count = countIn(t.findMail(a.number, a.query, why.at), a.point.at)
-	default:
-		p := t.placeOf(w, a.number)
-		host := strings.SplitN(strings.TrimPrefix(p.webURL, "https://"), "/", 2)[0]
-		a.restored = restored{id: host + "," + p.guids[0] + "," + p.guids[1], name: p.name, url: p.webURL}
-		if copied > 0 {
-			suffix := "R" + strconv.Itoa(copied-1)
-			a.restored.id = host + "," + hashedID(t.id, "restored site", a.unit, copied) + "," +
-				hashedID(t.id, "restored web", a.unit, copied)
-			a.restored.name, a.restored.url = p.name+suffix, p.webURL+suffix
-			t.record(why, "site", a.restored.id, "", "created", 1)
-		}
-	}
+// artifactKind is what an artifact restores.
+type artifactKind int
+
+const (
+	wholeUnit    artifactKind = iota
+	granularMail              // what a search of a mailbox found
+	granularItem              // an item that browsing found
+)
+
+// restoreArtifact is one restore of one thing.
+type restoreArtifact struct {
+	session     *restoreSession
+	kind        artifactKind
+	position    int    // within the session, from 1
+	id          string // of a granular item: its item key
+	unit        string // id
+	object      string // of the unit
+	number      int    // of the unit in the directory
+	point       restorePoint
+	destination string
+	search      string // of granular mail
+	query       *expression
+	browse      string // of a granular item
+
+	status             string
+	doom               *InBandError // what a fault rule wants to become of it
+	started, completed time.Time
+	err                *publicError
+	restored           restored
 }
 
-// deliverItem copies an item, and all that is in it, into a folder of its own
-// library that the session's items share. Later restore points hold the copies.
-func (t *tenant) deliverItem(a *restoreArtifact, why cause) {
-	p := t.placeOf(a.session.workload, a.number)
-	tree := t.tree(p, a.point.at)
-	source, _ := itemByKey(tree, a.id)
-	library, _, _ := strings.Cut(source.path, "/")
-	if library == "" { // the whole site
-		library = p.libraries[0]
+// restored is where a restore put things.
+type restored struct {
+	id, name, url string
+	count         int    // messages
+	path          string // of the folder that got an item
+}
+
+func (a *restoreArtifact) typeName() string {
+	list := a.session.workload.artifacts(a.kind)
+	return strings.TrimSuffix(list, "s")
+}
+
+// ledgerID tells an artifact from all others. The id of a granular item is its
+// key, and other sessions may restore the same.
+func (a *restoreArtifact) ledgerID() string {
+	if a.kind == granularItem {
+		return a.session.id + "/" + a.id
 	}
-	folder := library + "/Restored " + a.session.id[:8]
-	put := func(path string, i item) {
-		t.vault.files[p.object] = append(t.vault.files[p.object], addition{
-			path: path, folder: i.kind != itemFile, size: i.size, created: why.at,
-		})
-	}
-	put(folder, item{kind: itemFolder})
-	cut := 0
-	if source.parent() != "" {
-		cut = len(source.parent()) + 1
-	}
-	target := folder
-	if source.path != "" {
-		target += "/" + source.path[cut:]
-		put(target, source)
-	}
-	for _, i := range tree {
-		if i.below(source.path) {
-			put(folder+"/"+i.path[cut:], i)
-		}
-	}
-	a.restored = restored{path: folder}
-	for _, i := range t.tree(p, why.at) {
-		if i.path == target {
-			a.restored.id, a.restored.url = i.key, i.url
-		}
-	}
+	return a.id
+}
+
+// same tells whether two artifacts restore the same thing.
+func (a *restoreArtifact) same(b *restoreArtifact) bool {
+	return a.kind == b.kind && a.unit == b.unit && a.search == b.search && (a.kind != granularItem || a.id == b.id)
+}
+
+// collides tells whether two restores cannot run at once: when they are of the
+// same thing, or one is of the whole unit.
+func (a *restoreArtifact) collides(b *restoreArtifact) bool {
+	return a.same(b) || a.kind == wholeUnit || b.kind == wholeUnit
 }
 
 // artifactView is an artifact of a whole unit, or of mail that was found, on the
@@ -118,8 +108,7 @@ type itemView struct {
 	PointAt   string `json:"restorePointDateTime"`
 	Started   string `json:"startDateTime"`
 	Completed string `json:"completionDateTime"`
-	ObjectID  string `json:"directoryObjectId,omitempty"`
-	SiteID    string `json:"siteId,omitempty"`
+	protectedID
 }
 
 func (t *tenant) artifactView(a *restoreArtifact) artifactView {
@@ -154,6 +143,7 @@ func (t *tenant) itemView(a *restoreArtifact) itemView {
 		ID: a.id, Browse: a.browse, Status: a.status,
 		Key: a.restored.id, Path: a.restored.path, ItemURL: a.restored.url,
 		PointAt: unsetTime, Started: unsetTime, Completed: unsetTime,
+		protectedID: a.session.workload.protectedID(a.object),
 	}
 	for _, set := range []struct {
 		at   time.Time
@@ -170,11 +160,6 @@ func (t *tenant) itemView(a *restoreArtifact) itemView {
 			v.WebURL = i.url
 		}
 	}
-	if a.session.workload == SharePoint {
-		v.SiteID = a.object
-	} else {
-		v.ObjectID = a.object
-	}
 	return v
 }
 
@@ -185,33 +170,19 @@ func listArtifacts(w Workload, granular bool) handler {
 		if err != nil {
 			return nil, err
 		}
-		q, err := c.readQuery(false)
-		if err == nil && granular {
-			err = c.onlySkipToken()
+		kind, options := wholeUnit, []string{"$top"}
+		if granular {
+			kind, options = granularItem, nil // as the documentation says
 		}
+		q, err := c.readQuery(options...)
 		if err != nil {
 			return nil, err
 		}
-		kind := wholeUnit
-		if granular {
-			kind = granularItem
-		}
 		where := "/" + w.info().name + "RestoreSessions('" + s.id + "')/" + w.artifacts(kind)
-		page := collection{Context: c.context(where)}
-		views := []any{}
-		for _, a := range s.artifacts {
-			if a.position <= q.from.position || (a.kind == granularItem) != granular {
-				continue
-			}
-			if len(views) == q.top {
-				page.NextLink = c.nextPage(q)
-				break
-			}
-			views = append(views, c.listedArtifact(a))
-			q.from.position = a.position
-		}
-		page.Value = views
-		return ok200(c, page), nil
+		// Mail that was found stands in the list of mailboxes.
+		shown := slices.Clone(s.artifacts)
+		shown = slices.DeleteFunc(shown, func(a *restoreArtifact) bool { return (a.kind == granularItem) != granular })
+		return listing(c, q, where, shown, func(a *restoreArtifact) int { return a.position }, c.listedArtifact), nil
 	}
 }
 
@@ -227,18 +198,7 @@ func (c *call) listedArtifact(a *restoreArtifact) any {
 	}
 	v := c.tenant.artifactView(a)
 	if in != nil {
-		v.Status, v.Error = artifactFailed, &publicError{Code: in.Code, Message: in.Message, Target: a.unit}
+		v.Status, v.Error = artifactFailed, in.on(a.unit)
 	}
 	return v
-}
-
-// onlySkipToken refuses the other options where the documentation says that
-// there are none.
-func (c *call) onlySkipToken() *graphError {
-	for name := range c.r.URL.Query() {
-		if strings.HasPrefix(name, "$") && name != "$skiptoken" {
-			return refuse(c.r.Method, codeBadRequest, "The option %s is not supported here.", name)
-		}
-	}
-	return nil
 }

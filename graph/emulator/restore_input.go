@@ -128,7 +128,7 @@ func (r *artifactReader) item(raw json.RawMessage, kind artifactKind) (ch artifa
 	if unknown := unknownField(fields, known...); unknown != "" {
 		return ch, r.bad("An artifact has no property %q that can be set.", unknown)
 	}
-	if raw := fields["@contentId"]; raw != nil && json.Unmarshal(raw, &ch.contentID) != nil {
+	if !readField(fields, "@contentId", &ch.contentID) {
 		return ch, r.bad("An @contentId is not a string.")
 	}
 	if removed, sent := fields["@removed"]; sent {

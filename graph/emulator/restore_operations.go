@@ -51,25 +51,12 @@ func (c *call) notAllowed(format string, args ...any) *graphError {
 }
 
 func listSessions(c *call) (*answer, *graphError) {
-	q, err := c.readQuery(false)
+	q, err := c.readQuery("$top")
 	if err != nil {
 		return nil, err
 	}
-	page := collection{Context: c.context("/restoreSessions")}
-	views := []sessionView{}
-	for _, s := range c.tenant.vault.sessions {
-		if s.order <= q.from.position {
-			continue
-		}
-		if len(views) == q.top {
-			page.NextLink = c.nextPage(q)
-			break
-		}
-		views = append(views, s.typedView())
-		q.from.position = s.order
-	}
-	page.Value = views
-	return ok200(c, page), nil
+	return listing(c, q, "/restoreSessions", c.tenant.vault.sessions,
+		func(s *restoreSession) int { return s.order }, func(s *restoreSession) any { return s.typedView() }), nil
 }
 
 func getSession(c *call) (*answer, *graphError) {

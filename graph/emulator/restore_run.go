@@ -2,72 +2,10 @@ package emulator
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
-
-// artifactKind is what an artifact restores.
-type artifactKind int
-
-const (
-	wholeUnit    artifactKind = iota
-	granularMail              // what a search of a mailbox found
-	granularItem              // an item that browsing found
-)
-
-// restoreArtifact is one restore of one thing.
-type restoreArtifact struct {
-	session     *restoreSession
-	kind        artifactKind
-	position    int    // within the session, from 1
-	id          string // of a granular item: its item key
-	unit        string // id
-	object      string // of the unit
-	number      int    // of the unit in the directory
-	point       restorePoint
-	destination string
-	search      string // of granular mail
-	query       *expression
-	browse      string // of a granular item
-
-	status             string
-	doom               *InBandError // what a fault rule wants to become of it
-	started, completed time.Time
-	err                *publicError
-	restored           restored
-}
-
-// restored is where a restore put things.
-type restored struct {
-	id, name, url string
-	count         int    // messages
-	path          string // of the folder that got an item
-}
-
-func (a *restoreArtifact) typeName() string {
-	list := a.session.workload.artifacts(a.kind)
-	return strings.TrimSuffix(list, "s")
-}
-
-// ledgerID tells an artifact from all others. The id of a granular item is its
-// key, and other sessions may restore the same.
-func (a *restoreArtifact) ledgerID() string {
-	if a.kind == granularItem {
-		return a.session.id + "/" + a.id
-	}
-	return a.id
-}
-
-// same tells whether two artifacts restore the same thing.
-func (a *restoreArtifact) same(b *restoreArtifact) bool {
-	return a.kind == b.kind && a.unit == b.unit && a.search == b.search && (a.kind != granularItem || a.id == b.id)
-}
-
-// collides tells whether two restores cannot run at once: when they are of the
-// same thing, or one is of the whole unit.
-func (a *restoreArtifact) collides(b *restoreArtifact) bool {
-	return a.same(b) || a.kind == wholeUnit || b.kind == wholeUnit
-}
 
 func (t *tenant) setArtifact(a *restoreArtifact, to string, why cause) {
 	if a.status != "" {
@@ -164,7 +102,7 @@ func (t *tenant) restoreObstacle(a *restoreArtifact, at time.Time) *publicError 
 func (t *tenant) mishap(a *restoreArtifact) *publicError {
 	switch {
 	case a.doom != nil:
-		return &publicError{Code: a.doom.Code, Message: a.doom.Message, Target: a.unit}
+		return a.doom.on(a.unit)
 	case a.session.workload != SharePoint && t.dir.user(a.number).restoreFails:
 		return &publicError{Code: "UnknownError", Message: "Restores of this user always fail.", Target: a.unit}
 	}
@@ -198,6 +136,79 @@ func (t *tenant) finish(a *restoreArtifact, err *publicError, why cause) {
 	}
 	t.setSession(s, to, why)
 	s.completed = why.at
+}
+
+// deliver puts what was restored somewhere and names the place. In place keeps
+// the ids; a new place is one that nothing had before.
+func (t *tenant) deliver(a *restoreArtifact, why cause) {
+	w := a.session.workload
+	copied := 0
+	if a.destination == destinationNew {
+		t.vault.copies[a.unit]++
+		copied = t.vault.copies[a.unit]
+	}
+	switch {
+	case a.kind == granularItem:
+		t.deliverItem(a, why)
+	case w == Exchange:
+		a.restored = restored{id: hashedID(t.id, "inbox", a.object), name: "Inbox"}
+		if copied > 0 {
+			a.restored.id = hashedID(t.id, "restored folder", a.unit, copied)
+			a.restored.name = "Restored " + strconv.Itoa(copied)
+			t.record(why, "mailFolder", a.restored.id, "", "created", 1)
+		}
+		a.restored.count = countIn(t.findMail(a.number, a.query, why.at), a.point.at)
+	default:
+		p := t.placeOf(w, a.number)
+		host := strings.SplitN(strings.TrimPrefix(p.webURL, "https://"), "/", 2)[0]
+		a.restored = restored{id: host + "," + p.guids[0] + "," + p.guids[1], name: p.name, url: p.webURL}
+		if copied > 0 {
+			suffix := "R" + strconv.Itoa(copied-1)
+			a.restored.id = host + "," + hashedID(t.id, "restored site", a.unit, copied) + "," +
+				hashedID(t.id, "restored web", a.unit, copied)
+			a.restored.name, a.restored.url = p.name+suffix, p.webURL+suffix
+			t.record(why, "site", a.restored.id, "", "created", 1)
+		}
+	}
+}
+
+// deliverItem copies an item, and all that is in it, into a folder of its own
+// library that the session's items share. Later restore points hold the copies.
+func (t *tenant) deliverItem(a *restoreArtifact, why cause) {
+	p := t.placeOf(a.session.workload, a.number)
+	tree := t.tree(p, a.point.at)
+	source, _ := itemByKey(tree, a.id)
+	library, _, _ := strings.Cut(source.path, "/")
+	if library == "" { // the whole site
+		library = p.libraries[0]
+	}
+	folder := library + "/Restored " + a.session.id[:8]
+	put := func(path string, i item) {
+		t.vault.files[p.object] = append(t.vault.files[p.object], addition{
+			path: path, folder: i.kind != itemFile, size: i.size, created: why.at,
+		})
+	}
+	put(folder, item{kind: itemFolder})
+	cut := 0
+	if source.parent() != "" {
+		cut = len(source.parent()) + 1
+	}
+	target := folder
+	if source.path != "" {
+		target += "/" + source.path[cut:]
+		put(target, source)
+	}
+	for _, i := range tree {
+		if i.below(source.path) {
+			put(folder+"/"+i.path[cut:], i)
+		}
+	}
+	a.restored = restored{path: folder}
+	for _, i := range t.tree(p, why.at) {
+		if i.path == target {
+			a.restored.id, a.restored.url = i.key, i.url
+		}
+	}
 }
 
 // sweep removes what came to its end a year ago. The session's counts keep it.

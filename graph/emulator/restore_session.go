@@ -99,12 +99,7 @@ func (t *tenant) dropSession(s *restoreSession, why cause) {
 	s.status = "" // so that a bulk request that is under way finds it gone
 }
 
-func (s *restoreSession) touch(why cause) {
-	s.modified = why.at
-	if why.by.Application != nil {
-		s.modifiedBy = why.by
-	}
-}
+func (s *restoreSession) touch(why cause) { why.sign(&s.modified, &s.modifiedBy) }
 
 func (t *tenant) setSession(s *restoreSession, to string, why cause) {
 	t.record(why, s.typeName(), s.id, s.status, to, 1)

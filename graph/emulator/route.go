@@ -23,7 +23,7 @@ type route struct {
 	permission    string // the least one
 	delegatedOnly bool
 	gate          gate
-	handle        handler // nil: documented, not built yet
+	handle        handler
 	segments      []string
 }
 
@@ -39,8 +39,13 @@ type router struct {
 	routes []*route
 }
 
+// newRouter panics when a route has no handler, since only a mistake in the
+// table can cause that.
 func newRouter(routes []*route) *router {
 	for _, rt := range routes {
+		if rt.handle == nil {
+			panic("emulator: nothing handles " + rt.operation())
+		}
 		rt.segments = splitTemplate(rt.template)
 	}
 	return &router{routes: routes}

@@ -12,8 +12,7 @@ const (
 	permRestoreWrite = "BackupRestore-Restore.ReadWrite.All"
 )
 
-// apiRoutes is the v1.0 table of operations. A route without a handler is
-// documented and not built yet.
+// apiRoutes is the v1.0 table of operations.
 func apiRoutes() []*route {
 	routes := []*route{
 		{method: http.MethodGet, template: "/", permission: permControlRead, gate: gateOpen, handle: getRoot},
@@ -41,74 +40,87 @@ func apiRoutes() []*route {
 		{method: http.MethodPost, template: "/serviceApps/{serviceAppId}/activate", permission: permControlWrite, delegatedOnly: true, gate: gateOpen, handle: activateServiceApp},
 		{method: http.MethodPost, template: "/serviceApps/{serviceAppId}/deactivate", permission: permControlWrite, delegatedOnly: true, gate: gateOpen, handle: deactivateServiceApp},
 
-		{method: http.MethodGet, template: "/restorePoints", permission: permSearchRead, gate: gateRead},
-		{method: http.MethodPost, template: "/restorePoints/search", permission: permSearchRead, gate: gateRead},
-		{method: http.MethodGet, template: "/restoreSessions", permission: permRestoreRead, gate: gateRead},
-		{method: http.MethodGet, template: "/restoreSessions/{sessionId}", permission: permRestoreRead, gate: gateRead},
-		{method: http.MethodDelete, template: "/restoreSessions/{sessionId}", permission: permRestoreWrite, gate: gateRestore},
-		{method: http.MethodPost, template: "/restoreSessions/{sessionId}/activate", permission: permRestoreWrite, gate: gateRestore},
-		{method: http.MethodGet, template: "/browseSessions", permission: permRestoreWrite, gate: gateRead},
+		{method: http.MethodGet, template: "/restorePoints", permission: permSearchRead, gate: gateRead, handle: listPoints},
+		{method: http.MethodPost, template: "/restorePoints/search", permission: permSearchRead, gate: gateRead, handle: searchPoints},
+		{method: http.MethodGet, template: "/restoreSessions", permission: permRestoreRead, gate: gateRead, handle: listSessions},
+		{method: http.MethodGet, template: "/restoreSessions/{sessionId}", permission: permRestoreRead, gate: gateRead, handle: getSession},
+		{method: http.MethodDelete, template: "/restoreSessions/{sessionId}", permission: permRestoreWrite, gate: gateRestore, handle: deleteSession},
+		{method: http.MethodPost, template: "/restoreSessions/{sessionId}/activate", permission: permRestoreWrite, gate: gateRestore, handle: activateSession},
+		{method: http.MethodGet, template: "/browseSessions", permission: permRestoreWrite, gate: gateRead, handle: listBrowses("/browseSessions", OneDrive, SharePoint)},
 	}
 	for w := Exchange; w <= SharePoint; w++ {
-		routes = append(routes, workloadRoutes(w)...)
+		routes = append(routes, protectionRoutes(w)...)
+		routes = append(routes, restoreRoutes(w)...)
+		if w != SharePoint { // only users have dynamic rules
+			routes = append(routes, dynamicRuleRoutes(w)...)
+		}
+		if w != Exchange { // mailboxes are neither browsed nor restored by browsing
+			routes = append(routes, browseRoutes(w)...)
+		}
 	}
-	serveWith(routes, restoreHandlers())
 	return routes
 }
 
-// workloadRoutes are the operations that exist once for each workload.
-func workloadRoutes(w Workload) []*route {
+// protectionRoutes are the operations on what protects one workload.
+func protectionRoutes(w Workload) []*route {
 	in := w.info()
 	policies, policy := "/"+in.policies, "/"+in.policies+"/{policyId}"
-	routes := []*route{
+	rules := policy + "/" + in.thing + "InclusionRules"
+	jobs := policy + "/" + in.units + "BulkAdditionJobs"
+	return []*route{
 		{method: http.MethodPost, template: policies, permission: permConfigWrite, gate: gateChange, handle: createPolicy(w)},
 		{method: http.MethodPatch, template: policy, permission: permConfigWrite, gate: gateChange, handle: patchPolicy(w)},
 		{method: http.MethodGet, template: policy + "/" + in.units, permission: permConfigRead, gate: gateRead, handle: listPolicyUnits(w)},
 		{method: http.MethodGet, template: "/protectionUnits/microsoft.graph." + in.unitType, permission: permConfigRead, gate: gateRead, handle: listWorkloadUnits(w)},
-	}
-	return append(routes, unbuiltRoutes(w)...)
-}
 
-func unbuiltRoutes(w Workload) []*route {
-	in := w.info()
-	policy := "/" + in.policies + "/{policyId}"
-	rules := policy + "/" + in.thing + "InclusionRules"
-	jobs := policy + "/" + in.thing + "ProtectionUnitsBulkAdditionJobs"
-	sessions := "/" + in.name + "RestoreSessions"
-	session := sessions + "/{sessionId}"
-	requests := session + "/" + in.thing + "RestoreArtifactsBulkAdditionRequests"
-	routes := []*route{
 		{method: http.MethodGet, template: rules, permission: permConfigRead, gate: gateRead, handle: listRules(w)},
 		{method: http.MethodPost, template: rules, permission: permConfigWrite, gate: gateChange, handle: createRule(w)},
 		{method: http.MethodGet, template: rules + "/{ruleId}", permission: permConfigRead, gate: gateRead, handle: getRule(w)},
 		{method: http.MethodDelete, template: rules + "/{ruleId}", permission: permConfigWrite, gate: gateChange, handle: deleteRule(w)},
 		{method: http.MethodPost, template: rules + "/{ruleId}/run", permission: permConfigWrite, gate: gateChange, handle: runRule(w)},
+
 		{method: http.MethodGet, template: jobs, permission: permConfigRead, gate: gateRead, handle: listJobs(w)},
 		{method: http.MethodPost, template: jobs, permission: permConfigWrite, gate: gateChange, handle: createJob(w)},
 		{method: http.MethodGet, template: jobs + "/{jobId}", permission: permConfigRead, gate: gateRead, handle: getJob(w)},
-		{method: http.MethodPost, template: sessions, permission: permRestoreWrite, gate: gateRestore},
-		{method: http.MethodPatch, template: session, permission: permRestoreWrite, gate: gateRestore},
-		{method: http.MethodGet, template: session + "/" + in.thing + "RestoreArtifacts", permission: permRestoreRead, gate: gateRead},
-		{method: http.MethodGet, template: requests, permission: permRestoreRead, gate: gateRead},
-		{method: http.MethodPost, template: requests, permission: permRestoreWrite, gate: gateRestore},
-		{method: http.MethodGet, template: requests + "/{requestId}", permission: permRestoreRead, gate: gateRead},
-		{method: http.MethodDelete, template: requests + "/{requestId}", permission: permRestoreWrite, gate: gateRestore},
 	}
-	if w != SharePoint { // only users have dynamic rules
-		routes = append(routes,
-			&route{method: http.MethodPatch, template: rules + "/{ruleId}", permission: permConfigWrite, gate: gateChange, handle: updateRule(w)},
-			&route{method: http.MethodPost, template: rules + "/{ruleId}/deleteAndUnprotect", permission: permConfigWrite, gate: gateChange, handle: deleteAndUnprotect(w)})
+}
+
+func dynamicRuleRoutes(w Workload) []*route {
+	rule := "/" + w.info().policies + "/{policyId}/" + w.info().thing + "InclusionRules/{ruleId}"
+	return []*route{
+		{method: http.MethodPatch, template: rule, permission: permConfigWrite, gate: gateChange, handle: updateRule(w)},
+		{method: http.MethodPost, template: rule + "/deleteAndUnprotect", permission: permConfigWrite, gate: gateChange, handle: deleteAndUnprotect(w)},
 	}
-	if w == Exchange { // mailboxes are neither browsed nor restored by browsing
-		return routes
+}
+
+// restoreRoutes are the operations on restores of one workload.
+func restoreRoutes(w Workload) []*route {
+	sessions := "/" + w.info().name + "RestoreSessions"
+	session := sessions + "/{sessionId}"
+	requests := session + "/" + w.bulkType() + "s"
+	return []*route{
+		{method: http.MethodPost, template: sessions, permission: permRestoreWrite, gate: gateRestore, handle: createSession(w)},
+		{method: http.MethodPatch, template: session, permission: permRestoreWrite, gate: gateRestore, handle: patchSession(w)},
+		{method: http.MethodGet, template: session + "/" + w.artifacts(wholeUnit), permission: permRestoreRead, gate: gateRead, handle: listArtifacts(w, false)},
+		{method: http.MethodGet, template: requests, permission: permRestoreRead, gate: gateRead, handle: listBulkRequests(w)},
+		{method: http.MethodPost, template: requests, permission: permRestoreWrite, gate: gateRestore, handle: createBulkRequest(w)},
+		{method: http.MethodGet, template: requests + "/{requestId}", permission: permRestoreRead, gate: gateRead, handle: getBulkRequest(w)},
+		{method: http.MethodDelete, template: requests + "/{requestId}", permission: permRestoreWrite, gate: gateRestore, handle: deleteBulkRequest(w)},
 	}
-	browse := "/" + in.name + "BrowseSessions"
-	granular := map[Workload]string{OneDrive: "/granularDriveRestoreArtifacts", SharePoint: "/granularSiteRestoreArtifacts"}
-	return append(routes,
-		&route{method: http.MethodGet, template: session + granular[w], permission: permRestoreWrite, gate: gateRead},
-		&route{method: http.MethodGet, template: browse, permission: permRestoreWrite, gate: gateRead},
-		&route{method: http.MethodPost, template: browse, permission: permRestoreWrite, gate: gateRestore},
-		&route{method: http.MethodGet, template: browse + "/{browseSessionId}", permission: permRestoreWrite, gate: gateRead},
-		&route{method: http.MethodPost, template: browse + "/{browseSessionId}/browse", permission: permRestoreWrite, gate: gateRestore},
-		&route{method: http.MethodGet, template: browse + "/{browseSessionId}/browse", permission: permRestoreWrite, gate: gateRestore})
+}
+
+// browseRoutes are the operations on browsing one workload's backups, and the
+// list of what is restored by browsing.
+func browseRoutes(w Workload) []*route {
+	granular := "/" + w.info().name + "RestoreSessions/{sessionId}/" + w.artifacts(granularItem)
+	browses := "/" + w.info().name + "BrowseSessions"
+	browse := browses + "/{browseSessionId}"
+	return []*route{
+		{method: http.MethodGet, template: granular, permission: permRestoreWrite, gate: gateRead, handle: listArtifacts(w, true)},
+		{method: http.MethodGet, template: browses, permission: permRestoreWrite, gate: gateRead, handle: listBrowses(browses, w)},
+		{method: http.MethodPost, template: browses, permission: permRestoreWrite, gate: gateRestore, handle: createBrowse(w)},
+		{method: http.MethodGet, template: browse, permission: permRestoreWrite, gate: gateRead, handle: getBrowse(w)},
+		{method: http.MethodPost, template: browse + "/browse", permission: permRestoreWrite, gate: gateRestore, handle: startBrowse(w)},
+		{method: http.MethodGet, template: browse + "/browse", permission: permRestoreWrite, gate: gateRestore, handle: nextBrowse(w)},
+	}
 }

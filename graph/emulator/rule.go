@@ -103,7 +103,7 @@ func (t *tenant) evaluate(r *inclusionRule, why cause) {
 	objects, problems := t.resolve(r)
 	wanted := map[string]bool{}
 	for _, o := range objects {
-		wanted[t.units[w].unitID(t, o.id, o.number)] = true
+		wanted[t.units[w].unitID(t, o)] = true
 		if problem := t.include(p, o, from, why); problem != nil {
 			problems = append(problems, *problem)
 		}
@@ -134,7 +134,8 @@ func (t *tenant) resolve(r *inclusionRule) (objects []object, problems []publicE
 		for n := 1; n <= t.dir.sites; n++ {
 			s := t.dir.site(n)
 			// Site n was last changed n days before the tenant was seeded.
-			if r.parsed.matches(s, t.born.AddDate(0, 0, -n)) {
+			modified := t.born.AddDate(0, 0, -n)
+			if r.parsed.matches(func(x *ruleComparison) bool { return x.fits(s, modified) }) {
 				objects = append(objects, object{s.id, n})
 			}
 		}
@@ -148,16 +149,16 @@ func (t *tenant) resolve(r *inclusionRule) (objects []object, problems []publicE
 		numbers = numbers[:maxDynamicUsers]
 	}
 	for _, n := range numbers {
-		objects = append(objects, object{t.dir.user(n).id, n})
+		objects = append(objects, object{t.dir.objectID(r.policy.workload, n), n})
 	}
 	return objects, problems
 }
 
 // usersOf evaluates an expression over groups.
 func (t *tenant) usersOf(x *ruleExpression, nested bool) (numbers []int, problems []publicError) {
-	if x.property != "" {
+	if x.comparison != nil {
 		w := groupWalk{t: t, nested: nested, groups: map[string]bool{}, users: map[int]bool{}}
-		for _, id := range x.groups {
+		for _, id := range x.comparison.groups {
 			w.enter(id)
 		}
 		return w.numbers, w.problems
@@ -188,16 +189,12 @@ func (t *tenant) usersOf(x *ruleExpression, nested bool) (numbers []int, problem
 // already. It tells why that cannot be.
 func (t *tenant) include(p *policy, o object, from sources, why cause) *publicError {
 	set := t.units[p.workload]
-	id := set.unitID(t, o.id, o.number)
-	u := set.find(t, id)
+	u := set.find(t, set.unitID(t, o))
 	switch {
 	case u.offboarding():
 		return &publicError{Code: "ProtectionUnitActionNotAllowed", Message: "The unit is being offboarded.", Target: o.id}
 	case u == nil || u.policy == nil:
-		if u = set.take(t, id); u == nil {
-			u = set.add(t, o.id, o.number, why)
-		}
-		t.join(u, p, from, why)
+		t.join(set.takeOrAdd(t, o, why), p, from, why)
 		return nil
 	case u.policy != p:
 		return &publicError{Code: "ProtectionUnitAlreadyExists", Message: "It already belongs to policy " + u.policy.id + ".", Target: o.id}
@@ -209,7 +206,7 @@ func (t *tenant) include(p *policy, o object, from sources, why cause) *publicEr
 	}
 	from.manual, from.dynamicRule = from.manual || u.sources.manual, from.dynamicRule || u.sources.dynamicRule
 	if from != u.sources {
-		t.setSources(set.take(t, id), from, why)
+		t.setSources(set.take(t, u.id), from, why)
 	}
 	return nil
 }
@@ -217,10 +214,8 @@ func (t *tenant) include(p *policy, o object, from sources, why cause) *publicEr
 // setSources changes what keeps a unit in its policy.
 func (t *tenant) setSources(u *unit, to sources, why cause) {
 	t.record(why, "protectionSources", u.id, u.sources.String(), to.String(), 1)
-	u.sources, u.modified = to, why.at
-	if why.by.Application != nil {
-		u.modifiedBy = why.by
-	}
+	u.sources = to
+	why.sign(&u.modified, &u.modifiedBy)
 }
 
 // held lists the ids of the units that the policy's dynamic rule holds.

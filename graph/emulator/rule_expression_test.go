@@ -124,7 +124,7 @@ func TestWhichSitesAnExpressionSelects(t *testing.T) {
 		}
 		got := []int{}
 		for n := 1; n <= d.sites; n++ {
-			if x.matches(d.site(n), born.AddDate(0, 0, -n)) {
+			if x.matches(func(x *ruleComparison) bool { return x.fits(d.site(n), born.AddDate(0, 0, -n)) }) {
 				got = append(got, n)
 			}
 		}
@@ -151,7 +151,9 @@ func FuzzRuleExpression(f *testing.F) {
 				}
 				continue
 			}
-			x.matches(site{name: "Site 1", webURL: "https://a.sharepoint.example/sites/site-1"}, time.Time{})
+			x.matches(func(x *ruleComparison) bool {
+				return x.fits(site{name: "Site 1", webURL: "https://a.sharepoint.example/sites/site-1"}, time.Time{})
+			})
 			if n, depth := measure(x); n > len(text) || depth > 2*maxRuleNesting {
 				t.Errorf("%q became %d nodes, %d deep", text, n, depth)
 			}

@@ -59,7 +59,7 @@ func (c *call) ruleView(r *inclusionRule) inclusionRuleView {
 		v.SiteText = &text
 	}
 	if in := c.itemFault(r.id); in != nil {
-		v.Error = &detailedError{Code: in.Code, Message: in.Message, Details: []publicError{}}
+		v.Error = in.detailed()
 	}
 	return v
 }
@@ -82,7 +82,8 @@ func listRules(w Workload) handler {
 		if err != nil {
 			return nil, err
 		}
-		return listing(c, rulesPath(p), p.rules, func(r *inclusionRule) (int, any) { return r.order, c.ruleView(r) })
+		return locatedListing(c, rulesPath(p), p.rules,
+			func(r *inclusionRule) int { return r.order }, func(r *inclusionRule) any { return c.ruleView(r) })
 	}
 }
 
@@ -116,7 +117,7 @@ func createRule(w Workload) handler {
 			return bad("A %s rule has no property %q that can be set.", w.info().thing, unknown)
 		}
 		dynamic := false
-		if raw := fields["isAutoApplyEnabled"]; raw != nil && json.Unmarshal(raw, &dynamic) != nil {
+		if !readField(fields, "isAutoApplyEnabled", &dynamic) {
 			return bad("isAutoApplyEnabled is neither true nor false.")
 		}
 		if dynamic && w == SharePoint {

@@ -97,7 +97,9 @@ func (c *call) findRoute() *graphError {
 	case c.route != nil:
 		return nil
 	case len(allowed) > 0:
-		return refuse(c.r.Method, codeMethodNotAllowed, "This resource allows %s.", strings.Join(allowed, ", "))
+		err := refuse(c.r.Method, codeMethodNotAllowed, "This resource allows %s.", strings.Join(allowed, ", "))
+		err.allow = allowed
+		return err
 	}
 	return refuse(c.r.Method, codeNotFound, "The API has no resource at this path.")
 }
@@ -158,10 +160,8 @@ func (c *call) refused(err *graphError) response {
 			RequestID: c.requestID, ClientRequestID: c.clientRequestID,
 		},
 	}})
-	if err.status == http.StatusMethodNotAllowed {
-		if _, allow, found := strings.Cut(err.message, "allows "); found {
-			resp.header.Set("Allow", strings.TrimSuffix(allow, "."))
-		}
+	if len(err.allow) > 0 {
+		resp.header.Set("Allow", strings.Join(err.allow, ", "))
 	}
 	return resp
 }

@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"encoding/json"
-	"net/http"
 	"strings"
 	"time"
 )
@@ -94,5 +93,3 @@ func (t *tenant) prepareStore(why cause) {
 		t.record(cause{at: at}, "dataStore", t.id, "initialising", "ready", 1)
 	})
 }
-
-func ok(body any) *answer { return &answer{status: http.StatusOK, body: body} }

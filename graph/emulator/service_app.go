@@ -16,8 +16,8 @@ const (
 
 // How long changes of the controller take.
 const (
-	minControllerNotice = 7 * 24 * time.Hour  // also the change that an active app's removal starts
-	maxControllerNotice = 30 * 24 * time.Hour // also how long a service outlives its last controller
+	minControllerNotice = 7 * day  // also the change that an active app's removal starts
+	maxControllerNotice = 30 * day // also how long a service outlives its last controller
 )
 
 // serviceApp is an application that registered to control the tenant's service.
@@ -89,10 +89,8 @@ func (t *tenant) register(id, status string, why cause) *serviceApp {
 
 func (t *tenant) setApp(app *serviceApp, to string, effective time.Time, why cause) {
 	t.record(why, "serviceApp", app.id, app.status, to, 1)
-	app.status, app.effective, app.modified = to, effective, why.at
-	if why.by.Application != nil {
-		app.by = why.by
-	}
+	app.status, app.effective = to, effective
+	why.sign(&app.modified, &app.by)
 }
 
 // takeOver makes an app the controller and ends the term of the one before it.

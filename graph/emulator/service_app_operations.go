@@ -30,8 +30,8 @@ func (c *call) answerApp(app *serviceApp, status int) *answer {
 }
 
 func listServiceApps(c *call) (*answer, *graphError) {
-	apps := c.tenant.apps.list
-	return listing(c, "/serviceApps", apps, func(a *serviceApp) (int, any) { return a.order, a.view() })
+	return locatedListing(c, "/serviceApps", c.tenant.apps.list,
+		func(a *serviceApp) int { return a.order }, func(a *serviceApp) any { return a.view() })
 }
 
 // createServiceApp registers the calling application, once: a repetition finds
@@ -135,29 +135,4 @@ func deactivateServiceApp(c *call) (*answer, *graphError) {
 		c.tenant.recall(app, c.cause())
 	}
 	return c.answerApp(app, http.StatusAccepted), nil
-}
-
-// listing is one page of what a tenant has in order of creation.
-func listing[T any](c *call, where string, all []T, show func(T) (order int, view any)) (*answer, *graphError) {
-	q, err := c.readQuery(false)
-	if err != nil {
-		return nil, err
-	}
-	page, views := collection{Context: c.context(where)}, []any{}
-	for _, one := range all {
-		order, view := show(one)
-		if order <= q.from.position {
-			continue
-		}
-		if len(views) == q.top {
-			page.NextLink = c.nextPage(q)
-			break
-		}
-		views = append(views, view)
-		q.from.position = order
-	}
-	page.Value = views
-	a := ok200(c, page)
-	a.contentLocation = c.url(where)
-	return a, nil
 }

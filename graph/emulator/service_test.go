@@ -156,6 +156,7 @@ func TestNotifications(t *testing.T) {
 		"an unknown event":                    map[string]any{"additionalEvents": "all"},
 		"an address that is none":             recipients(custom("ada")),
 		"an address without a domain":         recipients(custom("ada@")),
+		"an address with two @":               recipients(custom("ada@a@a.example")),
 		"a misspelt property":                 map[string]any{"enabled": true},
 		"null":                                "null",
 		"nothing":                             "",

@@ -55,6 +55,14 @@ type cause struct {
 	by      identitySet
 }
 
+// sign notes when something was changed and, unless time alone did it, by whom.
+func (why cause) sign(modified *time.Time, by *identitySet) {
+	*modified = why.at
+	if why.by.Application != nil {
+		*by = why.by
+	}
+}
+
 func (t *tenant) policy(id string) *policy {
 	for _, p := range t.policies {
 		if p.id == id {

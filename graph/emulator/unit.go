@@ -65,10 +65,7 @@ func (t *tenant) setStatus(u *unit, to string, why cause) {
 	}
 	u.status = to
 	u.steps++
-	u.modified = why.at
-	if why.by.Application != nil {
-		u.modifiedBy = why.by
-	}
+	why.sign(&u.modified, &u.modifiedBy)
 	u.keepBackups(to, why.at)
 	u.protectedSince = time.Time{}
 	if to == unitProtected {
@@ -153,11 +150,10 @@ func (t *tenant) obstacle(u *unit) *publicError {
 
 // unitView is a unit on the wire.
 type unitView struct {
-	Type               string       `json:"@odata.type,omitempty"`
-	ID                 string       `json:"id,omitempty"`
-	PolicyID           string       `json:"policyId,omitempty"`
-	DirectoryObjectID  string       `json:"directoryObjectId,omitempty"`
-	SiteID             string       `json:"siteId,omitempty"`
+	Type     string `json:"@odata.type,omitempty"`
+	ID       string `json:"id,omitempty"`
+	PolicyID string `json:"policyId,omitempty"`
+	protectedID
 	DisplayName        string       `json:"displayName,omitempty"`
 	Email              string       `json:"email,omitempty"`
 	SiteName           string       `json:"siteName,omitempty"`
@@ -180,6 +176,7 @@ func (t *tenant) view(u *unit, names bool) unitView {
 		CreatedBy: u.createdBy, CreatedAt: graphTime(u.created),
 		ModifiedBy: u.modifiedBy, ModifiedAt: graphTime(u.modified),
 		OffboardRequestedT: "0001-01-01T00:00:00.0000000Z",
+		protectedID:        u.workload.protectedID(u.object),
 	}
 	if !u.ending.asked.IsZero() {
 		v.OffboardRequestedT = graphTime(u.ending.asked)
@@ -190,16 +187,12 @@ func (t *tenant) view(u *unit, names bool) unitView {
 	if u.status == unitProtectRequested || u.status == unitProtected {
 		v.Sources = u.sources.String()
 	}
-	if u.workload == SharePoint {
-		v.SiteID = u.object
-		if names && u.number > 0 {
-			s := t.dir.site(u.number)
-			v.SiteName, v.SiteWebURL = s.name, s.webURL
-		}
-		return v
-	}
-	v.DirectoryObjectID = u.object
-	if names && u.number > 0 {
+	switch {
+	case !names || u.number == 0:
+	case u.workload == SharePoint:
+		s := t.dir.site(u.number)
+		v.SiteName, v.SiteWebURL = s.name, s.webURL
+	default:
 		person := t.dir.user(u.number)
 		v.DisplayName, v.Email = person.displayName, person.mail
 	}
@@ -208,17 +201,34 @@ func (t *tenant) view(u *unit, names bool) unitView {
 
 func odataType(name string) string { return "#microsoft.graph." + name }
 
-// canonicalObject is the form under which a user or site is known: GUIDs in
+// object is a user or site to protect, by the id under which it is known: GUIDs in
 // lower case, a site by its full id if the directory has it.
-func (t *tenant) canonicalObject(w Workload, object string) (canonical string, number int) {
+type object struct {
+	id     string
+	number int // 0 for one that the directory does not have
+}
+
+func (t *tenant) objectByID(w Workload, id string) object {
 	if w == SharePoint {
-		if s, ok := t.dir.siteByID(object); ok {
-			return s.id, s.number
+		if s, ok := t.dir.siteByID(id); ok {
+			return object{s.id, s.number}
 		}
-		return strings.ToLower(object), 0
+	} else if u, ok := t.dir.userByID(id); ok {
+		return object{u.id, u.number}
 	}
-	if u, ok := t.dir.userByID(object); ok {
-		return u.id, u.number
+	return object{id: strings.ToLower(id)}
+}
+
+// objectByName finds an object by its address or URL.
+func (t *tenant) objectByName(w Workload, name string) object {
+	n := t.dir.numberOfName(w, name)
+	if n == 0 {
+		return object{}
 	}
-	return strings.ToLower(object), 0
+	return object{t.dir.objectID(w, n), n}
+}
+
+// licensed tells whether the directory has an object that a policy can protect.
+func (t *tenant) licensed(w Workload, o object) bool {
+	return o.number > 0 && (w == SharePoint || t.dir.user(o.number).licensed)
 }

@@ -18,8 +18,8 @@ func getUnit(c *call) (*answer, *graphError) {
 	} else {
 		v.Error = &publicError{Code: "ProtectionUnitNotFound", Message: "This tenant has no such protection unit.", Target: id}
 	}
-	if in := c.itemFault(id, v.DirectoryObjectID, v.SiteID); in != nil {
-		v.Error = &publicError{Code: in.Code, Message: in.Message}
+	if in := c.itemFault(id, v.ObjectID, v.SiteID); in != nil {
+		v.Error = in.on("")
 	}
 	if u == nil {
 		return ok(v), nil
@@ -53,7 +53,7 @@ func listPolicyUnits(w Workload) handler {
 // listUnits is one page of the units of the given sets, of one policy unless p
 // is nil.
 func listUnits(c *call, p *policy, where string, sets ...*unitSet) (*answer, *graphError) {
-	q, err := c.readQuery(true)
+	q, err := c.readQuery("$top", "$filter")
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func listUnits(c *call, p *policy, where string, sets ...*unitSet) (*answer, *gr
 			return unitView{}, false
 		}
 		v := c.tenant.view(u, c.caller.seesNames())
-		return v, only == nil || only.matches(&v)
+		return v, only == nil || only.matches(func(x *filterComparison) bool { return x.holds(&v) })
 	}
 	for i := q.from.set; i < len(sets); i++ {
 		after := 0
@@ -85,14 +85,14 @@ func listUnits(c *call, p *policy, where string, sets ...*unitSet) (*answer, *gr
 				// the last one shown.
 				page.NextLink = c.nextPage(q)
 				page.Value = views
-				return ok200(c, page), nil
+				return c.answerPage(page), nil
 			}
 			views = append(views, c.listed(v, sets[i]))
 			q.from = mark{set: i, position: position}
 		}
 	}
 	page.Value = views
-	return ok200(c, page), nil
+	return c.answerPage(page), nil
 }
 
 // candidates are the positions after the given one that are worth a look, in
@@ -131,41 +131,8 @@ func (s *unitSet) candidates(t *tenant, p *policy, only *filter, after int) iter
 // listed completes a unit for a listing.
 func (c *call) listed(v unitView, s *unitSet) unitView {
 	v.Type = odataType(s.workload.info().unitType)
-	if in := c.itemFault(v.ID, v.DirectoryObjectID, v.SiteID); in != nil {
-		v.Error = &publicError{Code: in.Code, Message: in.Message}
+	if in := c.itemFault(v.ID, v.ObjectID, v.SiteID); in != nil {
+		v.Error = in.on("")
 	}
 	return v
-}
-
-func listPolicies(c *call) (*answer, *graphError) {
-	c.tenant.prepareStore(c.cause())
-	q, err := c.readQuery(false)
-	if err != nil {
-		return nil, err
-	}
-	page := collection{Context: c.context("/protectionPolicies")}
-	views := []policyView{}
-	for _, p := range c.tenant.policies {
-		if p.order <= q.from.position {
-			continue
-		}
-		if len(views) == q.top {
-			page.NextLink = c.nextPage(q)
-			break
-		}
-		views = append(views, p.typedView())
-		q.from.position = p.order
-	}
-	page.Value = views
-	a := ok200(c, page)
-	a.contentLocation = c.url("/protectionPolicies")
-	return a, nil
-}
-
-// ok200 is a page, with the next link that a fault rule asks for if one does.
-func ok200(c *call, page collection) *answer {
-	if c.nextLink != nil {
-		page.NextLink = *c.nextLink
-	}
-	return ok(page)
 }

@@ -69,11 +69,7 @@ func (s *unitSet) at(t *tenant, position int) *unit {
 	u.position, u.weight = position, 1
 	u.number = s.numberAt(position)
 	u.id = numberedID(s.workload.info().unitKind, t.dir.salt, u.number)
-	if s.workload == SharePoint {
-		u.object = t.dir.siteID(u.number)
-	} else {
-		u.object = numberedID(kindUser, t.dir.salt, u.number)
-	}
+	u.object = t.dir.objectID(s.workload, u.number)
 	u.sources = sources{manual: position > s.dynamic, dynamicRule: position <= s.dynamic}
 	if s.block.policy == nil {
 		u.sources = sources{}
@@ -124,18 +120,23 @@ func (t *tenant) follow(u *unit) {
 }
 
 // unitID is the id that a unit for an object has or would have.
-func (s *unitSet) unitID(t *tenant, object string, number int) string {
-	if number > 0 {
-		return numberedID(s.workload.info().unitKind, t.dir.salt, number)
+func (s *unitSet) unitID(t *tenant, o object) string {
+	if o.number > 0 {
+		return numberedID(s.workload.info().unitKind, t.dir.salt, o.number)
 	}
-	return hashedID(t.id, s.workload.info().unitType, object)
+	return hashedID(t.id, s.workload.info().unitType, o.id)
 }
 
-// add makes a unit for an object that has none yet. It is in no policy.
-func (s *unitSet) add(t *tenant, object string, number int, why cause) *unit {
+// takeOrAdd is take for the unit of an object, which is made if there is none
+// yet. It is in no policy then.
+func (s *unitSet) takeOrAdd(t *tenant, o object, why cause) *unit {
+	id := s.unitID(t, o)
+	if u := s.take(t, id); u != nil {
+		return u
+	}
 	u := &unit{
 		workload: s.workload, position: s.last() + 1, weight: 1,
-		id: s.unitID(t, object, number), object: object, number: number,
+		id: id, object: o.id, number: o.number,
 		status:  unitUnprotected,
 		created: why.at, modified: why.at, createdBy: why.by, modifiedBy: why.by,
 	}

@@ -65,6 +65,32 @@ func (in *workloadInfo) protectedThing(item map[string]json.RawMessage) json.Raw
 	return nil
 }
 
+// protectedID is the id of a protected thing in an answer, under the name that its
+// workload gives it.
+type protectedID struct {
+	ObjectID string `json:"directoryObjectId,omitempty"`
+	SiteID   string `json:"siteId,omitempty"`
+}
+
+func (w Workload) protectedID(id string) protectedID {
+	if w == SharePoint {
+		return protectedID{SiteID: id}
+	}
+	return protectedID{ObjectID: id}
+}
+
+// bulkLists are the properties of bulk requests that name resources: by name and
+// by id.
+func (w Workload) bulkLists() (names, ids string) {
+	switch w {
+	case Exchange:
+		return "mailboxes", "directoryObjectIds"
+	case OneDrive:
+		return "drives", "directoryObjectIds"
+	}
+	return "siteWebUrls", "siteIds"
+}
+
 func (w Workload) info() *workloadInfo { return &workloadTable[w] }
 
 // String returns the name that seeds use: exchange, oneDriveForBusiness or
