@@ -218,28 +218,11 @@ func (t *translator) answer(op *operation, call *failedCall) *failure {
 	}
 	r := t.byCode(e, false)
 	if r == nil || statusRules(e.Status) {
-		r = t.reasons.ofStatus(e.Status)
-		switch {
-		case e.Status > 599:
-			// No status of a final answer: whoever sent it was not Graph.
-			return t.invalid(op, call, "status")
-		case e.Status < 300:
-			f := t.invalid(op, call, "error with a good status")
-			f.codes(e, nil)
-			return f
-		case e.Status == 401 && call.delegated:
-			r = t.reasons.byValue[pb.ErrorReason_DELEGATED_TOKEN_REJECTED]
-		case write && e.AnswerLost():
-			f := t.unknownOutcome(op, call)
-			f.meta(e)
-			f.codes(e, nil)
-			return f
-		case e.Status == 410 && call.nextPage:
-			f := t.own(pb.ErrorReason_INVALID_PAGE_TOKEN)
-			f.meta(e)
+		if f := t.beforeTheCall(op, call); f != nil {
 			f.codes(e, nil)
 			return f
 		}
+		r = t.byStatus(call)
 	}
 	if e.Status == 403 && r.value == pb.ErrorReason_FORBIDDEN && e.InsufficientClaims {
 		r = t.reasons.byValue[pb.ErrorReason_INSUFFICIENT_CLAIMS]
@@ -264,6 +247,36 @@ func (t *translator) answer(op *operation, call *failedCall) *failure {
 		f.several = e.Details
 	}
 	return f
+}
+
+// beforeTheCall translates an answer without a known code whose status does not speak of the call itself, but of what
+// came before it: the way to Graph, or the page that the call follows. For others it is nil.
+func (t *translator) beforeTheCall(op *operation, call *failedCall) *failure {
+	e := call.graph
+	switch {
+	case e.Status > 599:
+		// No status of a final answer: whoever sent it was not Graph.
+		return t.invalid(op, call, "status")
+	case e.Status < 300:
+		return t.invalid(op, call, "error with a good status")
+	case op != nil && !op.safe && e.AnswerLost():
+		f := t.unknownOutcome(op, call)
+		f.meta(e)
+		return f
+	case e.Status == 410 && call.nextPage:
+		f := t.own(pb.ErrorReason_INVALID_PAGE_TOKEN)
+		f.meta(e)
+		return f
+	}
+	return nil
+}
+
+// byStatus returns the reason of an answer without a known code.
+func (t *translator) byStatus(call *failedCall) *reason {
+	if call.graph.Status == 401 && call.delegated {
+		return t.reasons.byValue[pb.ErrorReason_DELEGATED_TOKEN_REJECTED]
+	}
+	return t.reasons.ofStatus(call.graph.Status)
 }
 
 // servicesTrouble tells of a failure that it is the service's or the server's own trouble, not the caller's.
