@@ -22,10 +22,10 @@ const (
 	maxFetches = 2_000
 	// fetchTime is how long a request for a token may take. Its callers may be gone long before.
 	fetchTime = 30 * time.Second
-	// renewalPace is how often one and the same key gets a new token because the last new one was refused as well. An
-	// operation that Graph always answers with 401 would otherwise cost a token request a call.
+	// renewalPace is how often one and the same key gets a new token for one demand because the last new one was refused
+	// as well. An operation that Graph always answers with 401 would otherwise cost a token request a call.
 	renewalPace = 30 * time.Second
-	// refusedTime is for how long at least, and half of that for how long at most, a refusal of the authority is kept.
+	// refusedTime is for how long at least, and twice that for how long at most, a refusal of the authority is kept.
 	refusedTime = 30 * time.Second
 	// unavailableTime is for how long an authority that did not answer is left alone, when it does not say itself, and
 	// longestTime for how long at most when it does.
@@ -93,30 +93,6 @@ type flight struct {
 	err    error
 }
 
-// entry is what is known of a key. Its token may be there, and the failure of a later attempt as well.
-type entry struct {
-	key    key
-	token  string
-	hash   hash
-	claims hash
-	// refresh is when to ask for the next token while this one is still good, until expires.
-	refresh, expires time.Time
-	// number is that of the flight that brought the token or the failure.
-	number uint64
-	// renewed is when a refused token was replaced last, renewedFor the claims that it was replaced for.
-	renewed    time.Time
-	renewedFor hash
-	failure    *failure
-}
-
-// failure is kept so that not every call asks an authority that says no.
-type failure struct {
-	err     *graph.TokenError
-	claims  hash
-	until   time.Time
-	version hash
-}
-
 func newCache(fetch fetchFunc, version func() hash) *cache {
 	c := &cache{
 		fetch: fetch, version: version,
@@ -137,8 +113,8 @@ func (c *cache) close() {
 
 var (
 	errClosed  = &graph.TokenError{Problem: graph.TokenUnavailable, Err: errors.New("token source is closed")}
-	errTooMany = &graph.TokenError{Problem: graph.TokenUnavailable, Err: errors.New("too many token requests are under way")}
 	errClaims  = &graph.TokenError{Problem: graph.TokenClaimsRefused, Err: errors.New("a token with the claims was refused")}
+	errTooMany = &graph.TokenError{Problem: graph.TokenUnavailable, Err: errors.New("too many token requests are under way")}
 )
 
 // noOther is the error of a request for another token than a refused one, when there is none to be had. Of a user it is
@@ -183,47 +159,41 @@ func (c *cache) look(request graph.TokenRequest) (token string, wait *flight, er
 	}
 	now := time.Now()
 	e := c.entry(want.key)
-	refuses := e.token != "" && e.hash == refused
-	switch {
-	case !refuses:
-	case e.renewedFor != want.claims || now.Sub(e.renewed) >= renewalPace:
-		e.renewed, e.renewedFor = now, want.claims
-		if want.claims != (hash{}) {
-			e.token = ""
+	if e.fits(want.claims, refused, now) {
+		c.refreshAhead(e, request, now)
+		return e.token.text, nil, nil
+	}
+	if f := e.failed(want.claims, now); f != nil && !c.mended(f, now) {
+		return "", nil, f.err
+	}
+	if f := c.flights[want]; f != nil {
+		return "", f, nil
+	}
+	renews := e.token.good(now)
+	if renews && !e.mayRenew(want.claims, now) {
+		if token, ok := e.instead(want.claims, refused, now); ok {
+			return token, nil, nil
 		}
-		// Without claims the token stays for the others until there is a new one: what Graph refuses may be the
-		// operation, and the authority may be slow or down.
-	case c.flights[want] == nil && !c.failed(e, want, now):
-		if want.claims != (hash{}) {
+		if request.Claims != "" {
 			return "", nil, errClaims
 		}
 		return "", nil, noOther(request)
 	}
-	if e.token != "" && !refuses && now.Before(e.expires) && (want.claims == hash{} || want.claims == e.claims) {
-		if !now.Before(e.refresh) {
-			want.claims, request.Claims = hash{}, ""
-			// Without a flight the token is good all the same.
-			_, _ = c.join(want, request)
-		}
-		return e.token, nil, nil
+	wait, err = c.start(want, request)
+	if err == nil && renews {
+		e.demand(want.claims, now).renewed = now
 	}
-	if c.failed(e, want, now) {
-		return "", nil, e.failure.err
-	}
-	if want.claims == (hash{}) && e.token == "" && e.renewedFor != (hash{}) {
-		// The token was refused for want of claims, and one with them is on its way.
-		if f := c.flights[wanted{want.key, e.renewedFor}]; f != nil {
-			return "", f, nil
-		}
-	}
-	wait, err = c.join(want, request)
 	return "", wait, err
 }
 
-// failed tells whether an attempt to get what is wanted failed not long ago.
-func (c *cache) failed(e *entry, want wanted, now time.Time) bool {
-	f := e.failure
-	return f != nil && f.claims == want.claims && now.Before(f.until) && !c.mended(f, now)
+// refreshAhead asks for the next token of everybody when it is time. Without a flight the token is good all the same.
+func (c *cache) refreshAhead(e *entry, request graph.TokenRequest, now time.Time) {
+	want := wanted{key: e.key}
+	if now.Before(e.refresh) || c.flights[want] != nil {
+		return
+	}
+	request.Claims = ""
+	_, _ = c.start(want, request)
 }
 
 // mended tells whether a refusal is out of date because the credential has changed since.
@@ -247,11 +217,8 @@ func (c *cache) kept(k key) *recent {
 	return c.users
 }
 
-// join returns the flight that brings what is wanted, and starts it if there is none.
-func (c *cache) join(want wanted, request graph.TokenRequest) (*flight, error) {
-	if f := c.flights[want]; f != nil {
-		return f, nil
-	}
+// start begins the flight that brings what is wanted. There must be none yet.
+func (c *cache) start(want wanted, request graph.TokenRequest) (*flight, error) {
 	if len(c.flights) >= c.maxConcurrent {
 		return nil, errTooMany
 	}
@@ -276,26 +243,17 @@ func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 		c.seen, c.seenAt = version, start
 	}
 	e := c.entry(want.key)
-	newest := f.number > e.number
-	if newest {
-		e.number = f.number
-	}
 	if err != nil {
-		failed := problemOf(err)
-		f.err = failed
-		if newest {
-			e.fail(failed, want.claims, version, now)
-			if e.token == "" {
-				c.kept(want.key).demote(want.key)
-			}
+		f.err = problemOf(err)
+		e.fail(problemOf(err), want.claims, version, now)
+		if e.token.text == "" {
+			c.kept(want.key).demote(want.key)
 		}
 	} else {
 		f.token = token.Token
-		if newest {
-			e.succeed(token, want.claims, now)
-			// One that was to go first is in use again.
-			c.entry(want.key)
-		}
+		e.succeed(f.number, token, want.claims, now)
+		// One that was to go first is in use again.
+		c.entry(want.key)
 	}
 	close(f.done)
 }
@@ -309,31 +267,6 @@ func (c *cache) fetched(ctx context.Context, request graph.TokenRequest) (token 
 		}
 	}()
 	return c.fetch(ctx, request)
-}
-
-func (e *entry) succeed(token azcore.AccessToken, claims hash, now time.Time) {
-	lifetime := token.ExpiresOn.Sub(now)
-	e.token, e.hash, e.claims, e.failure = token.Token, hashOf(token.Token), claims, nil
-	e.expires = token.ExpiresOn.Add(-min(expiryMargin, lifetime/5))
-	e.refresh = token.RefreshOn
-	if e.refresh.IsZero() || e.refresh.After(e.expires) {
-		e.refresh = now.Add(lifetime * 4 / 5)
-	}
-	// Replicas that started together do not ask together.
-	e.refresh = e.refresh.Add(-jitter(lifetime / 20))
-}
-
-func (e *entry) fail(err *graph.TokenError, claims, version hash, now time.Time) {
-	wait := refusedTime + jitter(refusedTime)
-	if err.Problem == graph.TokenUnavailable {
-		wait = unavailableTime + jitter(time.Second)
-		if told := retryAfter(err); told > 0 {
-			wait = min(told, longestTime) + jitter(time.Second)
-		}
-	}
-	e.failure = &failure{err: err, claims: claims, until: now.Add(wait), version: version}
-	// A token that is still good is used on.
-	e.refresh = now.Add(wait)
 }
 
 // jitter returns a duration from 0 up to the limit.

@@ -352,8 +352,8 @@ func TestClaimsBringOneTokenThatReplacesTheOldOne(t *testing.T) {
 			calls.Go(func() { want(t, c, graph.TokenRequest{Tenant: "a", Claims: claims, Refused: "a1"}, "a2") })
 		}
 		synctest.Wait()
-		// Calls that begin meanwhile wait for the token with the claims as well.
-		calls.Go(func() { want(t, c, graph.TokenRequest{Tenant: "a"}, "a2") })
+		// Calls that begin meanwhile have no part in it.
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		calls.Wait()
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
 		want(t, c, graph.TokenRequest{Tenant: "a", Claims: claims, Refused: "a1"}, "a2")
@@ -403,10 +403,146 @@ func TestARefusalOfClaimsLeavesTokensWithoutThemAlone(t *testing.T) {
 		for range 10 {
 			wantProblem(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenClaimsRefused)
 		}
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		if a.count() != 2 {
 			t.Errorf("%d requests, want 2", a.count())
 		}
+		// It does not bring the renewal of the token forward, nor keeps it from being renewed for those without claims.
+		time.Sleep(40 * time.Minute)
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		synctest.Wait()
+		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a3")
+	})
+}
+
+func TestWhoeverDemandsNoClaimsDoesNotWaitForThem(t *testing.T) {
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if request.Claims != "" {
+			// The authority hangs.
+			<-ctx.Done()
+			return azcore.AccessToken{}, ctx.Err()
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, _ *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		time.Sleep(59*time.Minute - time.Second)
+		start := time.Now()
+		var challenged sync.WaitGroup
+		challenged.Go(func() {
+			wantProblem(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenUnavailable)
+		})
+		synctest.Wait()
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a3")
+		if took := time.Since(start); took != 0 {
+			t.Errorf("somebody else waited %v", took)
+		}
+		challenged.Wait()
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a3")
+	})
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if request.Claims != "" {
+			return after(10*time.Second, func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error) {
+				return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenClaimsRefused}
+			})(ctx, number, request)
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, _ *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		time.Sleep(59*time.Minute - time.Second)
+		var challenged sync.WaitGroup
+		challenged.Go(func() {
+			wantProblem(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenClaimsRefused)
+		})
+		// The token ends meanwhile: the next one is asked for without the claims.
+		time.Sleep(2 * time.Second)
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a3")
+		challenged.Wait()
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a3")
+	})
+}
+
+func TestOperationsThatDemandDifferentClaimsDoNotCostATokenACall(t *testing.T) {
+	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
+		for n := range 50 {
+			claims := []string{`{"a":1}`, `{"b":2}`}[n%2]
+			token, err := c.token(t.Context(), graph.TokenRequest{Tenant: "a"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Each gets a token that was asked for with its claims, whatever the other's are.
+			renewed, err := c.token(t.Context(), graph.TokenRequest{Tenant: "a", Claims: claims, Refused: token})
+			if n < 2 {
+				continue
+			}
+			if wanted := fmt.Sprint("a", 2+n%2); token != "a3" || wanted != token && (err != nil || renewed != wanted) {
+				t.Errorf("call %d: got %q for %q, and %v; want %q for a3", n, renewed, token, err, wanted)
+			}
+			time.Sleep(400 * time.Millisecond)
+		}
+		if a.count() != 3 {
+			t.Errorf("%d requests in 20 seconds, want 3", a.count())
+		}
+		time.Sleep(renewalPace)
+		want(t, c, graph.TokenRequest{Tenant: "a", Claims: `{"a":1}`, Refused: "a3"}, "a4")
+	})
+}
+
+func TestClaimsThatAreNewWithEveryCallDoNotCostATokenACall(t *testing.T) {
+	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		demand := func(n int, refused string) graph.TokenRequest {
+			return graph.TokenRequest{Tenant: "a", Claims: fmt.Sprint(n), Refused: refused}
+		}
+		for n := range maxDemands {
+			want(t, c, demand(n, fmt.Sprint("a", n+1)), fmt.Sprint("a", n+2))
+		}
+		last := fmt.Sprint("a", maxDemands+1)
+		for n := range 50 {
+			// Whoever comes with an older token gets the newest, which may do; of that there is no newer.
+			want(t, c, demand(100+n, "a1"), last)
+			wantProblem(t, c, demand(200+n, last), graph.TokenClaimsRefused)
+		}
+		if a.count() != maxDemands+1 {
+			t.Errorf("%d requests, want %d", a.count(), maxDemands+1)
+		}
+		want(t, c, graph.TokenRequest{Tenant: "a", Refused: last}, fmt.Sprint("a", maxDemands+2))
+		time.Sleep(renewalPace)
+		want(t, c, demand(300, fmt.Sprint("a", maxDemands+2)), fmt.Sprint("a", maxDemands+3))
+	})
+}
+
+func TestARenewalThatFailedIsTriedAgainBeforeTheNextIsDue(t *testing.T) {
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if number == 2 {
+			return azcore.AccessToken{}, errors.New("down")
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, _ *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		wantProblem(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, graph.TokenUnavailable)
+		time.Sleep(unavailableTime + time.Second)
+		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a3")
+	})
+}
+
+func TestAFailureWithClaimsDoesNotLoseTheTokenThatIsOnItsWay(t *testing.T) {
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		switch number {
+		case 2:
+			return after(10*time.Second, numbered)(ctx, number, request)
+		case 3:
+			return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenClaimsRefused}
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, _ *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		time.Sleep(50 * time.Minute)
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1") // Its renewal takes ten seconds.
+		synctest.Wait()
+		wantProblem(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenClaimsRefused)
+		time.Sleep(11 * time.Second)
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
 	})
 }
 

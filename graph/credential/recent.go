@@ -18,7 +18,7 @@ func newRecent(limit int) *recent {
 func (r *recent) entry(k key) *entry {
 	if element, ok := r.entries[k]; ok {
 		e := element.Value.(*entry)
-		if e.token != "" || e.failure == nil {
+		if e.token.text != "" || len(e.demands) == 0 {
 			r.order.MoveToFront(element)
 		}
 		return e
