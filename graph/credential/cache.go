@@ -60,8 +60,8 @@ type fetchFunc func(ctx context.Context, request graph.TokenRequest) (azcore.Acc
 // want the same, so that each caller keeps its own deadline.
 type cache struct {
 	fetch fetchFunc
-	// version changes when a refusal of the credential has to be forgotten, because its file has changed.
-	version func() hash
+	// versions change when a refusal of the credential has to be forgotten, because its file has changed.
+	versions versions
 
 	background context.Context
 	stop       context.CancelFunc
@@ -73,8 +73,6 @@ type cache struct {
 	flights       map[wanted]*flight
 	started       uint64
 	closed        bool
-	seen          hash      // The last version,
-	seenAt        time.Time // and when it was asked for.
 	maxConcurrent int
 }
 
@@ -95,7 +93,7 @@ type flight struct {
 
 func newCache(fetch fetchFunc, version func() hash) *cache {
 	c := &cache{
-		fetch: fetch, version: version,
+		fetch: fetch, versions: versions{read: version},
 		tenants: newRecent(maxTenants), users: newRecent(maxUsers), flights: make(map[wanted]*flight), maxConcurrent: maxFetches,
 	}
 	c.background, c.stop = context.WithCancel(context.Background())
@@ -109,6 +107,7 @@ func (c *cache) close() {
 	c.mu.Unlock()
 	c.stop()
 	c.running.Wait()
+	c.versions.close()
 }
 
 var (
@@ -130,60 +129,91 @@ func noOther(request graph.TokenRequest) *graph.TokenError {
 // token returns a token for the request, a cached one if there is one that will do. It returns with the context's
 // error when that ends first; the request for the token then goes on for the others.
 func (c *cache) token(ctx context.Context, request graph.TokenRequest) (string, error) {
-	token, wait, err := c.look(request)
-	if err != nil || wait == nil {
-		return token, err
+	found := c.look(request)
+	if f := found.failure; f != nil && f.err.Problem == graph.TokenRefused {
+		version, err := c.versions.lately(ctx)
+		if err != nil {
+			return "", err
+		}
+		if version != f.version {
+			c.forget(f)
+			found = c.look(request)
+		}
+	}
+	switch {
+	case found.failure != nil:
+		return "", found.failure.err
+	case found.flight == nil:
+		return found.token, found.err
 	}
 	select {
-	case <-wait.done:
+	case <-found.flight.done:
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	if wait.err != nil {
-		return "", wait.err
+	if found.flight.err != nil {
+		return "", found.flight.err
 	}
-	if wait.token == request.Refused {
+	if found.flight.token == request.Refused {
 		return "", noOther(request)
 	}
-	return wait.token, nil
+	return found.flight.token, nil
 }
 
-// look returns a token, or the flight that will bring one, or why there is none.
-func (c *cache) look(request graph.TokenRequest) (token string, wait *flight, err error) {
+// finding is what there is for a request: a token, the flight that will bring one, the failure of the last attempt, or
+// the error of this one.
+type finding struct {
+	token   string
+	flight  *flight
+	failure *failure
+	err     error
+}
+
+func (c *cache) look(request graph.TokenRequest) finding {
 	want := wanted{key{request.Tenant, hashOf(request.UserAssertion)}, hashOf(request.Claims)}
 	refused := hashOf(request.Refused)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return "", nil, errClosed
+		return finding{err: errClosed}
 	}
 	now := time.Now()
 	e := c.entry(want.key)
 	if e.fits(want.claims, refused, now) {
 		c.refreshAhead(e, request, now)
-		return e.token.text, nil, nil
+		return finding{token: e.token.text}
 	}
-	if f := e.failed(want.claims, now); f != nil && !c.mended(f, now) {
-		return "", nil, f.err
+	if f := e.failed(want.claims, now); f != nil {
+		return finding{failure: f}
 	}
 	if f := c.flights[want]; f != nil {
-		return "", f, nil
+		return finding{flight: f}
 	}
 	renews := e.token.good(now)
 	if renews && !e.mayRenew(want.claims, now) {
 		if token, ok := e.instead(want.claims, refused, now); ok {
-			return token, nil, nil
+			return finding{token: token}
 		}
 		if request.Claims != "" {
-			return "", nil, errClaims
+			return finding{err: errClaims}
 		}
-		return "", nil, noOther(request)
+		return finding{err: noOther(request)}
 	}
-	wait, err = c.start(want, request)
-	if err == nil && renews {
+	f, err := c.start(want, request)
+	if err != nil {
+		return finding{err: err}
+	}
+	if renews {
 		e.demand(want.claims, now).renewed = now
 	}
-	return "", wait, err
+	return finding{flight: f}
+}
+
+// forget ends a failure before its time.
+func (c *cache) forget(f *failure) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.until = time.Time{}
 }
 
 // refreshAhead asks for the next token of everybody when it is time. Without a flight the token is good all the same.
@@ -194,18 +224,6 @@ func (c *cache) refreshAhead(e *entry, request graph.TokenRequest, now time.Time
 	}
 	request.Claims = ""
 	_, _ = c.start(want, request)
-}
-
-// mended tells whether a refusal is out of date because the credential has changed since.
-func (c *cache) mended(f *failure, now time.Time) bool {
-	if f.err.Problem != graph.TokenRefused {
-		return false
-	}
-	// Every call may come here: files are looked at once a second.
-	if now.Sub(c.seenAt) >= time.Second {
-		c.seen, c.seenAt = c.version(), now
-	}
-	return c.seen != f.version
 }
 
 func (c *cache) entry(k key) *entry { return c.kept(k).entry(k) }
@@ -231,7 +249,7 @@ func (c *cache) start(want wanted, request graph.TokenRequest) (*flight, error) 
 }
 
 func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
-	start, version := time.Now(), c.version()
+	version := c.versions.now()
 	ctx, cancel := context.WithTimeout(c.background, fetchTime)
 	token, err := c.fetched(ctx, request)
 	cancel()
@@ -239,9 +257,6 @@ func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.flights, want)
-	if start.After(c.seenAt) {
-		c.seen, c.seenAt = version, start
-	}
 	e := c.entry(want.key)
 	if err != nil {
 		f.err = problemOf(err)

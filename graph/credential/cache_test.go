@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -254,6 +255,52 @@ func TestARefusalIsForgottenWhenTheCredentialChanges(t *testing.T) {
 		version = hashOf("new")
 		time.Sleep(2 * time.Second)
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
+	})
+}
+
+func TestASlowDiskHoldsNobodyUpWhoHasAToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &asked{answer: func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+			if request.Tenant == "refused" {
+				return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenRefused}
+			}
+			return numbered(ctx, number, request)
+		}}
+		var slow atomic.Bool
+		var reads atomic.Int32
+		c := newCache(a.fetch, func() hash {
+			reads.Add(1)
+			if slow.Load() {
+				time.Sleep(3 * time.Second)
+			}
+			return hash{}
+		})
+		defer c.close()
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		wantProblem(t, c, graph.TokenRequest{Tenant: "refused"}, graph.TokenRefused)
+		time.Sleep(2 * time.Second)
+		slow.Store(true)
+		before := reads.Load()
+		start := time.Now()
+		var waiting sync.WaitGroup
+		for range 10 {
+			waiting.Go(func() { wantProblem(t, c, graph.TokenRequest{Tenant: "refused"}, graph.TokenRefused) })
+		}
+		synctest.Wait()
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		if took := time.Since(start); took != 0 {
+			t.Errorf("another tenant waited %v", took)
+		}
+		// Nor does it hold up whoever has no time.
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.token(ctx, graph.TokenRequest{Tenant: "refused"}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		waiting.Wait()
+		if took, n := time.Since(start), reads.Load()-before; took != 3*time.Second || n != 1 {
+			t.Errorf("the tenant itself waited %v, and the file was read %d times", took, n)
+		}
 	})
 }
 

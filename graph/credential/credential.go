@@ -120,7 +120,7 @@ func (p *provider) prepare(options Options, client *http.Client) error {
 	case ClientSecret:
 		p.keeper = &keeper{path: options.SecretFile, parse: parseSecret}
 		if options.SecretFile == "" && options.Secret != "" {
-			p.keeper.last = &material{secret: options.Secret}
+			p.keeper.last.Store(&material{secret: options.Secret})
 		}
 	case Certificate:
 		p.keeper = &keeper{path: options.CertificateFile, parse: parseCertificate}
@@ -144,7 +144,7 @@ func (p *provider) prepare(options Options, client *http.Client) error {
 	if options.ClientID == "" {
 		return fmt.Errorf("credential mode %s needs a client id", options.Mode)
 	}
-	if p.keeper.path == "" && p.keeper.last == nil {
+	if p.keeper.path == "" && p.keeper.last.Load() == nil {
 		return fmt.Errorf("credential mode %s needs a file", options.Mode)
 	}
 	_, err := p.keeper.material()
