@@ -28,7 +28,9 @@ const (
 	// refusedTime is for how long at least, and twice that for how long at most, a refusal of the authority is kept.
 	refusedTime = 30 * time.Second
 	// unavailableTime is for how long an authority that did not answer is left alone, when it does not say itself, and
-	// longestTime for how long at most when it does.
+	// longestTime for how long at most when it does. It is short, as an authority that blinks shall not cost its tenants
+	// half a minute: one that is down is asked by one request a key meanwhile, however many calls there are, and one that
+	// hangs costs fetchTime besides.
 	unavailableTime = 5 * time.Second
 	longestTime     = time.Minute
 	// expiryMargin is how long before its end a token is not used any more: a call takes its time.
@@ -142,7 +144,7 @@ func (c *cache) token(ctx context.Context, request graph.TokenRequest) (string, 
 	}
 	switch {
 	case found.failure != nil:
-		return "", found.failure.err
+		return "", found.failure.told(time.Now())
 	case found.flight == nil:
 		return found.token, found.err
 	}
@@ -259,8 +261,7 @@ func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 	delete(c.flights, want)
 	e := c.entry(want.key)
 	if err != nil {
-		f.err = problemOf(err)
-		e.fail(problemOf(err), want.claims, version, now)
+		f.err = e.fail(problemOf(err), want.claims, version, now).told(now)
 		if e.token.text == "" {
 			c.kept(want.key).demote(want.key)
 		}

@@ -238,6 +238,45 @@ func TestFailuresAreKeptForAWhile(t *testing.T) {
 	}
 }
 
+func TestACallerIsToldForHowLongItFails(t *testing.T) {
+	for name, err := range map[string]error{
+		"refused":                      &graph.TokenError{Problem: graph.TokenRefused},
+		"down":                         errors.New("down"),
+		"down and says for how long":   &graph.TokenError{Err: &authorityError{retryAfter: time.Minute}},
+		"down and says too long":       &graph.TokenError{Err: &authorityError{retryAfter: time.Hour}},
+		"refused what was demanded":    &graph.TokenError{Problem: graph.TokenClaimsRefused},
+		"refused the user's own token": &graph.TokenError{Problem: graph.TokenAssertionRefused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, after(2*time.Second, func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error) {
+				return azcore.AccessToken{}, err
+			}), func(t *testing.T, a *asked, c *cache) {
+				told := func() time.Duration {
+					_, err := c.token(t.Context(), graph.TokenRequest{Tenant: "a"})
+					var failed *graph.TokenError
+					if !errors.As(err, &failed) {
+						t.Fatalf("got %v", err)
+					}
+					return failed.RetryAfter
+				}
+				left := told()
+				if left < unavailableTime {
+					t.Errorf("first told %v", left)
+				}
+				time.Sleep(left - time.Millisecond)
+				if left = told(); left != time.Millisecond || a.count() != 1 {
+					t.Errorf("later told %v, after %d requests", left, a.count())
+				}
+				time.Sleep(left)
+				told()
+				if a.count() != 2 {
+					t.Errorf("%d requests after the time told", a.count())
+				}
+			})
+		})
+	}
+}
+
 func TestARefusalIsForgottenWhenTheCredentialChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &asked{answer: func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {

@@ -56,6 +56,13 @@ type failure struct {
 	version hash
 }
 
+// told is the error for a caller, with the time left.
+func (f *failure) told(now time.Time) *graph.TokenError {
+	told := *f.err
+	told.RetryAfter = max(0, f.until.Sub(now))
+	return &told
+}
+
 // demand returns what is remembered of a demand, nil when there are too many others. There is always room for the one
 // without claims.
 func (e *entry) demand(claims hash, now time.Time) *demand {
@@ -130,21 +137,27 @@ func (e *entry) succeed(number uint64, came azcore.AccessToken, claims hash, now
 	e.refresh = e.refresh.Add(-jitter(lifetime / 20))
 }
 
-func (e *entry) fail(err *graph.TokenError, claims, version hash, now time.Time) {
-	wait := refusedTime + jitter(refusedTime)
-	if err.Problem == graph.TokenUnavailable {
-		wait = unavailableTime + jitter(time.Second)
-		if told := retryAfter(err); told > 0 {
-			wait = min(told, longestTime) + jitter(time.Second)
-		}
-	}
-	until := now.Add(wait)
+// fail keeps a failure of a demand and returns it.
+func (e *entry) fail(err *graph.TokenError, claims, version hash, now time.Time) *failure {
+	f := &failure{err: err, until: now.Add(failureTime(err)), version: version}
 	if d := e.demand(claims, now); d != nil {
 		// Nothing was renewed, and the failure has a time of its own.
-		d.renewed, d.failure = time.Time{}, &failure{err: err, until: until, version: version}
+		d.renewed, d.failure = time.Time{}, f
 	}
-	if claims == (hash{}) && e.refresh.Before(until) {
+	if claims == (hash{}) && e.refresh.Before(f.until) {
 		// A token that is still good is used on.
-		e.refresh = until
+		e.refresh = f.until
 	}
+	return f
+}
+
+// failureTime is for how long a failure is kept.
+func failureTime(err *graph.TokenError) time.Duration {
+	if err.Problem != graph.TokenUnavailable {
+		return refusedTime + jitter(refusedTime)
+	}
+	if told := retryAfter(err); told > 0 {
+		return min(told, longestTime) + jitter(time.Second)
+	}
+	return unavailableTime + jitter(time.Second)
 }
