@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// maxTenants and maxUsers are how many tenants and users of them tokens are kept for. Those used longest ago go.
+	// maxTenants and maxUsers are how many tenants and users of them tokens are kept for, and failures for as many. Those
+	// used longest ago go.
 	maxTenants = 10_000
 	maxUsers   = 10_000
 	// maxFetches is how many requests for tokens may be under way. With more, calls are answered at once.
@@ -262,14 +263,10 @@ func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 	e := c.entry(want.key)
 	if err != nil {
 		f.err = e.fail(problemOf(err), want.claims, version, now).told(now)
-		if e.token.text == "" {
-			c.kept(want.key).demote(want.key)
-		}
 	} else {
 		f.token = token.Token
 		e.succeed(f.number, token, want.claims, now)
-		// One that was to go first is in use again.
-		c.entry(want.key)
+		c.kept(want.key).promote(e)
 	}
 	close(f.done)
 }

@@ -677,7 +677,7 @@ func TestTokensOfManyAreKeptForThoseWhoCameLast(t *testing.T) {
 		want(t, c, user("two"), "a6")
 		// Users do not push tenants out.
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
-		if len(c.users.entries) != 3 || c.users.order.Len() != 3 {
+		if len(c.users.entries) != 3 || c.users.with.Len() != 3 {
 			t.Errorf("%d entries for 3", len(c.users.entries))
 		}
 	})
@@ -708,9 +708,34 @@ func TestTenantsWithoutATokenDoNotDriveOutThoseWithOne(t *testing.T) {
 		// A tenant that gets a token after all is as good as the others.
 		want(t, c, graph.TokenRequest{Tenant: "c"}, "c23")
 		want(t, c, graph.TokenRequest{Tenant: "c"}, "c23")
-		if len(c.tenants.entries) != 3 || c.tenants.order.Len() != 3 {
-			t.Errorf("%d entries for 3", len(c.tenants.entries))
+		if c.tenants.with.Len() != 3 || c.tenants.without.Len() != 2 || len(c.tenants.entries) != 5 {
+			t.Errorf("%d entries with a token and %d without, %d in all, want 3, 2 and 5", c.tenants.with.Len(), c.tenants.without.Len(), len(c.tenants.entries))
 		}
+	})
+}
+
+func TestTenantsThatAreAskedForWhileTheAuthorityHangsDoNotDriveOutThoseWithAToken(t *testing.T) {
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if strings.HasPrefix(request.Tenant, "unknown") {
+			<-ctx.Done()
+			return azcore.AccessToken{}, ctx.Err()
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, _ *asked, c *cache) {
+		c.tenants, c.maxConcurrent = newRecent(3), 2
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		var waiting sync.WaitGroup
+		for n := range 2 {
+			waiting.Go(func() {
+				wantProblem(t, c, graph.TokenRequest{Tenant: fmt.Sprint("unknown", n)}, graph.TokenUnavailable)
+			})
+		}
+		synctest.Wait()
+		for n := range 10 {
+			wantProblem(t, c, graph.TokenRequest{Tenant: fmt.Sprint("unknown", 2+n)}, graph.TokenUnavailable)
+		}
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		waiting.Wait()
 	})
 }
 
