@@ -19,7 +19,7 @@ const (
 	// used longest ago go.
 	maxTenants = 10_000
 	maxUsers   = 10_000
-	// maxFetches is how many requests for tokens may be under way. With more, calls are answered at once.
+	// maxFetches is how many requests for tokens may be under way. With more, calls are answered at once; see hasRoom.
 	maxFetches = 2_000
 	// fetchTime is how long a request for a token may take. Its callers may be gone long before.
 	fetchTime = 30 * time.Second
@@ -56,6 +56,8 @@ type key struct {
 	user hash
 }
 
+func (k key) isUsers() bool { return k.user != hash{} }
+
 // fetchFunc asks for a token. Refused of the request is not its concern.
 type fetchFunc func(ctx context.Context, request graph.TokenRequest) (azcore.AccessToken, error)
 
@@ -74,6 +76,7 @@ type cache struct {
 	tenants       *recent
 	users         *recent
 	flights       map[wanted]*flight
+	ofUsers       map[string]int // How many flights are for users of a tenant.
 	started       uint64
 	closed        bool
 	maxConcurrent int
@@ -97,7 +100,7 @@ type flight struct {
 func newCache(fetch fetchFunc, version func() hash) *cache {
 	c := &cache{
 		fetch: fetch, versions: versions{read: version},
-		tenants: newRecent(maxTenants), users: newRecent(maxUsers), flights: make(map[wanted]*flight), maxConcurrent: maxFetches,
+		tenants: newRecent(maxTenants), users: newRecent(maxUsers), flights: make(map[wanted]*flight), ofUsers: make(map[string]int), maxConcurrent: maxFetches,
 	}
 	c.background, c.stop = context.WithCancel(context.Background())
 	return c
@@ -232,23 +235,40 @@ func (c *cache) refreshAhead(e *entry, request graph.TokenRequest, now time.Time
 func (c *cache) entry(k key) *entry { return c.kept(k).entry(k) }
 
 func (c *cache) kept(k key) *recent {
-	if k.user == (hash{}) {
-		return c.tenants
+	if k.isUsers() {
+		return c.users
 	}
-	return c.users
+	return c.tenants
 }
 
 // start begins the flight that brings what is wanted. There must be none yet.
 func (c *cache) start(want wanted, request graph.TokenRequest) (*flight, error) {
-	if len(c.flights) >= c.maxConcurrent {
+	if !c.hasRoom(want.key) {
 		return nil, errTooMany
 	}
 	c.started++
 	f := &flight{number: c.started, done: make(chan struct{})}
 	c.flights[want] = f
+	if want.isUsers() {
+		c.ofUsers[want.tenant]++
+	}
 	request.Refused = ""
 	c.running.Go(func() { c.fly(want, f, request) })
 	return f, nil
+}
+
+// hasRoom tells whether one more request for a token may be under way. Requests that hang must not take the place of all
+// others: those for tenants and users that have had no token, and may be invented, leave a quarter free, and those for the
+// users of one tenant leave as many free as they take.
+func (c *cache) hasRoom(k key) bool {
+	free := c.maxConcurrent - len(c.flights)
+	if c.entry(k).token.text == "" {
+		free -= c.maxConcurrent / 4
+	}
+	if k.isUsers() {
+		return c.ofUsers[k.tenant] < free
+	}
+	return free > 0
 }
 
 func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
@@ -260,6 +280,11 @@ func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.flights, want)
+	if want.isUsers() {
+		if c.ofUsers[want.tenant]--; c.ofUsers[want.tenant] == 0 {
+			delete(c.ofUsers, want.tenant)
+		}
+	}
 	e := c.entry(want.key)
 	if err != nil {
 		f.err = e.fail(problemOf(err), want.claims, version, now).told(now)

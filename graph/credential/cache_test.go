@@ -757,6 +757,53 @@ func TestTooManyRequestsAtOnceAreNotMade(t *testing.T) {
 	})
 }
 
+func TestATenantThatHangsLeavesRoomForTheOthers(t *testing.T) {
+	hangs := func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if strings.HasPrefix(request.Tenant, "hangs") {
+			<-ctx.Done()
+			return azcore.AccessToken{}, ctx.Err()
+		}
+		return numbered(ctx, number, request)
+	}
+	for name, request := range map[string]func(n int) graph.TokenRequest{
+		"its users": func(n int) graph.TokenRequest {
+			return graph.TokenRequest{Tenant: "hangs", UserAssertion: fmt.Sprint(n)}
+		},
+		"invented tenants": func(n int) graph.TokenRequest { return graph.TokenRequest{Tenant: fmt.Sprint("hangs", n)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, hangs, func(t *testing.T, a *asked, c *cache) {
+				c.maxConcurrent = 16
+				want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+				want(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "known"}, "a2")
+				time.Sleep(50 * time.Minute)
+				var waiting sync.WaitGroup
+				for n := range 20 {
+					waiting.Go(func() { wantProblem(t, c, request(n), graph.TokenUnavailable) })
+				}
+				synctest.Wait()
+				underWay := a.count() - 2
+				if underWay < 6 || underWay > 12 {
+					t.Errorf("%d requests under way", underWay)
+				}
+				// Who has a token gets the next one, be it ahead of its end or because it was refused.
+				want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+				synctest.Wait()
+				want(t, c, graph.TokenRequest{Tenant: "a"}, fmt.Sprint("a", underWay+3))
+				want(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "known", Refused: "a2"}, fmt.Sprint("a", underWay+4))
+				if name == "its users" {
+					want(t, c, graph.TokenRequest{Tenant: "b"}, fmt.Sprint("b", underWay+5))
+					want(t, c, graph.TokenRequest{Tenant: "b", UserAssertion: "first"}, fmt.Sprint("b", underWay+6))
+				}
+				waiting.Wait()
+				if len(c.ofUsers) != 0 || len(c.flights) != 0 {
+					t.Errorf("still counted: %v, %v", c.ofUsers, c.flights)
+				}
+			})
+		})
+	}
+}
+
 func TestNoAssertionAndNoClaimIsKept(t *testing.T) {
 	assertion, claims := strings.Repeat("assertion", 10_000), strings.Repeat("claims", 10_000)
 	a := &asked{answer: numbered}
