@@ -58,7 +58,7 @@ type key struct {
 
 func (k key) isUsers() bool { return k.user != hash{} }
 
-// fetchFunc asks for a token. Refused of the request is not its concern.
+// fetchFunc asks for a token. Refused of the request is what the caller was refused who came first.
 type fetchFunc func(ctx context.Context, request graph.TokenRequest) (azcore.AccessToken, error)
 
 // cache keeps tokens and the failures to get them. A token is asked for in the background, once for all callers that
@@ -228,7 +228,7 @@ func (c *cache) refreshAhead(e *entry, request graph.TokenRequest, now time.Time
 	if now.Before(e.refresh) || c.flights[want] != nil {
 		return
 	}
-	request.Claims = ""
+	request.Claims, request.Refused = "", ""
 	_, _ = c.start(want, request)
 }
 
@@ -252,7 +252,6 @@ func (c *cache) start(want wanted, request graph.TokenRequest) (*flight, error) 
 	if want.isUsers() {
 		c.ofUsers[want.tenant]++
 	}
-	request.Refused = ""
 	c.running.Go(func() { c.fly(want, f, request) })
 	return f, nil
 }

@@ -15,9 +15,14 @@ import (
 // scope asks for all permissions that the application, or the user to it, was given.
 const scope = "https://graph.microsoft.com/.default"
 
+// demandNothing are claims that pass a cache by. MSAL keeps the tokens of managed identities in one cache of the process,
+// whichever object asks, and looks into it unless there are claims, which it then sends nowhere.
+const demandNothing = "{}"
+
 // provider asks for tokens by azidentity. Each token has a credential object of its own: one that serves several
 // tenants asks for them one after another, so that a tenant that hangs would hang them all, and its cache would give
-// refused tokens again and know nothing of a refresh ahead of time.
+// refused tokens again and know nothing of a refresh ahead of time. Those of managed identities share a cache all the
+// same; see demandNothing.
 type provider struct {
 	mode       Mode
 	clientID   string
@@ -49,11 +54,22 @@ func (p *provider) fetch(ctx context.Context, request graph.TokenRequest) (azcor
 			token, err = p.ask(ctx, request, replaced)
 		}
 	}
+	if err == nil && p.mode == Default && token.Token == request.Refused && request.Claims == "" {
+		// It may come from a managed identity. The tools of a developer's machine take no claims, so these are not for
+		// every request.
+		request.Claims = demandNothing
+		if another, failed := p.ask(ctx, request, with); failed == nil {
+			token = another
+		}
+	}
 	return token, err
 }
 
 func (p *provider) ask(ctx context.Context, request graph.TokenRequest, with *material) (azcore.AccessToken, error) {
 	delegated := request.UserAssertion != ""
+	if p.mode == ManagedIdentity && request.Claims == "" {
+		request.Claims = demandNothing
+	}
 	source, err := p.credential(request, with)
 	if err != nil {
 		return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenRefused, Err: errors.New("the credential cannot be used")}
