@@ -313,12 +313,3 @@ func jitter(limit time.Duration) time.Duration {
 	}
 	return rand.N(limit)
 }
-
-// problemOf makes a TokenError of any error.
-func problemOf(err error) *graph.TokenError {
-	var failed *graph.TokenError
-	if errors.As(err, &failed) {
-		return failed
-	}
-	return &graph.TokenError{Problem: graph.TokenUnavailable, Err: err}
-}

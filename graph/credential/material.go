@@ -2,6 +2,7 @@ package credential
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
@@ -27,6 +28,9 @@ type material struct {
 	// assertion is the token of the workload, which the authority trusts.
 	assertion string
 }
+
+// give is the callback by which azidentity asks for the workload's token.
+func (m *material) give(context.Context) (string, error) { return m.assertion, nil }
 
 // keeper reads the material of a file whenever it is asked for: tokens are asked for so rarely that the file is simply
 // read each time. A file that cannot be used, because it is being written, is as good as the last one that could.

@@ -3,6 +3,8 @@ package credential
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -30,6 +32,43 @@ type provider struct {
 	options    azcore.ClientOptions
 	// keeper is nil where azidentity finds the material by itself.
 	keeper *keeper
+}
+
+// prepare checks what the mode needs, and reads it.
+func (p *provider) prepare(options Options, client *http.Client) error {
+	switch options.Mode {
+	case ClientSecret:
+		p.keeper = &keeper{path: options.SecretFile, parse: parseSecret}
+		if options.SecretFile == "" && options.Secret != "" {
+			p.keeper.last.Store(&material{secret: options.Secret})
+		}
+	case Certificate:
+		p.keeper = &keeper{path: options.CertificateFile, parse: parseCertificate}
+	case WorkloadIdentity:
+		p.keeper = &keeper{path: options.FederatedTokenFile, parse: parseAssertion}
+	case ManagedIdentity, Default:
+		// These ask the machine they run on as well as the authority, and some kinds of machine take no other client.
+		p.options.Transport = client
+		if options.Mode == ManagedIdentity {
+			if options.HomeTenant == "" {
+				return errors.New("managed identity needs its home tenant")
+			}
+			// The endpoints of identities are slow to start, and azidentity knows which of their answers say so.
+			p.options.Retry = policy.RetryOptions{}
+		}
+		_, err := p.credential(graph.TokenRequest{}, nil)
+		return err
+	default:
+		return fmt.Errorf("there is no credential mode %q", options.Mode)
+	}
+	if options.ClientID == "" {
+		return fmt.Errorf("credential mode %s needs a client id", options.Mode)
+	}
+	if p.keeper.path == "" && p.keeper.last.Load() == nil {
+		return fmt.Errorf("credential mode %s needs a file", options.Mode)
+	}
+	_, err := p.keeper.material()
+	return err
 }
 
 func (p *provider) version() hash {
@@ -138,6 +177,3 @@ func (p *provider) onBehalfOf(request graph.TokenRequest, with *material) (azcor
 	}
 	return azidentity.NewOnBehalfOfCredentialWithClientAssertions(request.Tenant, p.clientID, request.UserAssertion, with.give, options)
 }
-
-// give is the callback by which azidentity asks for the workload's token.
-func (m *material) give(context.Context) (string, error) { return m.assertion, nil }
