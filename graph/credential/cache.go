@@ -146,10 +146,7 @@ func (c *cache) token(ctx context.Context, request graph.TokenRequest) (string, 
 			found = c.look(request)
 		}
 	}
-	switch {
-	case found.failure != nil:
-		return "", found.failure.told(time.Now())
-	case found.flight == nil:
+	if found.flight == nil {
 		return found.token, found.err
 	}
 	select {
@@ -166,15 +163,16 @@ func (c *cache) token(ctx context.Context, request graph.TokenRequest) (string, 
 	return found.flight.token, nil
 }
 
-// finding is what there is for a request: a token, the flight that will bring one, the failure of the last attempt, or
-// the error of this one.
+// finding is what there is for a request: a token, the flight that will bring one, or an error, which may be that of a
+// failure that was kept.
 type finding struct {
 	token   string
 	flight  *flight
-	failure *failure
 	err     error
+	failure *failure
 }
 
+// look finds what there is for a request, and starts a flight when there is nothing else.
 func (c *cache) look(request graph.TokenRequest) finding {
 	want := wanted{key{request.Tenant, hashOf(request.UserAssertion)}, hashOf(request.Claims)}
 	refused := hashOf(request.Refused)
@@ -190,7 +188,7 @@ func (c *cache) look(request graph.TokenRequest) finding {
 		return finding{token: e.token.text}
 	}
 	if f := e.failed(want.claims, now); f != nil {
-		return finding{failure: f}
+		return finding{err: f.told(now), failure: f}
 	}
 	if f := c.flights[want]; f != nil {
 		return finding{flight: f}
