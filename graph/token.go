@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"time"
 )
 
 // TokenRequest says whom a token is for.
@@ -48,6 +49,9 @@ const (
 // TokenError is a failure to get a token. Its text has neither tokens nor claims: it is safe to log.
 type TokenError struct {
 	Problem TokenProblem
+	// RetryAfter is for how long from now the source fails in the same way without asking the authority; zero when that
+	// is not known.
+	RetryAfter time.Duration
 	// Err is the cause. Its text is never shown or logged, as it may hold anything that an authority says.
 	Err error
 }

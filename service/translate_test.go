@@ -1,6 +1,7 @@
 package service
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,21 @@ func TestACallThatCannotBeSentIsAnIncident(t *testing.T) {
 	f := s.core.translator.call(nil, nil, "own", &graph.Error{Kind: graph.KindInvalidCall})
 	if f.code != codes.Internal || f.metadata["incident"] == "" {
 		t.Errorf("got %v %v", f.code, f.metadata)
+	}
+}
+
+func TestACallWithoutATokenIsToldForHowLongTheAuthorityIsLeftAlone(t *testing.T) {
+	translator, _ := steady(t)
+	for told, want := range map[time.Duration]time.Duration{
+		0:                      5 * time.Second, // The default of the contract.
+		42 * time.Second:       42 * time.Second,
+		100 * time.Millisecond: minRetryDelay,
+	} {
+		cause := fmt.Errorf("asking: %w", &graph.TokenError{Problem: graph.TokenUnavailable, RetryAfter: told})
+		f := translator.call(nil, nil, "", &graph.Error{Kind: graph.KindToken, Token: graph.TokenUnavailable, Err: cause})
+		if f.retryDelay != want {
+			t.Errorf("left alone for %v: told %v, want %v", told, f.retryDelay, want)
+		}
 	}
 }
 

@@ -183,7 +183,12 @@ func (t *translator) token(e *graph.Error) *failure {
 	case graph.TokenUnavailable:
 		f = t.own(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
 		f.code = codes.Code(f.GetCodeWithRetryInfo())
-		f.retryDelay = t.wait(f.delay())
+		delay := f.delay()
+		var why *graph.TokenError
+		if errors.As(e.Err, &why) && why.RetryAfter > 0 {
+			delay = why.RetryAfter
+		}
+		f.retryDelay = t.wait(delay)
 		f.set("problem", "token authority")
 	case graph.TokenNotDelegable:
 		f = t.own(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)

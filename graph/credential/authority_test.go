@@ -328,20 +328,41 @@ func TestWhatNeedNotBeAskedIsRefusedAtOnce(t *testing.T) {
 	}
 }
 
-// The managed identity of App Service is a URL in the environment.
+// managedIdentity is a machine with a managed identity of tenant A. That of App Service is a URL in the environment. Each
+// of its tokens is another one.
+func managedIdentity(t *testing.T) *authoritytest.Authority {
+	t.Helper()
+	authority := authoritytest.New(t)
+	authority.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Identity-Header") != "header" {
+			t.Errorf("asked without the header: %v", r)
+		}
+		w.Write([]byte(`{"access_token":"` + authoritytest.JWT(map[string]any{"tid": tenantA, "jti": rand.Text()}) + `","expires_on":"4102444800","resource":"https://graph.microsoft.com","token_type":"Bearer"}`))
+	}))
+	t.Setenv("IDENTITY_ENDPOINT", authority.URL+"/msi/token")
+	t.Setenv("IDENTITY_HEADER", "header")
+	t.Setenv("AZURE_TOKEN_CREDENTIALS", "prod")
+	return authority
+}
+
+func TestARefusedTokenOfAManagedIdentityIsNotGivenAgain(t *testing.T) {
+	for _, mode := range []credential.Mode{credential.ManagedIdentity, credential.Default} {
+		t.Run(string(mode), func(t *testing.T) {
+			authority := managedIdentity(t)
+			s := source(t, authority, func(o *credential.Options) { o.Mode, o.HomeTenant, o.ClientID = mode, tenantA, "" })
+			old := ask(t, s, graph.TokenRequest{Tenant: tenantA})
+			renewed := ask(t, s, graph.TokenRequest{Tenant: tenantA, Refused: old})
+			if again := ask(t, s, graph.TokenRequest{Tenant: tenantA}); renewed == old || again != renewed {
+				t.Errorf("got the tokens %q, %q and %q", old, renewed, again)
+			}
+		})
+	}
+}
+
 func TestAManagedIdentityOfAnotherTenantIsNotUsed(t *testing.T) {
 	for _, mode := range []credential.Mode{credential.ManagedIdentity, credential.Default} {
 		t.Run(string(mode), func(t *testing.T) {
-			authority := authoritytest.New(t)
-			authority.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.Header.Get("X-Identity-Header") != "header" {
-					t.Errorf("asked without the header: %v", r)
-				}
-				w.Write([]byte(`{"access_token":"` + authoritytest.JWT(map[string]any{"tid": tenantA, "mode": mode}) + `","expires_on":"4102444800","resource":"https://graph.microsoft.com","token_type":"Bearer"}`))
-			}))
-			t.Setenv("IDENTITY_ENDPOINT", authority.URL+"/msi/token")
-			t.Setenv("IDENTITY_HEADER", "header")
-			t.Setenv("AZURE_TOKEN_CREDENTIALS", "prod")
+			authority := managedIdentity(t)
 			right := source(t, authority, func(o *credential.Options) { o.Mode, o.HomeTenant, o.ClientID = mode, tenantA, "" })
 			if got := ask(t, right, graph.TokenRequest{Tenant: tenantA}); authoritytest.Claims(got)["tid"] != tenantA {
 				t.Errorf("got %q", got)

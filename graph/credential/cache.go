@@ -15,20 +15,23 @@ import (
 )
 
 const (
-	// maxTenants and maxUsers are how many tenants and users of them tokens are kept for. Those used longest ago go.
+	// maxTenants and maxUsers are how many tenants and users of them tokens are kept for, and failures for as many. Those
+	// used longest ago go.
 	maxTenants = 10_000
 	maxUsers   = 10_000
-	// maxFetches is how many requests for tokens may be under way. With more, calls are answered at once.
+	// maxFetches is how many requests for tokens may be under way. With more, calls are answered at once; see hasRoom.
 	maxFetches = 2_000
 	// fetchTime is how long a request for a token may take. Its callers may be gone long before.
 	fetchTime = 30 * time.Second
-	// renewalPace is how often one and the same key gets a new token because the last new one was refused as well. An
-	// operation that Graph always answers with 401 would otherwise cost a token request a call.
+	// renewalPace is how often one and the same key gets a new token for one demand because the last new one was refused
+	// as well. An operation that Graph always answers with 401 would otherwise cost a token request a call.
 	renewalPace = 30 * time.Second
-	// refusedTime is for how long at least, and half of that for how long at most, a refusal of the authority is kept.
+	// refusedTime is for how long at least, and twice that for how long at most, a refusal of the authority is kept.
 	refusedTime = 30 * time.Second
 	// unavailableTime is for how long an authority that did not answer is left alone, when it does not say itself, and
-	// longestTime for how long at most when it does.
+	// longestTime for how long at most when it does. It is short, as an authority that blinks shall not cost its tenants
+	// half a minute: one that is down is asked by one request a key meanwhile, however many calls there are, and one that
+	// hangs costs fetchTime besides.
 	unavailableTime = 5 * time.Second
 	longestTime     = time.Minute
 	// expiryMargin is how long before its end a token is not used any more: a call takes its time.
@@ -53,15 +56,17 @@ type key struct {
 	user hash
 }
 
-// fetchFunc asks for a token. Refused of the request is not its concern.
+func (k key) isUsers() bool { return k.user != hash{} }
+
+// fetchFunc asks for a token. Refused of the request is what the caller was refused who came first.
 type fetchFunc func(ctx context.Context, request graph.TokenRequest) (azcore.AccessToken, error)
 
 // cache keeps tokens and the failures to get them. A token is asked for in the background, once for all callers that
 // want the same, so that each caller keeps its own deadline.
 type cache struct {
 	fetch fetchFunc
-	// version changes when a refusal of the credential has to be forgotten, because its file has changed.
-	version func() hash
+	// versions change when a refusal of the credential has to be forgotten, because its file has changed.
+	versions versions
 
 	background context.Context
 	stop       context.CancelFunc
@@ -71,10 +76,9 @@ type cache struct {
 	tenants       *recent
 	users         *recent
 	flights       map[wanted]*flight
+	ofUsers       map[string]int // How many flights are for users of a tenant.
 	started       uint64
 	closed        bool
-	seen          hash      // The last version,
-	seenAt        time.Time // and when it was asked for.
 	maxConcurrent int
 }
 
@@ -93,34 +97,10 @@ type flight struct {
 	err    error
 }
 
-// entry is what is known of a key. Its token may be there, and the failure of a later attempt as well.
-type entry struct {
-	key    key
-	token  string
-	hash   hash
-	claims hash
-	// refresh is when to ask for the next token while this one is still good, until expires.
-	refresh, expires time.Time
-	// number is that of the flight that brought the token or the failure.
-	number uint64
-	// renewed is when a refused token was replaced last, renewedFor the claims that it was replaced for.
-	renewed    time.Time
-	renewedFor hash
-	failure    *failure
-}
-
-// failure is kept so that not every call asks an authority that says no.
-type failure struct {
-	err     *graph.TokenError
-	claims  hash
-	until   time.Time
-	version hash
-}
-
 func newCache(fetch fetchFunc, version func() hash) *cache {
 	c := &cache{
-		fetch: fetch, version: version,
-		tenants: newRecent(maxTenants), users: newRecent(maxUsers), flights: make(map[wanted]*flight), maxConcurrent: maxFetches,
+		fetch: fetch, versions: versions{read: version},
+		tenants: newRecent(maxTenants), users: newRecent(maxUsers), flights: make(map[wanted]*flight), ofUsers: make(map[string]int), maxConcurrent: maxFetches,
 	}
 	c.background, c.stop = context.WithCancel(context.Background())
 	return c
@@ -133,12 +113,13 @@ func (c *cache) close() {
 	c.mu.Unlock()
 	c.stop()
 	c.running.Wait()
+	c.versions.close()
 }
 
 var (
 	errClosed  = &graph.TokenError{Problem: graph.TokenUnavailable, Err: errors.New("token source is closed")}
-	errTooMany = &graph.TokenError{Problem: graph.TokenUnavailable, Err: errors.New("too many token requests are under way")}
 	errClaims  = &graph.TokenError{Problem: graph.TokenClaimsRefused, Err: errors.New("a token with the claims was refused")}
+	errTooMany = &graph.TokenError{Problem: graph.TokenUnavailable, Err: errors.New("too many token requests are under way")}
 )
 
 // noOther is the error of a request for another token than a refused one, when there is none to be had. Of a user it is
@@ -154,117 +135,141 @@ func noOther(request graph.TokenRequest) *graph.TokenError {
 // token returns a token for the request, a cached one if there is one that will do. It returns with the context's
 // error when that ends first; the request for the token then goes on for the others.
 func (c *cache) token(ctx context.Context, request graph.TokenRequest) (string, error) {
-	token, wait, err := c.look(request)
-	if err != nil || wait == nil {
-		return token, err
+	found := c.look(request)
+	if f := found.failure; f != nil && f.err.Problem == graph.TokenRefused {
+		version, err := c.versions.lately(ctx)
+		if err != nil {
+			return "", err
+		}
+		if version != f.version {
+			c.forget(f)
+			found = c.look(request)
+		}
+	}
+	if found.flight == nil {
+		return found.token, found.err
 	}
 	select {
-	case <-wait.done:
+	case <-found.flight.done:
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	if wait.err != nil {
-		return "", wait.err
+	if found.flight.err != nil {
+		return "", found.flight.err
 	}
-	if wait.token == request.Refused {
+	if found.flight.token == request.Refused {
 		return "", noOther(request)
 	}
-	return wait.token, nil
+	return found.flight.token, nil
 }
 
-// look returns a token, or the flight that will bring one, or why there is none.
-func (c *cache) look(request graph.TokenRequest) (token string, wait *flight, err error) {
+// finding is what there is for a request: a token, the flight that will bring one, or an error, which may be that of a
+// failure that was kept.
+type finding struct {
+	token   string
+	flight  *flight
+	err     error
+	failure *failure
+}
+
+// look finds what there is for a request, and starts a flight when there is nothing else.
+func (c *cache) look(request graph.TokenRequest) finding {
 	want := wanted{key{request.Tenant, hashOf(request.UserAssertion)}, hashOf(request.Claims)}
 	refused := hashOf(request.Refused)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return "", nil, errClosed
+		return finding{err: errClosed}
 	}
 	now := time.Now()
 	e := c.entry(want.key)
-	refuses := e.token != "" && e.hash == refused
-	switch {
-	case !refuses:
-	case e.renewedFor != want.claims || now.Sub(e.renewed) >= renewalPace:
-		e.renewed, e.renewedFor = now, want.claims
-		if want.claims != (hash{}) {
-			e.token = ""
-		}
-		// Without claims the token stays for the others until there is a new one: what Graph refuses may be the
-		// operation, and the authority may be slow or down.
-	case c.flights[want] == nil && !c.failed(e, want, now):
-		if want.claims != (hash{}) {
-			return "", nil, errClaims
-		}
-		return "", nil, noOther(request)
+	if e.fits(want.claims, refused, now) {
+		c.refreshAhead(e, request, now)
+		return finding{token: e.token.text}
 	}
-	if e.token != "" && !refuses && now.Before(e.expires) && (want.claims == hash{} || want.claims == e.claims) {
-		if !now.Before(e.refresh) {
-			want.claims, request.Claims = hash{}, ""
-			// Without a flight the token is good all the same.
-			_, _ = c.join(want, request)
+	if f := e.failed(want.claims, now); f != nil {
+		return finding{err: f.told(now), failure: f}
+	}
+	if f := c.flights[want]; f != nil {
+		return finding{flight: f}
+	}
+	renews := e.token.good(now)
+	if renews && !e.mayRenew(want.claims, now) {
+		if token, ok := e.instead(want.claims, refused, now); ok {
+			return finding{token: token}
 		}
-		return e.token, nil, nil
-	}
-	if c.failed(e, want, now) {
-		return "", nil, e.failure.err
-	}
-	if want.claims == (hash{}) && e.token == "" && e.renewedFor != (hash{}) {
-		// The token was refused for want of claims, and one with them is on its way.
-		if f := c.flights[wanted{want.key, e.renewedFor}]; f != nil {
-			return "", f, nil
+		if request.Claims != "" {
+			return finding{err: errClaims}
 		}
+		return finding{err: noOther(request)}
 	}
-	wait, err = c.join(want, request)
-	return "", wait, err
+	f, err := c.start(want, request)
+	if err != nil {
+		return finding{err: err}
+	}
+	if renews {
+		e.demand(want.claims, now).renewed = now
+	}
+	return finding{flight: f}
 }
 
-// failed tells whether an attempt to get what is wanted failed not long ago.
-func (c *cache) failed(e *entry, want wanted, now time.Time) bool {
-	f := e.failure
-	return f != nil && f.claims == want.claims && now.Before(f.until) && !c.mended(f, now)
+// forget ends a failure before its time.
+func (c *cache) forget(f *failure) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.until = time.Time{}
 }
 
-// mended tells whether a refusal is out of date because the credential has changed since.
-func (c *cache) mended(f *failure, now time.Time) bool {
-	if f.err.Problem != graph.TokenRefused {
-		return false
+// refreshAhead asks for the next token of everybody when it is time. Without a flight the token is good all the same.
+func (c *cache) refreshAhead(e *entry, request graph.TokenRequest, now time.Time) {
+	want := wanted{key: e.key}
+	if now.Before(e.refresh) || c.flights[want] != nil {
+		return
 	}
-	// Every call may come here: files are looked at once a second.
-	if now.Sub(c.seenAt) >= time.Second {
-		c.seen, c.seenAt = c.version(), now
-	}
-	return c.seen != f.version
+	request.Claims, request.Refused = "", ""
+	_, _ = c.start(want, request)
 }
 
 func (c *cache) entry(k key) *entry { return c.kept(k).entry(k) }
 
 func (c *cache) kept(k key) *recent {
-	if k.user == (hash{}) {
-		return c.tenants
+	if k.isUsers() {
+		return c.users
 	}
-	return c.users
+	return c.tenants
 }
 
-// join returns the flight that brings what is wanted, and starts it if there is none.
-func (c *cache) join(want wanted, request graph.TokenRequest) (*flight, error) {
-	if f := c.flights[want]; f != nil {
-		return f, nil
-	}
-	if len(c.flights) >= c.maxConcurrent {
+// start begins the flight that brings what is wanted. There must be none yet.
+func (c *cache) start(want wanted, request graph.TokenRequest) (*flight, error) {
+	if !c.hasRoom(want.key) {
 		return nil, errTooMany
 	}
 	c.started++
 	f := &flight{number: c.started, done: make(chan struct{})}
 	c.flights[want] = f
-	request.Refused = ""
+	if want.isUsers() {
+		c.ofUsers[want.tenant]++
+	}
 	c.running.Go(func() { c.fly(want, f, request) })
 	return f, nil
 }
 
+// hasRoom tells whether one more request for a token may be under way. Requests that hang must not take the place of all
+// others: those for tenants and users that have had no token, and may be invented, leave a quarter free, and those for the
+// users of one tenant leave as many free as they take.
+func (c *cache) hasRoom(k key) bool {
+	free := c.maxConcurrent - len(c.flights)
+	if c.entry(k).token.text == "" {
+		free -= c.maxConcurrent / 4
+	}
+	if k.isUsers() {
+		return c.ofUsers[k.tenant] < free
+	}
+	return free > 0
+}
+
 func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
-	start, version := time.Now(), c.version()
+	version := c.versions.now()
 	ctx, cancel := context.WithTimeout(c.background, fetchTime)
 	token, err := c.fetched(ctx, request)
 	cancel()
@@ -272,30 +277,18 @@ func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.flights, want)
-	if start.After(c.seenAt) {
-		c.seen, c.seenAt = version, start
+	if want.isUsers() {
+		if c.ofUsers[want.tenant]--; c.ofUsers[want.tenant] == 0 {
+			delete(c.ofUsers, want.tenant)
+		}
 	}
 	e := c.entry(want.key)
-	newest := f.number > e.number
-	if newest {
-		e.number = f.number
-	}
 	if err != nil {
-		failed := problemOf(err)
-		f.err = failed
-		if newest {
-			e.fail(failed, want.claims, version, now)
-			if e.token == "" {
-				c.kept(want.key).demote(want.key)
-			}
-		}
+		f.err = e.fail(problemOf(err), want.claims, version, now).told(now)
 	} else {
 		f.token = token.Token
-		if newest {
-			e.succeed(token, want.claims, now)
-			// One that was to go first is in use again.
-			c.entry(want.key)
-		}
+		e.succeed(f.number, token, want.claims, now)
+		c.kept(want.key).promote(e)
 	}
 	close(f.done)
 }
@@ -311,44 +304,10 @@ func (c *cache) fetched(ctx context.Context, request graph.TokenRequest) (token 
 	return c.fetch(ctx, request)
 }
 
-func (e *entry) succeed(token azcore.AccessToken, claims hash, now time.Time) {
-	lifetime := token.ExpiresOn.Sub(now)
-	e.token, e.hash, e.claims, e.failure = token.Token, hashOf(token.Token), claims, nil
-	e.expires = token.ExpiresOn.Add(-min(expiryMargin, lifetime/5))
-	e.refresh = token.RefreshOn
-	if e.refresh.IsZero() || e.refresh.After(e.expires) {
-		e.refresh = now.Add(lifetime * 4 / 5)
-	}
-	// Replicas that started together do not ask together.
-	e.refresh = e.refresh.Add(-jitter(lifetime / 20))
-}
-
-func (e *entry) fail(err *graph.TokenError, claims, version hash, now time.Time) {
-	wait := refusedTime + jitter(refusedTime)
-	if err.Problem == graph.TokenUnavailable {
-		wait = unavailableTime + jitter(time.Second)
-		if told := retryAfter(err); told > 0 {
-			wait = min(told, longestTime) + jitter(time.Second)
-		}
-	}
-	e.failure = &failure{err: err, claims: claims, until: now.Add(wait), version: version}
-	// A token that is still good is used on.
-	e.refresh = now.Add(wait)
-}
-
 // jitter returns a duration from 0 up to the limit.
 func jitter(limit time.Duration) time.Duration {
 	if limit <= 0 {
 		return 0
 	}
 	return rand.N(limit)
-}
-
-// problemOf makes a TokenError of any error.
-func problemOf(err error) *graph.TokenError {
-	var failed *graph.TokenError
-	if errors.As(err, &failed) {
-		return failed
-	}
-	return &graph.TokenError{Problem: graph.TokenUnavailable, Err: err}
 }

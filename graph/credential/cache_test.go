@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +53,12 @@ func after(wait time.Duration, answer func(context.Context, int, graph.TokenRequ
 			return azcore.AccessToken{}, ctx.Err()
 		}
 	}
+}
+
+// hanging answers when nobody waits any more.
+func hanging(ctx context.Context, _ int, _ graph.TokenRequest) (azcore.AccessToken, error) {
+	<-ctx.Done()
+	return azcore.AccessToken{}, ctx.Err()
 }
 
 // inTime runs a test on a clock of its own.
@@ -127,8 +134,7 @@ func TestACallerKeepsItsDeadlineAndTheOthersTheirToken(t *testing.T) {
 func TestATenantThatHangsHoldsNoOtherUpAndIsGivenUpAfterAWhile(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		if request.Tenant == "hangs" {
-			<-ctx.Done()
-			return azcore.AccessToken{}, ctx.Err()
+			return hanging(ctx, number, request)
 		}
 		return numbered(ctx, number, request)
 	}, func(t *testing.T, _ *asked, c *cache) {
@@ -237,6 +243,45 @@ func TestFailuresAreKeptForAWhile(t *testing.T) {
 	}
 }
 
+func TestACallerIsToldForHowLongItFails(t *testing.T) {
+	for name, err := range map[string]error{
+		"refused":                      &graph.TokenError{Problem: graph.TokenRefused},
+		"down":                         errors.New("down"),
+		"down and says for how long":   &graph.TokenError{Err: &authorityError{retryAfter: time.Minute}},
+		"down and says too long":       &graph.TokenError{Err: &authorityError{retryAfter: time.Hour}},
+		"refused what was demanded":    &graph.TokenError{Problem: graph.TokenClaimsRefused},
+		"refused the user's own token": &graph.TokenError{Problem: graph.TokenAssertionRefused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, after(2*time.Second, func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error) {
+				return azcore.AccessToken{}, err
+			}), func(t *testing.T, a *asked, c *cache) {
+				told := func() time.Duration {
+					_, err := c.token(t.Context(), graph.TokenRequest{Tenant: "a"})
+					var failed *graph.TokenError
+					if !errors.As(err, &failed) {
+						t.Fatalf("got %v", err)
+					}
+					return failed.RetryAfter
+				}
+				left := told()
+				if left < unavailableTime {
+					t.Errorf("first told %v", left)
+				}
+				time.Sleep(left - time.Millisecond)
+				if left = told(); left != time.Millisecond || a.count() != 1 {
+					t.Errorf("later told %v, after %d requests", left, a.count())
+				}
+				time.Sleep(left)
+				told()
+				if a.count() != 2 {
+					t.Errorf("%d requests after the time told", a.count())
+				}
+			})
+		})
+	}
+}
+
 func TestARefusalIsForgottenWhenTheCredentialChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &asked{answer: func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
@@ -253,7 +298,57 @@ func TestARefusalIsForgottenWhenTheCredentialChanges(t *testing.T) {
 		wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, graph.TokenRefused)
 		version = hashOf("new")
 		time.Sleep(2 * time.Second)
-		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
+		var calls sync.WaitGroup
+		for range 100 {
+			calls.Go(func() { want(t, c, graph.TokenRequest{Tenant: "a"}, "a2") })
+		}
+		calls.Wait()
+	})
+}
+
+func TestASlowDiskHoldsNobodyUpWhoHasAToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &asked{answer: func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+			if request.Tenant == "refused" {
+				return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenRefused}
+			}
+			return numbered(ctx, number, request)
+		}}
+		var slow atomic.Bool
+		var reads atomic.Int32
+		c := newCache(a.fetch, func() hash {
+			reads.Add(1)
+			if slow.Load() {
+				time.Sleep(3 * time.Second)
+			}
+			return hash{}
+		})
+		defer c.close()
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		wantProblem(t, c, graph.TokenRequest{Tenant: "refused"}, graph.TokenRefused)
+		time.Sleep(2 * time.Second)
+		slow.Store(true)
+		before := reads.Load()
+		start := time.Now()
+		var waiting sync.WaitGroup
+		for range 10 {
+			waiting.Go(func() { wantProblem(t, c, graph.TokenRequest{Tenant: "refused"}, graph.TokenRefused) })
+		}
+		synctest.Wait()
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		if took := time.Since(start); took != 0 {
+			t.Errorf("another tenant waited %v", took)
+		}
+		// Nor does it hold up whoever has no time.
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.token(ctx, graph.TokenRequest{Tenant: "refused"}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		waiting.Wait()
+		if took, n := time.Since(start), reads.Load()-before; took != 3*time.Second || n != 1 {
+			t.Errorf("the tenant itself waited %v, and the file was read %d times", took, n)
+		}
 	})
 }
 
@@ -278,9 +373,7 @@ func TestARefusedTokenIsReplacedOnceForAll(t *testing.T) {
 func TestARefusedTokenIsGivenToTheOthersUntilThereIsANewOne(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		if number > 1 {
-			// The authority hangs.
-			<-ctx.Done()
-			return azcore.AccessToken{}, ctx.Err()
+			return hanging(ctx, number, request)
 		}
 		return numbered(ctx, number, request)
 	}, func(t *testing.T, a *asked, c *cache) {
@@ -352,8 +445,8 @@ func TestClaimsBringOneTokenThatReplacesTheOldOne(t *testing.T) {
 			calls.Go(func() { want(t, c, graph.TokenRequest{Tenant: "a", Claims: claims, Refused: "a1"}, "a2") })
 		}
 		synctest.Wait()
-		// Calls that begin meanwhile wait for the token with the claims as well.
-		calls.Go(func() { want(t, c, graph.TokenRequest{Tenant: "a"}, "a2") })
+		// Calls that begin meanwhile have no part in it.
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		calls.Wait()
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
 		want(t, c, graph.TokenRequest{Tenant: "a", Claims: claims, Refused: "a1"}, "a2")
@@ -403,10 +496,144 @@ func TestARefusalOfClaimsLeavesTokensWithoutThemAlone(t *testing.T) {
 		for range 10 {
 			wantProblem(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenClaimsRefused)
 		}
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		if a.count() != 2 {
 			t.Errorf("%d requests, want 2", a.count())
 		}
+		// It does not bring the renewal of the token forward, nor keeps it from being renewed for those without claims.
+		time.Sleep(40 * time.Minute)
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		synctest.Wait()
+		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a3")
+	})
+}
+
+func TestWhoeverDemandsNoClaimsDoesNotWaitForThem(t *testing.T) {
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if request.Claims != "" {
+			return hanging(ctx, number, request)
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, _ *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		time.Sleep(59*time.Minute - time.Second)
+		start := time.Now()
+		var challenged sync.WaitGroup
+		challenged.Go(func() {
+			wantProblem(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenUnavailable)
+		})
+		synctest.Wait()
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a3")
+		if took := time.Since(start); took != 0 {
+			t.Errorf("somebody else waited %v", took)
+		}
+		challenged.Wait()
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a3")
+	})
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if request.Claims != "" {
+			return after(10*time.Second, func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error) {
+				return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenClaimsRefused}
+			})(ctx, number, request)
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, _ *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		time.Sleep(59*time.Minute - time.Second)
+		var challenged sync.WaitGroup
+		challenged.Go(func() {
+			wantProblem(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenClaimsRefused)
+		})
+		// The token ends meanwhile: the next one is asked for without the claims.
+		time.Sleep(2 * time.Second)
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a3")
+		challenged.Wait()
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a3")
+	})
+}
+
+func TestOperationsThatDemandDifferentClaimsDoNotCostATokenACall(t *testing.T) {
+	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
+		for n := range 50 {
+			claims := []string{`{"a":1}`, `{"b":2}`}[n%2]
+			token, err := c.token(t.Context(), graph.TokenRequest{Tenant: "a"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Each gets a token that was asked for with its claims, whatever the other's are.
+			renewed, err := c.token(t.Context(), graph.TokenRequest{Tenant: "a", Claims: claims, Refused: token})
+			if n < 2 {
+				continue
+			}
+			if wanted := fmt.Sprint("a", 2+n%2); token != "a3" || wanted != token && (err != nil || renewed != wanted) {
+				t.Errorf("call %d: got %q for %q, and %v; want %q for a3", n, renewed, token, err, wanted)
+			}
+			time.Sleep(400 * time.Millisecond)
+		}
+		if a.count() != 3 {
+			t.Errorf("%d requests in 20 seconds, want 3", a.count())
+		}
+		time.Sleep(renewalPace)
+		want(t, c, graph.TokenRequest{Tenant: "a", Claims: `{"a":1}`, Refused: "a3"}, "a4")
+	})
+}
+
+func TestClaimsThatAreNewWithEveryCallDoNotCostATokenACall(t *testing.T) {
+	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		demand := func(n int, refused string) graph.TokenRequest {
+			return graph.TokenRequest{Tenant: "a", Claims: fmt.Sprint(n), Refused: refused}
+		}
+		for n := range maxDemands {
+			want(t, c, demand(n, fmt.Sprint("a", n+1)), fmt.Sprint("a", n+2))
+		}
+		last := fmt.Sprint("a", maxDemands+1)
+		for n := range 50 {
+			// Whoever comes with an older token gets the newest, which may do; of that there is no newer.
+			want(t, c, demand(100+n, "a1"), last)
+			wantProblem(t, c, demand(200+n, last), graph.TokenClaimsRefused)
+		}
+		if a.count() != maxDemands+1 {
+			t.Errorf("%d requests, want %d", a.count(), maxDemands+1)
+		}
+		want(t, c, graph.TokenRequest{Tenant: "a", Refused: last}, fmt.Sprint("a", maxDemands+2))
+		time.Sleep(renewalPace)
+		want(t, c, demand(300, fmt.Sprint("a", maxDemands+2)), fmt.Sprint("a", maxDemands+3))
+	})
+}
+
+func TestARenewalThatFailedIsTriedAgainBeforeTheNextIsDue(t *testing.T) {
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if number == 2 {
+			return azcore.AccessToken{}, errors.New("down")
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, _ *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		wantProblem(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, graph.TokenUnavailable)
+		time.Sleep(unavailableTime + time.Second)
+		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a3")
+	})
+}
+
+func TestAFailureWithClaimsDoesNotLoseTheTokenThatIsOnItsWay(t *testing.T) {
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		switch number {
+		case 2:
+			return after(10*time.Second, numbered)(ctx, number, request)
+		case 3:
+			return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenClaimsRefused}
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, _ *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		time.Sleep(50 * time.Minute)
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1") // Its renewal takes ten seconds.
+		synctest.Wait()
+		wantProblem(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenClaimsRefused)
+		time.Sleep(11 * time.Second)
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
 	})
 }
 
@@ -455,7 +682,7 @@ func TestTokensOfManyAreKeptForThoseWhoCameLast(t *testing.T) {
 		want(t, c, user("two"), "a6")
 		// Users do not push tenants out.
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
-		if len(c.users.entries) != 3 || c.users.order.Len() != 3 {
+		if len(c.users.entries) != 3 || c.users.with.Len() != 3 {
 			t.Errorf("%d entries for 3", len(c.users.entries))
 		}
 	})
@@ -486,9 +713,33 @@ func TestTenantsWithoutATokenDoNotDriveOutThoseWithOne(t *testing.T) {
 		// A tenant that gets a token after all is as good as the others.
 		want(t, c, graph.TokenRequest{Tenant: "c"}, "c23")
 		want(t, c, graph.TokenRequest{Tenant: "c"}, "c23")
-		if len(c.tenants.entries) != 3 || c.tenants.order.Len() != 3 {
-			t.Errorf("%d entries for 3", len(c.tenants.entries))
+		if c.tenants.with.Len() != 3 || c.tenants.without.Len() != 2 || len(c.tenants.entries) != 5 {
+			t.Errorf("%d entries with a token and %d without, %d in all, want 3, 2 and 5", c.tenants.with.Len(), c.tenants.without.Len(), len(c.tenants.entries))
 		}
+	})
+}
+
+func TestTenantsThatAreAskedForWhileTheAuthorityHangsDoNotDriveOutThoseWithAToken(t *testing.T) {
+	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if strings.HasPrefix(request.Tenant, "unknown") {
+			return hanging(ctx, number, request)
+		}
+		return numbered(ctx, number, request)
+	}, func(t *testing.T, _ *asked, c *cache) {
+		c.tenants, c.maxConcurrent = newRecent(3), 2
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		var waiting sync.WaitGroup
+		for n := range 2 {
+			waiting.Go(func() {
+				wantProblem(t, c, graph.TokenRequest{Tenant: fmt.Sprint("unknown", n)}, graph.TokenUnavailable)
+			})
+		}
+		synctest.Wait()
+		for n := range 10 {
+			wantProblem(t, c, graph.TokenRequest{Tenant: fmt.Sprint("unknown", 2+n)}, graph.TokenUnavailable)
+		}
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+		waiting.Wait()
 	})
 }
 
@@ -508,6 +759,52 @@ func TestTooManyRequestsAtOnceAreNotMade(t *testing.T) {
 		calls.Wait()
 		want(t, c, graph.TokenRequest{Tenant: "c"}, "c3")
 	})
+}
+
+func TestATenantThatHangsLeavesRoomForTheOthers(t *testing.T) {
+	hangs := func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		if strings.HasPrefix(request.Tenant, "hangs") {
+			return hanging(ctx, number, request)
+		}
+		return numbered(ctx, number, request)
+	}
+	for name, request := range map[string]func(n int) graph.TokenRequest{
+		"its users": func(n int) graph.TokenRequest {
+			return graph.TokenRequest{Tenant: "hangs", UserAssertion: fmt.Sprint(n)}
+		},
+		"invented tenants": func(n int) graph.TokenRequest { return graph.TokenRequest{Tenant: fmt.Sprint("hangs", n)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, hangs, func(t *testing.T, a *asked, c *cache) {
+				c.maxConcurrent = 16
+				want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+				want(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "known"}, "a2")
+				time.Sleep(50 * time.Minute)
+				var waiting sync.WaitGroup
+				for n := range 20 {
+					waiting.Go(func() { wantProblem(t, c, request(n), graph.TokenUnavailable) })
+				}
+				synctest.Wait()
+				underWay := a.count() - 2
+				if underWay < 6 || underWay > 12 {
+					t.Errorf("%d requests under way", underWay)
+				}
+				// Who has a token gets the next one, be it ahead of its end or because it was refused.
+				want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
+				synctest.Wait()
+				want(t, c, graph.TokenRequest{Tenant: "a"}, fmt.Sprint("a", underWay+3))
+				want(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "known", Refused: "a2"}, fmt.Sprint("a", underWay+4))
+				if name == "its users" {
+					want(t, c, graph.TokenRequest{Tenant: "b"}, fmt.Sprint("b", underWay+5))
+					want(t, c, graph.TokenRequest{Tenant: "b", UserAssertion: "first"}, fmt.Sprint("b", underWay+6))
+				}
+				waiting.Wait()
+				if len(c.ofUsers) != 0 || len(c.flights) != 0 {
+					t.Errorf("still counted: %v, %v", c.ofUsers, c.flights)
+				}
+			})
+		})
+	}
 }
 
 func TestNoAssertionAndNoClaimIsKept(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -112,43 +111,6 @@ func New(options Options) (*Source, error) {
 	}
 	s.cache = newCache(logged(p.fetch, options.Logger), p.version)
 	return s, nil
-}
-
-// prepare checks what the mode needs, and reads it.
-func (p *provider) prepare(options Options, client *http.Client) error {
-	switch options.Mode {
-	case ClientSecret:
-		p.keeper = &keeper{path: options.SecretFile, parse: parseSecret}
-		if options.SecretFile == "" && options.Secret != "" {
-			p.keeper.last = &material{secret: options.Secret}
-		}
-	case Certificate:
-		p.keeper = &keeper{path: options.CertificateFile, parse: parseCertificate}
-	case WorkloadIdentity:
-		p.keeper = &keeper{path: options.FederatedTokenFile, parse: parseAssertion}
-	case ManagedIdentity, Default:
-		// These ask the machine they run on as well as the authority, and some kinds of machine take no other client.
-		p.options.Transport = client
-		if options.Mode == ManagedIdentity {
-			if options.HomeTenant == "" {
-				return errors.New("managed identity needs its home tenant")
-			}
-			// The endpoints of identities are slow to start, and azidentity knows which of their answers say so.
-			p.options.Retry = policy.RetryOptions{}
-		}
-		_, err := p.credential(graph.TokenRequest{}, nil)
-		return err
-	default:
-		return fmt.Errorf("there is no credential mode %q", options.Mode)
-	}
-	if options.ClientID == "" {
-		return fmt.Errorf("credential mode %s needs a client id", options.Mode)
-	}
-	if p.keeper.path == "" && p.keeper.last == nil {
-		return fmt.Errorf("credential mode %s needs a file", options.Mode)
-	}
-	_, err := p.keeper.material()
-	return err
 }
 
 // logged writes a line for every token request that failed.

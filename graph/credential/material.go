@@ -2,6 +2,7 @@ package credential
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
@@ -9,7 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
+	"sync/atomic"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 )
@@ -28,6 +29,9 @@ type material struct {
 	assertion string
 }
 
+// give is the callback by which azidentity asks for the workload's token.
+func (m *material) give(context.Context) (string, error) { return m.assertion, nil }
+
 // keeper reads the material of a file whenever it is asked for: tokens are asked for so rarely that the file is simply
 // read each time. A file that cannot be used, because it is being written, is as good as the last one that could.
 type keeper struct {
@@ -35,34 +39,43 @@ type keeper struct {
 	path  string
 	parse func(content []byte) (*material, error)
 
-	mu   sync.Mutex
-	last *material
+	// last is the last material that could be used. No lock is held while a file is read, as its disk may be slow: a slow
+	// reader may put back what an earlier file had, until the next one.
+	last atomic.Pointer[material]
 }
 
 func (k *keeper) material() (*material, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.path == "" && k.last != nil {
-		return k.last, nil
+	last := k.last.Load()
+	if k.path == "" && last != nil {
+		return last, nil
 	}
-	content, err := readFile(k.path)
+	read, err := k.read(last)
 	if err == nil {
-		version := sha256.Sum256(content)
-		if k.last != nil && k.last.version == version {
-			return k.last, nil
-		}
-		var read *material
-		if read, err = k.parse(content); err == nil {
-			read.version = version
-			k.last = read
-		} else {
-			err = fmt.Errorf("%s: %w", k.path, err)
-		}
+		k.last.Store(read)
+		return read, nil
 	}
-	if k.last == nil {
+	if last = k.last.Load(); last != nil {
+		return last, nil
+	}
+	return nil, err
+}
+
+// read returns the material of the file, last itself if that has not changed.
+func (k *keeper) read(last *material) (*material, error) {
+	content, err := readFile(k.path)
+	if err != nil {
 		return nil, err
 	}
-	return k.last, nil
+	version := sha256.Sum256(content)
+	if last != nil && last.version == version {
+		return last, nil
+	}
+	read, err := k.parse(content)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", k.path, err)
+	}
+	read.version = version
+	return read, nil
 }
 
 // version is that of the material; zero when there is none.

@@ -41,6 +41,15 @@ func retryAfter(err error) time.Duration {
 	return 0
 }
 
+// problemOf makes a TokenError of any error.
+func problemOf(err error) *graph.TokenError {
+	var failed *graph.TokenError
+	if errors.As(err, &failed) {
+		return failed
+	}
+	return &graph.TokenError{Problem: graph.TokenUnavailable, Err: err}
+}
+
 // classify says what a failure of azidentity means. delegated tells that the token was to be one of a user.
 func classify(err error, delegated bool) *graph.TokenError {
 	var known *graph.TokenError

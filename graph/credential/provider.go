@@ -3,6 +3,8 @@ package credential
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -15,9 +17,14 @@ import (
 // scope asks for all permissions that the application, or the user to it, was given.
 const scope = "https://graph.microsoft.com/.default"
 
+// demandNothing are claims that pass a cache by. MSAL keeps the tokens of managed identities in one cache of the process,
+// whichever object asks, and looks into it unless there are claims, which it then sends nowhere.
+const demandNothing = "{}"
+
 // provider asks for tokens by azidentity. Each token has a credential object of its own: one that serves several
 // tenants asks for them one after another, so that a tenant that hangs would hang them all, and its cache would give
-// refused tokens again and know nothing of a refresh ahead of time.
+// refused tokens again and know nothing of a refresh ahead of time. Those of managed identities share a cache all the
+// same; see demandNothing.
 type provider struct {
 	mode       Mode
 	clientID   string
@@ -25,6 +32,43 @@ type provider struct {
 	options    azcore.ClientOptions
 	// keeper is nil where azidentity finds the material by itself.
 	keeper *keeper
+}
+
+// prepare checks what the mode needs, and reads it.
+func (p *provider) prepare(options Options, client *http.Client) error {
+	switch options.Mode {
+	case ClientSecret:
+		p.keeper = &keeper{path: options.SecretFile, parse: parseSecret}
+		if options.SecretFile == "" && options.Secret != "" {
+			p.keeper.last.Store(&material{secret: options.Secret})
+		}
+	case Certificate:
+		p.keeper = &keeper{path: options.CertificateFile, parse: parseCertificate}
+	case WorkloadIdentity:
+		p.keeper = &keeper{path: options.FederatedTokenFile, parse: parseAssertion}
+	case ManagedIdentity, Default:
+		// These ask the machine they run on as well as the authority, and some kinds of machine take no other client.
+		p.options.Transport = client
+		if options.Mode == ManagedIdentity {
+			if options.HomeTenant == "" {
+				return errors.New("managed identity needs its home tenant")
+			}
+			// The endpoints of identities are slow to start, and azidentity knows which of their answers say so.
+			p.options.Retry = policy.RetryOptions{}
+		}
+		_, err := p.credential(graph.TokenRequest{}, nil)
+		return err
+	default:
+		return fmt.Errorf("there is no credential mode %q", options.Mode)
+	}
+	if options.ClientID == "" {
+		return fmt.Errorf("credential mode %s needs a client id", options.Mode)
+	}
+	if p.keeper.path == "" && p.keeper.last.Load() == nil {
+		return fmt.Errorf("credential mode %s needs a file", options.Mode)
+	}
+	_, err := p.keeper.material()
+	return err
 }
 
 func (p *provider) version() hash {
@@ -49,11 +93,22 @@ func (p *provider) fetch(ctx context.Context, request graph.TokenRequest) (azcor
 			token, err = p.ask(ctx, request, replaced)
 		}
 	}
+	if err == nil && p.mode == Default && token.Token == request.Refused && request.Claims == "" {
+		// It may come from a managed identity. The tools of a developer's machine take no claims, so these are not for
+		// every request.
+		request.Claims = demandNothing
+		if another, failed := p.ask(ctx, request, with); failed == nil {
+			token = another
+		}
+	}
 	return token, err
 }
 
 func (p *provider) ask(ctx context.Context, request graph.TokenRequest, with *material) (azcore.AccessToken, error) {
 	delegated := request.UserAssertion != ""
+	if p.mode == ManagedIdentity && request.Claims == "" {
+		request.Claims = demandNothing
+	}
 	source, err := p.credential(request, with)
 	if err != nil {
 		return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenRefused, Err: errors.New("the credential cannot be used")}
@@ -122,6 +177,3 @@ func (p *provider) onBehalfOf(request graph.TokenRequest, with *material) (azcor
 	}
 	return azidentity.NewOnBehalfOfCredentialWithClientAssertions(request.Tenant, p.clientID, request.UserAssertion, with.give, options)
 }
-
-// give is the callback by which azidentity asks for the workload's token.
-func (m *material) give(context.Context) (string, error) { return m.assertion, nil }
