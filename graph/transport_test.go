@@ -35,16 +35,23 @@ func TestConnectionsAreRenewed(t *testing.T) {
 	})
 }
 
-// counted starts a server that counts its connections, and a client of it.
-func counted(t *testing.T, handler http.HandlerFunc) (*Client, *atomic.Int64) {
-	t.Helper()
-	var opened atomic.Int64
-	server := httptest.NewUnstartedServer(handler)
+// CountConnections counts the connections that a server gets that is yet to start. The tests from outside the package
+// use it, too.
+func CountConnections(server *httptest.Server) *atomic.Int64 {
+	opened := new(atomic.Int64)
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			opened.Add(1)
 		}
 	}
+	return opened
+}
+
+// counted starts a server that counts its connections, and a client of it.
+func counted(t *testing.T, handler http.HandlerFunc) (*Client, *atomic.Int64) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
+	opened := CountConnections(server)
 	server.Start()
 	t.Cleanup(server.Close)
 	client, err := New(Options{Endpoint: server.URL, Tokens: Unsigned{}, Backoff: time.Millisecond})
@@ -52,7 +59,7 @@ func counted(t *testing.T, handler http.HandlerFunc) (*Client, *atomic.Int64) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return client, &opened
+	return client, opened
 }
 
 func TestACallUnderWayKeepsItsConnection(t *testing.T) {
