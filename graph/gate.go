@@ -16,7 +16,7 @@ const (
 	shortestClosing = 100 * time.Millisecond
 	// forgetAfter is how long after its last throttle answer a lane is forgotten.
 	forgetAfter = 5 * time.Minute
-	// maxLanes bounds the memory of the gate, to some 20 MB.
+	// maxLanes bounds the memory of the gate, to some 20 MB: BenchmarkNewLane prints what each takes.
 	maxLanes = 10_000
 )
 

@@ -69,7 +69,7 @@ func TestAThousandWritesAtOnceShareTheirConnections(t *testing.T) {
 				for range writes {
 					group.Go(func() {
 						if _, err := client.Do(ctx, call(http.MethodPost)); err != nil {
-							t.Errorf("%s: %v", when, err.(*Error).Err)
+							t.Errorf("%s: %v", when, failure(t, err).Err)
 							cancel()
 						}
 					})
@@ -88,7 +88,7 @@ func TestAThousandWritesAtOnceShareTheirConnections(t *testing.T) {
 }
 
 // TestWritesThatGiveUpLeaveNoConnectionCounted has callers go while connections are made and lost: net/http has counted
-// wrongly then, until nobody got a connection.
+// wrongly then (golang.org/issue/61474), until nobody got a connection.
 func TestWritesThatGiveUpLeaveNoConnectionCounted(t *testing.T) {
 	client, _ := serveWrites(t, 100, func(http.ResponseWriter, *http.Request) {})
 	for range 10 {
@@ -112,7 +112,7 @@ func TestWritesThatGiveUpLeaveNoConnectionCounted(t *testing.T) {
 		for range 4 * mostWrites {
 			group.Go(func() {
 				if _, err := client.Do(ctx, call(http.MethodPost)); err != nil {
-					t.Error(err.(*Error).Err)
+					t.Error(failure(t, err).Err)
 				}
 			})
 		}
