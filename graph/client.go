@@ -35,7 +35,7 @@ type Options struct {
 	Tokens TokenSource
 	// UserAgent names the product: `ISV|company|product/version`.
 	UserAgent string
-	// RootCAs are trusted besides none other; nil trusts those of the machine.
+	// RootCAs are the only authorities whose certificates are trusted; nil trusts those of the machine.
 	RootCAs *x509.CertPool
 	// Repeats is how often a call is repeated at most, of those that can be; 0 means 2, a negative number never.
 	Repeats int

@@ -3,7 +3,6 @@ package graph_test
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -15,23 +14,18 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 )
 
-// countConnections starts a server that counts the connections that it got.
-func countConnections(t *testing.T, handler http.HandlerFunc) (*graph.Client, *atomic.Int64) {
+// serveCounted is serve with the number of connections that the server got.
+func serveCounted(t *testing.T, handler http.HandlerFunc) (*graph.Client, *atomic.Int64) {
 	t.Helper()
-	var opened atomic.Int64
 	server := httptest.NewUnstartedServer(handler)
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			opened.Add(1)
-		}
-	}
+	opened := graph.CountConnections(server)
 	server.Start()
 	t.Cleanup(server.Close)
-	return newClient(t, server.URL+"/v1.0"), &opened
+	return newClient(t, server.URL+"/v1.0"), opened
 }
 
 func TestCallsOneAfterAnotherShareAConnection(t *testing.T) {
-	client, opened := countConnections(t, func(w http.ResponseWriter, r *http.Request) {
+	client, opened := serveCounted(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Query().Get("answer") {
 		case "empty":
 			w.WriteHeader(http.StatusNoContent)
@@ -91,7 +85,7 @@ func Test64CallsAtOnceGetTheirOwnAnswersAndKeepTheirConnections(t *testing.T) {
 			// Nobody is answered until all are there.
 			var mutex sync.Mutex
 			waiting, open := 0, make(chan struct{})
-			client, opened := countConnections(t, func(w http.ResponseWriter, r *http.Request) {
+			client, opened := serveCounted(t, func(w http.ResponseWriter, r *http.Request) {
 				body, _ := io.ReadAll(r.Body)
 				mutex.Lock()
 				gate := open

@@ -24,8 +24,8 @@
 //
 // After a throttle answer Graph is left alone until its Retry-After, 10 s when there is none: calls of that tenant, and
 // of that kind, reads or writes, get KindThrottled at once. Then one goes ahead, and when it is answered the others follow
-// at a pace that is learnt. The header x-ms-throttle-scope widens that to both kinds or to all tenants. Lane has the states,
-// pace how it is learnt.
+// at a pace that is learnt. The header x-ms-throttle-scope widens that to both kinds or to all tenants; a tenant that is
+// refused takes no turn of the others. Lane has the states, pace how it is learnt.
 //
 // # Connections
 //

@@ -39,13 +39,13 @@ type Error struct {
 	// Meta is the head of Graph's answer, zero when there was none.
 	Meta
 	// Codes are the codes of Graph's error from the outermost to the deepest inner one, in Graph's spelling; at most
-	// nine.
+	// nine, of at most 256 bytes each.
 	Codes []string
-	// Message is Graph's text for developers. It can hold names and addresses of the tenant.
+	// Message is Graph's text for developers, cut to 4,096 bytes. It can hold names and addresses of the tenant.
 	Message string
-	// Target is what Graph says the error is about.
+	// Target is what Graph says the error is about, cut to 2,048 bytes.
 	Target string
-	// Details are the separate errors of a call about several things.
+	// Details are the separate errors of a call about several things, the first 50,000 of them.
 	Details []Detail
 	// RetryAfter is how long Graph asks to wait, when HasRetryAfter says that it did so in a way to believe.
 	RetryAfter    time.Duration
@@ -66,7 +66,8 @@ type Error struct {
 	scope, claims string
 }
 
-// Detail is one of several errors of a call.
+// Detail is one of several errors of a call. Its texts are cut like those of an Error: Code to 256 bytes, Message to
+// 4,096, Target to 2,048.
 type Detail struct {
 	Code, Message, Target string
 }

@@ -32,8 +32,9 @@ const (
 	textChunk = 2 << 10
 )
 
-// ErrorBody reads an error object that stands inside a resource. The text is valid JSON; an array counts as its first
-// element.
+// ErrorBody reads an error that came in an answer with a good status: an error object that stands inside a resource, or
+// a whole body that has one in `error`. An array counts as its first element. Of a text that is no JSON it keeps what
+// comes before the mistake.
 func ErrorBody(text []byte) *Error {
 	e := &Error{Kind: KindAnswer}
 	e.readBody(text)
@@ -77,8 +78,7 @@ type errorReader struct {
 	body []byte
 }
 
-// errorReaders are readers with their memory. Nothing of an Error is in it, so that it does for the next one: made anew
-// each time, it would cost more than all the rest of an error.
+// errorReaders are readers with their memory. Nothing of an Error is in it, so that it does for the next one.
 var errorReaders = sync.Pool{New: func() any { return &errorReader{body: make([]byte, 0, firstErrorRead)} }}
 
 func (r *errorReader) read(e *Error, text []byte) {

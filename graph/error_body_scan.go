@@ -11,6 +11,9 @@ import (
 
 // scanner goes through JSON up to its end or its first mistake. Each of its methods that reads something reports
 // whether it was there; after a mistake nothing more is to be read.
+//
+// It shares nothing with cmd/protoc-gen-graph/graphjson, which reads good answers: that one is strict, refuses a body
+// for any mistake, and is copied into gen. This one reads broken bodies as far as they come, and keeps what it has read.
 type scanner struct {
 	data []byte
 	pos  int

@@ -16,7 +16,7 @@ const (
 	shortestClosing = 100 * time.Millisecond
 	// forgetAfter is how long after its last throttle answer a lane is forgotten.
 	forgetAfter = 5 * time.Minute
-	// maxLanes bounds the memory of the gate, to some 20 MB.
+	// maxLanes bounds the memory of the gate, to some 20 MB: BenchmarkNewLane prints what each takes.
 	maxLanes = 10_000
 )
 
@@ -24,7 +24,7 @@ const (
 // on asking makes the wait longer.
 //
 // There is a lane for the reads and one for the writes of each tenant that was throttled, and the same for the
-// application; a call has to get through the application's and the tenant's. Which lane an answer closes, its header
+// application; a call has to get through the tenant's and the application's. Which lane an answer closes, its header
 // x-ms-throttle-scope says; without one it is that of the tenant's reads or writes.
 type gate struct {
 	// count is len(lanes): as long as nobody is throttled, a call costs one look at it.
@@ -49,32 +49,112 @@ type entry struct {
 	lane  *lane
 	epoch uint64
 	probe bool
+	// over is closed when the lane closes.
+	over <-chan struct{}
+	// turn is how much of the lane's time the call has taken, held whether it was held up for it.
+	turn time.Duration
+	held bool
 }
 
+// keysOf names the lanes of a call, the tenant's first: no call takes a turn in the lane of all tenants that its own does
+// not let through.
 func keysOf(call *Call) [2]laneKey {
-	return [2]laneKey{{write: !call.Safe}, {tenant: call.Tenant, write: !call.Safe}}
+	return [2]laneKey{{tenant: call.Tenant, write: !call.Safe}, {write: !call.Safe}}
 }
 
 // enter lets a call through, makes it wait for its turn, or refuses it with KindThrottled and the time after which to
 // come back. A patient call, one that was throttled itself, waits for a lane to open, too. Whoever enters has to leave.
 func (g *gate) enter(ctx context.Context, call *Call, patient bool) (pass, *Error) {
-	var p pass
 	if g.count.Load() == 0 {
-		return p, nil
+		return pass{}, nil
 	}
+	lanes := g.lanesOf(call)
+	if lanes == [2]*lane{} {
+		return pass{}, nil
+	}
+	give := time.Now().Add(longestWait)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-leastTime).Before(give) {
+		give = deadline.Add(-leastTime)
+	}
+	for ; ; lanes = g.lanesOf(call) {
+		if failed := contextError(ctx, ctx.Err(), false); failed != nil {
+			return pass{}, failed
+		}
+		wait, changed, ok := look(lanes, patient, give)
+		if !ok {
+			return pass{}, throttledLocally(wait)
+		}
+		if changed != nil {
+			if failed := sleep(ctx, wait, changed); failed != nil {
+				return pass{}, failed
+			}
+			continue
+		}
+		p, ok, failed := take(ctx, lanes, give)
+		switch {
+		case failed != nil:
+			return pass{}, failed
+		case ok && p.held() && g.lanesOf(call) != lanes:
+			// While it waited, a lane came to be.
+			p.giveBack()
+		case ok:
+			return p, nil
+		}
+	}
+}
+
+func (g *gate) lanesOf(call *Call) (lanes [2]*lane) {
 	for i, key := range keysOf(call) {
-		l := g.find(key)
+		lanes[i] = g.find(key)
+	}
+	return lanes
+}
+
+// look tells whether a call can ask for its turns, before it takes any: whoever is sent away must cost the others
+// nothing. When changed is not nil it is to wait first; when ok is false it is refused, and wait is the longest that a
+// lane asks for.
+func look(lanes [2]*lane, patient bool, give time.Time) (wait time.Duration, changed <-chan struct{}, ok bool) {
+	open, room := true, true
+	for _, l := range lanes {
 		if l == nil {
 			continue
 		}
-		entered, failed := l.enter(ctx, patient)
-		if failed != nil {
-			p.leave(false)
-			return pass{}, failed
+		w, c, fits := l.look(patient, give)
+		wait = max(wait, w)
+		if c != nil {
+			changed, open = c, open && fits
+		} else {
+			room = room && fits
 		}
-		p.lanes[i] = entered
 	}
-	return p, nil
+	// How long a queue will be when the other lane has opened, nobody knows.
+	return wait, changed, open && (room || changed != nil)
+}
+
+// take takes the turns of a call, the tenant's first. What it has taken it gives back when it does not get both: then
+// ok is false, and when failed is nil the lanes are no longer what they were when the call looked.
+func take(ctx context.Context, lanes [2]*lane, give time.Time) (p pass, ok bool, failed *Error) {
+	for i, l := range lanes {
+		if l == nil {
+			continue
+		}
+		// While it waits in one lane, the other may close.
+		over := p.lanes[0].over
+		if i == 0 && lanes[1] != nil {
+			over = lanes[1].opening()
+		}
+		e, taken, refused := l.take(ctx, give, over)
+		if !taken {
+			p.giveBack()
+			return pass{}, false, refused
+		}
+		p.lanes[i] = e
+	}
+	return p, true, nil
+}
+
+func throttledLocally(wait time.Duration) *Error {
+	return &Error{Kind: KindThrottled, RetryAfter: wait, HasRetryAfter: true}
 }
 
 // leave tells the gate what became of a call.
@@ -83,14 +163,26 @@ func (g *gate) leave(call *Call, p pass, failed *Error) {
 		g.close(call, p, failed)
 		return
 	}
-	p.leave(failed == nil || failed.Status != 0)
-}
-
-// leave says that the call was not throttled; answered, that Graph answered it.
-func (p *pass) leave(answered bool) {
+	if failed != nil && (failed.Kind == KindInvalidCall || failed.Kind == KindToken) {
+		p.giveBack()
+		return
+	}
+	answered := failed == nil || failed.Status != 0
 	for _, e := range p.lanes {
 		if e.lane != nil {
 			e.lane.leave(e, answered)
+		}
+	}
+}
+
+// held tells whether the call had to wait for a turn.
+func (p *pass) held() bool { return p.lanes[0].held || p.lanes[1].held }
+
+// giveBack says that the call was not sent: its turns are for others.
+func (p *pass) giveBack() {
+	for _, e := range p.lanes {
+		if e.lane != nil {
+			e.lane.giveBack(e)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -348,6 +349,17 @@ func TestTheGateIsBounded(t *testing.T) {
 			t.Errorf("%d lanes when all but %d are forgotten", n, later)
 		}
 	})
+}
+
+func BenchmarkNewLane(b *testing.B) {
+	g := newGate()
+	b.ReportAllocs()
+	for n := range b.N {
+		g.findOrMake(laneKey{tenant: strconv.Itoa(n % maxLanes)})
+		if n%maxLanes == maxLanes-1 {
+			g = newGate()
+		}
+	}
 }
 
 func BenchmarkGate(b *testing.B) {

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -22,101 +23,185 @@ const (
 //	-------  ------------------------------  ------------------------------------------------------------------
 //	closed   Graph answered 429              refused with the time left; one that was throttled itself may wait
 //	due      the time has passed             the probe, which alone is sent
-//	probing  the probe was sent              refused; one that was throttled itself may wait; after 10 s the next probe
+//	probing  there is a probe                refused; one that was throttled itself may wait; after 10 s the next probe
 //	paced    Graph answered the probe        sent in its turn, at the pace; refused when its turn is too far off
 //	(none)   5 minutes without a 429         sent
 //
-// A probe that gets no answer makes the lane due again. A 429 closes it in any state.
+// A probe that gets no answer, or is not sent after all, makes the lane due again. A 429 closes it in any state.
 type lane struct {
 	mu sync.Mutex
 	// epoch counts the closings.
 	epoch uint64
-	// until is when the lane is due, lately the last throttle answer, probed when the last probe was sent.
+	// until is when the lane is due, lately the last throttle answer, probed when the last probe came through.
 	until, lately, probed time.Time
 	// probing and paced are the states; neither is closed or due.
 	probing, paced bool
-	// changed is closed when the state changes.
-	changed chan struct{}
-	// turn is when the next call may go, queued how many wait for theirs.
-	turn   time.Time
-	queued int
-	pace   pace
+	// changed is closed when the state changes, over when it becomes closed.
+	changed, over chan struct{}
+	// turn is when the next call may go. queue are those that wait for their turn, each with a channel that tells it to
+	// look again: turns belong to nobody until they come, so that one who leaves takes none along.
+	turn  time.Time
+	queue []chan struct{}
+	pace  pace
 }
 
-func newLane() *lane { return &lane{changed: make(chan struct{})} }
+func newLane() *lane { return &lane{changed: make(chan struct{}), over: make(chan struct{})} }
 
-// enter returns when the call may be sent, or why it may not.
-func (l *lane) enter(ctx context.Context, patient bool) (entry, *Error) {
-	give := time.Now().Add(longestWait)
-	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-leastTime).Before(give) {
-		give = deadline.Add(-leastTime)
+// look tells whether a call can ask for its turn: at once, or after the wait, or earlier when changed is closed. ok is
+// false when it is not to wait here. give is when the call gives up.
+func (l *lane) look(patient bool, give time.Time) (wait time.Duration, changed <-chan struct{}, ok bool) {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case now.Before(l.until):
+		return l.until.Sub(now), l.changed, patient && !l.until.After(give)
+	case l.due(now):
+		return 0, nil, true
+	case !l.paced:
+		return whileProbing, l.changed, patient && now.Before(give)
 	}
+	wait, ok = l.room(now, give)
+	return wait, nil, ok
+}
+
+// due tells whether the next call is the probe.
+func (l *lane) due(now time.Time) bool {
+	return !now.Before(l.until) && !l.paced && (!l.probing || now.Sub(l.probed) >= longestProbe)
+}
+
+// room tells how long the queue of a paced lane is, and whether a call can join it.
+func (l *lane) room(now, give time.Time) (wait time.Duration, ok bool) {
+	wait = max(0, l.turn.Sub(now)) + time.Duration(len(l.queue))*l.pace.interval()
+	if wait == 0 {
+		return 0, true
+	}
+	return wait, wait <= longestQueue && len(l.queue) < maxQueue && !now.Add(wait).After(give)
+}
+
+// take takes the call's turn, which may have to come first. It takes none when it refuses the call, when the lane or
+// the one whose over is given closes meanwhile, or when the call ends: a turn is the next in the queue's.
+func (l *lane) take(ctx context.Context, give time.Time, over <-chan struct{}) (e entry, ok bool, failed *Error) {
+	now := time.Now()
+	l.mu.Lock()
+	e = entry{lane: l, epoch: l.epoch, over: l.over}
+	switch {
+	case l.due(now):
+		l.probing, e.probe, l.probed = true, true, now
+		l.mu.Unlock()
+		return e, true, nil
+	case !l.paced:
+		l.mu.Unlock()
+		return entry{}, false, nil
+	}
+	wait, ok := l.room(now, give)
+	switch {
+	case !ok:
+		l.mu.Unlock()
+		return entry{}, false, throttledLocally(wait)
+	case wait == 0:
+		l.turn = now
+		l.next(&e)
+		l.mu.Unlock()
+		return e, true, nil
+	}
+	e.held = true
+	place := make(chan struct{}, 1)
+	l.queue = append(l.queue, place)
 	for {
-		e, wait, changed, ok := l.try(patient, give)
-		switch {
-		case ok && wait == 0:
-			return e, nil
-		case !ok:
-			return entry{}, &Error{Kind: KindThrottled, RetryAfter: wait, HasRetryAfter: true}
-		case changed == nil:
-			if err := l.waitForTurn(ctx, wait); err != nil {
-				return entry{}, err
+		// Only the first in the queue looks at the clock.
+		var timer *time.Timer
+		var turn <-chan time.Time
+		if l.queue[0] == place {
+			wait := time.Until(l.turn)
+			if wait <= 0 {
+				l.leaveQueue(place)
+				l.next(&e)
+				l.mu.Unlock()
+				return e, true, nil
 			}
-			if l.stillPaced(e) {
-				return e, nil
-			}
-		default:
-			if err := sleep(ctx, wait, changed); err != nil {
-				return entry{}, err
-			}
+			timer = time.NewTimer(wait)
+			turn = timer.C
+		}
+		l.mu.Unlock()
+		gone := false
+		select {
+		case <-turn:
+		case <-place:
+		case <-e.over:
+			gone = true
+		case <-over:
+			gone = true
+		case <-ctx.Done():
+			gone, failed = true, contextError(ctx, ctx.Err(), false)
+		}
+		if timer != nil {
+			timer.Stop()
+		}
+		l.mu.Lock()
+		if gone || e.epoch != l.epoch {
+			l.leaveQueue(place)
+			l.mu.Unlock()
+			return entry{}, false, failed
 		}
 	}
 }
 
-// try lets the call through, or tells how long to wait: for its turn, or until the state has changed; ok is false when
-// it is not to wait here. give is when the call gives up.
-func (l *lane) try(patient bool, give time.Time) (e entry, wait time.Duration, changed <-chan struct{}, ok bool) {
+// opening returns what is closed when the lane closes next.
+func (l *lane) opening() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.over
+}
+
+// next takes the turn that has come.
+func (l *lane) next(e *entry) {
+	e.turn = l.pace.next(e.held)
+	l.turn = l.turn.Add(e.turn)
+}
+
+// leaveQueue takes a call out of the queue, in which it may no longer be.
+func (l *lane) leaveQueue(place chan struct{}) {
+	i := slices.Index(l.queue, place)
+	if i < 0 {
+		return
+	}
+	l.queue = slices.Delete(l.queue, i, i+1)
+	if i == 0 {
+		l.wake()
+	}
+}
+
+// wake makes the first in the queue look at the clock.
+func (l *lane) wake() {
+	if len(l.queue) > 0 {
+		select {
+		case l.queue[0] <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// giveBack notes that a call that came through was not sent: the next call goes that much earlier, or is the probe.
+// Turns whose time has passed are not saved up: calls are spaced evenly.
+func (l *lane) giveBack(e entry) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e = entry{lane: l, epoch: l.epoch}
 	switch {
-	case now.Before(l.until):
-		return e, l.until.Sub(now), l.changed, patient && !l.until.After(give)
-	case !l.paced && (!l.probing || now.Sub(l.probed) >= longestProbe):
-		l.probing, e.probe, l.probed = true, true, now
-		return e, 0, nil, true
-	case !l.paced:
-		return e, whileProbing, l.changed, patient && now.Before(give)
+	case e.epoch != l.epoch:
+	case e.probe:
+		l.probing = false
+		l.signal()
+	default:
+		l.pace.giveBack(e.turn, e.held)
+		if earlier := l.turn.Add(-e.turn); earlier.After(now) {
+			l.turn = earlier
+		} else if l.turn.After(now) {
+			l.turn = now
+		}
+		l.wake()
 	}
-	turn := l.turn
-	if turn.Before(now) {
-		turn = now
-	}
-	wait = turn.Sub(now)
-	if wait > longestQueue || turn.After(give) || wait > 0 && l.queued >= maxQueue {
-		return e, wait, nil, false
-	}
-	l.turn = turn.Add(l.pace.next(wait > 0))
-	if wait > 0 {
-		l.queued++
-	}
-	return e, wait, nil, true
-}
-
-func (l *lane) waitForTurn(ctx context.Context, wait time.Duration) *Error {
-	err := sleep(ctx, wait, nil)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.queued--
-	return err
-}
-
-// stillPaced tells whether the lane is as it was when the call got its turn.
-func (l *lane) stillPaced(e entry) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.epoch == e.epoch
 }
 
 // leave notes that a call was not throttled.
@@ -132,7 +217,7 @@ func (l *lane) leave(e entry, answered bool) {
 	}
 	if e.probe {
 		l.probing = false
-		if answered {
+		if answered && !l.paced {
 			l.paced = true
 			l.pace.open(now)
 			l.turn = now.Add(l.pace.next(false))
@@ -151,6 +236,8 @@ func (l *lane) close(own entry, until time.Time) {
 		l.pace.throttled(now)
 	}
 	l.epoch++
+	close(l.over)
+	l.over, l.queue = make(chan struct{}), nil
 	if until.After(l.until) {
 		l.until = until
 	}

@@ -50,13 +50,23 @@ func (p *pace) rate() float64 {
 	return min(max(rate, slowestPace), fastestPace)
 }
 
-// next is the time between a call and the one behind it. held tells that the call was held up.
+// interval is the time between a call and the one behind it.
+func (p *pace) interval() time.Duration { return time.Duration(float64(time.Second) / p.rate()) }
+
+// next is the interval behind a call that goes now. held tells that the call was held up.
 func (p *pace) next(held bool) time.Duration {
-	interval := time.Duration(float64(time.Second) / p.rate())
+	interval := p.interval()
 	if held {
 		p.age += interval
 	}
 	return interval
+}
+
+// giveBack undoes next for a call that did not go: it has tried nothing.
+func (p *pace) giveBack(interval time.Duration, held bool) {
+	if held {
+		p.age = max(0, p.age-interval)
+	}
 }
 
 // open notes that the lane opened.

@@ -74,7 +74,8 @@ func NewPageTokens(keys ...[]byte) (*PageTokens, error) {
 }
 
 // Next makes the token of the page behind the given one, which is the zero Page for the first, with the target that
-// was read for it. binding is what the token is good for; the caller makes it of tenant, rpc and arguments.
+// was read for it. binding is what the token is good for; the caller makes it of tenant, rpc and arguments. The error is
+// ErrPageLoop: next is the page itself, the one before it or one that was remembered, or the list has 100,000 pages.
 func (t *PageTokens) Next(page Page, read, next string, binding []byte) (string, error) {
 	if page.number >= maxPages-1 || next == read || page.number > 0 && page.before == hashTarget(next) {
 		return "", ErrPageLoop

@@ -13,17 +13,22 @@ const maxRetryAfter = time.Hour
 
 // retryAfter reads the Retry-After headers of an answer whose own Date is given. It takes seconds, also with a
 // fraction, which is rounded up to the millisecond, and dates, measured against the answer's Date so that the clocks
-// need not agree. Of several values the longest counts. What is negative, past, longer than an hour or unreadable
-// counts as missing.
+// need not agree. Of several values the longest counts, also when a proxy has joined them with commas. What is negative,
+// past, longer than an hour or unreadable counts as missing.
 func retryAfter(header http.Header, date time.Time) (wait time.Duration, ok bool) {
 	for _, value := range header.Values("Retry-After") {
-		values := []string{value}
-		if _, err := http.ParseTime(strings.TrimSpace(value)); err != nil {
-			// Proxies join headers of the same name, and dates have a comma, too.
-			values = strings.Split(value, ",")
-		}
-		for _, value := range values {
-			if one, valid := parseRetryAfter(strings.TrimSpace(value), date); valid {
+		parts := strings.Split(value, ",")
+		for i := 0; i < len(parts); i++ {
+			text := strings.TrimSpace(parts[i])
+			// Dates have a comma of their own, behind the day of the week.
+			if i+1 < len(parts) {
+				whole := text + ", " + strings.TrimSpace(parts[i+1])
+				if _, err := http.ParseTime(whole); err == nil {
+					text = whole
+					i++
+				}
+			}
+			if one, valid := parseRetryAfter(text, date); valid {
 				wait, ok = max(wait, one), true
 			}
 		}

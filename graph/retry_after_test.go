@@ -49,6 +49,15 @@ func TestRetryAfterIsReadOrCountsAsMissing(t *testing.T) {
 		{"two, one unreadable", []string{"soon", "2"}, graphs, 2 * time.Second},
 		{"two, one too long", []string{"2", "3601"}, graphs, 2 * time.Second},
 		{"seconds and a later date", []string{"2", at(graphs, 9*time.Second)}, graphs, 9 * time.Second},
+		{"seconds joined with a later date", []string{"2, " + at(graphs, 30*time.Second)}, graphs, 30 * time.Second},
+		{"seconds joined with an earlier date", []string{"40," + at(graphs, 30*time.Second)}, graphs, 40 * time.Second},
+		{"a date joined with fewer seconds", []string{at(graphs, 30*time.Second) + ", 2"}, graphs, 30 * time.Second},
+		{"a date joined with more seconds", []string{at(graphs, 30*time.Second) + " , 40"}, graphs, 40 * time.Second},
+		{"two dates joined", []string{at(graphs, 30*time.Second) + ", " + at(graphs, 9*time.Second)}, graphs, 30 * time.Second},
+		{"three dates of three forms joined", []string{"Fri Nov 20 12:00:09 2026, Friday, 20-Nov-26 12:00:30 GMT," + at(graphs, 20*time.Second)}, graphs, 30 * time.Second},
+		{"a date joined with a past one and a word", []string{"soon, " + at(graphs, -time.Second) + ", " + at(graphs, 9*time.Second)}, graphs, 9 * time.Second},
+		{"a date that is cut joined with seconds", []string{"Fri, 20 Nov 2026, 7"}, graphs, 7 * time.Second},
+		{"commas", []string{",,2,"}, graphs, 2 * time.Second},
 		{"a date", []string{at(graphs, 30*time.Second)}, graphs, 30 * time.Second},
 		{"a date by a clock that is a year behind", []string{at(graphs.AddDate(-1, 0, 0), 30*time.Second)}, graphs.AddDate(-1, 0, 0), 30 * time.Second},
 		{"a date by a clock that is a year ahead", []string{at(graphs.AddDate(1, 0, 0), 30*time.Second)}, graphs.AddDate(1, 0, 0), 30 * time.Second},
@@ -91,7 +100,7 @@ func TestRetryAfterIsExactToTheMillisecond(t *testing.T) {
 }
 
 func FuzzRetryAfter(f *testing.F) {
-	for _, value := range []string{"", "2", "2.128", "-5", "1e9", "NaN", "Inf", "0x10", "Fri, 20 Nov 2026 12:00:30 GMT", "0.00000000001"} {
+	for _, value := range []string{"", "2", "2.128", "-5", "1e9", "NaN", "Inf", "0x10", "Fri, 20 Nov 2026 12:00:30 GMT", "2, Fri, 20 Nov 2026 12:00:30 GMT", "0.00000000001"} {
 		f.Add(value, int64(1795176000))
 	}
 	f.Fuzz(func(t *testing.T, value string, date int64) {

@@ -14,12 +14,16 @@ import (
 )
 
 const (
-	// idlePerHost is how many connections to Graph are kept. With net/http's default of 2 a call costs 6.7 times the
-	// CPU at 16 in flight, since most calls then shake hands anew.
+	// idlePerHost is how many connections to Graph are kept. With net/http's default of 2 most of the calls that are made
+	// at once would shake hands anew: BenchmarkKeptConnections prints what that costs.
 	idlePerHost = 256
 	// mostReads is how many connections reads have at most; more reads wait for one. A thousand handshakes at once would
 	// take each of them beyond its time.
 	mostReads = 512
+	// mostWrites is how many connections are made for writes at once. Over HTTP/2 they soon share the first: without a
+	// bound, each of a thousand writes would shake hands before there is one, again with every renewal. One that is full
+	// of streams does not count, so that no write waits for another. Without HTTP/2 it is how many writes go at once.
+	mostWrites = 64
 	// Connections are renewed after leastAge to mostAge, so that a change of Graph's addresses is seen, and not by all
 	// replicas at once.
 	leastAge, mostAge = 10 * time.Minute, 15 * time.Minute
@@ -118,8 +122,7 @@ func newTransport(roots *x509.CertPool, http2 bool) *http.Transport {
 	protocols.SetHTTP2(http2)
 	mostConnections := mostReads
 	if http2 {
-		// Their number follows from that of the streams on each.
-		mostConnections = 0
+		mostConnections = mostWrites
 	}
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{

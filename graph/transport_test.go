@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -35,16 +39,23 @@ func TestConnectionsAreRenewed(t *testing.T) {
 	})
 }
 
-// counted starts a server that counts its connections, and a client of it.
-func counted(t *testing.T, handler http.HandlerFunc) (*Client, *atomic.Int64) {
-	t.Helper()
-	var opened atomic.Int64
-	server := httptest.NewUnstartedServer(handler)
+// CountConnections counts the connections that a server gets that is yet to start. The tests from outside the package
+// use it, too.
+func CountConnections(server *httptest.Server) *atomic.Int64 {
+	opened := new(atomic.Int64)
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			opened.Add(1)
 		}
 	}
+	return opened
+}
+
+// counted starts a server that counts its connections, and a client of it.
+func counted(t *testing.T, handler http.HandlerFunc) (*Client, *atomic.Int64) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
+	opened := CountConnections(server)
 	server.Start()
 	t.Cleanup(server.Close)
 	client, err := New(Options{Endpoint: server.URL, Tokens: Unsigned{}, Backoff: time.Millisecond})
@@ -52,7 +63,7 @@ func counted(t *testing.T, handler http.HandlerFunc) (*Client, *atomic.Int64) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return client, &opened
+	return client, opened
 }
 
 func TestACallUnderWayKeepsItsConnection(t *testing.T) {
@@ -245,5 +256,35 @@ func TestARequestThatIsCutWhileItIsSentIsSentOnce(t *testing.T) {
 	_, err = client.Do(t.Context(), large)
 	if e := failure(t, err); e == nil || e.Kind != KindUnreachable || !e.Sent || opened.Load() != 1 {
 		t.Errorf("got %+v after %d connections", e, opened.Load())
+	}
+}
+
+// BenchmarkKeptConnections makes reads 16 at a time and keeps as few connections as net/http does unless told, or as
+// many as the client does. The time is CPU where no core is idle.
+func BenchmarkKeptConnections(b *testing.B) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	// Connections that are not kept end in the middle of a handshake, too.
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	for _, kept := range []int{http.DefaultMaxIdleConnsPerHost, idlePerHost} {
+		b.Run(strconv.Itoa(kept), func(b *testing.B) {
+			client, err := New(Options{Endpoint: server.URL, Tokens: Unsigned{}, RootCAs: roots})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer client.Close()
+			client.connections.get().reads.MaxIdleConnsPerHost = kept
+			b.SetParallelism(max(1, 16/runtime.GOMAXPROCS(0)))
+			b.RunParallel(func(b *testing.PB) {
+				for b.Next() {
+					if _, err := client.Do(context.Background(), call(http.MethodGet)); err != nil {
+						panic(err)
+					}
+				}
+			})
+		})
 	}
 }

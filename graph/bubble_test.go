@@ -1,0 +1,124 @@
+package graph
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// inMemory is a network of connections in memory. In a bubble of synctest the limits of the transport pass there in no
+// time.
+type inMemory struct {
+	accepted chan net.Conn
+	closed   chan struct{}
+	dialed   atomic.Int64
+	// lost is how many of the first connections are dead: what is written to them goes nowhere, and nobody is told.
+	lost atomic.Int64
+}
+
+func (n *inMemory) Accept() (net.Conn, error) {
+	select {
+	case conn := <-n.accepted:
+		return conn, nil
+	case <-n.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (n *inMemory) Close() error {
+	close(n.closed)
+	return nil
+}
+
+func (*inMemory) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (n *inMemory) dial(context.Context, string, string) (net.Conn, error) {
+	client, server := net.Pipe()
+	n.accepted <- server
+	return &losable{client, n, n.dialed.Add(1)}, nil
+}
+
+type losable struct {
+	net.Conn
+	network *inMemory
+	number  int64
+}
+
+func (l *losable) Write(p []byte) (int, error) {
+	if l.number <= l.network.lost.Load() {
+		return len(p), nil
+	}
+	return l.Conn.Write(p)
+}
+
+// overMemory runs a test in a bubble with a server of HTTP/1.1 and HTTP/2 and a client of it that repeats nothing. The
+// client's transports are those that New makes, but for the dialer.
+func overMemory(t *testing.T, handler http.HandlerFunc, test func(*testing.T, *Client, *inMemory)) {
+	t.Helper()
+	// Its certificate is made once, and nothing is served.
+	certified := httptest.NewTLSServer(http.NotFoundHandler())
+	certified.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(certified.Certificate())
+	synctest.Test(t, func(t *testing.T) {
+		network := &inMemory{accepted: make(chan net.Conn), closed: make(chan struct{})}
+		// Tickets would come while the client writes, which a pipe without a buffer does not allow.
+		config := &tls.Config{Certificates: certified.TLS.Certificates, SessionTicketsDisabled: true}
+		server := &http.Server{Handler: handler, TLSConfig: config}
+		ended := make(chan error)
+		go func() { ended <- server.ServeTLS(network, "", "") }()
+		client, err := New(Options{Endpoint: "https://example.com", Tokens: Unsigned{}, RootCAs: roots, Repeats: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := client.connections.get()
+		g.reads.DialContext, g.writes.DialContext, g.fresh.DialContext = network.dial, network.dial, network.dial
+		test(t, client, network)
+		client.Close()
+		server.Close()
+		<-ended
+	})
+}
+
+func TestADeadConnectionFailsWritesForSecondsOnly(t *testing.T) {
+	overMemory(t, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, client *Client, network *inMemory) {
+		for _, test := range []struct {
+			lost int64
+			fail bool
+		}{{0, false}, {1, true}, {1, false}} {
+			network.lost.Store(test.lost)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			got := <-begin(t, ctx, client, call(http.MethodPost))
+			cancel()
+			if (got.err != nil) != test.fail || got.took > 25*time.Second {
+				t.Errorf("%d connections of %d are dead: got %+v after %v", test.lost, network.dialed.Load(), got.err, got.took)
+			}
+			if got.err != nil && (got.err.Kind != KindUnreachable || !got.err.Sent) {
+				t.Errorf("got %+v", got.err)
+			}
+		}
+	})
+}
+
+func TestAnAnswerThatDoesNotBeginIsWaitedForAMinute(t *testing.T) {
+	silent := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		t.Run(method, func(t *testing.T) {
+			overMemory(t, silent, func(t *testing.T, client *Client, _ *inMemory) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				got := <-begin(t, ctx, client, call(method))
+				if got.err == nil || got.err.Kind != KindUnreachable || got.err.Problem != "no answer in time" || got.took != time.Minute {
+					t.Errorf("got %+v after %v", got.err, got.took)
+				}
+			})
+		})
+	}
+}
