@@ -317,6 +317,29 @@ func TestWhatDidNotComeAboutByTheCallIsNoSuccess(t *testing.T) {
 	}
 }
 
+func TestOnlyGraphItselfCanSayThatAPolicyIsGone(t *testing.T) {
+	// The answers to the DELETE are lost, and the read is answered in Graph's place.
+	for name, c := range map[string]struct{ body, reason string }{
+		"a gateway's page":     {"<html><title>404 Not Found</title></html>", "OUTCOME_UNKNOWN"},
+		"a gateway's JSON":     {`{"statusCode":404,"message":"Resource not found"}`, "OUTCOME_UNKNOWN"},
+		"nothing":              {"", "OUTCOME_UNKNOWN"},
+		"Graph's own error":    {`{"error":{"code":"PolicyNotFound"}}`, ""},
+		"Graph's general code": {`{"error":{"code":"notFound","message":"m"}}`, ""},
+	} {
+		w := newWorldAnswering(t, func(rw http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodDelete {
+				rw.WriteHeader(http.StatusGatewayTimeout)
+				return
+			}
+			answering(http.StatusNotFound, c.body)(rw, r)
+		})
+		o := w.call(policies+"DeleteProtectionPolicy", &pb.DeleteProtectionPolicyRequest{ProtectionPolicyId: unknownPolicy}, new(pb.DeleteProtectionPolicyResponse))
+		if o.reason() != c.reason || (o.status == nil) != (c.reason == "") {
+			t.Errorf("%s: %v", name, o.status)
+		}
+	}
+}
+
 func TestAPolicyThatSomebodyElseChangesIsNoSuccess(t *testing.T) {
 	w := newWorld(t)
 	policy := workloads[0].activePolicy(w)
