@@ -5,10 +5,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -162,7 +165,7 @@ func (l *losses) carryOut(s *story, method protoreflect.MethodDescriptor, in, ou
 		}
 		if isDelete || how.done {
 			l.wantDoneOnce(s, rpc, how, since)
-		} else if changes, requests := writesSince(s, since); changes != 0 || requests != 0 {
+		} else if changes, requests := s.writesSince(since); changes != 0 || requests != 0 {
 			s.t.Errorf("%s with %s: %d changes by %d requests", rpc, how.name, changes, requests)
 		}
 		if o.status != nil && how.done {
@@ -219,8 +222,8 @@ func (l *losses) wantDoneOnce(s *story, rpc string, how loss, since uint64) {
 }
 
 // writesSince counts what requests changed, and the requests that may.
-func writesSince(s *story, since uint64) (changes, requests int) {
-	for _, entry := range s.emulator.Ledger(since).Entries {
+func (w *world) writesSince(since uint64) (changes, requests int) {
+	for _, entry := range w.emulator.Ledger(since).Entries {
 		switch {
 		case entry.Kind == emulator.EntryChange && entry.Cause != 0:
 			changes++
@@ -314,6 +317,50 @@ func TestWhatDidNotComeAboutByTheCallIsNoSuccess(t *testing.T) {
 	w.fault(emulator.Fault{Operation: "DELETE /protectionPolicies/{id}", Cut: "before", Times: 3})
 	if o := w.deletePolicy(policy).call; o.reason() != "OUTCOME_UNKNOWN" {
 		t.Errorf("a DELETE lost three times: %v", o.status)
+	}
+}
+
+func TestAPolicyThatIsThereByTheReadSettlesItsAction(t *testing.T) {
+	// As quick as a policy of nothing may be. Graph's clock is not the server's: it stands still but for this.
+	const quick = time.Millisecond
+	e := emulator.New(emulator.Options{Stopped: true, Lengths: emulator.Lengths{Protect: quick, Unprotect: quick}})
+	var reads atomic.Int64
+	w := newWorldOver(t, secure, e, httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			reads.Add(1)
+		}
+		if name := path.Base(r.URL.Path); name != "activate" && name != "deactivate" {
+			e.ServeHTTP(rw, r)
+			return
+		}
+		e.ServeHTTP(httptest.NewRecorder(), r)
+		e.Clock().Advance(quick)
+		panic(http.ErrAbortHandler)
+	})))
+	for _, l := range workloads {
+		policy := l.newPolicy(w, 1, 1).GetId()
+		for _, action := range []struct {
+			name     string
+			request  proto.Message
+			response interface {
+				proto.Message
+				GetProtectionPolicy() *pb.ProtectionPolicy
+			}
+			end pb.ProtectionPolicyStatus
+		}{
+			{"Activate", &pb.ActivateProtectionPolicyRequest{ProtectionPolicyId: policy}, new(pb.ActivateProtectionPolicyResponse), pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE},
+			{"Deactivate", &pb.DeactivateProtectionPolicyRequest{ProtectionPolicyId: policy}, new(pb.DeactivateProtectionPolicyResponse), pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_INACTIVE},
+		} {
+			since := w.mark()
+			reads.Store(0)
+			o := w.call(policies+action.name+"ProtectionPolicy", action.request, action.response)
+			if got := action.response.GetProtectionPolicy(); o.status != nil || got.GetId() != policy || got.GetStatus() != action.end {
+				t.Errorf("%s of %s: %v %v", action.name, l.name, o.status, got)
+			}
+			if _, requests := w.writesSince(since); requests != 1 || reads.Load() != 1 {
+				t.Errorf("%s of %s: %d writes and %d reads", action.name, l.name, requests, reads.Load())
+			}
+		}
 	}
 }
 

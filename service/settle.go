@@ -85,6 +85,10 @@ func policySettlement(end pb.ProtectionPolicyStatus) settlement {
 
 // settle finds out by a read, within what is left of the deadline, whether a write whose answer was lost was carried
 // out. It fills result, or returns the error of the call. began is when the call began.
+//
+// It reads once and at once. Another look would have to come minutes later to find a policy that is no longer updating,
+// and it is when Graph is in trouble that answers get lost: the more calls wait then, the fewer of the others get in. The
+// error names the rpc to look with, and the caller can look for as long as it likes.
 func (c *core) settle(ctx context.Context, op *operation, call *graph.Call, result proto.Message, began time.Time, failed *failedCall) error {
 	if op.safe || !failed.graph.AnswerLost() {
 		return failed
