@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -233,11 +232,5 @@ func TestFaultRulesThatMakeNoSenseStopTheStart(t *testing.T) {
 		if err := run(t.Context(), c, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "--emulator-faults") {
 			t.Errorf("%s: %v", path, err)
 		}
-	}
-}
-
-func TestTheBinaryIsMadeOfModulesThatAreNewEnough(t *testing.T) {
-	if !slices.ContainsFunc(oldest(t), func(m string) bool { return strings.HasPrefix(m, "google.golang.org/grpc ") }) {
-		t.Error("grpc is not among the modules")
 	}
 }
