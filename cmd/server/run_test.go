@@ -50,6 +50,7 @@ func start(t *testing.T, arguments ...string) *running {
 	out, in := io.Pipe()
 	go func() {
 		r.done <- run(ctx, c, in, r.log)
+		close(r.done)
 		in.Close()
 	}()
 	lines := bufio.NewScanner(out)
@@ -70,6 +71,8 @@ func start(t *testing.T, arguments ...string) *running {
 	t.Cleanup(func() {
 		r.conn.Close()
 		stop()
+		// It may have ended before.
+		<-r.done
 	})
 	return r
 }
