@@ -288,6 +288,16 @@ func deletesNothing(ctx context.Context, conn *grpc.ClientConn, tenant string) e
 	return nil
 }
 
+// hasty tells the server a deadline and waits for its answer all the same: otherwise a client that is a little late gives
+// up by itself, with an error that looks like the server's.
+type hasty struct {
+	context.Context
+	time time.Duration
+}
+
+// Deadline is what gRPC tells the server.
+func (h hasty) Deadline() (time.Time, bool) { return time.Now().Add(h.time), true }
+
 func TestATenantWhoseTokenHangsHoldsUpNeitherItsCallersNorOthers(t *testing.T) {
 	c := startOnCloud(t)
 	release, asked := make(chan struct{}), make(chan struct{})
@@ -310,14 +320,22 @@ func TestATenantWhoseTokenHangsHoldsUpNeitherItsCallersNorOthers(t *testing.T) {
 	if _, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest)); err != nil {
 		t.Errorf("the other tenant: %v", err)
 	}
-	start := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	ctx, _ = as(ctx, emulator.TenantA, "")
-	_, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest))
-	// Far below the time of the token; how exact it is the tests of the cache show, on a clock of their own.
-	if took := time.Since(start); status.Code(err) != codes.DeadlineExceeded || took > time.Second {
-		t.Errorf("after %v: %v", took, err)
+	for attempt := 1; ; attempt++ {
+		start := time.Now()
+		ctx, _ := as(hasty{t.Context(), 200 * time.Millisecond}, emulator.TenantA, "")
+		_, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest))
+		// Far below the time of a token; how exact it is the tests of the cache show, on a clock of their own.
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("after %v: %v", took, err)
+		}
+		if status.Code(err) == codes.DeadlineExceeded && reasonOf(err) == "DEADLINE_EXCEEDED" {
+			break
+		}
+		// On a machine that is too busy for the 20 ms which the server keeps back, gRPC ends the call first.
+		if attempt == 3 {
+			t.Errorf("the server has never answered itself: %v", err)
+			break
+		}
 	}
 	close(release)
 	if err := <-patient; err != nil {
