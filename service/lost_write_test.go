@@ -207,14 +207,7 @@ func (c *chronicle) getLost(t *testing.T, how link, way loss, everyDelete bool) 
 		return s
 	}
 	for _, p := range plots {
-		s := begin(p)
-		s.enables()
-		s.protects()
-		s.restores()
-		s.restoresInBulk()
-		s.restoresParts()
-		s.offboards()
-		s.ends()
+		begin(p).goesOn()
 	}
 	begin(plots[0]).takesOver()
 	for name, rpc := range c.rpcs {
