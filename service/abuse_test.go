@@ -16,52 +16,65 @@ import (
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
 )
 
-// trap is a host that nobody may talk to.
-func trap(t *testing.T) (address string) {
+// trap is a host that nobody may talk to. Its certificate is one that the client trusts.
+func trap(t *testing.T, how link) (address string) {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("%s %s went to another host, with Authorization of %d bytes", r.Method, r.URL, len(r.Header.Get("Authorization")))
 	}))
-	t.Cleanup(server.Close)
-	return strings.TrimPrefix(server.URL, "http://")
+	how.start(t, server)
+	return server.Listener.Addr().String()
 }
 
+// links are those between the server and its upstream, with the schemes of their URLs.
+var links = map[link]string{plain: "http", secure: "https"}
+
 func TestNoLinkLeadsToAnotherHost(t *testing.T) {
-	evil := trap(t)
+	for how := range links {
+		t.Run(string(how), func(t *testing.T) { leadsNowhere(t, how) })
+	}
+}
+
+func leadsNowhere(t *testing.T, how link) {
+	evil := trap(t, how)
+	own, other := links[how]+"://OWN", "https://OWN"
+	if how == secure {
+		// Where the token would be there for all to read.
+		other = "http://OWN"
+	}
 	const path = graph.Root + "/protectionPolicies?$skiptoken=x"
 	var link string
-	var own atomic.Int64
-	w := newWorldAnswering(t, func(rw http.ResponseWriter, r *http.Request) {
-		own.Add(1)
+	var pages atomic.Int64
+	w := newWorldAnsweringOver(t, how, func(rw http.ResponseWriter, r *http.Request) {
+		pages.Add(1)
 		fmt.Fprintf(rw, `{"value":[],"@odata.nextLink":%q}`, strings.ReplaceAll(link, "OWN", r.Host))
 	})
 	port := evil[strings.LastIndexByte(evil, ':'):]
 	for _, link = range []string{
-		"http://" + evil + "/v1.0" + path,
-		"https://OWN/v1.0" + path,
+		links[how] + "://" + evil + "/v1.0" + path,
+		other + "/v1.0" + path,
 		"//" + evil + "/v1.0" + path,
-		"http://OWN@" + evil + "/v1.0" + path,
-		"http://127.0.0.1" + port + "/v1.0" + path,
-		"http://localhost" + port + "/v1.0" + path,
-		"http:" + evil + "/v1.0" + path,
-		`http:\\` + evil + "/v1.0" + path,
-		"http://OWN/v1.0/users?$skiptoken=x",
-		"http://OWN/v1.0" + graph.Root + "/../../users",
-		"http://OWN/v1.0" + graph.Root + "/%2e%2e/%2e%2e/users",
+		own + "@" + evil + "/v1.0" + path,
+		links[how] + "://127.0.0.1" + port + "/v1.0" + path,
+		links[how] + "://localhost" + port + "/v1.0" + path,
+		links[how] + ":" + evil + "/v1.0" + path,
+		links[how] + `:\\` + evil + "/v1.0" + path,
+		own + "/v1.0/users?$skiptoken=x",
+		own + "/v1.0" + graph.Root + "/../../users",
+		own + "/v1.0" + graph.Root + "/%2e%2e/%2e%2e/users",
 		"ftp://OWN/v1.0" + path,
 		"file:///etc/passwd",
-		"http://OWN/v1.0" + path + "#@" + evil,
+		own + "/v1.0" + path + "#@" + evil,
 	} {
-		before := own.Load()
+		before := pages.Load()
 		response := new(pb.ListProtectionPoliciesResponse)
 		o := w.call(policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest), response)
-		if o.reason() != "GRAPH_RESPONSE_INVALID" || detail[*errdetails.ErrorInfo](o.status).GetMetadata()["problem"] != "nextLink" || own.Load() != before+1 {
+		if o.reason() != "GRAPH_RESPONSE_INVALID" || detail[*errdetails.ErrorInfo](o.status).GetMetadata()["problem"] != "nextLink" || pages.Load() != before+1 {
 			t.Errorf("%s: %v %v", link, o.status, response)
 		}
 		if text := o.status.String(); strings.Contains(text, "skiptoken") || strings.Contains(text, evil) || strings.Contains(w.log.String(), "skiptoken") {
@@ -71,19 +84,26 @@ func TestNoLinkLeadsToAnotherHost(t *testing.T) {
 }
 
 func TestNoRedirectLeadsToAnotherHost(t *testing.T) {
-	evil := trap(t)
-	for _, status := range []int{301, 302, 303, 307, 308} {
-		w := newWorldAnswering(t, func(rw http.ResponseWriter, r *http.Request) {
-			rw.Header().Set("Location", "http://"+evil+r.URL.Path)
-			rw.Header().Set("Refresh", "0; url=http://"+evil+"/")
-			rw.Header().Set("Content-Location", "http://"+evil+"/")
-			rw.WriteHeader(status)
-		})
-		if o := read(w); o.reason() != "GRAPH_RESPONSE_INVALID" {
-			t.Errorf("%d: %v", status, o.status)
-		}
-		if o := write(w); o.reason() != "OUTCOME_UNKNOWN" {
-			t.Errorf("%d: %v", status, o.status)
+	for how, scheme := range links {
+		evil := trap(t, how)
+		for _, status := range []int{301, 302, 303, 307, 308} {
+			w := newWorldAnsweringOver(t, how, func(rw http.ResponseWriter, r *http.Request) {
+				rw.Header().Set("Location", scheme+"://"+evil+r.URL.Path)
+				rw.Header().Set("Refresh", "0; url="+scheme+"://"+evil+"/")
+				rw.Header().Set("Content-Location", scheme+"://"+evil+"/")
+				rw.Header().Set("Alt-Svc", `h2="`+evil+`"; persist=1`)
+				rw.WriteHeader(status)
+			})
+			if o := read(w); o.reason() != "GRAPH_RESPONSE_INVALID" {
+				t.Errorf("%s, %d: %v", how, status, o.status)
+			}
+			update := w.fails(workloads[0].updateRPC(), workloads[0].rename(unknownPolicy, "p")).call
+			// Writes of each method, with a body and without one.
+			for _, o := range []*outcome{write(w), update, w.activateFails(unknownPolicy).call, w.deletePolicy(unknownPolicy).call} {
+				if o.reason() != "OUTCOME_UNKNOWN" {
+					t.Errorf("%s, %d: %v", how, status, o.status)
+				}
+			}
 		}
 	}
 }
@@ -120,9 +140,16 @@ func TestALoopOfPagesEnds(t *testing.T) {
 	}
 }
 
-// TestHostileAnswersCostLittleMemory looks at the heap while the server takes what no upstream should send.
-func TestHostileAnswersCostLittleMemory(t *testing.T) {
-	const most = 64 << 20
+// abuse is what no upstream should send, and the reason of the call that got it.
+type abuse struct {
+	name   string
+	answer http.HandlerFunc
+	reason string
+}
+
+// abuses are answers in which the given property is a list, and the reason is that of an answer which is no use.
+func abuses(list, invalid string) []abuse {
+	head := `{"` + list + `":[`
 	// fill sends pieces until there are so many bytes, or the client has had enough.
 	fill := func(rw io.Writer, head, piece string, size int64) {
 		if _, err := io.WriteString(rw, head); err != nil {
@@ -136,23 +163,21 @@ func TestHostileAnswersCostLittleMemory(t *testing.T) {
 		}
 	}
 	const huge = 2 << 30
-	for _, test := range []struct {
-		name   string
-		answer http.HandlerFunc
-		reason string
-	}{
+	return []abuse{
 		{"2 GiB with a length", func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Content-Length", strconv.Itoa(huge))
-			fill(rw, `{"value":[`, "{},", huge)
-		}, "GRAPH_RESPONSE_INVALID"},
-		{"2 GiB without a length", func(rw http.ResponseWriter, _ *http.Request) { fill(rw, `{"value":[`, "{},", huge) }, "GRAPH_RESPONSE_INVALID"},
+			fill(rw, head, "{},", huge)
+		}, invalid},
+		{"2 GiB without a length", func(rw http.ResponseWriter, _ *http.Request) { fill(rw, head, "{},", huge) }, invalid},
 		{"2 GiB of an error", func(rw http.ResponseWriter, _ *http.Request) {
 			rw.WriteHeader(http.StatusNotFound)
 			fill(rw, `{"error":{"code":"PolicyNotFound","message":"`, "x", huge)
 		}, "POLICY_NOT_FOUND"},
-		{"8 MiB of empty objects", func(rw http.ResponseWriter, _ *http.Request) { fill(rw, `{"value":[`, "{},", 8<<20-100<<10) }, "GRAPH_RESPONSE_INVALID"},
-		{"8 MiB of brackets", func(rw http.ResponseWriter, _ *http.Request) { fill(rw, `{"value":`, "[", 8<<20-100<<10) }, "GRAPH_RESPONSE_INVALID"},
-		{"8 MiB of unknown objects in each other", func(rw http.ResponseWriter, _ *http.Request) { fill(rw, ``, `{"a":`, 8<<20-100<<10) }, "GRAPH_RESPONSE_INVALID"},
+		{"8 MiB of empty objects", func(rw http.ResponseWriter, _ *http.Request) { fill(rw, head, "{},", 8<<20-100<<10) }, invalid},
+		{"8 MiB of brackets", func(rw http.ResponseWriter, _ *http.Request) {
+			fill(rw, strings.TrimSuffix(head, "["), "[", 8<<20-100<<10)
+		}, invalid},
+		{"8 MiB of unknown objects in each other", func(rw http.ResponseWriter, _ *http.Request) { fill(rw, ``, `{"a":`, 8<<20-100<<10) }, invalid},
 		{"1 MiB of inner errors", func(rw http.ResponseWriter, _ *http.Request) {
 			rw.WriteHeader(http.StatusBadRequest)
 			fill(rw, `{"error":`, `{"innerError":`, 1<<20-100<<10)
@@ -164,9 +189,9 @@ func TestHostileAnswersCostLittleMemory(t *testing.T) {
 		{"a packed bomb", func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Content-Encoding", "gzip")
 			packer := gzip.NewWriter(rw)
-			fill(packer, `{"value":[`, "{},", 256<<20)
+			fill(packer, head, "{},", 256<<20)
 			packer.Close()
-		}, "GRAPH_RESPONSE_INVALID"},
+		}, invalid},
 		{"a packed bomb as an error", func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Content-Encoding", "gzip")
 			rw.WriteHeader(http.StatusNotFound)
@@ -178,25 +203,52 @@ func TestHostileAnswersCostLittleMemory(t *testing.T) {
 			for n := range 1024 {
 				rw.Header().Set(fmt.Sprintf("X-%d", n), strings.Repeat("x", 1<<10))
 			}
-		}, "GRAPH_RESPONSE_INVALID"},
+			// The answer itself is a good one.
+			io.WriteString(rw, head+"]}")
+		}, invalid},
+	}
+}
+
+// TestHostileAnswersCostLittleMemory looks at the heap while the server takes what no upstream should send.
+func TestHostileAnswersCostLittleMemory(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		how  link
+		// version is that of HTTP.
+		version       int
+		call          func(*world) *outcome
+		list, invalid string
+	}{
+		{"a read", plain, 1, func(w *world) *outcome {
+			return w.fails(policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest)).call
+		}, "value", "GRAPH_RESPONSE_INVALID"},
+		{"a write", secure, 2, func(w *world) *outcome {
+			return w.fails(workloads[0].updateRPC(), workloads[0].rename(unknownPolicy, "p")).call
+		}, "mailboxProtectionUnits@delta", "OUTCOME_UNKNOWN"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			w := newWorldAnswering(t, test.answer)
-			// The connection is there before the heap is looked at.
-			w.call("BackupRestoreService/NoSuchMethod", new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse))
-			runtime.GC()
-			peak := watchHeap(t)
-			response := new(pb.ListProtectionPoliciesResponse)
-			o := w.call(policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest), response)
-			if more := peak(); more > most {
-				t.Errorf("%d MiB more", more>>20)
-			} else {
-				t.Logf("%.1f MiB more", float64(more)/(1<<20))
-			}
-			if o.code() == codes.OK || o.reason() != test.reason {
-				t.Errorf("got %v, want %s", o.status, test.reason)
-			}
-		})
+		for _, test := range abuses(c.list, c.invalid) {
+			t.Run(c.name+"/"+test.name, func(t *testing.T) {
+				w := newWorldAnsweringOver(t, c.how, func(rw http.ResponseWriter, r *http.Request) {
+					if r.ProtoMajor != c.version {
+						t.Errorf("%s came over %s", c.name, r.Proto)
+					}
+					test.answer(rw, r)
+				})
+				// The connection is there before the heap is looked at.
+				w.call("BackupRestoreService/NoSuchMethod", new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse))
+				runtime.GC()
+				peak := watchHeap(t)
+				o := c.call(w)
+				if more := peak(); more > 64<<20 {
+					t.Errorf("%d MiB more", more>>20)
+				} else {
+					t.Logf("%.1f MiB more", float64(more)/(1<<20))
+				}
+				if o.reason() != test.reason {
+					t.Errorf("got %v, want %s", o.status, test.reason)
+				}
+			})
+		}
 	}
 }
 

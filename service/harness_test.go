@@ -3,6 +3,7 @@ package service_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
@@ -54,11 +55,41 @@ func newWorld(t *testing.T, options ...option) *world {
 func newWorldBehind(t *testing.T, front func(http.Handler) http.Handler, options ...option) *world {
 	t.Helper()
 	e := emulator.New(emulator.Options{Stopped: true})
-	upstream := httptest.NewServer(front(e))
-	t.Cleanup(upstream.Close)
-	w := newWorldWith(t, graph.Options{Endpoint: upstream.URL + "/v1.0", Backoff: 10 * time.Millisecond}, options...)
+	return newWorldOver(t, plain, e, httptest.NewUnstartedServer(front(e)), options...)
+}
+
+// newWorldOver starts a server on an emulator that an upstream, which it starts too, stands for.
+func newWorldOver(t *testing.T, how link, e *emulator.Emulator, upstream *httptest.Server, options ...option) *world {
+	t.Helper()
+	o := how.start(t, upstream)
+	o.Backoff = 10 * time.Millisecond
+	w := newWorldWith(t, o, options...)
 	w.emulator = e
 	return w
+}
+
+// link is what the server and its upstream speak.
+type link string
+
+const (
+	plain link = "HTTP/1.1 in clear text"
+	// secure is how Graph is spoken to: writes go over HTTP/2, reads over HTTP/1.1.
+	secure link = "TLS"
+)
+
+// start starts an upstream, and returns what the client has to know of it.
+func (how link) start(t *testing.T, upstream *httptest.Server) graph.Options {
+	t.Helper()
+	t.Cleanup(upstream.Close)
+	if how == plain {
+		upstream.Start()
+		return graph.Options{Endpoint: upstream.URL + "/v1.0"}
+	}
+	upstream.EnableHTTP2 = true
+	upstream.StartTLS()
+	roots := x509.NewCertPool()
+	roots.AddCert(upstream.Certificate())
+	return graph.Options{Endpoint: upstream.URL + "/v1.0", RootCAs: roots}
 }
 
 // newWorldOn starts a server on any upstream, to which it sends each call once: an upstream that gives the same answer

@@ -1,14 +1,15 @@
 package service_test
 
 import (
-	"bytes"
-	"io"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -19,103 +20,6 @@ import (
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
 )
-
-// loss is a way to lose the answer to a write.
-type loss struct {
-	name string
-	// done tells whether the emulator works on the request first; status is what is answered, 0 cuts the connection.
-	done   bool
-	status int
-	// unread leaves the request's body on its way, half lets half of the answer through.
-	unread, half bool
-}
-
-var (
-	undone = []loss{
-		{name: "cut while sending", unread: true},
-		{name: "cut before the work"},
-		{name: "408", status: http.StatusRequestTimeout},
-		{name: "502", status: http.StatusBadGateway},
-		{name: "504", status: http.StatusGatewayTimeout},
-	}
-	done = []loss{
-		{name: "cut after the work", done: true},
-		{name: "cut within the answer", done: true, half: true},
-		{name: "502 after the work", done: true, status: http.StatusBadGateway},
-		{name: "504 after the work", done: true, status: http.StatusGatewayTimeout},
-	}
-)
-
-// losses stands between the server and the emulator and loses the answer to one write when it is told to.
-type losses struct {
-	emulator http.Handler
-	mu       sync.Mutex
-	next     *loss
-	// lost is the body of the answer that nobody got, reads how many reads came since.
-	lost  []byte
-	reads int
-	// ways are how the answers of the story get lost, met how often each rpc was called.
-	ways []loss
-	met  map[string]int
-}
-
-func (l *losses) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	l.mu.Lock()
-	how := l.next
-	if r.Method == http.MethodGet {
-		l.reads++
-		how = nil
-	}
-	if how != nil {
-		l.next = nil
-	}
-	l.mu.Unlock()
-	if how == nil {
-		l.emulator.ServeHTTP(w, r)
-		return
-	}
-	if !how.unread {
-		// The body is the recorder's, too.
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			panic(http.ErrAbortHandler)
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-	}
-	recorder := httptest.NewRecorder()
-	if how.done {
-		l.emulator.ServeHTTP(recorder, r)
-		l.mu.Lock()
-		l.lost = recorder.Body.Bytes()
-		l.mu.Unlock()
-	}
-	switch {
-	case how.half:
-		w.Header().Set("Content-Length", "1000")
-		w.WriteHeader(http.StatusOK)
-		io.WriteString(w, `{"id":`)
-		http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
-	case how.status != 0:
-		w.WriteHeader(how.status)
-	default:
-		panic(http.ErrAbortHandler)
-	}
-}
-
-// lose has the answer to the next write lost.
-func (l *losses) lose(how loss) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.next, l.lost, l.reads = &how, nil, 0
-}
-
-// since tells the body of the answer that nobody got, and how many reads came since.
-func (l *losses) since() (lost []byte, reads int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lost, l.reads
-}
 
 func isWrite(method protoreflect.MethodDescriptor) bool {
 	options, _ := method.Options().(*descriptorpb.MethodOptions)
@@ -129,8 +33,8 @@ var (
 	settled  = []string{"ActivateRestoreSession"}
 )
 
-// carryOut has the first write by each rpc lose its answer in the story's ways: in all of them that leave it undone,
-// one after the other, and then in one that does not. It fills the response, so that the story goes on.
+// carryOut has the first write by each rpc get lost in the way of the story. It fills the response, so that the story
+// goes on.
 func (l *losses) carryOut(s *story, method protoreflect.MethodDescriptor, in, out proto.Message) {
 	s.t.Helper()
 	rpc := string(method.Name())
@@ -138,41 +42,72 @@ func (l *losses) carryOut(s *story, method protoreflect.MethodDescriptor, in, ou
 	isDelete := graphCall(method).GetMethod() == http.MethodDelete
 	if l.met[rpc]++; l.met[rpc] > 1 {
 		// Once is enough.
-		if o := do(); o.status != nil {
-			s.t.Fatalf("%s: %v", rpc, o.status)
-		}
+		s.wantOK(rpc, do())
 		return
 	}
-	for i, how := range l.ways {
-		if isDelete && i != len(l.met)%len(l.ways) {
-			// What is lost is repeated, and then it is gone.
-			continue
-		}
-		since := s.mark()
-		l.lose(how)
-		o := do()
-		lost, reads := l.since()
-		switch {
-		case isDelete || how.done && slices.Contains(settled, rpc):
-			if o.status != nil || !isDelete && reads != 1 {
-				s.t.Errorf("%s with %s: %v after %d reads", rpc, how.name, o.status, reads)
-			}
-		default:
-			l.wantUnknown(s, rpc, how, o)
-		}
-		if isDelete || how.done {
-			l.wantDoneOnce(s, rpc, how, since)
-		} else if changes, requests := writesSince(s, since); changes != 0 || requests != 0 {
-			s.t.Errorf("%s with %s: %d changes by %d requests", rpc, how.name, changes, requests)
-		}
-		if o.status != nil && how.done {
-			fill(s, lost, out)
+	if !l.how.comesThrough() {
+		l.comesToNothing(s, rpc, isDelete, do)
+		if !isDelete || l.how.unsent > 0 {
+			s.wantOK(rpc, do())
+			return
 		}
 	}
-	if !isDelete && !l.ways[0].done {
-		if o := do(); o.status != nil {
-			s.t.Fatalf("%s: %v", rpc, o.status)
-		}
+	l.isDoneOnce(s, rpc, isDelete, do, out)
+}
+
+// comesToNothing loses a write before it is worked on: one that the server may repeat each time, any other once, so that
+// the ledger had it if it were repeated.
+func (l *losses) comesToNothing(s *story, rpc string, isDelete bool, do func() *outcome) {
+	s.t.Helper()
+	attempts := 1
+	if isDelete {
+		attempts = everyAttempt
+	}
+	since := s.mark()
+	l.lose(attempts)
+	o := do()
+	l.since()
+	if l.how.unsent > 0 {
+		s.wantUnreachable(rpc, o)
+	} else {
+		s.wantUnknown(rpc, o)
+	}
+	if changes, requests := s.writesSince(since); changes != 0 || requests != 0 {
+		s.t.Errorf("%s: %d changes by %d requests", rpc, changes, requests)
+	}
+}
+
+// isDoneOnce loses a write that is done: at once, or when the server repeats it.
+func (l *losses) isDoneOnce(s *story, rpc string, isDelete bool, do func() *outcome, out proto.Message) {
+	s.t.Helper()
+	attempts, reads := 1, 0
+	repeated := isDelete || l.how.refused || l.how.unsent > 0
+	switch {
+	case isDelete && l.everyDelete:
+		attempts, reads = everyAttempt, 1
+	case !repeated && slices.Contains(lookedUp, rpc):
+		reads = 1
+	}
+	since := s.mark()
+	l.lose(attempts)
+	o := do()
+	body, got := l.since()
+	if repeated || slices.Contains(settled, rpc) {
+		s.wantOK(rpc, o)
+	} else {
+		s.wantUnknown(rpc, o)
+		fill(s, body, out)
+	}
+	if got != reads {
+		s.t.Errorf("%s: %d reads, want %d", rpc, got, reads)
+	}
+	s.wantDoneOnce(rpc, since)
+}
+
+func (s *story) wantOK(rpc string, o *outcome) {
+	s.t.Helper()
+	if o.status != nil {
+		s.t.Fatalf("%s: %v", rpc, o.status)
 	}
 }
 
@@ -190,22 +125,34 @@ func fill(s *story, lost []byte, out proto.Message) {
 	}
 }
 
-func (l *losses) wantUnknown(s *story, rpc string, how loss, o *outcome) {
+func (s *story) wantUnknown(rpc string, o *outcome) {
 	s.t.Helper()
 	metadata := detail[*errdetails.ErrorInfo](o.status).GetMetadata()
 	if o.code() != codes.Unknown || o.reason() != "OUTCOME_UNKNOWN" || metadata["outcome"] != "unknown" || metadata["findOut"] == "" {
-		s.t.Errorf("%s with %s: %v", rpc, how.name, o.status)
+		s.t.Errorf("%s: %v", rpc, o.status)
 	}
 	if found := metadata["found"]; (found != "") != slices.Contains(lookedUp, rpc) {
-		s.t.Errorf("%s with %s: found %q", rpc, how.name, found)
+		s.t.Errorf("%s: found %q", rpc, found)
 	}
 	if pushback := o.pushback(); !slices.Equal(pushback, []string{"-1"}) {
-		s.t.Errorf("%s with %s: pushback %v", rpc, how.name, pushback)
+		s.t.Errorf("%s: pushback %v", rpc, pushback)
+	}
+}
+
+// wantUnreachable checks that a caller, and its runtime, is told to try again.
+func (s *story) wantUnreachable(rpc string, o *outcome) {
+	s.t.Helper()
+	outcome := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["outcome"]
+	if o.code() != codes.Unavailable || o.reason() != "GRAPH_UNREACHABLE" || outcome != "" || detail[*errdetails.RetryInfo](o.status) == nil {
+		s.t.Errorf("%s: %v", rpc, o.status)
+	}
+	if pushback := o.pushback(); len(pushback) != 1 || pushback[0] == "-1" {
+		s.t.Errorf("%s: pushback %v", rpc, pushback)
 	}
 }
 
 // wantDoneOnce checks by the ledger that one write, and no more, was worked on with success.
-func (l *losses) wantDoneOnce(s *story, rpc string, how loss, since uint64) {
+func (s *story) wantDoneOnce(rpc string, since uint64) {
 	s.t.Helper()
 	succeeded := 0
 	for _, entry := range s.requests(since) {
@@ -214,13 +161,13 @@ func (l *losses) wantDoneOnce(s *story, rpc string, how loss, since uint64) {
 		}
 	}
 	if succeeded != 1 {
-		s.t.Errorf("%s with %s: done %d times: %v", rpc, how.name, succeeded, s.requests(since))
+		s.t.Errorf("%s: done %d times: %v", rpc, succeeded, s.requests(since))
 	}
 }
 
 // writesSince counts what requests changed, and the requests that may.
-func writesSince(s *story, since uint64) (changes, requests int) {
-	for _, entry := range s.emulator.Ledger(since).Entries {
+func (w *world) writesSince(since uint64) (changes, requests int) {
+	for _, entry := range w.emulator.Ledger(since).Entries {
 		switch {
 		case entry.Kind == emulator.EntryChange && entry.Cause != 0:
 			changes++
@@ -231,45 +178,42 @@ func writesSince(s *story, since uint64) (changes, requests int) {
 	return changes, requests
 }
 
-// TestAWriteThatLosesItsAnswerIsDoneOnceOrNotAndSaysWhich tells the stories again. In each, the first write by every rpc
-// loses its answer.
-func TestAWriteThatLosesItsAnswerIsDoneOnceOrNotAndSaysWhich(t *testing.T) {
+// TestAWriteThatGetsLostIsDoneOnceOrNotAndSaysWhich tells the stories again. In each, the first write by every rpc gets
+// lost, in one way.
+func TestAWriteThatGetsLostIsDoneOnceOrNotAndSaysWhich(t *testing.T) {
 	all := newChronicle(t)
-	stories := map[string][]loss{"not done": undone}
-	for _, how := range done {
-		stories[how.name] = []loss{how}
-	}
-	for name, ways := range stories {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			met := make(map[string]int)
-			begin := func(p plot) *story {
-				l := &losses{ways: ways, met: met}
-				w := newWorldBehind(t, func(e http.Handler) http.Handler {
-					l.emulator = e
-					return l
+	for _, how := range []link{plain, secure} {
+		for _, way := range waysOver(how) {
+			t.Run(fmt.Sprintf("%s/%s", how, way.name), func(t *testing.T) {
+				t.Parallel()
+				all.getLost(t, how, way, false)
+			})
+			if way.done && how == secure {
+				t.Run(fmt.Sprintf("%s/%s of each DELETE", how, way.name), func(t *testing.T) {
+					t.Parallel()
+					all.getLost(t, how, way, true)
 				})
-				s := newStoryIn(w, p, all)
-				s.losses = l
-				return s
 			}
-			for _, p := range plots {
-				s := begin(p)
-				s.enables()
-				s.protects()
-				s.restores()
-				s.restoresInBulk()
-				s.restoresParts()
-				s.offboards()
-				s.ends()
-			}
-			begin(plots[0]).takesOver()
-			for name, rpc := range all.rpcs {
-				if isWrite(rpc) && met[name] == 0 {
-					t.Errorf("%s was not tried", name)
-				}
-			}
-		})
+		}
+	}
+}
+
+func (c *chronicle) getLost(t *testing.T, how link, way loss, everyDelete bool) {
+	met := make(map[string]int)
+	begin := func(p plot) *story {
+		l := &losses{how: way, everyDelete: everyDelete, met: met}
+		s := newStoryIn(newLossyWorld(t, how, l), p, c)
+		s.losses = l
+		return s
+	}
+	for _, p := range plots {
+		begin(p).goesOn()
+	}
+	begin(plots[0]).takesOver()
+	for name, rpc := range c.rpcs {
+		if isWrite(rpc) && met[name] == 0 {
+			t.Errorf("%s was not tried", name)
+		}
 	}
 }
 
@@ -314,6 +258,73 @@ func TestWhatDidNotComeAboutByTheCallIsNoSuccess(t *testing.T) {
 	w.fault(emulator.Fault{Operation: "DELETE /protectionPolicies/{id}", Cut: "before", Times: 3})
 	if o := w.deletePolicy(policy).call; o.reason() != "OUTCOME_UNKNOWN" {
 		t.Errorf("a DELETE lost three times: %v", o.status)
+	}
+}
+
+func TestAPolicyThatIsThereByTheReadSettlesItsAction(t *testing.T) {
+	// As quick as a policy of nothing may be. Graph's clock is not the server's: it stands still but for this.
+	const quick = time.Millisecond
+	e := emulator.New(emulator.Options{Stopped: true, Lengths: emulator.Lengths{Protect: quick, Unprotect: quick}})
+	var reads atomic.Int64
+	w := newWorldOver(t, secure, e, httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			reads.Add(1)
+		}
+		if name := path.Base(r.URL.Path); name != "activate" && name != "deactivate" {
+			e.ServeHTTP(rw, r)
+			return
+		}
+		e.ServeHTTP(httptest.NewRecorder(), r)
+		e.Clock().Advance(quick)
+		panic(http.ErrAbortHandler)
+	})))
+	for _, l := range workloads {
+		policy := l.newPolicy(w, 1, 1).GetId()
+		for _, action := range []struct {
+			name     string
+			request  proto.Message
+			response interface {
+				proto.Message
+				GetProtectionPolicy() *pb.ProtectionPolicy
+			}
+			end pb.ProtectionPolicyStatus
+		}{
+			{"Activate", &pb.ActivateProtectionPolicyRequest{ProtectionPolicyId: policy}, new(pb.ActivateProtectionPolicyResponse), pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE},
+			{"Deactivate", &pb.DeactivateProtectionPolicyRequest{ProtectionPolicyId: policy}, new(pb.DeactivateProtectionPolicyResponse), pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_INACTIVE},
+		} {
+			since := w.mark()
+			reads.Store(0)
+			o := w.call(policies+action.name+"ProtectionPolicy", action.request, action.response)
+			if got := action.response.GetProtectionPolicy(); o.status != nil || got.GetId() != policy || got.GetStatus() != action.end {
+				t.Errorf("%s of %s: %v %v", action.name, l.name, o.status, got)
+			}
+			if _, requests := w.writesSince(since); requests != 1 || reads.Load() != 1 {
+				t.Errorf("%s of %s: %d writes and %d reads", action.name, l.name, requests, reads.Load())
+			}
+		}
+	}
+}
+
+func TestOnlyGraphItselfCanSayThatAPolicyIsGone(t *testing.T) {
+	// The answers to the DELETE are lost, and the read is answered in Graph's place.
+	for name, c := range map[string]struct{ body, reason string }{
+		"a gateway's page":     {"<html><title>404 Not Found</title></html>", "OUTCOME_UNKNOWN"},
+		"a gateway's JSON":     {`{"statusCode":404,"message":"Resource not found"}`, "OUTCOME_UNKNOWN"},
+		"nothing":              {"", "OUTCOME_UNKNOWN"},
+		"Graph's own error":    {`{"error":{"code":"PolicyNotFound"}}`, ""},
+		"Graph's general code": {`{"error":{"code":"notFound","message":"m"}}`, ""},
+	} {
+		w := newWorldAnswering(t, func(rw http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodDelete {
+				rw.WriteHeader(http.StatusGatewayTimeout)
+				return
+			}
+			answering(http.StatusNotFound, c.body)(rw, r)
+		})
+		o := w.call(policies+"DeleteProtectionPolicy", &pb.DeleteProtectionPolicyRequest{ProtectionPolicyId: unknownPolicy}, new(pb.DeleteProtectionPolicyResponse))
+		if o.reason() != c.reason || (o.status == nil) != (c.reason == "") {
+			t.Errorf("%s: %v", name, o.status)
+		}
 	}
 }
 

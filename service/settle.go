@@ -30,12 +30,13 @@ type settlement struct {
 //	activate policy     active, modified since the call                done
 //	deactivate policy   inactive, modified since the call              done
 //	any of them         anything else                                  unknown
-//	any DELETE          404                                            done
+//	any DELETE          404 of Graph's own                             done
 //	any DELETE          anything else                                  unknown
 //
 // That a session is still a draft proves nothing: Graph may not have got round to the request yet. Nor does a policy
 // that is updating: so it is also when somebody else turns it off, or changes its units. Nor does 404: a replica may not
-// know yet what was just made, and what is gone now may have been there for the action.
+// know yet what was just made, and what is gone now may have been there for the action. A 404 without an error code is
+// not Graph's: a gateway that does not find its way says so too.
 var settlements = map[string]settlement{
 	"RestoreSessionService/ActivateRestoreSession": {
 		done: func(response proto.Message, _ time.Time) bool {
@@ -84,6 +85,10 @@ func policySettlement(end pb.ProtectionPolicyStatus) settlement {
 
 // settle finds out by a read, within what is left of the deadline, whether a write whose answer was lost was carried
 // out. It fills result, or returns the error of the call. began is when the call began.
+//
+// It reads once and at once. Another look would have to come minutes later to find a policy that is no longer updating,
+// and it is when Graph is in trouble that answers get lost: the more calls wait then, the fewer of the others get in. The
+// error names the rpc to look with, and the caller can look for as long as it likes.
 func (c *core) settle(ctx context.Context, op *operation, call *graph.Call, result proto.Message, began time.Time, failed *failedCall) error {
 	if op.safe || !failed.graph.AnswerLost() {
 		return failed
@@ -104,7 +109,7 @@ func (c *core) settle(ctx context.Context, op *operation, call *graph.Call, resu
 	received, err := c.graph.Do(ctx, read)
 	var gone *graph.Error
 	switch {
-	case errors.As(err, &gone) && gone.Kind == graph.KindAnswer && gone.Status == http.StatusNotFound && !known:
+	case !known && errors.As(err, &gone) && gone.Kind == graph.KindAnswer && gone.Status == http.StatusNotFound && len(gone.Codes) > 0:
 		return nil
 	case err != nil || !known:
 		return failed

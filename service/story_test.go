@@ -24,14 +24,7 @@ func TestStoriesCarryOutEveryOperation(t *testing.T) {
 	seen := newChronicle(t)
 	for _, p := range plots {
 		t.Run(p.name, func(t *testing.T) {
-			s := newStory(t, p, seen)
-			s.enables()
-			s.protects()
-			s.restores()
-			s.restoresInBulk()
-			s.restoresParts()
-			s.offboards()
-			s.ends()
+			newStory(t, p, seen).goesOn()
 		})
 	}
 	t.Run("ServiceApp", func(t *testing.T) { newStory(t, plots[0], seen).takesOver() })
@@ -99,6 +92,17 @@ func newStory(t *testing.T, p plot, c *chronicle) *story { return newStoryIn(new
 func newStoryIn(w *world, p plot, c *chronicle) *story {
 	w.tenant = emulator.TenantB
 	return &story{world: w, plot: p, chronicle: c}
+}
+
+// goesOn tells the story of a workload from its beginning to its end.
+func (s *story) goesOn() {
+	s.enables()
+	s.protects()
+	s.restores()
+	s.restoresInBulk()
+	s.restoresParts()
+	s.offboards()
+	s.ends()
 }
 
 // fields are those of a request.

@@ -18,9 +18,14 @@ import (
 // newWorldAnswering starts a server on an upstream that gives every request the same answer.
 func newWorldAnswering(t *testing.T, answer http.HandlerFunc) *world {
 	t.Helper()
-	upstream := httptest.NewServer(answer)
-	t.Cleanup(upstream.Close)
-	return newWorldOn(t, upstream.URL+"/v1.0")
+	return newWorldAnsweringOver(t, plain, answer)
+}
+
+func newWorldAnsweringOver(t *testing.T, how link, answer http.HandlerFunc) *world {
+	t.Helper()
+	o := how.start(t, httptest.NewUnstartedServer(answer))
+	o.Repeats = -1
+	return newWorldWith(t, o)
 }
 
 func read(w *world) *outcome { return w.getPolicy(unknownPolicy).call }

@@ -26,7 +26,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.uber.org/goleak"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -51,11 +50,15 @@ type upstream struct {
 	tokens map[string][]string // By client-request-id.
 	// before may answer in the emulator's place.
 	before func(w http.ResponseWriter, r *http.Request) bool
+	// open is how many connections there are, closed is told of each that ends.
+	open   int
+	closed sync.Cond
 }
 
 func newUpstream(t *testing.T) *upstream {
 	t.Helper()
 	u := &upstream{tokens: make(map[string][]string)}
+	u.closed.L = &u.mu
 	e := emulator.New(emulator.Options{})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, token := r.Header.Get("Client-Request-Id"), strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -67,6 +70,17 @@ func newUpstream(t *testing.T) *upstream {
 			e.ServeHTTP(w, r)
 		}
 	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		switch state {
+		case http.StateNew:
+			u.open++
+		case http.StateClosed:
+			u.open--
+			u.closed.Broadcast()
+		}
+	}
 	server.EnableHTTP2 = true
 	server.TLS, u.root = newIdentity(t)
 	// With more requests at once than streams, each of them would make a connection of its own.
@@ -96,6 +110,28 @@ func newIdentity(t *testing.T) (server *tls.Config, root []byte) {
 		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
+// wantNoConnections checks that the server has closed its connections. A look for goroutines is too late for that: when the
+// tests have ended, the upstream has closed them.
+func (u *upstream) wantNoConnections(t *testing.T) {
+	t.Helper()
+	late := false
+	timer := time.AfterFunc(10*time.Second, func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		late = true
+		u.closed.Broadcast()
+	})
+	defer timer.Stop()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for u.open > 0 && !late {
+		u.closed.Wait()
+	}
+	if u.open > 0 {
+		t.Errorf("the server left %d connections open", u.open)
+	}
+}
+
 // of returns the tokens that came with a request id.
 func (u *upstream) of(id string) []string {
 	u.mu.Lock()
@@ -119,6 +155,8 @@ func startOnCloud(t *testing.T, arguments ...string) *cloud {
 	if err := os.WriteFile(roots, append(c.upstream.root, c.authority.Root()...), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// After the server has ended.
+	t.Cleanup(func() { c.upstream.wantNoConnections(t) })
 	c.running = start(t, append([]string{
 		"--graph-endpoint", c.upstream.url, "--graph-authority", c.authority.URL, "--graph-ca-file", roots,
 		"--graph-credential", "client-secret", "--graph-client-id", application, "--graph-client-secret-file", c.secretFile,
@@ -170,9 +208,6 @@ func (c *cloud) wantTokens(t *testing.T, id string, claims map[string]string) {
 }
 
 func TestEachCallCarriesTheTokenOfItsTenant(t *testing.T) {
-	// What other tests leave is theirs.
-	others := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, others) })
 	c := startOnCloud(t)
 	policies := pb.NewProtectionPolicyServiceClient(c.conn)
 	var calls sync.WaitGroup
@@ -253,6 +288,16 @@ func deletesNothing(ctx context.Context, conn *grpc.ClientConn, tenant string) e
 	return nil
 }
 
+// hasty tells the server a deadline and waits for its answer all the same: otherwise a client that is a little late gives
+// up by itself, with an error that looks like the server's.
+type hasty struct {
+	context.Context
+	time time.Duration
+}
+
+// Deadline is what gRPC tells the server.
+func (h hasty) Deadline() (time.Time, bool) { return time.Now().Add(h.time), true }
+
 func TestATenantWhoseTokenHangsHoldsUpNeitherItsCallersNorOthers(t *testing.T) {
 	c := startOnCloud(t)
 	release, asked := make(chan struct{}), make(chan struct{})
@@ -275,14 +320,22 @@ func TestATenantWhoseTokenHangsHoldsUpNeitherItsCallersNorOthers(t *testing.T) {
 	if _, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest)); err != nil {
 		t.Errorf("the other tenant: %v", err)
 	}
-	start := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	ctx, _ = as(ctx, emulator.TenantA, "")
-	_, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest))
-	// Far below the time of the token; how exact it is the tests of the cache show, on a clock of their own.
-	if took := time.Since(start); status.Code(err) != codes.DeadlineExceeded || took > time.Second {
-		t.Errorf("after %v: %v", took, err)
+	for attempt := 1; ; attempt++ {
+		start := time.Now()
+		ctx, _ := as(hasty{t.Context(), 200 * time.Millisecond}, emulator.TenantA, "")
+		_, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest))
+		// Far below the time of a token; how exact it is the tests of the cache show, on a clock of their own.
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("after %v: %v", took, err)
+		}
+		if status.Code(err) == codes.DeadlineExceeded && reasonOf(err) == "DEADLINE_EXCEEDED" {
+			break
+		}
+		// On a machine that is too busy for the 20 ms which the server keeps back, gRPC ends the call first.
+		if attempt == 3 {
+			t.Errorf("the server has never answered itself: %v", err)
+			break
+		}
 	}
 	close(release)
 	if err := <-patient; err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,6 +12,12 @@ import (
 var floors = map[string]string{
 	"google.golang.org/grpc": "v1.83.2",
 	"golang.org/x/net":       "v0.58.0",
+}
+
+func TestTheBinaryIsMadeOfModulesThatAreNewEnough(t *testing.T) {
+	if !slices.ContainsFunc(oldest(t), func(m string) bool { return strings.HasPrefix(m, "google.golang.org/grpc ") }) {
+		t.Error("grpc is not among the modules")
+	}
 }
 
 // oldest checks the module versions that the server is built of, and returns them. A test binary has no build info of

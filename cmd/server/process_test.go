@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
@@ -29,7 +30,8 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	// It fails when a test leaves a goroutine behind, and with it a connection.
+	goleak.VerifyTestMain(m)
 }
 
 // process makes the server a process of its own, configured by its environment alone.
