@@ -16,9 +16,10 @@ const (
 	longestTime = 120 * time.Second
 	// leastTime is what must be left of a deadline for work to begin.
 	leastTime = 100 * time.Millisecond
-	// keptBack is taken off every deadline, so that the typed error arrives before the caller's runtime gives up and
-	// makes its own.
-	keptBack = 20 * time.Millisecond
+	// A fiftieth is taken off every deadline, though at least and at most so much, so that the typed error arrives before
+	// the caller's runtime gives up and makes its own. A busy machine needs the more of it.
+	leastKeptBack = 20 * time.Millisecond
+	mostKeptBack  = 200 * time.Millisecond
 )
 
 // limitTime gives every call a deadline, a little before the caller's own.
@@ -29,7 +30,7 @@ func (s *Server) limitTime(ctx context.Context, request any, _ *grpc.UnaryServer
 		if left < leastTime {
 			return nil, refuse(pb.ErrorReason_DEADLINE_EXCEEDED, "", "")
 		}
-		limit = min(left-keptBack, longestTime)
+		limit = min(left-min(max(left/50, leastKeptBack), mostKeptBack), longestTime)
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
