@@ -30,6 +30,8 @@ type failure struct {
 	retryDelay time.Duration
 	// nothingDone says that the call is sure to have changed nothing.
 	nothingDone bool
+	// target is what Graph says the error is about.
+	target string
 	// several are Graph's separate errors of a call about several things.
 	several []graph.Detail
 	// violations are those of BadRequest; when empty, the reason's own field is named.

@@ -3,6 +3,7 @@ package service
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -171,8 +172,8 @@ func (op *operation) id(request protoreflect.Message, field string) string {
 	return request.Get(descriptor).String()
 }
 
-// findOut finds the read that shows whether a write happened: the one on the same path, else on the collection of all
-// workloads, else on the path without the action.
+// findOut finds the read that shows whether a write happened: for an update the list of what it adds and removes, for
+// others the read on the same path, else on the collection of all workloads, else on the path without the action.
 func (all *operations) findOut(write *operation) string {
 	if write.safe {
 		return ""
@@ -186,9 +187,17 @@ func (all *operations) findOut(write *operation) string {
 			general = strings.TrimSuffix("/"+strings.ToLower(kind[:1])+kind[1:]+"/"+rest, "/")
 		}
 	}
-	for _, candidate := range []string{path, general, parent} {
+	candidates := []string{path, general, parent}
+	if write.call.GetMethod() == http.MethodPatch {
+		for _, list := range []string{"ProtectionUnits", "RestoreArtifacts"} {
+			for _, things := range []string{"mailbox", "drive", "site"} {
+				candidates = append([]string{path + "/" + things + list}, candidates...)
+			}
+		}
+	}
+	for _, candidate := range candidates {
 		for _, op := range all.byMethod {
-			if op.safe && op.call.GetMethod() == "GET" && op.call.GetPath() == candidate {
+			if op.safe && op.call.GetMethod() == http.MethodGet && op.call.GetPath() == candidate {
 				return op.name
 			}
 		}

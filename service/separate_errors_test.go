@@ -61,6 +61,29 @@ func TestSeparateErrorsNameTheirPlaceInTheRequest(t *testing.T) {
 	}
 }
 
+func TestTheFieldIsTheOneThatGraphNames(t *testing.T) {
+	id := "e0000001-0000-4000-8000-000000000002"
+	search := &pb.SearchRestorePointsRequest{ProtectionUnitIds: []string{"other", id}}
+	for name, c := range map[string]struct {
+		error string
+		field string
+	}{
+		"by its property":           {`"message":"protectionUnitIds must be a list of 1 to 20 ids"`, "protection_unit_ids"},
+		"by another's name in part": {`"message":"protectionUnitIdsOfBefore and xprotectionUnitIds"`, "protection_time_period"},
+		"by nothing":                {`"message":"The request is wrong."`, "protection_time_period"},
+		"by its value":              {`"target":"` + strings.ToUpper(id) + `","message":"protectionTimePeriod"`, "protection_unit_ids[1]"},
+	} {
+		w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+			rw.WriteHeader(http.StatusBadRequest)
+			fmt.Fprintf(rw, `{"error":{"code":"InvalidSearchRequest",%s}}`, c.error)
+		})
+		o := w.fails("RestorePointService/SearchRestorePoints", search).call
+		if violations := detail[*errdetails.BadRequest](o.status).GetFieldViolations(); len(violations) != 1 || violations[0].GetField() != c.field {
+			t.Errorf("%s: got %v, want %s", name, violations, c.field)
+		}
+	}
+}
+
 func TestSeparateErrorsThatAreNotToldAreCounted(t *testing.T) {
 	for _, c := range []struct {
 		errors, length int

@@ -43,8 +43,14 @@ func (t *translator) call(op *operation, request protoreflect.Message, ownID str
 	f := t.kind(op, err)
 	f.op, f.request = op, request
 	f.separate(t, op)
-	if f.value == pb.ErrorReason_INVALID_SEARCH_REQUEST && len(f.violations) == 0 {
-		f.violations = f.missing()
+	if f.GetDetail() == pb.ErrorSpec_BAD_REQUEST && len(f.violations) == 0 {
+		field := f.named()
+		if field == "" && f.value == pb.ErrorReason_INVALID_SEARCH_REQUEST {
+			field = f.missing()
+		}
+		if field != "" {
+			f.violations = []*errdetails.BadRequest_FieldViolation{{Field: field, Description: f.GetText(), Reason: f.name}}
+		}
 	}
 	if f.requestID == "" {
 		f.requestID = ownID
@@ -80,18 +86,54 @@ func (t *translator) kind(op *operation, err error) *failure {
 	return f
 }
 
-// missing names the first of the fields that the reason speaks of and the request does not set; nothing when all are
+// named returns the field that Graph itself names: by the target of the error, or of those that the reason speaks of by
+// the property's name in the text.
+func (f *failure) named() string {
+	if f.op == nil {
+		return ""
+	}
+	if f.target != "" {
+		if at := placesIn(f.request).of(f.target); at != "" {
+			return at
+		}
+	}
+	for _, name := range f.GetAbout() {
+		if field := f.op.request.Fields().ByName(protoreflect.Name(name)); field != nil && hasWord(f.graphText, field.JSONName()) {
+			return name
+		}
+	}
+	return ""
+}
+
+// hasWord tells whether a word stands in a text by itself, not as a part of a longer one.
+func hasWord(text, word string) bool {
+	isPart := func(c byte) bool {
+		return c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+	}
+	for {
+		before, after, found := strings.Cut(text, word)
+		if !found {
+			return false
+		}
+		if (before == "" || !isPart(before[len(before)-1])) && (after == "" || !isPart(after[0])) {
+			return true
+		}
+		text = after
+	}
+}
+
+// missing returns the first of the fields that the reason speaks of and the request does not set, empty when all are
 // set. A search without a time or a unit is refused for what it lacks and not for what it has.
-func (f *failure) missing() []*errdetails.BadRequest_FieldViolation {
+func (f *failure) missing() string {
 	if f.op == nil || f.request == nil {
-		return nil
+		return ""
 	}
 	for _, name := range f.GetAbout() {
 		if field := f.op.request.Fields().ByName(protoreflect.Name(name)); field != nil && !f.request.Has(field) {
-			return []*errdetails.BadRequest_FieldViolation{{Field: name, Description: f.GetText(), Reason: f.name}}
+			return name
 		}
 	}
-	return nil
+	return ""
 }
 
 // own makes the failure of a reason with what the contract says of it.
@@ -159,6 +201,9 @@ func (t *translator) graph(op *operation, call *failedCall) *failure {
 	return f
 }
 
+// tooLarge is the problem of an answer that is larger than any that is read.
+const tooLarge = "too large"
+
 // invalid translates an answer that cannot be used; problem says why in a word or two.
 func (t *translator) invalid(op *operation, call *failedCall, problem string) *failure {
 	f := t.own(pb.ErrorReason_GRAPH_RESPONSE_INVALID)
@@ -166,6 +211,10 @@ func (t *translator) invalid(op *operation, call *failedCall, problem string) *f
 		f = t.unknownOutcome(op, call)
 	}
 	f.set("problem", problem)
+	if problem == tooLarge {
+		// It will be as large again.
+		f.retryDelay = 0
+	}
 	f.meta(call.graph)
 	return f
 }
@@ -249,7 +298,7 @@ func (t *translator) answer(op *operation, call *failedCall) *failure {
 	}
 	if e.Status >= 400 && e.Status < 500 {
 		f.tell(e)
-		f.several = e.Details
+		f.target, f.several = e.Target, e.Details
 	}
 	return f
 }

@@ -150,6 +150,15 @@ func TestAnAnswerThatCannotBeUsedSaysWhy(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatIsTooLargeIsNotAskedForAgain(t *testing.T) {
+	w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Content-Length", strconv.Itoa(9<<20)) })
+	o := read(w)
+	if o.reason() != "GRAPH_RESPONSE_INVALID" || infoOf(o.status).GetMetadata()["problem"] != "too large" {
+		t.Fatal(o.status)
+	}
+	wantRetry(t, o, "never", false)
+}
+
 func TestALostWriteIsUnknownAndOneThatWasNotSentIsNot(t *testing.T) {
 	w := newWorld(t)
 	w.fault(emulator.Fault{Operation: "POST /exchangeProtectionPolicies", Cut: "after"})

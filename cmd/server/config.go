@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -69,8 +70,9 @@ func readConfig(arguments []string, getenv func(string) string, help io.Writer) 
 	flags.BoolVar(&c.insecureUpstream, "insecure-upstream", false, "allow an upstream beyond this machine without a credential")
 	switch err := flags.Parse(arguments); {
 	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(help, "Flags, each also in the environment: --page-token-key as %sPAGE_TOKEN_KEY. Flags win.\n", envPrefix)
 		flags.SetOutput(help)
-		flags.Usage()
+		flags.PrintDefaults()
 		return nil, err
 	case err != nil:
 		return nil, fmt.Errorf("%w; -help prints the flags", err)
@@ -94,7 +96,7 @@ func readEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
 		if value := getenv(name); value != "" && !given[f.Name] && problem == nil {
 			if err := f.Value.Set(value); err != nil {
 				// The value stays out of it: it may be a key.
-				problem = fmt.Errorf("environment variable %s has a value that does not fit", name)
+				problem = fmt.Errorf("environment variable %s has no value that fits --%s: %s", name, f.Name, f.Usage)
 			}
 		}
 	})
@@ -102,11 +104,12 @@ func readEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
 }
 
 func (c *config) check(getenv func(string) string) error {
-	if !c.insecureListen {
-		for name, address := range map[string]string{"listen": c.listen, "emulator-listen": c.emulatorListen} {
-			if !isLoopback(address) {
-				return fmt.Errorf("--%s %s is reachable from other machines, without TLS; say --insecure-listen if that is meant", name, address)
-			}
+	for _, l := range []struct{ name, address string }{{"listen", c.listen}, {"emulator-listen", c.emulatorListen}} {
+		if _, port, err := net.SplitHostPort(l.address); err != nil || !isPort(port) {
+			return fmt.Errorf("--%s %s is no address with a port, such as 127.0.0.1:50051", l.name, l.address)
+		}
+		if !c.insecureListen && !isLoopback(l.address) {
+			return fmt.Errorf("--%s %s is reachable from other machines, without TLS; say --insecure-listen if that is meant", l.name, l.address)
 		}
 	}
 	endpoint, err := c.checkEndpoint()
@@ -140,6 +143,9 @@ func (c *config) checkEndpoint() (*url.URL, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		// What it is stays out of it, here and below: it may have a password.
 		return nil, fmt.Errorf("--graph-endpoint is neither %q nor an http or https URL", onEmulator)
+	}
+	if !strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/v1.0") {
+		return nil, errors.New("--graph-endpoint has to end in its version, /v1.0")
 	}
 	if !c.credential.real() && !isLoopback(u.Host) && !c.insecureUpstream {
 		return nil, fmt.Errorf("--graph-endpoint %s is not on this machine and --graph-credential is %q; say --insecure-upstream if that is meant", u.Redacted(), credentialNone)
@@ -180,6 +186,12 @@ func (c *config) readRoots() error {
 		return fmt.Errorf("--graph-ca-file %s has no certificate in PEM", c.graphCAFile)
 	}
 	return nil
+}
+
+// isPort tells whether a text is the number of a port, 0 for a free one.
+func isPort(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil
 }
 
 // isLoopback tells whether an address, with or without a port, is on this machine alone.

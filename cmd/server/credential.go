@@ -133,22 +133,22 @@ func (c *credentialConfig) complete(mode credential.Mode, getenv func(string) st
 	if mode != credential.Default {
 		fill(&c.clientID, "AZURE_CLIENT_ID")
 	}
-	needed := []struct{ value, says string }{{c.clientID, "--graph-client-id"}}
+	needed := []struct{ value, says string }{{c.clientID, "--graph-client-id, or AZURE_CLIENT_ID in the environment"}}
 	switch mode {
 	case credential.ClientSecret:
 		if c.secretFile == "" {
 			c.secret = getenv("AZURE_CLIENT_SECRET")
 		}
-		needed = append(needed, struct{ value, says string }{c.secretFile + c.secret, "--graph-client-secret-file"})
+		needed = append(needed, struct{ value, says string }{c.secretFile + c.secret, "--graph-client-secret-file, or AZURE_CLIENT_SECRET in the environment"})
 	case credential.Certificate:
 		fill(&c.certificateFile, "AZURE_CLIENT_CERTIFICATE_PATH")
-		needed = append(needed, struct{ value, says string }{c.certificateFile, "--graph-certificate-file"})
+		needed = append(needed, struct{ value, says string }{c.certificateFile, "--graph-certificate-file, or AZURE_CLIENT_CERTIFICATE_PATH in the environment"})
 	case credential.WorkloadIdentity:
 		c.federatedTokenFile = getenv("AZURE_FEDERATED_TOKEN_FILE")
 		needed = append(needed, struct{ value, says string }{c.federatedTokenFile, "AZURE_FEDERATED_TOKEN_FILE in the environment"})
 	case credential.ManagedIdentity:
 		fill(&c.homeTenant, "AZURE_TENANT_ID")
-		needed = []struct{ value, says string }{{c.homeTenant, "--graph-home-tenant"}}
+		needed = []struct{ value, says string }{{c.homeTenant, "--graph-home-tenant, or AZURE_TENANT_ID in the environment"}}
 	case credential.Default:
 		needed = nil
 	}

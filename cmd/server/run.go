@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	_ "google.golang.org/grpc/encoding/gzip" // Clients may compress.
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
@@ -89,13 +90,16 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 
 // banner says where the server is and what to try.
 func banner(out io.Writer, c *config, address, upstream string) {
+	try := "list"
 	if c.graphEndpoint == onEmulator {
-		fmt.Fprintf(out, "Serving gRPC on %s, on the built-in emulator at %s\n", address, upstream)
-		fmt.Fprintf(out, "Try: grpcurl -plaintext %s m365.backupstorage.v1.BackupRestoreService/GetBackupRestore\n", address)
-		return
+		upstream, try = "the built-in emulator at "+upstream, "m365.backupstorage.v1.BackupRestoreService/GetBackupRestore"
 	}
 	fmt.Fprintf(out, "Serving gRPC on %s, on %s\n", address, upstream)
-	fmt.Fprintf(out, "Try: grpcurl -plaintext %s list\n", address)
+	if c.reflection {
+		fmt.Fprintf(out, "Try: grpcurl -plaintext %s %s\n", address, try)
+	} else {
+		fmt.Fprintln(out, "Reflection is off: grpcurl needs the protos, -import-path proto -proto FILE")
+	}
 }
 
 // drain lets balancers see that the server goes, then lets calls end, then ends them.

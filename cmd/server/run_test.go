@@ -128,6 +128,13 @@ func TestTheServerStartsOnItsEmulatorAndSaysWhatToTry(t *testing.T) {
 	r.end(t)
 }
 
+func TestAClientMayCompress(t *testing.T) {
+	r := start(t)
+	if _, err := pb.NewBackupRestoreServiceClient(r.conn).GetBackupRestore(t.Context(), new(pb.GetBackupRestoreRequest), grpc.UseCompressor("gzip")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReflectionShowsElevenServices(t *testing.T) {
 	for _, on := range []bool{true, false} {
 		r := start(t, map[bool]string{true: "--reflection", false: "--reflection=false"}[on])

@@ -89,7 +89,7 @@ const (
 	// ErrorInfo: `{"reason":"PROTECTION_UNIT_ACTION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"ProtectionUnitActionNotAllowed","httpStatus":"400"}}`
 	ErrorReason_PROTECTION_UNIT_ACTION_NOT_ALLOWED ErrorReason = 11
 	// The policy's status does not allow the action: only an inactive policy can be activated or deleted, only an
-	// active one deactivated.
+	// active one deactivated, and none while it is updating.
 	//
 	// ErrorInfo: `{"reason":"POLICY_ACTION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"PolicyActionNotAllowed","httpStatus":"403"}}`
 	ErrorReason_POLICY_ACTION_NOT_ALLOWED ErrorReason = 12
@@ -148,7 +148,8 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_PATCH_REQUEST","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidPatchRequest","httpStatus":"400"}}`
 	ErrorReason_INVALID_PATCH_REQUEST ErrorReason = 25
-	// The restore session is no longer a draft; only a draft can be changed, activated or deleted.
+	// The restore session's state does not allow the action: only a draft can be changed, activated or deleted, and only
+	// one with artifacts activated.
 	//
 	// ErrorInfo: `{"reason":"RESTORE_SESSION_ACTION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"RestoreSessionActionNotAllowed","httpStatus":"403"}}`
 	ErrorReason_RESTORE_SESSION_ACTION_NOT_ALLOWED ErrorReason = 26
@@ -280,7 +281,7 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_STATE_FOR_BULK_REQUEST_DELETION","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidStateForBulkRequestDeletion","httpStatus":"403"}}`
 	ErrorReason_INVALID_STATE_FOR_BULK_REQUEST_DELETION ErrorReason = 57
-	// What the request wants to protect is protected under another policy already.
+	// What the request wants to protect is in a protection policy already, in another one or in this one.
 	//
 	// ErrorInfo: `{"reason":"PROTECTION_UNIT_ALREADY_EXISTS","domain":"graph.microsoft.com","metadata":{"graphCode":"ProtectionUnitAlreadyExists","httpStatus":"409"}}`
 	ErrorReason_PROTECTION_UNIT_ALREADY_EXISTS ErrorReason = 58
@@ -503,7 +504,8 @@ const (
 	// Graph answered a read with something that cannot be used; metadata `problem` says what: `redirect`, `status` (none
 	// that HTTP has), `header too large`, `protocol`, `encoding`, `truncated`, `too large`, `too slow`, `syntax`,
 	// `type`, `size`, `nextLink`, `loop of pages`, or `error with a good status` when that error has no code known here.
-	// For a write the reason is OUTCOME_UNKNOWN, with the same metadata.
+	// What is too large comes without RetryInfo: it will be so again. For a write the reason is OUTCOME_UNKNOWN, with the
+	// same metadata.
 	//
 	// ErrorInfo: `{"reason":"GRAPH_RESPONSE_INVALID","domain":"m365.backupstorage","metadata":{"problem":"redirect"}}`
 	ErrorReason_GRAPH_RESPONSE_INVALID ErrorReason = 213
@@ -807,7 +809,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\x8c\xf7\x01\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\x97\xf8\x01\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x95\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xf8\x01\xda\xda\x19\xf3\x01\n" +
@@ -823,18 +825,18 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x12POLICY_SAVE_FAILED\x10\x06\x1a\xef\x01\xda\xda\x19\xea\x01\n" +
 	"\x10PolicySaveFailed\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x02Z<The backup service failed for a moment while saving a policybyLook for the policy by its display name with ListProtectionPolicies, and send the request again only when it is not there\x12\xd8\x01\n" +
 	"\x11INVALID_POLICY_ID\x10\a\x1a\xc0\x01\xda\xda\x19\xbb\x01\n" +
-	"\x0fInvalidPolicyId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x14protection_policy_idZ8The policy id is empty or not of the form of a policy idb=Send an id that a creation or ListProtectionPolicies returned\x12\xf8\x01\n" +
-	"\x10POLICY_NOT_FOUND\x10\b\x1a\xe1\x01\xda\xda\x19\xdc\x01\n" +
-	"\x0ePolicyNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR)protectionPolicyBase:protection_policy_idZ?The policy id is well-formed, and the tenant has no such policybCForget the id: the policy was deleted, or belongs to another tenant\x12\xd5\x01\n" +
+	"\x0fInvalidPolicyId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x14protection_policy_idZ8The policy id is empty or not of the form of a policy idb=Send an id that a creation or ListProtectionPolicies returned\x12\x9e\x02\n" +
+	"\x10POLICY_NOT_FOUND\x10\b\x1a\x87\x02\xda\xda\x19\x82\x02\n" +
+	"\x0ePolicyNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR)protectionPolicyBase:protection_policy_idZ?The policy id is well-formed, and the tenant has no such policybiForget the id: the policy was deleted, or belongs to another tenant or to another workload than the rpc's\x12\xd5\x01\n" +
 	"\x19PROTECTION_UNIT_NOT_FOUND\x10\t\x1a\xb5\x01\xda\xda\x19\xb0\x01\n" +
 	"\x16ProtectionUnitNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%protectionUnitBase:protection_unit_idZ&The tenant has no such protection unitb,Forget the id, or protect the resource first\x12\xb3\x03\n" +
 	"!DUPLICATE_PROTECTION_UNIT_IN_LIST\x10\n" +
 	"\x1a\x8b\x03\xda\xda\x19\x86\x03\n" +
 	"\x1dDuplicateProtectionUnitInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsR\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsR\"remove_mailbox_protection_unit_idsR remove_drive_protection_unit_idsR\x1fremove_site_protection_unit_idsZ0One request names the same protection unit twiceb\x13Name each unit once\x12\x99\x02\n" +
 	"\"PROTECTION_UNIT_ACTION_NOT_ALLOWED\x10\v\x1a\xf0\x01\xda\xda\x19\xeb\x01\n" +
-	"\x1eProtectionUnitActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x11PROTECTION_SOURCER%protectionUnitBase:protection_unit_idZ=A unit that a dynamic rule protects cannot be removed by handb5Change or delete the dynamic rule that holds the unit\x12\xee\x02\n" +
-	"\x19POLICY_ACTION_NOT_ALLOWED\x10\f\x1a\xce\x02\xda\xda\x19\xc9\x02\n" +
-	"\x16PolicyActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rPOLICY_STATUSR)protectionPolicyBase:protection_policy_idZ\x82\x01The policy's status does not allow the action: only an inactive policy can be activated or deleted, only an active one deactivatedbURead the policy's status with GetProtectionPolicy and wait until it allows the action\x12\xee\x01\n" +
+	"\x1eProtectionUnitActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x11PROTECTION_SOURCER%protectionUnitBase:protection_unit_idZ=A unit that a dynamic rule protects cannot be removed by handb5Change or delete the dynamic rule that holds the unit\x12\xf8\x02\n" +
+	"\x19POLICY_ACTION_NOT_ALLOWED\x10\f\x1a\xd8\x02\xda\xda\x19\xd3\x02\n" +
+	"\x16PolicyActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rPOLICY_STATUSR)protectionPolicyBase:protection_policy_idZ-The policy's status does not allow the actionb\xb4\x01Read the policy's status with GetProtectionPolicy: only an inactive policy can be activated or deleted, only an active one deactivated, and one that is updating will be either soon\x12\xee\x01\n" +
 	"\x16FILTER_LENGTH_EXCEEDED\x10\r\x1a\xd1\x01\xda\xda\x19\xcc\x01\n" +
 	"\x14FilterLengthExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x0eartifact_queryR\x12protection_unit_idR\x13protection_unit_idsZ=The filter that the request became is longer than Graph takesb!Filter by fewer or shorter values\x12\xd7\x01\n" +
 	"\rUNKNOWN_ERROR\x10\x0e\x1a\xc3\x01\xda\xda\x19\xbe\x01\n" +
@@ -856,13 +858,13 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x1aDUPLICATE_ARTIFACT_IN_LIST\x10\x16\x1a\xd5\x05\xda\xda\x19\xd0\x05\n" +
 	"\x17DuplicateArtifactInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsR#remove_mailbox_restore_artifact_idsR!remove_drive_restore_artifact_idsR remove_site_restore_artifact_idsR*remove_granular_drive_restore_artifact_idsR)remove_granular_site_restore_artifact_idsZ8An artifact is named twice, or is in the session alreadybIName each artifact once, and leave out those that the session has already\x12\xe5\x01\n" +
 	"\x1aINVALID_RESTORE_SESSION_ID\x10\x17\x1a\xc4\x01\xda\xda\x19\xbf\x01\n" +
-	"\x17InvalidRestoreSessionId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12restore_session_idZ9The restore session id is empty or not of the form of oneb:Send an id that a creation or ListRestoreSessions returned\x12\x90\x02\n" +
-	"\x19RESTORE_SESSION_NOT_FOUND\x10\x18\x1a\xf0\x01\xda\xda\x19\xeb\x01\n" +
-	"\x16RestoreSessionNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%restoreSessionBase:restore_session_idZIThe session id is well-formed, and the tenant has no such restore sessionbDForget the id: the session was deleted, or belongs to another tenant\x12\x90\x02\n" +
+	"\x17InvalidRestoreSessionId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12restore_session_idZ9The restore session id is empty or not of the form of oneb:Send an id that a creation or ListRestoreSessions returned\x12\xb6\x02\n" +
+	"\x19RESTORE_SESSION_NOT_FOUND\x10\x18\x1a\x96\x02\xda\xda\x19\x91\x02\n" +
+	"\x16RestoreSessionNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%restoreSessionBase:restore_session_idZIThe session id is well-formed, and the tenant has no such restore sessionbjForget the id: the session was deleted, or belongs to another tenant or to another workload than the rpc's\x12\x90\x02\n" +
 	"\x15INVALID_PATCH_REQUEST\x10\x19\x1a\xf4\x01\xda\xda\x19\xef\x01\n" +
-	"\x13InvalidPatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ0The body of a session's update could not be usedb\x8a\x01Set every required field; when it stays, compare the request with the example on Microsoft's page, and report it as a fault of this server\x12\xb0\x02\n" +
-	"\"RESTORE_SESSION_ACTION_NOT_ALLOWED\x10\x1a\x1a\x87\x02\xda\xda\x19\x82\x02\n" +
-	"\x1eRestoreSessionActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x16RESTORE_SESSION_STATUSR%restoreSessionBase:restore_session_idZ[The restore session is no longer a draft; only a draft can be changed, activated or deletedb)Make another session for further restores\x12\xbb\x01\n" +
+	"\x13InvalidPatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ0The body of a session's update could not be usedb\x8a\x01Set every required field; when it stays, compare the request with the example on Microsoft's page, and report it as a fault of this server\x12\xd7\x02\n" +
+	"\"RESTORE_SESSION_ACTION_NOT_ALLOWED\x10\x1a\x1a\xae\x02\xda\xda\x19\xa9\x02\n" +
+	"\x1eRestoreSessionActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x16RESTORE_SESSION_STATUSR%restoreSessionBase:restore_session_idZ5The restore session's state does not allow the actionbvAdd artifacts to a draft before activating it; when it is no longer a draft, make another session for further restores\x12\xbb\x01\n" +
 	"\x1cINCOMPLETE_ARTIFACT_DELETION\x10\x1b\x1a\x98\x01\xda\xda\x19\x93\x01\n" +
 	"\x1aIncompleteArtifactDeletion\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x02Z,The session's artifacts were deleted in partb(Delete the session again after the delay\x12\x90\x02\n" +
 	" TOO_MANY_ACTIVE_RESTORE_SESSIONS\x10\x1c\x1a\xe9\x01\xda\xda\x19\xe4\x01\n" +
@@ -925,9 +927,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	" BULK_RESTORE_ARTIFACTS_NOT_FOUND\x108\x1a\xf6\x01\xda\xda\x19\xf1\x01\n" +
 	"\x1cBulkRestoreArtifactsNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR8restoreArtifactsBulkRequestBase:bulk_addition_request_idZ5The restore session has no such bulk addition requestbEForget the id: the request was deleted, or belongs to another session\x12\xd4\x02\n" +
 	"'INVALID_STATE_FOR_BULK_REQUEST_DELETION\x109\x1a\xa6\x02\xda\xda\x19\xa1\x02\n" +
-	"\"InvalidStateForBulkRequestDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x13BULK_REQUEST_STATUSR8restoreArtifactsBulkRequestBase:bulk_addition_request_idZXA bulk addition request can be deleted only when it is completed, with or without errorsb7Wait until the request is completed, and delete it then\x12\x94\x02\n" +
-	"\x1ePROTECTION_UNIT_ALREADY_EXISTS\x10:\x1a\xef\x01\xda\xda\x19\xea\x01\n" +
-	"\x1bProtectionUnitAlreadyExists\x10\x06\x18\x01(\x042\x13graph.microsoft.comR%protectionUnitBase:protection_unit_idZKWhat the request wants to protect is protected under another policy alreadyb<Leave out the unit, or remove it from the other policy first\x12\xab\x02\n" +
+	"\"InvalidStateForBulkRequestDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x13BULK_REQUEST_STATUSR8restoreArtifactsBulkRequestBase:bulk_addition_request_idZXA bulk addition request can be deleted only when it is completed, with or without errorsb7Wait until the request is completed, and delete it then\x12\xa2\x02\n" +
+	"\x1ePROTECTION_UNIT_ALREADY_EXISTS\x10:\x1a\xfd\x01\xda\xda\x19\xf8\x01\n" +
+	"\x1bProtectionUnitAlreadyExists\x10\x06\x18\x01(\x042\x13graph.microsoft.comR%protectionUnitBase:protection_unit_idZCWhat the request wants to protect is in a protection policy alreadybRLeave out the unit, or remove it from the other policy first when it is in another\x12\xab\x02\n" +
 	"\tFORBIDDEN\x10;\x1a\x9b\x02\xda\xda\x19\x96\x02\n" +
 	"\tForbidden\x10\a\x18\x012\x13graph.microsoft.com@\x93\x03Z\x82\x01The calling application may not do this: it lacks the Graph permission named in the metadata, or Graph keeps the operation from itbhLet the tenant's administrator consent to the permission in the metadata, or use an application that may\x12\xb0\x02\n" +
 	"\x1cINVALID_STATE_FOR_ACTIVATION\x10<\x1a\x8d\x02\xda\xda\x19\x88\x02\n" +
