@@ -109,6 +109,12 @@ func (e *Error) AnswerLost() bool {
 	return false
 }
 
+// Gone tells whether it is Graph that does not know the resource any more. A gateway that does not know the path answers
+// 404 too, but without a code.
+func (e *Error) Gone() bool {
+	return e.Kind == KindAnswer && e.Status == http.StatusNotFound && len(e.Codes) > 0
+}
+
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 

@@ -35,7 +35,7 @@ func (c *Client) Do(ctx context.Context, call *Call) (*Answer, error) {
 		if failed == nil {
 			return answer, nil
 		}
-		if r.lost != nil && failed.gone() {
+		if r.lost != nil && failed.Gone() {
 			return &Answer{Meta: failed.Meta}, nil
 		}
 		again, ended := r.again(ctx, failed)
@@ -177,19 +177,13 @@ func (r *run) end(failed *Error) *Error {
 	return failed
 }
 
-// gone tells whether it is Graph that does not know the resource any more. A gateway that does not know the path answers
-// 404 too, but without a code.
-func (e *Error) gone() bool {
-	return e.Kind == KindAnswer && e.Status == http.StatusNotFound && len(e.Codes) > 0
-}
-
 // judges tells whether an answer is about the call itself, not about when, by whom or on which way it was made.
 func (e *Error) judges() bool {
 	switch e.Status {
 	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusTooManyRequests:
 		return false
 	case http.StatusNotFound:
-		return e.gone()
+		return e.Gone()
 	}
 	return e.Kind == KindAnswer && e.Status >= 400 && e.Status < 500
 }

@@ -109,7 +109,7 @@ func (c *core) settle(ctx context.Context, op *operation, call *graph.Call, resu
 	received, err := c.graph.Do(ctx, read)
 	var gone *graph.Error
 	switch {
-	case !known && errors.As(err, &gone) && gone.Kind == graph.KindAnswer && gone.Status == http.StatusNotFound && len(gone.Codes) > 0:
+	case !known && errors.As(err, &gone) && gone.Gone():
 		return nil
 	case err != nil || !known:
 		return failed
