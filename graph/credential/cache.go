@@ -92,9 +92,11 @@ type wanted struct {
 type flight struct {
 	// number grows with every flight, so that the answer of an older one does not replace that of a newer one.
 	number uint64
-	done   chan struct{}
-	token  string
-	err    error
+	// refused is the token that the flight knows to be refused, which some sources would else give again.
+	refused string
+	done    chan struct{}
+	token   string
+	err     error
 }
 
 func newCache(fetch fetchFunc, version func() hash) *cache {
@@ -135,11 +137,24 @@ func noOther(request graph.TokenRequest) *graph.TokenError {
 // token returns a token for the request, a cached one if there is one that will do. It returns with the context's
 // error when that ends first; the request for the token then goes on for the others.
 func (c *cache) token(ctx context.Context, request graph.TokenRequest) (string, error) {
+	token, f, err := c.wait(ctx, request)
+	if err == nil && token == request.Refused && f != nil && f.refused != request.Refused {
+		// The flight was under way for others, who had not been refused the token.
+		token, _, err = c.wait(ctx, request)
+	}
+	if err == nil && token == request.Refused {
+		return "", noOther(request)
+	}
+	return token, err
+}
+
+// wait returns a token, which may be the refused one again, and the flight that brought it, if it had to wait for one.
+func (c *cache) wait(ctx context.Context, request graph.TokenRequest) (string, *flight, error) {
 	found := c.look(request)
 	if f := found.failure; f != nil && f.err.Problem == graph.TokenRefused {
 		version, err := c.versions.lately(ctx)
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		if version != f.version {
 			c.forget(f)
@@ -147,20 +162,14 @@ func (c *cache) token(ctx context.Context, request graph.TokenRequest) (string, 
 		}
 	}
 	if found.flight == nil {
-		return found.token, found.err
+		return found.token, nil, found.err
 	}
 	select {
 	case <-found.flight.done:
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return "", nil, ctx.Err()
 	}
-	if found.flight.err != nil {
-		return "", found.flight.err
-	}
-	if found.flight.token == request.Refused {
-		return "", noOther(request)
-	}
-	return found.flight.token, nil
+	return found.flight.token, found.flight, found.flight.err
 }
 
 // finding is what there is for a request: a token, the flight that will bring one, or an error, which may be that of a
@@ -245,7 +254,7 @@ func (c *cache) start(want wanted, request graph.TokenRequest) (*flight, error) 
 		return nil, errTooMany
 	}
 	c.started++
-	f := &flight{number: c.started, done: make(chan struct{})}
+	f := &flight{number: c.started, refused: request.Refused, done: make(chan struct{})}
 	c.flights[want] = f
 	if want.isUsers() {
 		c.ofUsers[want.tenant]++
@@ -269,9 +278,8 @@ func (c *cache) hasRoom(k key) bool {
 }
 
 func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
-	version := c.versions.now()
 	ctx, cancel := context.WithTimeout(c.background, fetchTime)
-	token, err := c.fetched(ctx, request)
+	token, version, err := c.fetched(ctx, request)
 	cancel()
 	now := time.Now()
 	c.mu.Lock()
@@ -293,15 +301,18 @@ func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 	close(f.done)
 }
 
-// fetched is what fetch returns. A panic of it must not end the process, which has other tenants.
-func (c *cache) fetched(ctx context.Context, request graph.TokenRequest) (token azcore.AccessToken, err error) {
+// fetched is what fetch returns, and the version of the credential before. A panic must not end the process, which has
+// other tenants.
+func (c *cache) fetched(ctx context.Context, request graph.TokenRequest) (token azcore.AccessToken, version hash, err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			// The value may hold anything.
 			err = fmt.Errorf("panic of type %T while a token was fetched", value)
 		}
 	}()
-	return c.fetch(ctx, request)
+	version = c.versions.now()
+	token, err = c.fetch(ctx, request)
+	return token, version, err
 }
 
 // jitter returns a duration from 0 up to the limit.

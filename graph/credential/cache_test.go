@@ -436,6 +436,44 @@ func TestATokenThatIsGivenAgainIsNotGivenToWhoeverRefusedIt(t *testing.T) {
 	})
 }
 
+func TestWhoeverRefusedATokenDoesNotGetItFromAFlightOfOthers(t *testing.T) {
+	// A source that keeps tokens itself, as that of a managed identity, gives the same again until it is told.
+	inTime(t, after(time.Second, func(_ context.Context, _ int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		text := "t1"
+		if request.Refused == text {
+			text = "t2"
+		}
+		return azcore.AccessToken{Token: text, ExpiresOn: time.Now().Add(time.Hour)}, nil
+	}), func(t *testing.T, _ *asked, c *cache) {
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "t1")
+		time.Sleep(50 * time.Minute)
+		// It begins to ask ahead for the next one.
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "t1")
+		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "t1"}, "t2")
+	})
+}
+
+func TestAnAuthorityThatWantsTokensRenewedAtOnceIsNotAskedWithEveryCall(t *testing.T) {
+	for _, renewal := range []time.Duration{-time.Minute, 0, time.Minute} {
+		inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+			token, err := numbered(ctx, number, request)
+			token.ExpiresOn, token.RefreshOn = time.Now().Add(24*time.Hour), time.Now().Add(renewal)
+			return token, err
+		}, func(t *testing.T, a *asked, c *cache) {
+			for range 1000 {
+				if _, err := c.token(t.Context(), graph.TokenRequest{Tenant: "a"}); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				time.Sleep(10 * time.Millisecond)
+			}
+			if n := a.count(); n > 2 {
+				t.Errorf("renewal in %v: 1000 calls in 10 s cost %d requests", renewal, n)
+			}
+		})
+	}
+}
+
 func TestClaimsBringOneTokenThatReplacesTheOldOne(t *testing.T) {
 	const claims = `{"access_token":{"nbf":{"essential":true,"value":"1700000000"}}}`
 	inTime(t, after(time.Second, numbered), func(t *testing.T, a *asked, c *cache) {

@@ -135,6 +135,10 @@ func (e *entry) succeed(number uint64, came azcore.AccessToken, claims hash, now
 	}
 	// Replicas that started together do not ask together.
 	e.refresh = e.refresh.Add(-jitter(lifetime / 20))
+	// An authority that wants the next one at once would be asked with every call.
+	if soonest := now.Add(min(renewalPace, lifetime/2)); e.refresh.Before(soonest) {
+		e.refresh = soonest
+	}
 }
 
 // fail keeps a failure of a demand and returns it.

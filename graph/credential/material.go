@@ -88,6 +88,12 @@ func (k *keeper) version() hash {
 }
 
 func readFile(path string) ([]byte, error) {
+	// A pipe would be waited for without end.
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", path)
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
