@@ -156,6 +156,9 @@ func (c *Client) once(ctx context.Context, call *Call, token string, fresh bool)
 	}
 	response, err := c.roundTrip(request, way{write: !call.Safe, fresh: fresh})
 	if err != nil {
+		if !call.Safe && !sent.Load() && ctx.Err() != nil {
+			c.connections.giveUpDialing()
+		}
 		return nil, transportError(ctx, err, !call.Safe && sent.Load() && !neverProcessed(err))
 	}
 	response.Body = watch(response.Body, cancel)

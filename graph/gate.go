@@ -49,6 +49,8 @@ type entry struct {
 	lane  *lane
 	epoch uint64
 	probe bool
+	// probed is when the probe came through.
+	probed time.Time
 	// over is closed when the lane closes.
 	over <-chan struct{}
 	// turn is how much of the lane's time the call has taken, held whether it was held up for it.
@@ -85,7 +87,8 @@ func (g *gate) enter(ctx context.Context, call *Call, patient bool) (pass, *Erro
 			return pass{}, throttledLocally(wait)
 		}
 		if changed != nil {
-			if failed := sleep(ctx, wait, changed); failed != nil {
+			// Whoever has waited in vain has to have the time to be told so.
+			if failed := sleep(ctx, min(wait, time.Until(give)), changed); failed != nil {
 				return pass{}, failed
 			}
 			continue

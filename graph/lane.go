@@ -87,7 +87,7 @@ func (l *lane) take(ctx context.Context, give time.Time, over <-chan struct{}) (
 	e = entry{lane: l, epoch: l.epoch, over: l.over}
 	switch {
 	case l.due(now):
-		l.probing, e.probe, l.probed = true, true, now
+		l.probing, e.probe, l.probed, e.probed = true, true, now, now
 		l.mu.Unlock()
 		return e, true, nil
 	case !l.paced:
@@ -190,6 +190,8 @@ func (l *lane) giveBack(e entry) {
 	defer l.mu.Unlock()
 	switch {
 	case e.epoch != l.epoch:
+	case e.probe && !e.probed.Equal(l.probed):
+		// It hung, and another probe is out.
 	case e.probe:
 		l.probing = false
 		l.signal()
@@ -215,7 +217,7 @@ func (l *lane) leave(e entry, answered bool) {
 	if answered {
 		l.pace.accept(now)
 	}
-	if e.probe {
+	if e.probe && (answered || e.probed.Equal(l.probed)) {
 		l.probing = false
 		if answered && !l.paced {
 			l.paced = true
@@ -231,8 +233,9 @@ func (l *lane) close(own entry, until time.Time) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// Calls that were under way together are throttled together: that is one event.
-	if l.epoch == 0 || own.lane == l && own.epoch == l.epoch {
+	// Calls that were under way together are throttled together: that is one event. What a probe meets says that the wait
+	// was too short, and nothing about the rate, as nothing was sent meanwhile.
+	if l.epoch == 0 || l.paced && own.lane == l && own.epoch == l.epoch {
 		l.pace.throttled(now)
 	}
 	l.epoch++

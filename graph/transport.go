@@ -103,6 +103,13 @@ func (c *connections) roundTrip(request *http.Request, way way) (*http.Response,
 	return g.reads.RoundTrip(request)
 }
 
+// giveUpDialing ends the dialing that no write waits for any more. A dial outlives the write that began it, and one that
+// hangs would keep its place among the few that there are.
+func (c *connections) giveUpDialing() {
+	// net/http does so when it closes idle connections.
+	c.current.Load().writes.CloseIdleConnections()
+}
+
 func (c *connections) closeIdle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
