@@ -117,26 +117,6 @@ func about(r *reason, i int) string {
 	return ""
 }
 
-// fieldViolations names the field at fault: the one that was found to be, else the first that the reason speaks of
-// and the request has set, unless that is a GUID, which no id is refused for, else the first that it has.
-func (f *failure) fieldViolations() []*errdetails.BadRequest_FieldViolation {
-	if len(f.violations) > 0 {
-		return f.violations
-	}
-	violation := &errdetails.BadRequest_FieldViolation{Description: f.GetText(), Reason: f.name}
-	if f.op != nil {
-		violation.Field = f.op.fieldOf(f.GetAbout())
-		for _, name := range f.GetAbout() {
-			field := f.op.request.Fields().ByName(protoreflect.Name(name))
-			if field != nil && f.request != nil && f.request.Has(field) && !graph.IsGUID(f.op.id(f.request, name)) {
-				violation.Field = name
-				break
-			}
-		}
-	}
-	return []*errdetails.BadRequest_FieldViolation{violation}
-}
-
 // resource splits `graphType:request_field` and finds the id: that of the resource the error stands in, else that of
 // the request's path.
 func (f *failure) resource(spec string) (kind, id string) {

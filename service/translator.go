@@ -43,15 +43,6 @@ func (t *translator) call(op *operation, request protoreflect.Message, ownID str
 	f := t.kind(op, err)
 	f.op, f.request = op, request
 	f.separate(t, op)
-	if f.GetDetail() == pb.ErrorSpec_BAD_REQUEST && len(f.violations) == 0 {
-		field := f.named()
-		if field == "" && f.value == pb.ErrorReason_INVALID_SEARCH_REQUEST {
-			field = f.missing()
-		}
-		if field != "" {
-			f.violations = []*errdetails.BadRequest_FieldViolation{{Field: field, Description: f.GetText(), Reason: f.name}}
-		}
-	}
 	if f.requestID == "" {
 		f.requestID = ownID
 	}
@@ -84,56 +75,6 @@ func (t *translator) kind(op *operation, err error) *failure {
 	f := t.own(pb.ErrorReason_INTERNAL)
 	f.set("incident", t.incident())
 	return f
-}
-
-// named returns the field that Graph itself names: by the target of the error, or of those that the reason speaks of by
-// the property's name in the text.
-func (f *failure) named() string {
-	if f.op == nil {
-		return ""
-	}
-	if f.target != "" {
-		if at := placesIn(f.request).of(f.target); at != "" {
-			return at
-		}
-	}
-	for _, name := range f.GetAbout() {
-		if field := f.op.request.Fields().ByName(protoreflect.Name(name)); field != nil && hasWord(f.graphText, field.JSONName()) {
-			return name
-		}
-	}
-	return ""
-}
-
-// hasWord tells whether a word stands in a text by itself, not as a part of a longer one.
-func hasWord(text, word string) bool {
-	isPart := func(c byte) bool {
-		return c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
-	}
-	for {
-		before, after, found := strings.Cut(text, word)
-		if !found {
-			return false
-		}
-		if (before == "" || !isPart(before[len(before)-1])) && (after == "" || !isPart(after[0])) {
-			return true
-		}
-		text = after
-	}
-}
-
-// missing returns the first of the fields that the reason speaks of and the request does not set, empty when all are
-// set. A search without a time or a unit is refused for what it lacks and not for what it has.
-func (f *failure) missing() string {
-	if f.op == nil || f.request == nil {
-		return ""
-	}
-	for _, name := range f.GetAbout() {
-		if field := f.op.request.Fields().ByName(protoreflect.Name(name)); field != nil && !f.request.Has(field) {
-			return name
-		}
-	}
-	return ""
 }
 
 // own makes the failure of a reason with what the contract says of it.
@@ -343,69 +284,6 @@ func (f *failure) tell(e *graph.Error) {
 	if !f.servicesTrouble() {
 		f.graphText = scrub(e.Message)
 	}
-}
-
-// mostViolations is how many separate errors of a call are looked at; the Status has room for fewer.
-const mostViolations = 50
-
-// separate makes field violations of the separate errors of a call about several things, and counts their codes.
-func (f *failure) separate(t *translator, op *operation) {
-	if len(f.several) == 0 {
-		return
-	}
-	told := 0
-	if f.GetDetail() == pb.ErrorSpec_BAD_REQUEST && op != nil {
-		told = min(len(f.several), mostViolations)
-		size := 0
-		for _, d := range f.several[:told] {
-			size += min(len(d.Target)+len(d.Code)+len(d.Message), maxText)
-		}
-		if size > maxStatus && told > keptViolations {
-			// There is no room for them all, so those that will be left out need not be made.
-			f.noRoom, told = true, keptViolations
-		}
-		f.leftOut = len(f.several) - told
-		f.violations = make([]*errdetails.BadRequest_FieldViolation, 0, told)
-	}
-	var places places
-	// Most have the code of the one before.
-	var code string
-	var known *reason
-	for i, d := range f.several {
-		if i == 0 || d.Code != code {
-			code, known = d.Code, t.reasons.byCode[strings.ToLower(d.Code)]
-		}
-		if known == nil && t.reasons.isUnknown(d.Code) {
-			t.unknown.detail.Add(1)
-		}
-		if i < told {
-			if d.Target != "" && places == nil {
-				places = placesIn(f.request)
-			}
-			f.violations = append(f.violations, f.violation(op, known, d, places))
-		}
-	}
-}
-
-// violation tells one separate error; known is the reason of its code, nil when there is none. Which of several things it
-// is about, its place in the request tells, else the target that Graph names.
-func (f *failure) violation(op *operation, known *reason, d graph.Detail, places places) *errdetails.BadRequest_FieldViolation {
-	r := f.reason
-	field := ""
-	if known != nil {
-		// What it is about can be another field than what the call is refused for.
-		r, field = known, op.fieldOf(known.GetAbout())
-	}
-	if field == "" {
-		field = op.fieldOf(f.GetAbout())
-	}
-	text := strings.TrimPrefix(d.Code+": "+d.Message, ": ")
-	if at := places.of(d.Target); at != "" {
-		field = at
-	} else if d.Target != "" && !strings.Contains(d.Message, d.Target) {
-		text = d.Target + ": " + text
-	}
-	return &errdetails.BadRequest_FieldViolation{Field: field, Description: scrub(text), Reason: r.name}
 }
 
 // item translates an error that stands inside a resource of an answer that is itself OK.
