@@ -49,6 +49,40 @@ func process(t *testing.T, environment ...string) (server *exec.Cmd, log *bytes.
 	return server, log
 }
 
+// begin starts the process and connects to it. stop asks it to end, and returns how it did.
+func begin(t *testing.T, server *exec.Cmd) (conn *grpc.ClientConn, stop func() error) {
+	t.Helper()
+	out, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatalf("no banner: %v", server.Wait())
+	}
+	found := address.FindStringSubmatch(lines.Text())
+	if found == nil {
+		t.Fatalf("no address in %q", lines.Text())
+	}
+	conn, err = grpc.NewClient(found[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn, func() error {
+		if err := server.Process.Signal(syscall.SIGTERM); err != nil {
+			return err
+		}
+		for lines.Scan() {
+			// To the end of the output, before which Wait must not be called.
+		}
+		return server.Wait()
+	}
+}
+
 func TestTheProcessServesTenantsOfTheirOwnCredentialAndEndsOnSIGTERM(t *testing.T) {
 	const secret = "canary-of-the-secret"
 	u, authority := newUpstream(t), authoritytest.New(t)
@@ -59,26 +93,7 @@ func TestTheProcessServesTenantsOfTheirOwnCredentialAndEndsOnSIGTERM(t *testing.
 	server, log := process(t,
 		"BACKUPSTORAGE_GRAPH_ENDPOINT="+u.url, "BACKUPSTORAGE_GRAPH_AUTHORITY="+authority.URL, "BACKUPSTORAGE_GRAPH_CA_FILE="+roots,
 		"BACKUPSTORAGE_GRAPH_CREDENTIAL=client-secret", "AZURE_CLIENT_ID="+application, "AZURE_CLIENT_SECRET="+secret)
-	out, err := server.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(out)
-	if !lines.Scan() {
-		t.Fatalf("no banner: %v, %s", server.Wait(), log)
-	}
-	found := address.FindStringSubmatch(lines.Text())
-	if found == nil {
-		t.Fatalf("no address in %q", lines.Text())
-	}
-	conn, err := grpc.NewClient(found[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn, stop := begin(t, server)
 	for _, tenant := range []string{emulator.TenantA, emulator.TenantB} {
 		ctx, id := as(t.Context(), tenant, "")
 		if _, err := pb.NewBackupRestoreServiceClient(conn).GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest)); err != nil {
@@ -86,13 +101,7 @@ func TestTheProcessServesTenantsOfTheirOwnCredentialAndEndsOnSIGTERM(t *testing.
 		}
 		(&cloud{upstream: u}).wantTokens(t, id, map[string]string{"tid": tenant, "appid": application})
 	}
-	if err := server.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	for lines.Scan() {
-		// To the end of the output, before which Wait must not be called.
-	}
-	if err := server.Wait(); err != nil {
+	if err := stop(); err != nil {
 		t.Errorf("the process ended with %v: %s", err, log)
 	}
 	if strings.Contains(log.String(), "canary") {
@@ -125,26 +134,11 @@ func TestNothingOfGraphsReachesTheLogByWayOfNetHTTP(t *testing.T) {
 	}()
 	server, _ := process(t, "BACKUPSTORAGE_GRAPH_ENDPOINT=http://"+listener.Addr().String()+"/v1.0")
 	server.Stderr = nil
-	out, err := server.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	log, err := server.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	banner := bufio.NewScanner(out)
-	if !banner.Scan() {
-		t.Fatal("no banner")
-	}
-	conn, err := grpc.NewClient(address.FindStringSubmatch(banner.Text())[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn, stop := begin(t, server)
 	ctx, _ := as(t.Context(), emulator.TenantA, "")
 	if _, err := pb.NewBackupRestoreServiceClient(conn).GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest)); err != nil {
 		t.Error(err)
@@ -160,13 +154,7 @@ func TestNothingOfGraphsReachesTheLogByWayOfNetHTTP(t *testing.T) {
 		}
 		break
 	}
-	if err := server.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	for banner.Scan() {
-		// To the end of the output, before which Wait must not be called.
-	}
-	if err := server.Wait(); err != nil {
+	if err := stop(); err != nil {
 		t.Error(err)
 	}
 }

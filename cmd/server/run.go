@@ -106,6 +106,7 @@ func banner(out io.Writer, c *config, address, upstream string) {
 func drain(server *grpc.Server, healthy *health.Server, watches *watches, c *config, logger *slog.Logger) {
 	logger.Info("stopping")
 	healthy.Shutdown()
+	// Nothing ends this wait but a second signal, which ends the process: balancers ask for the health in their own time.
 	time.Sleep(c.drainWait)
 	watches.end()
 	stopped := make(chan struct{})
