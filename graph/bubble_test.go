@@ -115,7 +115,7 @@ func TestAnAnswerThatDoesNotBeginIsWaitedForAMinute(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
 				got := <-begin(t, ctx, client, call(method))
-				if got.err == nil || got.err.Kind != KindUnreachable || got.err.Problem != "no answer in time" || got.took != time.Minute {
+				if got.err == nil || got.err.Kind != KindUnreachable || got.err.Cause != CauseTimeout || got.took != time.Minute {
 					t.Errorf("got %+v after %v", got.err, got.took)
 				}
 			})

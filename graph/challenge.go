@@ -16,7 +16,7 @@ const (
 
 // challenge tells whether a new token may help, and which claims it must have, if any.
 func (e *Error) challenge() (claims string, ok bool) {
-	if e.Kind != KindAnswer {
+	if e.Kind != KindResponse {
 		return "", false
 	}
 	return e.claims, e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden && e.InsufficientClaims

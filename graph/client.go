@@ -100,8 +100,8 @@ func New(options Options) (*Client, error) {
 // Close closes the connections that are idle. Calls under way end by themselves.
 func (c *Client) Close() { c.connections.closeIdle() }
 
-// Call is one request to Graph.
-type Call struct {
+// Request is one request to Graph.
+type Request struct {
 	// Method is the HTTP method.
 	Method string
 	// Target is the path under the endpoint, escaped, with its query: `/solutions/backupRestore/protectionPolicies`.
@@ -118,8 +118,8 @@ type Call struct {
 	Safe bool
 }
 
-// Answer is what Graph answered to a call that it carried out.
-type Answer struct {
+// Response is what Graph answered to a call that it carried out.
+type Response struct {
 	Meta
 	// Body is the whole body. It belongs to the caller.
 	Body []byte
@@ -136,7 +136,7 @@ type Meta struct {
 }
 
 // once sends a call once and reads the answer. fresh asks for a connection of its own.
-func (c *Client) once(ctx context.Context, call *Call, token string, fresh bool) (*Answer, *Error) {
+func (c *Client) once(ctx context.Context, call *Request, token string, fresh bool) (*Response, *Error) {
 	if !fitsHeader(token) {
 		return nil, tokenError(ctx, errors.New("token must be printable ASCII"))
 	}
@@ -152,7 +152,7 @@ func (c *Client) once(ctx context.Context, call *Call, token string, fresh bool)
 	}
 	request, err := c.request(within, call, token)
 	if err != nil {
-		return nil, &Error{Kind: KindInvalidCall, Err: err}
+		return nil, &Error{Kind: KindInvalidRequest, Err: err}
 	}
 	response, err := c.roundTrip(request, way{write: !call.Safe, fresh: fresh})
 	if err != nil {
@@ -163,10 +163,10 @@ func (c *Client) once(ctx context.Context, call *Call, token string, fresh bool)
 	}
 	response.Body = watch(response.Body, cancel)
 	defer response.Body.Close()
-	return readAnswer(ctx, response, call.Safe)
+	return readResponse(ctx, response, call.Safe)
 }
 
-func (c *Client) request(ctx context.Context, call *Call, token string) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, call *Request, token string) (*http.Request, error) {
 	target, err := url.Parse(call.Target)
 	if err != nil {
 		return nil, err
@@ -211,7 +211,7 @@ func (c *Client) request(ctx context.Context, call *Call, token string) (*http.R
 	return request.WithContext(ctx), nil
 }
 
-func readAnswer(ctx context.Context, response *http.Response, safe bool) (*Answer, *Error) {
+func readResponse(ctx context.Context, response *http.Response, safe bool) (*Response, *Error) {
 	meta := Meta{
 		Status:          response.StatusCode,
 		RequestID:       headerID(response.Header.Get("Request-Id")),
@@ -222,21 +222,21 @@ func readAnswer(ctx context.Context, response *http.Response, safe bool) (*Answe
 	}
 	switch {
 	case meta.Status >= 300 && meta.Status < 400:
-		return nil, &Error{Kind: KindInvalidAnswer, Meta: meta, Problem: "redirect", Sent: !safe}
+		return nil, &Error{Kind: KindInvalidResponse, Meta: meta, Cause: CauseRedirect, Sent: !safe}
 	case meta.Status < 200:
 		// What follows 101 is no body: it ends when the connection does.
-		return nil, &Error{Kind: KindInvalidAnswer, Meta: meta, Problem: "status", Sent: !safe}
+		return nil, &Error{Kind: KindInvalidResponse, Meta: meta, Cause: CauseStatus, Sent: !safe}
 	case meta.Status >= 400:
-		e := &Error{Kind: KindAnswer, Meta: meta, Sent: !safe}
+		e := &Error{Kind: KindResponse, Meta: meta, Sent: !safe}
 		e.RetryAfter, e.HasRetryAfter = retryAfter(response.Header, meta.Date)
 		// What the body says comes on top: the status and the headers stand without it.
-		e.readAnswer(response)
+		e.readResponse(response)
 		e.readChallenge(response.Header)
 		e.scope = response.Header.Get("X-Ms-Throttle-Scope")
 		return nil, e
 	}
 	if encoding := response.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return nil, &Error{Kind: KindInvalidAnswer, Meta: meta, Problem: "encoding", Sent: !safe}
+		return nil, &Error{Kind: KindInvalidResponse, Meta: meta, Cause: CauseEncoding, Sent: !safe}
 	}
 	var body []byte
 	err := errTooLarge
@@ -248,16 +248,16 @@ func readAnswer(ctx context.Context, response *http.Response, safe bool) (*Answe
 			e.Meta = meta
 			return nil, e
 		}
-		problem := truncated
+		cause := CauseTruncated
 		switch {
 		case errors.Is(err, errTooLarge):
-			problem = "too large"
+			cause = CauseTooLarge
 		case errors.Is(err, errTooSlow):
-			problem = "too slow"
+			cause = CauseTooSlow
 		}
-		return nil, &Error{Kind: KindInvalidAnswer, Meta: meta, Problem: problem, Sent: !safe, Err: err}
+		return nil, &Error{Kind: KindInvalidResponse, Meta: meta, Cause: cause, Sent: !safe, Err: err}
 	}
-	return &Answer{Meta: meta, Body: body}, nil
+	return &Response{Meta: meta, Body: body}, nil
 }
 
 // headerID keeps an id that fits into a header and a log line: Graph's are GUIDs, other gateways' have letters, digits

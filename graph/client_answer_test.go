@@ -52,7 +52,7 @@ func TestASuccessGivesItsBodyAndItsHead(t *testing.T) {
 				}
 				io.WriteString(w, test.body)
 			})
-			for _, call := range []*graph.Call{read(), write()} {
+			for _, call := range []*graph.Request{read(), write()} {
 				answer, err := client.Do(t.Context(), call)
 				if err != nil {
 					t.Fatal(err)
@@ -108,9 +108,9 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 				w.Header().Set("request-id", "graph-1")
 				w.WriteHeader(status)
 			})
-			for _, call := range []*graph.Call{read(), write()} {
-				e := fails(t, t.Context(), client, call, graph.KindInvalidAnswer)
-				if e.Problem != "redirect" || e.Status != status || e.RequestID != "graph-1" || e.Sent == call.Safe {
+			for _, call := range []*graph.Request{read(), write()} {
+				e := fails(t, t.Context(), client, call, graph.KindInvalidResponse)
+				if e.Cause != graph.CauseRedirect || e.Status != status || e.RequestID != "graph-1" || e.Sent == call.Safe {
 					t.Errorf("got %+v", e)
 				}
 			}
@@ -135,8 +135,8 @@ func TestErrorStatusesKeepWhatTheHeadSays(t *testing.T) {
 					w.WriteHeader(status)
 					io.WriteString(w, body)
 				})
-				for _, call := range []*graph.Call{read(), write()} {
-					e := fails(t, t.Context(), client, call, graph.KindAnswer)
+				for _, call := range []*graph.Request{read(), write()} {
+					e := fails(t, t.Context(), client, call, graph.KindResponse)
 					want := graph.Meta{Status: status, RequestID: "graph-1", ClientRequestID: "own-1", Date: date}
 					if e.Meta != want || !e.HasRetryAfter || e.RetryAfter != 2128*time.Millisecond || e.Sent == call.Safe {
 						t.Errorf("got %+v", e)
@@ -176,21 +176,22 @@ func TestAnswersThatCannotBeUsedSayWhy(t *testing.T) {
 		}
 	}
 	for _, test := range []struct {
-		name, problem string
-		handler       http.HandlerFunc
-		memory        uint64
+		name    string
+		cause   graph.Cause
+		handler http.HandlerFunc
+		memory  uint64
 	}{
-		{"promises more than 8 MiB", "too large", promise(8*mebi+1, 10), mebi},
-		{"promises an absurd length", "too large", promise(1<<62, 10), mebi},
-		{"never ends", "too large", endless, 40 * mebi},
-		{"promises 8 MiB and sends little", "truncated", promise(8*mebi, 10), mebi},
-		{"is cut before its promised end", "truncated", promise(100, 99), mebi},
-		{"is cut between chunks", "truncated", func(w http.ResponseWriter, _ *http.Request) {
+		{"promises more than 8 MiB", graph.CauseTooLarge, promise(8*mebi+1, 10), mebi},
+		{"promises an absurd length", graph.CauseTooLarge, promise(1<<62, 10), mebi},
+		{"never ends", graph.CauseTooLarge, endless, 40 * mebi},
+		{"promises 8 MiB and sends little", graph.CauseTruncated, promise(8*mebi, 10), mebi},
+		{"is cut before its promised end", graph.CauseTruncated, promise(100, 99), mebi},
+		{"is cut between chunks", graph.CauseTruncated, func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, `{"value":[`)
 			http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		}, mebi},
-		{"is packed", "encoding", func(w http.ResponseWriter, _ *http.Request) {
+		{"is packed", graph.CauseEncoding, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			w.Write(zipped.Bytes())
 		}, mebi},
@@ -200,12 +201,12 @@ func TestAnswersThatCannotBeUsedSayWhy(t *testing.T) {
 				w.Header().Set("request-id", "graph-1")
 				test.handler(w, r)
 			})
-			for _, call := range []*graph.Call{read(), write()} {
+			for _, call := range []*graph.Request{read(), write()} {
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
-				e := fails(t, t.Context(), client, call, graph.KindInvalidAnswer)
+				e := fails(t, t.Context(), client, call, graph.KindInvalidResponse)
 				runtime.ReadMemStats(&after)
-				if e.Problem != test.problem || e.Status != 200 || e.RequestID != "graph-1" || e.Sent == call.Safe {
+				if e.Cause != test.cause || e.Status != 200 || e.RequestID != "graph-1" || e.Sent == call.Safe {
 					t.Errorf("got %+v", e)
 				}
 				if took := after.TotalAlloc - before.TotalAlloc; took > test.memory {
@@ -221,13 +222,13 @@ func TestAHeaderBlockOver64KiBIsAnAnswerThatCannotBeUsed(t *testing.T) {
 		name      string
 		kibibytes int
 		http2     bool
-		// problem is that of a write. Reads go over HTTP/1.1 whatever the server speaks.
-		problem string
+		// cause is that of a write. Reads go over HTTP/1.1 whatever the server speaks.
+		cause graph.Cause
 	}{
-		{"a little over, HTTP/1.1", 66, false, "header too large"},
-		{"far over, HTTP/1.1", 1000, false, "header too large"},
-		{"a little over, HTTP/2", 66, true, "header too large"},
-		{"far over, HTTP/2", 1000, true, "protocol"},
+		{"a little over, HTTP/1.1", 66, false, graph.CauseHeadersTooLarge},
+		{"far over, HTTP/1.1", 1000, false, graph.CauseHeadersTooLarge},
+		{"a little over, HTTP/2", 66, true, graph.CauseHeadersTooLarge},
+		{"far over, HTTP/2", 1000, true, graph.CauseProtocol},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -249,10 +250,10 @@ func TestAHeaderBlockOver64KiBIsAnAnswerThatCannotBeUsed(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(client.Close)
-			if e := fails(t, t.Context(), client, read(), graph.KindInvalidAnswer); e.Problem != "header too large" || e.Sent {
+			if e := fails(t, t.Context(), client, read(), graph.KindInvalidResponse); e.Cause != graph.CauseHeadersTooLarge || e.Sent {
 				t.Errorf("read: got %+v", e)
 			}
-			if e := fails(t, t.Context(), client, write(), graph.KindInvalidAnswer); e.Problem != test.problem || !e.Sent {
+			if e := fails(t, t.Context(), client, write(), graph.KindInvalidResponse); e.Cause != test.cause || !e.Sent {
 				t.Errorf("write: got %+v", e)
 			}
 		})
@@ -272,7 +273,7 @@ func TestAnErrorBodyOver1MiBKeepsItsBeginning(t *testing.T) {
 				w.WriteHeader(503)
 				io.WriteString(w, body)
 			})
-			e := fails(t, t.Context(), client, write(), graph.KindAnswer)
+			e := fails(t, t.Context(), client, write(), graph.KindResponse)
 			if e.Status != 503 || e.RequestID != "graph-1" || e.RetryAfter != 7*time.Second || !e.HasRetryAfter {
 				t.Errorf("got %+v", e)
 			}
@@ -291,7 +292,7 @@ func TestAnErrorBodyThatIsCutKeepsItsBeginning(t *testing.T) {
 		http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	})
-	e := fails(t, t.Context(), client, write(), graph.KindAnswer)
+	e := fails(t, t.Context(), client, write(), graph.KindResponse)
 	if e.Status != 403 || len(e.Codes) != 1 || e.Codes[0] != "PolicyActionNotAllowed" {
 		t.Errorf("got %+v", e)
 	}
@@ -305,8 +306,8 @@ func TestTheErrorTextTellsNothingOfTheTenant(t *testing.T) {
 	}{
 		{"graph answered 404", graph.Error{Meta: graph.Meta{Status: 404}}},
 		{"graph answered 403 deep", graph.Error{Meta: graph.Meta{Status: 403}, Codes: []string{"a", "deep"}}},
-		{"graph answer cannot be used: redirect", graph.Error{Kind: graph.KindInvalidAnswer, Problem: "redirect"}},
-		{"call cannot be sent to graph", graph.Error{Kind: graph.KindInvalidCall}},
+		{"graph answer cannot be used: redirect", graph.Error{Kind: graph.KindInvalidResponse, Cause: graph.CauseRedirect}},
+		{"call cannot be sent to graph", graph.Error{Kind: graph.KindInvalidRequest}},
 		{"no token for graph", graph.Error{Kind: graph.KindToken}},
 		{"graph is unreachable", graph.Error{Kind: graph.KindUnreachable}},
 		{"deadline passed while calling graph", graph.Error{Kind: graph.KindDeadline}},
@@ -334,7 +335,7 @@ func TestAChallengeForFurtherClaimsIsSeen(t *testing.T) {
 			w.Header().Add("WWW-Authenticate", challenge)
 			w.WriteHeader(http.StatusForbidden)
 		})
-		if e := fails(t, t.Context(), client, read(), graph.KindAnswer); e.InsufficientClaims != want {
+		if e := fails(t, t.Context(), client, read(), graph.KindResponse); e.InsufficientClaims != want {
 			t.Errorf("%s: InsufficientClaims is %v", challenge, e.InsufficientClaims)
 		}
 	}

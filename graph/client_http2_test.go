@@ -120,7 +120,7 @@ func TestHTTP2TellsWhatWasNotProcessed(t *testing.T) {
 		{"reset as a protocol error", reset(http2.ErrCodeProtocol), true},
 		{"cancelled", reset(http2.ErrCodeCancel), true},
 	} {
-		for method, call := range map[string]*graph.Call{"POST": write(), "POST without a body": bodyless("POST"), "PATCH": patching()} {
+		for method, call := range map[string]*graph.Request{"POST": write(), "POST without a body": bodyless("POST"), "PATCH": patching()} {
 			t.Run(test.name+" "+method, func(t *testing.T) {
 				endpoint, roots, received := http2Server(t, test.ends)
 				client, err := graph.New(graph.Options{Endpoint: endpoint, Tokens: fixedToken("secret"), RootCAs: roots, Repeats: -1})
@@ -149,7 +149,7 @@ func TestHTTP2TellsWhatWasNotProcessed(t *testing.T) {
 	}
 }
 
-func patching() *graph.Call {
+func patching() *graph.Request {
 	call := write()
 	call.Method = http.MethodPatch
 	return call

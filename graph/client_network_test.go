@@ -22,7 +22,7 @@ func TestNothingWasSentToAHostThatIsNotThere(t *testing.T) {
 	}
 	listener.Close()
 	client := newClient(t, "http://"+listener.Addr().String()+"/v1.0")
-	for _, call := range []*graph.Call{read(), write()} {
+	for _, call := range []*graph.Request{read(), write()} {
 		if e := fails(t, t.Context(), client, call, graph.KindUnreachable); e.Sent || e.Err == nil {
 			t.Errorf("got %+v", e)
 		}
@@ -36,7 +36,7 @@ func TestNothingIsSentToAHostWithAnotherCertificate(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	client := newClient(t, server.URL+"/v1.0")
-	for _, call := range []*graph.Call{read(), write()} {
+	for _, call := range []*graph.Request{read(), write()} {
 		if e := fails(t, t.Context(), client, call, graph.KindUnreachable); e.Sent {
 			t.Error("Sent is true")
 		}
@@ -44,16 +44,16 @@ func TestNothingIsSentToAHostWithAnotherCertificate(t *testing.T) {
 }
 
 // bodyless is a write that net/http may repeat when it wrote nothing of it.
-func bodyless(method string) *graph.Call {
+func bodyless(method string) *graph.Request {
 	call := write()
 	call.Method, call.Body = method, nil
 	return call
 }
 
-func writes() map[string]*graph.Call {
+func writes() map[string]*graph.Request {
 	patch := write()
 	patch.Method = http.MethodPatch
-	return map[string]*graph.Call{
+	return map[string]*graph.Request{
 		"POST": write(), "POST without a body": bodyless("POST"), "PATCH": patch, "DELETE": bodyless("DELETE"),
 	}
 }
@@ -89,7 +89,7 @@ func TestAWriteWhoseAnswerIsLostWasSentOnceAndSaysSo(t *testing.T) {
 		kind := graph.KindUnreachable
 		if test.name == informational {
 			// Together they are a header that is too large.
-			kind = graph.KindInvalidAnswer
+			kind = graph.KindInvalidResponse
 		}
 		for method, call := range writes() {
 			t.Run(test.name+" "+method, func(t *testing.T) {
@@ -174,7 +174,7 @@ func TestACallThatEndedBeforehandSendsNothing(t *testing.T) {
 	cancel()
 	late, cancel := context.WithTimeout(t.Context(), -1)
 	defer cancel()
-	for _, call := range []*graph.Call{read(), write()} {
+	for _, call := range []*graph.Request{read(), write()} {
 		for kind, ctx := range map[graph.Kind]context.Context{graph.KindCancelled: cancelled, graph.KindDeadline: late} {
 			if e := fails(t, ctx, client, call, kind); e.Sent {
 				t.Error("Sent is true")
@@ -196,7 +196,7 @@ func TestACallThatEndsUnderWayTellsWhetherItWasSent(t *testing.T) {
 			http.NewResponseController(w).Flush()
 		},
 	} {
-		for method, call := range map[string]*graph.Call{"read": read(), "write": write(), "write without a body": bodyless("POST")} {
+		for method, call := range map[string]*graph.Request{"read": read(), "write": write(), "write without a body": bodyless("POST")} {
 			t.Run(name+" of a "+method, func(t *testing.T) {
 				arrived := make(chan struct{})
 				_, client := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -229,7 +229,7 @@ func TestACallThatEndsUnderWayTellsWhetherItWasSent(t *testing.T) {
 
 func TestWritesGoOverHTTP2AndReadsOverHTTP1(t *testing.T) {
 	client, got := secure(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) })
-	for call, want := range map[*graph.Call]string{read(): "HTTP/1.1", write(): "HTTP/2.0", bodyless("POST"): "HTTP/2.0"} {
+	for call, want := range map[*graph.Request]string{read(): "HTTP/1.1", write(): "HTTP/2.0", bodyless("POST"): "HTTP/2.0"} {
 		answer, err := client.Do(t.Context(), call)
 		if err != nil {
 			t.Fatal(err)
@@ -293,8 +293,8 @@ func TestASwitchOfProtocolsIsAnAnswerThatCannotBeUsed(t *testing.T) {
 			closed <- struct{}{}
 		}
 	}))
-	for _, call := range []*graph.Call{read(), write()} {
-		if e := fails(t, t.Context(), client, call, graph.KindInvalidAnswer); e.Problem != "status" || e.Status != 101 || e.Sent == call.Safe {
+	for _, call := range []*graph.Request{read(), write()} {
+		if e := fails(t, t.Context(), client, call, graph.KindInvalidResponse); e.Cause != graph.CauseStatus || e.Status != 101 || e.Sent == call.Safe {
 			t.Errorf("%s: got %+v", call.Method, e)
 		}
 		<-closed

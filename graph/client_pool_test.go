@@ -60,7 +60,7 @@ func together(t *testing.T, client *graph.Client, n int, method string) {
 	for i := range n {
 		group.Go(func() {
 			own := fmt.Sprintf("%s-%d", method, i)
-			call := &graph.Call{Method: method, Target: policies + "/" + own, RequestID: own, Safe: method == http.MethodGet}
+			call := &graph.Request{Method: method, Target: policies + "/" + own, RequestID: own, Safe: method == http.MethodGet}
 			if !call.Safe {
 				call.Body = []byte(own)
 			}
@@ -129,7 +129,7 @@ func TestAClosedClientLeavesNoGoroutine(t *testing.T) {
 	}
 	together(t, client, 16, http.MethodGet)
 	together(t, client, 16, http.MethodPost)
-	for _, call := range []*graph.Call{read(), write()} {
+	for _, call := range []*graph.Request{read(), write()} {
 		for _, end := range []string{"cut", "large"} {
 			bad := *call
 			bad.Target += "?end=" + end

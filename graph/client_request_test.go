@@ -15,7 +15,7 @@ import (
 func TestEveryRequestSaysWhoAsksAndNothingThatRepeatsIt(t *testing.T) {
 	var got http.Header
 	_, client := serve(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header })
-	for _, call := range []*graph.Call{read(), write()} {
+	for _, call := range []*graph.Request{read(), write()} {
 		if _, err := client.Do(t.Context(), call); err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func TestBodiesAreSentWhereThereAreSome(t *testing.T) {
 		{"POST that is a read", "POST", []byte(`{}`), true, seen{"POST", `{}`, "application/json", 2}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			call := &graph.Call{Method: test.method, Target: policies, Body: test.body, RequestID: requestID, Safe: test.safe}
+			call := &graph.Request{Method: test.method, Target: policies, Body: test.body, RequestID: requestID, Safe: test.safe}
 			if _, err := client.Do(t.Context(), call); err != nil {
 				t.Fatal(err)
 			}
@@ -184,7 +184,7 @@ func TestACallThatIsNoRequestIsRefused(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			call := write()
 			call.Target, call.RequestID = test.target, test.requestID
-			if e := fails(t, t.Context(), client, call, graph.KindInvalidCall); e.Sent {
+			if e := fails(t, t.Context(), client, call, graph.KindInvalidRequest); e.Sent {
 				t.Error("Sent is true")
 			}
 		})
@@ -219,11 +219,11 @@ func TestWrongOptionsAreRefused(t *testing.T) {
 
 func TestWithoutANewerTokenTheRefusalOfTheOldOneStands(t *testing.T) {
 	for _, test := range []struct {
-		problem graph.TokenProblem
+		problem graph.TokenKind
 		kind    graph.Kind
 	}{
-		{graph.TokenRefused, graph.KindAnswer},
-		{graph.TokenAssertionRefused, graph.KindAnswer},
+		{graph.TokenRefused, graph.KindResponse},
+		{graph.TokenAssertionRefused, graph.KindResponse},
 		{graph.TokenClaimsRefused, graph.KindToken},
 		{graph.TokenUnavailable, graph.KindToken},
 	} {
@@ -235,7 +235,7 @@ func TestWithoutANewerTokenTheRefusalOfTheOldOneStands(t *testing.T) {
 		defer server.Close()
 		client, err := graph.New(graph.Options{Endpoint: server.URL, Tokens: tokenFunc(func(_ context.Context, request graph.TokenRequest) (string, error) {
 			if request.Refused != "" {
-				return "", &graph.TokenError{Problem: test.problem}
+				return "", &graph.TokenError{Kind: test.problem}
 			}
 			return "old", nil
 		})})
@@ -244,7 +244,7 @@ func TestWithoutANewerTokenTheRefusalOfTheOldOneStands(t *testing.T) {
 		}
 		defer client.Close()
 		e := fails(t, t.Context(), client, write(), test.kind)
-		if requests != 1 || test.kind == graph.KindAnswer && e.Status != http.StatusUnauthorized {
+		if requests != 1 || test.kind == graph.KindResponse && e.Status != http.StatusUnauthorized {
 			t.Errorf("problem %d: %d requests, %+v", test.problem, requests, e)
 		}
 	}

@@ -15,13 +15,13 @@ type Kind int
 
 // The kinds of failure.
 const (
-	// KindAnswer is an answer of Graph's that tells an error.
-	KindAnswer Kind = iota
-	// KindInvalidAnswer is an answer that cannot be used: a redirect, a header block over 64 KiB, a body that is cut, too
+	// KindResponse is an answer of Graph's that tells an error.
+	KindResponse Kind = iota
+	// KindInvalidResponse is an answer that cannot be used: a redirect, a header block over 64 KiB, a body that is cut, too
 	// large or of another type.
-	KindInvalidAnswer
-	// KindInvalidCall is a call that could not be made into a request. Nothing was sent.
-	KindInvalidCall
+	KindInvalidResponse
+	// KindInvalidRequest is a call that could not be made into a request. Nothing was sent.
+	KindInvalidRequest
 	// KindToken is a call for which there was no token. Nothing was sent.
 	KindToken
 	// KindUnreachable is a call that got no answer because of the network.
@@ -52,14 +52,14 @@ type Error struct {
 	HasRetryAfter bool
 	// InsufficientClaims says that the answer challenges the caller for a token with further claims.
 	InsufficientClaims bool
-	// Problem says in a word or two what was wrong with an invalid answer.
-	Problem string
+	// Cause says what was wrong with an invalid response, or why the connection failed.
+	Cause Cause
 	// Sent tells of a call that changes something that Graph may have received it.
 	Sent bool
 	// Lost tells of a repeated DELETE that the answer to an earlier attempt was lost.
 	Lost bool
 	// Token says why there is no token, for KindToken.
-	Token TokenProblem
+	Token TokenKind
 	// Err is the cause, if there is one besides Graph's answer.
 	Err error
 	// scope is what Graph says that it throttles, claims the JSON of those that it wants.
@@ -75,14 +75,14 @@ type Detail struct {
 // Error describes the failure without any text of Graph's: it is safe to log.
 func (e *Error) Error() string {
 	switch e.Kind {
-	case KindAnswer:
+	case KindResponse:
 		if len(e.Codes) > 0 {
 			return fmt.Sprintf("graph answered %d %s", e.Status, e.Codes[len(e.Codes)-1])
 		}
 		return fmt.Sprintf("graph answered %d", e.Status)
-	case KindInvalidAnswer:
-		return "graph answer cannot be used: " + e.Problem
-	case KindInvalidCall:
+	case KindInvalidResponse:
+		return "graph response cannot be used: " + string(e.Cause)
+	case KindInvalidRequest:
 		return "call cannot be sent to graph"
 	case KindToken:
 		return "no token for graph"
@@ -96,14 +96,14 @@ func (e *Error) Error() string {
 	return "graph is unreachable"
 }
 
-// AnswerLost tells of a call that changes something whether Graph may have carried it out without anyone having heard of
+// ResponseLost tells of a call that changes something whether Graph may have carried it out without anyone having heard of
 // it: the connection was lost, the answer cannot be read, or a gateway gave up waiting for it. Of other calls it means
 // nothing.
-func (e *Error) AnswerLost() bool {
+func (e *Error) ResponseLost() bool {
 	switch e.Kind {
-	case KindUnreachable, KindInvalidAnswer:
+	case KindUnreachable, KindInvalidResponse:
 		return e.Sent
-	case KindAnswer:
+	case KindResponse:
 		return e.Status == http.StatusRequestTimeout || e.Status == http.StatusBadGateway || e.Status == http.StatusGatewayTimeout
 	}
 	return false
@@ -112,14 +112,11 @@ func (e *Error) AnswerLost() bool {
 // Gone tells whether it is Graph that does not know the resource any more. A gateway that does not know the path answers
 // 404 too, but without a code.
 func (e *Error) Gone() bool {
-	return e.Kind == KindAnswer && e.Status == http.StatusNotFound && len(e.Codes) > 0
+	return e.Kind == KindResponse && e.Status == http.StatusNotFound && len(e.Codes) > 0
 }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
-
-// truncated is the problem of an answer that ends too early.
-const truncated = "truncated"
 
 // contextError returns the error of a call that ended because of its context, nil if it did not.
 func contextError(ctx context.Context, err error, sent bool) *Error {
@@ -146,7 +143,7 @@ func tokenError(ctx context.Context, err error) *Error {
 	failed := &Error{Kind: KindToken, Err: err}
 	var why *TokenError
 	if errors.As(err, &why) {
-		failed.Token = why.Problem
+		failed.Token = why.Kind
 	}
 	return failed
 }
@@ -155,19 +152,19 @@ func transportError(ctx context.Context, err error, sent bool) *Error {
 	if e := contextError(ctx, err, sent); e != nil {
 		return e
 	}
-	if problem := answerProblem(err); problem != "" {
-		return &Error{Kind: KindInvalidAnswer, Sent: sent, Problem: problem, Err: err}
+	if cause := responseCause(err); cause != "" {
+		return &Error{Kind: KindInvalidResponse, Sent: sent, Cause: cause, Err: err}
 	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return &Error{Kind: KindUnreachable, Sent: sent, Problem: "no answer in time", Err: err}
+		return &Error{Kind: KindUnreachable, Sent: sent, Cause: CauseTimeout, Err: err}
 	}
 	return &Error{Kind: KindUnreachable, Sent: sent, Err: err}
 }
 
-// answerProblem tells what was wrong with an answer that net/http gave up on, empty when there was none. net/http has no
+// responseCause tells what was wrong with an answer that net/http gave up on, empty when there was none. net/http has no
 // types for these errors, so their texts have to do; the tests see when they change.
-func answerProblem(err error) string {
+func responseCause(err error) Cause {
 	text := err.Error()
 	for _, tooLarge := range []string{
 		"net/http: server response headers exceeded",
@@ -176,13 +173,13 @@ func answerProblem(err error) string {
 		"header list too large",
 	} {
 		if strings.Contains(text, tooLarge) {
-			return "header too large"
+			return CauseHeadersTooLarge
 		}
 	}
 	// Over HTTP/2 a block that is larger by far ends the connection with this error, which it shares with other answers
 	// that break the protocol.
 	if text == "connection error: PROTOCOL_ERROR" {
-		return "protocol"
+		return CauseProtocol
 	}
 	return ""
 }

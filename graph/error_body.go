@@ -36,13 +36,13 @@ const (
 // a whole body that has one in `error`. An array counts as its first element. Of a text that is no JSON it keeps what
 // comes before the mistake.
 func ErrorBody(text []byte) *Error {
-	e := &Error{Kind: KindAnswer}
+	e := &Error{Kind: KindResponse}
 	e.readBody(text)
 	return e
 }
 
-// readAnswer reads the body of an answer that tells an error, as far as it comes.
-func (e *Error) readAnswer(response *http.Response) {
+// readResponse reads the body of an answer that tells an error, as far as it comes.
+func (e *Error) readResponse(response *http.Response) {
 	r, _ := errorReaders.Get().(*errorReader)
 	body, _ := readInto(r.body[:0], response, maxErrorBody)
 	if cap(body) <= keptErrorRead {

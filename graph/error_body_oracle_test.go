@@ -21,7 +21,7 @@ import (
 // oracleBody reads what an error's body says with the tokens of encoding/json: slowly, and without a line of the reader
 // that it is held against. The two agree on every body, also on one that is no JSON.
 func oracleBody(text []byte) *Error {
-	e := &Error{Kind: KindAnswer}
+	e := &Error{Kind: KindResponse}
 	e.readByTokens(text)
 	return e
 }

@@ -214,7 +214,7 @@ func FuzzErrorBody(f *testing.F) {
 				t.Error("an empty detail")
 			}
 		}
-		if e.Kind != graph.KindAnswer || e.Status != 0 || e.HasRetryAfter {
+		if e.Kind != graph.KindResponse || e.Status != 0 || e.HasRetryAfter {
 			t.Errorf("got %+v", e)
 		}
 		// What stands in a wrapper says the same as without it.

@@ -60,13 +60,13 @@ type entry struct {
 
 // keysOf names the lanes of a call, the tenant's first: no call takes a turn in the lane of all tenants that its own does
 // not let through.
-func keysOf(call *Call) [2]laneKey {
+func keysOf(call *Request) [2]laneKey {
 	return [2]laneKey{{tenant: call.Tenant, write: !call.Safe}, {write: !call.Safe}}
 }
 
 // enter lets a call through, makes it wait for its turn, or refuses it with KindThrottled and the time after which to
 // come back. A patient call, one that was throttled itself, waits for a lane to open, too. Whoever enters has to leave.
-func (g *gate) enter(ctx context.Context, call *Call, patient bool) (pass, *Error) {
+func (g *gate) enter(ctx context.Context, call *Request, patient bool) (pass, *Error) {
 	if g.count.Load() == 0 {
 		return pass{}, nil
 	}
@@ -106,7 +106,7 @@ func (g *gate) enter(ctx context.Context, call *Call, patient bool) (pass, *Erro
 	}
 }
 
-func (g *gate) lanesOf(call *Call) (lanes [2]*lane) {
+func (g *gate) lanesOf(call *Request) (lanes [2]*lane) {
 	for i, key := range keysOf(call) {
 		lanes[i] = g.find(key)
 	}
@@ -161,12 +161,12 @@ func throttledLocally(wait time.Duration) *Error {
 }
 
 // leave tells the gate what became of a call.
-func (g *gate) leave(call *Call, p pass, failed *Error) {
+func (g *gate) leave(call *Request, p pass, failed *Error) {
 	if failed != nil && failed.throttled() {
 		g.close(call, p, failed)
 		return
 	}
-	if failed != nil && (failed.Kind == KindInvalidCall || failed.Kind == KindToken) {
+	if failed != nil && (failed.Kind == KindInvalidRequest || failed.Kind == KindToken) {
 		p.giveBack()
 		return
 	}
@@ -191,7 +191,7 @@ func (p *pass) giveBack() {
 }
 
 // left is how long it takes until all lanes of a call open, 0 when they are open.
-func (g *gate) left(call *Call) time.Duration {
+func (g *gate) left(call *Request) time.Duration {
 	var left time.Duration
 	for _, key := range keysOf(call) {
 		if l := g.find(key); l != nil {
@@ -202,7 +202,7 @@ func (g *gate) left(call *Call) time.Duration {
 }
 
 // close closes the lanes that a throttle answer speaks of.
-func (g *gate) close(call *Call, p pass, failed *Error) {
+func (g *gate) close(call *Request, p pass, failed *Error) {
 	wait := throttledFor
 	if failed.HasRetryAfter {
 		wait = max(failed.RetryAfter, shortestClosing)
@@ -227,7 +227,7 @@ func (g *gate) close(call *Call, p pass, failed *Error) {
 }
 
 // scopeOf reads `Scope/Limit/AppId/TenantId`. What it does not say is as the call was: its tenant, and reads or writes.
-func scopeOf(header string, call *Call) []laneKey {
+func scopeOf(header string, call *Request) []laneKey {
 	scope, rest, _ := strings.Cut(header, "/")
 	limit, _, _ := strings.Cut(rest, "/")
 	key := laneKey{tenant: call.Tenant, write: !call.Safe}
@@ -303,7 +303,7 @@ func (g *gate) drop(key laneKey) {
 // throttled tells whether an answer says that the caller asks too much. A 503 is one of an overloaded service unless
 // it names the scope of a throttle.
 func (e *Error) throttled() bool {
-	if e.Kind != KindAnswer {
+	if e.Kind != KindResponse {
 		return false
 	}
 	return e.Status == 429 || e.Status == 509 || e.Status == 503 && e.scope != ""

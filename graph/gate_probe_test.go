@@ -57,9 +57,9 @@ func TestAPatientCallBehindAProbeThatHangsIsToldSoInTime(t *testing.T) {
 }
 
 func TestAProbeThatHungDoesNotSpeakForTheNext(t *testing.T) {
-	for name, end := range map[string]func(g *gate, call *Call, p pass){
-		"it got no answer": func(g *gate, call *Call, p pass) { g.leave(call, p, &Error{Kind: KindUnreachable}) },
-		"it was not sent":  func(g *gate, call *Call, p pass) { g.leave(call, p, &Error{Kind: KindInvalidCall}) },
+	for name, end := range map[string]func(g *gate, call *Request, p pass){
+		"it got no answer": func(g *gate, call *Request, p pass) { g.leave(call, p, &Error{Kind: KindUnreachable}) },
+		"it was not sent":  func(g *gate, call *Request, p pass) { g.leave(call, p, &Error{Kind: KindInvalidRequest}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

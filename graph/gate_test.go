@@ -73,8 +73,8 @@ func (a *answers) count(from time.Duration, status int) (n int) {
 	return n
 }
 
-func emulatorCall(tenant string) *Call {
-	return &Call{Method: http.MethodGet, Target: Root + "/protectionPolicies", Tenant: tenant, RequestID: "1", Safe: true}
+func emulatorCall(tenant string) *Request {
+	return &Request{Method: http.MethodGet, Target: Root + "/protectionPolicies", Tenant: tenant, RequestID: "1", Safe: true}
 }
 
 // TestThePaceIsLearnt has three times the allowed demand. It prints what became of it.
@@ -157,7 +157,7 @@ func TestAThrottledTenantIsProbedOnceAndOthersAreNotHeldUp(t *testing.T) {
 		if ok, _ := all(emulator.TenantB); ok != callers {
 			t.Errorf("the other tenant: %d succeeded", ok)
 		}
-		if e := failure(t, second(client.Do(t.Context(), &Call{Method: http.MethodPost, Target: Root + "/enable", Tenant: emulator.TenantA, RequestID: "1"}))); e == nil || e.Kind != KindAnswer {
+		if e := failure(t, second(client.Do(t.Context(), &Request{Method: http.MethodPost, Target: Root + "/enable", Tenant: emulator.TenantA, RequestID: "1"}))); e == nil || e.Kind != KindResponse {
 			t.Errorf("a write: %+v", e)
 		}
 		time.Sleep(30*time.Second - time.Since(start))
@@ -192,7 +192,7 @@ func TestAScopeSaysWhatIsThrottled(t *testing.T) {
 					t.Fatalf("got %+v", e)
 				}
 				other := "11111111-2222-4333-8444-555555555555"
-				for i, c := range []*Call{
+				for i, c := range []*Request{
 					call(http.MethodGet), call(http.MethodPost),
 					{Method: http.MethodGet, Target: Root, Tenant: other, Safe: true}, {Method: http.MethodPost, Target: Root, Tenant: other},
 				} {
@@ -229,7 +229,7 @@ func TestAProbeThatGetsNoAnswerIsFollowedByAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, upstream := answering(t, reply(429, "Retry-After", "60"), cut, reply(200))
 		client.repeats = 0
-		for i, want := range []Kind{KindAnswer, KindThrottled, KindUnreachable} {
+		for i, want := range []Kind{KindResponse, KindThrottled, KindUnreachable} {
 			if i == 2 {
 				time.Sleep(time.Minute)
 			}
@@ -275,7 +275,7 @@ type assertionRefused struct{}
 
 func (assertionRefused) Token(_ context.Context, request TokenRequest) (string, error) {
 	if request.UserAssertion != "" {
-		return "", &TokenError{Problem: TokenAssertionRefused}
+		return "", &TokenError{Kind: TokenAssertionRefused}
 	}
 	return "token", nil
 }
@@ -335,7 +335,7 @@ func TestTheGateIsBounded(t *testing.T) {
 		client, _ := answering(t, reply(429, "Retry-After", "60"))
 		client.repeats = 0
 		for n := range maxLanes + 10 {
-			client.Do(t.Context(), &Call{Method: http.MethodGet, Target: Root, Tenant: fmt.Sprint(n), Safe: true})
+			client.Do(t.Context(), &Request{Method: http.MethodGet, Target: Root, Tenant: fmt.Sprint(n), Safe: true})
 		}
 		if n := len(client.gate.lanes); n > maxLanes || client.gate.count.Load() != int64(n) {
 			t.Errorf("%d lanes, count %d", n, client.gate.count.Load())
@@ -343,7 +343,7 @@ func TestTheGateIsBounded(t *testing.T) {
 		time.Sleep(time.Minute + forgetAfter + time.Second)
 		const later = maxLanes / 5
 		for n := range later {
-			client.Do(t.Context(), &Call{Method: http.MethodGet, Target: Root, Tenant: fmt.Sprint("new", n), Safe: true})
+			client.Do(t.Context(), &Request{Method: http.MethodGet, Target: Root, Tenant: fmt.Sprint("new", n), Safe: true})
 		}
 		if n := len(client.gate.lanes); n > later {
 			t.Errorf("%d lanes when all but %d are forgotten", n, later)
@@ -367,7 +367,7 @@ func BenchmarkGate(b *testing.B) {
 		b.Run(fmt.Sprintf("another tenant is throttled %t", other), func(b *testing.B) {
 			g, ctx, c := newGate(), context.Background(), call(http.MethodGet)
 			if other {
-				g.close(&Call{Tenant: "other", Safe: true}, pass{}, &Error{Meta: Meta{Status: 429}, RetryAfter: time.Hour, HasRetryAfter: true})
+				g.close(&Request{Tenant: "other", Safe: true}, pass{}, &Error{Meta: Meta{Status: 429}, RetryAfter: time.Hour, HasRetryAfter: true})
 			}
 			b.ReportAllocs()
 			b.RunParallel(func(b *testing.PB) {

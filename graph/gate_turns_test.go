@@ -26,8 +26,8 @@ func closedFor(client *Client, tenant string, wait time.Duration) {
 	client.gate.close(readOf(tenant), pass{}, &Error{RetryAfter: wait, HasRetryAfter: true})
 }
 
-func readOf(tenant string) *Call {
-	return &Call{Method: http.MethodGet, Target: Root, Tenant: tenant, RequestID: "1", Safe: true}
+func readOf(tenant string) *Request {
+	return &Request{Method: http.MethodGet, Target: Root, Tenant: tenant, RequestID: "1", Safe: true}
 }
 
 // outcome is how a call ended, and when since it was made.
@@ -37,7 +37,7 @@ type outcome struct {
 }
 
 // begin makes a call and returns when it is sent, refused or waiting.
-func begin(t *testing.T, ctx context.Context, client *Client, call *Call) <-chan outcome {
+func begin(t *testing.T, ctx context.Context, client *Client, call *Request) <-chan outcome {
 	ended := make(chan outcome, 1)
 	start := time.Now()
 	go func() {
@@ -140,7 +140,7 @@ func TestACallThatCannotBeSentTakesNoTurn(t *testing.T) {
 		for range 10 {
 			bad := readOf(testTenant)
 			bad.Target = "no path"
-			if e := failure(t, second(client.Do(t.Context(), bad))); e == nil || e.Kind != KindInvalidCall {
+			if e := failure(t, second(client.Do(t.Context(), bad))); e == nil || e.Kind != KindInvalidRequest {
 				t.Errorf("got %+v", e)
 			}
 		}

@@ -47,16 +47,16 @@ func serve(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *graph.Cli
 	return server, newClient(t, server.URL+"/v1.0")
 }
 
-func read() *graph.Call {
-	return &graph.Call{Method: http.MethodGet, Target: policies, Tenant: tenant, RequestID: requestID, Safe: true}
+func read() *graph.Request {
+	return &graph.Request{Method: http.MethodGet, Target: policies, Tenant: tenant, RequestID: requestID, Safe: true}
 }
 
-func write() *graph.Call {
-	return &graph.Call{Method: http.MethodPost, Target: policies, Tenant: tenant, RequestID: requestID, Body: []byte(`{"a":1}`)}
+func write() *graph.Request {
+	return &graph.Request{Method: http.MethodPost, Target: policies, Tenant: tenant, RequestID: requestID, Body: []byte(`{"a":1}`)}
 }
 
 // fails makes a call that must fail and returns how.
-func fails(t *testing.T, ctx context.Context, client *graph.Client, call *graph.Call, kind graph.Kind) *graph.Error {
+func fails(t *testing.T, ctx context.Context, client *graph.Client, call *graph.Request, kind graph.Kind) *graph.Error {
 	t.Helper()
 	answer, err := client.Do(ctx, call)
 	var failed *graph.Error

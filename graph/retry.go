@@ -27,7 +27,7 @@ const (
 // that Graph refused (429, 509, 503 with Retry-After) or never received, and besides these a DELETE. When the wait does
 // not fit the deadline, or is longer than 10 s, it returns the error at once. A 401, or a 403 that demands claims, gets
 // one new token on top of that.
-func (c *Client) Do(ctx context.Context, call *Call) (*Answer, error) {
+func (c *Client) Do(ctx context.Context, call *Request) (*Response, error) {
 	c.budget.earn()
 	r := &run{client: c, call: call, token: TokenRequest{Tenant: call.Tenant, UserAssertion: call.UserAssertion}}
 	for {
@@ -36,7 +36,7 @@ func (c *Client) Do(ctx context.Context, call *Call) (*Answer, error) {
 			return answer, nil
 		}
 		if r.lost != nil && failed.Gone() {
-			return &Answer{Meta: failed.Meta}, nil
+			return &Response{Meta: failed.Meta}, nil
 		}
 		again, ended := r.again(ctx, failed)
 		if ended != nil {
@@ -51,7 +51,7 @@ func (c *Client) Do(ctx context.Context, call *Call) (*Answer, error) {
 // run is a call and the attempts at it.
 type run struct {
 	client *Client
-	call   *Call
+	call   *Request
 	token  TokenRequest
 	// used is the token of the last attempt.
 	used    string
@@ -65,7 +65,7 @@ type run struct {
 }
 
 // attempt sends the call once, if the gate lets it.
-func (r *run) attempt(ctx context.Context) (answer *Answer, failed *Error) {
+func (r *run) attempt(ctx context.Context) (answer *Response, failed *Error) {
 	c := r.client
 	// Before the gate: who has no token shall neither take a turn nor be the probe.
 	token, err := c.tokens.Token(ctx, r.token)
@@ -115,18 +115,18 @@ func (r *run) again(ctx context.Context, failed *Error) (again bool, ended *Erro
 func (r *run) harmless(failed *Error) bool {
 	repeatable := r.call.Safe || r.call.Method == http.MethodDelete
 	switch failed.Kind {
-	case KindAnswer:
+	case KindResponse:
 		switch failed.Status {
 		case 429, 509:
 			return true
 		case 503:
 			return repeatable || failed.HasRetryAfter
 		}
-		return repeatable && failed.AnswerLost()
+		return repeatable && failed.ResponseLost()
 	case KindUnreachable:
 		return repeatable || !failed.Sent
-	case KindInvalidAnswer:
-		return repeatable && failed.Problem == truncated
+	case KindInvalidResponse:
+		return repeatable && failed.Cause == CauseTruncated
 	}
 	return false
 }
@@ -146,7 +146,7 @@ func (r *run) wait(failed *Error) time.Duration {
 			wait = failed.RetryAfter
 		}
 		return max(wait, c.gate.left(r.call))
-	case failed.Kind == KindAnswer && failed.HasRetryAfter:
+	case failed.Kind == KindResponse && failed.HasRetryAfter:
 		// Those who were sent away together shall not come back together.
 		return failed.RetryAfter + time.Duration(c.jitter()*float64(failed.RetryAfter)/5)
 	}
@@ -185,7 +185,7 @@ func (e *Error) judges() bool {
 	case http.StatusNotFound:
 		return e.Gone()
 	}
-	return e.Kind == KindAnswer && e.Status >= 400 && e.Status < 500
+	return e.Kind == KindResponse && e.Status >= 400 && e.Status < 500
 }
 
 // fits tells whether there is time for a wait and an attempt behind it.

@@ -62,8 +62,8 @@ func cut() (*http.Response, error) { return nil, errors.New("connection reset") 
 
 const testTenant = "0f6b1d1c-7a4b-4d55-9a31-6c1f0a3f2b11"
 
-func call(method string) *Call {
-	return &Call{Method: method, Target: Root, Tenant: testTenant, RequestID: "1", Safe: method == http.MethodGet}
+func call(method string) *Request {
+	return &Request{Method: method, Target: Root, Tenant: testTenant, RequestID: "1", Safe: method == http.MethodGet}
 }
 
 // failure returns the *Error of a call that failed, nil of one that did not.

@@ -36,9 +36,9 @@ func TestATimeoutOfTheTransportIsNotTheCallersDeadline(t *testing.T) {
 				// A deadline that is far away must not matter.
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
-				_, err = client.Do(ctx, &Call{Method: http.MethodPost, Target: Root, Safe: safe})
+				_, err = client.Do(ctx, &Request{Method: http.MethodPost, Target: Root, Safe: safe})
 				var e *Error
-				if !errors.As(err, &e) || e.Kind != KindUnreachable || e.Problem != "no answer in time" || e.Sent != (test.sent && !safe) {
+				if !errors.As(err, &e) || e.Kind != KindUnreachable || e.Cause != CauseTimeout || e.Sent != (test.sent && !safe) {
 					t.Errorf("got %+v", err)
 				}
 				if !errors.Is(err, context.DeadlineExceeded) {
@@ -71,12 +71,12 @@ func TestACallThatEndsWhileItsBodyIsReadKeepsTheHead(t *testing.T) {
 		for _, safe := range []bool{true, false} {
 			ctx, cancel := context.WithCancel(t.Context())
 			// No server can tell when the client has read the head: the body itself ends the call.
-			_, err := readAnswer(ctx, &http.Response{
+			_, err := readResponse(ctx, &http.Response{
 				StatusCode: status, Header: http.Header{"Request-Id": {"graph-1"}}, ContentLength: 100, Body: endingBody(cancel),
 			}, safe)
 			want := KindCancelled
 			if status == 403 {
-				want = KindAnswer
+				want = KindResponse
 			}
 			var e *Error
 			if !errors.As(err, &e) || e.Kind != want || e.Status != status || e.RequestID != "graph-1" || e.Sent == safe {

@@ -26,13 +26,13 @@ type TokenSource interface {
 	Token(ctx context.Context, request TokenRequest) (string, error)
 }
 
-// TokenProblem says why there is no token.
-type TokenProblem int
+// TokenKind says why there is no token.
+type TokenKind int
 
 // The problems of tokens.
 const (
 	// TokenUnavailable: the token authority did not answer, or is overloaded. It may work later.
-	TokenUnavailable TokenProblem = iota
+	TokenUnavailable TokenKind = iota
 	// TokenRefused: the authority refuses the application in this tenant, or the credential is of no use. It has to be
 	// mended by a person.
 	TokenRefused
@@ -48,7 +48,9 @@ const (
 
 // TokenError is a failure to get a token. Its text has neither tokens nor claims: it is safe to log.
 type TokenError struct {
-	Problem TokenProblem
+	Kind TokenKind
+	// Cause tells refusals of one kind apart; empty when nothing more is known.
+	Cause Cause
 	// RetryAfter is for how long from now the source fails in the same way without asking the authority; zero when that
 	// is not known.
 	RetryAfter time.Duration
@@ -57,7 +59,7 @@ type TokenError struct {
 }
 
 func (e *TokenError) Error() string {
-	switch e.Problem {
+	switch e.Kind {
 	case TokenRefused:
 		return "token authority refuses the application"
 	case TokenAssertionRefused:

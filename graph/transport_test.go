@@ -176,7 +176,7 @@ func TestABodyThatTricklesIsCut(t *testing.T) {
 						}
 					case e == nil || took != test.cut || e.Sent != (method == http.MethodPost):
 						t.Errorf("got %+v after %v, want it to be cut after %v", e, took, test.cut)
-					case test.status == 200 && (e.Kind != KindInvalidAnswer || e.Problem != "too slow"), test.status != 200 && (e.Kind != KindAnswer || e.Status != test.status):
+					case test.status == 200 && (e.Kind != KindInvalidResponse || e.Cause != CauseTooSlow), test.status != 200 && (e.Kind != KindResponse || e.Status != test.status):
 						t.Errorf("got %+v", e)
 					}
 				})
@@ -222,7 +222,7 @@ func TestAPackedErrorKeepsItsStatus(t *testing.T) {
 		w.Write(packed.Bytes())
 	})
 	_, err := client.Do(t.Context(), call(http.MethodGet))
-	if e := failure(t, err); e == nil || e.Kind != KindAnswer || e.Status != 404 || e.RequestID != "graph-1" || len(e.Codes) != 0 {
+	if e := failure(t, err); e == nil || e.Kind != KindResponse || e.Status != 404 || e.RequestID != "graph-1" || len(e.Codes) != 0 {
 		t.Errorf("got %+v", e)
 	}
 }

@@ -74,7 +74,7 @@ func leadsNowhere(t *testing.T, how link) {
 		before := pages.Load()
 		response := new(pb.ListProtectionPoliciesResponse)
 		o := w.call(policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest), response)
-		if o.reason() != "GRAPH_RESPONSE_INVALID" || detail[*errdetails.ErrorInfo](o.status).GetMetadata()["problem"] != "nextLink" || pages.Load() != before+1 {
+		if o.reason() != "GRAPH_RESPONSE_INVALID" || detail[*errdetails.ErrorInfo](o.status).GetMetadata()["cause"] != "next-link" || pages.Load() != before+1 {
 			t.Errorf("%s: %v %v", link, o.status, response)
 		}
 		if text := o.status.String(); strings.Contains(text, "skiptoken") || strings.Contains(text, evil) || strings.Contains(w.log.String(), "skiptoken") {
@@ -129,8 +129,8 @@ func TestALoopOfPagesEnds(t *testing.T) {
 				if token = response.GetNextPageToken(); o.status == nil {
 					continue
 				}
-				problem := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["problem"]
-				if o.reason() != "GRAPH_RESPONSE_INVALID" || problem != "nextLink" && problem != "loop of pages" {
+				problem := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["cause"]
+				if o.reason() != "GRAPH_RESPONSE_INVALID" || problem != "next-link" && problem != "page-loop" {
 					t.Errorf("got %v", o.status)
 				}
 				return

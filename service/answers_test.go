@@ -64,7 +64,7 @@ func TestAStatusThatHTTPDoesNotHaveIsNoAnswerOfGraphs(t *testing.T) {
 		w := newWorldAnswering(t, answering(status, `{"error":{"code":"new"}}`))
 		for reason, o := range map[string]*outcome{"GRAPH_RESPONSE_INVALID": read(w), "OUTCOME_UNKNOWN": write(w)} {
 			metadata := infoOf(o.status).GetMetadata()
-			if o.reason() != reason || metadata["problem"] != "status" || metadata["httpStatus"] != fmt.Sprint(status) {
+			if o.reason() != reason || metadata["cause"] != "status" || metadata["httpStatus"] != fmt.Sprint(status) {
 				t.Errorf("%d: got %v, want %s", status, o.status, reason)
 			}
 		}

@@ -22,8 +22,8 @@ type core struct {
 	operations *operations
 	translator *translator
 	tenants    tenants
-	// undelegated lets operations pass that Graph allows on behalf of a user only, when there is none.
-	undelegated bool
+	// allowAppOnly lets operations pass that Graph allows on behalf of a user only, when there is none.
+	allowAppOnly bool
 }
 
 // body is a request that has one; answer is a response that is read from one. The plugin writes both.
@@ -94,7 +94,7 @@ func (c *core) do(ctx context.Context, request protoreflect.Message, result prot
 }
 
 // decode reads an answer into the response of an rpc, unless that has nothing to read.
-func (c *core) decode(op *operation, received *graph.Answer, result proto.Message) error {
+func (c *core) decode(op *operation, received *graph.Response, result proto.Message) error {
 	if failed := refusedInside(op, received); failed != nil {
 		return failed
 	}
@@ -111,16 +111,16 @@ func (c *core) decode(op *operation, received *graph.Answer, result proto.Messag
 	if err == nil {
 		return nil
 	}
-	problem := "unreadable"
+	cause := graph.CauseSyntax
 	var unread *pb.GraphJSONError
 	if errors.As(err, &unread) {
-		problem = string(unread.Problem)
+		cause = graph.Cause(unread.Cause)
 	}
-	return &graph.Error{Kind: graph.KindInvalidAnswer, Meta: received.Meta, Problem: problem, Sent: !op.safe, Err: err}
+	return &graph.Error{Kind: graph.KindInvalidResponse, Meta: received.Meta, Cause: cause, Sent: !op.safe, Err: err}
 }
 
 // prepare makes the call to Graph of a request, or refuses what cannot be said to Graph.
-func (c *core) prepare(ctx context.Context, op *operation, request protoreflect.Message, queries []string) (*graph.Call, error) {
+func (c *core) prepare(ctx context.Context, op *operation, request protoreflect.Message, queries []string) (*graph.Request, error) {
 	state := callFrom(ctx)
 	tenant, err := c.tenants.of(ctx)
 	if err != nil {
@@ -130,7 +130,7 @@ func (c *core) prepare(ctx context.Context, op *operation, request protoreflect.
 	if err != nil {
 		return nil, err
 	}
-	if assertion == "" && op.call.GetDelegatedOnly() && !c.undelegated {
+	if assertion == "" && op.call.GetDelegatedOnly() && !c.allowAppOnly {
 		return nil, refuse(pb.ErrorReason_DELEGATED_TOKEN_REQUIRED, "", "")
 	}
 	target, err := op.target(request)
@@ -150,7 +150,7 @@ func (c *core) prepare(ctx context.Context, op *operation, request protoreflect.
 	if err := checkSayable(request, ""); err != nil {
 		return nil, err
 	}
-	call := &graph.Call{
+	call := &graph.Request{
 		Method: op.call.GetMethod(), Target: target, Tenant: tenant, UserAssertion: assertion, RequestID: state.requestID, Safe: op.safe,
 	}
 	if b, ok := request.Interface().(body); ok {
@@ -161,7 +161,7 @@ func (c *core) prepare(ctx context.Context, op *operation, request protoreflect.
 
 // page turns the call into that of the page which the request's token names. binding is what the token of the next
 // page will be good for.
-func (c *core) page(op *operation, request protoreflect.Message, call *graph.Call) (page graph.Page, binding []byte, err error) {
+func (c *core) page(op *operation, request protoreflect.Message, call *graph.Request) (page graph.Page, binding []byte, err error) {
 	if op.pageToken == nil {
 		return page, nil, nil
 	}
@@ -203,7 +203,7 @@ func bindPage(op *operation, request protoreflect.Message, tenant, user string) 
 }
 
 // nextPage puts a sealed token in the place of Graph's nextLink, which no client sees.
-func (c *core) nextPage(op *operation, page graph.Page, binding []byte, read string, received *graph.Answer, result protoreflect.Message) error {
+func (c *core) nextPage(op *operation, page graph.Page, binding []byte, read string, received *graph.Response, result protoreflect.Message) error {
 	if op.nextPageToken == nil {
 		return nil
 	}
@@ -211,14 +211,14 @@ func (c *core) nextPage(op *operation, page graph.Page, binding []byte, read str
 	if link == "" {
 		return nil
 	}
-	invalid := &graph.Error{Kind: graph.KindInvalidAnswer, Meta: received.Meta, Problem: "nextLink"}
+	invalid := &graph.Error{Kind: graph.KindInvalidResponse, Meta: received.Meta, Cause: graph.CauseNextLink}
 	next, ok := c.graph.NextTarget(link, read)
 	if !ok {
 		return invalid
 	}
 	token, err := c.pages.Next(page, read, next, binding)
 	if err != nil {
-		invalid.Problem, invalid.Err = "loop of pages", err
+		invalid.Cause, invalid.Err = graph.CausePageLoop, err
 		return invalid
 	}
 	result.Set(op.nextPageToken, protoreflect.ValueOfString(token))

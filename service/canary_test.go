@@ -146,7 +146,7 @@ func TestNothingPlantedComesOutWhereItMustNot(t *testing.T) {
 		t.Errorf("%d canaries in good answers; codes %v", texts, statuses)
 	}
 	upstream.turn("refused")
-	_, err = client.Do(w.context(), &graph.Call{Method: "GET", Target: graph.Root + "/protectionPolicies", RequestID: unknown, Safe: true})
+	_, err = client.Do(w.context(), &graph.Request{Method: "GET", Target: graph.Root + "/protectionPolicies", RequestID: unknown, Safe: true})
 	var failed *graph.Error
 	if !errors.As(err, &failed) {
 		t.Fatalf("got %v", err)

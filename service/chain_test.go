@@ -302,7 +302,7 @@ func TestAStatusStaysSmallWhateverIsInIt(t *testing.T) {
 		f := s.core.translator.own(value)
 		f.op, f.graphText, f.requestID = op, long, "0f0f0f0f-1111-4222-8333-444444444444"
 		f.retryDelay = time.Second
-		for _, key := range []string{"graphCode", "graphInnerCode", "httpStatus", "problem", "outcome", "findOut", "permission"} {
+		for _, key := range []string{"graphCode", "graphInnerCode", "httpStatus", "problem", "outcome", "verifyWith", "permission"} {
 			f.set(key, long)
 		}
 		for range 50 {

@@ -93,7 +93,7 @@ func someDetails(random *rand.Rand) *details {
 		message: text(600),
 		info:    &errdetails.ErrorInfo{Reason: text(40), Domain: text(20), Metadata: map[string]string{"graphCode": text(300)}},
 	}
-	for _, key := range []string{"httpStatus", "operation", "outcome", "problem", "findOut", "", "graphDate", "graphInnerCode"} {
+	for _, key := range []string{"httpStatus", "operation", "outcome", "problem", "verifyWith", "", "graphDate", "graphInnerCode"} {
 		if random.IntN(2) == 0 {
 			d.info.Metadata[key] = text(400)
 		}

@@ -29,17 +29,17 @@ func TestEveryWriteNamesTheReadThatShowsWhetherItWasDone(t *testing.T) {
 	byName := make(map[string]*operation)
 	for _, op := range operations.byMethod {
 		byName[op.name] = op
-		if (op.findOut == "") != op.safe {
-			t.Errorf("%s is found out with %q", op.name, op.findOut)
+		if (op.verifyWith == "") != op.safe {
+			t.Errorf("%s is found out with %q", op.name, op.verifyWith)
 		}
 	}
-	for name, findOut := range want {
-		if got := byName[name].findOut; got != findOut {
-			t.Errorf("%s is found out with %s, want %s", name, got, findOut)
+	for name, verifyWith := range want {
+		if got := byName[name].verifyWith; got != verifyWith {
+			t.Errorf("%s is found out with %s, want %s", name, got, verifyWith)
 		}
 	}
 	for _, op := range byName {
-		if found := byName[op.findOut]; found != nil && (!found.safe || strings.Contains(found.name, "Search")) {
+		if found := byName[op.verifyWith]; found != nil && (!found.safe || strings.Contains(found.name, "Search")) {
 			t.Errorf("%s is found out with %s", op.name, found.name)
 		}
 	}

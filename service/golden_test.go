@@ -276,7 +276,7 @@ var goldenOwn = map[string]goldenMaker{
 		})
 	},
 	"DELEGATED_TOKEN_REQUIRED": func(t *testing.T) produced {
-		w := newGoldenWorldOn(t, "http://127.0.0.1:1/v1.0", func(o *service.Options) { o.Undelegated = false })
+		w := newGoldenWorldOn(t, "http://127.0.0.1:1/v1.0", func(o *service.Options) { o.AllowAppOnly = false })
 		return w.fails(units+"OffboardProtectionUnit", &pb.OffboardProtectionUnitRequest{ProtectionUnitId: unknown})
 	},
 	"DELEGATED_TOKEN_REJECTED":      withoutToken(graph.TokenAssertionRefused),
@@ -354,9 +354,9 @@ func withTokens(t *testing.T, source graph.TokenSource) option {
 }
 
 // withoutToken makes a call for which there is no token.
-func withoutToken(problem graph.TokenProblem) goldenMaker {
+func withoutToken(problem graph.TokenKind) goldenMaker {
 	return func(t *testing.T) produced {
-		return newGoldenWorld(t, withTokens(t, tokens(func() (string, error) { return "", &graph.TokenError{Problem: problem} }))).getPolicy(unknownPolicy)
+		return newGoldenWorld(t, withTokens(t, tokens(func() (string, error) { return "", &graph.TokenError{Kind: problem} }))).getPolicy(unknownPolicy)
 	}
 }
 

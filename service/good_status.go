@@ -11,7 +11,7 @@ import (
 // refusedInside returns the error of an answer with a good status whose body is an error and nothing else, as gateways
 // send them; nil for all others. Without it a policy that does not exist would be an empty policy. A resource that has
 // an error of its own is not meant.
-func refusedInside(op *operation, received *graph.Answer) *graph.Error {
+func refusedInside(op *operation, received *graph.Response) *graph.Error {
 	if op.errorInside || !beginsWithError(received.Body) {
 		return nil
 	}

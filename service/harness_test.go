@@ -112,7 +112,7 @@ func newWorldWith(t *testing.T, upstream graph.Options, options ...option) *worl
 		t.Fatal(err)
 	}
 	w := &world{t: t, upstream: upstream.Endpoint, log: new(syncBuffer), tenant: emulator.TenantA}
-	o := service.Options{Graph: client, PageTokens: pages, Logger: slog.New(slog.NewJSONHandler(w.log, nil)), Undelegated: true}
+	o := service.Options{Graph: client, PageTokens: pages, Logger: slog.New(slog.NewJSONHandler(w.log, nil)), AllowAppOnly: true}
 	for _, change := range options {
 		change(&o)
 	}

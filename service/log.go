@@ -29,7 +29,7 @@ func (s *Server) logCall(ctx context.Context, request any, info *grpc.UnaryServe
 		return response, err
 	}
 	attributes = append(attributes, slog.String("code", f.code.String()), slog.String("reason", f.name))
-	for _, key := range []string{"httpStatus", "graphRequestId", "problem", "gate", "outcome", "incident"} {
+	for _, key := range []string{"httpStatus", "graphRequestId", "cause", "throttledBy", "outcome", "incident"} {
 		if value := f.metadata[key]; value != "" {
 			attributes = append(attributes, slog.String(key, value))
 		}

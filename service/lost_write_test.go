@@ -128,10 +128,10 @@ func fill(s *story, lost []byte, out proto.Message) {
 func (s *story) wantUnknown(rpc string, o *outcome) {
 	s.t.Helper()
 	metadata := detail[*errdetails.ErrorInfo](o.status).GetMetadata()
-	if o.code() != codes.Unknown || o.reason() != "OUTCOME_UNKNOWN" || metadata["outcome"] != "unknown" || metadata["findOut"] == "" {
+	if o.code() != codes.Unknown || o.reason() != "OUTCOME_UNKNOWN" || metadata["outcome"] != "unknown" || metadata["verifyWith"] == "" {
 		s.t.Errorf("%s: %v", rpc, o.status)
 	}
-	if found := metadata["found"]; (found != "") != slices.Contains(lookedUp, rpc) {
+	if found := metadata["observedStatus"]; (found != "") != slices.Contains(lookedUp, rpc) {
 		s.t.Errorf("%s: found %q", rpc, found)
 	}
 	if pushback := o.pushback(); !slices.Equal(pushback, []string{"-1"}) {
@@ -239,7 +239,7 @@ func TestWhatDidNotComeAboutByTheCallIsNoSuccess(t *testing.T) {
 
 	w.fault(lostBefore("POST /protectionPolicies/{id}/activate"))
 	o := w.fails(policies+"ActivateProtectionPolicy", request).call
-	if found := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["found"]; o.reason() != "OUTCOME_UNKNOWN" || !strings.HasSuffix(found, "_ACTIVE") {
+	if found := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["observedStatus"]; o.reason() != "OUTCOME_UNKNOWN" || !strings.HasSuffix(found, "_ACTIVE") {
 		t.Errorf("a policy that had been active: %v", o.status)
 	}
 
@@ -334,7 +334,7 @@ func TestAPolicyThatSomebodyElseChangesIsNoSuccess(t *testing.T) {
 	must[pb.DeactivateProtectionPolicyResponse](w, policies+"DeactivateProtectionPolicy", &pb.DeactivateProtectionPolicyRequest{ProtectionPolicyId: policy})
 	w.fault(emulator.Fault{Operation: "POST /protectionPolicies/{id}/activate", Cut: "before"})
 	o := w.activateFails(policy).call
-	if found := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["found"]; o.reason() != "OUTCOME_UNKNOWN" || !strings.HasSuffix(found, "_UPDATING") {
+	if found := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["observedStatus"]; o.reason() != "OUTCOME_UNKNOWN" || !strings.HasSuffix(found, "_UPDATING") {
 		t.Errorf("activated while it is being turned off: %v", o.status)
 	}
 }

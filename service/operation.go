@@ -31,8 +31,8 @@ type operation struct {
 	pageSize, pageToken, nextPageToken protoreflect.FieldDescriptor
 	// errorInside says that what is returned is one resource that can have an error of its own.
 	errorInside bool
-	// findOut is the rpc that tells whether a write happened; empty for reads.
-	findOut string
+	// verifyWith is the rpc that tells whether a write happened; empty for reads.
+	verifyWith string
 }
 
 // segment is a constant, or the field of an id.
@@ -64,7 +64,7 @@ func newOperations(reasons *reasons) (*operations, error) {
 		return nil, problem
 	}
 	for _, op := range all.byMethod {
-		op.findOut = all.findOut(op)
+		op.verifyWith = all.verifyWith(op)
 	}
 	return all, nil
 }
@@ -172,9 +172,9 @@ func (op *operation) id(request protoreflect.Message, field string) string {
 	return request.Get(descriptor).String()
 }
 
-// findOut finds the read that shows whether a write happened: for an update the list of what it adds and removes, for
+// verifyWith finds the read that shows whether a write happened: for an update the list of what it adds and removes, for
 // others the read on the same path, else on the collection of all workloads, else on the path without the action.
-func (all *operations) findOut(write *operation) string {
+func (all *operations) verifyWith(write *operation) string {
 	if write.safe {
 		return ""
 	}

@@ -25,9 +25,9 @@ type Options struct {
 	PageTokens *graph.PageTokens
 	// DefaultTenant is the tenant of calls that name none, a GUID; empty refuses such calls.
 	DefaultTenant string
-	// Undelegated lets operations pass without x-user-assertion that Graph allows on behalf of a user only: for upstreams
+	// AllowAppOnly lets operations pass without x-user-assertion that Graph allows on behalf of a user only: for upstreams
 	// that check no token, such as the emulator.
-	Undelegated bool
+	AllowAppOnly bool
 	// Logger takes one line a call. Required.
 	Logger *slog.Logger
 	// MaxCalls is how many calls may be under way at once, of one tenant nine tenths of them; 0 means 1,000.
@@ -72,7 +72,7 @@ func New(options Options) (*Server, error) {
 			translator: newTranslator(reasons),
 			tenants:    tenants{byDefault: strings.ToLower(options.DefaultTenant)},
 
-			undelegated: options.Undelegated,
+			allowAppOnly: options.AllowAppOnly,
 		},
 		logger:   options.Logger,
 		underWay: newUnderWay(options.MaxCalls),

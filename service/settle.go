@@ -89,8 +89,8 @@ func policySettlement(end pb.ProtectionPolicyStatus) settlement {
 // It reads once and at once. Another look would have to come minutes later to find a policy that is no longer updating,
 // and it is when Graph is in trouble that answers get lost: the more calls wait then, the fewer of the others get in. The
 // error names the rpc to look with, and the caller can look for as long as it likes.
-func (c *core) settle(ctx context.Context, op *operation, call *graph.Call, result proto.Message, began time.Time, failed *failedCall) error {
-	if op.safe || !failed.graph.AnswerLost() {
+func (c *core) settle(ctx context.Context, op *operation, call *graph.Request, result proto.Message, began time.Time, failed *failedCall) error {
+	if op.safe || !failed.graph.ResponseLost() {
 		return failed
 	}
 	how, known := settlements[op.name]
@@ -102,7 +102,7 @@ func (c *core) settle(ctx context.Context, op *operation, call *graph.Call, resu
 	case call.Method != http.MethodDelete:
 		return failed
 	}
-	read := &graph.Call{
+	read := &graph.Request{
 		Method: http.MethodGet, Target: target, Tenant: call.Tenant, UserAssertion: call.UserAssertion,
 		RequestID: call.RequestID, Safe: true,
 	}

@@ -107,7 +107,7 @@ func TestEveryStatusIsToldByReadsAndWritesWithAndWithoutADelay(t *testing.T) {
 					retry := row.retry == "yes" || row.retry == "read" && method == "read" || row.retry == "if told" && retryAfter != ""
 					wantRetry(t, o, strings.TrimSuffix(pushback, "?"), retry)
 					metadata := infoOf(o.status).GetMetadata()
-					if unknown := strings.HasSuffix(pushback, "?"); (metadata["outcome"] == "unknown") != unknown || (metadata["findOut"] != "") != unknown {
+					if unknown := strings.HasSuffix(pushback, "?"); (metadata["outcome"] == "unknown") != unknown || (metadata["verifyWith"] != "") != unknown {
 						t.Errorf("metadata %v, want outcome unknown: %t", metadata, unknown)
 					}
 					if (metadata["permission"] != "") != (row.code == codes.PermissionDenied) || metadata["httpStatus"] != strconv.Itoa(row.status) {

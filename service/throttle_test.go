@@ -16,13 +16,13 @@ import (
 func TestAClosedGateAnswersAsGraphWould(t *testing.T) {
 	w := newWorld(t)
 	w.fault(emulator.Fault{Operation: "*", Status: 429, RetryAfter: []string{"30"}})
-	if o := read(w); o.reason() != "TOO_MANY_REQUESTS" || detail[*errdetails.ErrorInfo](o.status).GetMetadata()["gate"] != "" {
+	if o := read(w); o.reason() != "TOO_MANY_REQUESTS" || detail[*errdetails.ErrorInfo](o.status).GetMetadata()["throttledBy"] != "" {
 		t.Fatalf("Graph's own answer: %v", o.status)
 	}
 	since := w.mark()
 	o := read(w)
 	info, retry := detail[*errdetails.ErrorInfo](o.status), detail[*errdetails.RetryInfo](o.status).GetRetryDelay().AsDuration()
-	if o.code() != codes.ResourceExhausted || o.reason() != "TOO_MANY_REQUESTS" || info.GetDomain() != "graph.microsoft.com" || info.GetMetadata()["gate"] != "local" {
+	if o.code() != codes.ResourceExhausted || o.reason() != "TOO_MANY_REQUESTS" || info.GetDomain() != "graph.microsoft.com" || info.GetMetadata()["throttledBy"] != "server" {
 		t.Errorf("got %v", o.status)
 	}
 	if retry < 25*time.Second || retry > 36*time.Second || detail[*errdetails.QuotaFailure](o.status) == nil {

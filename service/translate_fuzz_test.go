@@ -79,7 +79,7 @@ func FuzzTranslate(f *testing.F) {
 		answer := &fuzzAnswer{status: 300 + (int(number)+400)%700, retryAfter: retryAfter, body: body}
 		next.Store(answer)
 		op := operations.byMethod[methods[int(index)%len(methods)]]
-		_, err := client.Do(t.Context(), &graph.Call{
+		_, err := client.Do(t.Context(), &graph.Request{
 			// A tenant that was throttled is left alone for a while, so each call has a tenant of its own.
 			Method: op.call.GetMethod(), Target: graph.Root, Safe: op.safe, Tenant: strconv.FormatInt(calls.Add(1), 10),
 		})

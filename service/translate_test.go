@@ -26,7 +26,7 @@ func TestACallThatEndsWithinAnAnswerKeepsItsHead(t *testing.T) {
 
 func TestACallThatCannotBeSentIsAnIncident(t *testing.T) {
 	s, _ := chainServer(t, 0)
-	f := s.core.translator.call(nil, nil, "own", &graph.Error{Kind: graph.KindInvalidCall})
+	f := s.core.translator.call(nil, nil, "own", &graph.Error{Kind: graph.KindInvalidRequest})
 	if f.code != codes.Internal || f.metadata["incident"] == "" {
 		t.Errorf("got %v %v", f.code, f.metadata)
 	}
@@ -39,7 +39,7 @@ func TestACallWithoutATokenIsToldForHowLongTheAuthorityIsLeftAlone(t *testing.T)
 		42 * time.Second:       42 * time.Second,
 		100 * time.Millisecond: minRetryDelay,
 	} {
-		cause := fmt.Errorf("asking: %w", &graph.TokenError{Problem: graph.TokenUnavailable, RetryAfter: told})
+		cause := fmt.Errorf("asking: %w", &graph.TokenError{Kind: graph.TokenUnavailable, RetryAfter: told})
 		f := translator.call(nil, nil, "", &graph.Error{Kind: graph.KindToken, Token: graph.TokenUnavailable, Err: cause})
 		if f.retryDelay != want {
 			t.Errorf("left alone for %v: told %v, want %v", told, f.retryDelay, want)

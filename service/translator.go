@@ -106,12 +106,12 @@ func (t *translator) wait(delay time.Duration) time.Duration {
 func (t *translator) graph(op *operation, call *failedCall) *failure {
 	e, write := call.graph, op != nil && !op.safe
 	switch e.Kind {
-	case graph.KindAnswer:
+	case graph.KindResponse:
 		return t.answer(op, call)
-	case graph.KindInvalidAnswer:
-		return t.invalid(op, call, e.Problem)
+	case graph.KindInvalidResponse:
+		return t.invalid(op, call, e.Cause)
 	case graph.KindUnreachable:
-		if write && e.AnswerLost() {
+		if write && e.ResponseLost() {
 			return t.unknownOutcome(op, call)
 		}
 		f := t.own(pb.ErrorReason_GRAPH_UNREACHABLE)
@@ -120,7 +120,7 @@ func (t *translator) graph(op *operation, call *failedCall) *failure {
 	case graph.KindThrottled:
 		f := t.own(pb.ErrorReason_TOO_MANY_REQUESTS)
 		f.retryDelay = t.wait(e.RetryAfter)
-		f.set("gate", "local")
+		f.set("throttledBy", "server")
 		return f
 	case graph.KindToken:
 		return t.token(e)
@@ -142,17 +142,14 @@ func (t *translator) graph(op *operation, call *failedCall) *failure {
 	return f
 }
 
-// tooLarge is the problem of an answer that is larger than any that is read.
-const tooLarge = "too large"
-
-// invalid translates an answer that cannot be used; problem says why in a word or two.
-func (t *translator) invalid(op *operation, call *failedCall, problem string) *failure {
+// invalid translates an answer that cannot be used; cause says why.
+func (t *translator) invalid(op *operation, call *failedCall, cause graph.Cause) *failure {
 	f := t.own(pb.ErrorReason_GRAPH_RESPONSE_INVALID)
 	if op != nil && !op.safe {
 		f = t.unknownOutcome(op, call)
 	}
-	f.set("problem", problem)
-	if problem == tooLarge {
+	f.set("cause", string(cause))
+	if cause == graph.CauseTooLarge {
 		// It will be as large again.
 		f.retryDelay = 0
 	}
@@ -163,6 +160,7 @@ func (t *translator) invalid(op *operation, call *failedCall, problem string) *f
 // token translates the want of a token. Nothing was sent.
 func (t *translator) token(e *graph.Error) *failure {
 	var f *failure
+	var why *graph.TokenError
 	switch e.Token {
 	case graph.TokenAssertionRefused:
 		f = t.own(pb.ErrorReason_DELEGATED_TOKEN_REJECTED)
@@ -174,18 +172,21 @@ func (t *translator) token(e *graph.Error) *failure {
 		f = t.own(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
 		f.code = codes.Code(f.GetCodeWithRetryInfo())
 		delay := f.delay()
-		var why *graph.TokenError
 		if errors.As(e.Err, &why) && why.RetryAfter > 0 {
 			delay = why.RetryAfter
 		}
 		f.retryDelay = t.wait(delay)
-		f.set("problem", "token authority")
+		f.set("cause", string(graph.CauseAuthorityUnavailable))
 	case graph.TokenNotDelegable:
 		f = t.own(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
-		f.set("problem", "on behalf of")
+		f.set("cause", string(graph.CauseDelegationUnsupported))
 	default:
 		f = t.own(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
-		f.set("problem", "refused")
+		cause := graph.CauseOther
+		if errors.As(e.Err, &why) && why.Cause != "" {
+			cause = why.Cause
+		}
+		f.set("cause", string(cause))
 	}
 	f.nothingDone = true
 	return f
@@ -195,14 +196,14 @@ func (t *translator) token(e *graph.Error) *failure {
 func (t *translator) unknownOutcome(op *operation, call *failedCall) *failure {
 	f := t.own(pb.ErrorReason_OUTCOME_UNKNOWN)
 	f.unknown(op)
-	f.set("found", call.found)
+	f.set("observedStatus", call.found)
 	return f
 }
 
 // unknown says that the write may have been carried out, and which read shows it.
 func (f *failure) unknown(op *operation) {
 	f.set("outcome", "unknown")
-	f.set("findOut", op.findOut)
+	f.set("verifyWith", op.verifyWith)
 }
 
 // answer translates an answer of Graph's that tells an error.
@@ -229,7 +230,7 @@ func (t *translator) answer(op *operation, call *failedCall) *failure {
 	if e.Status == 503 && e.HasRetryAfter {
 		f.nothingDone = true
 	}
-	if write && (e.Lost || e.AnswerLost() || e.Status >= 500 && !f.nothingDone && f.servicesTrouble()) {
+	if write && (e.Lost || e.ResponseLost() || e.Status >= 500 && !f.nothingDone && f.servicesTrouble()) {
 		// A code that tells a refusal does not count for one behind a gateway that lost the answer.
 		f.nothingDone = false
 		f.unknown(op)
@@ -251,10 +252,10 @@ func (t *translator) beforeTheCall(op *operation, call *failedCall) *failure {
 	switch {
 	case e.Status > 599:
 		// No status of a final answer: whoever sent it was not Graph.
-		return t.invalid(op, call, "status")
+		return t.invalid(op, call, graph.CauseStatus)
 	case e.Status < 300:
-		return t.invalid(op, call, "error with a good status")
-	case op != nil && !op.safe && e.AnswerLost():
+		return t.invalid(op, call, graph.CauseEmbeddedError)
+	case op != nil && !op.safe && e.ResponseLost():
 		f := t.unknownOutcome(op, call)
 		f.meta(e)
 		return f

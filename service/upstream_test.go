@@ -76,7 +76,7 @@ func TestAWriteThatFailedInsideGraphMayHaveBeenDone(t *testing.T) {
 			want string
 		}{"write": {write(w), want}, "read": {read(w), ""}} {
 			metadata := detail[*errdetails.ErrorInfo](c.o.status).GetMetadata()
-			if metadata["outcome"] != c.want || (metadata["findOut"] != "") != (c.want != "") {
+			if metadata["outcome"] != c.want || (metadata["verifyWith"] != "") != (c.want != "") {
 				t.Errorf("%s answered %d: metadata %v, want outcome %q", name, status, metadata, c.want)
 			}
 		}
@@ -92,7 +92,7 @@ func TestACodeBehindAGatewayThatLostTheAnswerProvesNoRefusal(t *testing.T) {
 			})
 			o := write(w)
 			metadata := infoOf(o.status).GetMetadata()
-			if o.reason() != reason || metadata["outcome"] != "unknown" || metadata["findOut"] == "" || o.pushback()[0] != "-1" {
+			if o.reason() != reason || metadata["outcome"] != "unknown" || metadata["verifyWith"] == "" || o.pushback()[0] != "-1" {
 				t.Errorf("%d %s: %v, pushback %v", status, code, o.status, o.pushback())
 			}
 			if metadata := infoOf(read(w).status).GetMetadata(); metadata["outcome"] != "" {
@@ -125,7 +125,7 @@ func TestSeparateErrorsOfACallBecomeFieldViolations(t *testing.T) {
 
 func TestAnAnswerThatCannotBeUsedSaysWhy(t *testing.T) {
 	for problem, answer := range map[string]string{
-		"syntax": `{"id":`, "type": `{"id":7}`, "encoding": "", "truncated": `{"id":"x"}`, "redirect": "",
+		"syntax": `{"id":`, "wrong-type": `{"id":7}`, "encoding": "", "truncated": `{"id":"x"}`, "redirect": "",
 	} {
 		t.Run(problem, func(t *testing.T) {
 			w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
@@ -142,7 +142,7 @@ func TestAnAnswerThatCannotBeUsedSaysWhy(t *testing.T) {
 			})
 			for name, o := range map[string]*outcome{"GRAPH_RESPONSE_INVALID": read(w), "OUTCOME_UNKNOWN": write(w)} {
 				info := detail[*errdetails.ErrorInfo](o.status)
-				if o.reason() != name || info.GetDomain() != "m365.backupstorage" || info.GetMetadata()["problem"] != problem {
+				if o.reason() != name || info.GetDomain() != "m365.backupstorage" || info.GetMetadata()["cause"] != problem {
 					t.Errorf("got %v, want %s for %s", o.status, name, problem)
 				}
 			}
@@ -153,7 +153,7 @@ func TestAnAnswerThatCannotBeUsedSaysWhy(t *testing.T) {
 func TestAnAnswerThatIsTooLargeIsNotAskedForAgain(t *testing.T) {
 	w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Content-Length", strconv.Itoa(9<<20)) })
 	o := read(w)
-	if o.reason() != "GRAPH_RESPONSE_INVALID" || infoOf(o.status).GetMetadata()["problem"] != "too large" {
+	if o.reason() != "GRAPH_RESPONSE_INVALID" || infoOf(o.status).GetMetadata()["cause"] != "too-large" {
 		t.Fatal(o.status)
 	}
 	wantRetry(t, o, "never", false)
@@ -164,7 +164,7 @@ func TestALostWriteIsUnknownAndOneThatWasNotSentIsNot(t *testing.T) {
 	w.fault(emulator.Fault{Operation: "POST /exchangeProtectionPolicies", Cut: "after"})
 	o := write(w)
 	metadata := detail[*errdetails.ErrorInfo](o.status).GetMetadata()
-	if o.code() != codes.Unknown || o.reason() != "OUTCOME_UNKNOWN" || metadata["findOut"] != "ProtectionPolicyService/ListProtectionPolicies" {
+	if o.code() != codes.Unknown || o.reason() != "OUTCOME_UNKNOWN" || metadata["verifyWith"] != "ProtectionPolicyService/ListProtectionPolicies" {
 		t.Errorf("lost after the work: %v", o.status)
 	}
 	if got := o.pushback(); len(got) != 1 || got[0] != "-1" {
@@ -231,7 +231,7 @@ func TestANextLinkThatLeadsElsewhereIsAnError(t *testing.T) {
 		w.fault(emulator.Fault{Operation: "GET /protectionPolicies", NextLink: &link})
 		response := new(pb.ListProtectionPoliciesResponse)
 		o := w.call(policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest), response)
-		if o.reason() != "GRAPH_RESPONSE_INVALID" || detail[*errdetails.ErrorInfo](o.status).GetMetadata()["problem"] != "nextLink" {
+		if o.reason() != "GRAPH_RESPONSE_INVALID" || detail[*errdetails.ErrorInfo](o.status).GetMetadata()["cause"] != "next-link" {
 			t.Errorf("%s: %v %v", link, o.status, response)
 		}
 	}

@@ -58,7 +58,7 @@ func onRealCredentials(t *testing.T) (*world, *askedTokens) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	onReal := newWorldOn(t, w.upstream, func(o *service.Options) { o.Graph, o.Undelegated = client, false })
+	onReal := newWorldOn(t, w.upstream, func(o *service.Options) { o.Graph, o.AllowAppOnly = client, false })
 	onReal.emulator = w.emulator
 	return onReal, source
 }
@@ -186,7 +186,7 @@ func TestAUserWhomGraphRefusesIsToldApart(t *testing.T) {
 func TestNoProblemOfAUsersTokenTellsTheToken(t *testing.T) {
 	w, source := onRealCredentials(t)
 	user := assertion("u", 1)
-	for problem, want := range map[graph.TokenProblem]struct {
+	for problem, want := range map[graph.TokenKind]struct {
 		code   codes.Code
 		reason string
 	}{
@@ -197,7 +197,7 @@ func TestNoProblemOfAUsersTokenTellsTheToken(t *testing.T) {
 		graph.TokenClaimsRefused:    {codes.PermissionDenied, "INSUFFICIENT_CLAIMS"},
 		graph.TokenCloud:            {codes.FailedPrecondition, "CLOUD_NOT_SUPPORTED"},
 	} {
-		source.problem = &graph.TokenError{Problem: problem, Err: status.Error(codes.Unknown, "it was "+user)}
+		source.problem = &graph.TokenError{Kind: problem, Err: status.Error(codes.Unknown, "it was "+user)}
 		mark := w.mark()
 		o := w.callFor([]string{user}, backup+"GetBackupRestore", new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse))
 		if o.code() != want.code || o.reason() != want.reason || len(w.requests(mark)) != 0 {

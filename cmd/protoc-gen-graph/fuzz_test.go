@@ -68,7 +68,7 @@ func FuzzVerdict(f *testing.F) {
 			if err != nil && !errors.As(err, &problem) {
 				t.Fatalf("%T is no *GraphJSONError", err)
 			}
-			if refused := err != nil && problem.Problem == pb.GraphJSONSyntax; refused == good {
+			if refused := err != nil && problem.Cause == pb.GraphJSONSyntax; refused == good {
 				t.Fatalf("%T: %q: %v, but JSON in UTF-8: %v", message, text, err, good)
 			}
 			if _, err := proto.Marshal(message); err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // read reads a text into an empty message of the type of into, and returns it with the problem of the text.
-func read[M reader](t *testing.T, text string, into M, options pb.GraphReadOptions) (M, pb.GraphJSONProblem) {
+func read[M reader](t *testing.T, text string, into M, options pb.GraphReadOptions) (M, pb.GraphJSONCause) {
 	t.Helper()
 	err := into.UnmarshalGraphJSON([]byte(text), options)
 	if err == nil {
@@ -23,7 +23,7 @@ func read[M reader](t *testing.T, text string, into M, options pb.GraphReadOptio
 	if !errors.As(err, &problem) {
 		t.Fatalf("%s: %T is no *GraphJSONError", text, err)
 	}
-	return into, problem.Problem
+	return into, problem.Cause
 }
 
 // wantRead checks that a text is read as the message that the prototext describes.

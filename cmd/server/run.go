@@ -56,7 +56,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		tenant = emulator.TenantA
 	}
 	services, err := service.New(service.Options{
-		Graph: client, PageTokens: pages, DefaultTenant: tenant, Undelegated: !c.credential.real(), Logger: logger, MaxCalls: c.maxCalls,
+		Graph: client, PageTokens: pages, DefaultTenant: tenant, AllowAppOnly: !c.credential.real(), Logger: logger, MaxCalls: c.maxCalls,
 	})
 	if err != nil {
 		return err

@@ -183,8 +183,8 @@ func TestRefusalsAreToldApartByTheirCodes(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		answer    authoritytest.Answer
-		forApp    graph.TokenProblem
-		onBehalf  graph.TokenProblem
+		forApp    graph.TokenKind
+		onBehalf  graph.TokenKind
 		keepsCode bool
 	}{
 		{"wrong secret", authoritytest.Answer{Status: 401, Code: "invalid_client", Numbers: []int{7000215}}, graph.TokenRefused, graph.TokenRefused, true},
@@ -214,12 +214,12 @@ func TestRefusalsAreToldApartByTheirCodes(t *testing.T) {
 			authority.Handle(func(authoritytest.Request) authoritytest.Answer { return test.answer })
 			var log strings.Builder
 			s := source(t, authority, logTo(&log))
-			for request, want := range map[graph.TokenRequest]graph.TokenProblem{
+			for request, want := range map[graph.TokenRequest]graph.TokenKind{
 				{Tenant: tenantA}: test.forApp,
 				{Tenant: tenantA, UserAssertion: authoritytest.Assertion(tenantA, "u")}: test.onBehalf,
 			} {
 				got := refuses(t, s, request)
-				if got.Problem != want {
+				if got.Kind != want {
 					t.Errorf("delegated %v: got %v (%v), want problem %d", request.UserAssertion != "", got, got.Err, want)
 				}
 			}
@@ -244,7 +244,7 @@ func TestNobodyButTheAuthorityIsAsked(t *testing.T) {
 	})
 	authority.Serve(mux)
 	s := source(t, authority)
-	if got := refuses(t, s, graph.TokenRequest{Tenant: tenantA}); got.Problem != graph.TokenUnavailable {
+	if got := refuses(t, s, graph.TokenRequest{Tenant: tenantA}); got.Kind != graph.TokenUnavailable {
 		t.Errorf("got %v", got)
 	}
 	if n := len(other.Requests()); n != 0 {
@@ -283,11 +283,11 @@ func TestAPageInThePlaceOfTheEndpointsIsNotRemembered(t *testing.T) {
 func TestAnAuthorityThatIsNotThereIsUnavailable(t *testing.T) {
 	authority := authoritytest.New(t)
 	s := source(t, authority, func(o *credential.Options) { o.Authority = "https://127.0.0.1:1" })
-	if got := refuses(t, s, graph.TokenRequest{Tenant: tenantA}); got.Problem != graph.TokenUnavailable {
+	if got := refuses(t, s, graph.TokenRequest{Tenant: tenantA}); got.Kind != graph.TokenUnavailable {
 		t.Errorf("got %v", got)
 	}
 	strict := source(t, authority, func(o *credential.Options) { o.RootCAs = x509.NewCertPool() })
-	if got := refuses(t, strict, graph.TokenRequest{Tenant: tenantA}); got.Problem != graph.TokenUnavailable {
+	if got := refuses(t, strict, graph.TokenRequest{Tenant: tenantA}); got.Kind != graph.TokenUnavailable {
 		t.Errorf("an authority that nobody vouches for: %v", got)
 	}
 }
@@ -301,7 +301,7 @@ func TestWhatNeedNotBeAskedIsRefusedAtOnce(t *testing.T) {
 		name    string
 		source  *credential.Source
 		request graph.TokenRequest
-		want    graph.TokenProblem
+		want    graph.TokenKind
 	}{
 		{"another cloud", secret, graph.TokenRequest{Tenant: tenantB}, graph.TokenCloud},
 		{"another cloud, for a user", secret, graph.TokenRequest{Tenant: tenantB, UserAssertion: "x"}, graph.TokenCloud},
@@ -318,7 +318,7 @@ func TestWhatNeedNotBeAskedIsRefusedAtOnce(t *testing.T) {
 		{"a user of the default chain", chain, graph.TokenRequest{Tenant: tenantA, UserAssertion: authoritytest.Assertion(tenantA, "u")}, graph.TokenNotDelegable},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := refuses(t, test.source, test.request); got.Problem != test.want {
+			if got := refuses(t, test.source, test.request); got.Kind != test.want {
 				t.Errorf("got %v (%v)", got, got.Err)
 			}
 		})
@@ -368,7 +368,7 @@ func TestAManagedIdentityOfAnotherTenantIsNotUsed(t *testing.T) {
 				t.Errorf("got %q", got)
 			}
 			wrong := source(t, authority, func(o *credential.Options) { o.Mode, o.HomeTenant, o.ClientID = mode, tenantB, "" })
-			if got := refuses(t, wrong, graph.TokenRequest{Tenant: tenantB}); got.Problem != graph.TokenRefused {
+			if got := refuses(t, wrong, graph.TokenRequest{Tenant: tenantB}); got.Kind != graph.TokenRefused {
 				t.Errorf("got %v (%v)", got, got.Err)
 			}
 		})
@@ -378,7 +378,7 @@ func TestAManagedIdentityOfAnotherTenantIsNotUsed(t *testing.T) {
 func TestADefaultChainWithoutAnyCredentialIsOfNoUse(t *testing.T) {
 	t.Setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
 	s := source(t, authoritytest.New(t), func(o *credential.Options) { o.Mode = credential.Default })
-	if got := refuses(t, s, graph.TokenRequest{Tenant: tenantA}); got.Problem != graph.TokenRefused {
+	if got := refuses(t, s, graph.TokenRequest{Tenant: tenantA}); got.Kind != graph.TokenRefused {
 		t.Errorf("got %v (%v)", got, got.Err)
 	}
 }
@@ -450,11 +450,11 @@ func TestAClosedSourceGivesNothingAndLeavesNothing(t *testing.T) {
 	<-asked
 	s.Close()
 	var failed *graph.TokenError
-	if err := <-done; !errors.As(err, &failed) || failed.Problem != graph.TokenUnavailable {
+	if err := <-done; !errors.As(err, &failed) || failed.Kind != graph.TokenUnavailable {
 		t.Errorf("a call that waited: %v", err)
 	}
 	close(release)
-	if got := refuses(t, s, graph.TokenRequest{Tenant: tenantA}); got.Problem != graph.TokenUnavailable {
+	if got := refuses(t, s, graph.TokenRequest{Tenant: tenantA}); got.Kind != graph.TokenUnavailable {
 		t.Errorf("a call after: %v", got)
 	}
 }

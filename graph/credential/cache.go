@@ -119,17 +119,17 @@ func (c *cache) close() {
 }
 
 var (
-	errClosed  = &graph.TokenError{Problem: graph.TokenUnavailable, Err: errors.New("token source is closed")}
-	errClaims  = &graph.TokenError{Problem: graph.TokenClaimsRefused, Err: errors.New("a token with the claims was refused")}
-	errTooMany = &graph.TokenError{Problem: graph.TokenUnavailable, Err: errors.New("too many token requests are under way")}
+	errClosed  = &graph.TokenError{Kind: graph.TokenUnavailable, Err: errors.New("token source is closed")}
+	errClaims  = &graph.TokenError{Kind: graph.TokenClaimsRefused, Err: errors.New("a token with the claims was refused")}
+	errTooMany = &graph.TokenError{Kind: graph.TokenUnavailable, Err: errors.New("too many token requests are under way")}
 )
 
 // noOther is the error of a request for another token than a refused one, when there is none to be had. Of a user it is
 // the user's token that is of no use.
 func noOther(request graph.TokenRequest) *graph.TokenError {
-	failed := &graph.TokenError{Problem: graph.TokenRefused, Err: errors.New("there is no other token than the refused one")}
+	failed := &graph.TokenError{Kind: graph.TokenRefused, Err: errors.New("there is no other token than the refused one")}
 	if request.UserAssertion != "" {
-		failed.Problem = graph.TokenAssertionRefused
+		failed.Kind = graph.TokenAssertionRefused
 	}
 	return failed
 }
@@ -151,7 +151,7 @@ func (c *cache) token(ctx context.Context, request graph.TokenRequest) (string, 
 // wait returns a token, which may be the refused one again, and the flight that brought it, if it had to wait for one.
 func (c *cache) wait(ctx context.Context, request graph.TokenRequest) (string, *flight, error) {
 	found := c.look(request)
-	if f := found.failure; f != nil && f.err.Problem == graph.TokenRefused {
+	if f := found.failure; f != nil && f.err.Kind == graph.TokenRefused {
 		version, err := c.versions.lately(ctx)
 		if err != nil {
 			return "", nil, err

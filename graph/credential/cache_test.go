@@ -80,11 +80,11 @@ func want(t *testing.T, c *cache, request graph.TokenRequest, token string) {
 	}
 }
 
-func wantProblem(t *testing.T, c *cache, request graph.TokenRequest, problem graph.TokenProblem) {
+func wantProblem(t *testing.T, c *cache, request graph.TokenRequest, problem graph.TokenKind) {
 	t.Helper()
 	got, err := c.token(t.Context(), request)
 	var failed *graph.TokenError
-	if !errors.As(err, &failed) || failed.Problem != problem {
+	if !errors.As(err, &failed) || failed.Kind != problem {
 		t.Errorf("got %q and error %v, want problem %d", got, err, problem)
 	}
 }
@@ -217,8 +217,8 @@ func TestFailuresAreKeptForAWhile(t *testing.T) {
 		err         error
 		least, most time.Duration
 	}{
-		{"refused", &graph.TokenError{Problem: graph.TokenRefused}, 30 * time.Second, 60 * time.Second},
-		{"wants claims", &graph.TokenError{Problem: graph.TokenClaimsRefused}, 30 * time.Second, 60 * time.Second},
+		{"refused", &graph.TokenError{Kind: graph.TokenRefused}, 30 * time.Second, 60 * time.Second},
+		{"wants claims", &graph.TokenError{Kind: graph.TokenClaimsRefused}, 30 * time.Second, 60 * time.Second},
 		{"down", errors.New("down"), 5 * time.Second, 6 * time.Second},
 		{"down and says for how long", &graph.TokenError{Err: &authorityError{retryAfter: 20 * time.Second}}, 20 * time.Second, 21 * time.Second},
 	} {
@@ -229,7 +229,7 @@ func TestFailuresAreKeptForAWhile(t *testing.T) {
 				}
 				return numbered(ctx, number, request)
 			}, func(t *testing.T, a *asked, c *cache) {
-				problem := problemOf(test.err).Problem
+				problem := problemOf(test.err).Kind
 				wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, problem)
 				time.Sleep(test.least - time.Millisecond)
 				wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, problem)
@@ -245,12 +245,12 @@ func TestFailuresAreKeptForAWhile(t *testing.T) {
 
 func TestACallerIsToldForHowLongItFails(t *testing.T) {
 	for name, err := range map[string]error{
-		"refused":                      &graph.TokenError{Problem: graph.TokenRefused},
+		"refused":                      &graph.TokenError{Kind: graph.TokenRefused},
 		"down":                         errors.New("down"),
 		"down and says for how long":   &graph.TokenError{Err: &authorityError{retryAfter: time.Minute}},
 		"down and says too long":       &graph.TokenError{Err: &authorityError{retryAfter: time.Hour}},
-		"refused what was demanded":    &graph.TokenError{Problem: graph.TokenClaimsRefused},
-		"refused the user's own token": &graph.TokenError{Problem: graph.TokenAssertionRefused},
+		"refused what was demanded":    &graph.TokenError{Kind: graph.TokenClaimsRefused},
+		"refused the user's own token": &graph.TokenError{Kind: graph.TokenAssertionRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, after(2*time.Second, func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error) {
@@ -286,7 +286,7 @@ func TestARefusalIsForgottenWhenTheCredentialChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &asked{answer: func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 			if number == 1 {
-				return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenRefused}
+				return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused}
 			}
 			return numbered(ctx, number, request)
 		}}
@@ -310,7 +310,7 @@ func TestASlowDiskHoldsNobodyUpWhoHasAToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &asked{answer: func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 			if request.Tenant == "refused" {
-				return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenRefused}
+				return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused}
 			}
 			return numbered(ctx, number, request)
 		}}
@@ -526,7 +526,7 @@ func TestClosingEndsTheRequestsUnderWay(t *testing.T) {
 func TestARefusalOfClaimsLeavesTokensWithoutThemAlone(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		if request.Claims != "" {
-			return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenClaimsRefused}
+			return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenClaimsRefused}
 		}
 		return numbered(ctx, number, request)
 	}, func(t *testing.T, a *asked, c *cache) {
@@ -572,7 +572,7 @@ func TestWhoeverDemandsNoClaimsDoesNotWaitForThem(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		if request.Claims != "" {
 			return after(10*time.Second, func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error) {
-				return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenClaimsRefused}
+				return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenClaimsRefused}
 			})(ctx, number, request)
 		}
 		return numbered(ctx, number, request)
@@ -661,7 +661,7 @@ func TestAFailureWithClaimsDoesNotLoseTheTokenThatIsOnItsWay(t *testing.T) {
 		case 2:
 			return after(10*time.Second, numbered)(ctx, number, request)
 		case 3:
-			return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenClaimsRefused}
+			return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenClaimsRefused}
 		}
 		return numbered(ctx, number, request)
 	}, func(t *testing.T, _ *asked, c *cache) {
@@ -729,7 +729,7 @@ func TestTokensOfManyAreKeptForThoseWhoCameLast(t *testing.T) {
 func TestTenantsWithoutATokenDoNotDriveOutThoseWithOne(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		if strings.HasPrefix(request.Tenant, "unknown") {
-			return azcore.AccessToken{}, &graph.TokenError{Problem: graph.TokenRefused}
+			return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused}
 		}
 		return numbered(ctx, number, request)
 	}, func(t *testing.T, a *asked, c *cache) {

@@ -146,17 +146,17 @@ func (s *Source) Close() {
 // Token returns a token of the request's tenant, of the application or of the user whose assertion is there.
 func (s *Source) Token(ctx context.Context, request graph.TokenRequest) (string, error) {
 	if s.national[request.Tenant] {
-		return "", &graph.TokenError{Problem: graph.TokenCloud}
+		return "", &graph.TokenError{Kind: graph.TokenCloud}
 	}
 	if s.home != "" && request.Tenant != s.home {
-		return "", &graph.TokenError{Problem: graph.TokenRefused, Err: errors.New("a managed identity has one tenant")}
+		return "", &graph.TokenError{Kind: graph.TokenRefused, Err: errors.New("a managed identity has one tenant")}
 	}
 	if request.UserAssertion != "" {
 		if !s.mode.Delegates() {
-			return "", &graph.TokenError{Problem: graph.TokenNotDelegable}
+			return "", &graph.TokenError{Kind: graph.TokenNotDelegable}
 		}
 		if err := checkAssertion(request, time.Now()); err != nil {
-			return "", &graph.TokenError{Problem: graph.TokenAssertionRefused, Err: err}
+			return "", &graph.TokenError{Kind: graph.TokenAssertionRefused, Err: err}
 		}
 	}
 	return s.cache.token(ctx, request)

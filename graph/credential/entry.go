@@ -157,7 +157,7 @@ func (e *entry) fail(err *graph.TokenError, claims, version hash, now time.Time)
 
 // failureTime is for how long a failure is kept.
 func failureTime(err *graph.TokenError) time.Duration {
-	if err.Problem != graph.TokenUnavailable {
+	if err.Kind != graph.TokenUnavailable {
 		return refusedTime + jitter(refusedTime)
 	}
 	if told := retryAfter(err); told > 0 {

@@ -47,7 +47,7 @@ func problemOf(err error) *graph.TokenError {
 	if errors.As(err, &failed) {
 		return failed
 	}
-	return &graph.TokenError{Problem: graph.TokenUnavailable, Err: err}
+	return &graph.TokenError{Kind: graph.TokenUnavailable, Err: err}
 }
 
 // classify says what a failure of azidentity means. delegated tells that the token was to be one of a user.
@@ -59,16 +59,16 @@ func classify(err error, delegated bool) *graph.TokenError {
 		return known
 	case !errors.As(err, &failed):
 		// azidentity did not get as far as asking: it has nothing to ask with.
-		return &graph.TokenError{Problem: graph.TokenRefused, Err: errors.New("the credential cannot be used")}
+		return &graph.TokenError{Kind: graph.TokenRefused, Err: errors.New("the credential cannot be used")}
 	case failed.RawResponse == nil:
 		// Of the network's errors azidentity leaves the text alone, and that may hold anything.
-		return &graph.TokenError{Problem: graph.TokenUnavailable, Err: errors.New("no answer of the authority that can be read")}
+		return &graph.TokenError{Kind: graph.TokenUnavailable, Err: errors.New("no answer of the authority that can be read")}
 	}
-	answer := readAnswer(failed.RawResponse)
-	return &graph.TokenError{Problem: answer.problem(delegated), Err: answer}
+	answer := readResponse(failed.RawResponse)
+	return &graph.TokenError{Kind: answer.problem(delegated), Err: answer}
 }
 
-func readAnswer(response *http.Response) *authorityError {
+func readResponse(response *http.Response) *authorityError {
 	answer := &authorityError{status: response.StatusCode}
 	// The date form is for proxies; authorities send seconds.
 	if seconds, err := strconv.Atoi(strings.TrimSpace(response.Header.Get("Retry-After"))); err == nil && seconds > 0 {
@@ -107,7 +107,7 @@ const (
 )
 
 // problem decides by the codes of the answer, never by its text.
-func (e *authorityError) problem(delegated bool) graph.TokenProblem {
+func (e *authorityError) problem(delegated bool) graph.TokenKind {
 	switch {
 	case e.status == http.StatusTooManyRequests || e.status == http.StatusRequestTimeout || e.status >= 500,
 		e.code == "" || e.code == "temporarily_unavailable" || e.code == "server_error":

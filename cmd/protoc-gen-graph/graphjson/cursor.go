@@ -19,23 +19,23 @@ const (
 	graphMaxElements = 100_000
 )
 
-// GraphJSONProblem is the kind of a GraphJSONError.
-type GraphJSONProblem string
+// GraphJSONCause is the kind of a GraphJSONError.
+type GraphJSONCause string
 
 // The kinds of problems that a text can have.
 const (
 	// GraphJSONSyntax is a text that is not JSON in UTF-8, or nested deeper than 100 levels.
-	GraphJSONSyntax GraphJSONProblem = "syntax"
+	GraphJSONSyntax GraphJSONCause = "syntax"
 	// GraphJSONType is a property of another type than the contract says.
-	GraphJSONType GraphJSONProblem = "type"
+	GraphJSONType GraphJSONCause = "wrong-type"
 	// GraphJSONSize is an array of more than 100,000 strings, or more than 100,000 objects in all arrays together.
-	GraphJSONSize GraphJSONProblem = "size"
+	GraphJSONSize GraphJSONCause = "too-large"
 )
 
 // GraphJSONError says why a text from Graph could not be read. It never quotes the text.
 type GraphJSONError struct {
-	// Problem is the kind of problem. A syntax problem hides all others.
-	Problem GraphJSONProblem
+	// Cause is the kind of problem. A syntax error hides all others.
+	Cause GraphJSONCause
 	// Offset is the position of the problem in bytes.
 	Offset int
 	// Detail says what was expected.
@@ -44,7 +44,7 @@ type GraphJSONError struct {
 
 // Error says what was wrong and where.
 func (e *GraphJSONError) Error() string {
-	return fmt.Sprintf("graph json: %s at byte %d: %s", e.Problem, e.Offset, e.Detail)
+	return fmt.Sprintf("graph json: %s at byte %d: %s", e.Cause, e.Offset, e.Detail)
 }
 
 // cursor walks over one JSON text. Errors stick: after a syntax error it stands at the end and every read yields
@@ -68,7 +68,7 @@ func (c *cursor) fail(at int, detail string) {
 	c.pos = len(c.data)
 }
 
-func (c *cursor) note(problem GraphJSONProblem, at int, detail string) {
+func (c *cursor) note(problem GraphJSONCause, at int, detail string) {
 	if c.other == nil {
 		c.other = &GraphJSONError{problem, at, detail}
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // wantProblem checks the verdict on a text at its end; an empty problem is none.
-func wantProblem(t *testing.T, c *cursor, want GraphJSONProblem) {
+func wantProblem(t *testing.T, c *cursor, want GraphJSONCause) {
 	t.Helper()
 	err := c.end()
 	if want == "" {
@@ -20,7 +20,7 @@ func wantProblem(t *testing.T, c *cursor, want GraphJSONProblem) {
 	var problem *GraphJSONError
 	if !errors.As(err, &problem) {
 		t.Errorf("%.60q: no error, want a problem of %s", c.data, want)
-	} else if problem.Problem != want {
+	} else if problem.Cause != want {
 		t.Errorf("%.60q: %v, want a problem of %s", c.data, err, want)
 	} else if problem.Offset < 0 || problem.Offset > len(c.data) {
 		t.Errorf("%.60q: offset %d is outside the text", c.data, problem.Offset)

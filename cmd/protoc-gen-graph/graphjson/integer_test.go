@@ -99,7 +99,7 @@ func TestBoolean(t *testing.T) {
 	tests := []struct {
 		name, text string
 		value, ok  bool
-		problem    GraphJSONProblem
+		problem    GraphJSONCause
 	}{
 		{"true is true", `true`, true, true, ""},
 		{"false is false", `false`, false, true, ""},

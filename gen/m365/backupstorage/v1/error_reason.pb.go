@@ -32,7 +32,7 @@ const (
 //
 // Metadata has `operation`, the rpc as `Service/Method`. When Graph answered it has `httpStatus`, `graphRequestId`,
 // `graphClientRequestId` and `graphDate`, and of a code in Graph's spelling `graphCode`, with `graphInnerCode` where one
-// further in decided. `outcome=unknown` says of a write, whatever the reason, that it may have been done, and `findOut`
+// further in decided. `outcome=unknown` says of a write, whatever the reason, that it may have been done, and `verifyWith`
 // which rpc shows it. `violationsLeftOut` counts the field violations that there was no room for. What else there is
 // stands with its reason. A Status inside a resource has no `httpStatus`, ids and date, and one inside a failed resource
 // no `operation`; the examples in error_reason.proto leave out the operation, the ids and the date.
@@ -396,7 +396,7 @@ const (
 	// ErrorInfo: `{"reason":"LOCKED","domain":"graph.microsoft.com","metadata":{"httpStatus":"423"}}`
 	ErrorReason_LOCKED ErrorReason = 116
 	// Graph throttles the application or the tenant. Nothing was done; wait for the delay in RetryInfo, since every
-	// attempt before it counts. Metadata `gate=local` says that the server knew and did not ask.
+	// attempt before it counts. Metadata `throttledBy=server` says that the server knew and did not ask.
 	//
 	// ErrorInfo: `{"reason":"TOO_MANY_REQUESTS","domain":"graph.microsoft.com","metadata":{"httpStatus":"429"}}`
 	ErrorReason_TOO_MANY_REQUESTS ErrorReason = 117
@@ -487,11 +487,10 @@ const (
 	//
 	// ErrorInfo: `{"reason":"DELEGATED_TOKEN_REQUIRED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_DELEGATED_TOKEN_REQUIRED ErrorReason = 209
-	// The server could get no token for the tenant. Metadata `problem` says why: `token authority` when that is down or
-	// overloaded, which passes by itself and comes with RetryInfo and another code; `refused`; or `on behalf of` when the
-	// server's credential cannot act for users.
+	// The server could get no token for the tenant. Metadata `cause` says why (see ErrorReason).
+	// With `authority-unavailable` it passes by itself, and the Status has RetryInfo and another code.
 	//
-	// ErrorInfo: `{"reason":"GRAPH_CREDENTIALS_UNAVAILABLE","domain":"m365.backupstorage","metadata":{"problem":"refused"}}`
+	// ErrorInfo: `{"reason":"GRAPH_CREDENTIALS_UNAVAILABLE","domain":"m365.backupstorage","metadata":{"cause":"other"}}`
 	ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE ErrorReason = 210
 	// The tenant lives in a national cloud, where this API does not exist.
 	//
@@ -501,19 +500,19 @@ const (
 	//
 	// ErrorInfo: `{"reason":"GRAPH_UNREACHABLE","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_GRAPH_UNREACHABLE ErrorReason = 212
-	// Graph answered a read with something that cannot be used; metadata `problem` says what: `redirect`, `status` (none
+	// Graph answered a read with something that cannot be used; metadata `cause` says what: `redirect`, `status` (none
 	// that HTTP has), `header too large`, `protocol`, `encoding`, `truncated`, `too large`, `too slow`, `syntax`,
 	// `type`, `size`, `nextLink`, `loop of pages`, or `error with a good status` when that error has no code known here.
 	// What is too large comes without RetryInfo: it will be so again. For a write the reason is OUTCOME_UNKNOWN, with the
 	// same metadata.
 	//
-	// ErrorInfo: `{"reason":"GRAPH_RESPONSE_INVALID","domain":"m365.backupstorage","metadata":{"problem":"redirect"}}`
+	// ErrorInfo: `{"reason":"GRAPH_RESPONSE_INVALID","domain":"m365.backupstorage","metadata":{"cause":"redirect"}}`
 	ErrorReason_GRAPH_RESPONSE_INVALID ErrorReason = 213
-	// A write was sent and its answer is lost or unreadable: it may have been done. Metadata `findOut` says how to
-	// look. For activations and deactivations the server has looked, and could not tell: metadata `found` is the status
+	// A write was sent and its answer is lost or unreadable: it may have been done. Metadata `verifyWith` says how to
+	// look. For activations and deactivations the server has looked, and could not tell: metadata `observedStatus` is the status
 	// that it saw.
 	//
-	// ErrorInfo: `{"reason":"OUTCOME_UNKNOWN","domain":"m365.backupstorage","metadata":{"outcome":"unknown","findOut":"ProtectionPolicyService/ListProtectionPolicies"}}`
+	// ErrorInfo: `{"reason":"OUTCOME_UNKNOWN","domain":"m365.backupstorage","metadata":{"outcome":"unknown","verifyWith":"ProtectionPolicyService/ListProtectionPolicies"}}`
 	ErrorReason_OUTCOME_UNKNOWN ErrorReason = 214
 	// The call's deadline passed, or too little of it was left to begin. For a write that was under way metadata
 	// `outcome=unknown`.
@@ -809,7 +808,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\x97\xf8\x01\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xa8\xf8\x01\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x95\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xf8\x01\xda\xda\x19\xf3\x01\n" +
@@ -968,17 +967,17 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x14UNPROCESSABLE_ENTITY\x10s\x1a\x90\x01\xda\xda\x19\x8b\x01\x10\x03\x18\x012\x13graph.microsoft.com@\xa6\x03Z2Graph understood the request and cannot process itb9Compare the values with Microsoft's page on the operation\x12\xeb\x03\n" +
 	"\x06LOCKED\x10t\x1a\xde\x03\xda\xda\x19\xd9\x03\x10\t\x18\x03(\x022\x13graph.microsoft.com@\xa7\x03R\x06LOCKEDR/protectionUnitsBulkJobBase:bulk_addition_job_idR8restoreArtifactsBulkRequestBase:bulk_addition_request_idR$protectionRuleBase:inclusion_rule_idR%protectionUnitBase:protection_unit_idR#browseSessionBase:browse_session_idR\x19serviceApp:service_app_idR%restoreSessionBase:restore_session_idR)protectionPolicyBase:protection_policy_idR\bresourceZ\x16The resource is lockedbEWait until the lock is taken away, or for the delay when there is one\x12\xab\x01\n" +
 	"\x11TOO_MANY_REQUESTS\x10u\x1a\x93\x01\xda\xda\x19\x8e\x01\x10\b\x18\x02\"\x02\b\n" +
-	"(\x032\x13graph.microsoft.com8\x01@\xad\x03R\x0eGRAPH_REQUESTSZ-Graph throttles the application or the tenantb)Wait for the delay, and send less at once\x12\xf4\x01\n" +
-	"\x15INTERNAL_SERVER_ERROR\x10v\x1a\xd8\x01\xda\xda\x19\xd3\x01\x10\r\x18\x012\x13graph.microsoft.com@\xf4\x03Z4Graph failed without a code that this contract knowsb\x7fAfter a write look with the rpc in `findOut`; after a read try again later, and give support the Graph request id when it stays\x12\x9c\x01\n" +
+	"(\x032\x13graph.microsoft.com8\x01@\xad\x03R\x0eGRAPH_REQUESTSZ-Graph throttles the application or the tenantb)Wait for the delay, and send less at once\x12\xf8\x01\n" +
+	"\x15INTERNAL_SERVER_ERROR\x10v\x1a\xdc\x01\xda\xda\x19\xd7\x01\x10\r\x18\x012\x13graph.microsoft.com@\xf4\x03Z4Graph failed without a code that this contract knowsb\x82\x01After a write look with the rpc in `verifyWith`; after a read try again later, and give support the Graph request id when it stays\x12\x9c\x01\n" +
 	"\x0fNOT_IMPLEMENTED\x10w\x1a\x86\x01\xda\xda\x19\x81\x01\x10\f\x18\x012\x13graph.microsoft.com@\xf5\x03Z\"Graph does not have this operationb?Do not call the operation: this tenant's Graph does not have it\x12y\n" +
-	"\vBAD_GATEWAY\x10x\x1ah\xda\xda\x19d\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf6\x03Z'A gateway before Graph failed on a readb\x19Try again after the delay\x12\xba\x01\n" +
-	"\x13SERVICE_UNAVAILABLE\x10y\x1a\xa0\x01\xda\xda\x19\x9b\x01\x10\x0e\x18\x02\"\x02\b\x052\x13graph.microsoft.com@\xf7\x03Z!Graph is unavailable or throttlesbVTry again after the delay; with `outcome=unknown` look first with the rpc in `findOut`\x12\x86\x01\n" +
+	"\vBAD_GATEWAY\x10x\x1ah\xda\xda\x19d\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf6\x03Z'A gateway before Graph failed on a readb\x19Try again after the delay\x12\xbd\x01\n" +
+	"\x13SERVICE_UNAVAILABLE\x10y\x1a\xa3\x01\xda\xda\x19\x9e\x01\x10\x0e\x18\x02\"\x02\b\x052\x13graph.microsoft.com@\xf7\x03Z!Graph is unavailable or throttlesbYTry again after the delay; with `outcome=unknown` look first with the rpc in `verifyWith`\x12\x86\x01\n" +
 	"\x0fGATEWAY_TIMEOUT\x10z\x1aq\xda\xda\x19m\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf8\x03Z0A gateway before Graph ran out of time on a readb\x19Try again after the delay\x12\x9b\x01\n" +
 	"\x14INSUFFICIENT_STORAGE\x10{\x1a\x80\x01\xda\xda\x19|\x10\b\x18\x01(\x032\x13graph.microsoft.com@\xfb\x03R\aSTORAGEZ\x1fThe tenant's storage is used upb2Let the tenant's administrator free or buy storage\x12\xa9\x01\n" +
 	"\x18BANDWIDTH_LIMIT_EXCEEDED\x10|\x1a\x8a\x01\xda\xda\x19\x85\x01\x10\b\x18\x02\"\x02\b\n" +
 	"(\x032\x13graph.microsoft.com8\x01@\xfd\x03R\tBANDWIDTHZ)The application has used up its bandwidthb)Wait for the delay, and send less at once\x12\xd1\x01\n" +
-	"\fCLIENT_ERROR\x10}\x1a\xbe\x01\xda\xda\x19\xb9\x01\x10\t\x18\x012\x13graph.microsoft.comZLGraph refused the request with a 4xx status that this contract does not knowbPCompare the request with Microsoft's page, and give support the Graph request id\x12\xc3\x01\n" +
-	"\fSERVER_ERROR\x10~\x1a\xb0\x01\xda\xda\x19\xab\x01\x10\r\x18\x012\x13graph.microsoft.comZ?Graph failed with a 5xx status that this contract does not knowbOAfter a write look with the rpc in `findOut`; give support the Graph request id\x12\xbd\x01\n" +
+	"\fCLIENT_ERROR\x10}\x1a\xbe\x01\xda\xda\x19\xb9\x01\x10\t\x18\x012\x13graph.microsoft.comZLGraph refused the request with a 4xx status that this contract does not knowbPCompare the request with Microsoft's page, and give support the Graph request id\x12\xc6\x01\n" +
+	"\fSERVER_ERROR\x10~\x1a\xb3\x01\xda\xda\x19\xae\x01\x10\r\x18\x012\x13graph.microsoft.comZ?Graph failed with a 5xx status that this contract does not knowbRAfter a write look with the rpc in `verifyWith`; give support the Graph request id\x12\xbd\x01\n" +
 	"\x18DELEGATED_TOKEN_REJECTED\x10\x97\x01\x1a\x9d\x01\xda\xda\x19\x98\x01\x10\x10\x18\x012\x13graph.microsoft.comZ5The token of the user in x-user-assertion was refusedbFLet the user sign in again, and send the new token in x-user-assertion\x12\xf1\x02\n" +
 	"\x13INSUFFICIENT_CLAIMS\x10\x98\x01\x1a\xd6\x02\xda\xda\x19\xd1\x02\x10\a\x18\x012\x13graph.microsoft.comZwA token with further claims is wanted (continuous access evaluation, conditional access), and the server could get noneb\xbc\x01Of a user: let them sign in again as the tenant's policies ask for, and send the new token; of the application: have the tenant's administrator look at its policies for workload identities\x12\xb7\x01\n" +
 	"\x0fTENANT_REQUIRED\x10\xc9\x01\x1a\xa0\x01\xda\xda\x19\x9b\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\vx-tenant-idZ@The call has no x-tenant-id and the server has no default tenantb.Send the tenant's GUID as metadata x-tenant-id\x12\x9c\x01\n" +
@@ -993,11 +992,11 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\xdb\x01\xda\xda\x19\xd6\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x0eUSER_ASSERTIONR\x10x-user-assertionZKGraph allows this operation on behalf of a user only: send x-user-assertionbISend the user's access token for this server as metadata x-user-assertion\x12\xaa\x02\n" +
 	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1a\x85\x02\xda\xda\x19\x80\x02\x10\t\x18\x03\"\x02\b\x05(\x022\x12m365.backupstorage8\x01R\x11GRAPH_CREDENTIALSR\x06tenantZ,The server could get no token for the tenantb\x92\x01With RetryInfo try again after the delay; without, let the operator of this server put the credential right, or the tenant's administrator consenth\x0e\x12\xde\x01\n" +
 	"\x13CLOUD_NOT_SUPPORTED\x10\xd3\x01\x1a\xc3\x01\xda\xda\x19\xbe\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x05CLOUDR\x06tenantZCThe tenant lives in a national cloud, where this API does not existbLLeave the tenant out: the Backup Storage API exists in the global cloud only\x12\x9a\x01\n" +
-	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1a\x81\x01\xda\xda\x19}\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01ZBGraph could not be reached and nothing was sent, or a read was cutb\x19Try again after the delay\x12\xe4\x01\n" +
-	"\x16GRAPH_RESPONSE_INVALID\x10\xd5\x01\x1a\xc6\x01\xda\xda\x19\xc1\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorageZTGraph answered a read with something that cannot be used; metadata problem says whatbMTry again after the delay; when it stays, report it with the Graph request id\x12\xe9\x01\n" +
-	"\x0fOUTCOME_UNKNOWN\x10\xd6\x01\x1a\xd2\x01\xda\xda\x19\xcd\x01\x10\x02\x18\x012\x12m365.backupstorage8\x02ZLA write was sent and its answer is lost or unreadable: it may have been donebcLook with the rpc in `findOut` whether it happened, and send the request again only when it did not\x12\xe1\x01\n" +
-	"\x11DEADLINE_EXCEEDED\x10\xd7\x01\x1a\xc8\x01\xda\xda\x19\xc3\x01\x10\x04\x18\x012\x12m365.backupstorageZAThe call's deadline passed, or too little of it was left to beginbfCall with a longer deadline; after a write with `outcome=unknown` look with the rpc in `findOut` first\x12\x91\x01\n" +
-	"\tCANCELLED\x10\xd8\x01\x1a\x80\x01\xda\xda\x19|\x10\x01\x18\x012\x12m365.backupstorageZ\x14The caller cancelledbLNothing; after a write with `outcome=unknown` look with the rpc in `findOut`\x12\xa9\x01\n" +
+	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1a\x81\x01\xda\xda\x19}\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01ZBGraph could not be reached and nothing was sent, or a read was cutb\x19Try again after the delay\x12\xe2\x01\n" +
+	"\x16GRAPH_RESPONSE_INVALID\x10\xd5\x01\x1a\xc4\x01\xda\xda\x19\xbf\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorageZRGraph answered a read with something that cannot be used; metadata cause says whatbMTry again after the delay; when it stays, report it with the Graph request id\x12\xec\x01\n" +
+	"\x0fOUTCOME_UNKNOWN\x10\xd6\x01\x1a\xd5\x01\xda\xda\x19\xd0\x01\x10\x02\x18\x012\x12m365.backupstorage8\x02ZLA write was sent and its answer is lost or unreadable: it may have been donebfLook with the rpc in `verifyWith` whether it happened, and send the request again only when it did not\x12\xe4\x01\n" +
+	"\x11DEADLINE_EXCEEDED\x10\xd7\x01\x1a\xcb\x01\xda\xda\x19\xc6\x01\x10\x04\x18\x012\x12m365.backupstorageZAThe call's deadline passed, or too little of it was left to beginbiCall with a longer deadline; after a write with `outcome=unknown` look with the rpc in `verifyWith` first\x12\x94\x01\n" +
+	"\tCANCELLED\x10\xd8\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\x01\x18\x012\x12m365.backupstorageZ\x14The caller cancelledbONothing; after a write with `outcome=unknown` look with the rpc in `verifyWith`\x12\xa9\x01\n" +
 	"\x11SERVER_OVERLOADED\x10\xd9\x01\x1a\x90\x01\xda\xda\x19\x8b\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01ZPThe server has as many calls under way as it takes and began no work on this oneb\x19Try again after the delay\x12\x7f\n" +
 	"\x0eUNKNOWN_METHOD\x10\xda\x01\x1aj\xda\xda\x19f\x10\f\x18\x012\x12m365.backupstorage8\x01Z\x1bThis server has no such rpcb-Mend the method's name, or use a newer server\x12w\n" +
 	"\bINTERNAL\x10\xdb\x01\x1ah\xda\xda\x19d\x10\r\x18\x012\x12m365.backupstorageZ\x15A fault of the serverb3Give the incident id to the operator of this serverB\x8a\x01\n" +

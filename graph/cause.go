@@ -1,0 +1,66 @@
+package graph
+
+// Cause names what stood in the way of a request, in one kebab-case word. Metadata, log and metrics use the same words;
+// the comment of ErrorReason in the contract lists those that clients see.
+type Cause string
+
+// The causes of a response that cannot be used.
+const (
+	// CauseSyntax is a body that is not JSON.
+	CauseSyntax Cause = "syntax"
+	// CauseTooLarge is a body over the limit.
+	CauseTooLarge Cause = "too-large"
+	// CauseTooSlow is a body that arrives too slowly.
+	CauseTooSlow Cause = "too-slow"
+	// CauseTruncated is a body that ends too early.
+	CauseTruncated Cause = "truncated"
+	// CauseWrongType is a value of another JSON type than the contract has.
+	CauseWrongType Cause = "wrong-type"
+	// CauseRedirect is a 3xx status. Redirects are never followed.
+	CauseRedirect Cause = "redirect"
+	// CauseNextLink is a nextLink that leads out of the API or back to its own page.
+	CauseNextLink Cause = "next-link"
+	// CausePageLoop is a list that has no end.
+	CausePageLoop Cause = "page-loop"
+	// CauseHeadersTooLarge is a header block over the limit.
+	CauseHeadersTooLarge Cause = "headers-too-large"
+	// CauseStatus is a status that no final HTTP response has.
+	CauseStatus Cause = "status"
+	// CauseProtocol is a response that breaks the rules of HTTP/2.
+	CauseProtocol Cause = "protocol"
+	// CauseEncoding is a Content-Encoding that was not asked for.
+	CauseEncoding Cause = "encoding"
+	// CauseEmbeddedError is a 2xx response that is an error with a code that the contract does not have.
+	CauseEmbeddedError Cause = "embedded-error"
+)
+
+// The causes of a connection that failed.
+const (
+	// CauseTimeout is a peer that did not answer in time.
+	CauseTimeout Cause = "timeout"
+)
+
+// The causes of a token that could not be had.
+const (
+	// CauseApplicationCredential is a secret, certificate or assertion of the application that the authority refuses, or
+	// that the server cannot use.
+	CauseApplicationCredential Cause = "application-credential"
+	// CauseApplicationUnknown is an application that does not exist in the tenant.
+	CauseApplicationUnknown Cause = "application-unknown"
+	// CauseConsentMissing is an application whose permissions no administrator of the tenant has granted.
+	CauseConsentMissing Cause = "consent-missing"
+	// CauseTenantUnknown is a tenant that the authority does not know.
+	CauseTenantUnknown Cause = "tenant-unknown"
+	// CauseUserAssertion is a user's token that the authority refuses.
+	CauseUserAssertion Cause = "user-assertion"
+	// CausePolicy is a policy of the tenant, such as conditional access, that stands in the way.
+	CausePolicy Cause = "policy"
+	// CauseAuthorityUnavailable is an authority that is down or overloaded. It passes by itself.
+	CauseAuthorityUnavailable Cause = "authority-unavailable"
+	// CauseWrongTenant is a token of another tenant than the request is for.
+	CauseWrongTenant Cause = "wrong-tenant"
+	// CauseDelegationUnsupported is a credential mode that cannot act on behalf of users.
+	CauseDelegationUnsupported Cause = "delegation-unsupported"
+	// CauseOther is any other refusal of the authority.
+	CauseOther Cause = "other"
+)
