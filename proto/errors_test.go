@@ -52,7 +52,7 @@ func reasonsByName() map[string]reason {
 	return all
 }
 
-func TestEveryDocumentedErrorStandsInTheErrorsOfItsRPCs(t *testing.T) {
+func TestRPCsListTheirDocumentedErrors(t *testing.T) {
 	byCode := map[string]string{}
 	for _, r := range reasons() {
 		for _, code := range r.spec.GetGraphCode() {
@@ -129,11 +129,14 @@ func TestEveryReasonSaysWhatItMeans(t *testing.T) {
 		if code := r.spec.GetCode(); code == 0 || code > 16 {
 			bad("code is %s", code)
 		}
-		if r.spec.GetText() == "" {
-			bad("has no text")
+		if summary := r.spec.GetSummary(); summary == "" || len(summary) > 200 || strings.HasSuffix(summary, ".") {
+			bad("summary is %q", summary)
 		}
-		if remedy := r.spec.GetRemedy(); remedy == "" || len(remedy) > 200 || strings.HasSuffix(remedy, ".") {
-			bad("remedy is %q", remedy)
+		if resolution := r.spec.GetResolution(); resolution == "" || len(resolution) > 200 || strings.HasSuffix(resolution, ".") {
+			bad("resolution is %q", resolution)
+		}
+		if r.spec.GetFault() == backupstoragev1.ErrorSpec_FAULT_UNSPECIFIED {
+			bad("has no fault")
 		}
 		delay := r.spec.GetRetryDelay().AsDuration()
 		switch r.spec.GetRetry() {
@@ -161,7 +164,7 @@ func TestEveryReasonSaysWhatItMeans(t *testing.T) {
 		switch domain := r.spec.GetDomain(); {
 		case own && domain != ownDomain, !own && domain != graphDomain:
 			bad("domain of number %d is %q", r.number, domain)
-		case (r.number < 100) != (len(r.spec.GetGraphCode()) > 0):
+		case r.number < 100 && len(r.spec.GetGraphCode()) == 0, own && len(r.spec.GetGraphCode()) > 0:
 			bad("number %d has %d codes of Graph", r.number, len(r.spec.GetGraphCode()))
 		}
 		for _, code := range r.spec.GetGraphCode() {
@@ -177,32 +180,36 @@ func TestEveryReasonSaysWhatItMeans(t *testing.T) {
 			}
 			statuses[status] = r.name
 		}
-		about := r.spec.GetAbout()
 		want := func(ok bool) {
 			if !ok {
-				bad("%s is about %q", r.spec.GetDetail(), about)
+				bad("detail is %s, with the typed detail %v", r.spec.GetDetail(), r.spec.GetTypedDetail())
 			}
 		}
-		subject := regexp.MustCompile(`^[A-Z][A-Z_]+[A-Z]$`)
+		label := regexp.MustCompile(`^[A-Z][A-Z_]+[A-Z]$`)
 		switch r.spec.GetDetail() {
 		case backupstoragev1.ErrorSpec_DETAIL_UNSPECIFIED:
-			want(len(about) == 0)
+			want(r.spec.GetTypedDetail() == nil)
 		case backupstoragev1.ErrorSpec_BAD_REQUEST:
-			// Names of fields: a test of their own.
+			// A test of its own checks the fields, which can be none.
+			want(r.spec.GetFieldViolation() != nil)
 		case backupstoragev1.ErrorSpec_PRECONDITION_FAILURE:
-			// The type, and what it can be about; what each is, a test of its own says.
-			want(len(about) >= 2 && subject.MatchString(about[0]))
+			want(label.MatchString(r.spec.GetPrecondition().GetType()) && len(r.spec.GetPrecondition().GetSubjects()) > 0)
 		case backupstoragev1.ErrorSpec_QUOTA_FAILURE:
-			want(len(about) == 1 && subject.MatchString(about[0]))
+			want(label.MatchString(r.spec.GetQuota().GetSubject()))
 		case backupstoragev1.ErrorSpec_RESOURCE_INFO:
-			want(len(about) >= 1)
+			want(len(r.spec.GetResource().GetResources()) > 0)
 		}
 	}
 	report(t, wrong)
 }
 
-// Of the reasons that any rpc can have, the last id of the path tells which resource it is about.
-func TestAStatusIsAboutTheLastResourceOfThePath(t *testing.T) {
+// resourcesOf are the resources that a reason can name.
+func resourcesOf(spec *backupstoragev1.ErrorSpec) []*backupstoragev1.ErrorSpec_Resource {
+	return append(spec.GetPrecondition().GetSubjects(), spec.GetResource().GetResources()...)
+}
+
+// A reason that any rpc can have names the resource of the last id in the path.
+func TestStatusNamesTheLastResourceOfThePath(t *testing.T) {
 	byName := reasonsByName()
 	variable := regexp.MustCompile(`\{([^}]+)\}`)
 	var wrong []string
@@ -217,14 +224,14 @@ func TestAStatusIsAboutTheLastResourceOfThePath(t *testing.T) {
 				want = "protection_unit_id"
 			}
 			got := ""
-			for _, about := range byName[name].spec.GetAbout() {
-				if _, field, found := strings.Cut(about, ":"); found && r.Input().Fields().ByName(protoreflect.Name(field)) != nil {
+			for _, resource := range resourcesOf(byName[name].spec) {
+				if field := resource.GetIdField(); field != "" && r.Input().Fields().ByName(protoreflect.Name(field)) != nil {
 					got = field
 					break
 				}
 			}
 			if got != want {
-				wrong = append(wrong, fmt.Sprintf("%s of %s is about %q, want %q", name, r.name(), got, want))
+				wrong = append(wrong, fmt.Sprintf("%s of %s names the resource of %q, want %q", name, r.name(), got, want))
 			}
 		}
 	}
@@ -246,36 +253,29 @@ func requestFields() map[string]map[string]bool {
 	return all
 }
 
-func TestWhatAReasonIsAboutIsAFieldOfARequest(t *testing.T) {
+// Every field that a reason names is one of a request, and every resource is of a type of Graph's.
+func TestReasonsNameFieldsOfRequests(t *testing.T) {
 	fields := requestFields()
 	s := readSchema(t)
-	excepted := readExceptions(t, "about_exceptions.tsv", "rpc", "error_reason")
+	excepted := readExceptions(t, "field_exceptions.tsv", "rpc", "error_reason")
 	metadata := []string{"x-tenant-id", "x-user-assertion"}
 	others := []string{"application", "tenant", "resource", "user", "site"}
 	byName := reasonsByName()
 	var wrong []string
 	for _, r := range reasons() {
-		for i, about := range r.spec.GetAbout() {
-			field := about
-			switch r.spec.GetDetail() {
-			case backupstoragev1.ErrorSpec_BAD_REQUEST:
-			case backupstoragev1.ErrorSpec_RESOURCE_INFO, backupstoragev1.ErrorSpec_PRECONDITION_FAILURE:
-				if i == 0 && r.spec.GetDetail() == backupstoragev1.ErrorSpec_PRECONDITION_FAILURE {
-					continue
-				}
-				kind, id, found := strings.Cut(about, ":")
-				if _, ok := s.base[kind]; !ok && !slices.Contains(others, kind) && !slices.Contains(metadata, kind) {
-					wrong = append(wrong, fmt.Sprintf("%s: is about %s, which is no type of Graph", r.name, kind))
-				}
-				if !found {
-					continue
-				}
-				field = id
-			default:
-				continue
+		named := slices.Concat(r.spec.GetFieldViolation().GetFields(), r.spec.GetPathIds())
+		for _, resource := range resourcesOf(r.spec) {
+			kind := resource.GetType()
+			if _, ok := s.base[kind]; !ok && !slices.Contains(others, kind) && !slices.Contains(metadata, kind) {
+				wrong = append(wrong, fmt.Sprintf("%s: %s is no type of Graph", r.name, kind))
 			}
+			if resource.GetIdField() != "" {
+				named = append(named, resource.GetIdField())
+			}
+		}
+		for _, field := range named {
 			if len(fields[field]) == 0 && !slices.Contains(metadata, field) {
-				wrong = append(wrong, fmt.Sprintf("%s: is about %s, which no request has", r.name, field))
+				wrong = append(wrong, fmt.Sprintf("%s: no request has %s", r.name, field))
 			}
 		}
 	}
@@ -283,12 +283,12 @@ func TestWhatAReasonIsAboutIsAFieldOfARequest(t *testing.T) {
 	for _, r := range rpcs() {
 		for _, e := range r.call.GetErrors() {
 			spec := byName[e.String()].spec
-			if spec.GetDetail() != backupstoragev1.ErrorSpec_BAD_REQUEST || len(spec.GetAbout()) == 0 {
+			if spec.GetDetail() != backupstoragev1.ErrorSpec_BAD_REQUEST || len(spec.GetFieldViolation().GetFields()) == 0 {
 				continue
 			}
-			has := slices.ContainsFunc(spec.GetAbout(), func(field string) bool { return fields[field][r.name()] })
+			has := slices.ContainsFunc(spec.GetFieldViolation().GetFields(), func(field string) bool { return fields[field][r.name()] })
 			if !has && !excepted.has(r.name()+"."+e.String()) {
-				wrong = append(wrong, fmt.Sprintf("%s: documents %s and has none of the fields that it is about: %v", r.name(), e, spec.GetAbout()))
+				wrong = append(wrong, fmt.Sprintf("%s: documents %s and has none of its fields: %v", r.name(), e, spec.GetFieldViolation().GetFields()))
 			}
 		}
 	}
@@ -303,10 +303,10 @@ func TestEveryReasonAgreesWithTheTableOfCodes(t *testing.T) {
 		"QuotaFailure":        backupstoragev1.ErrorSpec_QUOTA_FAILURE,
 		"ResourceInfo":        backupstoragev1.ErrorSpec_RESOURCE_INFO,
 	}
-	works := map[string]backupstoragev1.ErrorSpec_Work{
-		"-":        backupstoragev1.ErrorSpec_WORK_UNSPECIFIED,
+	sideEffects := map[string]backupstoragev1.ErrorSpec_SideEffects{
+		"-":        backupstoragev1.ErrorSpec_SIDE_EFFECTS_UNSPECIFIED,
 		"none":     backupstoragev1.ErrorSpec_NONE,
-		"may_have": backupstoragev1.ErrorSpec_MAY_HAVE,
+		"may_have": backupstoragev1.ErrorSpec_POSSIBLE,
 	}
 	byName := reasonsByName()
 	var wrong []string
@@ -341,8 +341,8 @@ func TestEveryReasonAgreesWithTheTableOfCodes(t *testing.T) {
 		if got := r.spec.GetRetryDelay().AsDuration(); got != wantDelay {
 			bad("retry_delay", got, wantDelay)
 		}
-		if want, ok := works[entry["work_done"]]; !ok || r.spec.GetWork() != want {
-			bad("work", r.spec.GetWork(), entry["work_done"])
+		if want, ok := sideEffects[entry["work_done"]]; !ok || r.spec.GetSideEffects() != want {
+			bad("side_effects", r.spec.GetSideEffects(), entry["work_done"])
 		}
 		if want, ok := details[entry["detail"]]; !ok || r.spec.GetDetail() != want {
 			bad("detail", r.spec.GetDetail(), entry["detail"])
@@ -468,7 +468,8 @@ func TestEveryReasonShowsItsErrorInfo(t *testing.T) {
 		if info.Domain != r.spec.GetDomain() {
 			bad("domain", info.Domain, r.spec.GetDomain())
 		}
-		if codes := r.spec.GetGraphCode(); len(codes) > 0 && !slices.Contains(codes, info.Metadata["graphCode"]) {
+		// A reason of a status can have codes too, which few of its Statuses have.
+		if codes := r.spec.GetGraphCode(); len(codes) > 0 && r.number < 100 && !slices.Contains(codes, info.Metadata["graphCode"]) {
 			bad("graphCode", info.Metadata["graphCode"], codes)
 		} else if len(codes) == 0 && info.Metadata["graphCode"] != "" {
 			bad("graphCode", info.Metadata["graphCode"], "none")
@@ -483,7 +484,7 @@ func TestEveryReasonShowsItsErrorInfo(t *testing.T) {
 	report(t, wrong)
 }
 
-func TestErrorsJSONNamesOperationsAsErrorInfoDoes(t *testing.T) {
+func TestErrorsJSONNamesOperationsLikeErrorInfo(t *testing.T) {
 	text, err := os.ReadFile("errors.json")
 	if err != nil {
 		t.Fatal(err)

@@ -134,7 +134,7 @@ func TestErrorsInsideResourcesAreReadLikeThoseOfCalls(t *testing.T) {
 	job := func(body string) *statuspb.Status {
 		w := newWorldAnswering(t, answering(200, `{"id":"1","error":`+body+`}`))
 		return must[pb.GetMailboxProtectionUnitsBulkAdditionJobResponse](w, "ProtectionUnitBulkAdditionJobService/GetMailboxProtectionUnitsBulkAdditionJob",
-			&pb.GetMailboxProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: unknownPolicy, BulkAdditionJobId: unknown}).GetProtectionUnitBulkAdditionJob().GetError()
+			&pb.GetMailboxProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: unknownPolicy, BulkAdditionJobId: unknown}).GetBulkAdditionJob().GetError()
 	}
 	for _, c := range []struct {
 		name, body, reason string

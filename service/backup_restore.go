@@ -8,7 +8,7 @@ import (
 
 // backupRestoreService serves the state of the backup service in a tenant and its mail notifications.
 type backupRestoreService struct {
-	pb.UnimplementedBackupRestoreServiceServer
+	pb.UnsafeBackupRestoreServiceServer
 	core *core
 }
 

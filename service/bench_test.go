@@ -103,11 +103,7 @@ func beServer(upstream string) error {
 	if err != nil {
 		return err
 	}
-	pages, err := graph.NewPageTokens()
-	if err != nil {
-		return err
-	}
-	services, err := service.New(service.Options{Graph: client, PageTokens: pages, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	services, err := service.New(service.Options{Graph: client, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 
 // browseSessionService serves the sessions that look into a restore point.
 type browseSessionService struct {
-	pb.UnimplementedBrowseSessionServiceServer
+	pb.UnsafeBrowseSessionServiceServer
 	core *core
 }
 

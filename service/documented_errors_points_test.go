@@ -72,7 +72,7 @@ var bulkErrors = map[string]producer{
 	},
 	"Delete bulk addition requests for restoring artifacts/InvalidStateForBulkRequestDeletion": func(w *world, l workload) produced {
 		session := l.emptyDraft(w)
-		request := must[pb.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse](w, l.bulkRPC("Create"), l.bulkRequest(w, session)).GetRestoreArtifactBulkAdditionRequest()
+		request := must[pb.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse](w, l.bulkRPC("Create"), l.bulkRequest(w, session)).GetBulkAdditionRequest()
 		return w.fails(l.bulkRPC("Delete"), bulkID(session, request.GetId()))
 	},
 }

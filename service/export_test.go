@@ -1,7 +1,17 @@
 package service
 
-// FixChance takes chance out of the Statuses of a server: no jitter, and one id for all incidents.
-func (s *Server) FixChance(incident string) {
-	s.core.translator.jitter = func() float64 { return 0 }
-	s.core.translator.incident = func() string { return incident }
+import (
+	"github.com/m365backup/backupstorage/service/internal/apierror"
+	"github.com/m365backup/backupstorage/service/internal/contract"
+)
+
+// NewWithoutChance is New with Statuses that have no jitter, and one id for all incidents.
+func NewWithoutChance(options Options, incident string) (*Server, error) {
+	c, err := contract.Read()
+	if err != nil {
+		return nil, err
+	}
+	return newServer(options, c, apierror.NewWithChance(c.Reasons, apierror.Chance{
+		Jitter: func() float64 { return 0 }, Incident: func() string { return incident },
+	}))
 }

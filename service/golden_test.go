@@ -142,8 +142,8 @@ func newGoldenWorld(t *testing.T, options ...option) *world {
 
 func newGoldenWorldOn(t *testing.T, upstream string, options ...option) *world {
 	t.Helper()
-	w := newWorldOn(t, upstream, options...)
-	w.services.FixChance(goldenIncident)
+	w := newWorldMade(t, func(o service.Options) (*service.Server, error) { return service.NewWithoutChance(o, goldenIncident) },
+		graph.Options{Endpoint: upstream, Repeats: -1}, options...)
 	conn, err := grpc.NewClient(w.conn.Target(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithMaxHeaderListSize(headerLimit),
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
 			return invoke(metadata.AppendToOutgoingContext(ctx, "x-request-id", goldenRequest), method, request, reply, conn, options...)
@@ -196,10 +196,10 @@ var goldenExamples = map[string]func(w *world) produced{
 		l := workloads[2]
 		policy := l.activePolicy(w)
 		job := must[pb.CreateSiteProtectionUnitsBulkAdditionJobResponse](w, service+"CreateSiteProtectionUnitsBulkAdditionJob",
-			&pb.CreateSiteProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: policy, DisplayName: "sites", SiteWebUrls: []string{"https://a.sharepoint.example/nowhere"}}).GetProtectionUnitBulkAdditionJob()
+			&pb.CreateSiteProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: policy, DisplayName: "sites", SiteWebUrls: []string{"https://a.sharepoint.example/nowhere"}}).GetBulkAdditionJob()
 		w.emulator.Clock().Advance(time.Hour)
 		ended := must[pb.GetSiteProtectionUnitsBulkAdditionJobResponse](w, service+"GetSiteProtectionUnitsBulkAdditionJob",
-			&pb.GetSiteProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: policy, BulkAdditionJobId: job.GetId()}).GetProtectionUnitBulkAdditionJob()
+			&pb.GetSiteProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: policy, BulkAdditionJobId: job.GetId()}).GetBulkAdditionJob()
 		return produced{call: new(outcome), inside: ended.GetFailedResources()[0].GetError()}
 	},
 	"BULK_RESTORE_ARTIFACTS_NOT_RESOLVED": func(w *world) produced {
@@ -231,10 +231,10 @@ func (w *world) endedJob() *pb.ProtectionUnitBulkAdditionJob {
 	const service = "ProtectionUnitBulkAdditionJobService/"
 	policy := workloads[0].activePolicy(w)
 	job := must[pb.CreateMailboxProtectionUnitsBulkAdditionJobResponse](w, service+"CreateMailboxProtectionUnitsBulkAdditionJob",
-		&pb.CreateMailboxProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: policy, DisplayName: "mailboxes", Mailboxes: []string{"nobody@a.example"}}).GetProtectionUnitBulkAdditionJob()
+		&pb.CreateMailboxProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: policy, DisplayName: "mailboxes", Mailboxes: []string{"nobody@a.example"}}).GetBulkAdditionJob()
 	w.emulator.Clock().Advance(time.Hour)
 	return must[pb.GetMailboxProtectionUnitsBulkAdditionJobResponse](w, service+"GetMailboxProtectionUnitsBulkAdditionJob",
-		&pb.GetMailboxProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: policy, BulkAdditionJobId: job.GetId()}).GetProtectionUnitBulkAdditionJob()
+		&pb.GetMailboxProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: policy, BulkAdditionJobId: job.GetId()}).GetBulkAdditionJob()
 }
 
 // endedBulkRequest is a request to restore somebody who has no backup.
@@ -244,9 +244,9 @@ func (w *world) endedBulkRequest() *pb.RestoreArtifactBulkAdditionRequest {
 	w.backedUp()
 	request := l.bulkRequest(w, l.emptyDraft(w))
 	request.DirectoryObjectIds, request.Mailboxes = nil, []string{"nobody@a.example"}
-	made := must[pb.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse](w, l.bulkRPC("Create"), request).GetRestoreArtifactBulkAdditionRequest()
+	made := must[pb.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse](w, l.bulkRPC("Create"), request).GetBulkAdditionRequest()
 	w.emulator.Clock().Advance(time.Hour)
-	return must[pb.GetMailboxRestoreArtifactsBulkAdditionRequestResponse](w, l.bulkRPC("Get"), bulkID(request.GetRestoreSessionId(), made.GetId())).GetRestoreArtifactBulkAdditionRequest()
+	return must[pb.GetMailboxRestoreArtifactsBulkAdditionRequestResponse](w, l.bulkRPC("Get"), bulkID(request.GetRestoreSessionId(), made.GetId())).GetBulkAdditionRequest()
 }
 
 // goldenOwn are the server's own reasons, and Graph's that come about before Graph is asked.

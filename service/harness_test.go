@@ -101,22 +101,27 @@ func newWorldOn(t *testing.T, upstream string, options ...option) *world {
 
 func newWorldWith(t *testing.T, upstream graph.Options, options ...option) *world {
 	t.Helper()
+	return newWorldMade(t, service.New, upstream, options...)
+}
+
+// newWorldMade makes the server by a function like service.New.
+func newWorldMade(t *testing.T, make func(service.Options) (*service.Server, error), upstream graph.Options, options ...option) *world {
+	t.Helper()
 	upstream.Tokens, upstream.UserAgent = graph.Unsigned{}, "test"
 	client, err := graph.New(upstream)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	pages, err := graph.NewPageTokens()
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &world{t: t, upstream: upstream.Endpoint, log: new(syncBuffer), tenant: emulator.TenantA}
-	o := service.Options{Graph: client, PageTokens: pages, Logger: slog.New(slog.NewJSONHandler(w.log, nil)), AllowAppOnly: true}
+	o := service.Options{Graph: client, Logger: slog.New(slog.NewJSONHandler(w.log, nil)), AllowAppOnly: true}
 	for _, change := range options {
 		change(&o)
 	}
-	if w.services, err = service.New(o); err != nil {
+	if w.services, err = make(o); err != nil {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer(w.services.GRPCOptions()...)

@@ -8,7 +8,7 @@ import (
 
 // inclusionRuleService serves the rules that say what a policy takes in.
 type inclusionRuleService struct {
-	pb.UnimplementedInclusionRuleServiceServer
+	pb.UnsafeInclusionRuleServiceServer
 	core *core
 }
 

@@ -8,7 +8,7 @@ import (
 
 // protectionPolicyService serves the policies.
 type protectionPolicyService struct {
-	pb.UnimplementedProtectionPolicyServiceServer
+	pb.UnsafeProtectionPolicyServiceServer
 	core *core
 }
 

@@ -8,7 +8,7 @@ import (
 
 // protectionUnitService serves the units.
 type protectionUnitService struct {
-	pb.UnimplementedProtectionUnitServiceServer
+	pb.UnsafeProtectionUnitServiceServer
 	core *core
 }
 

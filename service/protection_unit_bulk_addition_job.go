@@ -8,7 +8,7 @@ import (
 
 // protectionUnitBulkAdditionJobService serves the jobs that add many units to a policy.
 type protectionUnitBulkAdditionJobService struct {
-	pb.UnimplementedProtectionUnitBulkAdditionJobServiceServer
+	pb.UnsafeProtectionUnitBulkAdditionJobServiceServer
 	core *core
 }
 

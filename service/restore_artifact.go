@@ -8,7 +8,7 @@ import (
 
 // restoreArtifactService serves what a restore takes in.
 type restoreArtifactService struct {
-	pb.UnimplementedRestoreArtifactServiceServer
+	pb.UnsafeRestoreArtifactServiceServer
 	core *core
 }
 

@@ -8,7 +8,7 @@ import (
 
 // restoreArtifactBulkAdditionRequestService serves the requests that add many artifacts to a restore.
 type restoreArtifactBulkAdditionRequestService struct {
-	pb.UnimplementedRestoreArtifactBulkAdditionRequestServiceServer
+	pb.UnsafeRestoreArtifactBulkAdditionRequestServiceServer
 	core *core
 }
 

@@ -11,7 +11,7 @@ import (
 
 // restorePointService serves the points in time to restore.
 type restorePointService struct {
-	pb.UnimplementedRestorePointServiceServer
+	pb.UnsafeRestorePointServiceServer
 	core *core
 }
 

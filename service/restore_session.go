@@ -8,7 +8,7 @@ import (
 
 // restoreSessionService serves the restores.
 type restoreSessionService struct {
-	pb.UnimplementedRestoreSessionServiceServer
+	pb.UnsafeRestoreSessionServiceServer
 	core *core
 }
 

@@ -9,20 +9,23 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/status"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/service/internal/apierror"
+	"github.com/m365backup/backupstorage/service/internal/contract"
+	"github.com/m365backup/backupstorage/service/internal/interceptor"
+	"github.com/m365backup/backupstorage/service/internal/pagetoken"
 )
 
 // Options configures a Server.
 type Options struct {
 	// Graph is the client of the upstream. Required.
 	Graph *graph.Client
-	// PageTokens seals page tokens. Required.
-	PageTokens *graph.PageTokens
+	// PageTokenKeys are keys of 32 bytes for page tokens: the first seals, all open. Without keys the server makes a random
+	// one, which fits a single replica.
+	PageTokenKeys [][]byte
 	// DefaultTenant is the tenant of calls that name none, a GUID; empty refuses such calls.
 	DefaultTenant string
 	// AllowAppOnly lets operations pass without x-user-assertion that Graph allows on behalf of a user only: for upstreams
@@ -30,55 +33,56 @@ type Options struct {
 	AllowAppOnly bool
 	// Logger takes one line a call. Required.
 	Logger *slog.Logger
-	// MaxCalls is how many calls may be under way at once, of one tenant nine tenths of them; 0 means 1,000.
+	// MaxCalls is how many calls may be under way at once, nine tenths of them of one tenant; 0 means 1,000.
 	MaxCalls int
 }
 
 // Server holds the services and the interceptors around them.
 type Server struct {
-	core     *core
-	logger   *slog.Logger
-	around   []named
-	underWay *underWay
+	core  *core
+	chain *interceptor.Chain
 }
 
 // New wires the services. It fails when an option is missing or wrong.
 func New(options Options) (*Server, error) {
-	if options.Graph == nil || options.PageTokens == nil || options.Logger == nil {
-		return nil, errors.New("service: Graph, PageTokens and Logger are required")
+	c, err := contract.Read()
+	if err != nil {
+		return nil, err
+	}
+	return newServer(options, c, apierror.New(c.Reasons))
+}
+
+func newServer(options Options, c *contract.Contract, translator *apierror.Translator) (*Server, error) {
+	if options.Graph == nil || options.Logger == nil {
+		return nil, errors.New("service: Graph and Logger are required")
 	}
 	if options.DefaultTenant != "" && !graph.IsGUID(options.DefaultTenant) {
-		return nil, fmt.Errorf("default tenant %q is no GUID", options.DefaultTenant)
+		return nil, fmt.Errorf("default tenant %q is not a GUID", options.DefaultTenant)
 	}
 	if options.MaxCalls < 0 {
-		return nil, fmt.Errorf("at most %d calls make no sense", options.MaxCalls)
+		return nil, fmt.Errorf("MaxCalls is %d and must not be negative", options.MaxCalls)
 	}
 	if options.MaxCalls == 0 {
 		options.MaxCalls = 1000
 	}
-	reasons, err := newReasons()
+	pages, err := pagetoken.New(options.PageTokenKeys...)
 	if err != nil {
 		return nil, err
 	}
-	operations, err := newOperations(reasons)
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{
+	tenants := tenants{fallback: strings.ToLower(options.DefaultTenant)}
+	return &Server{
 		core: &core{
-			graph:      options.Graph,
-			pages:      options.PageTokens,
-			operations: operations,
-			translator: newTranslator(reasons),
-			tenants:    tenants{byDefault: strings.ToLower(options.DefaultTenant)},
-
-			allowAppOnly: options.AllowAppOnly,
+			graph: options.Graph, pages: pages, contract: c, translator: translator,
+			tenants: tenants, allowAppOnly: options.AllowAppOnly,
 		},
-		logger:   options.Logger,
-		underWay: newUnderWay(options.MaxCalls),
-	}
-	s.around = s.interceptors()
-	return s, nil
+		chain: interceptor.New(interceptor.Options{
+			Contract: c, Translator: translator, Logger: options.Logger, MaxCalls: options.MaxCalls,
+			Tenant: func(ctx context.Context) string {
+				tenant, _ := tenants.of(ctx)
+				return tenant
+			},
+		}),
+	}, nil
 }
 
 const (
@@ -92,9 +96,10 @@ const (
 
 // The times of connections.
 var (
-	// Balancers spread connections, not calls: those that end now and then are spread anew. A call may take two minutes.
+	// Load balancers spread connections, not calls: connections that end now and then are spread anew. A call may take two
+	// minutes.
 	keepaliveParameters = keepalive.ServerParameters{
-		MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: 5 * time.Minute, MaxConnectionAgeGrace: longestTime,
+		MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: 5 * time.Minute, MaxConnectionAgeGrace: interceptor.MaxTime,
 	}
 	// A client may ask whether an idle connection is still there, though not all the time.
 	keepalivePolicy = keepalive.EnforcementPolicy{MinTime: 30 * time.Second, PermitWithoutStream: true}
@@ -102,12 +107,13 @@ var (
 	handshakeTime = 5 * time.Second
 )
 
-// GRPCOptions are the options of the gRPC server that the services are registered with: the interceptors, the limits,
-// and a typed answer for methods that do not exist.
+// GRPCOptions are the options of the gRPC server that the services are registered with: the interceptors, the limits, and
+// a typed error for methods that do not exist.
 func (s *Server) GRPCOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.UnaryInterceptor(s.intercept),
-		grpc.UnknownServiceHandler(s.unknownMethod),
+		grpc.UnaryInterceptor(s.chain.Unary),
+		grpc.ChainStreamInterceptor(s.chain.Stream),
+		grpc.UnknownServiceHandler(s.chain.UnknownMethod),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxRecvMsgSize(maxReceive),
 		grpc.MaxHeaderListSize(maxHeaderList),
@@ -117,34 +123,13 @@ func (s *Server) GRPCOptions() []grpc.ServerOption {
 	}
 }
 
-// intercept puts the chain around the methods of the contract. Health and reflection answer in their own words, and
-// are neither logged nor counted.
-func (s *Server) intercept(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if s.core.operations.byMethod[info.FullMethod] == nil {
-		return handler(ctx, request)
-	}
-	return s.chain(ctx, request, info, handler)
-}
-
-func (s *Server) chain(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	for i := len(s.around) - 1; i >= 0; i-- {
-		intercept, next := s.around[i].intercept, handler
-		handler = func(ctx context.Context, request any) (any, error) { return intercept(ctx, request, info, next) }
-	}
-	return handler(ctx, request)
-}
-
-// unknownMethod answers calls of methods that do not exist the way every other call is answered.
-func (s *Server) unknownMethod(_ any, stream grpc.ServerStream) error {
-	method, _ := grpc.MethodFromServerStream(stream)
-	_, err := s.chain(stream.Context(), nil, &grpc.UnaryServerInfo{FullMethod: method}, func(context.Context, any) (any, error) {
-		return nil, status.Error(codes.Unimplemented, "unknown method")
-	})
-	return err
-}
-
 // Services are the full names of the services, for health and for what lists them.
-func (s *Server) Services() []string { return s.core.operations.services }
+func (s *Server) Services() []string { return s.core.contract.Services }
+
+// UnknownCodes returns how many errors had a code that the contract does not know since the server was made, by where
+// they stood: `call` for failed calls, `resource` for errors inside a resource, `detail` for the separate errors in
+// either. It always has all three.
+func (s *Server) UnknownCodes() map[string]uint64 { return s.core.translator.UnknownCodes() }
 
 // Register registers all services of the contract.
 func (s *Server) Register(registrar grpc.ServiceRegistrar) {

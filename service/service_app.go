@@ -8,7 +8,7 @@ import (
 
 // serviceAppService serves the applications that control the backup service.
 type serviceAppService struct {
-	pb.UnimplementedServiceAppServiceServer
+	pb.UnsafeServiceAppServiceServer
 	core *core
 }
 

@@ -5,11 +5,13 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/m365backup/backupstorage/service/internal/apierror"
 )
 
 // The service config is generated from the descriptors, which have no place for what this server does: two of its
 // numbers are written there a second time.
-func TestTheServiceConfigForClientsHasTheNumbersOfTheServer(t *testing.T) {
+func TestServiceConfigHasTheNumbersOfTheServer(t *testing.T) {
 	text, err := os.ReadFile("../proto/service_config.json")
 	if err != nil {
 		t.Fatal(err)
@@ -27,8 +29,8 @@ func TestTheServiceConfigForClientsHasTheNumbersOfTheServer(t *testing.T) {
 		t.Error("the service config is of no methods")
 	}
 	for i, class := range config.MethodConfig {
-		if backoff, err := time.ParseDuration(class.RetryPolicy.InitialBackoff); err != nil || backoff != minRetryDelay {
-			t.Errorf("class %d: initialBackoff is %q, want the shortest delay that the server asks for, %v", i, class.RetryPolicy.InitialBackoff, minRetryDelay)
+		if backoff, err := time.ParseDuration(class.RetryPolicy.InitialBackoff); err != nil || backoff != apierror.MinRetryDelay {
+			t.Errorf("class %d: initialBackoff is %q, want the shortest delay that the server asks for, %v", i, class.RetryPolicy.InitialBackoff, apierror.MinRetryDelay)
 		}
 	}
 	if got := config.RetryThrottling.MaxTokens; got != maxStreams {

@@ -195,7 +195,7 @@ func TestEveryReasonInsideAResourceIsSmallWhateverGraphSaysWithIt(t *testing.T) 
 	t.Run("failed resources", func(t *testing.T) {
 		w := newHostile(t, answering(200, `{"id":"1","error":`+hostileError("ProtectionResourcesNotFound", "")+`}`))
 		job := must[pb.GetMailboxProtectionUnitsBulkAdditionJobResponse](w, "ProtectionUnitBulkAdditionJobService/GetMailboxProtectionUnitsBulkAdditionJob",
-			&pb.GetMailboxProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: unknownPolicy, BulkAdditionJobId: unknown}).GetProtectionUnitBulkAdditionJob()
+			&pb.GetMailboxProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: unknownPolicy, BulkAdditionJobId: unknown}).GetBulkAdditionJob()
 		wantSmall(t, job.GetError(), "PROTECTION_RESOURCES_NOT_FOUND", codes.NotFound, false)
 		if len(job.GetFailedResources()) != 50 {
 			t.Fatalf("%d failed resources, want 50", len(job.GetFailedResources()))

@@ -8,6 +8,7 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/service/internal/apierror"
 )
 
 const assertionKey = "x-user-assertion"
@@ -23,7 +24,7 @@ func assertionOf(ctx context.Context) (string, error) {
 		return "", nil
 	}
 	if len(values) > 1 || values[0] == "" || len(values[0]) > maxAssertion || strings.ContainsFunc(values[0], isNoTokenCharacter) {
-		return "", refuse(pb.ErrorReason_INVALID_REQUEST, assertionKey, "one access token of at most 12 KiB, without \"Bearer\"")
+		return "", apierror.RefuseField(pb.ErrorReason_INVALID_REQUEST, assertionKey, "one access token of at most 12 KiB, without \"Bearer\"")
 	}
 	return values[0], nil
 }

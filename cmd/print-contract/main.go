@@ -1,6 +1,6 @@
-// Command print-contract writes what follows from the descriptors of the contract: the reference pages of all operations,
-// and of all error reasons, as Markdown and as JSON, and the gRPC service config for clients. They stand beside the
-// protos and are never edited by hand.
+// Command print-contract writes what follows from the descriptors of the contract: the reference page of all operations,
+// that of all error reasons as Markdown and as JSON, and the gRPC service config for clients. They stand beside the protos
+// and are never edited by hand.
 //
 // Usage: go run ./cmd/print-contract FOLDER
 package main
@@ -68,6 +68,7 @@ type contract struct {
 
 type rpc struct {
 	service, name string
+	input         protoreflect.MessageDescriptor
 	call          *pb.GraphCall
 	level         descriptorpb.MethodOptions_IdempotencyLevel
 }
@@ -115,7 +116,7 @@ func (c *contract) addServices(file protoreflect.FileDescriptor) {
 			options, _ := method.Options().(*descriptorpb.MethodOptions)
 			call, _ := proto.GetExtension(options, pb.E_GraphCall).(*pb.GraphCall)
 			c.rpcs = append(c.rpcs, rpc{
-				service: string(service.Name()), name: string(method.Name()), call: call, level: options.GetIdempotencyLevel(),
+				service: string(service.Name()), name: string(method.Name()), input: method.Input(), call: call, level: options.GetIdempotencyLevel(),
 			})
 		}
 	}

@@ -8,32 +8,48 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/code"
 
+	"google.golang.org/protobuf/proto"
+
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
 const generated = "<!-- Written by `go generate ./proto` from the contract. Do not edit. -->\n\n"
 
-// prose takes the comment of a reason up to its example, as one line.
+// prose is a comment up to the example of its ErrorInfo, each paragraph as one line. Tables keep their lines.
 func prose(comment string) string {
 	text, _, _ := strings.Cut(comment, "ErrorInfo: `")
+	if strings.HasPrefix(strings.TrimSpace(text), "|") {
+		var lines []string
+		for line := range strings.Lines(text) {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+		return strings.Join(lines, "\n")
+	}
 	return strings.Join(strings.Fields(text), " ")
 }
 
 func (c *contract) operationsPage() []byte {
 	var page bytes.Buffer
 	page.WriteString("# Operations\n\n" + generated)
-	page.WriteString("The services of package `m365.backupstorage.v1`. Paths lie under `/v1.0/solutions/backupRestore` of Microsoft " +
-		"Graph. The tenant and the user travel in [metadata](../README.md#calling-it). *Retry* says what a repetition does: `safe` " +
-		"has no side effects and `idempotent` may be repeated; of the others, when it is open whether the call was done, look first. " +
-		"`service_config.json` beside this page says the same to gRPC runtimes. *Least permission* is Microsoft Graph's. " +
-		"*Documented reasons* are those that Microsoft has for the operation; others (throttling, authorization, the server's own) " +
-		"can come from every rpc: [ERRORS.md](ERRORS.md) has all. The emulator carries every operation out; what it does not do " +
-		"stands in [its README](../graph/emulator/README.md#what-it-does-not-do). Tests have every rpc succeed on it, and show how " +
-		"each documented reason of each rpc comes out, over real connections.\n")
+	page.WriteString(`This page lists the rpcs of package ` + "`m365.backupstorage.v1`" + `, a service at a time.
+
+| column | meaning |
+|---|---|
+| Graph | HTTP method, and the path under ` + "`/v1.0/solutions/backupRestore`" + ` of Microsoft Graph; ` + "`{names}`" + ` are request fields |
+| effect | what a call does to backups: READ changes nothing, ADD protects more or creates, CHANGE changes settings, REMOVE protects less or deletes, RESTORE prepares or carries out a restore; a field that adds an effect when it is set stands behind it |
+| retry | ` + "`safe`" + `: no side effects; ` + "`idempotent`" + `: may be repeated; empty: look before you repeat a call whose outcome is unknown. [service_config.json](service_config.json) says the same to gRPC runtimes |
+| verify with | the rpc that shows whether a lost write was carried out: ` + "`verifyWith`" + ` in the metadata of an error |
+| least permission | the least Microsoft Graph permission with which the operation can be called |
+| documented reasons | the reasons that Microsoft documents for the operation. Every rpc can fail for others too (throttling, authorization, the server's own): [ERRORS.md](ERRORS.md) has all |
+
+The tenant and the user of a call travel in [metadata](../README.md#calling-it). The emulator carries out every operation;
+[its README](../graph/emulator/README.md#what-it-does-not-do) says what it leaves out. Tests call every rpc on it over real
+connections, with success and with each documented reason.
+`)
 	last := ""
 	for _, r := range c.rpcs {
 		if r.service != last {
-			fmt.Fprintf(&page, "\n## %s\n\n| rpc | Graph | retry | least permission | documented reasons |\n|---|---|---|---|---|\n", r.service)
+			fmt.Fprintf(&page, "\n## %s\n\n| rpc | Graph | effect | retry | verify with | least permission | documented reasons |\n|---|---|---|---|---|---|---|\n", r.service)
 			last = r.service
 		}
 		permission := "`" + r.call.GetPermission() + "`"
@@ -44,10 +60,38 @@ func (c *contract) operationsPage() []byte {
 		for _, documented := range r.call.GetErrors() {
 			reasons = append(reasons, "`"+documented.String()+"`")
 		}
-		fmt.Fprintf(&page, "| [%s](%s) | `%s %s` | %s | %s | %s |\n", r.name, r.call.GetDocs(), r.call.GetMethod(), r.call.GetPath(),
-			[]string{"", "safe", "idempotent"}[r.level], permission, strings.Join(reasons, " "))
+		fmt.Fprintf(&page, "| [%s](%s) | `%s %s` | %s | %s | %s | %s | %s |\n", r.name, r.call.GetDocs(), r.call.GetMethod(), r.call.GetPath(),
+			r.effects(), []string{"", "safe", "idempotent"}[r.level], r.verifyWith(), permission, strings.Join(reasons, " "))
 	}
 	return page.Bytes()
+}
+
+// effects are the effect of an rpc, and the fields that add another one.
+func (r *rpc) effects() string {
+	text := r.call.GetEffect().String()
+	for i := range r.input.Fields().Len() {
+		field := r.input.Fields().Get(i)
+		option, _ := proto.GetExtension(field.Options(), pb.E_GraphField).(*pb.GraphField)
+		if effect := option.GetEffect(); effect != pb.GraphCall_EFFECT_UNSPECIFIED {
+			text += fmt.Sprintf("; `%s`: %s", field.Name(), effect)
+		}
+	}
+	return text
+}
+
+// verifyWith is the rpc that shows the outcome, and the states that prove it to the server.
+func (r *rpc) verifyWith() string {
+	if r.call.GetVerifyWith() == "" {
+		return ""
+	}
+	text := "`" + r.call.GetVerifyWith() + "`"
+	if states := r.call.GetOutcomeStates(); len(states) > 0 {
+		text += "; carried out when `" + strings.Join(states, "`, `") + "`"
+		if r.call.GetOutcomeNeedsChange() {
+			text += " and modified since the call"
+		}
+	}
+	return text
 }
 
 // retryText says when the same request may be sent again.
@@ -70,22 +114,29 @@ func (c *contract) errorsPage() []byte {
 	for _, paragraph := range c.aboutReasons {
 		page.WriteString(paragraph + "\n\n")
 	}
-	page.WriteString("`errors.json` beside this page has the reasons for programs, in the words of " +
-		"[error_spec.proto](m365/backupstorage/v1/error_spec.proto). *Retry* is when the same request may be sent again: RetryInfo " +
-		"has Graph's delay, else the default that stands there, and up to a fifth more. What a failed write may have done stands " +
-		"behind it. *Detail* is what the Status carries besides ErrorInfo, RetryInfo, RequestInfo and Help. *Documented for* " +
-		"(`operations` in the JSON) names rpcs as `operation` in the metadata of ErrorInfo does; Microsoft's pages have the other " +
-		"reasons for no single operation.\n")
+	page.WriteString(`## How to read the tables
+
+| column | meaning |
+|---|---|
+| Graph's code | ` + "`error.code`" + ` of Graph, or the HTTP status that came without a known code |
+| gRPC code | the code of the Status |
+| fault | who has to act before such a request can succeed: the caller, the tenant's administrator, Graph, or the operator of this server |
+| retry | when the same request may be sent again. RetryInfo has Graph's delay, else the default in the table, and up to a fifth more. What a failed write may have changed stands behind it |
+| detail | what the Status carries besides ErrorInfo, RetryInfo, RequestInfo and Help |
+| documented for | the rpcs for which Microsoft documents the reason, as ` + "`operation`" + ` in the metadata names them; ` + "`operations`" + ` in the JSON |
+
+[errors.json](errors.json) has the same for programs, in the words of [error_spec.proto](m365/backupstorage/v1/error_spec.proto).
+`)
 	groups := []struct {
 		title string
 		below int32
 	}{{"What Graph's Backup Storage API says", 100}, {"HTTP statuses without a known code", 200}, {"What the server says itself", 1000}}
 	at := 0
 	for _, group := range groups {
-		fmt.Fprintf(&page, "\n## %s\n\n| reason | Graph's code | gRPC code | retry | detail | meaning | what to do | documented for |\n|---|---|---|---|---|---|---|---|\n", group.title)
+		fmt.Fprintf(&page, "\n## %s\n\n| reason | Graph's code | gRPC code | fault | retry | detail | meaning | what to do | documented for |\n|---|---|---|---|---|---|---|---|---|\n", group.title)
 		for ; at < len(c.reasons) && int32(c.reasons[at].number) < group.below; at++ {
 			r := &c.reasons[at]
-			fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", r.name, r.graph(), r.codes(), r.retryWork(), r.detail(), r.meaning(), r.spec.GetRemedy()+".", strings.Join(r.operations, ", "))
+			fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s | %s | %s | %s | %s |\n", r.name, r.graph(), r.codes(), strings.ToLower(r.spec.GetFault().String()), r.retrySideEffects(), r.detail(), r.meaning(), r.spec.GetResolution()+".", strings.Join(r.operations, ", "))
 		}
 	}
 	return page.Bytes()
@@ -105,12 +156,12 @@ func (r *reason) codes() string {
 	return r.spec.GetCode().String()
 }
 
-func (r *reason) retryWork() string {
-	switch r.spec.GetWork() {
+func (r *reason) retrySideEffects() string {
+	switch r.spec.GetSideEffects() {
 	case pb.ErrorSpec_NONE:
-		return r.retryText() + "; nothing was done"
-	case pb.ErrorSpec_MAY_HAVE:
-		return r.retryText() + "; it may have been done"
+		return r.retryText() + "; nothing was changed"
+	case pb.ErrorSpec_POSSIBLE:
+		return r.retryText() + "; it may have been carried out"
 	}
 	return r.retryText()
 }
@@ -141,12 +192,13 @@ type entry struct {
 	Planned           bool     `json:"planned,omitempty"`
 	Retry             string   `json:"retry"`
 	RetryDelaySeconds float64  `json:"retryDelaySeconds,omitempty"`
-	Work              string   `json:"work,omitempty"`
+	Fault             string   `json:"fault"`
+	SideEffects       string   `json:"sideEffects,omitempty"`
 	Detail            string   `json:"detail,omitempty"`
 	DocumentedLimit   int32    `json:"documentedLimit,omitempty"`
-	Text              string   `json:"text"`
+	Summary           string   `json:"summary"`
 	Description       string   `json:"description"`
-	Remedy            string   `json:"remedy"`
+	Resolution        string   `json:"resolution"`
 	Operations        []string `json:"operations,omitempty"`
 }
 
@@ -155,16 +207,16 @@ func (c *contract) errorsJSON() ([]byte, error) {
 	for _, r := range c.reasons {
 		e := entry{
 			Reason: r.name, Number: int32(r.number), Domain: r.spec.GetDomain(), Code: r.spec.GetCode().String(),
-			Planned:    r.spec.GetPlanned(),
+			Planned: r.spec.GetPlanned(), Fault: r.spec.GetFault().String(),
 			GraphCodes: r.spec.GetGraphCode(), HTTPStatus: r.spec.GetHttpStatus(), Retry: r.spec.GetRetry().String(),
 			RetryDelaySeconds: r.spec.GetRetryDelay().AsDuration().Seconds(), Detail: r.detail(),
-			DocumentedLimit: r.spec.GetDocumentedLimit(), Text: r.spec.GetText(), Description: r.prose, Remedy: r.spec.GetRemedy(), Operations: r.operations,
+			DocumentedLimit: r.spec.GetDocumentedLimit(), Summary: r.spec.GetSummary(), Description: r.prose, Resolution: r.spec.GetResolution(), Operations: r.operations,
 		}
 		if second := r.spec.GetCodeWithRetryInfo(); second != code.Code_OK {
 			e.CodeWithRetryInfo = second.String()
 		}
-		if r.spec.GetWork() != pb.ErrorSpec_WORK_UNSPECIFIED {
-			e.Work = r.spec.GetWork().String()
+		if r.spec.GetSideEffects() != pb.ErrorSpec_SIDE_EFFECTS_UNSPECIFIED {
+			e.SideEffects = r.spec.GetSideEffects().String()
 		}
 		entries = append(entries, e)
 	}

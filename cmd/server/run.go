@@ -44,10 +44,6 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		return err
 	}
 	defer client.Close()
-	pages, err := graph.NewPageTokens(c.pageTokenKeys...)
-	if err != nil {
-		return err
-	}
 	if len(c.pageTokenKeys) == 0 {
 		logger.Info("page tokens are sealed with a random key: fit for a single replica only")
 	}
@@ -56,7 +52,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		tenant = emulator.TenantA
 	}
 	services, err := service.New(service.Options{
-		Graph: client, PageTokens: pages, DefaultTenant: tenant, AllowAppOnly: !c.credential.real(), Logger: logger, MaxCalls: c.maxCalls,
+		Graph: client, PageTokenKeys: c.pageTokenKeys, DefaultTenant: tenant, AllowAppOnly: !c.credential.real(), Logger: logger, MaxCalls: c.maxCalls,
 	})
 	if err != nil {
 		return err

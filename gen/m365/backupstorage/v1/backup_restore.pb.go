@@ -698,8 +698,8 @@ const file_m365_backupstorage_v1_backup_restore_proto_rawDesc = "" +
 	"*NOTIFICATION_RECIPIENTS_TYPE_GLOBAL_ADMINS\x10\x03\x12.\n" +
 	"*NOTIFICATION_RECIPIENTS_TYPE_BACKUP_ADMINS\x10\x04\x12'\n" +
 	"#NOTIFICATION_RECIPIENTS_TYPE_CUSTOM\x10\x05\x12+\n" +
-	"'NOTIFICATION_RECIPIENTS_TYPE_ALL_ADMINS\x10\x06B\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"'NOTIFICATION_RECIPIENTS_TYPE_ALL_ADMINS\x10\x06B\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_backup_restore_proto_rawDescOnce sync.Once

@@ -569,17 +569,17 @@ const file_m365_backupstorage_v1_backup_restore_service_proto_rawDesc = "" +
 	"\x1cNotificationCustomRecipients\x12P\n" +
 	"\x05items\x18\x01 \x03(\v22.m365.backupstorage.v1.NotificationCustomRecipientB\x06\xea\xda\x19\x02\x18\x01R\x05items\"3\n" +
 	"\x1bNotificationCustomRecipient\x12\x14\n" +
-	"\x05email\x18\x01 \x01(\tR\x05email2\xf0\b\n" +
-	"\x14BackupRestoreService\x12\xe4\x01\n" +
-	"\x10GetBackupRestore\x12..m365.backupstorage.v1.GetBackupRestoreRequest\x1a/.m365.backupstorage.v1.GetBackupRestoreResponse\"o\xd2\xda\x19h\n" +
-	"\x03GET\x12\x01/\x1a\x1eBackupRestore-Control.Read.All*;https://learn.microsoft.com/graph/api/backuprestoreroot-get2\x01;\x90\x02\x01\x12\x80\x02\n" +
-	"\x13EnableBackupRestore\x121.m365.backupstorage.v1.EnableBackupRestoreRequest\x1a2.m365.backupstorage.v1.EnableBackupRestoreResponse\"\x81\x01\xd2\xda\x19z\n" +
-	"\x04POST\x12\a/enable\x1a#BackupRestore-Control.ReadWrite.All*>https://learn.microsoft.com/graph/api/backuprestoreroot-enable2\x04012;\x90\x02\x02\x12\xad\x02\n" +
-	"\x1cGetEmailNotificationsSetting\x12:.m365.backupstorage.v1.GetEmailNotificationsSettingRequest\x1a;.m365.backupstorage.v1.GetEmailNotificationsSettingResponse\"\x93\x01\xd2\xda\x19\x8b\x01\n" +
-	"\x03GET\x12\x1a/emailNotificationsSetting\x1a#BackupRestore-Control.ReadWrite.All*Chttps://learn.microsoft.com/graph/api/emailnotificationssetting-get\x90\x02\x01\x12\xbd\x02\n" +
-	"\x1fUpdateEmailNotificationsSetting\x12=.m365.backupstorage.v1.UpdateEmailNotificationsSettingRequest\x1a>.m365.backupstorage.v1.UpdateEmailNotificationsSettingResponse\"\x9a\x01\xd2\xda\x19\x92\x01\n" +
-	"\x05PATCH\x12\x1a/emailNotificationsSetting\x1a#BackupRestore-Control.ReadWrite.All \x01*Fhttps://learn.microsoft.com/graph/api/emailnotificationssetting-update\x90\x02\x02B\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\x05email\x18\x01 \x01(\tR\x05email2\xd3\t\n" +
+	"\x14BackupRestoreService\x12\xe6\x01\n" +
+	"\x10GetBackupRestore\x12..m365.backupstorage.v1.GetBackupRestoreRequest\x1a/.m365.backupstorage.v1.GetBackupRestoreResponse\"q\xd2\xda\x19j\n" +
+	"\x03GET\x12\x01/\x1a\x1eBackupRestore-Control.Read.All*;https://learn.microsoft.com/graph/api/backuprestoreroot-get2\x01;@\x01\x90\x02\x01\x12\xaa\x02\n" +
+	"\x13EnableBackupRestore\x121.m365.backupstorage.v1.EnableBackupRestoreRequest\x1a2.m365.backupstorage.v1.EnableBackupRestoreResponse\"\xab\x01\xd2\xda\x19\xa3\x01\n" +
+	"\x04POST\x12\a/enable\x1a#BackupRestore-Control.ReadWrite.All*>https://learn.microsoft.com/graph/api/backuprestoreroot-enable2\x04012;@\x02J%BackupRestoreService/GetBackupRestore\x90\x02\x02\x12\xaf\x02\n" +
+	"\x1cGetEmailNotificationsSetting\x12:.m365.backupstorage.v1.GetEmailNotificationsSettingRequest\x1a;.m365.backupstorage.v1.GetEmailNotificationsSettingResponse\"\x95\x01\xd2\xda\x19\x8d\x01\n" +
+	"\x03GET\x12\x1a/emailNotificationsSetting\x1a#BackupRestore-Control.ReadWrite.All*Chttps://learn.microsoft.com/graph/api/emailnotificationssetting-get@\x01\x90\x02\x01\x12\xf2\x02\n" +
+	"\x1fUpdateEmailNotificationsSetting\x12=.m365.backupstorage.v1.UpdateEmailNotificationsSettingRequest\x1a>.m365.backupstorage.v1.UpdateEmailNotificationsSettingResponse\"\xcf\x01\xd2\xda\x19\xc7\x01\n" +
+	"\x05PATCH\x12\x1a/emailNotificationsSetting\x1a#BackupRestore-Control.ReadWrite.All \x01*Fhttps://learn.microsoft.com/graph/api/emailnotificationssetting-update@\x03J1BackupRestoreService/GetEmailNotificationsSetting\x90\x02\x02B\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_backup_restore_service_proto_rawDescOnce sync.Once

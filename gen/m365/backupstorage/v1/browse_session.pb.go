@@ -613,8 +613,8 @@ const file_m365_backupstorage_v1_browse_session_proto_rawDesc = "" +
 	"\x1bBROWSE_QUERY_ORDER_PATH_ASC\x10\x02\x12\x1f\n" +
 	"\x1bBROWSE_QUERY_ORDER_PATH_DSC\x10\x03\x12\x1f\n" +
 	"\x1bBROWSE_QUERY_ORDER_NAME_ASC\x10\x04\x12\x1f\n" +
-	"\x1bBROWSE_QUERY_ORDER_NAME_DSC\x10\x05B\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\x1bBROWSE_QUERY_ORDER_NAME_DSC\x10\x05B\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_browse_session_proto_rawDescOnce sync.Once

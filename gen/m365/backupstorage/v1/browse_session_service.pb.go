@@ -1132,27 +1132,27 @@ const file_m365_backupstorage_v1_browse_session_service_proto_rawDesc = "" +
 	"\x0f@odata.nextLinkR\rnextPageToken\x12-\n" +
 	"\x05count\x18\x03 \x01(\x05B\x12\xea\xda\x19\x0e\n" +
 	"\f@odata.countH\x00R\x05count\x88\x01\x01B\b\n" +
-	"\x06_count2\xf3\x17\n" +
-	"\x14BrowseSessionService\x12\x8c\x02\n" +
-	"\x12ListBrowseSessions\x120.m365.backupstorage.v1.ListBrowseSessionsRequest\x1a1.m365.backupstorage.v1.ListBrowseSessionsResponse\"\x90\x01\xd2\xda\x19\x88\x01\n" +
-	"\x03GET\x12\x0f/browseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Khttps://learn.microsoft.com/graph/api/backuprestoreroot-list-browsesessions\x90\x02\x01\x12\xeb\x02\n" +
-	"%ListOneDriveForBusinessBrowseSessions\x12C.m365.backupstorage.v1.ListOneDriveForBusinessBrowseSessionsRequest\x1aD.m365.backupstorage.v1.ListOneDriveForBusinessBrowseSessionsResponse\"\xb6\x01\xd2\xda\x19\xae\x01\n" +
-	"\x03GET\x12\"/oneDriveForBusinessBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*^https://learn.microsoft.com/graph/api/backuprestoreroot-list-onedriveforbusinessbrowsesessions\x90\x02\x01\x12\xec\x02\n" +
-	"&CreateOneDriveForBusinessBrowseSession\x12D.m365.backupstorage.v1.CreateOneDriveForBusinessBrowseSessionRequest\x1aE.m365.backupstorage.v1.CreateOneDriveForBusinessBrowseSessionResponse\"\xb4\x01\xd2\xda\x19\xaf\x01\n" +
-	"\x04POST\x12\"/oneDriveForBusinessBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*^https://learn.microsoft.com/graph/api/backuprestoreroot-post-onedriveforbusinessbrowsesessions\x12\xe5\x02\n" +
-	"#GetOneDriveForBusinessBrowseSession\x12A.m365.backupstorage.v1.GetOneDriveForBusinessBrowseSessionRequest\x1aB.m365.backupstorage.v1.GetOneDriveForBusinessBrowseSessionResponse\"\xb6\x01\xd2\xda\x19\xae\x01\n" +
-	"\x03GET\x126/oneDriveForBusinessBrowseSessions/{browse_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Jhttps://learn.microsoft.com/graph/api/onedriveforbusinessbrowsesession-get\x90\x02\x01\x12\xf9\x02\n" +
-	"&BrowseOneDriveForBusinessBrowseSession\x12D.m365.backupstorage.v1.BrowseOneDriveForBusinessBrowseSessionRequest\x1aE.m365.backupstorage.v1.BrowseOneDriveForBusinessBrowseSessionResponse\"\xc1\x01\xd2\xda\x19\xb9\x01\n" +
-	"\x04POST\x12=/oneDriveForBusinessBrowseSessions/{browse_session_id}/browse\x1a#BackupRestore-Restore.ReadWrite.All*Mhttps://learn.microsoft.com/graph/api/onedriveforbusinessbrowsesession-browse\x90\x02\x01\x12\xbe\x02\n" +
-	"\x1cListSharePointBrowseSessions\x12:.m365.backupstorage.v1.ListSharePointBrowseSessionsRequest\x1a;.m365.backupstorage.v1.ListSharePointBrowseSessionsResponse\"\xa4\x01\xd2\xda\x19\x9c\x01\n" +
-	"\x03GET\x12\x19/sharePointBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-sharepointbrowsesessions\x90\x02\x01\x12\xbf\x02\n" +
-	"\x1dCreateSharePointBrowseSession\x12;.m365.backupstorage.v1.CreateSharePointBrowseSessionRequest\x1a<.m365.backupstorage.v1.CreateSharePointBrowseSessionResponse\"\xa2\x01\xd2\xda\x19\x9d\x01\n" +
-	"\x04POST\x12\x19/sharePointBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-sharepointbrowsesessions\x12\xb8\x02\n" +
-	"\x1aGetSharePointBrowseSession\x128.m365.backupstorage.v1.GetSharePointBrowseSessionRequest\x1a9.m365.backupstorage.v1.GetSharePointBrowseSessionResponse\"\xa4\x01\xd2\xda\x19\x9c\x01\n" +
-	"\x03GET\x12-/sharePointBrowseSessions/{browse_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Ahttps://learn.microsoft.com/graph/api/sharepointbrowsesession-get\x90\x02\x01\x12\xcc\x02\n" +
-	"\x1dBrowseSharePointBrowseSession\x12;.m365.backupstorage.v1.BrowseSharePointBrowseSessionRequest\x1a<.m365.backupstorage.v1.BrowseSharePointBrowseSessionResponse\"\xaf\x01\xd2\xda\x19\xa7\x01\n" +
-	"\x04POST\x124/sharePointBrowseSessions/{browse_session_id}/browse\x1a#BackupRestore-Restore.ReadWrite.All*Dhttps://learn.microsoft.com/graph/api/sharepointbrowsesession-browse\x90\x02\x01B\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\x06_count2\xf4\x18\n" +
+	"\x14BrowseSessionService\x12\x8e\x02\n" +
+	"\x12ListBrowseSessions\x120.m365.backupstorage.v1.ListBrowseSessionsRequest\x1a1.m365.backupstorage.v1.ListBrowseSessionsResponse\"\x92\x01\xd2\xda\x19\x8a\x01\n" +
+	"\x03GET\x12\x0f/browseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Khttps://learn.microsoft.com/graph/api/backuprestoreroot-list-browsesessions@\x01\x90\x02\x01\x12\xed\x02\n" +
+	"%ListOneDriveForBusinessBrowseSessions\x12C.m365.backupstorage.v1.ListOneDriveForBusinessBrowseSessionsRequest\x1aD.m365.backupstorage.v1.ListOneDriveForBusinessBrowseSessionsResponse\"\xb8\x01\xd2\xda\x19\xb0\x01\n" +
+	"\x03GET\x12\"/oneDriveForBusinessBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*^https://learn.microsoft.com/graph/api/backuprestoreroot-list-onedriveforbusinessbrowsesessions@\x01\x90\x02\x01\x12\xaa\x03\n" +
+	"&CreateOneDriveForBusinessBrowseSession\x12D.m365.backupstorage.v1.CreateOneDriveForBusinessBrowseSessionRequest\x1aE.m365.backupstorage.v1.CreateOneDriveForBusinessBrowseSessionResponse\"\xf2\x01\xd2\xda\x19\xed\x01\n" +
+	"\x04POST\x12\"/oneDriveForBusinessBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*^https://learn.microsoft.com/graph/api/backuprestoreroot-post-onedriveforbusinessbrowsesessions@\x05J:BrowseSessionService/ListOneDriveForBusinessBrowseSessions\x12\xe7\x02\n" +
+	"#GetOneDriveForBusinessBrowseSession\x12A.m365.backupstorage.v1.GetOneDriveForBusinessBrowseSessionRequest\x1aB.m365.backupstorage.v1.GetOneDriveForBusinessBrowseSessionResponse\"\xb8\x01\xd2\xda\x19\xb0\x01\n" +
+	"\x03GET\x126/oneDriveForBusinessBrowseSessions/{browse_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Jhttps://learn.microsoft.com/graph/api/onedriveforbusinessbrowsesession-get@\x01\x90\x02\x01\x12\xfb\x02\n" +
+	"&BrowseOneDriveForBusinessBrowseSession\x12D.m365.backupstorage.v1.BrowseOneDriveForBusinessBrowseSessionRequest\x1aE.m365.backupstorage.v1.BrowseOneDriveForBusinessBrowseSessionResponse\"\xc3\x01\xd2\xda\x19\xbb\x01\n" +
+	"\x04POST\x12=/oneDriveForBusinessBrowseSessions/{browse_session_id}/browse\x1a#BackupRestore-Restore.ReadWrite.All*Mhttps://learn.microsoft.com/graph/api/onedriveforbusinessbrowsesession-browse@\x01\x90\x02\x01\x12\xc0\x02\n" +
+	"\x1cListSharePointBrowseSessions\x12:.m365.backupstorage.v1.ListSharePointBrowseSessionsRequest\x1a;.m365.backupstorage.v1.ListSharePointBrowseSessionsResponse\"\xa6\x01\xd2\xda\x19\x9e\x01\n" +
+	"\x03GET\x12\x19/sharePointBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-sharepointbrowsesessions@\x01\x90\x02\x01\x12\xf4\x02\n" +
+	"\x1dCreateSharePointBrowseSession\x12;.m365.backupstorage.v1.CreateSharePointBrowseSessionRequest\x1a<.m365.backupstorage.v1.CreateSharePointBrowseSessionResponse\"\xd7\x01\xd2\xda\x19\xd2\x01\n" +
+	"\x04POST\x12\x19/sharePointBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-sharepointbrowsesessions@\x05J1BrowseSessionService/ListSharePointBrowseSessions\x12\xba\x02\n" +
+	"\x1aGetSharePointBrowseSession\x128.m365.backupstorage.v1.GetSharePointBrowseSessionRequest\x1a9.m365.backupstorage.v1.GetSharePointBrowseSessionResponse\"\xa6\x01\xd2\xda\x19\x9e\x01\n" +
+	"\x03GET\x12-/sharePointBrowseSessions/{browse_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Ahttps://learn.microsoft.com/graph/api/sharepointbrowsesession-get@\x01\x90\x02\x01\x12\xce\x02\n" +
+	"\x1dBrowseSharePointBrowseSession\x12;.m365.backupstorage.v1.BrowseSharePointBrowseSessionRequest\x1a<.m365.backupstorage.v1.BrowseSharePointBrowseSessionResponse\"\xb1\x01\xd2\xda\x19\xa9\x01\n" +
+	"\x04POST\x124/sharePointBrowseSessions/{browse_session_id}/browse\x1a#BackupRestore-Restore.ReadWrite.All*Dhttps://learn.microsoft.com/graph/api/sharepointbrowsesession-browse@\x01\x90\x02\x01B\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_browse_session_service_proto_rawDescOnce sync.Once

@@ -152,8 +152,8 @@ const file_m365_backupstorage_v1_bulk_resources_proto_rawDesc = "" +
 	"\x14directory_object_ids\x18\x03 \x03(\tR\x12directoryObjectIds\"J\n" +
 	"\tBulkSites\x12\"\n" +
 	"\rsite_web_urls\x18\x01 \x03(\tR\vsiteWebUrls\x12\x19\n" +
-	"\bsite_ids\x18\x02 \x03(\tR\asiteIdsB\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\bsite_ids\x18\x02 \x03(\tR\asiteIdsB\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_bulk_resources_proto_rawDescOnce sync.Once

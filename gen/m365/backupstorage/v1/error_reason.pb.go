@@ -808,199 +808,491 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xa8\xf8\x01\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\u0601\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
-	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x95\x02\n" +
-	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xf8\x01\xda\xda\x19\xf3\x01\n" +
-	"\x14InvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZVThe body of a policy's creation could not be used: it was null, malformed or too largebhMake the request smaller: create the policy with fewer units and add the others by updates of at most 50\x12\xd9\x01\n" +
-	"\x14INVALID_DISPLAY_NAME\x10\x02\x1a\xbe\x01\xda\xda\x19\xb9\x01\n" +
-	"\x12InvalidDisplayName\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\fdisplay_nameZLThe policy's display name is missing, empty, or longer than 1,024 charactersb,Send a display name of 1 to 1,024 characters\x12\xef\x04\n" +
-	"\x1aINVALID_PROTECTION_UNIT_ID\x10\x03\x1a\xce\x04\xda\xda\x19\xc9\x04\n" +
-	"\x17InvalidProtectionUnitId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12protection_unit_idR\x13protection_unit_idsR\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsR\"remove_mailbox_protection_unit_idsR remove_drive_protection_unit_idsR\x1fremove_site_protection_unit_idsZ]An id of a protection unit, or of the directory object or site to protect, is not well-formedb\x85\x01Send ids as Microsoft Entra ID and SharePoint give them: the GUID of the user, the full id of the site, or the id of an existing unit\x12\xe0\x03\n" +
-	"\x1fPROTECTION_UNITS_LIMIT_BREACHED\x10\x04\x1a\xba\x03\xda\xda\x19\xb5\x03\n" +
-	"\x1cProtectionUnitsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2R\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsR\"remove_mailbox_protection_unit_idsR remove_drive_protection_unit_idsR\x1fremove_site_protection_unit_idsZ/One request names more than 50 protection unitsbBSplit the request by `documentedLimit`, or use a bulk addition job\x12\xa6\x02\n" +
-	"\x1bPOLICY_CREATION_NOT_ALLOWED\x10\x05\x1a\x84\x02\xda\xda\x19\xff\x01\n" +
-	"\x18PolicyCreationNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rACTIVE_POLICYR\x14protectionPolicyBaseZ?The workload has an active policy already, and there can be onebbLook for the active policy with ListProtectionPolicies and change that one, or deactivate it first\x12\x88\x02\n" +
-	"\x12POLICY_SAVE_FAILED\x10\x06\x1a\xef\x01\xda\xda\x19\xea\x01\n" +
-	"\x10PolicySaveFailed\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x02Z<The backup service failed for a moment while saving a policybyLook for the policy by its display name with ListProtectionPolicies, and send the request again only when it is not there\x12\xd8\x01\n" +
-	"\x11INVALID_POLICY_ID\x10\a\x1a\xc0\x01\xda\xda\x19\xbb\x01\n" +
-	"\x0fInvalidPolicyId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x14protection_policy_idZ8The policy id is empty or not of the form of a policy idb=Send an id that a creation or ListProtectionPolicies returned\x12\x9e\x02\n" +
-	"\x10POLICY_NOT_FOUND\x10\b\x1a\x87\x02\xda\xda\x19\x82\x02\n" +
-	"\x0ePolicyNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR)protectionPolicyBase:protection_policy_idZ?The policy id is well-formed, and the tenant has no such policybiForget the id: the policy was deleted, or belongs to another tenant or to another workload than the rpc's\x12\xd5\x01\n" +
-	"\x19PROTECTION_UNIT_NOT_FOUND\x10\t\x1a\xb5\x01\xda\xda\x19\xb0\x01\n" +
-	"\x16ProtectionUnitNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%protectionUnitBase:protection_unit_idZ&The tenant has no such protection unitb,Forget the id, or protect the resource first\x12\xb3\x03\n" +
+	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x9a\x02\n" +
+	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xfd\x01\xda\xda\x19\xf8\x01\n" +
+	"\x14InvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZVThe body of a policy's creation could not be used: it was null, malformed or too largebhMake the request smaller: create the policy with fewer units and add the others by updates of at most 50\x92\x01\x00\x12\xde\x01\n" +
+	"\x14INVALID_DISPLAY_NAME\x10\x02\x1a\xc3\x01\xda\xda\x19\xbe\x01\n" +
+	"\x12InvalidDisplayName\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZLThe policy's display name is missing, empty, or longer than 1,024 charactersb,Send a display name of 1 to 1,024 characters\x92\x01\x0e\n" +
+	"\fdisplay_name\x12\x8a\x05\n" +
+	"\x1aINVALID_PROTECTION_UNIT_ID\x10\x03\x1a\xe9\x04\xda\xda\x19\xe4\x04\n" +
+	"\x17InvalidProtectionUnitId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z]An id of a protection unit, or of the directory object or site to protect, is not well-formedb\x85\x01Send ids as Microsoft Entra ID and SharePoint give them: the GUID of the user, the full id of the site, or the id of an existing unit\x82\x01\x12protection_unit_id\x92\x01\xae\x02\n" +
+	"\x12protection_unit_id\n" +
+	"\x13protection_unit_ids\n" +
+	"\x18mailbox_protection_units\n" +
+	"\x16drive_protection_units\n" +
+	"\x15site_protection_units\n" +
+	"\x1cadd_mailbox_protection_units\n" +
+	"\x1aadd_drive_protection_units\n" +
+	"\x19add_site_protection_units\n" +
+	"\"remove_mailbox_protection_unit_ids\n" +
+	" remove_drive_protection_unit_ids\n" +
+	"\x1fremove_site_protection_unit_ids\x12\xe6\x03\n" +
+	"\x1fPROTECTION_UNITS_LIMIT_BREACHED\x10\x04\x1a\xc0\x03\xda\xda\x19\xbb\x03\n" +
+	"\x1cProtectionUnitsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2P\x01Z/One request names more than 50 protection unitsbBSplit the request by `documentedLimit`, or use a bulk addition job\x92\x01\x85\x02\n" +
+	"\x18mailbox_protection_units\n" +
+	"\x16drive_protection_units\n" +
+	"\x15site_protection_units\n" +
+	"\x1cadd_mailbox_protection_units\n" +
+	"\x1aadd_drive_protection_units\n" +
+	"\x19add_site_protection_units\n" +
+	"\"remove_mailbox_protection_unit_ids\n" +
+	" remove_drive_protection_unit_ids\n" +
+	"\x1fremove_site_protection_unit_ids\x12\xad\x02\n" +
+	"\x1bPOLICY_CREATION_NOT_ALLOWED\x10\x05\x1a\x8b\x02\xda\xda\x19\x86\x02\n" +
+	"\x18PolicyCreationNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z?The workload has an active policy already, and there can be onebbLook for the active policy with ListProtectionPolicies and change that one, or deactivate it first\x9a\x01'\n" +
+	"\rACTIVE_POLICY\x12\x16\n" +
+	"\x14protectionPolicyBase\x12\x8a\x02\n" +
+	"\x12POLICY_SAVE_FAILED\x10\x06\x1a\xf1\x01\xda\xda\x19\xec\x01\n" +
+	"\x10PolicySaveFailed\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x02P\x03Z<The backup service failed for a moment while saving a policybyLook for the policy by its display name with ListProtectionPolicies, and send the request again only when it is not there\x12\xf4\x01\n" +
+	"\x11INVALID_POLICY_ID\x10\a\x1a\xdc\x01\xda\xda\x19\xd7\x01\n" +
+	"\x0fInvalidPolicyId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z8The policy id is empty or not of the form of a policy idb=Send an id that a creation or ListProtectionPolicies returned\x82\x01\x14protection_policy_id\x92\x01\x16\n" +
+	"\x14protection_policy_id\x12\xa6\x02\n" +
+	"\x10POLICY_NOT_FOUND\x10\b\x1a\x8f\x02\xda\xda\x19\x8a\x02\n" +
+	"\x0ePolicyNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z?The policy id is well-formed, and the tenant has no such policybiForget the id: the policy was deleted, or belongs to another tenant or to another workload than the rpc's\xaa\x01.\n" +
+	",\n" +
+	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\xdd\x01\n" +
+	"\x19PROTECTION_UNIT_NOT_FOUND\x10\t\x1a\xbd\x01\xda\xda\x19\xb8\x01\n" +
+	"\x16ProtectionUnitNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z&The tenant has no such protection unitb,Forget the id, or protect the resource first\xaa\x01*\n" +
+	"(\n" +
+	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\xb9\x03\n" +
 	"!DUPLICATE_PROTECTION_UNIT_IN_LIST\x10\n" +
-	"\x1a\x8b\x03\xda\xda\x19\x86\x03\n" +
-	"\x1dDuplicateProtectionUnitInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x1cadd_mailbox_protection_unitsR\x1aadd_drive_protection_unitsR\x19add_site_protection_unitsR\x18mailbox_protection_unitsR\x16drive_protection_unitsR\x15site_protection_unitsR\"remove_mailbox_protection_unit_idsR remove_drive_protection_unit_idsR\x1fremove_site_protection_unit_idsZ0One request names the same protection unit twiceb\x13Name each unit once\x12\x99\x02\n" +
-	"\"PROTECTION_UNIT_ACTION_NOT_ALLOWED\x10\v\x1a\xf0\x01\xda\xda\x19\xeb\x01\n" +
-	"\x1eProtectionUnitActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x11PROTECTION_SOURCER%protectionUnitBase:protection_unit_idZ=A unit that a dynamic rule protects cannot be removed by handb5Change or delete the dynamic rule that holds the unit\x12\xf8\x02\n" +
-	"\x19POLICY_ACTION_NOT_ALLOWED\x10\f\x1a\xd8\x02\xda\xda\x19\xd3\x02\n" +
-	"\x16PolicyActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rPOLICY_STATUSR)protectionPolicyBase:protection_policy_idZ-The policy's status does not allow the actionb\xb4\x01Read the policy's status with GetProtectionPolicy: only an inactive policy can be activated or deleted, only an active one deactivated, and one that is updating will be either soon\x12\xee\x01\n" +
-	"\x16FILTER_LENGTH_EXCEEDED\x10\r\x1a\xd1\x01\xda\xda\x19\xcc\x01\n" +
-	"\x14FilterLengthExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x0eartifact_queryR\x12protection_unit_idR\x13protection_unit_idsZ=The filter that the request became is longer than Graph takesb!Filter by fewer or shorter values\x12\xd7\x01\n" +
-	"\rUNKNOWN_ERROR\x10\x0e\x1a\xc3\x01\xda\xda\x19\xbe\x01\n" +
-	"\fUnknownError\x10\x02\x18\x02\"\x02\b\x052\x13graph.microsoft.comZ8The backup service met an error that it does not explainbWTry again after the delay; when it stays, give Microsoft's support the Graph request id\x12\xe3\x01\n" +
-	"\x13INVALID_ARTIFACT_ID\x10\x0f\x1a\xc9\x01\xda\xda\x19\xc4\x01\n" +
-	"\x11InvalidArtifactId\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%protectionUnitBase:protection_unit_idZ:Inside a protection unit: the unit to remove was not foundb1List the policy's units, and remove what is there\x12\x95\x02\n" +
-	"\x0eQUOTA_EXCEEDED\x10\x10\x1a\x80\x02\xda\xda\x19\xfb\x01\n" +
-	"\rQuotaExceeded\x10\b\x18\x01(\x032\x13graph.microsoft.comR\x14EXCHANGE_BACKUP_SIZEZTInside a protection unit: the Exchange backup of this mailbox has met its size quotabcAsk the tenant's administrator to reduce or archive the mailbox, or remove its unit from the policy\x12\xa8\x04\n" +
-	"\x11INVALID_PATH_TYPE\x10\x11\x1a\x90\x04\xda\xda\x19\x8b\x04\n" +
-	"\x0fInvalidPathType\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x10destination_typeR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZIAn artifact does not say whether to restore in place or to a new locationb*Set the destination type of every artifact\x12\x90\x04\n" +
-	"\x18INVALID_ARTIFACT_REQUEST\x10\x12\x1a\xf1\x03\xda\xda\x19\xec\x03\n" +
-	"\x16InvalidArtifactRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZ4The list of artifacts to restore is missing or emptyb+Name at least one artifact, all of one kind\x12\xce\x04\n" +
-	"\x15INVALID_RESTORE_POINT\x10\x13\x1a\xb2\x04\xda\xda\x19\xad\x04\n" +
-	"\x13InvalidRestorePoint\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x10restore_point_idR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZCA restore point id is empty or unknown, or the point cannot be usedbNSearch for restore points again and use an id from there, of the same workload\x12\x82\x05\n" +
-	"\"DIFFERENT_RESTORE_DESTINATION_TYPE\x10\x14\x1a\xd9\x04\xda\xda\x19\xd4\x04\n" +
-	"\x1fDifferentRestoreDestinationType\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x10destination_typeR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsZ[One request mixes artifacts to restore in place with artifacts to restore to a new locationbQMake one session for restores in place and another for restores to a new location\x12\xf9\x05\n" +
-	" RESTORE_ARTIFACTS_LIMIT_BREACHED\x10\x15\x1a\xd2\x05\xda\xda\x19\xcd\x05\n" +
-	"\x1dRestoreArtifactsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2R\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsR#remove_mailbox_restore_artifact_idsR!remove_drive_restore_artifact_idsR remove_site_restore_artifact_idsR*remove_granular_drive_restore_artifact_idsR)remove_granular_site_restore_artifact_idsZ0One request names more than 50 restore artifactsbFSplit the request by `documentedLimit`, or use a bulk addition request\x12\xf6\x05\n" +
-	"\x1aDUPLICATE_ARTIFACT_IN_LIST\x10\x16\x1a\xd5\x05\xda\xda\x19\xd0\x05\n" +
-	"\x17DuplicateArtifactInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x19mailbox_restore_artifactsR\x17drive_restore_artifactsR\x16site_restore_artifactsR\"granular_mailbox_restore_artifactsR granular_drive_restore_artifactsR\x1fgranular_site_restore_artifactsR\x1dadd_mailbox_restore_artifactsR\x1badd_drive_restore_artifactsR\x1aadd_site_restore_artifactsR$add_granular_drive_restore_artifactsR#add_granular_site_restore_artifactsR#remove_mailbox_restore_artifact_idsR!remove_drive_restore_artifact_idsR remove_site_restore_artifact_idsR*remove_granular_drive_restore_artifact_idsR)remove_granular_site_restore_artifact_idsZ8An artifact is named twice, or is in the session alreadybIName each artifact once, and leave out those that the session has already\x12\xe5\x01\n" +
-	"\x1aINVALID_RESTORE_SESSION_ID\x10\x17\x1a\xc4\x01\xda\xda\x19\xbf\x01\n" +
-	"\x17InvalidRestoreSessionId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12restore_session_idZ9The restore session id is empty or not of the form of oneb:Send an id that a creation or ListRestoreSessions returned\x12\xb6\x02\n" +
-	"\x19RESTORE_SESSION_NOT_FOUND\x10\x18\x1a\x96\x02\xda\xda\x19\x91\x02\n" +
-	"\x16RestoreSessionNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR%restoreSessionBase:restore_session_idZIThe session id is well-formed, and the tenant has no such restore sessionbjForget the id: the session was deleted, or belongs to another tenant or to another workload than the rpc's\x12\x90\x02\n" +
-	"\x15INVALID_PATCH_REQUEST\x10\x19\x1a\xf4\x01\xda\xda\x19\xef\x01\n" +
-	"\x13InvalidPatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ0The body of a session's update could not be usedb\x8a\x01Set every required field; when it stays, compare the request with the example on Microsoft's page, and report it as a fault of this server\x12\xd7\x02\n" +
-	"\"RESTORE_SESSION_ACTION_NOT_ALLOWED\x10\x1a\x1a\xae\x02\xda\xda\x19\xa9\x02\n" +
-	"\x1eRestoreSessionActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x16RESTORE_SESSION_STATUSR%restoreSessionBase:restore_session_idZ5The restore session's state does not allow the actionbvAdd artifacts to a draft before activating it; when it is no longer a draft, make another session for further restores\x12\xbb\x01\n" +
-	"\x1cINCOMPLETE_ARTIFACT_DELETION\x10\x1b\x1a\x98\x01\xda\xda\x19\x93\x01\n" +
-	"\x1aIncompleteArtifactDeletion\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x02Z,The session's artifacts were deleted in partb(Delete the session again after the delay\x12\x90\x02\n" +
-	" TOO_MANY_ACTIVE_RESTORE_SESSIONS\x10\x1c\x1a\xe9\x01\xda\xda\x19\xe4\x01\n" +
-	"\x1cTooManyActiveRestoreSessions\x10\b\x18\x02\"\x02\b<(\x032\x13graph.microsoft.com8\x01H\x19R\x17ACTIVE_RESTORE_SESSIONSZ=The tenant has 25 active restore sessions, which is the limitbIWait until a session of ListRestoreSessions has ended, and activate again\x12\xdf\x01\n" +
-	"\x12ARTIFACT_NOT_FOUND\x10\x1d\x1a\xc6\x01\xda\xda\x19\xc1\x01\n" +
-	"\x10ArtifactNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR\x13restoreArtifactBaseZAInside a restore artifact: what was to be restored does not existb:Search for restore points again and restore what they hold\x12\xe4\x01\n" +
-	"\x14INVALID_RESTORE_TIME\x10\x1e\x1a\xc9\x01\xda\xda\x19\xc4\x01\n" +
-	"\x12InvalidRestoreTime\x10\v\x18\x012\x13graph.microsoft.comZ\\Inside a restore artifact: the time of the restore point is invalid or outside the retentionb7Choose a restore point inside the retention of the unit\x12\xaa\x02\n" +
-	"\x1bARTIFACT_CANNOT_BE_RESTORED\x10\x1f\x1a\x88\x02\xda\xda\x19\x83\x02\n" +
-	"\x18ArtifactCannotBeRestored\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0eARTIFACT_STATER\x13restoreArtifactBaseZWInside a restore artifact: its state forbids a restore, for example a preservation lockbNRemove the lock or hold from the mailbox or site, or restore to a new location\x12\x8e\x02\n" +
-	"\"DUPLICATE_ARTIFACT_RESTORE_REQUEST\x10 \x1a\xe5\x01\xda\xda\x19\xe0\x01\n" +
+	"\x1a\x91\x03\xda\xda\x19\x8c\x03\n" +
+	"\x1dDuplicateProtectionUnitInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z0One request names the same protection unit twiceb\x13Name each unit once\x92\x01\x85\x02\n" +
+	"\x1cadd_mailbox_protection_units\n" +
+	"\x1aadd_drive_protection_units\n" +
+	"\x19add_site_protection_units\n" +
+	"\x18mailbox_protection_units\n" +
+	"\x16drive_protection_units\n" +
+	"\x15site_protection_units\n" +
+	"\"remove_mailbox_protection_unit_ids\n" +
+	" remove_drive_protection_unit_ids\n" +
+	"\x1fremove_site_protection_unit_ids\x12\xa1\x02\n" +
+	"\"PROTECTION_UNIT_ACTION_NOT_ALLOWED\x10\v\x1a\xf8\x01\xda\xda\x19\xf3\x01\n" +
+	"\x1eProtectionUnitActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z=A unit that a dynamic rule protects cannot be removed by handb5Change or delete the dynamic rule that holds the unit\x9a\x01=\n" +
+	"\x11PROTECTION_SOURCE\x12(\n" +
+	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\x80\x03\n" +
+	"\x19POLICY_ACTION_NOT_ALLOWED\x10\f\x1a\xe0\x02\xda\xda\x19\xdb\x02\n" +
+	"\x16PolicyActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z-The policy's status does not allow the actionb\xb4\x01Read the policy's status with GetProtectionPolicy: only an inactive policy can be activated or deleted, only an active one deactivated, and one that is updating will be either soon\x9a\x01=\n" +
+	"\rPOLICY_STATUS\x12,\n" +
+	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\xf3\x01\n" +
+	"\x16FILTER_LENGTH_EXCEEDED\x10\r\x1a\xd6\x01\xda\xda\x19\xd1\x01\n" +
+	"\x14FilterLengthExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z=The filter that the request became is longer than Graph takesb!Filter by fewer or shorter values\x92\x019\n" +
+	"\x0eartifact_query\n" +
+	"\x12protection_unit_id\n" +
+	"\x13protection_unit_ids\x12\xf9\x01\n" +
+	"\rUNKNOWN_ERROR\x10\x0e\x1a\xe5\x01\xda\xda\x19\xe0\x01\n" +
+	"\fUnknownError\x10\x02\x18\x02\"\x02\b\x052\x13graph.microsoft.comP\x03Z8The backup service met an error that it does not explainbWTry again after the delay; when it stays, give Microsoft's support the Graph request idz\fUnknownErrorz\x10generalException\x12\xeb\x01\n" +
+	"\x13INVALID_ARTIFACT_ID\x10\x0f\x1a\xd1\x01\xda\xda\x19\xcc\x01\n" +
+	"\x11InvalidArtifactId\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z:Inside a protection unit: the unit to remove was not foundb1List the policy's units, and remove what is there\xaa\x01*\n" +
+	"(\n" +
+	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\x9a\x02\n" +
+	"\x0eQUOTA_EXCEEDED\x10\x10\x1a\x85\x02\xda\xda\x19\x80\x02\n" +
+	"\rQuotaExceeded\x10\b\x18\x01(\x032\x13graph.microsoft.comP\x02ZTInside a protection unit: the Exchange backup of this mailbox has met its size quotabcAsk the tenant's administrator to reduce or archive the mailbox, or remove its unit from the policy\xa2\x01\x16\n" +
+	"\x14EXCHANGE_BACKUP_SIZE\x12\xae\x04\n" +
+	"\x11INVALID_PATH_TYPE\x10\x11\x1a\x96\x04\xda\xda\x19\x91\x04\n" +
+	"\x0fInvalidPathType\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZIAn artifact does not say whether to restore in place or to a new locationb*Set the destination type of every artifact\x92\x01\xe8\x02\n" +
+	"\x10destination_type\n" +
+	"\x19mailbox_restore_artifacts\n" +
+	"\x17drive_restore_artifacts\n" +
+	"\x16site_restore_artifacts\n" +
+	"\"granular_mailbox_restore_artifacts\n" +
+	" granular_drive_restore_artifacts\n" +
+	"\x1fgranular_site_restore_artifacts\n" +
+	"\x1dadd_mailbox_restore_artifacts\n" +
+	"\x1badd_drive_restore_artifacts\n" +
+	"\x1aadd_site_restore_artifacts\n" +
+	"$add_granular_drive_restore_artifacts\n" +
+	"#add_granular_site_restore_artifacts\x12\x96\x04\n" +
+	"\x18INVALID_ARTIFACT_REQUEST\x10\x12\x1a\xf7\x03\xda\xda\x19\xf2\x03\n" +
+	"\x16InvalidArtifactRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z4The list of artifacts to restore is missing or emptyb+Name at least one artifact, all of one kind\x92\x01\xd6\x02\n" +
+	"\x19mailbox_restore_artifacts\n" +
+	"\x17drive_restore_artifacts\n" +
+	"\x16site_restore_artifacts\n" +
+	"\"granular_mailbox_restore_artifacts\n" +
+	" granular_drive_restore_artifacts\n" +
+	"\x1fgranular_site_restore_artifacts\n" +
+	"\x1dadd_mailbox_restore_artifacts\n" +
+	"\x1badd_drive_restore_artifacts\n" +
+	"\x1aadd_site_restore_artifacts\n" +
+	"$add_granular_drive_restore_artifacts\n" +
+	"#add_granular_site_restore_artifacts\x12\xd4\x04\n" +
+	"\x15INVALID_RESTORE_POINT\x10\x13\x1a\xb8\x04\xda\xda\x19\xb3\x04\n" +
+	"\x13InvalidRestorePoint\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZCA restore point id is empty or unknown, or the point cannot be usedbNSearch for restore points again and use an id from there, of the same workload\x92\x01\xe8\x02\n" +
+	"\x10restore_point_id\n" +
+	"\x19mailbox_restore_artifacts\n" +
+	"\x17drive_restore_artifacts\n" +
+	"\x16site_restore_artifacts\n" +
+	"\"granular_mailbox_restore_artifacts\n" +
+	" granular_drive_restore_artifacts\n" +
+	"\x1fgranular_site_restore_artifacts\n" +
+	"\x1dadd_mailbox_restore_artifacts\n" +
+	"\x1badd_drive_restore_artifacts\n" +
+	"\x1aadd_site_restore_artifacts\n" +
+	"$add_granular_drive_restore_artifacts\n" +
+	"#add_granular_site_restore_artifacts\x12\x88\x05\n" +
+	"\"DIFFERENT_RESTORE_DESTINATION_TYPE\x10\x14\x1a\xdf\x04\xda\xda\x19\xda\x04\n" +
+	"\x1fDifferentRestoreDestinationType\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z[One request mixes artifacts to restore in place with artifacts to restore to a new locationbQMake one session for restores in place and another for restores to a new location\x92\x01\xe8\x02\n" +
+	"\x10destination_type\n" +
+	"\x19mailbox_restore_artifacts\n" +
+	"\x17drive_restore_artifacts\n" +
+	"\x16site_restore_artifacts\n" +
+	"\"granular_mailbox_restore_artifacts\n" +
+	" granular_drive_restore_artifacts\n" +
+	"\x1fgranular_site_restore_artifacts\n" +
+	"\x1dadd_mailbox_restore_artifacts\n" +
+	"\x1badd_drive_restore_artifacts\n" +
+	"\x1aadd_site_restore_artifacts\n" +
+	"$add_granular_drive_restore_artifacts\n" +
+	"#add_granular_site_restore_artifacts\x12\xff\x05\n" +
+	" RESTORE_ARTIFACTS_LIMIT_BREACHED\x10\x15\x1a\xd8\x05\xda\xda\x19\xd3\x05\n" +
+	"\x1dRestoreArtifactsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2P\x01Z0One request names more than 50 restore artifactsbFSplit the request by `documentedLimit`, or use a bulk addition request\x92\x01\x97\x04\n" +
+	"\x19mailbox_restore_artifacts\n" +
+	"\x17drive_restore_artifacts\n" +
+	"\x16site_restore_artifacts\n" +
+	"\"granular_mailbox_restore_artifacts\n" +
+	" granular_drive_restore_artifacts\n" +
+	"\x1fgranular_site_restore_artifacts\n" +
+	"\x1dadd_mailbox_restore_artifacts\n" +
+	"\x1badd_drive_restore_artifacts\n" +
+	"\x1aadd_site_restore_artifacts\n" +
+	"$add_granular_drive_restore_artifacts\n" +
+	"#add_granular_site_restore_artifacts\n" +
+	"#remove_mailbox_restore_artifact_ids\n" +
+	"!remove_drive_restore_artifact_ids\n" +
+	" remove_site_restore_artifact_ids\n" +
+	"*remove_granular_drive_restore_artifact_ids\n" +
+	")remove_granular_site_restore_artifact_ids\x12\xfc\x05\n" +
+	"\x1aDUPLICATE_ARTIFACT_IN_LIST\x10\x16\x1a\xdb\x05\xda\xda\x19\xd6\x05\n" +
+	"\x17DuplicateArtifactInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z8An artifact is named twice, or is in the session alreadybIName each artifact once, and leave out those that the session has already\x92\x01\x97\x04\n" +
+	"\x19mailbox_restore_artifacts\n" +
+	"\x17drive_restore_artifacts\n" +
+	"\x16site_restore_artifacts\n" +
+	"\"granular_mailbox_restore_artifacts\n" +
+	" granular_drive_restore_artifacts\n" +
+	"\x1fgranular_site_restore_artifacts\n" +
+	"\x1dadd_mailbox_restore_artifacts\n" +
+	"\x1badd_drive_restore_artifacts\n" +
+	"\x1aadd_site_restore_artifacts\n" +
+	"$add_granular_drive_restore_artifacts\n" +
+	"#add_granular_site_restore_artifacts\n" +
+	"#remove_mailbox_restore_artifact_ids\n" +
+	"!remove_drive_restore_artifact_ids\n" +
+	" remove_site_restore_artifact_ids\n" +
+	"*remove_granular_drive_restore_artifact_ids\n" +
+	")remove_granular_site_restore_artifact_ids\x12\xff\x01\n" +
+	"\x1aINVALID_RESTORE_SESSION_ID\x10\x17\x1a\xde\x01\xda\xda\x19\xd9\x01\n" +
+	"\x17InvalidRestoreSessionId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z9The restore session id is empty or not of the form of oneb:Send an id that a creation or ListRestoreSessions returned\x82\x01\x12restore_session_id\x92\x01\x14\n" +
+	"\x12restore_session_id\x12\xbe\x02\n" +
+	"\x19RESTORE_SESSION_NOT_FOUND\x10\x18\x1a\x9e\x02\xda\xda\x19\x99\x02\n" +
+	"\x16RestoreSessionNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01ZIThe session id is well-formed, and the tenant has no such restore sessionbjForget the id: the session was deleted, or belongs to another tenant or to another workload than the rpc's\xaa\x01*\n" +
+	"(\n" +
+	"\x12restoreSessionBase\x12\x12restore_session_id\x12\x95\x02\n" +
+	"\x15INVALID_PATCH_REQUEST\x10\x19\x1a\xf9\x01\xda\xda\x19\xf4\x01\n" +
+	"\x13InvalidPatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z0The body of a session's update could not be usedb\x8a\x01Set every required field; when it stays, compare the request with the example on Microsoft's page, and report it as a fault of this server\x92\x01\x00\x12\xdf\x02\n" +
+	"\"RESTORE_SESSION_ACTION_NOT_ALLOWED\x10\x1a\x1a\xb6\x02\xda\xda\x19\xb1\x02\n" +
+	"\x1eRestoreSessionActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z5The restore session's state does not allow the actionbvAdd artifacts to a draft before activating it; when it is no longer a draft, make another session for further restores\x9a\x01B\n" +
+	"\x16RESTORE_SESSION_STATUS\x12(\n" +
+	"\x12restoreSessionBase\x12\x12restore_session_id\x12\xbd\x01\n" +
+	"\x1cINCOMPLETE_ARTIFACT_DELETION\x10\x1b\x1a\x9a\x01\xda\xda\x19\x95\x01\n" +
+	"\x1aIncompleteArtifactDeletion\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x02P\x03Z,The session's artifacts were deleted in partb(Delete the session again after the delay\x12\x95\x02\n" +
+	" TOO_MANY_ACTIVE_RESTORE_SESSIONS\x10\x1c\x1a\xee\x01\xda\xda\x19\xe9\x01\n" +
+	"\x1cTooManyActiveRestoreSessions\x10\b\x18\x02\"\x02\b<(\x032\x13graph.microsoft.com8\x01H\x19P\x02Z=The tenant has 25 active restore sessions, which is the limitbIWait until a session of ListRestoreSessions has ended, and activate again\xa2\x01\x19\n" +
+	"\x17ACTIVE_RESTORE_SESSIONS\x12\xe6\x01\n" +
+	"\x12ARTIFACT_NOT_FOUND\x10\x1d\x1a\xcd\x01\xda\xda\x19\xc8\x01\n" +
+	"\x10ArtifactNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01ZAInside a restore artifact: what was to be restored does not existb:Search for restore points again and restore what they hold\xaa\x01\x17\n" +
+	"\x15\n" +
+	"\x13restoreArtifactBase\x12\xe6\x01\n" +
+	"\x14INVALID_RESTORE_TIME\x10\x1e\x1a\xcb\x01\xda\xda\x19\xc6\x01\n" +
+	"\x12InvalidRestoreTime\x10\v\x18\x012\x13graph.microsoft.comP\x01Z\\Inside a restore artifact: the time of the restore point is invalid or outside the retentionb7Choose a restore point inside the retention of the unit\x12\xb1\x02\n" +
+	"\x1bARTIFACT_CANNOT_BE_RESTORED\x10\x1f\x1a\x8f\x02\xda\xda\x19\x8a\x02\n" +
+	"\x18ArtifactCannotBeRestored\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZWInside a restore artifact: its state forbids a restore, for example a preservation lockbNRemove the lock or hold from the mailbox or site, or restore to a new location\x9a\x01'\n" +
+	"\x0eARTIFACT_STATE\x12\x15\n" +
+	"\x13restoreArtifactBase\x12\x90\x02\n" +
+	"\"DUPLICATE_ARTIFACT_RESTORE_REQUEST\x10 \x1a\xe7\x01\xda\xda\x19\xe2\x01\n" +
 	"\x1fDuplicateArtifactRestoreRequest\x10\n" +
-	"\x18\x02\"\x02\b<2\x13graph.microsoft.comZJInside a restore artifact: another restore of the same artifact is runningbTWait until the other restore has ended, and restore again only if it is still wanted\x12\xd0\x02\n" +
-	"%INVALID_INCLUSION_RULE_CREATE_REQUEST\x10!\x1a\xa4\x02\xda\xda\x19\x9f\x02\n" +
-	"!InvalidInclusionRuleCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ/The body of a rule's creation could not be usedb\xad\x01Ask for one dynamic rule in a policy, and for none of sites; when it stays, compare the request with the example on Microsoft's page, and report it as a fault of this server\x12\x8c\x02\n" +
-	"\x17INVALID_RULE_EXPRESSION\x10\"\x1a\xee\x01\xda\xda\x19\xe9\x01\n" +
-	"\x15InvalidRuleExpression\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12mailbox_expressionR\x10drive_expressionR\x0fsite_expressionZBThe membership expression of a rule is missing or cannot be parsedb:Write the expression as Microsoft's page on rules shows it\x12\xa5\x02\n" +
-	",INVALID_RULE_EXPRESSION_GROUP_LIMIT_EXCEEDED\x10#\x1a\xf2\x01\xda\xda\x19\xed\x01\n" +
-	"'InvalidRuleExpressionGroupLimitExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comHdR\x12mailbox_expressionR\x10drive_expressionR\x0fsite_expressionZ>The membership expression of a rule names more than 100 groupsb.Use several rules with at most 100 groups each\x12\xd9\x01\n" +
-	"%INVALID_PROTECTION_RULE_PATCH_REQUEST\x10$\x1a\xad\x01\xda\xda\x19\xa8\x01\n" +
-	"!InvalidProtectionRulePatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ6A rule cannot be turned from static to dynamic or backb0Delete the rule and create one of the other kind\x12\x9e\x02\n" +
-	"+INVALID_PROTECTION_RULE_STATUS_FOR_UPDATION\x10%\x1a\xec\x01\xda\xda\x19\xe7\x01\n" +
-	"&InvalidProtectionRuleStatusForUpdation\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZ*The rule's status does not allow an updatebCRead the rule's status and update it when it is active or completed\x12\xde\x01\n" +
-	"!PATCH_NOT_ALLOWED_FOR_STATIC_RULE\x10&\x1a\xb6\x01\xda\xda\x19\xb1\x01\n" +
-	"\x1cPatchNotAllowedForStaticRule\x10\t\x18\x01(\x022\x13graph.microsoft.comR\tRULE_KINDR$protectionRuleBase:inclusion_rule_idZ0Static rules cannot be updated; make another oneb\x13Create another rule\x12\xbc\x01\n" +
-	"\x19PROTECTION_RULE_NOT_FOUND\x10'\x1a\x9c\x01\xda\xda\x19\x97\x01\n" +
-	"\x16ProtectionRuleNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR$protectionRuleBase:inclusion_rule_idZ-The rule id is wrong, or the rule was deletedb\rForget the id\x12\x92\x02\n" +
-	"4INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_EDIT\x10(\x1a\xd7\x01\xda\xda\x19\xd2\x01\n" +
-	"-InvalidProtectionRuleStatusForDynamicRuleEdit\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZ>The dynamic rule is being deleted and can no longer be updatedb\x13Create another rule\x12\xe0\x01\n" +
-	"\x19INVALID_INCLUSION_RULE_ID\x10)\x1a\xc0\x01\xda\xda\x19\xbb\x01\n" +
-	"\x16InvalidInclusionRuleId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x11inclusion_rule_idZ.The rule id is empty or not of the form of onebCSend an id that a creation or a list of the policy's rules returned\x12\xf0\x02\n" +
-	"7INVALID_PROTECTION_RULE_STATUS_FOR_DELETE_AND_UNPROTECT\x10*\x1a\xb2\x02\xda\xda\x19\xad\x02\n" +
-	">InvalidProtectionRuleStatusForDynamicRuleDeleteAndUnprotectAll\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZRThe dynamic rule's status does not allow to delete it together with its protectionbIRead the rule's status and try again when the rule is active or completed\x12\x87\x02\n" +
-	"\"PROTECTION_RULE_ACTION_NOT_ALLOWED\x10+\x1a\xde\x01\xda\xda\x19\xd9\x01\n" +
-	"\x1eProtectionRuleActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZ*The rule's status does not allow to run itb=Read the rule's status and run it when its last run has ended\x12\x8d\x02\n" +
-	" RUN_NOT_ALLOWED_FOR_DYNAMIC_RULE\x10,\x1a\xe6\x01\xda\xda\x19\xe1\x01\n" +
-	"\x1bRunNotAllowedForDynamicRule\x10\t\x18\x01(\x022\x13graph.microsoft.comR\tRULE_KINDR$protectionRuleBase:inclusion_rule_idZ9Dynamic rules run by themselves and cannot be run by handb;Wait for the rule's own evaluation, or create a static rule\x12\xa0\x02\n" +
-	"+INVALID_PROTECTION_RULE_STATUS_FOR_DELETION\x10-\x1a\xee\x01\xda\xda\x19\xe9\x01\n" +
-	"&InvalidProtectionRuleStatusForDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZ4The static rule's status does not allow to delete itb;Read the rule's status and delete it when its run has ended\x12\xc7\x02\n" +
-	"8INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_DELETION\x10.\x1a\x88\x02\xda\xda\x19\x83\x02\n" +
-	"1InvalidProtectionRuleStatusForDynamicRuleDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comR\vRULE_STATUSR$protectionRuleBase:inclusion_rule_idZ5The dynamic rule's status does not allow to delete itbIRead the rule's status and delete it when the rule is active or completed\x12\xcc\x02\n" +
-	"\x16INVALID_SEARCH_REQUEST\x10/\x1a\xaf\x02\xda\xda\x19\xaa\x02\n" +
-	"\x14InvalidSearchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x16protection_time_periodR\x1bprotection_date_time_beforeR\x13protection_unit_idsR\x12protection_unit_idZPThe time range or a protection unit id of a search for restore points is invalidbGSend a period whose start lies before its end and ids of existing units\x12\xae\x02\n" +
-	"\x1eUNABLE_TO_READ_BILLING_PROFILE\x100\x1a\x89\x02\xda\xda\x19\x84\x02\n" +
-	"\x1aUnableToReadBillingProfile\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0fBILLING_PROFILER\x11backupRestoreRootZEThe billing profile could not be read, so the service was not enabledb`Let the tenant's administrator set up billing for Microsoft 365 Backup Storage, and enable again\x12\x92\x02\n" +
-	"\x17INVALID_BILLING_PROFILE\x101\x1a\xf4\x01\xda\xda\x19\xef\x01\n" +
-	"\x15InvalidBillingProfile\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0fBILLING_PROFILER\x11backupRestoreRootZLThe tenant's billing profile is not in order, so the service was not enabledbILet the tenant's administrator mend the billing profile, and enable again\x12\x8a\x02\n" +
-	"\x1bINVALID_APP_OWNER_TENANT_ID\x102\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
-	"\x17InvalidAppOwnerTenantId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x13app_owner_tenant_idZXThe tenant in which the calling application is said to be registered is missing or wrongb>Send the tenant in which the calling application is registered\x12\xca\x02\n" +
-	" INVALID_BULK_RESTORE_ARTIFACT_ID\x103\x1a\xa3\x02\xda\xda\x19\x9e\x02\n" +
-	"\x1cInvalidBulkRestoreArtifactId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12restore_session_idR\x18bulk_addition_request_idZ;The id in the path of a bulk addition request is not a GUIDbxSend the id of the session, and where the request has one that of a bulk request of this session, as Graph returned them\x12\x8d\x02\n" +
-	"#BULK_RESTORE_INVALID_CREATE_REQUEST\x104\x1a\xe3\x01\xda\xda\x19\xde\x01\n" +
-	"\x1fBulkRestoreInvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comZ5The body of a bulk addition request could not be usedbiSet every required field and no `protection_unit_ids`; when it stays, report it as a fault of this server\x12\xc4\x02\n" +
-	"6BULK_RESTORE_RESTORATION_RESOURCES_COUNT_EXCEEDS_LIMIT\x105\x1a\x87\x02\xda\xda\x19\x82\x02\n" +
-	"0BulkRestoreRestorationResourcesCountExceedsLimit\x10\x03\x18\x01(\x012\x13graph.microsoft.comH\x90NR\tmailboxesR\x06drivesR\rsite_web_urlsR\x14directory_object_idsR\bsite_idsZFA bulk addition request names more users or sites than one may, 10,000b&Split the request by `documentedLimit`\x12\xeb\x01\n" +
-	",BULK_RESTORE_INVALID_CREATE_REQUEST_SITE_URL\x106\x1a\xb8\x01\xda\xda\x19\xb3\x01\n" +
-	"&BulkRestoreInvalidCreateRequestSiteUrl\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\rsite_web_urlsZ;A site URL of a bulk addition request is empty or malformedb\"Send site URLs in full, with https\x12\xe9\x01\n" +
-	".BULK_RESTORE_INVALID_CREATE_REQUEST_USER_EMAIL\x107\x1a\xb4\x01\xda\xda\x19\xaf\x01\n" +
-	"(BulkRestoreInvalidCreateRequestUserEmail\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\tmailboxesR\x06drivesZ;An address of a bulk addition request is empty or malformedb\x18Send full mail addresses\x12\x9d\x02\n" +
-	" BULK_RESTORE_ARTIFACTS_NOT_FOUND\x108\x1a\xf6\x01\xda\xda\x19\xf1\x01\n" +
-	"\x1cBulkRestoreArtifactsNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR8restoreArtifactsBulkRequestBase:bulk_addition_request_idZ5The restore session has no such bulk addition requestbEForget the id: the request was deleted, or belongs to another session\x12\xd4\x02\n" +
-	"'INVALID_STATE_FOR_BULK_REQUEST_DELETION\x109\x1a\xa6\x02\xda\xda\x19\xa1\x02\n" +
-	"\"InvalidStateForBulkRequestDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x13BULK_REQUEST_STATUSR8restoreArtifactsBulkRequestBase:bulk_addition_request_idZXA bulk addition request can be deleted only when it is completed, with or without errorsb7Wait until the request is completed, and delete it then\x12\xa2\x02\n" +
-	"\x1ePROTECTION_UNIT_ALREADY_EXISTS\x10:\x1a\xfd\x01\xda\xda\x19\xf8\x01\n" +
-	"\x1bProtectionUnitAlreadyExists\x10\x06\x18\x01(\x042\x13graph.microsoft.comR%protectionUnitBase:protection_unit_idZCWhat the request wants to protect is in a protection policy alreadybRLeave out the unit, or remove it from the other policy first when it is in another\x12\xab\x02\n" +
-	"\tFORBIDDEN\x10;\x1a\x9b\x02\xda\xda\x19\x96\x02\n" +
-	"\tForbidden\x10\a\x18\x012\x13graph.microsoft.com@\x93\x03Z\x82\x01The calling application may not do this: it lacks the Graph permission named in the metadata, or Graph keeps the operation from itbhLet the tenant's administrator consent to the permission in the metadata, or use an application that may\x12\xb0\x02\n" +
-	"\x1cINVALID_STATE_FOR_ACTIVATION\x10<\x1a\x8d\x02\xda\xda\x19\x88\x02\n" +
-	"\x19invalidStateForActivation\x10\t\x18\x01(\x022\x13graph.microsoft.comR\rPOLICY_STATUSR)protectionPolicyBase:protection_policy_idZ?The policy's status does not allow to activate or deactivate itbURead the policy's status with GetProtectionPolicy and wait until it allows the action\x12\xe5\x03\n" +
-	"\x15OPERATION_NOT_ALLOWED\x10=\x1a\xc9\x03\xda\xda\x19\xc4\x03\n" +
-	"\x13OperationNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0fOPERATION_STATER%protectionUnitBase:protection_unit_idR\x19serviceApp:service_app_idR#browseSessionBase:browse_session_idR%restoreSessionBase:restore_session_idR)protectionPolicyBase:protection_policy_idR\x11backupRestoreRootZQThe state of the resource, or of the backup service, does not allow the operationbbRead the resource's status and GetBackupRestore's service status, and try again when they allow it\x12\xb9\x02\n" +
-	"\x1ePROTECTION_RESOURCES_NOT_FOUND\x10>\x1a\x94\x02\xda\xda\x19\x8f\x02\n" +
-	"\x1bProtectionResourcesNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR\x1aprotectionUnitsBulkJobBaseZgSome resources of a bulk addition job were not found; each stands in the job's list of failed resourcesbPMend or leave out what the list of failed resources names; the others were added\x12\x88\x01\n" +
-	"\x0fEMAIL_NOT_FOUND\x10?\x1as\xda\xda\x19o\n" +
-	"\rEmailNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR\x04userZ+The directory has no user with this addressb\x10Mend the address\x12\x99\x01\n" +
-	"\x12SITE_URL_NOT_FOUND\x10@\x1a\x80\x01\xda\xda\x19|\n" +
-	"\x0fSiteUrlNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comR\x04siteZ$The tenant has no site with this URLb\"Mend the URL, or use the site's id\x12\xff\x02\n" +
-	"#BULK_RESTORE_ARTIFACTS_NOT_RESOLVED\x10A\x1a\xd5\x02\xda\xda\x19\xd0\x02\n" +
-	"\x1fBulkRestoreArtifactsNotResolved\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x0eBULK_RESOURCESR8restoreArtifactsBulkRequestBase:bulk_addition_request_idZvSome resources of a bulk addition request could not be resolved; each stands in the request's list of failed resourcesbPMend or leave out what the list of failed resources names; the others were added\x12\xa9\x01\n" +
-	"\x11USER_NOT_BACKEDUP\x10B\x1a\x91\x01\xda\xda\x19\x8c\x01\n" +
-	"\x0fUserNotBackedup\x10\t\x18\x01(\x022\x13graph.microsoft.comR\x06BACKUPR\x04userZ!The user exists and has no backupb-Protect the user first, or leave the user out\x12\xe7\x01\n" +
-	"\x10INVALID_GROUP_ID\x10C\x1a\xd0\x01\xda\xda\x19\xcb\x01\n" +
-	"\x0einvalidGroupId\x10\x03\x18\x01(\x012\x13graph.microsoft.comR\x12mailbox_expressionR\x10drive_expressionR\x0fsite_expressionZ?A group id in a rule's expression is not well-formed or unknownb&Send the object ids of existing groups\x12\x98\x01\n" +
-	"\fINVALID_ITEM\x10D\x1a\x85\x01\xda\xda\x19\x80\x01\n" +
-	"\aInvalid\x10\t\x18\x012\x13graph.microsoft.comZ An item of an update was refusedb:Read the collection and send only what still has to change\x12\xd5\x01\n" +
-	"\vBAD_REQUEST\x10e\x1a\xc3\x01\xda\xda\x19\xbe\x01\x10\x03\x18\x012\x13graph.microsoft.com@\x90\x03ZNGraph refused the request as malformed without a code that this contract knowsbPCompare the request with Microsoft's page, and give support the Graph request id\x12\xec\x01\n" +
-	"\fUNAUTHORIZED\x10f\x1a\xd9\x01\xda\xda\x19\xd4\x01\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x91\x03R\x11GRAPH_CREDENTIALSR\vapplicationZ$Graph refused the server's own tokenbnLet the operator of this server renew the credential, or the tenant's administrator consent to the application\x12\xd4\x01\n" +
-	"\x10PAYMENT_REQUIRED\x10g\x1a\xbd\x01\xda\xda\x19\xb8\x01\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x92\x03R\aBILLINGR\x06tenantZ7Graph wants a payment or billing question settled firstbNLet the tenant's administrator settle billing for Microsoft 365 Backup Storage\x12\xc4\x03\n" +
-	"\tNOT_FOUND\x10h\x1a\xb4\x03\xda\xda\x19\xaf\x03\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x94\x03R/protectionUnitsBulkJobBase:bulk_addition_job_idR8restoreArtifactsBulkRequestBase:bulk_addition_request_idR$protectionRuleBase:inclusion_rule_idR%protectionUnitBase:protection_unit_idR#browseSessionBase:browse_session_idR\x19serviceApp:service_app_idR%restoreSessionBase:restore_session_idR)protectionPolicyBase:protection_policy_idR\bresourceZ,Graph does not know the resource or the pathb\rForget the id\x12\xae\x01\n" +
-	"\x12METHOD_NOT_ALLOWED\x10i\x1a\x95\x01\xda\xda\x19\x90\x01\x10\f\x18\x012\x13graph.microsoft.com@\x95\x03Z1Graph does not allow this method on this resourceb?Do not call the operation: this tenant's Graph does not have it\x12\xd6\x01\n" +
-	"\x0eNOT_ACCEPTABLE\x10j\x1a\xc1\x01\xda\xda\x19\xbc\x01\x10\r\x18\x012\x13graph.microsoft.com@\x96\x03Z_Graph cannot answer in a form that the server accepts; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12v\n" +
-	"\x0fREQUEST_TIMEOUT\x10k\x1aa\xda\xda\x19]\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\x98\x03Z Graph gave up waiting for a readb\x19Try again after the delay\x12\xb4\x01\n" +
-	"\bCONFLICT\x10l\x1a\xa5\x01\xda\xda\x19\xa0\x01\x10\n" +
-	"\x18\x032\x13graph.microsoft.com@\x99\x03ZGThe request conflicts with the resource's state or with another requestb9Read the resource, and send only what still has to change\x12\xa7\x03\n" +
-	"\x04GONE\x10m\x1a\x9c\x03\xda\xda\x19\x97\x03\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x9a\x03R/protectionUnitsBulkJobBase:bulk_addition_job_idR8restoreArtifactsBulkRequestBase:bulk_addition_request_idR$protectionRuleBase:inclusion_rule_idR%protectionUnitBase:protection_unit_idR#browseSessionBase:browse_session_idR\x19serviceApp:service_app_idR%restoreSessionBase:restore_session_idR)protectionPolicyBase:protection_policy_idR\bresourceZ\x14The resource is goneb\rForget the id\x12\xb7\x01\n" +
-	"\x0fLENGTH_REQUIRED\x10n\x1a\xa1\x01\xda\xda\x19\x9c\x01\x10\r\x18\x012\x13graph.microsoft.com@\x9b\x03Z?Graph missed a length; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12\x8e\x04\n" +
-	"\x13PRECONDITION_FAILED\x10o\x1a\xf4\x03\xda\xda\x19\xef\x03\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x9c\x03R\fPRECONDITIONR/protectionUnitsBulkJobBase:bulk_addition_job_idR8restoreArtifactsBulkRequestBase:bulk_addition_request_idR$protectionRuleBase:inclusion_rule_idR%protectionUnitBase:protection_unit_idR#browseSessionBase:browse_session_idR\x19serviceApp:service_app_idR%restoreSessionBase:restore_session_idR)protectionPolicyBase:protection_policy_idR\bresourceZ+A precondition of the request does not holdb@Read the resource again, and send the request for what it is now\x12y\n" +
-	"\x18REQUEST_ENTITY_TOO_LARGE\x10p\x1a[\xda\xda\x19W\x10\x03\x18\x012\x13graph.microsoft.com@\x9d\x03Z&The request is larger than Graph takesb\x11Split the request\x12\xd1\x01\n" +
-	"\x16UNSUPPORTED_MEDIA_TYPE\x10q\x1a\xb4\x01\xda\xda\x19\xaf\x01\x10\r\x18\x012\x13graph.microsoft.com@\x9f\x03ZRGraph does not read this form of request; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12\x86\x01\n" +
-	"\x1fREQUESTED_RANGE_NOT_SATISFIABLE\x10r\x1aa\xda\xda\x19]\x10\v\x18\x012\x13graph.microsoft.com@\xa0\x03Z\"The range asked for does not existb\x1bAsk for a range that exists\x12\xab\x01\n" +
-	"\x14UNPROCESSABLE_ENTITY\x10s\x1a\x90\x01\xda\xda\x19\x8b\x01\x10\x03\x18\x012\x13graph.microsoft.com@\xa6\x03Z2Graph understood the request and cannot process itb9Compare the values with Microsoft's page on the operation\x12\xeb\x03\n" +
-	"\x06LOCKED\x10t\x1a\xde\x03\xda\xda\x19\xd9\x03\x10\t\x18\x03(\x022\x13graph.microsoft.com@\xa7\x03R\x06LOCKEDR/protectionUnitsBulkJobBase:bulk_addition_job_idR8restoreArtifactsBulkRequestBase:bulk_addition_request_idR$protectionRuleBase:inclusion_rule_idR%protectionUnitBase:protection_unit_idR#browseSessionBase:browse_session_idR\x19serviceApp:service_app_idR%restoreSessionBase:restore_session_idR)protectionPolicyBase:protection_policy_idR\bresourceZ\x16The resource is lockedbEWait until the lock is taken away, or for the delay when there is one\x12\xab\x01\n" +
-	"\x11TOO_MANY_REQUESTS\x10u\x1a\x93\x01\xda\xda\x19\x8e\x01\x10\b\x18\x02\"\x02\b\n" +
-	"(\x032\x13graph.microsoft.com8\x01@\xad\x03R\x0eGRAPH_REQUESTSZ-Graph throttles the application or the tenantb)Wait for the delay, and send less at once\x12\xf8\x01\n" +
-	"\x15INTERNAL_SERVER_ERROR\x10v\x1a\xdc\x01\xda\xda\x19\xd7\x01\x10\r\x18\x012\x13graph.microsoft.com@\xf4\x03Z4Graph failed without a code that this contract knowsb\x82\x01After a write look with the rpc in `verifyWith`; after a read try again later, and give support the Graph request id when it stays\x12\x9c\x01\n" +
-	"\x0fNOT_IMPLEMENTED\x10w\x1a\x86\x01\xda\xda\x19\x81\x01\x10\f\x18\x012\x13graph.microsoft.com@\xf5\x03Z\"Graph does not have this operationb?Do not call the operation: this tenant's Graph does not have it\x12y\n" +
-	"\vBAD_GATEWAY\x10x\x1ah\xda\xda\x19d\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf6\x03Z'A gateway before Graph failed on a readb\x19Try again after the delay\x12\xbd\x01\n" +
-	"\x13SERVICE_UNAVAILABLE\x10y\x1a\xa3\x01\xda\xda\x19\x9e\x01\x10\x0e\x18\x02\"\x02\b\x052\x13graph.microsoft.com@\xf7\x03Z!Graph is unavailable or throttlesbYTry again after the delay; with `outcome=unknown` look first with the rpc in `verifyWith`\x12\x86\x01\n" +
-	"\x0fGATEWAY_TIMEOUT\x10z\x1aq\xda\xda\x19m\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf8\x03Z0A gateway before Graph ran out of time on a readb\x19Try again after the delay\x12\x9b\x01\n" +
-	"\x14INSUFFICIENT_STORAGE\x10{\x1a\x80\x01\xda\xda\x19|\x10\b\x18\x01(\x032\x13graph.microsoft.com@\xfb\x03R\aSTORAGEZ\x1fThe tenant's storage is used upb2Let the tenant's administrator free or buy storage\x12\xa9\x01\n" +
-	"\x18BANDWIDTH_LIMIT_EXCEEDED\x10|\x1a\x8a\x01\xda\xda\x19\x85\x01\x10\b\x18\x02\"\x02\b\n" +
-	"(\x032\x13graph.microsoft.com8\x01@\xfd\x03R\tBANDWIDTHZ)The application has used up its bandwidthb)Wait for the delay, and send less at once\x12\xd1\x01\n" +
-	"\fCLIENT_ERROR\x10}\x1a\xbe\x01\xda\xda\x19\xb9\x01\x10\t\x18\x012\x13graph.microsoft.comZLGraph refused the request with a 4xx status that this contract does not knowbPCompare the request with Microsoft's page, and give support the Graph request id\x12\xc6\x01\n" +
-	"\fSERVER_ERROR\x10~\x1a\xb3\x01\xda\xda\x19\xae\x01\x10\r\x18\x012\x13graph.microsoft.comZ?Graph failed with a 5xx status that this contract does not knowbRAfter a write look with the rpc in `verifyWith`; give support the Graph request id\x12\xbd\x01\n" +
-	"\x18DELEGATED_TOKEN_REJECTED\x10\x97\x01\x1a\x9d\x01\xda\xda\x19\x98\x01\x10\x10\x18\x012\x13graph.microsoft.comZ5The token of the user in x-user-assertion was refusedbFLet the user sign in again, and send the new token in x-user-assertion\x12\xf1\x02\n" +
-	"\x13INSUFFICIENT_CLAIMS\x10\x98\x01\x1a\xd6\x02\xda\xda\x19\xd1\x02\x10\a\x18\x012\x13graph.microsoft.comZwA token with further claims is wanted (continuous access evaluation, conditional access), and the server could get noneb\xbc\x01Of a user: let them sign in again as the tenant's policies ask for, and send the new token; of the application: have the tenant's administrator look at its policies for workload identities\x12\xb7\x01\n" +
-	"\x0fTENANT_REQUIRED\x10\xc9\x01\x1a\xa0\x01\xda\xda\x19\x9b\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\vx-tenant-idZ@The call has no x-tenant-id and the server has no default tenantb.Send the tenant's GUID as metadata x-tenant-id\x12\x9c\x01\n" +
-	"\x11INVALID_TENANT_ID\x10\xca\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\vx-tenant-idZ1x-tenant-id is not one GUID in its canonical formb!Send one GUID, written 8-4-4-4-12\x12\xe4\x01\n" +
-	"\x13INVALID_RESOURCE_ID\x10\xcb\x01\x1a\xc9\x01\xda\xda\x19\xc4\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01Z\x87\x01An id cannot stand in a request path: it is empty, longer than 256 characters, or has other characters than letters, digits and _.=,+~-b\x1cSend the id as Graph gave it\x12\x84\x02\n" +
-	"\x12INVALID_PAGE_TOKEN\x10\xcc\x01\x1a\xea\x01\xda\xda\x19\xe5\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\n" +
-	"page_tokenZnThe page token was not made by this server for this tenant, rpc and arguments, or Graph no longer has the pagebKBegin with the first page, with the same tenant and arguments for all pages\x12\x8e\x01\n" +
-	"\x11INVALID_PAGE_SIZE\x10\xcd\x01\x1av\xda\xda\x19r\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01R\tpage_sizeZ\x19The page size is negativeb.Send 0 for Graph's default, or a positive size\x12\xb1\x01\n" +
-	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\x9a\x01\xda\xda\x19\x95\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01ZQThe request has a value, or a combination of values, that cannot be said to Graphb$Mend the field that BadRequest names\x12\xa7\x01\n" +
-	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x89\x01\xda\xda\x19\x84\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01Z>The caller's credential to this server is missing or not validb&Send a valid credential of this serverp\x01\x12\xeb\x01\n" +
-	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xd1\x01\xda\xda\x19\xcc\x01\x10\a\x18\x012\x12m365.backupstorage8\x01ZhThe caller has no right to this tenant or service, or it does not exist: the answer is the same for bothbDAsk the operator of this server for the right, or mend the tenant idp\x01\x12\xfb\x01\n" +
-	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\xdb\x01\xda\xda\x19\xd6\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x0eUSER_ASSERTIONR\x10x-user-assertionZKGraph allows this operation on behalf of a user only: send x-user-assertionbISend the user's access token for this server as metadata x-user-assertion\x12\xaa\x02\n" +
-	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1a\x85\x02\xda\xda\x19\x80\x02\x10\t\x18\x03\"\x02\b\x05(\x022\x12m365.backupstorage8\x01R\x11GRAPH_CREDENTIALSR\x06tenantZ,The server could get no token for the tenantb\x92\x01With RetryInfo try again after the delay; without, let the operator of this server put the credential right, or the tenant's administrator consenth\x0e\x12\xde\x01\n" +
-	"\x13CLOUD_NOT_SUPPORTED\x10\xd3\x01\x1a\xc3\x01\xda\xda\x19\xbe\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01R\x05CLOUDR\x06tenantZCThe tenant lives in a national cloud, where this API does not existbLLeave the tenant out: the Backup Storage API exists in the global cloud only\x12\x9a\x01\n" +
-	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1a\x81\x01\xda\xda\x19}\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01ZBGraph could not be reached and nothing was sent, or a read was cutb\x19Try again after the delay\x12\xe2\x01\n" +
-	"\x16GRAPH_RESPONSE_INVALID\x10\xd5\x01\x1a\xc4\x01\xda\xda\x19\xbf\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorageZRGraph answered a read with something that cannot be used; metadata cause says whatbMTry again after the delay; when it stays, report it with the Graph request id\x12\xec\x01\n" +
-	"\x0fOUTCOME_UNKNOWN\x10\xd6\x01\x1a\xd5\x01\xda\xda\x19\xd0\x01\x10\x02\x18\x012\x12m365.backupstorage8\x02ZLA write was sent and its answer is lost or unreadable: it may have been donebfLook with the rpc in `verifyWith` whether it happened, and send the request again only when it did not\x12\xe4\x01\n" +
-	"\x11DEADLINE_EXCEEDED\x10\xd7\x01\x1a\xcb\x01\xda\xda\x19\xc6\x01\x10\x04\x18\x012\x12m365.backupstorageZAThe call's deadline passed, or too little of it was left to beginbiCall with a longer deadline; after a write with `outcome=unknown` look with the rpc in `verifyWith` first\x12\x94\x01\n" +
-	"\tCANCELLED\x10\xd8\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\x01\x18\x012\x12m365.backupstorageZ\x14The caller cancelledbONothing; after a write with `outcome=unknown` look with the rpc in `verifyWith`\x12\xa9\x01\n" +
-	"\x11SERVER_OVERLOADED\x10\xd9\x01\x1a\x90\x01\xda\xda\x19\x8b\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01ZPThe server has as many calls under way as it takes and began no work on this oneb\x19Try again after the delay\x12\x7f\n" +
-	"\x0eUNKNOWN_METHOD\x10\xda\x01\x1aj\xda\xda\x19f\x10\f\x18\x012\x12m365.backupstorage8\x01Z\x1bThis server has no such rpcb-Mend the method's name, or use a newer server\x12w\n" +
-	"\bINTERNAL\x10\xdb\x01\x1ah\xda\xda\x19d\x10\r\x18\x012\x12m365.backupstorageZ\x15A fault of the serverb3Give the incident id to the operator of this serverB\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\x18\x02\"\x02\b<2\x13graph.microsoft.comP\x01ZJInside a restore artifact: another restore of the same artifact is runningbTWait until the other restore has ended, and restore again only if it is still wanted\x12\xd5\x02\n" +
+	"%INVALID_INCLUSION_RULE_CREATE_REQUEST\x10!\x1a\xa9\x02\xda\xda\x19\xa4\x02\n" +
+	"!InvalidInclusionRuleCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z/The body of a rule's creation could not be usedb\xad\x01Ask for one dynamic rule in a policy, and for none of sites; when it stays, compare the request with the example on Microsoft's page, and report it as a fault of this server\x92\x01\x00\x12\x91\x02\n" +
+	"\x17INVALID_RULE_EXPRESSION\x10\"\x1a\xf3\x01\xda\xda\x19\xee\x01\n" +
+	"\x15InvalidRuleExpression\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZBThe membership expression of a rule is missing or cannot be parsedb:Write the expression as Microsoft's page on rules shows it\x92\x017\n" +
+	"\x12mailbox_expression\n" +
+	"\x10drive_expression\n" +
+	"\x0fsite_expression\x12\xaa\x02\n" +
+	",INVALID_RULE_EXPRESSION_GROUP_LIMIT_EXCEEDED\x10#\x1a\xf7\x01\xda\xda\x19\xf2\x01\n" +
+	"'InvalidRuleExpressionGroupLimitExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comHdP\x01Z>The membership expression of a rule names more than 100 groupsb.Use several rules with at most 100 groups each\x92\x017\n" +
+	"\x12mailbox_expression\n" +
+	"\x10drive_expression\n" +
+	"\x0fsite_expression\x12\xde\x01\n" +
+	"%INVALID_PROTECTION_RULE_PATCH_REQUEST\x10$\x1a\xb2\x01\xda\xda\x19\xad\x01\n" +
+	"!InvalidProtectionRulePatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z6A rule cannot be turned from static to dynamic or backb0Delete the rule and create one of the other kind\x92\x01\x00\x12\xa6\x02\n" +
+	"+INVALID_PROTECTION_RULE_STATUS_FOR_UPDATION\x10%\x1a\xf4\x01\xda\xda\x19\xef\x01\n" +
+	"&InvalidProtectionRuleStatusForUpdation\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z*The rule's status does not allow an updatebCRead the rule's status and update it when it is active or completed\x9a\x016\n" +
+	"\vRULE_STATUS\x12'\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xe6\x01\n" +
+	"!PATCH_NOT_ALLOWED_FOR_STATIC_RULE\x10&\x1a\xbe\x01\xda\xda\x19\xb9\x01\n" +
+	"\x1cPatchNotAllowedForStaticRule\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z0Static rules cannot be updated; make another oneb\x13Create another rule\x9a\x014\n" +
+	"\tRULE_KIND\x12'\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xc4\x01\n" +
+	"\x19PROTECTION_RULE_NOT_FOUND\x10'\x1a\xa4\x01\xda\xda\x19\x9f\x01\n" +
+	"\x16ProtectionRuleNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z-The rule id is wrong, or the rule was deletedb\rForget the id\xaa\x01)\n" +
+	"'\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\x9a\x02\n" +
+	"4INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_EDIT\x10(\x1a\xdf\x01\xda\xda\x19\xda\x01\n" +
+	"-InvalidProtectionRuleStatusForDynamicRuleEdit\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z>The dynamic rule is being deleted and can no longer be updatedb\x13Create another rule\x9a\x016\n" +
+	"\vRULE_STATUS\x12'\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xf9\x01\n" +
+	"\x19INVALID_INCLUSION_RULE_ID\x10)\x1a\xd9\x01\xda\xda\x19\xd4\x01\n" +
+	"\x16InvalidInclusionRuleId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z.The rule id is empty or not of the form of onebCSend an id that a creation or a list of the policy's rules returned\x82\x01\x11inclusion_rule_id\x92\x01\x13\n" +
+	"\x11inclusion_rule_id\x12\xf8\x02\n" +
+	"7INVALID_PROTECTION_RULE_STATUS_FOR_DELETE_AND_UNPROTECT\x10*\x1a\xba\x02\xda\xda\x19\xb5\x02\n" +
+	">InvalidProtectionRuleStatusForDynamicRuleDeleteAndUnprotectAll\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZRThe dynamic rule's status does not allow to delete it together with its protectionbIRead the rule's status and try again when the rule is active or completed\x9a\x016\n" +
+	"\vRULE_STATUS\x12'\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\x8f\x02\n" +
+	"\"PROTECTION_RULE_ACTION_NOT_ALLOWED\x10+\x1a\xe6\x01\xda\xda\x19\xe1\x01\n" +
+	"\x1eProtectionRuleActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z*The rule's status does not allow to run itb=Read the rule's status and run it when its last run has ended\x9a\x016\n" +
+	"\vRULE_STATUS\x12'\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\x95\x02\n" +
+	" RUN_NOT_ALLOWED_FOR_DYNAMIC_RULE\x10,\x1a\xee\x01\xda\xda\x19\xe9\x01\n" +
+	"\x1bRunNotAllowedForDynamicRule\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z9Dynamic rules run by themselves and cannot be run by handb;Wait for the rule's own evaluation, or create a static rule\x9a\x014\n" +
+	"\tRULE_KIND\x12'\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xa8\x02\n" +
+	"+INVALID_PROTECTION_RULE_STATUS_FOR_DELETION\x10-\x1a\xf6\x01\xda\xda\x19\xf1\x01\n" +
+	"&InvalidProtectionRuleStatusForDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z4The static rule's status does not allow to delete itb;Read the rule's status and delete it when its run has ended\x9a\x016\n" +
+	"\vRULE_STATUS\x12'\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xcf\x02\n" +
+	"8INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_DELETION\x10.\x1a\x90\x02\xda\xda\x19\x8b\x02\n" +
+	"1InvalidProtectionRuleStatusForDynamicRuleDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z5The dynamic rule's status does not allow to delete itbIRead the rule's status and delete it when the rule is active or completed\x9a\x016\n" +
+	"\vRULE_STATUS\x12'\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xd3\x02\n" +
+	"\x16INVALID_SEARCH_REQUEST\x10/\x1a\xb6\x02\xda\xda\x19\xb1\x02\n" +
+	"\x14InvalidSearchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZPThe time range or a protection unit id of a search for restore points is invalidbGSend a period whose start lies before its end and ids of existing units\x92\x01`\n" +
+	"\x16protection_time_period\n" +
+	"\x1bprotection_date_time_before\n" +
+	"\x13protection_unit_ids\n" +
+	"\x12protection_unit_id\x10\x01\x12\xb5\x02\n" +
+	"\x1eUNABLE_TO_READ_BILLING_PROFILE\x100\x1a\x90\x02\xda\xda\x19\x8b\x02\n" +
+	"\x1aUnableToReadBillingProfile\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x02ZEThe billing profile could not be read, so the service was not enabledb`Let the tenant's administrator set up billing for Microsoft 365 Backup Storage, and enable again\x9a\x01&\n" +
+	"\x0fBILLING_PROFILE\x12\x13\n" +
+	"\x11backupRestoreRoot\x12\x99\x02\n" +
+	"\x17INVALID_BILLING_PROFILE\x101\x1a\xfb\x01\xda\xda\x19\xf6\x01\n" +
+	"\x15InvalidBillingProfile\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x02ZLThe tenant's billing profile is not in order, so the service was not enabledbILet the tenant's administrator mend the billing profile, and enable again\x9a\x01&\n" +
+	"\x0fBILLING_PROFILE\x12\x13\n" +
+	"\x11backupRestoreRoot\x12\x8f\x02\n" +
+	"\x1bINVALID_APP_OWNER_TENANT_ID\x102\x1a\xed\x01\xda\xda\x19\xe8\x01\n" +
+	"\x17InvalidAppOwnerTenantId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZXThe tenant in which the calling application is said to be registered is missing or wrongb>Send the tenant in which the calling application is registered\x92\x01\x15\n" +
+	"\x13app_owner_tenant_id\x12\xe4\x02\n" +
+	" INVALID_BULK_RESTORE_ARTIFACT_ID\x103\x1a\xbd\x02\xda\xda\x19\xb8\x02\n" +
+	"\x1cInvalidBulkRestoreArtifactId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z;The id in the path of a bulk addition request is not a GUIDbxSend the id of the session, and where the request has one that of a bulk request of this session, as Graph returned them\x82\x01\x12restore_session_id\x92\x01.\n" +
+	"\x12restore_session_id\n" +
+	"\x18bulk_addition_request_id\x12\x92\x02\n" +
+	"#BULK_RESTORE_INVALID_CREATE_REQUEST\x104\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
+	"\x1fBulkRestoreInvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z5The body of a bulk addition request could not be usedbiSet every required field and no `protection_unit_ids`; when it stays, report it as a fault of this server\x92\x01\x00\x12\xc9\x02\n" +
+	"6BULK_RESTORE_RESTORATION_RESOURCES_COUNT_EXCEEDS_LIMIT\x105\x1a\x8c\x02\xda\xda\x19\x87\x02\n" +
+	"0BulkRestoreRestorationResourcesCountExceedsLimit\x10\x03\x18\x01(\x012\x13graph.microsoft.comH\x90NP\x01ZFA bulk addition request names more users or sites than one may, 10,000b&Split the request by `documentedLimit`\x92\x01B\n" +
+	"\tmailboxes\n" +
+	"\x06drives\n" +
+	"\rsite_web_urls\n" +
+	"\x14directory_object_ids\n" +
+	"\bsite_ids\x12\xf0\x01\n" +
+	",BULK_RESTORE_INVALID_CREATE_REQUEST_SITE_URL\x106\x1a\xbd\x01\xda\xda\x19\xb8\x01\n" +
+	"&BulkRestoreInvalidCreateRequestSiteUrl\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z;A site URL of a bulk addition request is empty or malformedb\"Send site URLs in full, with https\x92\x01\x0f\n" +
+	"\rsite_web_urls\x12\xee\x01\n" +
+	".BULK_RESTORE_INVALID_CREATE_REQUEST_USER_EMAIL\x107\x1a\xb9\x01\xda\xda\x19\xb4\x01\n" +
+	"(BulkRestoreInvalidCreateRequestUserEmail\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z;An address of a bulk addition request is empty or malformedb\x18Send full mail addresses\x92\x01\x13\n" +
+	"\tmailboxes\n" +
+	"\x06drives\x12\xa5\x02\n" +
+	" BULK_RESTORE_ARTIFACTS_NOT_FOUND\x108\x1a\xfe\x01\xda\xda\x19\xf9\x01\n" +
+	"\x1cBulkRestoreArtifactsNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z5The restore session has no such bulk addition requestbEForget the id: the request was deleted, or belongs to another session\xaa\x01=\n" +
+	";\n" +
+	"\x1frestoreArtifactsBulkRequestBase\x12\x18bulk_addition_request_id\x12\xdc\x02\n" +
+	"'INVALID_STATE_FOR_BULK_REQUEST_DELETION\x109\x1a\xae\x02\xda\xda\x19\xa9\x02\n" +
+	"\"InvalidStateForBulkRequestDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZXA bulk addition request can be deleted only when it is completed, with or without errorsb7Wait until the request is completed, and delete it then\x9a\x01R\n" +
+	"\x13BULK_REQUEST_STATUS\x12;\n" +
+	"\x1frestoreArtifactsBulkRequestBase\x12\x18bulk_addition_request_id\x12\xaa\x02\n" +
+	"\x1ePROTECTION_UNIT_ALREADY_EXISTS\x10:\x1a\x85\x02\xda\xda\x19\x80\x02\n" +
+	"\x1bProtectionUnitAlreadyExists\x10\x06\x18\x01(\x042\x13graph.microsoft.comP\x01ZCWhat the request wants to protect is in a protection policy alreadybRLeave out the unit, or remove it from the other policy first when it is in another\xaa\x01*\n" +
+	"(\n" +
+	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\xbb\x02\n" +
+	"\tFORBIDDEN\x10;\x1a\xab\x02\xda\xda\x19\xa6\x02\n" +
+	"\tForbidden\x10\a\x18\x012\x13graph.microsoft.com@\x93\x03P\x02Z\x82\x01The calling application may not do this: it lacks the Graph permission named in the metadata, or Graph keeps the operation from itbhLet the tenant's administrator consent to the permission in the metadata, or use an application that mayz\faccessDenied\x12\xb8\x02\n" +
+	"\x1cINVALID_STATE_FOR_ACTIVATION\x10<\x1a\x95\x02\xda\xda\x19\x90\x02\n" +
+	"\x19invalidStateForActivation\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z?The policy's status does not allow to activate or deactivate itbURead the policy's status with GetProtectionPolicy and wait until it allows the action\x9a\x01=\n" +
+	"\rPOLICY_STATUS\x12,\n" +
+	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\xfc\x03\n" +
+	"\x15OPERATION_NOT_ALLOWED\x10=\x1a\xe0\x03\xda\xda\x19\xdb\x03\n" +
+	"\x13OperationNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZQThe state of the resource, or of the backup service, does not allow the operationbbRead the resource's status and GetBackupRestore's service status, and try again when they allow it\x9a\x01\xee\x01\n" +
+	"\x0fOPERATION_STATE\x12(\n" +
+	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\x1c\n" +
+	"\n" +
+	"serviceApp\x12\x0eservice_app_id\x12&\n" +
+	"\x11browseSessionBase\x12\x11browse_session_id\x12(\n" +
+	"\x12restoreSessionBase\x12\x12restore_session_id\x12,\n" +
+	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\x13\n" +
+	"\x11backupRestoreRoot\x12\xc0\x02\n" +
+	"\x1ePROTECTION_RESOURCES_NOT_FOUND\x10>\x1a\x9b\x02\xda\xda\x19\x96\x02\n" +
+	"\x1bProtectionResourcesNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01ZgSome resources of a bulk addition job were not found; each stands in the job's list of failed resourcesbPMend or leave out what the list of failed resources names; the others were added\xaa\x01\x1e\n" +
+	"\x1c\n" +
+	"\x1aprotectionUnitsBulkJobBase\x12\x8f\x01\n" +
+	"\x0fEMAIL_NOT_FOUND\x10?\x1az\xda\xda\x19v\n" +
+	"\rEmailNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z+The directory has no user with this addressb\x10Mend the address\xaa\x01\b\n" +
+	"\x06\n" +
+	"\x04user\x12\xa1\x01\n" +
+	"\x12SITE_URL_NOT_FOUND\x10@\x1a\x88\x01\xda\xda\x19\x83\x01\n" +
+	"\x0fSiteUrlNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z$The tenant has no site with this URLb\"Mend the URL, or use the site's id\xaa\x01\b\n" +
+	"\x06\n" +
+	"\x04site\x12\x87\x03\n" +
+	"#BULK_RESTORE_ARTIFACTS_NOT_RESOLVED\x10A\x1a\xdd\x02\xda\xda\x19\xd8\x02\n" +
+	"\x1fBulkRestoreArtifactsNotResolved\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZvSome resources of a bulk addition request could not be resolved; each stands in the request's list of failed resourcesbPMend or leave out what the list of failed resources names; the others were added\x9a\x01M\n" +
+	"\x0eBULK_RESOURCES\x12;\n" +
+	"\x1frestoreArtifactsBulkRequestBase\x12\x18bulk_addition_request_id\x12\xb0\x01\n" +
+	"\x11USER_NOT_BACKEDUP\x10B\x1a\x98\x01\xda\xda\x19\x93\x01\n" +
+	"\x0fUserNotBackedup\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z!The user exists and has no backupb-Protect the user first, or leave the user out\x9a\x01\x10\n" +
+	"\x06BACKUP\x12\x06\n" +
+	"\x04user\x12\xec\x01\n" +
+	"\x10INVALID_GROUP_ID\x10C\x1a\xd5\x01\xda\xda\x19\xd0\x01\n" +
+	"\x0einvalidGroupId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z?A group id in a rule's expression is not well-formed or unknownb&Send the object ids of existing groups\x92\x017\n" +
+	"\x12mailbox_expression\n" +
+	"\x10drive_expression\n" +
+	"\x0fsite_expression\x12\xa3\x01\n" +
+	"\fINVALID_ITEM\x10D\x1a\x90\x01\xda\xda\x19\x8b\x01\n" +
+	"\aInvalid\x10\t\x18\x012\x13graph.microsoft.comP\x01Z An item of an update was refusedb:Read the collection and send only what still has to changez\aInvalid\x12\xf3\x01\n" +
+	"\vBAD_REQUEST\x10e\x1a\xe1\x01\xda\xda\x19\xdc\x01\x10\x03\x18\x012\x13graph.microsoft.com@\x90\x03P\x01ZNGraph refused the request as malformed without a code that this contract knowsbPCompare the request with Microsoft's page, and give support the Graph request idz\n" +
+	"badRequestz\x0einvalidRequest\x12\xa3\x02\n" +
+	"\fUNAUTHORIZED\x10f\x1a\x90\x02\xda\xda\x19\x8b\x02\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x91\x03P\x04Z$Graph refused the server's own tokenbnLet the operator of this server renew the credential, or the tenant's administrator consent to the applicationz\x0funauthenticatedz\x1ainvalidAuthenticationToken\x88\x01\x01\x9a\x01\"\n" +
+	"\x11GRAPH_CREDENTIALS\x12\r\n" +
+	"\vapplication\x12\xdb\x01\n" +
+	"\x10PAYMENT_REQUIRED\x10g\x1a\xc4\x01\xda\xda\x19\xbf\x01\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x92\x03P\x02Z7Graph wants a payment or billing question settled firstbNLet the tenant's administrator settle billing for Microsoft 365 Backup Storage\x9a\x01\x13\n" +
+	"\aBILLING\x12\b\n" +
+	"\x06tenant\x12\x8e\x04\n" +
+	"\tNOT_FOUND\x10h\x1a\xfe\x03\xda\xda\x19\xf9\x03\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x94\x03P\x01Z,Graph does not know the resource or the pathb\rForget the idz\bnotFoundz\fitemNotFoundz\x10resourceNotFound\xaa\x01\xee\x02\n" +
+	"2\n" +
+	"\x1aprotectionUnitsBulkJobBase\x12\x14bulk_addition_job_id\n" +
+	";\n" +
+	"\x1frestoreArtifactsBulkRequestBase\x12\x18bulk_addition_request_id\n" +
+	"'\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\n" +
+	"(\n" +
+	"\x12protectionUnitBase\x12\x12protection_unit_id\n" +
+	"&\n" +
+	"\x11browseSessionBase\x12\x11browse_session_id\n" +
+	"\x1c\n" +
+	"\n" +
+	"serviceApp\x12\x0eservice_app_id\n" +
+	"(\n" +
+	"\x12restoreSessionBase\x12\x12restore_session_id\n" +
+	",\n" +
+	"\x14protectionPolicyBase\x12\x14protection_policy_id\n" +
+	"\n" +
+	"\n" +
+	"\bresource\x12\xb0\x01\n" +
+	"\x12METHOD_NOT_ALLOWED\x10i\x1a\x97\x01\xda\xda\x19\x92\x01\x10\f\x18\x012\x13graph.microsoft.com@\x95\x03P\x04Z1Graph does not allow this method on this resourceb?Do not call the operation: this tenant's Graph does not have it\x12\xd8\x01\n" +
+	"\x0eNOT_ACCEPTABLE\x10j\x1a\xc3\x01\xda\xda\x19\xbe\x01\x10\r\x18\x012\x13graph.microsoft.com@\x96\x03P\x04Z_Graph cannot answer in a form that the server accepts; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12x\n" +
+	"\x0fREQUEST_TIMEOUT\x10k\x1ac\xda\xda\x19_\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\x98\x03P\x03Z Graph gave up waiting for a readb\x19Try again after the delay\x12\xb6\x01\n" +
+	"\bCONFLICT\x10l\x1a\xa7\x01\xda\xda\x19\xa2\x01\x10\n" +
+	"\x18\x032\x13graph.microsoft.com@\x99\x03P\x01ZGThe request conflicts with the resource's state or with another requestb9Read the resource, and send only what still has to change\x12\xc7\x03\n" +
+	"\x04GONE\x10m\x1a\xbc\x03\xda\xda\x19\xb7\x03\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x9a\x03P\x01Z\x14The resource is goneb\rForget the id\xaa\x01\xee\x02\n" +
+	"2\n" +
+	"\x1aprotectionUnitsBulkJobBase\x12\x14bulk_addition_job_id\n" +
+	";\n" +
+	"\x1frestoreArtifactsBulkRequestBase\x12\x18bulk_addition_request_id\n" +
+	"'\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\n" +
+	"(\n" +
+	"\x12protectionUnitBase\x12\x12protection_unit_id\n" +
+	"&\n" +
+	"\x11browseSessionBase\x12\x11browse_session_id\n" +
+	"\x1c\n" +
+	"\n" +
+	"serviceApp\x12\x0eservice_app_id\n" +
+	"(\n" +
+	"\x12restoreSessionBase\x12\x12restore_session_id\n" +
+	",\n" +
+	"\x14protectionPolicyBase\x12\x14protection_policy_id\n" +
+	"\n" +
+	"\n" +
+	"\bresource\x12\xb9\x01\n" +
+	"\x0fLENGTH_REQUIRED\x10n\x1a\xa3\x01\xda\xda\x19\x9e\x01\x10\r\x18\x012\x13graph.microsoft.com@\x9b\x03P\x04Z?Graph missed a length; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12\xae\x04\n" +
+	"\x13PRECONDITION_FAILED\x10o\x1a\x94\x04\xda\xda\x19\x8f\x04\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x9c\x03P\x01Z+A precondition of the request does not holdb@Read the resource again, and send the request for what it is now\x9a\x01\xfc\x02\n" +
+	"\fPRECONDITION\x122\n" +
+	"\x1aprotectionUnitsBulkJobBase\x12\x14bulk_addition_job_id\x12;\n" +
+	"\x1frestoreArtifactsBulkRequestBase\x12\x18bulk_addition_request_id\x12'\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12(\n" +
+	"\x12protectionUnitBase\x12\x12protection_unit_id\x12&\n" +
+	"\x11browseSessionBase\x12\x11browse_session_id\x12\x1c\n" +
+	"\n" +
+	"serviceApp\x12\x0eservice_app_id\x12(\n" +
+	"\x12restoreSessionBase\x12\x12restore_session_id\x12,\n" +
+	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\n" +
+	"\n" +
+	"\bresource\x12{\n" +
+	"\x18REQUEST_ENTITY_TOO_LARGE\x10p\x1a]\xda\xda\x19Y\x10\x03\x18\x012\x13graph.microsoft.com@\x9d\x03P\x01Z&The request is larger than Graph takesb\x11Split the request\x12\xd3\x01\n" +
+	"\x16UNSUPPORTED_MEDIA_TYPE\x10q\x1a\xb6\x01\xda\xda\x19\xb1\x01\x10\r\x18\x012\x13graph.microsoft.com@\x9f\x03P\x04ZRGraph does not read this form of request; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12\x88\x01\n" +
+	"\x1fREQUESTED_RANGE_NOT_SATISFIABLE\x10r\x1ac\xda\xda\x19_\x10\v\x18\x012\x13graph.microsoft.com@\xa0\x03P\x01Z\"The range asked for does not existb\x1bAsk for a range that exists\x12\xad\x01\n" +
+	"\x14UNPROCESSABLE_ENTITY\x10s\x1a\x92\x01\xda\xda\x19\x8d\x01\x10\x03\x18\x012\x13graph.microsoft.com@\xa6\x03P\x01Z2Graph understood the request and cannot process itb9Compare the values with Microsoft's page on the operation\x12\x8b\x04\n" +
+	"\x06LOCKED\x10t\x1a\xfe\x03\xda\xda\x19\xf9\x03\x10\t\x18\x03(\x022\x13graph.microsoft.com@\xa7\x03P\x02Z\x16The resource is lockedbEWait until the lock is taken away, or for the delay when there is one\x9a\x01\xf6\x02\n" +
+	"\x06LOCKED\x122\n" +
+	"\x1aprotectionUnitsBulkJobBase\x12\x14bulk_addition_job_id\x12;\n" +
+	"\x1frestoreArtifactsBulkRequestBase\x12\x18bulk_addition_request_id\x12'\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12(\n" +
+	"\x12protectionUnitBase\x12\x12protection_unit_id\x12&\n" +
+	"\x11browseSessionBase\x12\x11browse_session_id\x12\x1c\n" +
+	"\n" +
+	"serviceApp\x12\x0eservice_app_id\x12(\n" +
+	"\x12restoreSessionBase\x12\x12restore_session_id\x12,\n" +
+	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\n" +
+	"\n" +
+	"\bresource\x12\xda\x01\n" +
+	"\x11TOO_MANY_REQUESTS\x10u\x1a\xc2\x01\xda\xda\x19\xbd\x01\x10\b\x18\x02\"\x02\b\n" +
+	"(\x032\x13graph.microsoft.com8\x01@\xad\x03P\x01Z-Graph throttles the application or the tenantb)Wait for the delay, and send less at oncez\x0ftooManyRequestsz\x14activityLimitReached\x88\x01\x01\xa2\x01\x10\n" +
+	"\x0eGRAPH_REQUESTS\x12\x8f\x02\n" +
+	"\x15INTERNAL_SERVER_ERROR\x10v\x1a\xf3\x01\xda\xda\x19\xee\x01\x10\r\x18\x012\x13graph.microsoft.com@\xf4\x03P\x03Z4Graph failed without a code that this contract knowsb\x82\x01After a write look with the rpc in `verifyWith`; after a read try again later, and give support the Graph request id when it staysz\x13internalServerError\x12\x9e\x01\n" +
+	"\x0fNOT_IMPLEMENTED\x10w\x1a\x88\x01\xda\xda\x19\x83\x01\x10\f\x18\x012\x13graph.microsoft.com@\xf5\x03P\x03Z\"Graph does not have this operationb?Do not call the operation: this tenant's Graph does not have it\x12{\n" +
+	"\vBAD_GATEWAY\x10x\x1aj\xda\xda\x19f\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf6\x03P\x03Z'A gateway before Graph failed on a readb\x19Try again after the delay\x12\xeb\x01\n" +
+	"\x13SERVICE_UNAVAILABLE\x10y\x1a\xd1\x01\xda\xda\x19\xcc\x01\x10\x0e\x18\x02\"\x02\b\x052\x13graph.microsoft.com@\xf7\x03P\x03Z!Graph is unavailable or throttlesbYTry again after the delay; with `outcome=unknown` look first with the rpc in `verifyWith`z\x12serviceUnavailablez\x13serviceNotAvailable\x88\x01\x01\x12\x8b\x01\n" +
+	"\x0fGATEWAY_TIMEOUT\x10z\x1av\xda\xda\x19r\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf8\x03P\x03Z0A gateway before Graph ran out of time on a readb\x19Try again after the delay\x88\x01\x01\x12\xa1\x01\n" +
+	"\x14INSUFFICIENT_STORAGE\x10{\x1a\x86\x01\xda\xda\x19\x81\x01\x10\b\x18\x01(\x032\x13graph.microsoft.com@\xfb\x03P\x02Z\x1fThe tenant's storage is used upb2Let the tenant's administrator free or buy storage\xa2\x01\t\n" +
+	"\aSTORAGE\x12\xb1\x01\n" +
+	"\x18BANDWIDTH_LIMIT_EXCEEDED\x10|\x1a\x92\x01\xda\xda\x19\x8d\x01\x10\b\x18\x02\"\x02\b\n" +
+	"(\x032\x13graph.microsoft.com8\x01@\xfd\x03P\x01Z)The application has used up its bandwidthb)Wait for the delay, and send less at once\x88\x01\x01\xa2\x01\v\n" +
+	"\tBANDWIDTH\x12\xd3\x01\n" +
+	"\fCLIENT_ERROR\x10}\x1a\xc0\x01\xda\xda\x19\xbb\x01\x10\t\x18\x012\x13graph.microsoft.comP\x01ZLGraph refused the request with a 4xx status that this contract does not knowbPCompare the request with Microsoft's page, and give support the Graph request id\x12\xc8\x01\n" +
+	"\fSERVER_ERROR\x10~\x1a\xb5\x01\xda\xda\x19\xb0\x01\x10\r\x18\x012\x13graph.microsoft.comP\x03Z?Graph failed with a 5xx status that this contract does not knowbRAfter a write look with the rpc in `verifyWith`; give support the Graph request id\x12\xbf\x01\n" +
+	"\x18DELEGATED_TOKEN_REJECTED\x10\x97\x01\x1a\x9f\x01\xda\xda\x19\x9a\x01\x10\x10\x18\x012\x13graph.microsoft.comP\x01Z5The token of the user in x-user-assertion was refusedbFLet the user sign in again, and send the new token in x-user-assertion\x12\x88\x03\n" +
+	"\x13INSUFFICIENT_CLAIMS\x10\x98\x01\x1a\xed\x02\xda\xda\x19\xe8\x02\n" +
+	"\x13insufficient_claims\x10\a\x18\x012\x13graph.microsoft.comP\x02ZwA token with further claims is wanted (continuous access evaluation, conditional access), and the server could get noneb\xbc\x01Of a user: let them sign in again as the tenant's policies ask for, and send the new token; of the application: have the tenant's administrator look at its policies for workload identities\x12\xbc\x01\n" +
+	"\x0fTENANT_REQUIRED\x10\xc9\x01\x1a\xa5\x01\xda\xda\x19\xa0\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z@The call has no x-tenant-id and the server has no default tenantb.Send the tenant's GUID as metadata x-tenant-id\x92\x01\r\n" +
+	"\vx-tenant-id\x12\xa2\x01\n" +
+	"\x11INVALID_TENANT_ID\x10\xca\x01\x1a\x89\x01\xda\xda\x19\x84\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z1x-tenant-id is not one GUID in its canonical formb!Send one GUID, written 8-4-4-4-12\x92\x01\r\n" +
+	"\vx-tenant-id\x12\xc0\x02\n" +
+	"\x13INVALID_RESOURCE_ID\x10\xcb\x01\x1a\xa5\x02\xda\xda\x19\xa0\x02\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z\x87\x01An id cannot stand in a request path: it is empty, longer than 256 characters, or has other characters than letters, digits and _.=,+~-b\x1cSend the id as Graph gave it\x82\x01\x11browse_session_id\x82\x01\x14bulk_addition_job_id\x82\x01\x18bulk_addition_request_id\x82\x01\x0eservice_app_id\x92\x01\x00\x12\x89\x02\n" +
+	"\x12INVALID_PAGE_TOKEN\x10\xcc\x01\x1a\xef\x01\xda\xda\x19\xea\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01ZnThe page token was not made by this server for this tenant, rpc and arguments, or Graph no longer has the pagebKBegin with the first page, with the same tenant and arguments for all pages\x92\x01\f\n" +
+	"\n" +
+	"page_token\x12\x93\x01\n" +
+	"\x11INVALID_PAGE_SIZE\x10\xcd\x01\x1a{\xda\xda\x19w\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z\x19The page size is negativeb.Send 0 for Graph's default, or a positive size\x92\x01\v\n" +
+	"\tpage_size\x12\xb6\x01\n" +
+	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\x9f\x01\xda\xda\x19\x9a\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01ZQThe request has a value, or a combination of values, that cannot be said to Graphb$Mend the field that BadRequest names\x92\x01\x00\x12\xa9\x01\n" +
+	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x8b\x01\xda\xda\x19\x86\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01P\x01Z>The caller's credential to this server is missing or not validb&Send a valid credential of this serverp\x01\x12\xed\x01\n" +
+	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xd3\x01\xda\xda\x19\xce\x01\x10\a\x18\x012\x12m365.backupstorage8\x01P\x01ZhThe caller has no right to this tenant or service, or it does not exist: the answer is the same for bothbDAsk the operator of this server for the right, or mend the tenant idp\x01\x12\x82\x02\n" +
+	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\xe2\x01\xda\xda\x19\xdd\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01P\x01ZKGraph allows this operation on behalf of a user only: send x-user-assertionbISend the user's access token for this server as metadata x-user-assertion\x9a\x01$\n" +
+	"\x0eUSER_ASSERTION\x12\x12\n" +
+	"\x10x-user-assertion\x12\xb1\x02\n" +
+	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1a\x8c\x02\xda\xda\x19\x87\x02\x10\t\x18\x03\"\x02\b\x05(\x022\x12m365.backupstorage8\x01P\x02Z,The server could get no token for the tenantb\x92\x01With RetryInfo try again after the delay; without, let the operator of this server put the credential right, or the tenant's administrator consenth\x0e\x9a\x01\x1d\n" +
+	"\x11GRAPH_CREDENTIALS\x12\b\n" +
+	"\x06tenant\x12\xe5\x01\n" +
+	"\x13CLOUD_NOT_SUPPORTED\x10\xd3\x01\x1a\xca\x01\xda\xda\x19\xc5\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01P\x02ZCThe tenant lives in a national cloud, where this API does not existbLLeave the tenant out: the Backup Storage API exists in the global cloud only\x9a\x01\x11\n" +
+	"\x05CLOUD\x12\b\n" +
+	"\x06tenant\x12\x9c\x01\n" +
+	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x03ZBGraph could not be reached and nothing was sent, or a read was cutb\x19Try again after the delay\x12\xe4\x01\n" +
+	"\x16GRAPH_RESPONSE_INVALID\x10\xd5\x01\x1a\xc6\x01\xda\xda\x19\xc1\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorageP\x03ZRGraph answered a read with something that cannot be used; metadata cause says whatbMTry again after the delay; when it stays, report it with the Graph request id\x12\xee\x01\n" +
+	"\x0fOUTCOME_UNKNOWN\x10\xd6\x01\x1a\xd7\x01\xda\xda\x19\xd2\x01\x10\x02\x18\x012\x12m365.backupstorage8\x02P\x03ZLA write was sent and its answer is lost or unreadable: it may have been donebfLook with the rpc in `verifyWith` whether it happened, and send the request again only when it did not\x12\xe6\x01\n" +
+	"\x11DEADLINE_EXCEEDED\x10\xd7\x01\x1a\xcd\x01\xda\xda\x19\xc8\x01\x10\x04\x18\x012\x12m365.backupstorageP\x01ZAThe call's deadline passed, or too little of it was left to beginbiCall with a longer deadline; after a write with `outcome=unknown` look with the rpc in `verifyWith` first\x12\x97\x01\n" +
+	"\tCANCELLED\x10\xd8\x01\x1a\x86\x01\xda\xda\x19\x81\x01\x10\x01\x18\x012\x12m365.backupstorageP\x01Z\x14The caller cancelledbONothing; after a write with `outcome=unknown` look with the rpc in `verifyWith`\x12\xab\x01\n" +
+	"\x11SERVER_OVERLOADED\x10\xd9\x01\x1a\x92\x01\xda\xda\x19\x8d\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x04ZPThe server has as many calls under way as it takes and began no work on this oneb\x19Try again after the delay\x12\x81\x01\n" +
+	"\x0eUNKNOWN_METHOD\x10\xda\x01\x1al\xda\xda\x19h\x10\f\x18\x012\x12m365.backupstorage8\x01P\x01Z\x1bThis server has no such rpcb-Mend the method's name, or use a newer server\x12y\n" +
+	"\bINTERNAL\x10\xdb\x01\x1aj\xda\xda\x19f\x10\r\x18\x012\x12m365.backupstorageP\x04Z\x15A fault of the serverb3Give the incident id to the operator of this serverB\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_error_reason_proto_rawDescOnce sync.Once

@@ -143,58 +143,118 @@ func (ErrorSpec_Detail) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_error_spec_proto_rawDescGZIP(), []int{0, 1}
 }
 
-// What may have been done before the request failed. It decides whether a gRPC runtime may send a write again
-// by itself.
-type ErrorSpec_Work int32
+// What a failed request may have changed. It decides whether a gRPC runtime may send a write again by itself.
+type ErrorSpec_SideEffects int32
 
 const (
-	// Nothing is known beyond the gRPC code.
-	ErrorSpec_WORK_UNSPECIFIED ErrorSpec_Work = 0
-	// Nothing was done: the request may be repeated by anyone.
-	ErrorSpec_NONE ErrorSpec_Work = 1
-	// Part or all of it may have been done: a program looks first.
-	ErrorSpec_MAY_HAVE ErrorSpec_Work = 2
+	// The reason alone does not say; the gRPC code decides.
+	ErrorSpec_SIDE_EFFECTS_UNSPECIFIED ErrorSpec_SideEffects = 0
+	// Nothing was changed: the request may be repeated by anyone.
+	ErrorSpec_NONE ErrorSpec_SideEffects = 1
+	// Part or all of the request may have been carried out: a program looks before it repeats it.
+	ErrorSpec_POSSIBLE ErrorSpec_SideEffects = 2
 )
 
-// Enum value maps for ErrorSpec_Work.
+// Enum value maps for ErrorSpec_SideEffects.
 var (
-	ErrorSpec_Work_name = map[int32]string{
-		0: "WORK_UNSPECIFIED",
+	ErrorSpec_SideEffects_name = map[int32]string{
+		0: "SIDE_EFFECTS_UNSPECIFIED",
 		1: "NONE",
-		2: "MAY_HAVE",
+		2: "POSSIBLE",
 	}
-	ErrorSpec_Work_value = map[string]int32{
-		"WORK_UNSPECIFIED": 0,
-		"NONE":             1,
-		"MAY_HAVE":         2,
+	ErrorSpec_SideEffects_value = map[string]int32{
+		"SIDE_EFFECTS_UNSPECIFIED": 0,
+		"NONE":                     1,
+		"POSSIBLE":                 2,
 	}
 )
 
-func (x ErrorSpec_Work) Enum() *ErrorSpec_Work {
-	p := new(ErrorSpec_Work)
+func (x ErrorSpec_SideEffects) Enum() *ErrorSpec_SideEffects {
+	p := new(ErrorSpec_SideEffects)
 	*p = x
 	return p
 }
 
-func (x ErrorSpec_Work) String() string {
+func (x ErrorSpec_SideEffects) String() string {
 	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
 }
 
-func (ErrorSpec_Work) Descriptor() protoreflect.EnumDescriptor {
+func (ErrorSpec_SideEffects) Descriptor() protoreflect.EnumDescriptor {
 	return file_m365_backupstorage_v1_error_spec_proto_enumTypes[2].Descriptor()
 }
 
-func (ErrorSpec_Work) Type() protoreflect.EnumType {
+func (ErrorSpec_SideEffects) Type() protoreflect.EnumType {
 	return &file_m365_backupstorage_v1_error_spec_proto_enumTypes[2]
 }
 
-func (x ErrorSpec_Work) Number() protoreflect.EnumNumber {
+func (x ErrorSpec_SideEffects) Number() protoreflect.EnumNumber {
 	return protoreflect.EnumNumber(x)
 }
 
-// Deprecated: Use ErrorSpec_Work.Descriptor instead.
-func (ErrorSpec_Work) EnumDescriptor() ([]byte, []int) {
+// Deprecated: Use ErrorSpec_SideEffects.Descriptor instead.
+func (ErrorSpec_SideEffects) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_error_spec_proto_rawDescGZIP(), []int{0, 2}
+}
+
+// Who has to act before a request like the failed one can succeed. Metrics count by it.
+type ErrorSpec_Fault int32
+
+const (
+	// Not used.
+	ErrorSpec_FAULT_UNSPECIFIED ErrorSpec_Fault = 0
+	// The caller: with another request, at another time, or less often.
+	ErrorSpec_CALLER ErrorSpec_Fault = 1
+	// The tenant's administrator: consent, billing, limits or policies of the tenant.
+	ErrorSpec_TENANT ErrorSpec_Fault = 2
+	// Microsoft: Graph failed, or cannot be reached.
+	ErrorSpec_GRAPH ErrorSpec_Fault = 3
+	// The operator of this server.
+	ErrorSpec_SERVER ErrorSpec_Fault = 4
+)
+
+// Enum value maps for ErrorSpec_Fault.
+var (
+	ErrorSpec_Fault_name = map[int32]string{
+		0: "FAULT_UNSPECIFIED",
+		1: "CALLER",
+		2: "TENANT",
+		3: "GRAPH",
+		4: "SERVER",
+	}
+	ErrorSpec_Fault_value = map[string]int32{
+		"FAULT_UNSPECIFIED": 0,
+		"CALLER":            1,
+		"TENANT":            2,
+		"GRAPH":             3,
+		"SERVER":            4,
+	}
+)
+
+func (x ErrorSpec_Fault) Enum() *ErrorSpec_Fault {
+	p := new(ErrorSpec_Fault)
+	*p = x
+	return p
+}
+
+func (x ErrorSpec_Fault) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ErrorSpec_Fault) Descriptor() protoreflect.EnumDescriptor {
+	return file_m365_backupstorage_v1_error_spec_proto_enumTypes[3].Descriptor()
+}
+
+func (ErrorSpec_Fault) Type() protoreflect.EnumType {
+	return &file_m365_backupstorage_v1_error_spec_proto_enumTypes[3]
+}
+
+func (x ErrorSpec_Fault) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ErrorSpec_Fault.Descriptor instead.
+func (ErrorSpec_Fault) EnumDescriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_error_spec_proto_rawDescGZIP(), []int{0, 3}
 }
 
 // ErrorSpec is what a client needs to know about a reason besides its name.
@@ -214,26 +274,40 @@ type ErrorSpec struct {
 	// `ErrorInfo.domain`: `graph.microsoft.com` for what Graph said, or would have said and the server knew without
 	// asking; `m365.backupstorage` for what the server decided itself.
 	Domain string `protobuf:"bytes,6,opt,name=domain,proto3" json:"domain,omitempty"`
-	// What may have been done before the request failed.
-	Work ErrorSpec_Work `protobuf:"varint,7,opt,name=work,proto3,enum=m365.backupstorage.v1.ErrorSpec_Work" json:"work,omitempty"`
-	// The HTTP status that this reason stands for when no known code came with it; 0 for the others.
+	// What a failed request may have changed.
+	SideEffects ErrorSpec_SideEffects `protobuf:"varint,7,opt,name=side_effects,json=sideEffects,proto3,enum=m365.backupstorage.v1.ErrorSpec_SideEffects" json:"side_effects,omitempty"`
+	// The HTTP status that this reason stands for when no known code came with it; 0 for a reason of a code.
 	HttpStatus int32 `protobuf:"varint,8,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
 	// The limit that Microsoft documents, as `documentedLimit` of the ErrorInfo metadata; 0 when there is none.
 	DocumentedLimit int32 `protobuf:"varint,9,opt,name=documented_limit,json=documentedLimit,proto3" json:"documented_limit,omitempty"`
-	// What `detail` speaks of. With BAD_REQUEST: fields of requests, of which the first that the request has is named, or
-	// a key of the call's metadata. With QUOTA_FAILURE: the violation's subject. With RESOURCE_INFO: Graph's type name, and
-	// behind a colon the request field that holds the resource's id; of several the first whose field the request has,
-	// else the last. With PRECONDITION_FAILURE: the violation's type, and then what it is about, like a resource.
-	About []string `protobuf:"bytes,10,rep,name=about,proto3" json:"about,omitempty"`
-	// One line for people: how the message of every Status of this reason begins.
-	Text string `protobuf:"bytes,11,opt,name=text,proto3" json:"text,omitempty"`
+	// Who has to act. Set for every reason.
+	Fault ErrorSpec_Fault `protobuf:"varint,10,opt,name=fault,proto3,enum=m365.backupstorage.v1.ErrorSpec_Fault" json:"fault,omitempty"`
+	// One line for people, without its full stop: how the message of every Status of this reason begins.
+	Summary string `protobuf:"bytes,11,opt,name=summary,proto3" json:"summary,omitempty"`
 	// What a program or a person does about it, in one sentence without its full stop.
-	Remedy string `protobuf:"bytes,12,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	Resolution string `protobuf:"bytes,12,opt,name=resolution,proto3" json:"resolution,omitempty"`
 	// The gRPC code of a Status of this reason that carries RetryInfo, where that is another than `code`; unset for a
 	// reason with one code.
 	CodeWithRetryInfo code.Code `protobuf:"varint,13,opt,name=code_with_retry_info,json=codeWithRetryInfo,proto3,enum=google.rpc.Code" json:"code_with_retry_info,omitempty"`
 	// True of a reason that no call gets yet: it is kept for a part of the server that is still to come.
-	Planned       bool `protobuf:"varint,14,opt,name=planned,proto3" json:"planned,omitempty"`
+	Planned bool `protobuf:"varint,14,opt,name=planned,proto3" json:"planned,omitempty"`
+	// Codes of Graph's that say less than the HTTP status they come with, such as `accessDenied`. As the code of a call
+	// they choose no reason: the status does.
+	Generic []string `protobuf:"bytes,15,rep,name=generic,proto3" json:"generic,omitempty"`
+	// The path ids for which this is the reason when a request has one that does not fit into a path: names of request
+	// fields. A reason that the rpc lists in its `errors` comes first, then the one with the lowest number.
+	PathIds []string `protobuf:"bytes,16,rep,name=path_ids,json=pathIds,proto3" json:"path_ids,omitempty"`
+	// True of a reason whose `http_status` keeps its meaning whatever code came with it.
+	StatusDecides bool `protobuf:"varint,17,opt,name=status_decides,json=statusDecides,proto3" json:"status_decides,omitempty"`
+	// What `detail` speaks of. The case is that of `detail`: one is set exactly when the other is.
+	//
+	// Types that are valid to be assigned to TypedDetail:
+	//
+	//	*ErrorSpec_FieldViolation_
+	//	*ErrorSpec_Precondition_
+	//	*ErrorSpec_Quota_
+	//	*ErrorSpec_Resource_
+	TypedDetail   isErrorSpec_TypedDetail `protobuf_oneof:"typed_detail"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -310,11 +384,11 @@ func (x *ErrorSpec) GetDomain() string {
 	return ""
 }
 
-func (x *ErrorSpec) GetWork() ErrorSpec_Work {
+func (x *ErrorSpec) GetSideEffects() ErrorSpec_SideEffects {
 	if x != nil {
-		return x.Work
+		return x.SideEffects
 	}
-	return ErrorSpec_WORK_UNSPECIFIED
+	return ErrorSpec_SIDE_EFFECTS_UNSPECIFIED
 }
 
 func (x *ErrorSpec) GetHttpStatus() int32 {
@@ -331,23 +405,23 @@ func (x *ErrorSpec) GetDocumentedLimit() int32 {
 	return 0
 }
 
-func (x *ErrorSpec) GetAbout() []string {
+func (x *ErrorSpec) GetFault() ErrorSpec_Fault {
 	if x != nil {
-		return x.About
+		return x.Fault
 	}
-	return nil
+	return ErrorSpec_FAULT_UNSPECIFIED
 }
 
-func (x *ErrorSpec) GetText() string {
+func (x *ErrorSpec) GetSummary() string {
 	if x != nil {
-		return x.Text
+		return x.Summary
 	}
 	return ""
 }
 
-func (x *ErrorSpec) GetRemedy() string {
+func (x *ErrorSpec) GetResolution() string {
 	if x != nil {
-		return x.Remedy
+		return x.Resolution
 	}
 	return ""
 }
@@ -364,6 +438,361 @@ func (x *ErrorSpec) GetPlanned() bool {
 		return x.Planned
 	}
 	return false
+}
+
+func (x *ErrorSpec) GetGeneric() []string {
+	if x != nil {
+		return x.Generic
+	}
+	return nil
+}
+
+func (x *ErrorSpec) GetPathIds() []string {
+	if x != nil {
+		return x.PathIds
+	}
+	return nil
+}
+
+func (x *ErrorSpec) GetStatusDecides() bool {
+	if x != nil {
+		return x.StatusDecides
+	}
+	return false
+}
+
+func (x *ErrorSpec) GetTypedDetail() isErrorSpec_TypedDetail {
+	if x != nil {
+		return x.TypedDetail
+	}
+	return nil
+}
+
+func (x *ErrorSpec) GetFieldViolation() *ErrorSpec_FieldViolation {
+	if x != nil {
+		if x, ok := x.TypedDetail.(*ErrorSpec_FieldViolation_); ok {
+			return x.FieldViolation
+		}
+	}
+	return nil
+}
+
+func (x *ErrorSpec) GetPrecondition() *ErrorSpec_Precondition {
+	if x != nil {
+		if x, ok := x.TypedDetail.(*ErrorSpec_Precondition_); ok {
+			return x.Precondition
+		}
+	}
+	return nil
+}
+
+func (x *ErrorSpec) GetQuota() *ErrorSpec_Quota {
+	if x != nil {
+		if x, ok := x.TypedDetail.(*ErrorSpec_Quota_); ok {
+			return x.Quota
+		}
+	}
+	return nil
+}
+
+func (x *ErrorSpec) GetResource() *ErrorSpec_Resources {
+	if x != nil {
+		if x, ok := x.TypedDetail.(*ErrorSpec_Resource_); ok {
+			return x.Resource
+		}
+	}
+	return nil
+}
+
+type isErrorSpec_TypedDetail interface {
+	isErrorSpec_TypedDetail()
+}
+
+type ErrorSpec_FieldViolation_ struct {
+	// With BAD_REQUEST.
+	FieldViolation *ErrorSpec_FieldViolation `protobuf:"bytes,18,opt,name=field_violation,json=fieldViolation,proto3,oneof"`
+}
+
+type ErrorSpec_Precondition_ struct {
+	// With PRECONDITION_FAILURE.
+	Precondition *ErrorSpec_Precondition `protobuf:"bytes,19,opt,name=precondition,proto3,oneof"`
+}
+
+type ErrorSpec_Quota_ struct {
+	// With QUOTA_FAILURE.
+	Quota *ErrorSpec_Quota `protobuf:"bytes,20,opt,name=quota,proto3,oneof"`
+}
+
+type ErrorSpec_Resource_ struct {
+	// With RESOURCE_INFO.
+	Resource *ErrorSpec_Resources `protobuf:"bytes,21,opt,name=resource,proto3,oneof"`
+}
+
+func (*ErrorSpec_FieldViolation_) isErrorSpec_TypedDetail() {}
+
+func (*ErrorSpec_Precondition_) isErrorSpec_TypedDetail() {}
+
+func (*ErrorSpec_Quota_) isErrorSpec_TypedDetail() {}
+
+func (*ErrorSpec_Resource_) isErrorSpec_TypedDetail() {}
+
+// The fields that a BadRequest of the reason names.
+type ErrorSpec_FieldViolation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names of request fields, or keys of the call's metadata, the most likely one first. A Status names the field that
+	// Graph names, else the first of these that the request has and sets.
+	Fields []string `protobuf:"bytes,1,rep,name=fields,proto3" json:"fields,omitempty"`
+	// True of a reason that refuses a request for what it lacks: a field of `fields` that is not set is named before one
+	// that is.
+	UnsetFirst    bool `protobuf:"varint,2,opt,name=unset_first,json=unsetFirst,proto3" json:"unset_first,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErrorSpec_FieldViolation) Reset() {
+	*x = ErrorSpec_FieldViolation{}
+	mi := &file_m365_backupstorage_v1_error_spec_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErrorSpec_FieldViolation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErrorSpec_FieldViolation) ProtoMessage() {}
+
+func (x *ErrorSpec_FieldViolation) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_error_spec_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErrorSpec_FieldViolation.ProtoReflect.Descriptor instead.
+func (*ErrorSpec_FieldViolation) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_error_spec_proto_rawDescGZIP(), []int{0, 0}
+}
+
+func (x *ErrorSpec_FieldViolation) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *ErrorSpec_FieldViolation) GetUnsetFirst() bool {
+	if x != nil {
+		return x.UnsetFirst
+	}
+	return false
+}
+
+// A resource that a Status names.
+type ErrorSpec_Resource struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Graph's name of the type, such as `protectionPolicyBase`.
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// The request field that holds the id; empty when no request has it.
+	IdField       string `protobuf:"bytes,2,opt,name=id_field,json=idField,proto3" json:"id_field,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErrorSpec_Resource) Reset() {
+	*x = ErrorSpec_Resource{}
+	mi := &file_m365_backupstorage_v1_error_spec_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErrorSpec_Resource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErrorSpec_Resource) ProtoMessage() {}
+
+func (x *ErrorSpec_Resource) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_error_spec_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErrorSpec_Resource.ProtoReflect.Descriptor instead.
+func (*ErrorSpec_Resource) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_error_spec_proto_rawDescGZIP(), []int{0, 1}
+}
+
+func (x *ErrorSpec_Resource) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *ErrorSpec_Resource) GetIdField() string {
+	if x != nil {
+		return x.IdField
+	}
+	return ""
+}
+
+// The violation of a PreconditionFailure.
+type ErrorSpec_Precondition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kind of state that has to change, such as `POLICY_STATUS`.
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// The resource whose state it is: the first whose `id_field` the request has, else the last.
+	Subjects      []*ErrorSpec_Resource `protobuf:"bytes,2,rep,name=subjects,proto3" json:"subjects,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErrorSpec_Precondition) Reset() {
+	*x = ErrorSpec_Precondition{}
+	mi := &file_m365_backupstorage_v1_error_spec_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErrorSpec_Precondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErrorSpec_Precondition) ProtoMessage() {}
+
+func (x *ErrorSpec_Precondition) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_error_spec_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErrorSpec_Precondition.ProtoReflect.Descriptor instead.
+func (*ErrorSpec_Precondition) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_error_spec_proto_rawDescGZIP(), []int{0, 2}
+}
+
+func (x *ErrorSpec_Precondition) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *ErrorSpec_Precondition) GetSubjects() []*ErrorSpec_Resource {
+	if x != nil {
+		return x.Subjects
+	}
+	return nil
+}
+
+// The violation of a QuotaFailure.
+type ErrorSpec_Quota struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The limit that was met, such as `ACTIVE_RESTORE_SESSIONS`.
+	Subject       string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErrorSpec_Quota) Reset() {
+	*x = ErrorSpec_Quota{}
+	mi := &file_m365_backupstorage_v1_error_spec_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErrorSpec_Quota) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErrorSpec_Quota) ProtoMessage() {}
+
+func (x *ErrorSpec_Quota) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_error_spec_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErrorSpec_Quota.ProtoReflect.Descriptor instead.
+func (*ErrorSpec_Quota) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_error_spec_proto_rawDescGZIP(), []int{0, 3}
+}
+
+func (x *ErrorSpec_Quota) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+// The resource of a ResourceInfo.
+type ErrorSpec_Resources struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first whose `id_field` the request has, else the last.
+	Resources     []*ErrorSpec_Resource `protobuf:"bytes,1,rep,name=resources,proto3" json:"resources,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErrorSpec_Resources) Reset() {
+	*x = ErrorSpec_Resources{}
+	mi := &file_m365_backupstorage_v1_error_spec_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErrorSpec_Resources) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErrorSpec_Resources) ProtoMessage() {}
+
+func (x *ErrorSpec_Resources) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_error_spec_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErrorSpec_Resources.ProtoReflect.Descriptor instead.
+func (*ErrorSpec_Resources) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_error_spec_proto_rawDescGZIP(), []int{0, 4}
+}
+
+func (x *ErrorSpec_Resources) GetResources() []*ErrorSpec_Resource {
+	if x != nil {
+		return x.Resources
+	}
+	return nil
 }
 
 var file_m365_backupstorage_v1_error_spec_proto_extTypes = []protoimpl.ExtensionInfo{
@@ -389,7 +818,7 @@ var File_m365_backupstorage_v1_error_spec_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_spec_proto_rawDesc = "" +
 	"\n" +
-	"&m365/backupstorage/v1/error_spec.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15google/rpc/code.proto\"\xbb\x06\n" +
+	"&m365/backupstorage/v1/error_spec.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15google/rpc/code.proto\"\xf6\r\n" +
 	"\tErrorSpec\x12\x1d\n" +
 	"\n" +
 	"graph_code\x18\x01 \x03(\tR\tgraphCode\x12$\n" +
@@ -398,17 +827,40 @@ const file_m365_backupstorage_v1_error_spec_proto_rawDesc = "" +
 	"\vretry_delay\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"retryDelay\x12?\n" +
 	"\x06detail\x18\x05 \x01(\x0e2'.m365.backupstorage.v1.ErrorSpec.DetailR\x06detail\x12\x16\n" +
-	"\x06domain\x18\x06 \x01(\tR\x06domain\x129\n" +
-	"\x04work\x18\a \x01(\x0e2%.m365.backupstorage.v1.ErrorSpec.WorkR\x04work\x12\x1f\n" +
+	"\x06domain\x18\x06 \x01(\tR\x06domain\x12O\n" +
+	"\fside_effects\x18\a \x01(\x0e2,.m365.backupstorage.v1.ErrorSpec.SideEffectsR\vsideEffects\x12\x1f\n" +
 	"\vhttp_status\x18\b \x01(\x05R\n" +
 	"httpStatus\x12)\n" +
-	"\x10documented_limit\x18\t \x01(\x05R\x0fdocumentedLimit\x12\x14\n" +
-	"\x05about\x18\n" +
-	" \x03(\tR\x05about\x12\x12\n" +
-	"\x04text\x18\v \x01(\tR\x04text\x12\x16\n" +
-	"\x06remedy\x18\f \x01(\tR\x06remedy\x12A\n" +
+	"\x10documented_limit\x18\t \x01(\x05R\x0fdocumentedLimit\x12<\n" +
+	"\x05fault\x18\n" +
+	" \x01(\x0e2&.m365.backupstorage.v1.ErrorSpec.FaultR\x05fault\x12\x18\n" +
+	"\asummary\x18\v \x01(\tR\asummary\x12\x1e\n" +
+	"\n" +
+	"resolution\x18\f \x01(\tR\n" +
+	"resolution\x12A\n" +
 	"\x14code_with_retry_info\x18\r \x01(\x0e2\x10.google.rpc.CodeR\x11codeWithRetryInfo\x12\x18\n" +
-	"\aplanned\x18\x0e \x01(\bR\aplanned\"G\n" +
+	"\aplanned\x18\x0e \x01(\bR\aplanned\x12\x18\n" +
+	"\ageneric\x18\x0f \x03(\tR\ageneric\x12\x19\n" +
+	"\bpath_ids\x18\x10 \x03(\tR\apathIds\x12%\n" +
+	"\x0estatus_decides\x18\x11 \x01(\bR\rstatusDecides\x12Z\n" +
+	"\x0ffield_violation\x18\x12 \x01(\v2/.m365.backupstorage.v1.ErrorSpec.FieldViolationH\x00R\x0efieldViolation\x12S\n" +
+	"\fprecondition\x18\x13 \x01(\v2-.m365.backupstorage.v1.ErrorSpec.PreconditionH\x00R\fprecondition\x12>\n" +
+	"\x05quota\x18\x14 \x01(\v2&.m365.backupstorage.v1.ErrorSpec.QuotaH\x00R\x05quota\x12H\n" +
+	"\bresource\x18\x15 \x01(\v2*.m365.backupstorage.v1.ErrorSpec.ResourcesH\x00R\bresource\x1aI\n" +
+	"\x0eFieldViolation\x12\x16\n" +
+	"\x06fields\x18\x01 \x03(\tR\x06fields\x12\x1f\n" +
+	"\vunset_first\x18\x02 \x01(\bR\n" +
+	"unsetFirst\x1a9\n" +
+	"\bResource\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x19\n" +
+	"\bid_field\x18\x02 \x01(\tR\aidField\x1ai\n" +
+	"\fPrecondition\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12E\n" +
+	"\bsubjects\x18\x02 \x03(\v2).m365.backupstorage.v1.ErrorSpec.ResourceR\bsubjects\x1a!\n" +
+	"\x05Quota\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x1aT\n" +
+	"\tResources\x12G\n" +
+	"\tresources\x18\x01 \x03(\v2).m365.backupstorage.v1.ErrorSpec.ResourceR\tresources\"G\n" +
 	"\x05Retry\x12\x15\n" +
 	"\x11RETRY_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05NEVER\x10\x01\x12\x0f\n" +
@@ -419,14 +871,24 @@ const file_m365_backupstorage_v1_error_spec_proto_rawDesc = "" +
 	"\vBAD_REQUEST\x10\x01\x12\x18\n" +
 	"\x14PRECONDITION_FAILURE\x10\x02\x12\x11\n" +
 	"\rQUOTA_FAILURE\x10\x03\x12\x11\n" +
-	"\rRESOURCE_INFO\x10\x04\"4\n" +
-	"\x04Work\x12\x14\n" +
-	"\x10WORK_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\rRESOURCE_INFO\x10\x04\"C\n" +
+	"\vSideEffects\x12\x1c\n" +
+	"\x18SIDE_EFFECTS_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04NONE\x10\x01\x12\f\n" +
-	"\bMAY_HAVE\x10\x02:d\n" +
+	"\bPOSSIBLE\x10\x02\"M\n" +
+	"\x05Fault\x12\x15\n" +
+	"\x11FAULT_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
-	"error_spec\x12!.google.protobuf.EnumValueOptions\x18\xab\x9b\x03 \x01(\v2 .m365.backupstorage.v1.ErrorSpecR\terrorSpecB\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\x06CALLER\x10\x01\x12\n" +
+	"\n" +
+	"\x06TENANT\x10\x02\x12\t\n" +
+	"\x05GRAPH\x10\x03\x12\n" +
+	"\n" +
+	"\x06SERVER\x10\x04B\x0e\n" +
+	"\ftyped_detail:d\n" +
+	"\n" +
+	"error_spec\x12!.google.protobuf.EnumValueOptions\x18\xab\x9b\x03 \x01(\v2 .m365.backupstorage.v1.ErrorSpecR\terrorSpecB\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_error_spec_proto_rawDescOnce sync.Once
@@ -440,31 +902,44 @@ func file_m365_backupstorage_v1_error_spec_proto_rawDescGZIP() []byte {
 	return file_m365_backupstorage_v1_error_spec_proto_rawDescData
 }
 
-var file_m365_backupstorage_v1_error_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_m365_backupstorage_v1_error_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_m365_backupstorage_v1_error_spec_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_m365_backupstorage_v1_error_spec_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_m365_backupstorage_v1_error_spec_proto_goTypes = []any{
 	(ErrorSpec_Retry)(0),                  // 0: m365.backupstorage.v1.ErrorSpec.Retry
 	(ErrorSpec_Detail)(0),                 // 1: m365.backupstorage.v1.ErrorSpec.Detail
-	(ErrorSpec_Work)(0),                   // 2: m365.backupstorage.v1.ErrorSpec.Work
-	(*ErrorSpec)(nil),                     // 3: m365.backupstorage.v1.ErrorSpec
-	(code.Code)(0),                        // 4: google.rpc.Code
-	(*durationpb.Duration)(nil),           // 5: google.protobuf.Duration
-	(*descriptorpb.EnumValueOptions)(nil), // 6: google.protobuf.EnumValueOptions
+	(ErrorSpec_SideEffects)(0),            // 2: m365.backupstorage.v1.ErrorSpec.SideEffects
+	(ErrorSpec_Fault)(0),                  // 3: m365.backupstorage.v1.ErrorSpec.Fault
+	(*ErrorSpec)(nil),                     // 4: m365.backupstorage.v1.ErrorSpec
+	(*ErrorSpec_FieldViolation)(nil),      // 5: m365.backupstorage.v1.ErrorSpec.FieldViolation
+	(*ErrorSpec_Resource)(nil),            // 6: m365.backupstorage.v1.ErrorSpec.Resource
+	(*ErrorSpec_Precondition)(nil),        // 7: m365.backupstorage.v1.ErrorSpec.Precondition
+	(*ErrorSpec_Quota)(nil),               // 8: m365.backupstorage.v1.ErrorSpec.Quota
+	(*ErrorSpec_Resources)(nil),           // 9: m365.backupstorage.v1.ErrorSpec.Resources
+	(code.Code)(0),                        // 10: google.rpc.Code
+	(*durationpb.Duration)(nil),           // 11: google.protobuf.Duration
+	(*descriptorpb.EnumValueOptions)(nil), // 12: google.protobuf.EnumValueOptions
 }
 var file_m365_backupstorage_v1_error_spec_proto_depIdxs = []int32{
-	4, // 0: m365.backupstorage.v1.ErrorSpec.code:type_name -> google.rpc.Code
-	0, // 1: m365.backupstorage.v1.ErrorSpec.retry:type_name -> m365.backupstorage.v1.ErrorSpec.Retry
-	5, // 2: m365.backupstorage.v1.ErrorSpec.retry_delay:type_name -> google.protobuf.Duration
-	1, // 3: m365.backupstorage.v1.ErrorSpec.detail:type_name -> m365.backupstorage.v1.ErrorSpec.Detail
-	2, // 4: m365.backupstorage.v1.ErrorSpec.work:type_name -> m365.backupstorage.v1.ErrorSpec.Work
-	4, // 5: m365.backupstorage.v1.ErrorSpec.code_with_retry_info:type_name -> google.rpc.Code
-	6, // 6: m365.backupstorage.v1.error_spec:extendee -> google.protobuf.EnumValueOptions
-	3, // 7: m365.backupstorage.v1.error_spec:type_name -> m365.backupstorage.v1.ErrorSpec
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	7, // [7:8] is the sub-list for extension type_name
-	6, // [6:7] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	10, // 0: m365.backupstorage.v1.ErrorSpec.code:type_name -> google.rpc.Code
+	0,  // 1: m365.backupstorage.v1.ErrorSpec.retry:type_name -> m365.backupstorage.v1.ErrorSpec.Retry
+	11, // 2: m365.backupstorage.v1.ErrorSpec.retry_delay:type_name -> google.protobuf.Duration
+	1,  // 3: m365.backupstorage.v1.ErrorSpec.detail:type_name -> m365.backupstorage.v1.ErrorSpec.Detail
+	2,  // 4: m365.backupstorage.v1.ErrorSpec.side_effects:type_name -> m365.backupstorage.v1.ErrorSpec.SideEffects
+	3,  // 5: m365.backupstorage.v1.ErrorSpec.fault:type_name -> m365.backupstorage.v1.ErrorSpec.Fault
+	10, // 6: m365.backupstorage.v1.ErrorSpec.code_with_retry_info:type_name -> google.rpc.Code
+	5,  // 7: m365.backupstorage.v1.ErrorSpec.field_violation:type_name -> m365.backupstorage.v1.ErrorSpec.FieldViolation
+	7,  // 8: m365.backupstorage.v1.ErrorSpec.precondition:type_name -> m365.backupstorage.v1.ErrorSpec.Precondition
+	8,  // 9: m365.backupstorage.v1.ErrorSpec.quota:type_name -> m365.backupstorage.v1.ErrorSpec.Quota
+	9,  // 10: m365.backupstorage.v1.ErrorSpec.resource:type_name -> m365.backupstorage.v1.ErrorSpec.Resources
+	6,  // 11: m365.backupstorage.v1.ErrorSpec.Precondition.subjects:type_name -> m365.backupstorage.v1.ErrorSpec.Resource
+	6,  // 12: m365.backupstorage.v1.ErrorSpec.Resources.resources:type_name -> m365.backupstorage.v1.ErrorSpec.Resource
+	12, // 13: m365.backupstorage.v1.error_spec:extendee -> google.protobuf.EnumValueOptions
+	4,  // 14: m365.backupstorage.v1.error_spec:type_name -> m365.backupstorage.v1.ErrorSpec
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	14, // [14:15] is the sub-list for extension type_name
+	13, // [13:14] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_error_spec_proto_init() }
@@ -472,13 +947,19 @@ func file_m365_backupstorage_v1_error_spec_proto_init() {
 	if File_m365_backupstorage_v1_error_spec_proto != nil {
 		return
 	}
+	file_m365_backupstorage_v1_error_spec_proto_msgTypes[0].OneofWrappers = []any{
+		(*ErrorSpec_FieldViolation_)(nil),
+		(*ErrorSpec_Precondition_)(nil),
+		(*ErrorSpec_Quota_)(nil),
+		(*ErrorSpec_Resource_)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_m365_backupstorage_v1_error_spec_proto_rawDesc), len(file_m365_backupstorage_v1_error_spec_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   1,
+			NumEnums:      4,
+			NumMessages:   6,
 			NumExtensions: 1,
 			NumServices:   0,
 		},

@@ -86,8 +86,8 @@ const file_m365_backupstorage_v1_failed_resource_proto_rawDesc = "" +
 	"+m365/backupstorage/v1/failed_resource.proto\x12\x15m365.backupstorage.v1\x1a\x17google/rpc/status.proto\"R\n" +
 	"\x0eFailedResource\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12(\n" +
-	"\x05error\x18\x02 \x01(\v2\x12.google.rpc.StatusR\x05errorB\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\x05error\x18\x02 \x01(\v2\x12.google.rpc.StatusR\x05errorB\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_failed_resource_proto_rawDescOnce sync.Once

@@ -22,6 +22,71 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What a call does to backups, which is what rights are granted by.
+type GraphCall_Effect int32
+
+const (
+	// Not used.
+	GraphCall_EFFECT_UNSPECIFIED GraphCall_Effect = 0
+	// It changes nothing.
+	GraphCall_READ GraphCall_Effect = 1
+	// It protects more, or creates something.
+	GraphCall_ADD GraphCall_Effect = 2
+	// It changes settings of what is there.
+	GraphCall_CHANGE GraphCall_Effect = 3
+	// It protects less, or deletes something: unprotect, offboard, deactivate, delete.
+	GraphCall_REMOVE GraphCall_Effect = 4
+	// It prepares or carries out a restore.
+	GraphCall_RESTORE GraphCall_Effect = 5
+)
+
+// Enum value maps for GraphCall_Effect.
+var (
+	GraphCall_Effect_name = map[int32]string{
+		0: "EFFECT_UNSPECIFIED",
+		1: "READ",
+		2: "ADD",
+		3: "CHANGE",
+		4: "REMOVE",
+		5: "RESTORE",
+	}
+	GraphCall_Effect_value = map[string]int32{
+		"EFFECT_UNSPECIFIED": 0,
+		"READ":               1,
+		"ADD":                2,
+		"CHANGE":             3,
+		"REMOVE":             4,
+		"RESTORE":            5,
+	}
+)
+
+func (x GraphCall_Effect) Enum() *GraphCall_Effect {
+	p := new(GraphCall_Effect)
+	*p = x
+	return p
+}
+
+func (x GraphCall_Effect) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (GraphCall_Effect) Descriptor() protoreflect.EnumDescriptor {
+	return file_m365_backupstorage_v1_graph_call_proto_enumTypes[0].Descriptor()
+}
+
+func (GraphCall_Effect) Type() protoreflect.EnumType {
+	return &file_m365_backupstorage_v1_graph_call_proto_enumTypes[0]
+}
+
+func (x GraphCall_Effect) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use GraphCall_Effect.Descriptor instead.
+func (GraphCall_Effect) EnumDescriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_graph_call_proto_rawDescGZIP(), []int{0, 0}
+}
+
 // GraphCall is the Microsoft Graph request behind an rpc. What differs between two operations is said here, and
 // both the server and its reference tables read it from here.
 type GraphCall struct {
@@ -41,7 +106,23 @@ type GraphCall struct {
 	// can come from every rpc.
 	Errors []ErrorReason `protobuf:"varint,6,rep,packed,name=errors,proto3,enum=m365.backupstorage.v1.ErrorReason" json:"errors,omitempty"`
 	// True where Graph wants a body although the request has no field for one: `{}` is sent.
-	EmptyBody     bool `protobuf:"varint,7,opt,name=empty_body,json=emptyBody,proto3" json:"empty_body,omitempty"`
+	EmptyBody bool `protobuf:"varint,7,opt,name=empty_body,json=emptyBody,proto3" json:"empty_body,omitempty"`
+	// What the call does. A field that is set can add another effect: `graph_field.effect`.
+	Effect GraphCall_Effect `protobuf:"varint,8,opt,name=effect,proto3,enum=m365.backupstorage.v1.GraphCall_Effect" json:"effect,omitempty"`
+	// The rpc, as `Service/Method`, that shows whether a lost write was carried out: metadata `verifyWith`. Every rpc with
+	// side effects has one, and its path has no id that this rpc's request lacks.
+	VerifyWith string `protobuf:"bytes,9,opt,name=verify_with,json=verifyWith,proto3" json:"verify_with,omitempty"`
+	// The states (enum values of the resource's `status`) that prove that a lost write was carried out, when `verify_with`
+	// shows one of them. Empty when no state proves it.
+	OutcomeStates []string `protobuf:"bytes,10,rep,name=outcome_states,json=outcomeStates,proto3" json:"outcome_states,omitempty"`
+	// True when a state proves the outcome only if the resource was modified since the call, by Graph's clock.
+	OutcomeNeedsChange bool `protobuf:"varint,11,opt,name=outcome_needs_change,json=outcomeNeedsChange,proto3" json:"outcome_needs_change,omitempty"`
+	// The reason for an item that an update was to remove and that is not in the collection, which Graph calls `Invalid`.
+	// Every rpc that removes items has one.
+	MissingItem ErrorReason `protobuf:"varint,12,opt,name=missing_item,json=missingItem,proto3,enum=m365.backupstorage.v1.ErrorReason" json:"missing_item,omitempty"`
+	// For an rpc that has no Graph request of its own, such as a stream or a wait: the rpc, as `Service/Method`, whose
+	// permission, effect and errors it has. Nothing else is set then.
+	Of            string `protobuf:"bytes,13,opt,name=of,proto3" json:"of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -125,6 +206,48 @@ func (x *GraphCall) GetEmptyBody() bool {
 	return false
 }
 
+func (x *GraphCall) GetEffect() GraphCall_Effect {
+	if x != nil {
+		return x.Effect
+	}
+	return GraphCall_EFFECT_UNSPECIFIED
+}
+
+func (x *GraphCall) GetVerifyWith() string {
+	if x != nil {
+		return x.VerifyWith
+	}
+	return ""
+}
+
+func (x *GraphCall) GetOutcomeStates() []string {
+	if x != nil {
+		return x.OutcomeStates
+	}
+	return nil
+}
+
+func (x *GraphCall) GetOutcomeNeedsChange() bool {
+	if x != nil {
+		return x.OutcomeNeedsChange
+	}
+	return false
+}
+
+func (x *GraphCall) GetMissingItem() ErrorReason {
+	if x != nil {
+		return x.MissingItem
+	}
+	return ErrorReason_ERROR_REASON_UNSPECIFIED
+}
+
+func (x *GraphCall) GetOf() string {
+	if x != nil {
+		return x.Of
+	}
+	return ""
+}
+
 var file_m365_backupstorage_v1_graph_call_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -148,7 +271,7 @@ var File_m365_backupstorage_v1_graph_call_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_graph_call_proto_rawDesc = "" +
 	"\n" +
-	"&m365/backupstorage/v1/graph_call.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a(m365/backupstorage/v1/error_reason.proto\"\xed\x01\n" +
+	"&m365/backupstorage/v1/graph_call.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a(m365/backupstorage/v1/error_reason.proto\"\xd9\x04\n" +
 	"\tGraphCall\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1e\n" +
@@ -159,10 +282,27 @@ const file_m365_backupstorage_v1_graph_call_proto_rawDesc = "" +
 	"\x04docs\x18\x05 \x01(\tR\x04docs\x12:\n" +
 	"\x06errors\x18\x06 \x03(\x0e2\".m365.backupstorage.v1.ErrorReasonR\x06errors\x12\x1d\n" +
 	"\n" +
-	"empty_body\x18\a \x01(\bR\temptyBody:a\n" +
+	"empty_body\x18\a \x01(\bR\temptyBody\x12?\n" +
+	"\x06effect\x18\b \x01(\x0e2'.m365.backupstorage.v1.GraphCall.EffectR\x06effect\x12\x1f\n" +
+	"\vverify_with\x18\t \x01(\tR\n" +
+	"verifyWith\x12%\n" +
+	"\x0eoutcome_states\x18\n" +
+	" \x03(\tR\routcomeStates\x120\n" +
+	"\x14outcome_needs_change\x18\v \x01(\bR\x12outcomeNeedsChange\x12E\n" +
+	"\fmissing_item\x18\f \x01(\x0e2\".m365.backupstorage.v1.ErrorReasonR\vmissingItem\x12\x0e\n" +
+	"\x02of\x18\r \x01(\tR\x02of\"X\n" +
+	"\x06Effect\x12\x16\n" +
+	"\x12EFFECT_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04READ\x10\x01\x12\a\n" +
+	"\x03ADD\x10\x02\x12\n" +
 	"\n" +
-	"graph_call\x12\x1e.google.protobuf.MethodOptions\x18\xaa\x9b\x03 \x01(\v2 .m365.backupstorage.v1.GraphCallR\tgraphCallB\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\x06CHANGE\x10\x03\x12\n" +
+	"\n" +
+	"\x06REMOVE\x10\x04\x12\v\n" +
+	"\aRESTORE\x10\x05:a\n" +
+	"\n" +
+	"graph_call\x12\x1e.google.protobuf.MethodOptions\x18\xaa\x9b\x03 \x01(\v2 .m365.backupstorage.v1.GraphCallR\tgraphCallB\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_graph_call_proto_rawDescOnce sync.Once
@@ -176,21 +316,25 @@ func file_m365_backupstorage_v1_graph_call_proto_rawDescGZIP() []byte {
 	return file_m365_backupstorage_v1_graph_call_proto_rawDescData
 }
 
+var file_m365_backupstorage_v1_graph_call_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_m365_backupstorage_v1_graph_call_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_m365_backupstorage_v1_graph_call_proto_goTypes = []any{
-	(*GraphCall)(nil),                  // 0: m365.backupstorage.v1.GraphCall
-	(ErrorReason)(0),                   // 1: m365.backupstorage.v1.ErrorReason
-	(*descriptorpb.MethodOptions)(nil), // 2: google.protobuf.MethodOptions
+	(GraphCall_Effect)(0),              // 0: m365.backupstorage.v1.GraphCall.Effect
+	(*GraphCall)(nil),                  // 1: m365.backupstorage.v1.GraphCall
+	(ErrorReason)(0),                   // 2: m365.backupstorage.v1.ErrorReason
+	(*descriptorpb.MethodOptions)(nil), // 3: google.protobuf.MethodOptions
 }
 var file_m365_backupstorage_v1_graph_call_proto_depIdxs = []int32{
-	1, // 0: m365.backupstorage.v1.GraphCall.errors:type_name -> m365.backupstorage.v1.ErrorReason
-	2, // 1: m365.backupstorage.v1.graph_call:extendee -> google.protobuf.MethodOptions
-	0, // 2: m365.backupstorage.v1.graph_call:type_name -> m365.backupstorage.v1.GraphCall
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	2, // [2:3] is the sub-list for extension type_name
-	1, // [1:2] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 0: m365.backupstorage.v1.GraphCall.errors:type_name -> m365.backupstorage.v1.ErrorReason
+	0, // 1: m365.backupstorage.v1.GraphCall.effect:type_name -> m365.backupstorage.v1.GraphCall.Effect
+	2, // 2: m365.backupstorage.v1.GraphCall.missing_item:type_name -> m365.backupstorage.v1.ErrorReason
+	3, // 3: m365.backupstorage.v1.graph_call:extendee -> google.protobuf.MethodOptions
+	1, // 4: m365.backupstorage.v1.graph_call:type_name -> m365.backupstorage.v1.GraphCall
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	4, // [4:5] is the sub-list for extension type_name
+	3, // [3:4] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_graph_call_proto_init() }
@@ -204,13 +348,14 @@ func file_m365_backupstorage_v1_graph_call_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_m365_backupstorage_v1_graph_call_proto_rawDesc), len(file_m365_backupstorage_v1_graph_call_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   1,
 			NumExtensions: 1,
 			NumServices:   0,
 		},
 		GoTypes:           file_m365_backupstorage_v1_graph_call_proto_goTypes,
 		DependencyIndexes: file_m365_backupstorage_v1_graph_call_proto_depIdxs,
+		EnumInfos:         file_m365_backupstorage_v1_graph_call_proto_enumTypes,
 		MessageInfos:      file_m365_backupstorage_v1_graph_call_proto_msgTypes,
 		ExtensionInfos:    file_m365_backupstorage_v1_graph_call_proto_extTypes,
 	}.Build()

@@ -146,7 +146,9 @@ type GraphField struct {
 	// What the field is to the JSON text.
 	Place GraphField_Place `protobuf:"varint,3,opt,name=place,proto3,enum=m365.backupstorage.v1.GraphField_Place" json:"place,omitempty"`
 	// A type prefix (see GraphValue) that the presence of this property proves, when nothing else told the workload.
-	Implies       string `protobuf:"bytes,4,opt,name=implies,proto3" json:"implies,omitempty"`
+	Implies string `protobuf:"bytes,4,opt,name=implies,proto3" json:"implies,omitempty"`
+	// The effect that a call has besides that of its rpc when this field of the request is set.
+	Effect        GraphCall_Effect `protobuf:"varint,5,opt,name=effect,proto3,enum=m365.backupstorage.v1.GraphCall_Effect" json:"effect,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -207,6 +209,13 @@ func (x *GraphField) GetImplies() string {
 		return x.Implies
 	}
 	return ""
+}
+
+func (x *GraphField) GetEffect() GraphCall_Effect {
+	if x != nil {
+		return x.Effect
+	}
+	return GraphCall_EFFECT_UNSPECIFIED
 }
 
 // GraphValue says how an enum value is written in Graph's JSON. Without it the member is the value's name without
@@ -320,15 +329,16 @@ var File_m365_backupstorage_v1_graph_names_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_graph_names_proto_rawDesc = "" +
 	"\n" +
-	"'m365/backupstorage/v1/graph_names.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\"$\n" +
+	"'m365/backupstorage/v1/graph_names.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a&m365/backupstorage/v1/graph_call.proto\"$\n" +
 	"\fGraphMessage\x12\x14\n" +
-	"\x05types\x18\x01 \x03(\tR\x05types\"\xf1\x01\n" +
+	"\x05types\x18\x01 \x03(\tR\x05types\"\xb2\x02\n" +
 	"\n" +
 	"GraphField\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaliases\x18\x02 \x03(\tR\aaliases\x12=\n" +
 	"\x05place\x18\x03 \x01(\x0e2'.m365.backupstorage.v1.GraphField.PlaceR\x05place\x12\x18\n" +
-	"\aimplies\x18\x04 \x01(\tR\aimplies\"\\\n" +
+	"\aimplies\x18\x04 \x01(\tR\aimplies\x12?\n" +
+	"\x06effect\x18\x05 \x01(\x0e2'.m365.backupstorage.v1.GraphCall.EffectR\x06effect\"\\\n" +
 	"\x05Place\x12\x15\n" +
 	"\x11PLACE_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
@@ -344,8 +354,8 @@ const file_m365_backupstorage_v1_graph_names_proto_rawDesc = "" +
 	"\vgraph_field\x12\x1d.google.protobuf.FieldOptions\x18\xad\x9b\x03 \x01(\v2!.m365.backupstorage.v1.GraphFieldR\n" +
 	"graphField:g\n" +
 	"\vgraph_value\x12!.google.protobuf.EnumValueOptions\x18\xae\x9b\x03 \x01(\v2!.m365.backupstorage.v1.GraphValueR\n" +
-	"graphValueB\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"graphValueB\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_graph_names_proto_rawDescOnce sync.Once
@@ -366,23 +376,25 @@ var file_m365_backupstorage_v1_graph_names_proto_goTypes = []any{
 	(*GraphMessage)(nil),                  // 1: m365.backupstorage.v1.GraphMessage
 	(*GraphField)(nil),                    // 2: m365.backupstorage.v1.GraphField
 	(*GraphValue)(nil),                    // 3: m365.backupstorage.v1.GraphValue
-	(*descriptorpb.MessageOptions)(nil),   // 4: google.protobuf.MessageOptions
-	(*descriptorpb.FieldOptions)(nil),     // 5: google.protobuf.FieldOptions
-	(*descriptorpb.EnumValueOptions)(nil), // 6: google.protobuf.EnumValueOptions
+	(GraphCall_Effect)(0),                 // 4: m365.backupstorage.v1.GraphCall.Effect
+	(*descriptorpb.MessageOptions)(nil),   // 5: google.protobuf.MessageOptions
+	(*descriptorpb.FieldOptions)(nil),     // 6: google.protobuf.FieldOptions
+	(*descriptorpb.EnumValueOptions)(nil), // 7: google.protobuf.EnumValueOptions
 }
 var file_m365_backupstorage_v1_graph_names_proto_depIdxs = []int32{
 	0, // 0: m365.backupstorage.v1.GraphField.place:type_name -> m365.backupstorage.v1.GraphField.Place
-	4, // 1: m365.backupstorage.v1.graph_message:extendee -> google.protobuf.MessageOptions
-	5, // 2: m365.backupstorage.v1.graph_field:extendee -> google.protobuf.FieldOptions
-	6, // 3: m365.backupstorage.v1.graph_value:extendee -> google.protobuf.EnumValueOptions
-	1, // 4: m365.backupstorage.v1.graph_message:type_name -> m365.backupstorage.v1.GraphMessage
-	2, // 5: m365.backupstorage.v1.graph_field:type_name -> m365.backupstorage.v1.GraphField
-	3, // 6: m365.backupstorage.v1.graph_value:type_name -> m365.backupstorage.v1.GraphValue
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	4, // [4:7] is the sub-list for extension type_name
-	1, // [1:4] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	4, // 1: m365.backupstorage.v1.GraphField.effect:type_name -> m365.backupstorage.v1.GraphCall.Effect
+	5, // 2: m365.backupstorage.v1.graph_message:extendee -> google.protobuf.MessageOptions
+	6, // 3: m365.backupstorage.v1.graph_field:extendee -> google.protobuf.FieldOptions
+	7, // 4: m365.backupstorage.v1.graph_value:extendee -> google.protobuf.EnumValueOptions
+	1, // 5: m365.backupstorage.v1.graph_message:type_name -> m365.backupstorage.v1.GraphMessage
+	2, // 6: m365.backupstorage.v1.graph_field:type_name -> m365.backupstorage.v1.GraphField
+	3, // 7: m365.backupstorage.v1.graph_value:type_name -> m365.backupstorage.v1.GraphValue
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	5, // [5:8] is the sub-list for extension type_name
+	2, // [2:5] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_graph_names_proto_init() }
@@ -390,6 +402,7 @@ func file_m365_backupstorage_v1_graph_names_proto_init() {
 	if File_m365_backupstorage_v1_graph_names_proto != nil {
 		return
 	}
+	file_m365_backupstorage_v1_graph_call_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

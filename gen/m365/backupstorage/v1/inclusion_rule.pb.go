@@ -322,8 +322,8 @@ const file_m365_backupstorage_v1_inclusion_rule_proto_rawDesc = "" +
 	"\x1fINCLUSION_RULE_STATUS_COMPLETED\x10\x04\x12/\n" +
 	"+INCLUSION_RULE_STATUS_COMPLETED_WITH_ERRORS\x10\x05\x12*\n" +
 	"&INCLUSION_RULE_STATUS_UPDATE_REQUESTED\x10\x06\x12*\n" +
-	"&INCLUSION_RULE_STATUS_DELETE_REQUESTED\x10\aB\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"&INCLUSION_RULE_STATUS_DELETE_REQUESTED\x10\aB\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_inclusion_rule_proto_rawDescOnce sync.Once

@@ -1220,70 +1220,70 @@ const file_m365_backupstorage_v1_protection_policy_service_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x01 \x01(\tR\vdisplayName\x12`\n" +
 	"\x15site_protection_units\x18\x02 \x03(\v2,.m365.backupstorage.v1.NewSiteProtectionUnitR\x13siteProtectionUnits\"\x88\x01\n" +
 	"(CreateSharePointProtectionPolicyResponse\x12\\\n" +
-	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\"\x9b\x03\n" +
+	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\"\x9d\x03\n" +
 	"%UpdateExchangeProtectionPolicyRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12&\n" +
 	"\fdisplay_name\x18\x02 \x01(\tH\x00R\vdisplayName\x88\x01\x01\x12\x94\x01\n" +
 	"\x1cadd_mailbox_protection_units\x18\x03 \x03(\v2/.m365.backupstorage.v1.NewMailboxProtectionUnitB\"\xea\xda\x19\x1e\n" +
-	"\x1cmailboxProtectionUnits@deltaR\x19addMailboxProtectionUnits\x12p\n" +
-	"\"remove_mailbox_protection_unit_ids\x18\x04 \x03(\tB$\xea\xda\x19 \n" +
-	"\x1cmailboxProtectionUnits@delta\x18\x02R\x1eremoveMailboxProtectionUnitIdsB\x0f\n" +
+	"\x1cmailboxProtectionUnits@deltaR\x19addMailboxProtectionUnits\x12r\n" +
+	"\"remove_mailbox_protection_unit_ids\x18\x04 \x03(\tB&\xea\xda\x19\"\n" +
+	"\x1cmailboxProtectionUnits@delta\x18\x02(\x04R\x1eremoveMailboxProtectionUnitIdsB\x0f\n" +
 	"\r_display_name\"\x92\x02\n" +
 	"&UpdateExchangeProtectionPolicyResponse\x12\\\n" +
 	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\x12\x89\x01\n" +
 	"\x18mailbox_protection_units\x18\x02 \x03(\v2+.m365.backupstorage.v1.ProtectionUnitChangeB\"\xea\xda\x19\x1e\n" +
-	"\x1cmailboxProtectionUnits@deltaR\x16mailboxProtectionUnits\"\x98\x03\n" +
+	"\x1cmailboxProtectionUnits@deltaR\x16mailboxProtectionUnits\"\x9a\x03\n" +
 	"0UpdateOneDriveForBusinessProtectionPolicyRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12&\n" +
 	"\fdisplay_name\x18\x02 \x01(\tH\x00R\vdisplayName\x88\x01\x01\x12\x8c\x01\n" +
 	"\x1aadd_drive_protection_units\x18\x03 \x03(\v2-.m365.backupstorage.v1.NewDriveProtectionUnitB \xea\xda\x19\x1c\n" +
-	"\x1adriveProtectionUnits@deltaR\x17addDriveProtectionUnits\x12j\n" +
-	" remove_drive_protection_unit_ids\x18\x04 \x03(\tB\"\xea\xda\x19\x1e\n" +
-	"\x1adriveProtectionUnits@delta\x18\x02R\x1cremoveDriveProtectionUnitIdsB\x0f\n" +
+	"\x1adriveProtectionUnits@deltaR\x17addDriveProtectionUnits\x12l\n" +
+	" remove_drive_protection_unit_ids\x18\x04 \x03(\tB$\xea\xda\x19 \n" +
+	"\x1adriveProtectionUnits@delta\x18\x02(\x04R\x1cremoveDriveProtectionUnitIdsB\x0f\n" +
 	"\r_display_name\"\x97\x02\n" +
 	"1UpdateOneDriveForBusinessProtectionPolicyResponse\x12\\\n" +
 	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\x12\x83\x01\n" +
 	"\x16drive_protection_units\x18\x02 \x03(\v2+.m365.backupstorage.v1.ProtectionUnitChangeB \xea\xda\x19\x1c\n" +
-	"\x1adriveProtectionUnits@deltaR\x14driveProtectionUnits\"\x88\x03\n" +
+	"\x1adriveProtectionUnits@deltaR\x14driveProtectionUnits\"\x8a\x03\n" +
 	"'UpdateSharePointProtectionPolicyRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12&\n" +
 	"\fdisplay_name\x18\x02 \x01(\tH\x00R\vdisplayName\x88\x01\x01\x12\x88\x01\n" +
 	"\x19add_site_protection_units\x18\x03 \x03(\v2,.m365.backupstorage.v1.NewSiteProtectionUnitB\x1f\xea\xda\x19\x1b\n" +
-	"\x19siteProtectionUnits@deltaR\x16addSiteProtectionUnits\x12g\n" +
-	"\x1fremove_site_protection_unit_ids\x18\x04 \x03(\tB!\xea\xda\x19\x1d\n" +
-	"\x19siteProtectionUnits@delta\x18\x02R\x1bremoveSiteProtectionUnitIdsB\x0f\n" +
+	"\x19siteProtectionUnits@deltaR\x16addSiteProtectionUnits\x12i\n" +
+	"\x1fremove_site_protection_unit_ids\x18\x04 \x03(\tB#\xea\xda\x19\x1f\n" +
+	"\x19siteProtectionUnits@delta\x18\x02(\x04R\x1bremoveSiteProtectionUnitIdsB\x0f\n" +
 	"\r_display_name\"\x8b\x02\n" +
 	"(UpdateSharePointProtectionPolicyResponse\x12\\\n" +
 	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\x12\x80\x01\n" +
 	"\x15site_protection_units\x18\x02 \x03(\v2+.m365.backupstorage.v1.ProtectionUnitChangeB\x1f\xea\xda\x19\x1b\n" +
-	"\x19siteProtectionUnits@deltaR\x13siteProtectionUnits2\xe0\x1d\n" +
-	"\x17ProtectionPolicyService\x12\xa1\x02\n" +
-	"\x16ListProtectionPolicies\x124.m365.backupstorage.v1.ListProtectionPoliciesRequest\x1a5.m365.backupstorage.v1.ListProtectionPoliciesResponse\"\x99\x01\xd2\xda\x19\x91\x01\n" +
-	"\x03GET\x12\x13/protectionPolicies\x1a$BackupRestore-Configuration.Read.All*Ohttps://learn.microsoft.com/graph/api/backuprestoreroot-list-protectionpolicies\x90\x02\x01\x12\xa2\x02\n" +
-	"\x13GetProtectionPolicy\x121.m365.backupstorage.v1.GetProtectionPolicyRequest\x1a2.m365.backupstorage.v1.GetProtectionPolicyResponse\"\xa3\x01\xd2\xda\x19\x9b\x01\n" +
-	"\x03GET\x12*/protectionPolicies/{protection_policy_id}\x1a$BackupRestore-Configuration.Read.All*>https://learn.microsoft.com/graph/api/protectionpolicybase-get2\x02\a\b\x90\x02\x01\x12\xc7\x02\n" +
-	"\x16DeleteProtectionPolicy\x124.m365.backupstorage.v1.DeleteProtectionPolicyRequest\x1a5.m365.backupstorage.v1.DeleteProtectionPolicyResponse\"\xbf\x01\xd2\xda\x19\xb7\x01\n" +
-	"\x06DELETE\x12*/protectionPolicies/{protection_policy_id}\x1a)BackupRestore-Configuration.ReadWrite.All*Qhttps://learn.microsoft.com/graph/api/backuprestoreroot-delete-protectionpolicies2\x03\a\b\f\x90\x02\x02\x12\xc3\x02\n" +
-	"\x18ActivateProtectionPolicy\x126.m365.backupstorage.v1.ActivateProtectionPolicyRequest\x1a7.m365.backupstorage.v1.ActivateProtectionPolicyResponse\"\xb5\x01\xd2\xda\x19\xb0\x01\n" +
-	"\x04POST\x123/protectionPolicies/{protection_policy_id}/activate\x1a)BackupRestore-Configuration.ReadWrite.All*Chttps://learn.microsoft.com/graph/api/protectionpolicybase-activate2\x03\a\f\b\x12\xcd\x02\n" +
-	"\x1aDeactivateProtectionPolicy\x128.m365.backupstorage.v1.DeactivateProtectionPolicyRequest\x1a9.m365.backupstorage.v1.DeactivateProtectionPolicyResponse\"\xb9\x01\xd2\xda\x19\xb4\x01\n" +
-	"\x04POST\x125/protectionPolicies/{protection_policy_id}/deactivate\x1a)BackupRestore-Configuration.ReadWrite.All*Ehttps://learn.microsoft.com/graph/api/protectionpolicybase-deactivate2\x03\a\f\b\x12\xd5\x02\n" +
-	"\x1eCreateExchangeProtectionPolicy\x12<.m365.backupstorage.v1.CreateExchangeProtectionPolicyRequest\x1a=.m365.backupstorage.v1.CreateExchangeProtectionPolicyResponse\"\xb5\x01\xd2\xda\x19\xb0\x01\n" +
-	"\x04POST\x12\x1b/exchangeProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*Whttps://learn.microsoft.com/graph/api/backuprestoreroot-post-exchangeprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:\x12\x8c\x03\n" +
-	")CreateOneDriveForBusinessProtectionPolicy\x12G.m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyRequest\x1aH.m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyResponse\"\xcb\x01\xd2\xda\x19\xc6\x01\n" +
-	"\x04POST\x12&/oneDriveForBusinessProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*bhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-onedriveforbusinessprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:\x12\xdf\x02\n" +
-	" CreateSharePointProtectionPolicy\x12>.m365.backupstorage.v1.CreateSharePointProtectionPolicyRequest\x1a?.m365.backupstorage.v1.CreateSharePointProtectionPolicyResponse\"\xb9\x01\xd2\xda\x19\xb4\x01\n" +
-	"\x04POST\x12\x1d/sharePointProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*Yhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-sharepointprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:\x12\xd9\x02\n" +
-	"\x1eUpdateExchangeProtectionPolicy\x12<.m365.backupstorage.v1.UpdateExchangeProtectionPolicyRequest\x1a=.m365.backupstorage.v1.UpdateExchangeProtectionPolicyResponse\"\xb9\x01\xd2\xda\x19\xb4\x01\n" +
+	"\x19siteProtectionUnits@deltaR\x13siteProtectionUnits2\x93\"\n" +
+	"\x17ProtectionPolicyService\x12\xa3\x02\n" +
+	"\x16ListProtectionPolicies\x124.m365.backupstorage.v1.ListProtectionPoliciesRequest\x1a5.m365.backupstorage.v1.ListProtectionPoliciesResponse\"\x9b\x01\xd2\xda\x19\x93\x01\n" +
+	"\x03GET\x12\x13/protectionPolicies\x1a$BackupRestore-Configuration.Read.All*Ohttps://learn.microsoft.com/graph/api/backuprestoreroot-list-protectionpolicies@\x01\x90\x02\x01\x12\xa4\x02\n" +
+	"\x13GetProtectionPolicy\x121.m365.backupstorage.v1.GetProtectionPolicyRequest\x1a2.m365.backupstorage.v1.GetProtectionPolicyResponse\"\xa5\x01\xd2\xda\x19\x9d\x01\n" +
+	"\x03GET\x12*/protectionPolicies/{protection_policy_id}\x1a$BackupRestore-Configuration.Read.All*>https://learn.microsoft.com/graph/api/protectionpolicybase-get2\x02\a\b@\x01\x90\x02\x01\x12\xf6\x02\n" +
+	"\x16DeleteProtectionPolicy\x124.m365.backupstorage.v1.DeleteProtectionPolicyRequest\x1a5.m365.backupstorage.v1.DeleteProtectionPolicyResponse\"\xee\x01\xd2\xda\x19\xe6\x01\n" +
+	"\x06DELETE\x12*/protectionPolicies/{protection_policy_id}\x1a)BackupRestore-Configuration.ReadWrite.All*Qhttps://learn.microsoft.com/graph/api/backuprestoreroot-delete-protectionpolicies2\x03\a\b\f@\x04J+ProtectionPolicyService/GetProtectionPolicy\x90\x02\x02\x12\x95\x03\n" +
+	"\x18ActivateProtectionPolicy\x126.m365.backupstorage.v1.ActivateProtectionPolicyRequest\x1a7.m365.backupstorage.v1.ActivateProtectionPolicyResponse\"\x87\x02\xd2\xda\x19\x82\x02\n" +
+	"\x04POST\x123/protectionPolicies/{protection_policy_id}/activate\x1a)BackupRestore-Configuration.ReadWrite.All*Chttps://learn.microsoft.com/graph/api/protectionpolicybase-activate2\x03\a\f\b@\x02J+ProtectionPolicyService/GetProtectionPolicyR\x1fPROTECTION_POLICY_STATUS_ACTIVEX\x01\x12\xa1\x03\n" +
+	"\x1aDeactivateProtectionPolicy\x128.m365.backupstorage.v1.DeactivateProtectionPolicyRequest\x1a9.m365.backupstorage.v1.DeactivateProtectionPolicyResponse\"\x8d\x02\xd2\xda\x19\x88\x02\n" +
+	"\x04POST\x125/protectionPolicies/{protection_policy_id}/deactivate\x1a)BackupRestore-Configuration.ReadWrite.All*Ehttps://learn.microsoft.com/graph/api/protectionpolicybase-deactivate2\x03\a\f\b@\x04J+ProtectionPolicyService/GetProtectionPolicyR!PROTECTION_POLICY_STATUS_INACTIVEX\x01\x12\x87\x03\n" +
+	"\x1eCreateExchangeProtectionPolicy\x12<.m365.backupstorage.v1.CreateExchangeProtectionPolicyRequest\x1a=.m365.backupstorage.v1.CreateExchangeProtectionPolicyResponse\"\xe7\x01\xd2\xda\x19\xe2\x01\n" +
+	"\x04POST\x12\x1b/exchangeProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*Whttps://learn.microsoft.com/graph/api/backuprestoreroot-post-exchangeprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:@\x02J.ProtectionPolicyService/ListProtectionPolicies\x12\xbe\x03\n" +
+	")CreateOneDriveForBusinessProtectionPolicy\x12G.m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyRequest\x1aH.m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyResponse\"\xfd\x01\xd2\xda\x19\xf8\x01\n" +
+	"\x04POST\x12&/oneDriveForBusinessProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*bhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-onedriveforbusinessprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:@\x02J.ProtectionPolicyService/ListProtectionPolicies\x12\x91\x03\n" +
+	" CreateSharePointProtectionPolicy\x12>.m365.backupstorage.v1.CreateSharePointProtectionPolicyRequest\x1a?.m365.backupstorage.v1.CreateSharePointProtectionPolicyResponse\"\xeb\x01\xd2\xda\x19\xe6\x01\n" +
+	"\x04POST\x12\x1d/sharePointProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*Yhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-sharepointprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:@\x02J.ProtectionPolicyService/ListProtectionPolicies\x12\x96\x03\n" +
+	"\x1eUpdateExchangeProtectionPolicy\x12<.m365.backupstorage.v1.UpdateExchangeProtectionPolicyRequest\x1a=.m365.backupstorage.v1.UpdateExchangeProtectionPolicyResponse\"\xf6\x01\xd2\xda\x19\xf1\x01\n" +
 	"\x05PATCH\x122/exchangeProtectionPolicies/{protection_policy_id}\x1a)BackupRestore-Configuration.ReadWrite.All*Ehttps://learn.microsoft.com/graph/api/exchangeprotectionpolicy-update2\x05\t\n" +
-	"\v\b:\x12\x90\x03\n" +
-	")UpdateOneDriveForBusinessProtectionPolicy\x12G.m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyRequest\x1aH.m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyResponse\"\xcf\x01\xd2\xda\x19\xca\x01\n" +
+	"\v\b:@\x03J7ProtectionUnitService/ListExchangeProtectionPolicyUnits`\t\x12\xd8\x03\n" +
+	")UpdateOneDriveForBusinessProtectionPolicy\x12G.m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyRequest\x1aH.m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyResponse\"\x97\x02\xd2\xda\x19\x92\x02\n" +
 	"\x05PATCH\x12=/oneDriveForBusinessProtectionPolicies/{protection_policy_id}\x1a)BackupRestore-Configuration.ReadWrite.All*Phttps://learn.microsoft.com/graph/api/onedriveforbusinessprotectionpolicy-update2\x05\t\n" +
-	"\v\b:\x12\xe3\x02\n" +
-	" UpdateSharePointProtectionPolicy\x12>.m365.backupstorage.v1.UpdateSharePointProtectionPolicyRequest\x1a?.m365.backupstorage.v1.UpdateSharePointProtectionPolicyResponse\"\xbd\x01\xd2\xda\x19\xb8\x01\n" +
+	"\v\b:@\x03JBProtectionUnitService/ListOneDriveForBusinessProtectionPolicyUnits`\t\x12\xa2\x03\n" +
+	" UpdateSharePointProtectionPolicy\x12>.m365.backupstorage.v1.UpdateSharePointProtectionPolicyRequest\x1a?.m365.backupstorage.v1.UpdateSharePointProtectionPolicyResponse\"\xfc\x01\xd2\xda\x19\xf7\x01\n" +
 	"\x05PATCH\x124/sharePointProtectionPolicies/{protection_policy_id}\x1a)BackupRestore-Configuration.ReadWrite.All*Ghttps://learn.microsoft.com/graph/api/sharepointprotectionpolicy-update2\x05\t\n" +
-	"\v\b:B\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\v\b:@\x03J9ProtectionUnitService/ListSharePointProtectionPolicyUnits`\tB\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_protection_policy_service_proto_rawDescOnce sync.Once

@@ -764,8 +764,8 @@ const file_m365_backupstorage_v1_protection_unit_proto_rawDesc = "" +
 	"&PROTECTION_SOURCE_UNKNOWN_FUTURE_VALUE\x10\x01\x12\x1a\n" +
 	"\x16PROTECTION_SOURCE_NONE\x10\x02\x12\x1c\n" +
 	"\x18PROTECTION_SOURCE_MANUAL\x10\x03\x12\"\n" +
-	"\x1ePROTECTION_SOURCE_DYNAMIC_RULE\x10\x04B\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\x1ePROTECTION_SOURCE_DYNAMIC_RULE\x10\x04B\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_protection_unit_proto_rawDescOnce sync.Once

@@ -89,7 +89,7 @@ func (x *ListMailboxProtectionUnitsBulkAdditionJobsRequest) GetPageToken() strin
 type ListMailboxProtectionUnitsBulkAdditionJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The jobs of this page. A page may be empty and still have a next one.
-	ProtectionUnitBulkAdditionJobs []*ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,rep,name=protection_unit_bulk_addition_jobs,json=protectionUnitBulkAdditionJobs,proto3" json:"protection_unit_bulk_addition_jobs,omitempty"`
+	BulkAdditionJobs []*ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,rep,name=bulk_addition_jobs,json=bulkAdditionJobs,proto3" json:"bulk_addition_jobs,omitempty"`
 	// Token of the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -126,9 +126,9 @@ func (*ListMailboxProtectionUnitsBulkAdditionJobsResponse) Descriptor() ([]byte,
 	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *ListMailboxProtectionUnitsBulkAdditionJobsResponse) GetProtectionUnitBulkAdditionJobs() []*ProtectionUnitBulkAdditionJob {
+func (x *ListMailboxProtectionUnitsBulkAdditionJobsResponse) GetBulkAdditionJobs() []*ProtectionUnitBulkAdditionJob {
 	if x != nil {
-		return x.ProtectionUnitBulkAdditionJobs
+		return x.BulkAdditionJobs
 	}
 	return nil
 }
@@ -217,9 +217,9 @@ func (x *CreateMailboxProtectionUnitsBulkAdditionJobRequest) GetDirectoryObjectI
 type CreateMailboxProtectionUnitsBulkAdditionJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The new job, with status ACTIVE.
-	ProtectionUnitBulkAdditionJob *ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,opt,name=protection_unit_bulk_addition_job,json=protectionUnitBulkAdditionJob,proto3" json:"protection_unit_bulk_addition_job,omitempty"`
-	unknownFields                 protoimpl.UnknownFields
-	sizeCache                     protoimpl.SizeCache
+	BulkAdditionJob *ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,opt,name=bulk_addition_job,json=bulkAdditionJob,proto3" json:"bulk_addition_job,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *CreateMailboxProtectionUnitsBulkAdditionJobResponse) Reset() {
@@ -252,9 +252,9 @@ func (*CreateMailboxProtectionUnitsBulkAdditionJobResponse) Descriptor() ([]byte
 	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *CreateMailboxProtectionUnitsBulkAdditionJobResponse) GetProtectionUnitBulkAdditionJob() *ProtectionUnitBulkAdditionJob {
+func (x *CreateMailboxProtectionUnitsBulkAdditionJobResponse) GetBulkAdditionJob() *ProtectionUnitBulkAdditionJob {
 	if x != nil {
-		return x.ProtectionUnitBulkAdditionJob
+		return x.BulkAdditionJob
 	}
 	return nil
 }
@@ -318,9 +318,9 @@ func (x *GetMailboxProtectionUnitsBulkAdditionJobRequest) GetBulkAdditionJobId()
 type GetMailboxProtectionUnitsBulkAdditionJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job.
-	ProtectionUnitBulkAdditionJob *ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,opt,name=protection_unit_bulk_addition_job,json=protectionUnitBulkAdditionJob,proto3" json:"protection_unit_bulk_addition_job,omitempty"`
-	unknownFields                 protoimpl.UnknownFields
-	sizeCache                     protoimpl.SizeCache
+	BulkAdditionJob *ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,opt,name=bulk_addition_job,json=bulkAdditionJob,proto3" json:"bulk_addition_job,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GetMailboxProtectionUnitsBulkAdditionJobResponse) Reset() {
@@ -353,9 +353,9 @@ func (*GetMailboxProtectionUnitsBulkAdditionJobResponse) Descriptor() ([]byte, [
 	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *GetMailboxProtectionUnitsBulkAdditionJobResponse) GetProtectionUnitBulkAdditionJob() *ProtectionUnitBulkAdditionJob {
+func (x *GetMailboxProtectionUnitsBulkAdditionJobResponse) GetBulkAdditionJob() *ProtectionUnitBulkAdditionJob {
 	if x != nil {
-		return x.ProtectionUnitBulkAdditionJob
+		return x.BulkAdditionJob
 	}
 	return nil
 }
@@ -428,7 +428,7 @@ func (x *ListDriveProtectionUnitsBulkAdditionJobsRequest) GetPageToken() string 
 type ListDriveProtectionUnitsBulkAdditionJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The jobs of this page. A page may be empty and still have a next one.
-	ProtectionUnitBulkAdditionJobs []*ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,rep,name=protection_unit_bulk_addition_jobs,json=protectionUnitBulkAdditionJobs,proto3" json:"protection_unit_bulk_addition_jobs,omitempty"`
+	BulkAdditionJobs []*ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,rep,name=bulk_addition_jobs,json=bulkAdditionJobs,proto3" json:"bulk_addition_jobs,omitempty"`
 	// Token of the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -465,9 +465,9 @@ func (*ListDriveProtectionUnitsBulkAdditionJobsResponse) Descriptor() ([]byte, [
 	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescGZIP(), []int{7}
 }
 
-func (x *ListDriveProtectionUnitsBulkAdditionJobsResponse) GetProtectionUnitBulkAdditionJobs() []*ProtectionUnitBulkAdditionJob {
+func (x *ListDriveProtectionUnitsBulkAdditionJobsResponse) GetBulkAdditionJobs() []*ProtectionUnitBulkAdditionJob {
 	if x != nil {
-		return x.ProtectionUnitBulkAdditionJobs
+		return x.BulkAdditionJobs
 	}
 	return nil
 }
@@ -557,9 +557,9 @@ func (x *CreateDriveProtectionUnitsBulkAdditionJobRequest) GetDirectoryObjectIds
 type CreateDriveProtectionUnitsBulkAdditionJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The new job, with status ACTIVE.
-	ProtectionUnitBulkAdditionJob *ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,opt,name=protection_unit_bulk_addition_job,json=protectionUnitBulkAdditionJob,proto3" json:"protection_unit_bulk_addition_job,omitempty"`
-	unknownFields                 protoimpl.UnknownFields
-	sizeCache                     protoimpl.SizeCache
+	BulkAdditionJob *ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,opt,name=bulk_addition_job,json=bulkAdditionJob,proto3" json:"bulk_addition_job,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *CreateDriveProtectionUnitsBulkAdditionJobResponse) Reset() {
@@ -592,9 +592,9 @@ func (*CreateDriveProtectionUnitsBulkAdditionJobResponse) Descriptor() ([]byte, 
 	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescGZIP(), []int{9}
 }
 
-func (x *CreateDriveProtectionUnitsBulkAdditionJobResponse) GetProtectionUnitBulkAdditionJob() *ProtectionUnitBulkAdditionJob {
+func (x *CreateDriveProtectionUnitsBulkAdditionJobResponse) GetBulkAdditionJob() *ProtectionUnitBulkAdditionJob {
 	if x != nil {
-		return x.ProtectionUnitBulkAdditionJob
+		return x.BulkAdditionJob
 	}
 	return nil
 }
@@ -658,9 +658,9 @@ func (x *GetDriveProtectionUnitsBulkAdditionJobRequest) GetBulkAdditionJobId() s
 type GetDriveProtectionUnitsBulkAdditionJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job.
-	ProtectionUnitBulkAdditionJob *ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,opt,name=protection_unit_bulk_addition_job,json=protectionUnitBulkAdditionJob,proto3" json:"protection_unit_bulk_addition_job,omitempty"`
-	unknownFields                 protoimpl.UnknownFields
-	sizeCache                     protoimpl.SizeCache
+	BulkAdditionJob *ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,opt,name=bulk_addition_job,json=bulkAdditionJob,proto3" json:"bulk_addition_job,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GetDriveProtectionUnitsBulkAdditionJobResponse) Reset() {
@@ -693,9 +693,9 @@ func (*GetDriveProtectionUnitsBulkAdditionJobResponse) Descriptor() ([]byte, []i
 	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescGZIP(), []int{11}
 }
 
-func (x *GetDriveProtectionUnitsBulkAdditionJobResponse) GetProtectionUnitBulkAdditionJob() *ProtectionUnitBulkAdditionJob {
+func (x *GetDriveProtectionUnitsBulkAdditionJobResponse) GetBulkAdditionJob() *ProtectionUnitBulkAdditionJob {
 	if x != nil {
-		return x.ProtectionUnitBulkAdditionJob
+		return x.BulkAdditionJob
 	}
 	return nil
 }
@@ -768,7 +768,7 @@ func (x *ListSiteProtectionUnitsBulkAdditionJobsRequest) GetPageToken() string {
 type ListSiteProtectionUnitsBulkAdditionJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The jobs of this page. A page may be empty and still have a next one.
-	ProtectionUnitBulkAdditionJobs []*ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,rep,name=protection_unit_bulk_addition_jobs,json=protectionUnitBulkAdditionJobs,proto3" json:"protection_unit_bulk_addition_jobs,omitempty"`
+	BulkAdditionJobs []*ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,rep,name=bulk_addition_jobs,json=bulkAdditionJobs,proto3" json:"bulk_addition_jobs,omitempty"`
 	// Token of the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -805,9 +805,9 @@ func (*ListSiteProtectionUnitsBulkAdditionJobsResponse) Descriptor() ([]byte, []
 	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescGZIP(), []int{13}
 }
 
-func (x *ListSiteProtectionUnitsBulkAdditionJobsResponse) GetProtectionUnitBulkAdditionJobs() []*ProtectionUnitBulkAdditionJob {
+func (x *ListSiteProtectionUnitsBulkAdditionJobsResponse) GetBulkAdditionJobs() []*ProtectionUnitBulkAdditionJob {
 	if x != nil {
-		return x.ProtectionUnitBulkAdditionJobs
+		return x.BulkAdditionJobs
 	}
 	return nil
 }
@@ -896,9 +896,9 @@ func (x *CreateSiteProtectionUnitsBulkAdditionJobRequest) GetSiteIds() []string 
 type CreateSiteProtectionUnitsBulkAdditionJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The new job, with status ACTIVE.
-	ProtectionUnitBulkAdditionJob *ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,opt,name=protection_unit_bulk_addition_job,json=protectionUnitBulkAdditionJob,proto3" json:"protection_unit_bulk_addition_job,omitempty"`
-	unknownFields                 protoimpl.UnknownFields
-	sizeCache                     protoimpl.SizeCache
+	BulkAdditionJob *ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,opt,name=bulk_addition_job,json=bulkAdditionJob,proto3" json:"bulk_addition_job,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *CreateSiteProtectionUnitsBulkAdditionJobResponse) Reset() {
@@ -931,9 +931,9 @@ func (*CreateSiteProtectionUnitsBulkAdditionJobResponse) Descriptor() ([]byte, [
 	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescGZIP(), []int{15}
 }
 
-func (x *CreateSiteProtectionUnitsBulkAdditionJobResponse) GetProtectionUnitBulkAdditionJob() *ProtectionUnitBulkAdditionJob {
+func (x *CreateSiteProtectionUnitsBulkAdditionJobResponse) GetBulkAdditionJob() *ProtectionUnitBulkAdditionJob {
 	if x != nil {
-		return x.ProtectionUnitBulkAdditionJob
+		return x.BulkAdditionJob
 	}
 	return nil
 }
@@ -997,9 +997,9 @@ func (x *GetSiteProtectionUnitsBulkAdditionJobRequest) GetBulkAdditionJobId() st
 type GetSiteProtectionUnitsBulkAdditionJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job.
-	ProtectionUnitBulkAdditionJob *ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,opt,name=protection_unit_bulk_addition_job,json=protectionUnitBulkAdditionJob,proto3" json:"protection_unit_bulk_addition_job,omitempty"`
-	unknownFields                 protoimpl.UnknownFields
-	sizeCache                     protoimpl.SizeCache
+	BulkAdditionJob *ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,opt,name=bulk_addition_job,json=bulkAdditionJob,proto3" json:"bulk_addition_job,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GetSiteProtectionUnitsBulkAdditionJobResponse) Reset() {
@@ -1032,9 +1032,9 @@ func (*GetSiteProtectionUnitsBulkAdditionJobResponse) Descriptor() ([]byte, []in
 	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescGZIP(), []int{17}
 }
 
-func (x *GetSiteProtectionUnitsBulkAdditionJobResponse) GetProtectionUnitBulkAdditionJob() *ProtectionUnitBulkAdditionJob {
+func (x *GetSiteProtectionUnitsBulkAdditionJobResponse) GetBulkAdditionJob() *ProtectionUnitBulkAdditionJob {
 	if x != nil {
-		return x.ProtectionUnitBulkAdditionJob
+		return x.BulkAdditionJob
 	}
 	return nil
 }
@@ -1048,88 +1048,88 @@ const file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\x83\x02\n" +
-	"2ListMailboxProtectionUnitsBulkAdditionJobsResponse\x12\x8d\x01\n" +
-	"\"protection_unit_bulk_addition_jobs\x18\x01 \x03(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\v\xea\xda\x19\a\n" +
-	"\x05valueR\x1eprotectionUnitBulkAdditionJobs\x12=\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xe4\x01\n" +
+	"2ListMailboxProtectionUnitsBulkAdditionJobsResponse\x12o\n" +
+	"\x12bulk_addition_jobs\x18\x01 \x03(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\v\xea\xda\x19\a\n" +
+	"\x05valueR\x10bulkAdditionJobs\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
 	"\x0f@odata.nextLinkR\rnextPageToken\"\xd9\x01\n" +
 	"2CreateMailboxProtectionUnitsBulkAdditionJobRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1c\n" +
 	"\tmailboxes\x18\x03 \x03(\tR\tmailboxes\x120\n" +
-	"\x14directory_object_ids\x18\x04 \x03(\tR\x12directoryObjectIds\"\xbe\x01\n" +
-	"3CreateMailboxProtectionUnitsBulkAdditionJobResponse\x12\x86\x01\n" +
-	"!protection_unit_bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x1dprotectionUnitBulkAdditionJob\"\x94\x01\n" +
+	"\x14directory_object_ids\x18\x04 \x03(\tR\x12directoryObjectIds\"\x9f\x01\n" +
+	"3CreateMailboxProtectionUnitsBulkAdditionJobResponse\x12h\n" +
+	"\x11bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x0fbulkAdditionJob\"\x94\x01\n" +
 	"/GetMailboxProtectionUnitsBulkAdditionJobRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12/\n" +
-	"\x14bulk_addition_job_id\x18\x02 \x01(\tR\x11bulkAdditionJobId\"\xbb\x01\n" +
-	"0GetMailboxProtectionUnitsBulkAdditionJobResponse\x12\x86\x01\n" +
-	"!protection_unit_bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x1dprotectionUnitBulkAdditionJob\"\x9f\x01\n" +
+	"\x14bulk_addition_job_id\x18\x02 \x01(\tR\x11bulkAdditionJobId\"\x9c\x01\n" +
+	"0GetMailboxProtectionUnitsBulkAdditionJobResponse\x12h\n" +
+	"\x11bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x0fbulkAdditionJob\"\x9f\x01\n" +
 	"/ListDriveProtectionUnitsBulkAdditionJobsRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\x81\x02\n" +
-	"0ListDriveProtectionUnitsBulkAdditionJobsResponse\x12\x8d\x01\n" +
-	"\"protection_unit_bulk_addition_jobs\x18\x01 \x03(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\v\xea\xda\x19\a\n" +
-	"\x05valueR\x1eprotectionUnitBulkAdditionJobs\x12=\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xe2\x01\n" +
+	"0ListDriveProtectionUnitsBulkAdditionJobsResponse\x12o\n" +
+	"\x12bulk_addition_jobs\x18\x01 \x03(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\v\xea\xda\x19\a\n" +
+	"\x05valueR\x10bulkAdditionJobs\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
 	"\x0f@odata.nextLinkR\rnextPageToken\"\xd1\x01\n" +
 	"0CreateDriveProtectionUnitsBulkAdditionJobRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x16\n" +
 	"\x06drives\x18\x03 \x03(\tR\x06drives\x120\n" +
-	"\x14directory_object_ids\x18\x04 \x03(\tR\x12directoryObjectIds\"\xbc\x01\n" +
-	"1CreateDriveProtectionUnitsBulkAdditionJobResponse\x12\x86\x01\n" +
-	"!protection_unit_bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x1dprotectionUnitBulkAdditionJob\"\x92\x01\n" +
+	"\x14directory_object_ids\x18\x04 \x03(\tR\x12directoryObjectIds\"\x9d\x01\n" +
+	"1CreateDriveProtectionUnitsBulkAdditionJobResponse\x12h\n" +
+	"\x11bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x0fbulkAdditionJob\"\x92\x01\n" +
 	"-GetDriveProtectionUnitsBulkAdditionJobRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12/\n" +
-	"\x14bulk_addition_job_id\x18\x02 \x01(\tR\x11bulkAdditionJobId\"\xb9\x01\n" +
-	".GetDriveProtectionUnitsBulkAdditionJobResponse\x12\x86\x01\n" +
-	"!protection_unit_bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x1dprotectionUnitBulkAdditionJob\"\x9e\x01\n" +
+	"\x14bulk_addition_job_id\x18\x02 \x01(\tR\x11bulkAdditionJobId\"\x9a\x01\n" +
+	".GetDriveProtectionUnitsBulkAdditionJobResponse\x12h\n" +
+	"\x11bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x0fbulkAdditionJob\"\x9e\x01\n" +
 	".ListSiteProtectionUnitsBulkAdditionJobsRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\x80\x02\n" +
-	"/ListSiteProtectionUnitsBulkAdditionJobsResponse\x12\x8d\x01\n" +
-	"\"protection_unit_bulk_addition_jobs\x18\x01 \x03(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\v\xea\xda\x19\a\n" +
-	"\x05valueR\x1eprotectionUnitBulkAdditionJobs\x12=\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xe1\x01\n" +
+	"/ListSiteProtectionUnitsBulkAdditionJobsResponse\x12o\n" +
+	"\x12bulk_addition_jobs\x18\x01 \x03(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\v\xea\xda\x19\a\n" +
+	"\x05valueR\x10bulkAdditionJobs\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
 	"\x0f@odata.nextLinkR\rnextPageToken\"\xc5\x01\n" +
 	"/CreateSiteProtectionUnitsBulkAdditionJobRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\"\n" +
 	"\rsite_web_urls\x18\x03 \x03(\tR\vsiteWebUrls\x12\x19\n" +
-	"\bsite_ids\x18\x04 \x03(\tR\asiteIds\"\xbb\x01\n" +
-	"0CreateSiteProtectionUnitsBulkAdditionJobResponse\x12\x86\x01\n" +
-	"!protection_unit_bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x1dprotectionUnitBulkAdditionJob\"\x91\x01\n" +
+	"\bsite_ids\x18\x04 \x03(\tR\asiteIds\"\x9c\x01\n" +
+	"0CreateSiteProtectionUnitsBulkAdditionJobResponse\x12h\n" +
+	"\x11bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x0fbulkAdditionJob\"\x91\x01\n" +
 	",GetSiteProtectionUnitsBulkAdditionJobRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12/\n" +
-	"\x14bulk_addition_job_id\x18\x02 \x01(\tR\x11bulkAdditionJobId\"\xb8\x01\n" +
-	"-GetSiteProtectionUnitsBulkAdditionJobResponse\x12\x86\x01\n" +
-	"!protection_unit_bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x1dprotectionUnitBulkAdditionJob2\x84\x1f\n" +
-	"$ProtectionUnitBulkAdditionJobService\x12\xbe\x03\n" +
-	"*ListMailboxProtectionUnitsBulkAdditionJobs\x12H.m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsRequest\x1aI.m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsResponse\"\xfa\x01\xd2\xda\x19\xf2\x01\n" +
-	"\x03GET\x12Y/exchangeProtectionPolicies/{protection_policy_id}/mailboxProtectionUnitsBulkAdditionJobs\x1a$BackupRestore-Configuration.Read.All*jhttps://learn.microsoft.com/graph/api/exchangeprotectionpolicy-list-mailboxprotectionunitsbulkadditionjobs\x90\x02\x01\x12\xab\x03\n" +
-	"+CreateMailboxProtectionUnitsBulkAdditionJob\x12I.m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobRequest\x1aJ.m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobResponse\"\xe4\x01\xd2\xda\x19\xdf\x01\n" +
-	"\x04POST\x12Y/exchangeProtectionPolicies/{protection_policy_id}/mailboxProtectionUnitsBulkAdditionJobs\x1a)BackupRestore-Configuration.ReadWrite.All*Qhttps://learn.microsoft.com/graph/api/mailboxprotectionunitsbulkadditionjobs-post\x12\xb5\x03\n" +
-	"(GetMailboxProtectionUnitsBulkAdditionJob\x12F.m365.backupstorage.v1.GetMailboxProtectionUnitsBulkAdditionJobRequest\x1aG.m365.backupstorage.v1.GetMailboxProtectionUnitsBulkAdditionJobResponse\"\xf7\x01\xd2\xda\x19\xef\x01\n" +
-	"\x03GET\x12p/exchangeProtectionPolicies/{protection_policy_id}/mailboxProtectionUnitsBulkAdditionJobs/{bulk_addition_job_id}\x1a$BackupRestore-Configuration.Read.All*Phttps://learn.microsoft.com/graph/api/mailboxprotectionunitsbulkadditionjobs-get\x90\x02\x01\x12\xca\x03\n" +
-	"(ListDriveProtectionUnitsBulkAdditionJobs\x12F.m365.backupstorage.v1.ListDriveProtectionUnitsBulkAdditionJobsRequest\x1aG.m365.backupstorage.v1.ListDriveProtectionUnitsBulkAdditionJobsResponse\"\x8c\x02\xd2\xda\x19\x84\x02\n" +
-	"\x03GET\x12b/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveProtectionUnitsBulkAdditionJobs\x1a$BackupRestore-Configuration.Read.All*shttps://learn.microsoft.com/graph/api/onedriveforbusinessprotectionpolicy-list-driveprotectionunitsbulkadditionjobs\x90\x02\x01\x12\xac\x03\n" +
-	")CreateDriveProtectionUnitsBulkAdditionJob\x12G.m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobRequest\x1aH.m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobResponse\"\xeb\x01\xd2\xda\x19\xe6\x01\n" +
-	"\x04POST\x12b/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveProtectionUnitsBulkAdditionJobs\x1a)BackupRestore-Configuration.ReadWrite.All*Ohttps://learn.microsoft.com/graph/api/driveprotectionunitsbulkadditionjobs-post\x12\xb6\x03\n" +
-	"&GetDriveProtectionUnitsBulkAdditionJob\x12D.m365.backupstorage.v1.GetDriveProtectionUnitsBulkAdditionJobRequest\x1aE.m365.backupstorage.v1.GetDriveProtectionUnitsBulkAdditionJobResponse\"\xfe\x01\xd2\xda\x19\xf6\x01\n" +
-	"\x03GET\x12y/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveProtectionUnitsBulkAdditionJobs/{bulk_addition_job_id}\x1a$BackupRestore-Configuration.Read.All*Nhttps://learn.microsoft.com/graph/api/driveprotectionunitsbulkadditionjobs-get\x90\x02\x01\x12\xb3\x03\n" +
-	"'ListSiteProtectionUnitsBulkAdditionJobs\x12E.m365.backupstorage.v1.ListSiteProtectionUnitsBulkAdditionJobsRequest\x1aF.m365.backupstorage.v1.ListSiteProtectionUnitsBulkAdditionJobsResponse\"\xf8\x01\xd2\xda\x19\xf0\x01\n" +
-	"\x03GET\x12X/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnitsBulkAdditionJobs\x1a$BackupRestore-Configuration.Read.All*ihttps://learn.microsoft.com/graph/api/sharepointprotectionpolicy-list-siteprotectionunitsbulkadditionjobs\x90\x02\x01\x12\x9e\x03\n" +
-	"(CreateSiteProtectionUnitsBulkAdditionJob\x12F.m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobRequest\x1aG.m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobResponse\"\xe0\x01\xd2\xda\x19\xdb\x01\n" +
-	"\x04POST\x12X/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnitsBulkAdditionJobs\x1a)BackupRestore-Configuration.ReadWrite.All*Nhttps://learn.microsoft.com/graph/api/siteprotectionunitsbulkadditionjobs-post\x12\xa8\x03\n" +
-	"%GetSiteProtectionUnitsBulkAdditionJob\x12C.m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobRequest\x1aD.m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobResponse\"\xf3\x01\xd2\xda\x19\xeb\x01\n" +
-	"\x03GET\x12o/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnitsBulkAdditionJobs/{bulk_addition_job_id}\x1a$BackupRestore-Configuration.Read.All*Mhttps://learn.microsoft.com/graph/api/siteprotectionunitsbulkadditionjobs-get\x90\x02\x01B\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\x14bulk_addition_job_id\x18\x02 \x01(\tR\x11bulkAdditionJobId\"\x99\x01\n" +
+	"-GetSiteProtectionUnitsBulkAdditionJobResponse\x12h\n" +
+	"\x11bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x0fbulkAdditionJob2\x84!\n" +
+	"$ProtectionUnitBulkAdditionJobService\x12\xc0\x03\n" +
+	"*ListMailboxProtectionUnitsBulkAdditionJobs\x12H.m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsRequest\x1aI.m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsResponse\"\xfc\x01\xd2\xda\x19\xf4\x01\n" +
+	"\x03GET\x12Y/exchangeProtectionPolicies/{protection_policy_id}/mailboxProtectionUnitsBulkAdditionJobs\x1a$BackupRestore-Configuration.Read.All*jhttps://learn.microsoft.com/graph/api/exchangeprotectionpolicy-list-mailboxprotectionunitsbulkadditionjobs@\x01\x90\x02\x01\x12\xfe\x03\n" +
+	"+CreateMailboxProtectionUnitsBulkAdditionJob\x12I.m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobRequest\x1aJ.m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobResponse\"\xb7\x02\xd2\xda\x19\xb2\x02\n" +
+	"\x04POST\x12Y/exchangeProtectionPolicies/{protection_policy_id}/mailboxProtectionUnitsBulkAdditionJobs\x1a)BackupRestore-Configuration.ReadWrite.All*Qhttps://learn.microsoft.com/graph/api/mailboxprotectionunitsbulkadditionjobs-post@\x02JOProtectionUnitBulkAdditionJobService/ListMailboxProtectionUnitsBulkAdditionJobs\x12\xb7\x03\n" +
+	"(GetMailboxProtectionUnitsBulkAdditionJob\x12F.m365.backupstorage.v1.GetMailboxProtectionUnitsBulkAdditionJobRequest\x1aG.m365.backupstorage.v1.GetMailboxProtectionUnitsBulkAdditionJobResponse\"\xf9\x01\xd2\xda\x19\xf1\x01\n" +
+	"\x03GET\x12p/exchangeProtectionPolicies/{protection_policy_id}/mailboxProtectionUnitsBulkAdditionJobs/{bulk_addition_job_id}\x1a$BackupRestore-Configuration.Read.All*Phttps://learn.microsoft.com/graph/api/mailboxprotectionunitsbulkadditionjobs-get@\x01\x90\x02\x01\x12\xcc\x03\n" +
+	"(ListDriveProtectionUnitsBulkAdditionJobs\x12F.m365.backupstorage.v1.ListDriveProtectionUnitsBulkAdditionJobsRequest\x1aG.m365.backupstorage.v1.ListDriveProtectionUnitsBulkAdditionJobsResponse\"\x8e\x02\xd2\xda\x19\x86\x02\n" +
+	"\x03GET\x12b/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveProtectionUnitsBulkAdditionJobs\x1a$BackupRestore-Configuration.Read.All*shttps://learn.microsoft.com/graph/api/onedriveforbusinessprotectionpolicy-list-driveprotectionunitsbulkadditionjobs@\x01\x90\x02\x01\x12\xfd\x03\n" +
+	")CreateDriveProtectionUnitsBulkAdditionJob\x12G.m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobRequest\x1aH.m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobResponse\"\xbc\x02\xd2\xda\x19\xb7\x02\n" +
+	"\x04POST\x12b/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveProtectionUnitsBulkAdditionJobs\x1a)BackupRestore-Configuration.ReadWrite.All*Ohttps://learn.microsoft.com/graph/api/driveprotectionunitsbulkadditionjobs-post@\x02JMProtectionUnitBulkAdditionJobService/ListDriveProtectionUnitsBulkAdditionJobs\x12\xb8\x03\n" +
+	"&GetDriveProtectionUnitsBulkAdditionJob\x12D.m365.backupstorage.v1.GetDriveProtectionUnitsBulkAdditionJobRequest\x1aE.m365.backupstorage.v1.GetDriveProtectionUnitsBulkAdditionJobResponse\"\x80\x02\xd2\xda\x19\xf8\x01\n" +
+	"\x03GET\x12y/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveProtectionUnitsBulkAdditionJobs/{bulk_addition_job_id}\x1a$BackupRestore-Configuration.Read.All*Nhttps://learn.microsoft.com/graph/api/driveprotectionunitsbulkadditionjobs-get@\x01\x90\x02\x01\x12\xb5\x03\n" +
+	"'ListSiteProtectionUnitsBulkAdditionJobs\x12E.m365.backupstorage.v1.ListSiteProtectionUnitsBulkAdditionJobsRequest\x1aF.m365.backupstorage.v1.ListSiteProtectionUnitsBulkAdditionJobsResponse\"\xfa\x01\xd2\xda\x19\xf2\x01\n" +
+	"\x03GET\x12X/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnitsBulkAdditionJobs\x1a$BackupRestore-Configuration.Read.All*ihttps://learn.microsoft.com/graph/api/sharepointprotectionpolicy-list-siteprotectionunitsbulkadditionjobs@\x01\x90\x02\x01\x12\xee\x03\n" +
+	"(CreateSiteProtectionUnitsBulkAdditionJob\x12F.m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobRequest\x1aG.m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobResponse\"\xb0\x02\xd2\xda\x19\xab\x02\n" +
+	"\x04POST\x12X/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnitsBulkAdditionJobs\x1a)BackupRestore-Configuration.ReadWrite.All*Nhttps://learn.microsoft.com/graph/api/siteprotectionunitsbulkadditionjobs-post@\x02JLProtectionUnitBulkAdditionJobService/ListSiteProtectionUnitsBulkAdditionJobs\x12\xaa\x03\n" +
+	"%GetSiteProtectionUnitsBulkAdditionJob\x12C.m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobRequest\x1aD.m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobResponse\"\xf5\x01\xd2\xda\x19\xed\x01\n" +
+	"\x03GET\x12o/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnitsBulkAdditionJobs/{bulk_addition_job_id}\x1a$BackupRestore-Configuration.Read.All*Mhttps://learn.microsoft.com/graph/api/siteprotectionunitsbulkadditionjobs-get@\x01\x90\x02\x01B\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescOnce sync.Once
@@ -1166,15 +1166,15 @@ var file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_g
 	(*ProtectionUnitBulkAdditionJob)(nil),                       // 18: m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
 }
 var file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_depIdxs = []int32{
-	18, // 0: m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsResponse.protection_unit_bulk_addition_jobs:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 1: m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobResponse.protection_unit_bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 2: m365.backupstorage.v1.GetMailboxProtectionUnitsBulkAdditionJobResponse.protection_unit_bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 3: m365.backupstorage.v1.ListDriveProtectionUnitsBulkAdditionJobsResponse.protection_unit_bulk_addition_jobs:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 4: m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobResponse.protection_unit_bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 5: m365.backupstorage.v1.GetDriveProtectionUnitsBulkAdditionJobResponse.protection_unit_bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 6: m365.backupstorage.v1.ListSiteProtectionUnitsBulkAdditionJobsResponse.protection_unit_bulk_addition_jobs:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 7: m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobResponse.protection_unit_bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 8: m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobResponse.protection_unit_bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	18, // 0: m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsResponse.bulk_addition_jobs:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	18, // 1: m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	18, // 2: m365.backupstorage.v1.GetMailboxProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	18, // 3: m365.backupstorage.v1.ListDriveProtectionUnitsBulkAdditionJobsResponse.bulk_addition_jobs:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	18, // 4: m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	18, // 5: m365.backupstorage.v1.GetDriveProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	18, // 6: m365.backupstorage.v1.ListSiteProtectionUnitsBulkAdditionJobsResponse.bulk_addition_jobs:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	18, // 7: m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	18, // 8: m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
 	0,  // 9: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.ListMailboxProtectionUnitsBulkAdditionJobs:input_type -> m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsRequest
 	2,  // 10: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.CreateMailboxProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobRequest
 	4,  // 11: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.GetMailboxProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.GetMailboxProtectionUnitsBulkAdditionJobRequest

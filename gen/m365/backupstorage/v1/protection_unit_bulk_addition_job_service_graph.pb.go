@@ -22,7 +22,7 @@ func (r *graphReader) readListMailboxProtectionUnitsBulkAdditionJobsResponse(x *
 func (r *graphReader) fieldListMailboxProtectionUnitsBulkAdditionJobsResponse(x *ListMailboxProtectionUnitsBulkAdditionJobsResponse) {
 	switch string(r.key) {
 	case "value":
-		list, start := x.ProtectionUnitBulkAdditionJobs[:0], r.pos
+		list, start := x.BulkAdditionJobs[:0], r.pos
 		r.enterList()
 		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
 			element := r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
@@ -31,7 +31,7 @@ func (r *graphReader) fieldListMailboxProtectionUnitsBulkAdditionJobsResponse(x 
 			r.readProtectionUnitBulkAdditionJob(element)
 		}
 		r.leaveList()
-		x.ProtectionUnitBulkAdditionJobs = list
+		x.BulkAdditionJobs = list
 	case "@odata.nextLink":
 		x.NextPageToken = r.str()
 	default:
@@ -88,7 +88,7 @@ func (x *CreateMailboxProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON
 }
 
 func (r *graphReader) readCreateMailboxProtectionUnitsBulkAdditionJobResponse(x *CreateMailboxProtectionUnitsBulkAdditionJobResponse) {
-	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
+	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateMailboxProtectionUnitsBulkAdditionJobResponse(x)
 	}
@@ -98,14 +98,14 @@ func (r *graphReader) readCreateMailboxProtectionUnitsBulkAdditionJobResponse(x 
 func (r *graphReader) fieldCreateMailboxProtectionUnitsBulkAdditionJobResponse(x *CreateMailboxProtectionUnitsBulkAdditionJobResponse) {
 	switch string(r.key) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
-		r.fieldProtectionUnitBulkAdditionJob(x.ProtectionUnitBulkAdditionJob)
+		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 	default:
 		r.skip()
 	}
 }
 
 func (r *graphReader) finishCreateMailboxProtectionUnitsBulkAdditionJobResponse(x *CreateMailboxProtectionUnitsBulkAdditionJobResponse) {
-	r.finishProtectionUnitBulkAdditionJob(x.ProtectionUnitBulkAdditionJob)
+	r.finishProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 }
 
 // UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
@@ -120,7 +120,7 @@ func (x *GetMailboxProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(bo
 }
 
 func (r *graphReader) readGetMailboxProtectionUnitsBulkAdditionJobResponse(x *GetMailboxProtectionUnitsBulkAdditionJobResponse) {
-	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
+	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetMailboxProtectionUnitsBulkAdditionJobResponse(x)
 	}
@@ -130,14 +130,14 @@ func (r *graphReader) readGetMailboxProtectionUnitsBulkAdditionJobResponse(x *Ge
 func (r *graphReader) fieldGetMailboxProtectionUnitsBulkAdditionJobResponse(x *GetMailboxProtectionUnitsBulkAdditionJobResponse) {
 	switch string(r.key) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
-		r.fieldProtectionUnitBulkAdditionJob(x.ProtectionUnitBulkAdditionJob)
+		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 	default:
 		r.skip()
 	}
 }
 
 func (r *graphReader) finishGetMailboxProtectionUnitsBulkAdditionJobResponse(x *GetMailboxProtectionUnitsBulkAdditionJobResponse) {
-	r.finishProtectionUnitBulkAdditionJob(x.ProtectionUnitBulkAdditionJob)
+	r.finishProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 }
 
 // UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
@@ -160,7 +160,7 @@ func (r *graphReader) readListDriveProtectionUnitsBulkAdditionJobsResponse(x *Li
 func (r *graphReader) fieldListDriveProtectionUnitsBulkAdditionJobsResponse(x *ListDriveProtectionUnitsBulkAdditionJobsResponse) {
 	switch string(r.key) {
 	case "value":
-		list, start := x.ProtectionUnitBulkAdditionJobs[:0], r.pos
+		list, start := x.BulkAdditionJobs[:0], r.pos
 		r.enterList()
 		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
 			element := r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
@@ -169,7 +169,7 @@ func (r *graphReader) fieldListDriveProtectionUnitsBulkAdditionJobsResponse(x *L
 			r.readProtectionUnitBulkAdditionJob(element)
 		}
 		r.leaveList()
-		x.ProtectionUnitBulkAdditionJobs = list
+		x.BulkAdditionJobs = list
 	case "@odata.nextLink":
 		x.NextPageToken = r.str()
 	default:
@@ -226,7 +226,7 @@ func (x *CreateDriveProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(b
 }
 
 func (r *graphReader) readCreateDriveProtectionUnitsBulkAdditionJobResponse(x *CreateDriveProtectionUnitsBulkAdditionJobResponse) {
-	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
+	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateDriveProtectionUnitsBulkAdditionJobResponse(x)
 	}
@@ -236,14 +236,14 @@ func (r *graphReader) readCreateDriveProtectionUnitsBulkAdditionJobResponse(x *C
 func (r *graphReader) fieldCreateDriveProtectionUnitsBulkAdditionJobResponse(x *CreateDriveProtectionUnitsBulkAdditionJobResponse) {
 	switch string(r.key) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
-		r.fieldProtectionUnitBulkAdditionJob(x.ProtectionUnitBulkAdditionJob)
+		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 	default:
 		r.skip()
 	}
 }
 
 func (r *graphReader) finishCreateDriveProtectionUnitsBulkAdditionJobResponse(x *CreateDriveProtectionUnitsBulkAdditionJobResponse) {
-	r.finishProtectionUnitBulkAdditionJob(x.ProtectionUnitBulkAdditionJob)
+	r.finishProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 }
 
 // UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
@@ -258,7 +258,7 @@ func (x *GetDriveProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body
 }
 
 func (r *graphReader) readGetDriveProtectionUnitsBulkAdditionJobResponse(x *GetDriveProtectionUnitsBulkAdditionJobResponse) {
-	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
+	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetDriveProtectionUnitsBulkAdditionJobResponse(x)
 	}
@@ -268,14 +268,14 @@ func (r *graphReader) readGetDriveProtectionUnitsBulkAdditionJobResponse(x *GetD
 func (r *graphReader) fieldGetDriveProtectionUnitsBulkAdditionJobResponse(x *GetDriveProtectionUnitsBulkAdditionJobResponse) {
 	switch string(r.key) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
-		r.fieldProtectionUnitBulkAdditionJob(x.ProtectionUnitBulkAdditionJob)
+		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 	default:
 		r.skip()
 	}
 }
 
 func (r *graphReader) finishGetDriveProtectionUnitsBulkAdditionJobResponse(x *GetDriveProtectionUnitsBulkAdditionJobResponse) {
-	r.finishProtectionUnitBulkAdditionJob(x.ProtectionUnitBulkAdditionJob)
+	r.finishProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 }
 
 // UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
@@ -298,7 +298,7 @@ func (r *graphReader) readListSiteProtectionUnitsBulkAdditionJobsResponse(x *Lis
 func (r *graphReader) fieldListSiteProtectionUnitsBulkAdditionJobsResponse(x *ListSiteProtectionUnitsBulkAdditionJobsResponse) {
 	switch string(r.key) {
 	case "value":
-		list, start := x.ProtectionUnitBulkAdditionJobs[:0], r.pos
+		list, start := x.BulkAdditionJobs[:0], r.pos
 		r.enterList()
 		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
 			element := r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
@@ -307,7 +307,7 @@ func (r *graphReader) fieldListSiteProtectionUnitsBulkAdditionJobsResponse(x *Li
 			r.readProtectionUnitBulkAdditionJob(element)
 		}
 		r.leaveList()
-		x.ProtectionUnitBulkAdditionJobs = list
+		x.BulkAdditionJobs = list
 	case "@odata.nextLink":
 		x.NextPageToken = r.str()
 	default:
@@ -364,7 +364,7 @@ func (x *CreateSiteProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(bo
 }
 
 func (r *graphReader) readCreateSiteProtectionUnitsBulkAdditionJobResponse(x *CreateSiteProtectionUnitsBulkAdditionJobResponse) {
-	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
+	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateSiteProtectionUnitsBulkAdditionJobResponse(x)
 	}
@@ -374,14 +374,14 @@ func (r *graphReader) readCreateSiteProtectionUnitsBulkAdditionJobResponse(x *Cr
 func (r *graphReader) fieldCreateSiteProtectionUnitsBulkAdditionJobResponse(x *CreateSiteProtectionUnitsBulkAdditionJobResponse) {
 	switch string(r.key) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
-		r.fieldProtectionUnitBulkAdditionJob(x.ProtectionUnitBulkAdditionJob)
+		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 	default:
 		r.skip()
 	}
 }
 
 func (r *graphReader) finishCreateSiteProtectionUnitsBulkAdditionJobResponse(x *CreateSiteProtectionUnitsBulkAdditionJobResponse) {
-	r.finishProtectionUnitBulkAdditionJob(x.ProtectionUnitBulkAdditionJob)
+	r.finishProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 }
 
 // UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
@@ -396,7 +396,7 @@ func (x *GetSiteProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body 
 }
 
 func (r *graphReader) readGetSiteProtectionUnitsBulkAdditionJobResponse(x *GetSiteProtectionUnitsBulkAdditionJobResponse) {
-	x.ProtectionUnitBulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
+	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetSiteProtectionUnitsBulkAdditionJobResponse(x)
 	}
@@ -406,12 +406,12 @@ func (r *graphReader) readGetSiteProtectionUnitsBulkAdditionJobResponse(x *GetSi
 func (r *graphReader) fieldGetSiteProtectionUnitsBulkAdditionJobResponse(x *GetSiteProtectionUnitsBulkAdditionJobResponse) {
 	switch string(r.key) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
-		r.fieldProtectionUnitBulkAdditionJob(x.ProtectionUnitBulkAdditionJob)
+		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 	default:
 		r.skip()
 	}
 }
 
 func (r *graphReader) finishGetSiteProtectionUnitsBulkAdditionJobResponse(x *GetSiteProtectionUnitsBulkAdditionJobResponse) {
-	r.finishProtectionUnitBulkAdditionJob(x.ProtectionUnitBulkAdditionJob)
+	r.finishProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 }

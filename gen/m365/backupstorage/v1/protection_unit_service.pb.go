@@ -1057,27 +1057,27 @@ const file_m365_backupstorage_v1_protection_unit_service_proto_rawDesc = "" +
 	"#CancelOffboardProtectionUnitRequest\x12,\n" +
 	"\x12protection_unit_id\x18\x01 \x01(\tR\x10protectionUnitId\"~\n" +
 	"$CancelOffboardProtectionUnitResponse\x12V\n" +
-	"\x0fprotection_unit\x18\x01 \x01(\v2%.m365.backupstorage.v1.ProtectionUnitB\x06\xea\xda\x19\x02\x18\x01R\x0eprotectionUnit2\xe1\x18\n" +
-	"\x15ProtectionUnitService\x12\x98\x02\n" +
-	"\x11GetProtectionUnit\x12/.m365.backupstorage.v1.GetProtectionUnitRequest\x1a0.m365.backupstorage.v1.GetProtectionUnitResponse\"\x9f\x01\xd2\xda\x19\x97\x01\n" +
-	"\x03GET\x12%/protectionUnits/{protection_unit_id}\x1a$BackupRestore-Configuration.Read.All*<https://learn.microsoft.com/graph/api/protectionunitbase-get2\x05\x0e\t\x0f\x10\x03\x90\x02\x01\x12\xca\x02\n" +
-	"\x18ListDriveProtectionUnits\x126.m365.backupstorage.v1.ListDriveProtectionUnitsRequest\x1a7.m365.backupstorage.v1.ListDriveProtectionUnitsResponse\"\xbc\x01\xd2\xda\x19\xb4\x01\n" +
-	"\x03GET\x124/protectionUnits/microsoft.graph.driveProtectionUnit\x1a$BackupRestore-Configuration.Read.All*Qhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-driveprotectionunits\x90\x02\x01\x12\xaa\x03\n" +
-	",ListOneDriveForBusinessProtectionPolicyUnits\x12J.m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsRequest\x1aK.m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsResponse\"\xe0\x01\xd2\xda\x19\xd8\x01\n" +
-	"\x03GET\x12R/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveProtectionUnits\x1a$BackupRestore-Configuration.Read.All*Qhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-driveprotectionunits2\x04\a\r\x03\b\x90\x02\x01\x12\xd4\x02\n" +
-	"\x1aListMailboxProtectionUnits\x128.m365.backupstorage.v1.ListMailboxProtectionUnitsRequest\x1a9.m365.backupstorage.v1.ListMailboxProtectionUnitsResponse\"\xc0\x01\xd2\xda\x19\xb8\x01\n" +
-	"\x03GET\x126/protectionUnits/microsoft.graph.mailboxProtectionUnit\x1a$BackupRestore-Configuration.Read.All*Shttps://learn.microsoft.com/graph/api/backuprestoreroot-list-mailboxprotectionunits\x90\x02\x01\x12\x82\x03\n" +
-	"!ListExchangeProtectionPolicyUnits\x12?.m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsRequest\x1a@.m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsResponse\"\xd9\x01\xd2\xda\x19\xd1\x01\n" +
-	"\x03GET\x12I/exchangeProtectionPolicies/{protection_policy_id}/mailboxProtectionUnits\x1a$BackupRestore-Configuration.Read.All*Shttps://learn.microsoft.com/graph/api/backuprestoreroot-list-mailboxprotectionunits2\x04\a\r\x03\b\x90\x02\x01\x12\xc5\x02\n" +
-	"\x17ListSiteProtectionUnits\x125.m365.backupstorage.v1.ListSiteProtectionUnitsRequest\x1a6.m365.backupstorage.v1.ListSiteProtectionUnitsResponse\"\xba\x01\xd2\xda\x19\xb2\x01\n" +
-	"\x03GET\x123/protectionUnits/microsoft.graph.siteProtectionUnit\x1a$BackupRestore-Configuration.Read.All*Phttps://learn.microsoft.com/graph/api/backuprestoreroot-list-siteprotectionunits\x90\x02\x01\x12\x84\x03\n" +
-	"#ListSharePointProtectionPolicyUnits\x12A.m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsRequest\x1aB.m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsResponse\"\xd5\x01\xd2\xda\x19\xcd\x01\n" +
-	"\x03GET\x12H/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnits\x1a$BackupRestore-Configuration.Read.All*Phttps://learn.microsoft.com/graph/api/backuprestoreroot-list-siteprotectionunits2\x04\a\r\x03\b\x90\x02\x01\x12\xb3\x02\n" +
-	"\x16OffboardProtectionUnit\x124.m365.backupstorage.v1.OffboardProtectionUnitRequest\x1a5.m365.backupstorage.v1.OffboardProtectionUnitResponse\"\xab\x01\xd2\xda\x19\xa6\x01\n" +
-	"\x04POST\x12./protectionUnits/{protection_unit_id}/offboard\x1a)BackupRestore-Configuration.ReadWrite.All \x01*Ahttps://learn.microsoft.com/graph/api/protectionunitbase-offboard\x12\xd1\x02\n" +
-	"\x1cCancelOffboardProtectionUnit\x12:.m365.backupstorage.v1.CancelOffboardProtectionUnitRequest\x1a;.m365.backupstorage.v1.CancelOffboardProtectionUnitResponse\"\xb7\x01\xd2\xda\x19\xb2\x01\n" +
-	"\x04POST\x124/protectionUnits/{protection_unit_id}/cancelOffboard\x1a)BackupRestore-Configuration.ReadWrite.All \x01*Ghttps://learn.microsoft.com/graph/api/protectionunitbase-canceloffboardB\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\x0fprotection_unit\x18\x01 \x01(\v2%.m365.backupstorage.v1.ProtectionUnitB\x06\xea\xda\x19\x02\x18\x01R\x0eprotectionUnit2\xc5\x19\n" +
+	"\x15ProtectionUnitService\x12\x9a\x02\n" +
+	"\x11GetProtectionUnit\x12/.m365.backupstorage.v1.GetProtectionUnitRequest\x1a0.m365.backupstorage.v1.GetProtectionUnitResponse\"\xa1\x01\xd2\xda\x19\x99\x01\n" +
+	"\x03GET\x12%/protectionUnits/{protection_unit_id}\x1a$BackupRestore-Configuration.Read.All*<https://learn.microsoft.com/graph/api/protectionunitbase-get2\x05\x0e\t\x0f\x10\x03@\x01\x90\x02\x01\x12\xcc\x02\n" +
+	"\x18ListDriveProtectionUnits\x126.m365.backupstorage.v1.ListDriveProtectionUnitsRequest\x1a7.m365.backupstorage.v1.ListDriveProtectionUnitsResponse\"\xbe\x01\xd2\xda\x19\xb6\x01\n" +
+	"\x03GET\x124/protectionUnits/microsoft.graph.driveProtectionUnit\x1a$BackupRestore-Configuration.Read.All*Qhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-driveprotectionunits@\x01\x90\x02\x01\x12\xac\x03\n" +
+	",ListOneDriveForBusinessProtectionPolicyUnits\x12J.m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsRequest\x1aK.m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsResponse\"\xe2\x01\xd2\xda\x19\xda\x01\n" +
+	"\x03GET\x12R/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveProtectionUnits\x1a$BackupRestore-Configuration.Read.All*Qhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-driveprotectionunits2\x04\a\r\x03\b@\x01\x90\x02\x01\x12\xd6\x02\n" +
+	"\x1aListMailboxProtectionUnits\x128.m365.backupstorage.v1.ListMailboxProtectionUnitsRequest\x1a9.m365.backupstorage.v1.ListMailboxProtectionUnitsResponse\"\xc2\x01\xd2\xda\x19\xba\x01\n" +
+	"\x03GET\x126/protectionUnits/microsoft.graph.mailboxProtectionUnit\x1a$BackupRestore-Configuration.Read.All*Shttps://learn.microsoft.com/graph/api/backuprestoreroot-list-mailboxprotectionunits@\x01\x90\x02\x01\x12\x84\x03\n" +
+	"!ListExchangeProtectionPolicyUnits\x12?.m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsRequest\x1a@.m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsResponse\"\xdb\x01\xd2\xda\x19\xd3\x01\n" +
+	"\x03GET\x12I/exchangeProtectionPolicies/{protection_policy_id}/mailboxProtectionUnits\x1a$BackupRestore-Configuration.Read.All*Shttps://learn.microsoft.com/graph/api/backuprestoreroot-list-mailboxprotectionunits2\x04\a\r\x03\b@\x01\x90\x02\x01\x12\xc7\x02\n" +
+	"\x17ListSiteProtectionUnits\x125.m365.backupstorage.v1.ListSiteProtectionUnitsRequest\x1a6.m365.backupstorage.v1.ListSiteProtectionUnitsResponse\"\xbc\x01\xd2\xda\x19\xb4\x01\n" +
+	"\x03GET\x123/protectionUnits/microsoft.graph.siteProtectionUnit\x1a$BackupRestore-Configuration.Read.All*Phttps://learn.microsoft.com/graph/api/backuprestoreroot-list-siteprotectionunits@\x01\x90\x02\x01\x12\x86\x03\n" +
+	"#ListSharePointProtectionPolicyUnits\x12A.m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsRequest\x1aB.m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsResponse\"\xd7\x01\xd2\xda\x19\xcf\x01\n" +
+	"\x03GET\x12H/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnits\x1a$BackupRestore-Configuration.Read.All*Phttps://learn.microsoft.com/graph/api/backuprestoreroot-list-siteprotectionunits2\x04\a\r\x03\b@\x01\x90\x02\x01\x12\xde\x02\n" +
+	"\x16OffboardProtectionUnit\x124.m365.backupstorage.v1.OffboardProtectionUnitRequest\x1a5.m365.backupstorage.v1.OffboardProtectionUnitResponse\"\xd6\x01\xd2\xda\x19\xd1\x01\n" +
+	"\x04POST\x12./protectionUnits/{protection_unit_id}/offboard\x1a)BackupRestore-Configuration.ReadWrite.All \x01*Ahttps://learn.microsoft.com/graph/api/protectionunitbase-offboard@\x04J'ProtectionUnitService/GetProtectionUnit\x12\xfc\x02\n" +
+	"\x1cCancelOffboardProtectionUnit\x12:.m365.backupstorage.v1.CancelOffboardProtectionUnitRequest\x1a;.m365.backupstorage.v1.CancelOffboardProtectionUnitResponse\"\xe2\x01\xd2\xda\x19\xdd\x01\n" +
+	"\x04POST\x124/protectionUnits/{protection_unit_id}/cancelOffboard\x1a)BackupRestore-Configuration.ReadWrite.All \x01*Ghttps://learn.microsoft.com/graph/api/protectionunitbase-canceloffboard@\x02J'ProtectionUnitService/GetProtectionUnitB\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_protection_unit_service_proto_rawDescOnce sync.Once

@@ -1308,8 +1308,8 @@ const file_m365_backupstorage_v1_restore_artifact_proto_rawDesc = "" +
 	"\x1cDESTINATION_TYPE_UNSPECIFIED\x10\x00\x12)\n" +
 	"%DESTINATION_TYPE_UNKNOWN_FUTURE_VALUE\x10\x01\x12\x18\n" +
 	"\x14DESTINATION_TYPE_NEW\x10\x02\x12\x1d\n" +
-	"\x19DESTINATION_TYPE_IN_PLACE\x10\x03B\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\x19DESTINATION_TYPE_IN_PLACE\x10\x03B\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_restore_artifact_proto_rawDescOnce sync.Once

@@ -89,7 +89,7 @@ func (x *ListMailboxRestoreArtifactsBulkAdditionRequestsRequest) GetPageToken() 
 type ListMailboxRestoreArtifactsBulkAdditionRequestsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The requests of this page. A page may be empty and still have a next one.
-	RestoreArtifactBulkAdditionRequests []*RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,rep,name=restore_artifact_bulk_addition_requests,json=restoreArtifactBulkAdditionRequests,proto3" json:"restore_artifact_bulk_addition_requests,omitempty"`
+	BulkAdditionRequests []*RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,rep,name=bulk_addition_requests,json=bulkAdditionRequests,proto3" json:"bulk_addition_requests,omitempty"`
 	// Token of the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -126,9 +126,9 @@ func (*ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) Descriptor() ([]
 	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) GetRestoreArtifactBulkAdditionRequests() []*RestoreArtifactBulkAdditionRequest {
+func (x *ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) GetBulkAdditionRequests() []*RestoreArtifactBulkAdditionRequest {
 	if x != nil {
-		return x.RestoreArtifactBulkAdditionRequests
+		return x.BulkAdditionRequests
 	}
 	return nil
 }
@@ -262,9 +262,9 @@ func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestRequest) GetDestination
 type CreateMailboxRestoreArtifactsBulkAdditionRequestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The new request, with status ACTIVE. Graph's answer may leave out what it adds.
-	RestoreArtifactBulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=restore_artifact_bulk_addition_request,json=restoreArtifactBulkAdditionRequest,proto3" json:"restore_artifact_bulk_addition_request,omitempty"`
-	unknownFields                      protoimpl.UnknownFields
-	sizeCache                          protoimpl.SizeCache
+	BulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=bulk_addition_request,json=bulkAdditionRequest,proto3" json:"bulk_addition_request,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestResponse) Reset() {
@@ -297,9 +297,9 @@ func (*CreateMailboxRestoreArtifactsBulkAdditionRequestResponse) Descriptor() ([
 	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestResponse) GetRestoreArtifactBulkAdditionRequest() *RestoreArtifactBulkAdditionRequest {
+func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestResponse) GetBulkAdditionRequest() *RestoreArtifactBulkAdditionRequest {
 	if x != nil {
-		return x.RestoreArtifactBulkAdditionRequest
+		return x.BulkAdditionRequest
 	}
 	return nil
 }
@@ -363,9 +363,9 @@ func (x *GetMailboxRestoreArtifactsBulkAdditionRequestRequest) GetBulkAdditionRe
 type GetMailboxRestoreArtifactsBulkAdditionRequestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The request.
-	RestoreArtifactBulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=restore_artifact_bulk_addition_request,json=restoreArtifactBulkAdditionRequest,proto3" json:"restore_artifact_bulk_addition_request,omitempty"`
-	unknownFields                      protoimpl.UnknownFields
-	sizeCache                          protoimpl.SizeCache
+	BulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=bulk_addition_request,json=bulkAdditionRequest,proto3" json:"bulk_addition_request,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) Reset() {
@@ -398,9 +398,9 @@ func (*GetMailboxRestoreArtifactsBulkAdditionRequestResponse) Descriptor() ([]by
 	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) GetRestoreArtifactBulkAdditionRequest() *RestoreArtifactBulkAdditionRequest {
+func (x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) GetBulkAdditionRequest() *RestoreArtifactBulkAdditionRequest {
 	if x != nil {
-		return x.RestoreArtifactBulkAdditionRequest
+		return x.BulkAdditionRequest
 	}
 	return nil
 }
@@ -565,7 +565,7 @@ func (x *ListDriveRestoreArtifactsBulkAdditionRequestsRequest) GetPageToken() st
 type ListDriveRestoreArtifactsBulkAdditionRequestsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The requests of this page. A page may be empty and still have a next one.
-	RestoreArtifactBulkAdditionRequests []*RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,rep,name=restore_artifact_bulk_addition_requests,json=restoreArtifactBulkAdditionRequests,proto3" json:"restore_artifact_bulk_addition_requests,omitempty"`
+	BulkAdditionRequests []*RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,rep,name=bulk_addition_requests,json=bulkAdditionRequests,proto3" json:"bulk_addition_requests,omitempty"`
 	// Token of the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -602,9 +602,9 @@ func (*ListDriveRestoreArtifactsBulkAdditionRequestsResponse) Descriptor() ([]by
 	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{9}
 }
 
-func (x *ListDriveRestoreArtifactsBulkAdditionRequestsResponse) GetRestoreArtifactBulkAdditionRequests() []*RestoreArtifactBulkAdditionRequest {
+func (x *ListDriveRestoreArtifactsBulkAdditionRequestsResponse) GetBulkAdditionRequests() []*RestoreArtifactBulkAdditionRequest {
 	if x != nil {
-		return x.RestoreArtifactBulkAdditionRequests
+		return x.BulkAdditionRequests
 	}
 	return nil
 }
@@ -739,9 +739,9 @@ func (x *CreateDriveRestoreArtifactsBulkAdditionRequestRequest) GetDestinationTy
 type CreateDriveRestoreArtifactsBulkAdditionRequestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The new request, with status ACTIVE. Graph's answer may leave out what it adds.
-	RestoreArtifactBulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=restore_artifact_bulk_addition_request,json=restoreArtifactBulkAdditionRequest,proto3" json:"restore_artifact_bulk_addition_request,omitempty"`
-	unknownFields                      protoimpl.UnknownFields
-	sizeCache                          protoimpl.SizeCache
+	BulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=bulk_addition_request,json=bulkAdditionRequest,proto3" json:"bulk_addition_request,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *CreateDriveRestoreArtifactsBulkAdditionRequestResponse) Reset() {
@@ -774,9 +774,9 @@ func (*CreateDriveRestoreArtifactsBulkAdditionRequestResponse) Descriptor() ([]b
 	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{11}
 }
 
-func (x *CreateDriveRestoreArtifactsBulkAdditionRequestResponse) GetRestoreArtifactBulkAdditionRequest() *RestoreArtifactBulkAdditionRequest {
+func (x *CreateDriveRestoreArtifactsBulkAdditionRequestResponse) GetBulkAdditionRequest() *RestoreArtifactBulkAdditionRequest {
 	if x != nil {
-		return x.RestoreArtifactBulkAdditionRequest
+		return x.BulkAdditionRequest
 	}
 	return nil
 }
@@ -840,9 +840,9 @@ func (x *GetDriveRestoreArtifactsBulkAdditionRequestRequest) GetBulkAdditionRequ
 type GetDriveRestoreArtifactsBulkAdditionRequestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The request.
-	RestoreArtifactBulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=restore_artifact_bulk_addition_request,json=restoreArtifactBulkAdditionRequest,proto3" json:"restore_artifact_bulk_addition_request,omitempty"`
-	unknownFields                      protoimpl.UnknownFields
-	sizeCache                          protoimpl.SizeCache
+	BulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=bulk_addition_request,json=bulkAdditionRequest,proto3" json:"bulk_addition_request,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) Reset() {
@@ -875,9 +875,9 @@ func (*GetDriveRestoreArtifactsBulkAdditionRequestResponse) Descriptor() ([]byte
 	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{13}
 }
 
-func (x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) GetRestoreArtifactBulkAdditionRequest() *RestoreArtifactBulkAdditionRequest {
+func (x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) GetBulkAdditionRequest() *RestoreArtifactBulkAdditionRequest {
 	if x != nil {
-		return x.RestoreArtifactBulkAdditionRequest
+		return x.BulkAdditionRequest
 	}
 	return nil
 }
@@ -1042,7 +1042,7 @@ func (x *ListSiteRestoreArtifactsBulkAdditionRequestsRequest) GetPageToken() str
 type ListSiteRestoreArtifactsBulkAdditionRequestsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The requests of this page. A page may be empty and still have a next one.
-	RestoreArtifactBulkAdditionRequests []*RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,rep,name=restore_artifact_bulk_addition_requests,json=restoreArtifactBulkAdditionRequests,proto3" json:"restore_artifact_bulk_addition_requests,omitempty"`
+	BulkAdditionRequests []*RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,rep,name=bulk_addition_requests,json=bulkAdditionRequests,proto3" json:"bulk_addition_requests,omitempty"`
 	// Token of the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1079,9 +1079,9 @@ func (*ListSiteRestoreArtifactsBulkAdditionRequestsResponse) Descriptor() ([]byt
 	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{17}
 }
 
-func (x *ListSiteRestoreArtifactsBulkAdditionRequestsResponse) GetRestoreArtifactBulkAdditionRequests() []*RestoreArtifactBulkAdditionRequest {
+func (x *ListSiteRestoreArtifactsBulkAdditionRequestsResponse) GetBulkAdditionRequests() []*RestoreArtifactBulkAdditionRequest {
 	if x != nil {
-		return x.RestoreArtifactBulkAdditionRequests
+		return x.BulkAdditionRequests
 	}
 	return nil
 }
@@ -1215,9 +1215,9 @@ func (x *CreateSiteRestoreArtifactsBulkAdditionRequestRequest) GetDestinationTyp
 type CreateSiteRestoreArtifactsBulkAdditionRequestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The new request, with status ACTIVE. Graph's answer may leave out what it adds.
-	RestoreArtifactBulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=restore_artifact_bulk_addition_request,json=restoreArtifactBulkAdditionRequest,proto3" json:"restore_artifact_bulk_addition_request,omitempty"`
-	unknownFields                      protoimpl.UnknownFields
-	sizeCache                          protoimpl.SizeCache
+	BulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=bulk_addition_request,json=bulkAdditionRequest,proto3" json:"bulk_addition_request,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *CreateSiteRestoreArtifactsBulkAdditionRequestResponse) Reset() {
@@ -1250,9 +1250,9 @@ func (*CreateSiteRestoreArtifactsBulkAdditionRequestResponse) Descriptor() ([]by
 	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{19}
 }
 
-func (x *CreateSiteRestoreArtifactsBulkAdditionRequestResponse) GetRestoreArtifactBulkAdditionRequest() *RestoreArtifactBulkAdditionRequest {
+func (x *CreateSiteRestoreArtifactsBulkAdditionRequestResponse) GetBulkAdditionRequest() *RestoreArtifactBulkAdditionRequest {
 	if x != nil {
-		return x.RestoreArtifactBulkAdditionRequest
+		return x.BulkAdditionRequest
 	}
 	return nil
 }
@@ -1316,9 +1316,9 @@ func (x *GetSiteRestoreArtifactsBulkAdditionRequestRequest) GetBulkAdditionReque
 type GetSiteRestoreArtifactsBulkAdditionRequestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The request.
-	RestoreArtifactBulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=restore_artifact_bulk_addition_request,json=restoreArtifactBulkAdditionRequest,proto3" json:"restore_artifact_bulk_addition_request,omitempty"`
-	unknownFields                      protoimpl.UnknownFields
-	sizeCache                          protoimpl.SizeCache
+	BulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=bulk_addition_request,json=bulkAdditionRequest,proto3" json:"bulk_addition_request,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) Reset() {
@@ -1351,9 +1351,9 @@ func (*GetSiteRestoreArtifactsBulkAdditionRequestResponse) Descriptor() ([]byte,
 	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{21}
 }
 
-func (x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) GetRestoreArtifactBulkAdditionRequest() *RestoreArtifactBulkAdditionRequest {
+func (x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) GetBulkAdditionRequest() *RestoreArtifactBulkAdditionRequest {
 	if x != nil {
-		return x.RestoreArtifactBulkAdditionRequest
+		return x.BulkAdditionRequest
 	}
 	return nil
 }
@@ -1459,10 +1459,10 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\x97\x02\n" +
-	"7ListMailboxRestoreArtifactsBulkAdditionRequestsResponse\x12\x9c\x01\n" +
-	"'restore_artifact_bulk_addition_requests\x18\x01 \x03(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\v\xea\xda\x19\a\n" +
-	"\x05valueR#restoreArtifactBulkAdditionRequests\x12=\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xf6\x01\n" +
+	"7ListMailboxRestoreArtifactsBulkAdditionRequestsResponse\x12|\n" +
+	"\x16bulk_addition_requests\x18\x01 \x03(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\v\xea\xda\x19\a\n" +
+	"\x05valueR\x14bulkAdditionRequests\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
 	"\x0f@odata.nextLinkR\rnextPageToken\"\xdc\x04\n" +
 	"7CreateMailboxRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
@@ -1474,14 +1474,14 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"\x16protection_time_period\x18\x06 \x01(\v2!.m365.backupstorage.v1.TimePeriodR\x14protectionTimePeriod\x12g\n" +
 	"\x18restore_point_preference\x18\a \x01(\x0e2-.m365.backupstorage.v1.RestorePointPreferenceR\x16restorePointPreference\x12;\n" +
 	"\x04tags\x18\b \x03(\x0e2'.m365.backupstorage.v1.RestorePointTagsR\x04tags\x12Q\n" +
-	"\x10destination_type\x18\t \x01(\x0e2&.m365.backupstorage.v1.DestinationTypeR\x0fdestinationType\"\xd2\x01\n" +
-	"8CreateMailboxRestoreArtifactsBulkAdditionRequestResponse\x12\x95\x01\n" +
-	"&restore_artifact_bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\x06\xea\xda\x19\x02\x18\x01R\"restoreArtifactBulkAdditionRequest\"\x9d\x01\n" +
+	"\x10destination_type\x18\t \x01(\x0e2&.m365.backupstorage.v1.DestinationTypeR\x0fdestinationType\"\xb1\x01\n" +
+	"8CreateMailboxRestoreArtifactsBulkAdditionRequestResponse\x12u\n" +
+	"\x15bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\x06\xea\xda\x19\x02\x18\x01R\x13bulkAdditionRequest\"\x9d\x01\n" +
 	"4GetMailboxRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x127\n" +
-	"\x18bulk_addition_request_id\x18\x02 \x01(\tR\x15bulkAdditionRequestId\"\xcf\x01\n" +
-	"5GetMailboxRestoreArtifactsBulkAdditionRequestResponse\x12\x95\x01\n" +
-	"&restore_artifact_bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\x06\xea\xda\x19\x02\x18\x01R\"restoreArtifactBulkAdditionRequest\"\xa0\x01\n" +
+	"\x18bulk_addition_request_id\x18\x02 \x01(\tR\x15bulkAdditionRequestId\"\xae\x01\n" +
+	"5GetMailboxRestoreArtifactsBulkAdditionRequestResponse\x12u\n" +
+	"\x15bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\x06\xea\xda\x19\x02\x18\x01R\x13bulkAdditionRequest\"\xa0\x01\n" +
 	"7DeleteMailboxRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x127\n" +
 	"\x18bulk_addition_request_id\x18\x02 \x01(\tR\x15bulkAdditionRequestId\":\n" +
@@ -1490,10 +1490,10 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\x95\x02\n" +
-	"5ListDriveRestoreArtifactsBulkAdditionRequestsResponse\x12\x9c\x01\n" +
-	"'restore_artifact_bulk_addition_requests\x18\x01 \x03(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\v\xea\xda\x19\a\n" +
-	"\x05valueR#restoreArtifactBulkAdditionRequests\x12=\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xf4\x01\n" +
+	"5ListDriveRestoreArtifactsBulkAdditionRequestsResponse\x12|\n" +
+	"\x16bulk_addition_requests\x18\x01 \x03(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\v\xea\xda\x19\a\n" +
+	"\x05valueR\x14bulkAdditionRequests\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
 	"\x0f@odata.nextLinkR\rnextPageToken\"\xd4\x04\n" +
 	"5CreateDriveRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
@@ -1505,14 +1505,14 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"\x16protection_time_period\x18\x06 \x01(\v2!.m365.backupstorage.v1.TimePeriodR\x14protectionTimePeriod\x12g\n" +
 	"\x18restore_point_preference\x18\a \x01(\x0e2-.m365.backupstorage.v1.RestorePointPreferenceR\x16restorePointPreference\x12;\n" +
 	"\x04tags\x18\b \x03(\x0e2'.m365.backupstorage.v1.RestorePointTagsR\x04tags\x12Q\n" +
-	"\x10destination_type\x18\t \x01(\x0e2&.m365.backupstorage.v1.DestinationTypeR\x0fdestinationType\"\xd0\x01\n" +
-	"6CreateDriveRestoreArtifactsBulkAdditionRequestResponse\x12\x95\x01\n" +
-	"&restore_artifact_bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\x06\xea\xda\x19\x02\x18\x01R\"restoreArtifactBulkAdditionRequest\"\x9b\x01\n" +
+	"\x10destination_type\x18\t \x01(\x0e2&.m365.backupstorage.v1.DestinationTypeR\x0fdestinationType\"\xaf\x01\n" +
+	"6CreateDriveRestoreArtifactsBulkAdditionRequestResponse\x12u\n" +
+	"\x15bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\x06\xea\xda\x19\x02\x18\x01R\x13bulkAdditionRequest\"\x9b\x01\n" +
 	"2GetDriveRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x127\n" +
-	"\x18bulk_addition_request_id\x18\x02 \x01(\tR\x15bulkAdditionRequestId\"\xcd\x01\n" +
-	"3GetDriveRestoreArtifactsBulkAdditionRequestResponse\x12\x95\x01\n" +
-	"&restore_artifact_bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\x06\xea\xda\x19\x02\x18\x01R\"restoreArtifactBulkAdditionRequest\"\x9e\x01\n" +
+	"\x18bulk_addition_request_id\x18\x02 \x01(\tR\x15bulkAdditionRequestId\"\xac\x01\n" +
+	"3GetDriveRestoreArtifactsBulkAdditionRequestResponse\x12u\n" +
+	"\x15bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\x06\xea\xda\x19\x02\x18\x01R\x13bulkAdditionRequest\"\x9e\x01\n" +
 	"5DeleteDriveRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x127\n" +
 	"\x18bulk_addition_request_id\x18\x02 \x01(\tR\x15bulkAdditionRequestId\"8\n" +
@@ -1521,10 +1521,10 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\x94\x02\n" +
-	"4ListSiteRestoreArtifactsBulkAdditionRequestsResponse\x12\x9c\x01\n" +
-	"'restore_artifact_bulk_addition_requests\x18\x01 \x03(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\v\xea\xda\x19\a\n" +
-	"\x05valueR#restoreArtifactBulkAdditionRequests\x12=\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xf3\x01\n" +
+	"4ListSiteRestoreArtifactsBulkAdditionRequestsResponse\x12|\n" +
+	"\x16bulk_addition_requests\x18\x01 \x03(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\v\xea\xda\x19\a\n" +
+	"\x05valueR\x14bulkAdditionRequests\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
 	"\x0f@odata.nextLinkR\rnextPageToken\"\xc8\x04\n" +
 	"4CreateSiteRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
@@ -1536,44 +1536,44 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"\x16protection_time_period\x18\x06 \x01(\v2!.m365.backupstorage.v1.TimePeriodR\x14protectionTimePeriod\x12g\n" +
 	"\x18restore_point_preference\x18\a \x01(\x0e2-.m365.backupstorage.v1.RestorePointPreferenceR\x16restorePointPreference\x12;\n" +
 	"\x04tags\x18\b \x03(\x0e2'.m365.backupstorage.v1.RestorePointTagsR\x04tags\x12Q\n" +
-	"\x10destination_type\x18\t \x01(\x0e2&.m365.backupstorage.v1.DestinationTypeR\x0fdestinationType\"\xcf\x01\n" +
-	"5CreateSiteRestoreArtifactsBulkAdditionRequestResponse\x12\x95\x01\n" +
-	"&restore_artifact_bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\x06\xea\xda\x19\x02\x18\x01R\"restoreArtifactBulkAdditionRequest\"\x9a\x01\n" +
+	"\x10destination_type\x18\t \x01(\x0e2&.m365.backupstorage.v1.DestinationTypeR\x0fdestinationType\"\xae\x01\n" +
+	"5CreateSiteRestoreArtifactsBulkAdditionRequestResponse\x12u\n" +
+	"\x15bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\x06\xea\xda\x19\x02\x18\x01R\x13bulkAdditionRequest\"\x9a\x01\n" +
 	"1GetSiteRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x127\n" +
-	"\x18bulk_addition_request_id\x18\x02 \x01(\tR\x15bulkAdditionRequestId\"\xcc\x01\n" +
-	"2GetSiteRestoreArtifactsBulkAdditionRequestResponse\x12\x95\x01\n" +
-	"&restore_artifact_bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\x06\xea\xda\x19\x02\x18\x01R\"restoreArtifactBulkAdditionRequest\"\x9d\x01\n" +
+	"\x18bulk_addition_request_id\x18\x02 \x01(\tR\x15bulkAdditionRequestId\"\xab\x01\n" +
+	"2GetSiteRestoreArtifactsBulkAdditionRequestResponse\x12u\n" +
+	"\x15bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\x06\xea\xda\x19\x02\x18\x01R\x13bulkAdditionRequest\"\x9d\x01\n" +
 	"4DeleteSiteRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x127\n" +
 	"\x18bulk_addition_request_id\x18\x02 \x01(\tR\x15bulkAdditionRequestId\"7\n" +
-	"5DeleteSiteRestoreArtifactsBulkAdditionRequestResponse2\x8e,\n" +
-	")RestoreArtifactBulkAdditionRequestService\x12\xca\x03\n" +
-	"/ListMailboxRestoreArtifactsBulkAdditionRequests\x12M.m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsRequest\x1aN.m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsResponse\"\xf7\x01\xd2\xda\x19\xef\x01\n" +
-	"\x03GET\x12Y/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*mhttps://learn.microsoft.com/graph/api/exchangerestoresession-list-mailboxrestoreartifactsbulkadditionrequests\x90\x02\x01\x12\xd7\x03\n" +
-	"0CreateMailboxRestoreArtifactsBulkAdditionRequest\x12N.m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest\x1aO.m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse\"\x81\x02\xd2\xda\x19\xfc\x01\n" +
-	"\x04POST\x12Y/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests\x1a#BackupRestore-Restore.ReadWrite.All*mhttps://learn.microsoft.com/graph/api/exchangerestoresession-post-mailboxrestoreartifactsbulkadditionrequests2\x0534567\x12\xc9\x03\n" +
-	"-GetMailboxRestoreArtifactsBulkAdditionRequest\x12K.m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestRequest\x1aL.m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestResponse\"\xfc\x01\xd2\xda\x19\xf4\x01\n" +
-	"\x03GET\x12t/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a\x1eBackupRestore-Restore.Read.All*Thttps://learn.microsoft.com/graph/api/mailboxrestoreartifactsbulkadditionrequest-get2\x018\x90\x02\x01\x12\xdd\x03\n" +
-	"0DeleteMailboxRestoreArtifactsBulkAdditionRequest\x12N.m365.backupstorage.v1.DeleteMailboxRestoreArtifactsBulkAdditionRequestRequest\x1aO.m365.backupstorage.v1.DeleteMailboxRestoreArtifactsBulkAdditionRequestResponse\"\x87\x02\xd2\xda\x19\xff\x01\n" +
-	"\x06DELETE\x12t/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a#BackupRestore-Restore.ReadWrite.All*Whttps://learn.microsoft.com/graph/api/mailboxrestoreartifactsbulkadditionrequest-delete2\x019\x90\x02\x02\x12\xd6\x03\n" +
-	"-ListDriveRestoreArtifactsBulkAdditionRequests\x12K.m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsRequest\x1aL.m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsResponse\"\x89\x02\xd2\xda\x19\x81\x02\n" +
-	"\x03GET\x12b/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*vhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-list-driverestoreartifactsbulkadditionrequests\x90\x02\x01\x12\xe3\x03\n" +
-	".CreateDriveRestoreArtifactsBulkAdditionRequest\x12L.m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest\x1aM.m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestResponse\"\x93\x02\xd2\xda\x19\x8e\x02\n" +
-	"\x04POST\x12b/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests\x1a#BackupRestore-Restore.ReadWrite.All*vhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-post-driverestoreartifactsbulkadditionrequests2\x0534567\x12\xca\x03\n" +
-	"+GetDriveRestoreArtifactsBulkAdditionRequest\x12I.m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestRequest\x1aJ.m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestResponse\"\x83\x02\xd2\xda\x19\xfb\x01\n" +
-	"\x03GET\x12}/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a\x1eBackupRestore-Restore.Read.All*Rhttps://learn.microsoft.com/graph/api/driverestoreartifactsbulkadditionrequest-get2\x018\x90\x02\x01\x12\xde\x03\n" +
-	".DeleteDriveRestoreArtifactsBulkAdditionRequest\x12L.m365.backupstorage.v1.DeleteDriveRestoreArtifactsBulkAdditionRequestRequest\x1aM.m365.backupstorage.v1.DeleteDriveRestoreArtifactsBulkAdditionRequestResponse\"\x8e\x02\xd2\xda\x19\x86\x02\n" +
-	"\x06DELETE\x12}/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/driverestoreartifactsbulkadditionrequest-delete2\x019\x90\x02\x02\x12\xbf\x03\n" +
-	",ListSiteRestoreArtifactsBulkAdditionRequests\x12J.m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsRequest\x1aK.m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsResponse\"\xf5\x01\xd2\xda\x19\xed\x01\n" +
-	"\x03GET\x12X/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*lhttps://learn.microsoft.com/graph/api/sharepointrestoresession-list-siterestoreartifactsbulkadditionrequests\x90\x02\x01\x12\xcc\x03\n" +
-	"-CreateSiteRestoreArtifactsBulkAdditionRequest\x12K.m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest\x1aL.m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestResponse\"\xff\x01\xd2\xda\x19\xfa\x01\n" +
-	"\x04POST\x12X/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests\x1a#BackupRestore-Restore.ReadWrite.All*lhttps://learn.microsoft.com/graph/api/sharepointrestoresession-post-siterestoreartifactsbulkadditionrequests2\x0534567\x12\xbc\x03\n" +
-	"*GetSiteRestoreArtifactsBulkAdditionRequest\x12H.m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestRequest\x1aI.m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestResponse\"\xf8\x01\xd2\xda\x19\xf0\x01\n" +
-	"\x03GET\x12s/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a\x1eBackupRestore-Restore.Read.All*Qhttps://learn.microsoft.com/graph/api/siterestoreartifactsbulkadditionrequest-get2\x018\x90\x02\x01\x12\xd0\x03\n" +
-	"-DeleteSiteRestoreArtifactsBulkAdditionRequest\x12K.m365.backupstorage.v1.DeleteSiteRestoreArtifactsBulkAdditionRequestRequest\x1aL.m365.backupstorage.v1.DeleteSiteRestoreArtifactsBulkAdditionRequestResponse\"\x83\x02\xd2\xda\x19\xfb\x01\n" +
-	"\x06DELETE\x12s/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a#BackupRestore-Restore.ReadWrite.All*Thttps://learn.microsoft.com/graph/api/siterestoreartifactsbulkadditionrequest-delete2\x019\x90\x02\x02B\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"5DeleteSiteRestoreArtifactsBulkAdditionRequestResponse2\xb80\n" +
+	")RestoreArtifactBulkAdditionRequestService\x12\xcc\x03\n" +
+	"/ListMailboxRestoreArtifactsBulkAdditionRequests\x12M.m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsRequest\x1aN.m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsResponse\"\xf9\x01\xd2\xda\x19\xf1\x01\n" +
+	"\x03GET\x12Y/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*mhttps://learn.microsoft.com/graph/api/exchangerestoresession-list-mailboxrestoreartifactsbulkadditionrequests@\x01\x90\x02\x01\x12\xb4\x04\n" +
+	"0CreateMailboxRestoreArtifactsBulkAdditionRequest\x12N.m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest\x1aO.m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse\"\xde\x02\xd2\xda\x19\xd9\x02\n" +
+	"\x04POST\x12Y/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests\x1a#BackupRestore-Restore.ReadWrite.All*mhttps://learn.microsoft.com/graph/api/exchangerestoresession-post-mailboxrestoreartifactsbulkadditionrequests2\x0534567@\x05JYRestoreArtifactBulkAdditionRequestService/ListMailboxRestoreArtifactsBulkAdditionRequests\x12\xcb\x03\n" +
+	"-GetMailboxRestoreArtifactsBulkAdditionRequest\x12K.m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestRequest\x1aL.m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestResponse\"\xfe\x01\xd2\xda\x19\xf6\x01\n" +
+	"\x03GET\x12t/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a\x1eBackupRestore-Restore.Read.All*Thttps://learn.microsoft.com/graph/api/mailboxrestoreartifactsbulkadditionrequest-get2\x018@\x01\x90\x02\x01\x12\xb8\x04\n" +
+	"0DeleteMailboxRestoreArtifactsBulkAdditionRequest\x12N.m365.backupstorage.v1.DeleteMailboxRestoreArtifactsBulkAdditionRequestRequest\x1aO.m365.backupstorage.v1.DeleteMailboxRestoreArtifactsBulkAdditionRequestResponse\"\xe2\x02\xd2\xda\x19\xda\x02\n" +
+	"\x06DELETE\x12t/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a#BackupRestore-Restore.ReadWrite.All*Whttps://learn.microsoft.com/graph/api/mailboxrestoreartifactsbulkadditionrequest-delete2\x019@\x05JWRestoreArtifactBulkAdditionRequestService/GetMailboxRestoreArtifactsBulkAdditionRequest\x90\x02\x02\x12\xd8\x03\n" +
+	"-ListDriveRestoreArtifactsBulkAdditionRequests\x12K.m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsRequest\x1aL.m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsResponse\"\x8b\x02\xd2\xda\x19\x83\x02\n" +
+	"\x03GET\x12b/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*vhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-list-driverestoreartifactsbulkadditionrequests@\x01\x90\x02\x01\x12\xbe\x04\n" +
+	".CreateDriveRestoreArtifactsBulkAdditionRequest\x12L.m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest\x1aM.m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestResponse\"\xee\x02\xd2\xda\x19\xe9\x02\n" +
+	"\x04POST\x12b/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests\x1a#BackupRestore-Restore.ReadWrite.All*vhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-post-driverestoreartifactsbulkadditionrequests2\x0534567@\x05JWRestoreArtifactBulkAdditionRequestService/ListDriveRestoreArtifactsBulkAdditionRequests\x12\xcc\x03\n" +
+	"+GetDriveRestoreArtifactsBulkAdditionRequest\x12I.m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestRequest\x1aJ.m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestResponse\"\x85\x02\xd2\xda\x19\xfd\x01\n" +
+	"\x03GET\x12}/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a\x1eBackupRestore-Restore.Read.All*Rhttps://learn.microsoft.com/graph/api/driverestoreartifactsbulkadditionrequest-get2\x018@\x01\x90\x02\x01\x12\xb7\x04\n" +
+	".DeleteDriveRestoreArtifactsBulkAdditionRequest\x12L.m365.backupstorage.v1.DeleteDriveRestoreArtifactsBulkAdditionRequestRequest\x1aM.m365.backupstorage.v1.DeleteDriveRestoreArtifactsBulkAdditionRequestResponse\"\xe7\x02\xd2\xda\x19\xdf\x02\n" +
+	"\x06DELETE\x12}/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/driverestoreartifactsbulkadditionrequest-delete2\x019@\x05JURestoreArtifactBulkAdditionRequestService/GetDriveRestoreArtifactsBulkAdditionRequest\x90\x02\x02\x12\xc1\x03\n" +
+	",ListSiteRestoreArtifactsBulkAdditionRequests\x12J.m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsRequest\x1aK.m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsResponse\"\xf7\x01\xd2\xda\x19\xef\x01\n" +
+	"\x03GET\x12X/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*lhttps://learn.microsoft.com/graph/api/sharepointrestoresession-list-siterestoreartifactsbulkadditionrequests@\x01\x90\x02\x01\x12\xa6\x04\n" +
+	"-CreateSiteRestoreArtifactsBulkAdditionRequest\x12K.m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest\x1aL.m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestResponse\"\xd9\x02\xd2\xda\x19\xd4\x02\n" +
+	"\x04POST\x12X/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests\x1a#BackupRestore-Restore.ReadWrite.All*lhttps://learn.microsoft.com/graph/api/sharepointrestoresession-post-siterestoreartifactsbulkadditionrequests2\x0534567@\x05JVRestoreArtifactBulkAdditionRequestService/ListSiteRestoreArtifactsBulkAdditionRequests\x12\xbe\x03\n" +
+	"*GetSiteRestoreArtifactsBulkAdditionRequest\x12H.m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestRequest\x1aI.m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestResponse\"\xfa\x01\xd2\xda\x19\xf2\x01\n" +
+	"\x03GET\x12s/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a\x1eBackupRestore-Restore.Read.All*Qhttps://learn.microsoft.com/graph/api/siterestoreartifactsbulkadditionrequest-get2\x018@\x01\x90\x02\x01\x12\xa8\x04\n" +
+	"-DeleteSiteRestoreArtifactsBulkAdditionRequest\x12K.m365.backupstorage.v1.DeleteSiteRestoreArtifactsBulkAdditionRequestRequest\x1aL.m365.backupstorage.v1.DeleteSiteRestoreArtifactsBulkAdditionRequestResponse\"\xdb\x02\xd2\xda\x19\xd3\x02\n" +
+	"\x06DELETE\x12s/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a#BackupRestore-Restore.ReadWrite.All*Thttps://learn.microsoft.com/graph/api/siterestoreartifactsbulkadditionrequest-delete2\x019@\x05JTRestoreArtifactBulkAdditionRequestService/GetSiteRestoreArtifactsBulkAdditionRequest\x90\x02\x02B\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescOnce sync.Once
@@ -1620,27 +1620,27 @@ var file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_pr
 	(DestinationType)(0),        // 28: m365.backupstorage.v1.DestinationType
 }
 var file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_depIdxs = []int32{
-	24, // 0: m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsResponse.restore_artifact_bulk_addition_requests:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	24, // 0: m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsResponse.bulk_addition_requests:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
 	25, // 1: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest.protection_time_period:type_name -> m365.backupstorage.v1.TimePeriod
 	26, // 2: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest.restore_point_preference:type_name -> m365.backupstorage.v1.RestorePointPreference
 	27, // 3: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest.tags:type_name -> m365.backupstorage.v1.RestorePointTags
 	28, // 4: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest.destination_type:type_name -> m365.backupstorage.v1.DestinationType
-	24, // 5: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse.restore_artifact_bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
-	24, // 6: m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestResponse.restore_artifact_bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
-	24, // 7: m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsResponse.restore_artifact_bulk_addition_requests:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	24, // 5: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	24, // 6: m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	24, // 7: m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsResponse.bulk_addition_requests:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
 	25, // 8: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest.protection_time_period:type_name -> m365.backupstorage.v1.TimePeriod
 	26, // 9: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest.restore_point_preference:type_name -> m365.backupstorage.v1.RestorePointPreference
 	27, // 10: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest.tags:type_name -> m365.backupstorage.v1.RestorePointTags
 	28, // 11: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest.destination_type:type_name -> m365.backupstorage.v1.DestinationType
-	24, // 12: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestResponse.restore_artifact_bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
-	24, // 13: m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestResponse.restore_artifact_bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
-	24, // 14: m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsResponse.restore_artifact_bulk_addition_requests:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	24, // 12: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	24, // 13: m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	24, // 14: m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsResponse.bulk_addition_requests:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
 	25, // 15: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest.protection_time_period:type_name -> m365.backupstorage.v1.TimePeriod
 	26, // 16: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest.restore_point_preference:type_name -> m365.backupstorage.v1.RestorePointPreference
 	27, // 17: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest.tags:type_name -> m365.backupstorage.v1.RestorePointTags
 	28, // 18: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest.destination_type:type_name -> m365.backupstorage.v1.DestinationType
-	24, // 19: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestResponse.restore_artifact_bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
-	24, // 20: m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestResponse.restore_artifact_bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	24, // 19: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	24, // 20: m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
 	0,  // 21: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.ListMailboxRestoreArtifactsBulkAdditionRequests:input_type -> m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsRequest
 	2,  // 22: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.CreateMailboxRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest
 	4,  // 23: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.GetMailboxRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestRequest

@@ -22,7 +22,7 @@ func (r *graphReader) readListMailboxRestoreArtifactsBulkAdditionRequestsRespons
 func (r *graphReader) fieldListMailboxRestoreArtifactsBulkAdditionRequestsResponse(x *ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) {
 	switch string(r.key) {
 	case "value":
-		list, start := x.RestoreArtifactBulkAdditionRequests[:0], r.pos
+		list, start := x.BulkAdditionRequests[:0], r.pos
 		r.enterList()
 		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
 			element := r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
@@ -31,7 +31,7 @@ func (r *graphReader) fieldListMailboxRestoreArtifactsBulkAdditionRequestsRespon
 			r.readRestoreArtifactBulkAdditionRequest(element)
 		}
 		r.leaveList()
-		x.RestoreArtifactBulkAdditionRequests = list
+		x.BulkAdditionRequests = list
 	case "@odata.nextLink":
 		x.NextPageToken = r.str()
 	default:
@@ -120,7 +120,7 @@ func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGrap
 }
 
 func (r *graphReader) readCreateMailboxRestoreArtifactsBulkAdditionRequestResponse(x *CreateMailboxRestoreArtifactsBulkAdditionRequestResponse) {
-	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
+	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateMailboxRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
@@ -130,14 +130,14 @@ func (r *graphReader) readCreateMailboxRestoreArtifactsBulkAdditionRequestRespon
 func (r *graphReader) fieldCreateMailboxRestoreArtifactsBulkAdditionRequestResponse(x *CreateMailboxRestoreArtifactsBulkAdditionRequestResponse) {
 	switch string(r.key) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
-		r.fieldRestoreArtifactBulkAdditionRequest(x.RestoreArtifactBulkAdditionRequest)
+		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 	default:
 		r.skip()
 	}
 }
 
 func (r *graphReader) finishCreateMailboxRestoreArtifactsBulkAdditionRequestResponse(x *CreateMailboxRestoreArtifactsBulkAdditionRequestResponse) {
-	r.finishRestoreArtifactBulkAdditionRequest(x.RestoreArtifactBulkAdditionRequest)
+	r.finishRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 }
 
 // UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
@@ -152,7 +152,7 @@ func (x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJS
 }
 
 func (r *graphReader) readGetMailboxRestoreArtifactsBulkAdditionRequestResponse(x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) {
-	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
+	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetMailboxRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
@@ -162,14 +162,14 @@ func (r *graphReader) readGetMailboxRestoreArtifactsBulkAdditionRequestResponse(
 func (r *graphReader) fieldGetMailboxRestoreArtifactsBulkAdditionRequestResponse(x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) {
 	switch string(r.key) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
-		r.fieldRestoreArtifactBulkAdditionRequest(x.RestoreArtifactBulkAdditionRequest)
+		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 	default:
 		r.skip()
 	}
 }
 
 func (r *graphReader) finishGetMailboxRestoreArtifactsBulkAdditionRequestResponse(x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) {
-	r.finishRestoreArtifactBulkAdditionRequest(x.RestoreArtifactBulkAdditionRequest)
+	r.finishRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 }
 
 // UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
@@ -192,7 +192,7 @@ func (r *graphReader) readListDriveRestoreArtifactsBulkAdditionRequestsResponse(
 func (r *graphReader) fieldListDriveRestoreArtifactsBulkAdditionRequestsResponse(x *ListDriveRestoreArtifactsBulkAdditionRequestsResponse) {
 	switch string(r.key) {
 	case "value":
-		list, start := x.RestoreArtifactBulkAdditionRequests[:0], r.pos
+		list, start := x.BulkAdditionRequests[:0], r.pos
 		r.enterList()
 		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
 			element := r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
@@ -201,7 +201,7 @@ func (r *graphReader) fieldListDriveRestoreArtifactsBulkAdditionRequestsResponse
 			r.readRestoreArtifactBulkAdditionRequest(element)
 		}
 		r.leaveList()
-		x.RestoreArtifactBulkAdditionRequests = list
+		x.BulkAdditionRequests = list
 	case "@odata.nextLink":
 		x.NextPageToken = r.str()
 	default:
@@ -290,7 +290,7 @@ func (x *CreateDriveRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJ
 }
 
 func (r *graphReader) readCreateDriveRestoreArtifactsBulkAdditionRequestResponse(x *CreateDriveRestoreArtifactsBulkAdditionRequestResponse) {
-	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
+	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateDriveRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
@@ -300,14 +300,14 @@ func (r *graphReader) readCreateDriveRestoreArtifactsBulkAdditionRequestResponse
 func (r *graphReader) fieldCreateDriveRestoreArtifactsBulkAdditionRequestResponse(x *CreateDriveRestoreArtifactsBulkAdditionRequestResponse) {
 	switch string(r.key) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
-		r.fieldRestoreArtifactBulkAdditionRequest(x.RestoreArtifactBulkAdditionRequest)
+		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 	default:
 		r.skip()
 	}
 }
 
 func (r *graphReader) finishCreateDriveRestoreArtifactsBulkAdditionRequestResponse(x *CreateDriveRestoreArtifactsBulkAdditionRequestResponse) {
-	r.finishRestoreArtifactBulkAdditionRequest(x.RestoreArtifactBulkAdditionRequest)
+	r.finishRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 }
 
 // UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
@@ -322,7 +322,7 @@ func (x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON
 }
 
 func (r *graphReader) readGetDriveRestoreArtifactsBulkAdditionRequestResponse(x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) {
-	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
+	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetDriveRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
@@ -332,14 +332,14 @@ func (r *graphReader) readGetDriveRestoreArtifactsBulkAdditionRequestResponse(x 
 func (r *graphReader) fieldGetDriveRestoreArtifactsBulkAdditionRequestResponse(x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) {
 	switch string(r.key) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
-		r.fieldRestoreArtifactBulkAdditionRequest(x.RestoreArtifactBulkAdditionRequest)
+		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 	default:
 		r.skip()
 	}
 }
 
 func (r *graphReader) finishGetDriveRestoreArtifactsBulkAdditionRequestResponse(x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) {
-	r.finishRestoreArtifactBulkAdditionRequest(x.RestoreArtifactBulkAdditionRequest)
+	r.finishRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 }
 
 // UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
@@ -362,7 +362,7 @@ func (r *graphReader) readListSiteRestoreArtifactsBulkAdditionRequestsResponse(x
 func (r *graphReader) fieldListSiteRestoreArtifactsBulkAdditionRequestsResponse(x *ListSiteRestoreArtifactsBulkAdditionRequestsResponse) {
 	switch string(r.key) {
 	case "value":
-		list, start := x.RestoreArtifactBulkAdditionRequests[:0], r.pos
+		list, start := x.BulkAdditionRequests[:0], r.pos
 		r.enterList()
 		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
 			element := r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
@@ -371,7 +371,7 @@ func (r *graphReader) fieldListSiteRestoreArtifactsBulkAdditionRequestsResponse(
 			r.readRestoreArtifactBulkAdditionRequest(element)
 		}
 		r.leaveList()
-		x.RestoreArtifactBulkAdditionRequests = list
+		x.BulkAdditionRequests = list
 	case "@odata.nextLink":
 		x.NextPageToken = r.str()
 	default:
@@ -460,7 +460,7 @@ func (x *CreateSiteRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJS
 }
 
 func (r *graphReader) readCreateSiteRestoreArtifactsBulkAdditionRequestResponse(x *CreateSiteRestoreArtifactsBulkAdditionRequestResponse) {
-	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
+	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldCreateSiteRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
@@ -470,14 +470,14 @@ func (r *graphReader) readCreateSiteRestoreArtifactsBulkAdditionRequestResponse(
 func (r *graphReader) fieldCreateSiteRestoreArtifactsBulkAdditionRequestResponse(x *CreateSiteRestoreArtifactsBulkAdditionRequestResponse) {
 	switch string(r.key) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
-		r.fieldRestoreArtifactBulkAdditionRequest(x.RestoreArtifactBulkAdditionRequest)
+		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 	default:
 		r.skip()
 	}
 }
 
 func (r *graphReader) finishCreateSiteRestoreArtifactsBulkAdditionRequestResponse(x *CreateSiteRestoreArtifactsBulkAdditionRequestResponse) {
-	r.finishRestoreArtifactBulkAdditionRequest(x.RestoreArtifactBulkAdditionRequest)
+	r.finishRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 }
 
 // UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
@@ -492,7 +492,7 @@ func (x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON(
 }
 
 func (r *graphReader) readGetSiteRestoreArtifactsBulkAdditionRequestResponse(x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) {
-	x.RestoreArtifactBulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
+	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
 	for more := r.objectStart(); more; more = r.objectNext() {
 		r.fieldGetSiteRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
@@ -502,12 +502,12 @@ func (r *graphReader) readGetSiteRestoreArtifactsBulkAdditionRequestResponse(x *
 func (r *graphReader) fieldGetSiteRestoreArtifactsBulkAdditionRequestResponse(x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) {
 	switch string(r.key) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
-		r.fieldRestoreArtifactBulkAdditionRequest(x.RestoreArtifactBulkAdditionRequest)
+		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 	default:
 		r.skip()
 	}
 }
 
 func (r *graphReader) finishGetSiteRestoreArtifactsBulkAdditionRequestResponse(x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) {
-	r.finishRestoreArtifactBulkAdditionRequest(x.RestoreArtifactBulkAdditionRequest)
+	r.finishRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 }

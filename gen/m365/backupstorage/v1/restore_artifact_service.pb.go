@@ -446,7 +446,7 @@ func (x *ListGranularDriveRestoreArtifactsRequest) GetPageToken() string {
 type ListGranularDriveRestoreArtifactsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The artifacts of this page. A page may be empty and still have a next one.
-	GranularRestoreArtifacts []*GranularRestoreArtifact `protobuf:"bytes,1,rep,name=granular_restore_artifacts,json=granularRestoreArtifacts,proto3" json:"granular_restore_artifacts,omitempty"`
+	GranularDriveRestoreArtifacts []*GranularRestoreArtifact `protobuf:"bytes,1,rep,name=granular_drive_restore_artifacts,json=granularDriveRestoreArtifacts,proto3" json:"granular_drive_restore_artifacts,omitempty"`
 	// Token of the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -483,9 +483,9 @@ func (*ListGranularDriveRestoreArtifactsResponse) Descriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_restore_artifact_service_proto_rawDescGZIP(), []int{7}
 }
 
-func (x *ListGranularDriveRestoreArtifactsResponse) GetGranularRestoreArtifacts() []*GranularRestoreArtifact {
+func (x *ListGranularDriveRestoreArtifactsResponse) GetGranularDriveRestoreArtifacts() []*GranularRestoreArtifact {
 	if x != nil {
-		return x.GranularRestoreArtifacts
+		return x.GranularDriveRestoreArtifacts
 	}
 	return nil
 }
@@ -565,7 +565,7 @@ func (x *ListGranularSiteRestoreArtifactsRequest) GetPageToken() string {
 type ListGranularSiteRestoreArtifactsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The artifacts of this page. A page may be empty and still have a next one.
-	GranularRestoreArtifacts []*GranularRestoreArtifact `protobuf:"bytes,1,rep,name=granular_restore_artifacts,json=granularRestoreArtifacts,proto3" json:"granular_restore_artifacts,omitempty"`
+	GranularSiteRestoreArtifacts []*GranularRestoreArtifact `protobuf:"bytes,1,rep,name=granular_site_restore_artifacts,json=granularSiteRestoreArtifacts,proto3" json:"granular_site_restore_artifacts,omitempty"`
 	// Token of the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -602,9 +602,9 @@ func (*ListGranularSiteRestoreArtifactsResponse) Descriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_restore_artifact_service_proto_rawDescGZIP(), []int{9}
 }
 
-func (x *ListGranularSiteRestoreArtifactsResponse) GetGranularRestoreArtifacts() []*GranularRestoreArtifact {
+func (x *ListGranularSiteRestoreArtifactsResponse) GetGranularSiteRestoreArtifacts() []*GranularRestoreArtifact {
 	if x != nil {
-		return x.GranularRestoreArtifacts
+		return x.GranularSiteRestoreArtifacts
 	}
 	return nil
 }
@@ -655,34 +655,34 @@ const file_m365_backupstorage_v1_restore_artifact_service_proto_rawDesc = "" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\xe5\x01\n" +
-	")ListGranularDriveRestoreArtifactsResponse\x12y\n" +
-	"\x1agranular_restore_artifacts\x18\x01 \x03(\v2..m365.backupstorage.v1.GranularRestoreArtifactB\v\xea\xda\x19\a\n" +
-	"\x05valueR\x18granularRestoreArtifacts\x12=\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xf1\x01\n" +
+	")ListGranularDriveRestoreArtifactsResponse\x12\x84\x01\n" +
+	" granular_drive_restore_artifacts\x18\x01 \x03(\v2..m365.backupstorage.v1.GranularRestoreArtifactB\v\xea\xda\x19\a\n" +
+	"\x05valueR\x1dgranularDriveRestoreArtifacts\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
 	"\x0f@odata.nextLinkR\rnextPageToken\"\x93\x01\n" +
 	"'ListGranularSiteRestoreArtifactsRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\xe4\x01\n" +
-	"(ListGranularSiteRestoreArtifactsResponse\x12y\n" +
-	"\x1agranular_restore_artifacts\x18\x01 \x03(\v2..m365.backupstorage.v1.GranularRestoreArtifactB\v\xea\xda\x19\a\n" +
-	"\x05valueR\x18granularRestoreArtifacts\x12=\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xee\x01\n" +
+	"(ListGranularSiteRestoreArtifactsResponse\x12\x82\x01\n" +
+	"\x1fgranular_site_restore_artifacts\x18\x01 \x03(\v2..m365.backupstorage.v1.GranularRestoreArtifactB\v\xea\xda\x19\a\n" +
+	"\x05valueR\x1cgranularSiteRestoreArtifacts\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken2\x99\x0f\n" +
-	"\x16RestoreArtifactService\x12\xee\x02\n" +
-	"\x1bListMailboxRestoreArtifacts\x129.m365.backupstorage.v1.ListMailboxRestoreArtifactsRequest\x1a:.m365.backupstorage.v1.ListMailboxRestoreArtifactsResponse\"\xd7\x01\xd2\xda\x19\xcf\x01\n" +
-	"\x03GET\x12E/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifacts\x1a\x1eBackupRestore-Restore.Read.All*Yhttps://learn.microsoft.com/graph/api/exchangerestoresession-list-mailboxrestoreartifacts2\x06\x0e\x1d\x1e\x1f \x17\x90\x02\x01\x12\xfa\x02\n" +
-	"\x19ListDriveRestoreArtifacts\x127.m365.backupstorage.v1.ListDriveRestoreArtifactsRequest\x1a8.m365.backupstorage.v1.ListDriveRestoreArtifactsResponse\"\xe9\x01\xd2\xda\x19\xe1\x01\n" +
-	"\x03GET\x12N/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifacts\x1a\x1eBackupRestore-Restore.Read.All*bhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-list-driverestoreartifacts2\x06\x0e\x1d\x1e\x1f \x17\x90\x02\x01\x12\xe3\x02\n" +
-	"\x18ListSiteRestoreArtifacts\x126.m365.backupstorage.v1.ListSiteRestoreArtifactsRequest\x1a7.m365.backupstorage.v1.ListSiteRestoreArtifactsResponse\"\xd5\x01\xd2\xda\x19\xcd\x01\n" +
-	"\x03GET\x12D/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifacts\x1a\x1eBackupRestore-Restore.Read.All*Xhttps://learn.microsoft.com/graph/api/sharepointrestoresession-list-siterestoreartifacts2\x06\x0e\x1d\x1e\x1f \x17\x90\x02\x01\x12\x9f\x03\n" +
-	"!ListGranularDriveRestoreArtifacts\x12?.m365.backupstorage.v1.ListGranularDriveRestoreArtifactsRequest\x1a@.m365.backupstorage.v1.ListGranularDriveRestoreArtifactsResponse\"\xf6\x01\xd2\xda\x19\xee\x01\n" +
-	"\x03GET\x12V/oneDriveForBusinessRestoreSessions/{restore_session_id}/granularDriveRestoreArtifacts\x1a#BackupRestore-Restore.ReadWrite.All*jhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-list-granulardriverestoreartifacts\x90\x02\x01\x12\x88\x03\n" +
-	" ListGranularSiteRestoreArtifacts\x12>.m365.backupstorage.v1.ListGranularSiteRestoreArtifactsRequest\x1a?.m365.backupstorage.v1.ListGranularSiteRestoreArtifactsResponse\"\xe2\x01\xd2\xda\x19\xda\x01\n" +
-	"\x03GET\x12L/sharePointRestoreSessions/{restore_session_id}/granularSiteRestoreArtifacts\x1a#BackupRestore-Restore.ReadWrite.All*`https://learn.microsoft.com/graph/api/sharepointrestoresession-list-granularsiterestoreartifacts\x90\x02\x01B\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\x0f@odata.nextLinkR\rnextPageToken2\xa3\x0f\n" +
+	"\x16RestoreArtifactService\x12\xf0\x02\n" +
+	"\x1bListMailboxRestoreArtifacts\x129.m365.backupstorage.v1.ListMailboxRestoreArtifactsRequest\x1a:.m365.backupstorage.v1.ListMailboxRestoreArtifactsResponse\"\xd9\x01\xd2\xda\x19\xd1\x01\n" +
+	"\x03GET\x12E/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifacts\x1a\x1eBackupRestore-Restore.Read.All*Yhttps://learn.microsoft.com/graph/api/exchangerestoresession-list-mailboxrestoreartifacts2\x06\x0e\x1d\x1e\x1f \x17@\x01\x90\x02\x01\x12\xfc\x02\n" +
+	"\x19ListDriveRestoreArtifacts\x127.m365.backupstorage.v1.ListDriveRestoreArtifactsRequest\x1a8.m365.backupstorage.v1.ListDriveRestoreArtifactsResponse\"\xeb\x01\xd2\xda\x19\xe3\x01\n" +
+	"\x03GET\x12N/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifacts\x1a\x1eBackupRestore-Restore.Read.All*bhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-list-driverestoreartifacts2\x06\x0e\x1d\x1e\x1f \x17@\x01\x90\x02\x01\x12\xe5\x02\n" +
+	"\x18ListSiteRestoreArtifacts\x126.m365.backupstorage.v1.ListSiteRestoreArtifactsRequest\x1a7.m365.backupstorage.v1.ListSiteRestoreArtifactsResponse\"\xd7\x01\xd2\xda\x19\xcf\x01\n" +
+	"\x03GET\x12D/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifacts\x1a\x1eBackupRestore-Restore.Read.All*Xhttps://learn.microsoft.com/graph/api/sharepointrestoresession-list-siterestoreartifacts2\x06\x0e\x1d\x1e\x1f \x17@\x01\x90\x02\x01\x12\xa1\x03\n" +
+	"!ListGranularDriveRestoreArtifacts\x12?.m365.backupstorage.v1.ListGranularDriveRestoreArtifactsRequest\x1a@.m365.backupstorage.v1.ListGranularDriveRestoreArtifactsResponse\"\xf8\x01\xd2\xda\x19\xf0\x01\n" +
+	"\x03GET\x12V/oneDriveForBusinessRestoreSessions/{restore_session_id}/granularDriveRestoreArtifacts\x1a#BackupRestore-Restore.ReadWrite.All*jhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-list-granulardriverestoreartifacts@\x01\x90\x02\x01\x12\x8a\x03\n" +
+	" ListGranularSiteRestoreArtifacts\x12>.m365.backupstorage.v1.ListGranularSiteRestoreArtifactsRequest\x1a?.m365.backupstorage.v1.ListGranularSiteRestoreArtifactsResponse\"\xe4\x01\xd2\xda\x19\xdc\x01\n" +
+	"\x03GET\x12L/sharePointRestoreSessions/{restore_session_id}/granularSiteRestoreArtifacts\x1a#BackupRestore-Restore.ReadWrite.All*`https://learn.microsoft.com/graph/api/sharepointrestoresession-list-granularsiterestoreartifacts@\x01\x90\x02\x01B\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_restore_artifact_service_proto_rawDescOnce sync.Once
@@ -715,8 +715,8 @@ var file_m365_backupstorage_v1_restore_artifact_service_proto_depIdxs = []int32{
 	10, // 0: m365.backupstorage.v1.ListMailboxRestoreArtifactsResponse.restore_artifacts:type_name -> m365.backupstorage.v1.RestoreArtifact
 	10, // 1: m365.backupstorage.v1.ListDriveRestoreArtifactsResponse.restore_artifacts:type_name -> m365.backupstorage.v1.RestoreArtifact
 	10, // 2: m365.backupstorage.v1.ListSiteRestoreArtifactsResponse.restore_artifacts:type_name -> m365.backupstorage.v1.RestoreArtifact
-	11, // 3: m365.backupstorage.v1.ListGranularDriveRestoreArtifactsResponse.granular_restore_artifacts:type_name -> m365.backupstorage.v1.GranularRestoreArtifact
-	11, // 4: m365.backupstorage.v1.ListGranularSiteRestoreArtifactsResponse.granular_restore_artifacts:type_name -> m365.backupstorage.v1.GranularRestoreArtifact
+	11, // 3: m365.backupstorage.v1.ListGranularDriveRestoreArtifactsResponse.granular_drive_restore_artifacts:type_name -> m365.backupstorage.v1.GranularRestoreArtifact
+	11, // 4: m365.backupstorage.v1.ListGranularSiteRestoreArtifactsResponse.granular_site_restore_artifacts:type_name -> m365.backupstorage.v1.GranularRestoreArtifact
 	0,  // 5: m365.backupstorage.v1.RestoreArtifactService.ListMailboxRestoreArtifacts:input_type -> m365.backupstorage.v1.ListMailboxRestoreArtifactsRequest
 	2,  // 6: m365.backupstorage.v1.RestoreArtifactService.ListDriveRestoreArtifacts:input_type -> m365.backupstorage.v1.ListDriveRestoreArtifactsRequest
 	4,  // 7: m365.backupstorage.v1.RestoreArtifactService.ListSiteRestoreArtifacts:input_type -> m365.backupstorage.v1.ListSiteRestoreArtifactsRequest

@@ -133,7 +133,7 @@ func (r *graphReader) readListGranularDriveRestoreArtifactsResponse(x *ListGranu
 func (r *graphReader) fieldListGranularDriveRestoreArtifactsResponse(x *ListGranularDriveRestoreArtifactsResponse) {
 	switch string(r.key) {
 	case "value":
-		list, start := x.GranularRestoreArtifacts[:0], r.pos
+		list, start := x.GranularDriveRestoreArtifacts[:0], r.pos
 		r.enterList()
 		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
 			element := r.granularRestoreArtifactSlab.next(&r.cursor)
@@ -142,7 +142,7 @@ func (r *graphReader) fieldListGranularDriveRestoreArtifactsResponse(x *ListGran
 			r.readGranularRestoreArtifact(element)
 		}
 		r.leaveList()
-		x.GranularRestoreArtifacts = list
+		x.GranularDriveRestoreArtifacts = list
 	case "@odata.nextLink":
 		x.NextPageToken = r.str()
 	default:
@@ -170,7 +170,7 @@ func (r *graphReader) readListGranularSiteRestoreArtifactsResponse(x *ListGranul
 func (r *graphReader) fieldListGranularSiteRestoreArtifactsResponse(x *ListGranularSiteRestoreArtifactsResponse) {
 	switch string(r.key) {
 	case "value":
-		list, start := x.GranularRestoreArtifacts[:0], r.pos
+		list, start := x.GranularSiteRestoreArtifacts[:0], r.pos
 		r.enterList()
 		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
 			element := r.granularRestoreArtifactSlab.next(&r.cursor)
@@ -179,7 +179,7 @@ func (r *graphReader) fieldListGranularSiteRestoreArtifactsResponse(x *ListGranu
 			r.readGranularRestoreArtifact(element)
 		}
 		r.leaveList()
-		x.GranularRestoreArtifacts = list
+		x.GranularSiteRestoreArtifacts = list
 	case "@odata.nextLink":
 		x.NextPageToken = r.str()
 	default:

@@ -595,8 +595,8 @@ const file_m365_backupstorage_v1_restore_point_proto_rawDesc = "" +
 	"\x11RestorePointOrder\x12#\n" +
 	"\x1fRESTORE_POINT_ORDER_UNSPECIFIED\x10\x00\x12$\n" +
 	" RESTORE_POINT_ORDER_NEWEST_FIRST\x10\x01\x12$\n" +
-	" RESTORE_POINT_ORDER_OLDEST_FIRST\x10\x02B\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	" RESTORE_POINT_ORDER_OLDEST_FIRST\x10\x02B\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_restore_point_proto_rawDescOnce sync.Once

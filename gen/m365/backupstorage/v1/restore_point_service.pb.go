@@ -334,13 +334,13 @@ const file_m365_backupstorage_v1_restore_point_service_proto_rawDesc = "" +
 	"\x12search_response_id\x18\x01 \x01(\tR\x10searchResponseId\x12V\n" +
 	"\x0esearch_results\x18\x02 \x03(\v2/.m365.backupstorage.v1.RestorePointSearchResultR\rsearchResults\x12@\n" +
 	"\x1dno_result_protection_unit_ids\x18\x03 \x03(\tR\x19noResultProtectionUnitIds: \xe2\xda\x19\x1c\n" +
-	"\x1arestorePointSearchResponse2\xa3\x04\n" +
-	"\x13RestorePointService\x12\x86\x02\n" +
-	"\x11ListRestorePoints\x12/.m365.backupstorage.v1.ListRestorePointsRequest\x1a0.m365.backupstorage.v1.ListRestorePointsResponse\"\x8d\x01\xd2\xda\x19\x85\x01\n" +
-	"\x03GET\x12\x0e/restorePoints\x1a\x1dBackupRestore-Search.Read.All*Jhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-restorepoints2\x03\r/\x03\x90\x02\x01\x12\x82\x02\n" +
-	"\x13SearchRestorePoints\x121.m365.backupstorage.v1.SearchRestorePointsRequest\x1a2.m365.backupstorage.v1.SearchRestorePointsResponse\"\x83\x01\xd2\xda\x19|\n" +
-	"\x04POST\x12\x15/restorePoints/search\x1a\x1dBackupRestore-Search.Read.All*9https://learn.microsoft.com/graph/api/restorepoint-search2\x03\r/\x03\x90\x02\x01B\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\x1arestorePointSearchResponse2\xa7\x04\n" +
+	"\x13RestorePointService\x12\x88\x02\n" +
+	"\x11ListRestorePoints\x12/.m365.backupstorage.v1.ListRestorePointsRequest\x1a0.m365.backupstorage.v1.ListRestorePointsResponse\"\x8f\x01\xd2\xda\x19\x87\x01\n" +
+	"\x03GET\x12\x0e/restorePoints\x1a\x1dBackupRestore-Search.Read.All*Jhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-restorepoints2\x03\r/\x03@\x01\x90\x02\x01\x12\x84\x02\n" +
+	"\x13SearchRestorePoints\x121.m365.backupstorage.v1.SearchRestorePointsRequest\x1a2.m365.backupstorage.v1.SearchRestorePointsResponse\"\x85\x01\xd2\xda\x19~\n" +
+	"\x04POST\x12\x15/restorePoints/search\x1a\x1dBackupRestore-Search.Read.All*9https://learn.microsoft.com/graph/api/restorepoint-search2\x03\r/\x03@\x01\x90\x02\x01B\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_restore_point_service_proto_rawDescOnce sync.Once

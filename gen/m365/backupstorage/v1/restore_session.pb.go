@@ -422,8 +422,8 @@ const file_m365_backupstorage_v1_restore_session_proto_rawDesc = "" +
 	"%RESTORE_JOB_TYPE_UNKNOWN_FUTURE_VALUE\x10\x01\x12\x1d\n" +
 	"\x19RESTORE_JOB_TYPE_STANDARD\x10\x02\x12\x19\n" +
 	"\x15RESTORE_JOB_TYPE_BULK\x10\x03\x12\x1d\n" +
-	"\x19RESTORE_JOB_TYPE_GRANULAR\x10\x04B\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\x19RESTORE_JOB_TYPE_GRANULAR\x10\x04B\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_restore_session_proto_rawDescOnce sync.Once

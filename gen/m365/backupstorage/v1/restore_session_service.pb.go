@@ -1601,29 +1601,29 @@ const file_m365_backupstorage_v1_restore_session_service_proto_rawDesc = "" +
 	"\x17NewSiteRestoreArtifacts\x12K\n" +
 	"\x05items\x18\x01 \x03(\v2-.m365.backupstorage.v1.NewSiteRestoreArtifactB\x06\xea\xda\x19\x02\x18\x01R\x05items\"v\n" +
 	"\x1fNewGranularSiteRestoreArtifacts\x12S\n" +
-	"\x05items\x18\x01 \x03(\v25.m365.backupstorage.v1.NewGranularSiteRestoreArtifactB\x06\xea\xda\x19\x02\x18\x01R\x05items2\xc9\x19\n" +
-	"\x15RestoreSessionService\x12\x8c\x02\n" +
-	"\x13ListRestoreSessions\x121.m365.backupstorage.v1.ListRestoreSessionsRequest\x1a2.m365.backupstorage.v1.ListRestoreSessionsResponse\"\x8d\x01\xd2\xda\x19\x85\x01\n" +
-	"\x03GET\x12\x10/restoreSessions\x1a\x1eBackupRestore-Restore.Read.All*Lhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-restoresessions\x90\x02\x01\x12\x8f\x02\n" +
-	"\x11GetRestoreSession\x12/.m365.backupstorage.v1.GetRestoreSessionRequest\x1a0.m365.backupstorage.v1.GetRestoreSessionResponse\"\x96\x01\xd2\xda\x19\x8e\x01\n" +
-	"\x03GET\x12%/restoreSessions/{restore_session_id}\x1a\x1eBackupRestore-Restore.Read.All*<https://learn.microsoft.com/graph/api/restoresessionbase-get2\x02\x17\x18\x90\x02\x01\x12\xa5\x02\n" +
-	"\x14DeleteRestoreSession\x122.m365.backupstorage.v1.DeleteRestoreSessionRequest\x1a3.m365.backupstorage.v1.DeleteRestoreSessionResponse\"\xa3\x01\xd2\xda\x19\x9b\x01\n" +
-	"\x06DELETE\x12%/restoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*?https://learn.microsoft.com/graph/api/restoresessionbase-delete2\x04\x17\x1a\x18\x1b\x90\x02\x02\x12\xb1\x02\n" +
-	"\x16ActivateRestoreSession\x124.m365.backupstorage.v1.ActivateRestoreSessionRequest\x1a5.m365.backupstorage.v1.ActivateRestoreSessionResponse\"\xa9\x01\xd2\xda\x19\xa4\x01\n" +
-	"\x04POST\x12./restoreSessions/{restore_session_id}/activate\x1a#BackupRestore-Restore.ReadWrite.All*Ahttps://learn.microsoft.com/graph/api/restoresessionbase-activate2\x04\x17\x1a\x18\x1c\x12\xc2\x02\n" +
-	"\x1cCreateExchangeRestoreSession\x12:.m365.backupstorage.v1.CreateExchangeRestoreSessionRequest\x1a;.m365.backupstorage.v1.CreateExchangeRestoreSessionResponse\"\xa8\x01\xd2\xda\x19\xa3\x01\n" +
-	"\x04POST\x12\x18/exchangeRestoreSessions\x1a#BackupRestore-Restore.ReadWrite.All*Thttps://learn.microsoft.com/graph/api/backuprestoreroot-post-exchangerestoresessions2\x06\x11\x12\x13\x14\x15\x16\x12\xf9\x02\n" +
-	"'CreateOneDriveForBusinessRestoreSession\x12E.m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionRequest\x1aF.m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionResponse\"\xbe\x01\xd2\xda\x19\xb9\x01\n" +
-	"\x04POST\x12#/oneDriveForBusinessRestoreSessions\x1a#BackupRestore-Restore.ReadWrite.All*_https://learn.microsoft.com/graph/api/backuprestoreroot-post-onedriveforbusinessrestoresessions2\x06\x11\x12\x13\x14\x15\x16\x12\xcc\x02\n" +
-	"\x1eCreateSharePointRestoreSession\x12<.m365.backupstorage.v1.CreateSharePointRestoreSessionRequest\x1a=.m365.backupstorage.v1.CreateSharePointRestoreSessionResponse\"\xac\x01\xd2\xda\x19\xa7\x01\n" +
-	"\x04POST\x12\x1a/sharePointRestoreSessions\x1a#BackupRestore-Restore.ReadWrite.All*Vhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-sharepointrestoresessions2\x06\x11\x12\x13\x14\x15\x16\x12\xc9\x02\n" +
-	"\x1cUpdateExchangeRestoreSession\x12:.m365.backupstorage.v1.UpdateExchangeRestoreSessionRequest\x1a;.m365.backupstorage.v1.UpdateExchangeRestoreSessionResponse\"\xaf\x01\xd2\xda\x19\xaa\x01\n" +
-	"\x05PATCH\x12-/exchangeRestoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Chttps://learn.microsoft.com/graph/api/exchangerestoresession-update2\b\x17\x19\x13\x15\x12\x1a\x18\x16\x12\x80\x03\n" +
-	"'UpdateOneDriveForBusinessRestoreSession\x12E.m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionRequest\x1aF.m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionResponse\"\xc5\x01\xd2\xda\x19\xc0\x01\n" +
-	"\x05PATCH\x128/oneDriveForBusinessRestoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Nhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-update2\b\x17\x19\x13\x15\x12\x1a\x18\x16\x12\xd3\x02\n" +
-	"\x1eUpdateSharePointRestoreSession\x12<.m365.backupstorage.v1.UpdateSharePointRestoreSessionRequest\x1a=.m365.backupstorage.v1.UpdateSharePointRestoreSessionResponse\"\xb3\x01\xd2\xda\x19\xae\x01\n" +
-	"\x05PATCH\x12//sharePointRestoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Ehttps://learn.microsoft.com/graph/api/sharepointrestoresession-update2\b\x17\x19\x13\x15\x12\x1a\x18\x16B\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"\x05items\x18\x01 \x03(\v25.m365.backupstorage.v1.NewGranularSiteRestoreArtifactB\x06\xea\xda\x19\x02\x18\x01R\x05items2\xfd\x1d\n" +
+	"\x15RestoreSessionService\x12\x8e\x02\n" +
+	"\x13ListRestoreSessions\x121.m365.backupstorage.v1.ListRestoreSessionsRequest\x1a2.m365.backupstorage.v1.ListRestoreSessionsResponse\"\x8f\x01\xd2\xda\x19\x87\x01\n" +
+	"\x03GET\x12\x10/restoreSessions\x1a\x1eBackupRestore-Restore.Read.All*Lhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-restoresessions@\x01\x90\x02\x01\x12\x91\x02\n" +
+	"\x11GetRestoreSession\x12/.m365.backupstorage.v1.GetRestoreSessionRequest\x1a0.m365.backupstorage.v1.GetRestoreSessionResponse\"\x98\x01\xd2\xda\x19\x90\x01\n" +
+	"\x03GET\x12%/restoreSessions/{restore_session_id}\x1a\x1eBackupRestore-Restore.Read.All*<https://learn.microsoft.com/graph/api/restoresessionbase-get2\x02\x17\x18@\x01\x90\x02\x01\x12\xd0\x02\n" +
+	"\x14DeleteRestoreSession\x122.m365.backupstorage.v1.DeleteRestoreSessionRequest\x1a3.m365.backupstorage.v1.DeleteRestoreSessionResponse\"\xce\x01\xd2\xda\x19\xc6\x01\n" +
+	"\x06DELETE\x12%/restoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*?https://learn.microsoft.com/graph/api/restoresessionbase-delete2\x04\x17\x1a\x18\x1b@\x05J'RestoreSessionService/GetRestoreSession\x90\x02\x02\x12\x8c\x04\n" +
+	"\x16ActivateRestoreSession\x124.m365.backupstorage.v1.ActivateRestoreSessionRequest\x1a5.m365.backupstorage.v1.ActivateRestoreSessionResponse\"\x84\x03\xd2\xda\x19\xff\x02\n" +
+	"\x04POST\x12./restoreSessions/{restore_session_id}/activate\x1a#BackupRestore-Restore.ReadWrite.All*Ahttps://learn.microsoft.com/graph/api/restoresessionbase-activate2\x04\x17\x1a\x18\x1c@\x05J'RestoreSessionService/GetRestoreSessionR!RESTORE_SESSION_STATUS_ACTIVATINGR\x1dRESTORE_SESSION_STATUS_ACTIVER RESTORE_SESSION_STATUS_COMPLETEDR+RESTORE_SESSION_STATUS_COMPLETED_WITH_ERRORR\x1dRESTORE_SESSION_STATUS_FAILED\x12\xef\x02\n" +
+	"\x1cCreateExchangeRestoreSession\x12:.m365.backupstorage.v1.CreateExchangeRestoreSessionRequest\x1a;.m365.backupstorage.v1.CreateExchangeRestoreSessionResponse\"\xd5\x01\xd2\xda\x19\xd0\x01\n" +
+	"\x04POST\x12\x18/exchangeRestoreSessions\x1a#BackupRestore-Restore.ReadWrite.All*Thttps://learn.microsoft.com/graph/api/backuprestoreroot-post-exchangerestoresessions2\x06\x11\x12\x13\x14\x15\x16@\x05J)RestoreSessionService/ListRestoreSessions\x12\xa6\x03\n" +
+	"'CreateOneDriveForBusinessRestoreSession\x12E.m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionRequest\x1aF.m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionResponse\"\xeb\x01\xd2\xda\x19\xe6\x01\n" +
+	"\x04POST\x12#/oneDriveForBusinessRestoreSessions\x1a#BackupRestore-Restore.ReadWrite.All*_https://learn.microsoft.com/graph/api/backuprestoreroot-post-onedriveforbusinessrestoresessions2\x06\x11\x12\x13\x14\x15\x16@\x05J)RestoreSessionService/ListRestoreSessions\x12\xf9\x02\n" +
+	"\x1eCreateSharePointRestoreSession\x12<.m365.backupstorage.v1.CreateSharePointRestoreSessionRequest\x1a=.m365.backupstorage.v1.CreateSharePointRestoreSessionResponse\"\xd9\x01\xd2\xda\x19\xd4\x01\n" +
+	"\x04POST\x12\x1a/sharePointRestoreSessions\x1a#BackupRestore-Restore.ReadWrite.All*Vhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-sharepointrestoresessions2\x06\x11\x12\x13\x14\x15\x16@\x05J)RestoreSessionService/ListRestoreSessions\x12\x81\x03\n" +
+	"\x1cUpdateExchangeRestoreSession\x12:.m365.backupstorage.v1.UpdateExchangeRestoreSessionRequest\x1a;.m365.backupstorage.v1.UpdateExchangeRestoreSessionResponse\"\xe7\x01\xd2\xda\x19\xe2\x01\n" +
+	"\x05PATCH\x12-/exchangeRestoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Chttps://learn.microsoft.com/graph/api/exchangerestoresession-update2\b\x17\x19\x13\x15\x12\x1a\x18\x16@\x05J2RestoreArtifactService/ListMailboxRestoreArtifacts`\x1d\x12\xb6\x03\n" +
+	"'UpdateOneDriveForBusinessRestoreSession\x12E.m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionRequest\x1aF.m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionResponse\"\xfb\x01\xd2\xda\x19\xf6\x01\n" +
+	"\x05PATCH\x128/oneDriveForBusinessRestoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Nhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-update2\b\x17\x19\x13\x15\x12\x1a\x18\x16@\x05J0RestoreArtifactService/ListDriveRestoreArtifacts`\x1d\x12\x88\x03\n" +
+	"\x1eUpdateSharePointRestoreSession\x12<.m365.backupstorage.v1.UpdateSharePointRestoreSessionRequest\x1a=.m365.backupstorage.v1.UpdateSharePointRestoreSessionResponse\"\xe8\x01\xd2\xda\x19\xe3\x01\n" +
+	"\x05PATCH\x12//sharePointRestoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Ehttps://learn.microsoft.com/graph/api/sharepointrestoresession-update2\b\x17\x19\x13\x15\x12\x1a\x18\x16@\x05J/RestoreArtifactService/ListSiteRestoreArtifacts`\x1dB\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_restore_session_service_proto_rawDescOnce sync.Once

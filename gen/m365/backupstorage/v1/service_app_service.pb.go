@@ -619,21 +619,21 @@ const file_m365_backupstorage_v1_service_app_service_proto_rawDesc = "" +
 	"\x0eservice_app_id\x18\x01 \x01(\tR\fserviceAppId\"j\n" +
 	"\x1cDeactivateServiceAppResponse\x12J\n" +
 	"\vservice_app\x18\x01 \x01(\v2!.m365.backupstorage.v1.ServiceAppB\x06\xea\xda\x19\x02\x18\x01R\n" +
-	"serviceApp2\xd2\f\n" +
-	"\x11ServiceAppService\x12\xf7\x01\n" +
-	"\x0fListServiceApps\x12-.m365.backupstorage.v1.ListServiceAppsRequest\x1a..m365.backupstorage.v1.ListServiceAppsResponse\"\x84\x01\xd2\xda\x19}\n" +
-	"\x03GET\x12\f/serviceApps\x1a\x1eBackupRestore-Control.Read.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-serviceapps\x90\x02\x01\x12\x83\x02\n" +
-	"\x10CreateServiceApp\x12..m365.backupstorage.v1.CreateServiceAppRequest\x1a/.m365.backupstorage.v1.CreateServiceAppResponse\"\x8d\x01\xd2\xda\x19\x88\x01\n" +
-	"\x04POST\x12\f/serviceApps\x1a#BackupRestore-Control.ReadWrite.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-serviceapps2\x01;8\x01\x12\xee\x01\n" +
-	"\rGetServiceApp\x12+.m365.backupstorage.v1.GetServiceAppRequest\x1a,.m365.backupstorage.v1.GetServiceAppResponse\"\x81\x01\xd2\xda\x19z\n" +
-	"\x03GET\x12\x1d/serviceApps/{service_app_id}\x1a\x1eBackupRestore-Control.Read.All*4https://learn.microsoft.com/graph/api/serviceapp-get\x90\x02\x01\x12\x99\x02\n" +
-	"\x10DeleteServiceApp\x12..m365.backupstorage.v1.DeleteServiceAppRequest\x1a/.m365.backupstorage.v1.DeleteServiceAppResponse\"\xa3\x01\xd2\xda\x19\x9b\x01\n" +
-	"\x06DELETE\x12\x1d/serviceApps/{service_app_id}\x1a#BackupRestore-Control.ReadWrite.All*Jhttps://learn.microsoft.com/graph/api/backuprestoreroot-delete-serviceapps2\x01;\x90\x02\x02\x12\x91\x02\n" +
-	"\x12ActivateServiceApp\x120.m365.backupstorage.v1.ActivateServiceAppRequest\x1a1.m365.backupstorage.v1.ActivateServiceAppResponse\"\x95\x01\xd2\xda\x19\x90\x01\n" +
-	"\x04POST\x12&/serviceApps/{service_app_id}/activate\x1a#BackupRestore-Control.ReadWrite.All \x01*9https://learn.microsoft.com/graph/api/serviceapp-activate\x12\x9b\x02\n" +
-	"\x14DeactivateServiceApp\x122.m365.backupstorage.v1.DeactivateServiceAppRequest\x1a3.m365.backupstorage.v1.DeactivateServiceAppResponse\"\x99\x01\xd2\xda\x19\x94\x01\n" +
-	"\x04POST\x12(/serviceApps/{service_app_id}/deactivate\x1a#BackupRestore-Control.ReadWrite.All \x01*;https://learn.microsoft.com/graph/api/serviceapp-deactivateB\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"serviceApp2\xe4\r\n" +
+	"\x11ServiceAppService\x12\xf9\x01\n" +
+	"\x0fListServiceApps\x12-.m365.backupstorage.v1.ListServiceAppsRequest\x1a..m365.backupstorage.v1.ListServiceAppsResponse\"\x86\x01\xd2\xda\x19\x7f\n" +
+	"\x03GET\x12\f/serviceApps\x1a\x1eBackupRestore-Control.Read.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-serviceapps@\x01\x90\x02\x01\x12\xa8\x02\n" +
+	"\x10CreateServiceApp\x12..m365.backupstorage.v1.CreateServiceAppRequest\x1a/.m365.backupstorage.v1.CreateServiceAppResponse\"\xb2\x01\xd2\xda\x19\xad\x01\n" +
+	"\x04POST\x12\f/serviceApps\x1a#BackupRestore-Control.ReadWrite.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-serviceapps2\x01;8\x01@\x02J!ServiceAppService/ListServiceApps\x12\xf0\x01\n" +
+	"\rGetServiceApp\x12+.m365.backupstorage.v1.GetServiceAppRequest\x1a,.m365.backupstorage.v1.GetServiceAppResponse\"\x83\x01\xd2\xda\x19|\n" +
+	"\x03GET\x12\x1d/serviceApps/{service_app_id}\x1a\x1eBackupRestore-Control.Read.All*4https://learn.microsoft.com/graph/api/serviceapp-get@\x01\x90\x02\x01\x12\xbc\x02\n" +
+	"\x10DeleteServiceApp\x12..m365.backupstorage.v1.DeleteServiceAppRequest\x1a/.m365.backupstorage.v1.DeleteServiceAppResponse\"\xc6\x01\xd2\xda\x19\xbe\x01\n" +
+	"\x06DELETE\x12\x1d/serviceApps/{service_app_id}\x1a#BackupRestore-Control.ReadWrite.All*Jhttps://learn.microsoft.com/graph/api/backuprestoreroot-delete-serviceapps2\x01;@\x04J\x1fServiceAppService/GetServiceApp\x90\x02\x02\x12\xb4\x02\n" +
+	"\x12ActivateServiceApp\x120.m365.backupstorage.v1.ActivateServiceAppRequest\x1a1.m365.backupstorage.v1.ActivateServiceAppResponse\"\xb8\x01\xd2\xda\x19\xb3\x01\n" +
+	"\x04POST\x12&/serviceApps/{service_app_id}/activate\x1a#BackupRestore-Control.ReadWrite.All \x01*9https://learn.microsoft.com/graph/api/serviceapp-activate@\x03J\x1fServiceAppService/GetServiceApp\x12\xbe\x02\n" +
+	"\x14DeactivateServiceApp\x122.m365.backupstorage.v1.DeactivateServiceAppRequest\x1a3.m365.backupstorage.v1.DeactivateServiceAppResponse\"\xbc\x01\xd2\xda\x19\xb7\x01\n" +
+	"\x04POST\x12(/serviceApps/{service_app_id}/deactivate\x1a#BackupRestore-Control.ReadWrite.All \x01*;https://learn.microsoft.com/graph/api/serviceapp-deactivate@\x04J\x1fServiceAppService/GetServiceAppB\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_service_app_service_proto_rawDescOnce sync.Once

@@ -90,8 +90,8 @@ const file_m365_backupstorage_v1_workload_proto_rawDesc = "" +
 	"\x11WORKLOAD_EXCHANGE\x10\x01\x1a(\xf2\xda\x19$\x12\bexchange\x12\amailbox\x12\x0fgranularMailbox\x12T\n" +
 	"\x1fWORKLOAD_ONE_DRIVE_FOR_BUSINESS\x10\x02\x1a/\xf2\xda\x19+\x12\x13oneDriveForBusiness\x12\x05drive\x12\rgranularDrive\x12>\n" +
 	"\x14WORKLOAD_SHARE_POINT\x10\x03\x1a$\xf2\xda\x19 \x12\n" +
-	"sharePoint\x12\x04site\x12\fgranularSiteB\x8a\x01\n" +
-	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xaa\x02\x15M365.BackupStorage.V1b\x06proto3"
+	"sharePoint\x12\x04site\x12\fgranularSiteB\xc8\x01\n" +
+	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
 	file_m365_backupstorage_v1_workload_proto_rawDescOnce sync.Once

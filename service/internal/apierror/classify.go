@@ -1,0 +1,186 @@
+package apierror
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/service/internal/contract"
+)
+
+// classification is what was decided of an error. Nothing changes it later.
+type classification struct {
+	reason *contract.Reason
+	code   codes.Code
+	// delay is that of RetryInfo; 0 for none.
+	delay time.Duration
+	// noSideEffects is set when the call is sure to have changed nothing.
+	noSideEffects bool
+	// outcomeUnknown is set for a write that may have been carried out.
+	outcomeUnknown bool
+	// response is the response of Graph whose head, and whose codes, the metadata has; nil for none.
+	response *graph.Error
+	// decidedByCode is set when a code of the response decided the reason.
+	decidedByCode bool
+	// speaksToCaller is set when Graph's text, target and separate errors are about what the caller did.
+	speaksToCaller bool
+	// refusal is set for what the server refused.
+	refusal *Refusal
+	// cause, observedStatus, incident and throttledHere are for the metadata; zero when there is none.
+	cause          graph.Cause
+	observedStatus string
+	incident       string
+	throttledHere  bool
+}
+
+// MinRetryDelay is the shortest delay that RetryInfo asks for.
+const MinRetryDelay = 500 * time.Millisecond
+
+// classify decides what an error is. op is nil for a call of no operation.
+func (t *Translator) classify(op *contract.Operation, err error) classification {
+	var refusal *Refusal
+	var failed *GraphError
+	var request *graph.Error
+	switch {
+	case errors.As(err, &refusal):
+		c := t.of(refusal.Reason)
+		c.noSideEffects, c.refusal = true, refusal
+		return c
+	case errors.As(err, &failed):
+		return t.classifyGraph(op, failed)
+	case errors.As(err, &request):
+		return t.classifyGraph(op, &GraphError{Err: request})
+	case errors.Is(err, context.DeadlineExceeded):
+		return t.of(pb.ErrorReason_DEADLINE_EXCEEDED)
+	case errors.Is(err, context.Canceled):
+		return t.of(pb.ErrorReason_CANCELLED)
+	case status.Code(err) == codes.Unimplemented:
+		c := t.of(pb.ErrorReason_UNKNOWN_METHOD)
+		c.noSideEffects = true
+		return c
+	}
+	return t.incident()
+}
+
+// of is the classification of a reason by what the contract says of it.
+func (t *Translator) of(value pb.ErrorReason) classification {
+	r := t.reasons.Of(value)
+	c := classification{reason: r, code: codes.Code(r.GetCode()), noSideEffects: r.GetSideEffects() == pb.ErrorSpec_NONE}
+	if r.GetRetry() == pb.ErrorSpec_AFTER_DELAY {
+		c.delay = t.withJitter(r.Delay())
+	}
+	return c
+}
+
+// incident is the classification of a fault of the server.
+func (t *Translator) incident() classification {
+	c := t.of(pb.ErrorReason_INTERNAL)
+	c.incident = t.chance.Incident()
+	return c
+}
+
+// withJitter makes a delay up to a fifth longer, so that callers who were refused together do not come back together.
+func (t *Translator) withJitter(delay time.Duration) time.Duration {
+	delay = max(delay, MinRetryDelay)
+	return (delay + time.Duration(t.chance.Jitter()*float64(delay)/5)).Round(time.Millisecond)
+}
+
+// classifyGraph decides what went wrong between the server and Graph.
+func (t *Translator) classifyGraph(op *contract.Operation, failed *GraphError) classification {
+	e := failed.Err
+	switch e.Kind {
+	case graph.KindResponse:
+		return t.classifyResponse(op, failed)
+	case graph.KindInvalidResponse:
+		return t.invalidResponse(op, failed, e.Cause)
+	case graph.KindUnreachable:
+		c := t.of(pb.ErrorReason_GRAPH_UNREACHABLE)
+		c.noSideEffects = true
+		if isWrite(op) && e.ResponseLost() {
+			c = t.outcomeUnknown(failed)
+		}
+		c.cause = e.Cause
+		return c
+	case graph.KindThrottled:
+		c := t.of(pb.ErrorReason_TOO_MANY_REQUESTS)
+		c.delay, c.throttledHere = t.withJitter(e.RetryAfter), true
+		return c
+	case graph.KindToken:
+		return t.classifyToken(e)
+	case graph.KindDeadline, graph.KindCancelled:
+		value := pb.ErrorReason_DEADLINE_EXCEEDED
+		if e.Kind == graph.KindCancelled {
+			value = pb.ErrorReason_CANCELLED
+		}
+		c := t.of(value)
+		// The head of the response may have come in time.
+		c.response = e
+		c.outcomeUnknown = isWrite(op) && e.Sent
+		return c
+	}
+	return t.incident()
+}
+
+func isWrite(op *contract.Operation) bool { return op != nil && !op.Safe }
+
+// invalidResponse is a response that cannot be used.
+func (t *Translator) invalidResponse(op *contract.Operation, failed *GraphError, cause graph.Cause) classification {
+	var c classification
+	if isWrite(op) {
+		c = t.outcomeUnknown(failed)
+	} else {
+		c = t.of(pb.ErrorReason_GRAPH_RESPONSE_INVALID)
+	}
+	if cause == graph.CauseTooLarge {
+		// The next response would be as large.
+		c.delay = 0
+	}
+	c.cause, c.response = cause, failed.Err
+	return c
+}
+
+// outcomeUnknown is a write whose response is lost. Its code is never UNAVAILABLE, which invites a second write.
+func (t *Translator) outcomeUnknown(failed *GraphError) classification {
+	c := t.of(pb.ErrorReason_OUTCOME_UNKNOWN)
+	c.outcomeUnknown, c.observedStatus = true, failed.ObservedStatus
+	return c
+}
+
+// classifyToken decides why there is no token. Nothing was sent.
+func (t *Translator) classifyToken(e *graph.Error) classification {
+	var token *graph.TokenError
+	known := errors.As(e.Err, &token)
+	c := classification{}
+	switch e.Token {
+	case graph.TokenAssertionRefused:
+		c = t.of(pb.ErrorReason_DELEGATED_TOKEN_REJECTED)
+	case graph.TokenClaimsRefused:
+		c = t.of(pb.ErrorReason_INSUFFICIENT_CLAIMS)
+	case graph.TokenCloud:
+		c = t.of(pb.ErrorReason_CLOUD_NOT_SUPPORTED)
+	case graph.TokenUnavailable:
+		c = t.of(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
+		c.code = codes.Code(c.reason.GetCodeWithRetryInfo())
+		delay := c.reason.Delay()
+		if known && token.RetryAfter > 0 {
+			delay = token.RetryAfter
+		}
+		c.delay, c.cause = t.withJitter(delay), graph.CauseAuthorityUnavailable
+	case graph.TokenNotDelegable:
+		c = t.of(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
+		c.cause = graph.CauseDelegationUnsupported
+	default:
+		c = t.of(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
+		c.cause = graph.CauseOther
+		if known && token.Cause != "" {
+			c.cause = token.Cause
+		}
+	}
+	c.noSideEffects = true
+	return c
+}

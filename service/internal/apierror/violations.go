@@ -1,0 +1,151 @@
+package apierror
+
+import (
+	"cmp"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/service/internal/contract"
+)
+
+// violation is the one field violation of a call: the field that the server refused, else the one that Graph names, else
+// the one that is likely to be at fault.
+func (s *subject) violation(c classification) *errdetails.BadRequest_FieldViolation {
+	v := &errdetails.BadRequest_FieldViolation{Reason: c.reason.Name}
+	if c.refusal != nil && c.refusal.Field != "" {
+		v.Field, v.Description = c.refusal.Field, c.refusal.Wanted
+		return v
+	}
+	spec := c.reason.GetFieldViolation()
+	v.Field, v.Description = cmp.Or(s.named(spec), s.unset(spec), s.likely(spec)), c.reason.GetSummary()
+	return v
+}
+
+// named returns the field that Graph itself names: by the target of the error, or by the name of a property in its text.
+func (s *subject) named(spec *pb.ErrorSpec_FieldViolation) string {
+	if s.op == nil || s.request == nil {
+		return ""
+	}
+	if s.target != "" {
+		if path := positionsIn(s.request).path(s.target); path != "" {
+			return path
+		}
+	}
+	for _, name := range spec.GetFields() {
+		if field := s.op.Request.Fields().ByName(protoreflect.Name(name)); field != nil && hasWord(s.text, field.JSONName()) {
+			return name
+		}
+	}
+	return ""
+}
+
+// hasWord reports whether a word stands in a text by itself, not as a part of a longer one.
+func hasWord(text, word string) bool {
+	isPart := func(c byte) bool {
+		return c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+	}
+	for {
+		before, after, found := strings.Cut(text, word)
+		if !found {
+			return false
+		}
+		if (before == "" || !isPart(before[len(before)-1])) && (after == "" || !isPart(after[0])) {
+			return true
+		}
+		text = after
+	}
+}
+
+// unset returns the first field that the request does not set, of a reason that refuses it for what it lacks; empty when
+// all are set.
+func (s *subject) unset(spec *pb.ErrorSpec_FieldViolation) string {
+	if !spec.GetUnsetFirst() || s.op == nil || s.request == nil {
+		return ""
+	}
+	for _, name := range spec.GetFields() {
+		if field := s.op.Request.Fields().ByName(protoreflect.Name(name)); field != nil && !s.request.Has(field) {
+			return name
+		}
+	}
+	return ""
+}
+
+// likely returns the first field that the request sets, unless that is a GUID, which no id is refused for; else the first
+// that it has.
+func (s *subject) likely(spec *pb.ErrorSpec_FieldViolation) string {
+	if s.op == nil {
+		return ""
+	}
+	for _, name := range spec.GetFields() {
+		field := s.op.Request.Fields().ByName(protoreflect.Name(name))
+		if field != nil && s.request != nil && s.request.Has(field) && !graph.IsGUID(s.op.Text(s.request, name)) {
+			return name
+		}
+	}
+	return s.op.Field(spec.GetFields())
+}
+
+// maxSeparate is how many separate errors of a call are looked at; a Status has room for fewer.
+const maxSeparate = 50
+
+// separateViolations makes field violations of the separate errors of a call, and counts their unknown codes.
+func (t *Translator) separateViolations(s *subject, reason *contract.Reason) violations {
+	var v violations
+	shown := 0
+	if reason.GetDetail() == pb.ErrorSpec_BAD_REQUEST && s.op != nil {
+		shown = min(len(s.separate), maxSeparate)
+		size := 0
+		for _, d := range s.separate[:shown] {
+			size += min(len(d.Target)+len(d.Code)+len(d.Message), maxText)
+		}
+		if size > maxStatus && shown > minViolations {
+			// A Status has no room for all, so those that will be left out need not be made.
+			v.noRoom, shown = true, minViolations
+		}
+		v.leftOut = len(s.separate) - shown
+		v.list = make([]*errdetails.BadRequest_FieldViolation, 0, shown)
+	}
+	var positions positions
+	// Most separate errors have the code of the one before.
+	var code string
+	var known *contract.Reason
+	for i, d := range s.separate {
+		if i == 0 || d.Code != code {
+			code, known = d.Code, t.reasons.OfCode(d.Code)
+		}
+		if known == nil && t.reasons.IsUnknown(d.Code) {
+			t.unknown.detail.Add(1)
+		}
+		if i < shown {
+			if d.Target != "" && positions == nil {
+				positions = positionsIn(s.request)
+			}
+			v.list = append(v.list, s.separateViolation(reason, known, d, positions))
+		}
+	}
+	return v
+}
+
+// separateViolation describes one separate error. known is the reason of its code, nil when there is none. The position
+// of its target in the request says which of several things it is about, else the target itself does.
+func (s *subject) separateViolation(reason, known *contract.Reason, d graph.Detail, positions positions) *errdetails.BadRequest_FieldViolation {
+	r, field := reason, ""
+	if known != nil {
+		// It can be about another field than the one that the call is refused for.
+		r, field = known, s.op.Field(known.GetFieldViolation().GetFields())
+	}
+	if field == "" {
+		field = s.op.Field(reason.GetFieldViolation().GetFields())
+	}
+	text := strings.TrimPrefix(d.Code+": "+d.Message, ": ")
+	if path := positions.path(d.Target); path != "" {
+		field = path
+	} else if d.Target != "" && !strings.Contains(d.Message, d.Target) {
+		text = d.Target + ": " + text
+	}
+	return &errdetails.BadRequest_FieldViolation{Field: field, Description: scrub(text), Reason: r.Name}
+}

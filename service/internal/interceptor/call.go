@@ -1,0 +1,46 @@
+package interceptor
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/m365backup/backupstorage/service/internal/apierror"
+	"github.com/m365backup/backupstorage/service/internal/contract"
+)
+
+// call is one invocation of an rpc, unary or streaming, and what the interceptors know of it.
+type call struct {
+	// method is gRPC's name of it.
+	method string
+	// op is nil for a method that the contract does not have.
+	op *contract.Operation
+	// request is nil for a stream, and for a method that the contract does not have.
+	request protoreflect.Message
+	// requestID is the GUID under which Graph and the log know the call.
+	requestID string
+	// failure is set when the call failed and was translated, cause is the error that was translated.
+	failure *apierror.Failure
+	cause   error
+	// hasPushback is set once the trailer for retries is.
+	hasPushback bool
+}
+
+type callKey struct{}
+
+// RequestID returns the GUID of a call, empty outside of one.
+func RequestID(ctx context.Context) string {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c.requestID
+	}
+	return ""
+}
+
+// setTrailer sets a trailer of a call. Ids and delays go into trailers and never into headers: a header before an error
+// switches off retries in every gRPC runtime.
+func setTrailer(ctx context.Context, key, value string) {
+	// It fails only outside of a call.
+	_ = grpc.SetTrailer(ctx, metadata.Pairs(key, value))
+}

@@ -1,0 +1,134 @@
+// Package interceptor is what happens around every call: recovery, ids, log, translation of errors, limits.
+//
+// Each concern is a function in a file of its own and has just what it needs. The chain is their order, the same for unary
+// and streaming calls.
+package interceptor
+
+import (
+	"context"
+	"log/slog"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/m365backup/backupstorage/service/internal/apierror"
+	"github.com/m365backup/backupstorage/service/internal/contract"
+)
+
+// handler carries a call out, or passes it to the interceptors further in.
+type handler func(ctx context.Context) error
+
+// around is one interceptor.
+type around func(ctx context.Context, c *call, next handler) error
+
+// named is an interceptor with the name by which a test checks its position.
+type named struct {
+	name string
+	around
+}
+
+// Options configures a Chain. All are required.
+type Options struct {
+	// Contract is the contract whose methods the chain is put around.
+	Contract *contract.Contract
+	// Translator makes Statuses of errors.
+	Translator *apierror.Translator
+	// Logger takes one line a call.
+	Logger *slog.Logger
+	// MaxCalls is how many calls may be under way at once, nine tenths of them of one tenant.
+	MaxCalls int
+	// Tenant returns the tenant that a call names, empty when it names none.
+	Tenant func(context.Context) string
+}
+
+// Chain is the interceptors around every call of the contract. Health and reflection do not pass it: they respond in
+// their own words, and are neither logged nor counted.
+type Chain struct {
+	contract *contract.Contract
+	around   []named
+}
+
+// New returns the chain.
+func New(o Options) *Chain {
+	return &Chain{contract: o.Contract, around: order(o, newInFlight(o.MaxCalls))}
+}
+
+// order returns the interceptors, outermost first. What stands outside of translation must not fail; what stands inside
+// may return any error.
+func order(o Options, calls *inFlight) []named {
+	return []named{
+		// A panic in the chain itself still ends as a typed Status.
+		{"recovery", recoverChain(o.Translator, o.Logger)},
+		// Ids come first, so that every later line and Status has them.
+		{"request id", assignRequestID},
+		{"log", logCalls(o.Logger)},
+		// From here on inwards errors are of any kind; outwards they are Statuses.
+		{"translation", translate(o.Translator)},
+		// A panic in a handler is translated, logged and counted like any error.
+		{"inner recovery", recoverHandler},
+		// Calls are refused before any work.
+		{"overload", limitCalls(calls, o.Tenant)},
+		{"deadline", limitTime},
+	}
+}
+
+// Unary is a grpc.UnaryServerInterceptor.
+func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	op := ch.contract.OfMethod(info.FullMethod)
+	if op == nil {
+		return handle(ctx, request)
+	}
+	c := &call{method: info.FullMethod, op: op}
+	if message, ok := request.(proto.Message); ok {
+		c.request = message.ProtoReflect()
+	}
+	var response any
+	err := ch.run(ctx, c, func(ctx context.Context) (err error) {
+		response, err = handle(ctx, request)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// Stream is a grpc.StreamServerInterceptor.
+func (ch *Chain) Stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	op := ch.contract.OfMethod(info.FullMethod)
+	if op == nil {
+		return handle(server, stream)
+	}
+	return ch.run(stream.Context(), &call{method: info.FullMethod, op: op}, func(ctx context.Context) error {
+		return handle(server, streamWithin{stream, ctx})
+	})
+}
+
+// UnknownMethod is a grpc.StreamHandler for methods that do not exist. They get a typed Status like every other call.
+func (ch *Chain) UnknownMethod(_ any, stream grpc.ServerStream) error {
+	method, _ := grpc.MethodFromServerStream(stream)
+	return ch.run(stream.Context(), &call{method: method}, func(context.Context) error {
+		return status.Error(codes.Unimplemented, "unknown method")
+	})
+}
+
+// run sends a call through the interceptors to its handler.
+func (ch *Chain) run(ctx context.Context, c *call, handle handler) error {
+	ctx = context.WithValue(ctx, callKey{}, c)
+	for i := len(ch.around) - 1; i >= 0; i-- {
+		intercept, next := ch.around[i].around, handle
+		handle = func(ctx context.Context) error { return intercept(ctx, c, next) }
+	}
+	return handle(ctx)
+}
+
+// streamWithin is a stream with the context that the interceptors made.
+type streamWithin struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context returns the context that the interceptors made.
+func (s streamWithin) Context() context.Context { return s.ctx }

@@ -1,0 +1,38 @@
+package interceptor
+
+import (
+	"context"
+	"time"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/service/internal/apierror"
+)
+
+// MaxTime is the deadline that no call can have more of.
+const MaxTime = 120 * time.Second
+
+const (
+	// defaultTime is the deadline of a call that has none.
+	defaultTime = 60 * time.Second
+	// minTime is what must be left of a deadline for work to begin.
+	minTime = 100 * time.Millisecond
+	// The server keeps back a fiftieth of every deadline, within these bounds, so that the typed error arrives before the
+	// caller's runtime gives up and makes its own. A busy machine needs more of it.
+	minKeptBack = 20 * time.Millisecond
+	maxKeptBack = 200 * time.Millisecond
+)
+
+// limitTime gives every call a deadline, a little before the caller's own.
+func limitTime(ctx context.Context, _ *call, next handler) error {
+	limit := defaultTime
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline)
+		if left < minTime {
+			return apierror.Refuse(pb.ErrorReason_DEADLINE_EXCEEDED)
+		}
+		limit = min(left-min(max(left/50, minKeptBack), maxKeptBack), MaxTime)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return next(ctx)
+}

@@ -1,0 +1,25 @@
+package interceptor
+
+import (
+	"context"
+	"strings"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/m365backup/backupstorage/graph"
+)
+
+// requestIDKey is the metadata and the trailer with the id of a call.
+const requestIDKey = "x-request-id"
+
+// assignRequestID gives the call an id, the caller's when it is a GUID and else a new one, and returns it in the trailers.
+func assignRequestID(ctx context.Context, c *call, next handler) error {
+	if values := metadata.ValueFromIncomingContext(ctx, requestIDKey); len(values) == 1 && graph.IsGUID(values[0]) {
+		c.requestID = strings.ToLower(values[0])
+	} else {
+		c.requestID = uuid.NewString()
+	}
+	setTrailer(ctx, requestIDKey, c.requestID)
+	return next(ctx)
+}

@@ -1,0 +1,77 @@
+package service
+
+import (
+	"bytes"
+	"errors"
+
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/service/internal/contract"
+)
+
+// bodyReader is a response message that is read from a body. The plugin writes the method.
+type bodyReader interface {
+	UnmarshalGraphJSON(body []byte, options pb.GraphReadOptions) error
+}
+
+// decode reads Graph's response into that of an rpc, unless the rpc's has no fields. Every error is a *graph.Error.
+func (c *core) decode(op *contract.Operation, received *graph.Response, result proto.Message) error {
+	if failed := bareError(op, received); failed != nil {
+		return failed
+	}
+	into, ok := result.(bodyReader)
+	if !ok {
+		return nil
+	}
+	err := into.UnmarshalGraphJSON(received.Body, pb.GraphReadOptions{
+		Workload: op.Workload,
+		Error: func(item pb.GraphItemError) (*statuspb.Status, []*pb.FailedResource) {
+			return c.translator.Embedded(op, item)
+		},
+	})
+	if err == nil {
+		return nil
+	}
+	cause := graph.CauseSyntax
+	var unread *pb.GraphJSONError
+	if errors.As(err, &unread) {
+		cause = graph.Cause(unread.Cause)
+	}
+	return &graph.Error{Kind: graph.KindInvalidResponse, Meta: received.Meta, Cause: cause, Sent: !op.Safe, Err: err}
+}
+
+// bareError returns the error of a 2xx response whose body is an error and nothing else, as gateways send them; nil for
+// any other response. Without it a policy that does not exist would be an empty policy. A resource that has an error of
+// its own is not meant.
+func bareError(op *contract.Operation, received *graph.Response) *graph.Error {
+	if op.EmbedsError || !beginsWithError(received.Body) {
+		return nil
+	}
+	e := graph.ErrorBody(received.Body)
+	meta := received.Meta
+	if meta.RequestID == "" {
+		meta.RequestID = e.RequestID
+	}
+	if meta.ClientRequestID == "" {
+		meta.ClientRequestID = e.ClientRequestID
+	}
+	e.Meta, e.Sent = meta, !op.Safe
+	return e
+}
+
+// beginsWithError reports whether a text is a JSON object whose first property is an error that is not null.
+func beginsWithError(body []byte) bool {
+	const space = " \t\r\n"
+	rest := bytes.TrimLeft(body, space)
+	for _, token := range []string{"{", `"error"`, ":"} {
+		var ok bool
+		if rest, ok = bytes.CutPrefix(rest, []byte(token)); !ok {
+			return false
+		}
+		rest = bytes.TrimLeft(rest, space)
+	}
+	return !bytes.HasPrefix(rest, []byte("null"))
+}
