@@ -48,9 +48,6 @@ func (m *model) enum(source *protogen.Enum) (*enum, error) {
 
 // emitEnum emits the functions that read and write the members of an enum.
 func emitEnum(g *protogen.GeneratedFile, m *model, e *enum) {
-	if e.Desc.Name() == "Workload" {
-		return
-	}
 	name := e.GoIdent.GoName
 	read, written, flagsRead := m.enumUse(e)
 	values := e.Values[1:]
@@ -76,36 +73,28 @@ func emitEnum(g *protogen.GeneratedFile, m *model, e *enum) {
 			g.P(strconv.Quote(e.members[v]), ",")
 		}
 		g.P("}")
-		g.P("if i := foldIndex(name, table[:]); i >= 0 {")
+		g.P("if i := ", qualified(g, "FoldIndex"), "(name, table[:]); i >= 0 {")
 		g.P("return ", name, "(i + 1)")
 		g.P("}")
 		g.P("return ", unknown)
 		g.P("}")
 		g.P()
 		g.P("func (r *graphReader) ", enumReader(e), "() ", name, " {")
-		g.P("if r.at() != '\"' {")
-		g.P(`r.mismatch("a string")`)
-		g.P("return 0")
-		g.P("}")
-		g.P("return graphOf", name, "(r.text())")
+		g.P("return graphOf", name, "(r.TextBytes())")
 		g.P("}")
 		g.P()
 	}
 	if flagsRead {
 		bytesCount := g.QualifiedGoIdent(protogen.GoIdent{GoName: "Count", GoImportPath: "bytes"})
 		g.P("func (r *graphReader) ", enumReader(e), "s() []", name, " {")
-		g.P("if r.at() != '\"' {")
-		g.P(`r.mismatch("a string")`)
-		g.P("return nil")
-		g.P("}")
-		g.P("names := r.text()")
+		g.P("names := r.TextBytes()")
 		g.P("if len(names) == 0 {")
 		g.P("return nil")
 		g.P("}")
-		g.P("list := r.", slabField(enumReader(e)), ".slice(&r.cursor, ", bytesCount, "(names, []byte{','})+1)[:0]")
+		g.P("list := r.", slabField(enumReader(e)), ".Slice(&r.Cursor, ", bytesCount, "(names, []byte{','})+1)[:0]")
 		g.P("for len(names) > 0 {")
 		g.P("var name []byte")
-		g.P("name, names = flag(names)")
+		g.P("name, names = ", qualified(g, "CutName"), "(names)")
 		g.P("if value := graphOf", name, "(name); value != 0 {")
 		g.P("list = append(list, value)")
 		g.P("}")
@@ -155,6 +144,10 @@ func (m *model) flagsRead(e *enum) bool {
 	}
 	return false
 }
+
+// isWorkload reports whether the enum is Workload. It has no property of its own in Graph's JSON: it follows from the type
+// and the path.
+func (e *enum) isWorkload() bool { return e.Desc.Name() == "Workload" }
 
 // enumReader is the name of the method that reads a value of the enum.
 func enumReader(e *enum) string { return "enum" + e.GoIdent.GoName }

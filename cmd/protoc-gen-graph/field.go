@@ -50,7 +50,7 @@ func (f *field) names() []string {
 	switch {
 	case f.kind == kindInline:
 		return f.aliases
-	case f.enum != nil && f.enum.Desc.Name() == "Workload":
+	case f.enum != nil && f.enum.isWorkload():
 		return nil
 	}
 	return append([]string{f.name}, f.aliases...)

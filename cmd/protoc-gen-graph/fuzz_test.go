@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/internal/graphjson"
 )
 
 // depth is how deeply the objects and arrays of a JSON text are nested.
@@ -64,11 +65,11 @@ func FuzzVerdict(f *testing.F) {
 			}
 			// The reader changes the text that it reads.
 			err := message.UnmarshalGraphJSON(append([]byte(nil), text...), pb.GraphReadOptions{Error: hook})
-			var problem *pb.GraphJSONError
-			if err != nil && !errors.As(err, &problem) {
+			var failed *pb.GraphJSONError
+			if err != nil && !errors.As(err, &failed) {
 				t.Fatalf("%T is no *GraphJSONError", err)
 			}
-			if refused := err != nil && problem.Cause == pb.GraphJSONSyntax; refused == good {
+			if refused := err != nil && failed.Cause == graphjson.CauseSyntax; refused == good {
 				t.Fatalf("%T: %q: %v, but JSON in UTF-8: %v", message, text, err, good)
 			}
 			if _, err := proto.Marshal(message); err != nil {

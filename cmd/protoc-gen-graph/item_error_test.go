@@ -43,9 +43,9 @@ func TestItemError(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var hook recorder
-			got, problem := read(t, test.json, new(pb.GetProtectionUnitResponse), hook.options())
-			if problem != "" {
-				t.Errorf("problem of %s", problem)
+			got, cause := read(t, test.json, new(pb.GetProtectionUnitResponse), hook.options())
+			if cause != "" {
+				t.Errorf("cause %s", cause)
 			}
 			if test.want == "" {
 				hook.want(t)
@@ -95,7 +95,7 @@ func TestItemErrorWithDetails(t *testing.T) {
 func TestItemErrorIsLeftAloneWhenTheTextIsBad(t *testing.T) {
 	for _, text := range []string{`{"id":"u1","error":{}`, `{"error":{},"id":5}`} {
 		var hook recorder
-		if _, problem := read(t, text, new(pb.GetProtectionUnitResponse), hook.options()); problem == "" {
+		if _, cause := read(t, text, new(pb.GetProtectionUnitResponse), hook.options()); cause == "" {
 			t.Errorf("%s was read", text)
 		}
 		hook.want(t)
@@ -103,8 +103,8 @@ func TestItemErrorIsLeftAloneWhenTheTextIsBad(t *testing.T) {
 }
 
 func TestItemErrorWithoutAHook(t *testing.T) {
-	got, problem := read(t, `{"id":"u1","error":{"code":"x"}}`, new(pb.GetProtectionUnitResponse), pb.GraphReadOptions{})
-	if problem != "" || got.ProtectionUnit.Error != nil || got.ProtectionUnit.Id != "u1" {
-		t.Errorf("got %v, problem %q", got, problem)
+	got, cause := read(t, `{"id":"u1","error":{"code":"x"}}`, new(pb.GetProtectionUnitResponse), pb.GraphReadOptions{})
+	if cause != "" || got.ProtectionUnit.Error != nil || got.ProtectionUnit.Id != "u1" {
+		t.Errorf("got %v, cause %q", got, cause)
 	}
 }

@@ -55,7 +55,7 @@ const odataType = "@odata.type"
 // workload is the field that tells the workload, nil when there is none.
 func (m *message) workload() *field {
 	for _, f := range m.fields {
-		if f.kind == kindEnum && f.enum.Desc.Name() == "Workload" {
+		if f.kind == kindEnum && f.enum.isWorkload() {
 			return f
 		}
 	}

@@ -10,20 +10,21 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/internal/graphjson"
 )
 
-// read reads a text into an empty message of the type of into, and returns it with the problem of the text.
-func read[M reader](t *testing.T, text string, into M, options pb.GraphReadOptions) (M, pb.GraphJSONCause) {
+// read reads a text into an empty message of the type of into, and returns it with the cause of its error, empty without an error.
+func read[M reader](t *testing.T, text string, into M, options pb.GraphReadOptions) (M, graphjson.Cause) {
 	t.Helper()
 	err := into.UnmarshalGraphJSON([]byte(text), options)
 	if err == nil {
 		return into, ""
 	}
-	var problem *pb.GraphJSONError
-	if !errors.As(err, &problem) {
+	var failed *pb.GraphJSONError
+	if !errors.As(err, &failed) {
 		t.Fatalf("%s: %T is no *GraphJSONError", text, err)
 	}
-	return into, problem.Cause
+	return into, failed.Cause
 }
 
 // wantRead checks that a text is read as the message that the prototext describes.
@@ -32,8 +33,8 @@ func wantRead(t *testing.T, text string, got, want reader, prototxt string) {
 	if err := prototext.Unmarshal([]byte(prototxt), want); err != nil {
 		t.Fatal(err)
 	}
-	if _, problem := read(t, text, got, pb.GraphReadOptions{}); problem != "" {
-		t.Errorf("%s: problem of %s", text, problem)
+	if _, cause := read(t, text, got, pb.GraphReadOptions{}); cause != "" {
+		t.Errorf("%s: cause %s", text, cause)
 	}
 	if !proto.Equal(got, want) {
 		t.Errorf("%s\nwas read as %v\nwant        %v", text, got, want)
@@ -171,10 +172,10 @@ func TestReadWrappedValue(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatIsNoObjectIsAProblemOfType(t *testing.T) {
+func TestReadResponseThatIsNoObject(t *testing.T) {
 	for _, text := range []string{`null`, `""`, `[]`, `"x"`, `7`, `true`} {
-		if _, problem := read(t, text, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{}); problem != pb.GraphJSONType {
-			t.Errorf("%s: problem %q", text, problem)
+		if _, cause := read(t, text, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{}); cause != graphjson.CauseWrongType {
+			t.Errorf("%s: cause %q", text, cause)
 		}
 	}
 }
@@ -195,10 +196,10 @@ func TestReadWrongTypes(t *testing.T) {
 		`"protectionPolicyArtifactCount":{"total":"many"}`, `"protectionPolicyArtifactCount":{"total":2147483648}`,
 		`"createdBy":{"user":"Sam"}`, `"createdBy":{"user":{"id":1}}`)
 	for _, property := range wrong {
-		t.Run(property+" is a problem of type", func(t *testing.T) {
-			got, problem := read(t, `{`+property+`,"displayName":"x"}`, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{})
-			if problem != pb.GraphJSONType {
-				t.Errorf("problem %q", problem)
+		t.Run(property+"  has the wrong type", func(t *testing.T) {
+			got, cause := read(t, `{`+property+`,"displayName":"x"}`, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{})
+			if cause != graphjson.CauseWrongType {
+				t.Errorf("cause %q", cause)
 			}
 			if got.ProtectionPolicy.DisplayName != "x" {
 				t.Error("what stands behind it was not read")
@@ -209,14 +210,14 @@ func TestReadWrongTypes(t *testing.T) {
 			if json.Valid([]byte(text)) && !strings.Contains(text, "\xff") {
 				t.Fatalf("%s is JSON", text)
 			}
-			if _, problem := read(t, text, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{}); problem != pb.GraphJSONSyntax {
-				t.Errorf("%q: problem %q, want syntax", text, problem)
+			if _, cause := read(t, text, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{}); cause != graphjson.CauseSyntax {
+				t.Errorf("%q: cause %q, want syntax", text, cause)
 			}
 		}
 	}
 	for _, text := range []string{`[]`, `5`, `"x"`, `true`, `[{"id":"1"}]`} {
-		if _, problem := read(t, text, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{}); problem != pb.GraphJSONType {
-			t.Errorf("%s: problem %q, want type", text, problem)
+		if _, cause := read(t, text, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{}); cause != graphjson.CauseWrongType {
+			t.Errorf("%s: cause %q, want wrong-type", text, cause)
 		}
 	}
 }
