@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/compiler/protogen"
 )
 
-// emitContract emits what all codecs share: the types of the runtime with the types of the contract filled in.
+// emitContract emits what all codecs share: the types of the runtime, with the contract's types as type arguments.
 func emitContract(plugin *protogen.Plugin, m *model, file *protogen.File) {
 	g := output(plugin, file, "graph_json.go")
 	header(g, file)
@@ -17,7 +17,7 @@ func emitContract(plugin *protogen.Plugin, m *model, file *protogen.File) {
 	emitWorkload(g, m)
 }
 
-// emitAliases emits the names that callers of the codecs use. They import the package of the messages alone.
+// emitAliases emits the names that callers of the codecs use, so that they import only the package of the messages.
 func emitAliases(g *protogen.GeneratedFile) {
 	for _, alias := range []struct{ name, target, comment string }{
 		{"GraphReadOptions", "ReadOptions" + typeArguments, "is what UnmarshalGraphJSON needs to know besides the body."},
@@ -33,10 +33,10 @@ func emitAliases(g *protogen.GeneratedFile) {
 	g.P()
 }
 
-// typeArguments are the contract's types for the parameters of ReadOptions and Reader.
+// typeArguments are the type arguments of ReadOptions and Reader.
 const typeArguments = "[Workload, *FailedResource]"
 
-// emitReader emits the type that has the method for each message.
+// emitReader emits the type that has a read method for each message.
 func emitReader(g *protogen.GeneratedFile) {
 	g.P("// graphReader has a read method for each message of a response.")
 	g.P("type graphReader struct {")
@@ -52,7 +52,8 @@ func emitReader(g *protogen.GeneratedFile) {
 	g.P()
 }
 
-// emitSlabs emits the type that has a slab for each type of message, enum and side of a oneof that a list can hold many of.
+// emitSlabs emits the type that holds the slabs. A message, an enum and a case of a oneof have one if a list can hold
+// many of them.
 func emitSlabs(g *protogen.GeneratedFile, m *model) {
 	slab := qualified(g, "Slab")
 	var names []string
@@ -84,7 +85,7 @@ func emitSlabs(g *protogen.GeneratedFile, m *model) {
 	g.P()
 }
 
-// emitWorkload emits the function that knows the type prefixes of the workloads.
+// emitWorkload emits the function that finds a workload by its type prefixes.
 func emitWorkload(g *protogen.GeneratedFile, m *model) {
 	prefixed := qualified(g, "HasPrefixFold")
 	g.P("// graphWorkload returns the workload of a type's name or of a path's segment, unspecified when it has none.")

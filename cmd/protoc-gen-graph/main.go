@@ -1,9 +1,11 @@
-// Command protoc-gen-graph is the buf plugin that writes the Graph JSON codecs: readers from JSON bytes straight into
-// the messages of responses, and writers of request bodies.
+// Command protoc-gen-graph is the buf plugin that generates the Graph JSON codecs. A codec reads the JSON bytes of a
+// response directly into its message, or writes the body of a request. The runtime of the codecs is package
+// internal/graphjson.
 //
-// What it needs to know stands in the protos: names follow from field and value names, and graph_field, graph_value,
-// graph_message and graph_call (proto/m365/backupstorage/v1/graph_names.proto) say where they do not. It reads these
-// options from the descriptors by name, so that it builds without the code that it is needed to generate.
+// The protos hold everything that the plugin needs. The names in Graph's JSON follow from the names of fields and
+// values. Where they differ, the options graph_field, graph_value, graph_message and graph_call say so
+// (proto/m365/backupstorage/v1/graph_names.proto). The plugin finds these options in the descriptors by name, so that
+// it builds without the code that it generates.
 package main
 
 import (
@@ -77,7 +79,7 @@ func emitCodecs(plugin *protogen.Plugin, m *model, file *protogen.File) {
 	}
 }
 
-// output opens a generated file beside those of the given proto file.
+// output opens a generated file in the folder of the Go code of the given proto file.
 func output(plugin *protogen.Plugin, file *protogen.File, name string) *protogen.GeneratedFile {
 	folder := file.GeneratedFilenamePrefix[:strings.LastIndexByte(file.GeneratedFilenamePrefix, '/')+1]
 	g := plugin.NewGeneratedFile(folder+name, file.GoImportPath)

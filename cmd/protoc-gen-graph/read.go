@@ -108,8 +108,8 @@ func emitPropertyCases(g *protogen.GeneratedFile, msg *message) {
 	}
 }
 
-// emitAliasedRead emits the cases of a field with more than one spelling: in whatever order they stand, an alias fills
-// only what is not set yet, and a property without a value takes nothing away.
+// emitAliasedRead emits the cases of a field that has aliases. In any order of the properties, an alias only fills a
+// field that is not set yet, and a property without a value changes nothing.
 func emitAliasedRead(g *protogen.GeneratedFile, msg *message, f *field) {
 	g.P("case ", strconv.Quote(f.name), ":")
 	g.P("if !r.Unset() {")
@@ -124,7 +124,7 @@ func emitAliasedRead(g *protogen.GeneratedFile, msg *message, f *field) {
 	case f.kind == kindEnum:
 		g.P("if x.", f.GoName, " != 0 {")
 	default:
-		panic(string(f.Desc.FullName()) + ": only strings, enums and lists have aliases")
+		panic(string(f.Desc.FullName()) + ": only a string, an enum or a list can have aliases")
 	}
 	g.P("r.Skip()")
 	g.P("} else if !r.Unset() {")
@@ -138,7 +138,7 @@ func emitReadField(g *protogen.GeneratedFile, msg *message, f *field) {
 	optional := f.Desc.HasOptionalKeyword()
 	if f.variant() {
 		if f.kind != kindText {
-			panic(string(f.Desc.FullName()) + ": of a oneof, only strings and inlined messages are read")
+			panic(string(f.Desc.FullName()) + ": a case of a oneof must be a string or an inlined message")
 		}
 		g.P("if r.Unset() {")
 		g.P("return")
@@ -205,8 +205,8 @@ func emitReadField(g *protogen.GeneratedFile, msg *message, f *field) {
 	}
 }
 
-// emitReadScalar emits the statements that read a bool or a number. A property without a value leaves the field as it is.
-// read returns the value and whether it is set, goValue converts it, readOptional returns a pointer, nil when it is not set.
+// emitReadScalar emits the statements that read a bool or a number. A property without a value changes nothing. read
+// returns the value and whether it is set, goValue converts it. readOptional returns a pointer, nil when it is not set.
 func emitReadScalar(g *protogen.GeneratedFile, target string, optional bool, read, goValue, readOptional string) {
 	if optional {
 		g.P("if value := ", readOptional, "; value != nil {")
@@ -228,7 +228,8 @@ func emitReadList(g *protogen.GeneratedFile, f *field, target string) {
 	g.P(target, " = list")
 }
 
-// emitFinish emits the method that derives the workload when no type told it.
+// emitFinish emits the method that derives the workload when the type did not name it: from the path, else from the
+// properties.
 func emitFinish(g *protogen.GeneratedFile, msg *message) {
 	name := msg.GoIdent.GoName
 	g.P("func (r *graphReader) finish", name, "(x *", name, ") {")
@@ -265,7 +266,7 @@ func emitFinish(g *protogen.GeneratedFile, msg *message) {
 	g.P()
 }
 
-// idOf is the expression for the place of the id of a message, nil when it has none.
+// idOf returns the expression for the address of a message's id, `nil` when it has none.
 func idOf(msg *message, x string) string {
 	if f := msg.field("id"); f != nil && f.kind == kindText && !f.Desc.HasOptionalKeyword() {
 		return "&" + x + ".Id"
@@ -286,8 +287,9 @@ func quoted(names []string) string {
 	return strings.Join(parts, ", ")
 }
 
-// slabField is the name of the reader's field that holds the slab of a Go type, or of what a method of that name reads.
+// slabField returns the name of the reader's field that holds the slab of a Go type. name is that of the type, or of
+// the method that reads its values.
 func slabField(name string) string { return strings.ToLower(name[:1]) + name[1:] + "Slab" }
 
-// slabOf is the slabField of a message.
+// slabOf returns the slabField of a message.
 func slabOf(m *message) string { return slabField(m.GoIdent.GoName) }

@@ -11,7 +11,7 @@ func emitWriteMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 	name := msg.GoIdent.GoName
 	for _, body := range m.bodies {
 		if body == msg {
-			g.P("// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.")
+			g.P("// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.")
 			g.P("func (x *", name, ") AppendGraphJSON(dst []byte) []byte { return x.appendGraph(dst) }")
 			g.P()
 		}
@@ -34,7 +34,7 @@ func emitWriteMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 	g.P()
 }
 
-// emitWriteField emits the statements that write one field, nothing when it is not set.
+// emitWriteField emits the statements that write one field. A field that is not set is left out.
 func emitWriteField(g *protogen.GeneratedFile, msg *message, f *field) {
 	source := "x." + f.GoName
 	if f.variant() {

@@ -2,8 +2,8 @@
 // Microsoft Graph without reflection and without intermediate structs.
 //
 // It is strict and made for good responses: it refuses what is not JSON, and a value whose type is not that of the
-// contract. Error bodies have many forms, and a proxy may have written them: package graph reads those with a scanner of
-// its own, which takes what it can from a broken body.
+// contract. Error bodies have many forms, and a proxy may have written them: package graph reads those with a scanner
+// of its own, which takes what it can from a broken body.
 //
 // A reader changes the body, and the strings of its messages alias it. A body cannot be used after it was read.
 package graphjson
@@ -13,8 +13,8 @@ import "fmt"
 const (
 	// maxDepth is the maximum nesting of objects and arrays. Graph's responses have about 8 levels.
 	maxDepth = 100
-	// maxElements is the maximum number of strings in one array, and of objects in all arrays of a text together. A page
-	// of Graph has at most 999 objects, a bulk job 50,000 strings.
+	// maxElements is the maximum number of strings in one array, and of objects in all arrays of a text together. A
+	// page of Graph has at most 999 objects, a bulk job 50,000 strings.
 	maxElements = 100_000
 )
 

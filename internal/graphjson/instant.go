@@ -120,8 +120,8 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// daysSinceEpoch counts the days since 1970-01-01 in the proleptic Gregorian calendar. Its years begin in March, so that
-// the leap day is the last day of a year.
+// daysSinceEpoch counts the days since 1970-01-01 in the proleptic Gregorian calendar. Its years begin in March, so
+// that the leap day is the last day of a year.
 func daysSinceEpoch(year, month, day int) int64 {
 	month -= 3
 	if month < 0 {

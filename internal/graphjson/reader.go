@@ -11,8 +11,8 @@ import (
 type ReadOptions[W ~int32, D any] struct {
 	// Workload is the workload of the operation's path. Resources get it when their @odata.type names none.
 	Workload W
-	// Error makes the Status and the details of an embedded error. The reader calls it after it has read everything else.
-	// With nil, embedded errors are left out.
+	// Error makes the Status and the details of an embedded error. The reader calls it after it has read everything
+	// else. With nil, embedded errors are left out.
 	Error func(ItemError) (*statuspb.Status, []D)
 }
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-type unit struct{ text [20]string }
+type unit [20]string
 
 // readUnits reads a list of anything. It returns a value of a slab for each element, and how often the slab allocated.
 func readUnits(c *Cursor) (list []*unit, refills int) {

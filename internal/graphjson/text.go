@@ -34,8 +34,8 @@ func plain(data []byte, i int) int {
 	return i
 }
 
-// readText reads a string and returns its bytes, which alias the data. It resolves escapes in place: the result is never
-// longer than the text.
+// readText reads a string and returns its bytes, which alias the data. It resolves escapes in place: the result is
+// never longer than the text.
 func (c *Cursor) readText() []byte {
 	data, start := c.data, c.pos+1
 	i := plain(data, start)

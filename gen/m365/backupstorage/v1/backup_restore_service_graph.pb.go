@@ -31,7 +31,7 @@ func (r *graphReader) fieldGetBackupRestoreResponse(x *GetBackupRestoreResponse)
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *EnableBackupRestoreRequest) AppendGraphJSON(dst []byte) []byte { return x.appendGraph(dst) }
 
 func (x *EnableBackupRestoreRequest) appendGraph(dst []byte) []byte {
@@ -96,7 +96,7 @@ func (r *graphReader) fieldGetEmailNotificationsSettingResponse(x *GetEmailNotif
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateEmailNotificationsSettingRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }

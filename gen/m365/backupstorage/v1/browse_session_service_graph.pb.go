@@ -68,7 +68,7 @@ func (r *graphReader) fieldListOneDriveForBusinessBrowseSessionsResponse(x *List
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateOneDriveForBusinessBrowseSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -145,7 +145,7 @@ func (r *graphReader) finishGetOneDriveForBusinessBrowseSessionResponse(x *GetOn
 	r.finishBrowseSession(x.BrowseSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *BrowseOneDriveForBusinessBrowseSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -242,7 +242,7 @@ func (r *graphReader) fieldListSharePointBrowseSessionsResponse(x *ListSharePoin
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateSharePointBrowseSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -319,7 +319,7 @@ func (r *graphReader) finishGetSharePointBrowseSessionResponse(x *GetSharePointB
 	r.finishBrowseSession(x.BrowseSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *BrowseSharePointBrowseSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }

@@ -100,7 +100,7 @@ func (r *graphReader) fieldListSiteInclusionRulesResponse(x *ListSiteInclusionRu
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateMailboxInclusionRuleRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -152,7 +152,7 @@ func (r *graphReader) finishCreateMailboxInclusionRuleResponse(x *CreateMailboxI
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateDriveInclusionRuleRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -204,7 +204,7 @@ func (r *graphReader) finishCreateDriveInclusionRuleResponse(x *CreateDriveInclu
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateSiteInclusionRuleRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -343,7 +343,7 @@ func (r *graphReader) finishGetSiteInclusionRuleResponse(x *GetSiteInclusionRule
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateMailboxInclusionRuleRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -391,7 +391,7 @@ func (r *graphReader) finishUpdateMailboxInclusionRuleResponse(x *UpdateMailboxI
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateDriveInclusionRuleRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }

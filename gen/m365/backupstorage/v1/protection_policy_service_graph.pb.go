@@ -124,7 +124,7 @@ func (r *graphReader) finishDeactivateProtectionPolicyResponse(x *DeactivateProt
 	r.finishProtectionPolicy(x.ProtectionPolicy)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateExchangeProtectionPolicyRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -181,7 +181,7 @@ func (r *graphReader) finishCreateExchangeProtectionPolicyResponse(x *CreateExch
 	r.finishProtectionPolicy(x.ProtectionPolicy)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateOneDriveForBusinessProtectionPolicyRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -238,7 +238,7 @@ func (r *graphReader) finishCreateOneDriveForBusinessProtectionPolicyResponse(x 
 	r.finishProtectionPolicy(x.ProtectionPolicy)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateSharePointProtectionPolicyRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -295,7 +295,7 @@ func (r *graphReader) finishCreateSharePointProtectionPolicyResponse(x *CreateSh
 	r.finishProtectionPolicy(x.ProtectionPolicy)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateExchangeProtectionPolicyRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -361,7 +361,7 @@ func (r *graphReader) finishUpdateExchangeProtectionPolicyResponse(x *UpdateExch
 	r.finishProtectionPolicy(x.ProtectionPolicy)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateOneDriveForBusinessProtectionPolicyRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -427,7 +427,7 @@ func (r *graphReader) finishUpdateOneDriveForBusinessProtectionPolicyResponse(x 
 	r.finishProtectionPolicy(x.ProtectionPolicy)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateSharePointProtectionPolicyRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }

@@ -37,7 +37,7 @@ func (r *graphReader) fieldListMailboxProtectionUnitsBulkAdditionJobsResponse(x 
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateMailboxProtectionUnitsBulkAdditionJobRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -163,7 +163,7 @@ func (r *graphReader) fieldListDriveProtectionUnitsBulkAdditionJobsResponse(x *L
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateDriveProtectionUnitsBulkAdditionJobRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -289,7 +289,7 @@ func (r *graphReader) fieldListSiteProtectionUnitsBulkAdditionJobsResponse(x *Li
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateSiteProtectionUnitsBulkAdditionJobRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }

@@ -37,7 +37,7 @@ func (r *graphReader) fieldListMailboxRestoreArtifactsBulkAdditionRequestsRespon
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -195,7 +195,7 @@ func (r *graphReader) fieldListDriveRestoreArtifactsBulkAdditionRequestsResponse
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateDriveRestoreArtifactsBulkAdditionRequestRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -353,7 +353,7 @@ func (r *graphReader) fieldListSiteRestoreArtifactsBulkAdditionRequestsResponse(
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateSiteRestoreArtifactsBulkAdditionRequestRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }

@@ -37,7 +37,7 @@ func (r *graphReader) fieldListRestorePointsResponse(x *ListRestorePointsRespons
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *SearchRestorePointsRequest) AppendGraphJSON(dst []byte) []byte { return x.appendGraph(dst) }
 
 func (x *SearchRestorePointsRequest) appendGraph(dst []byte) []byte {

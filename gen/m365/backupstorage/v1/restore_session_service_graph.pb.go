@@ -95,7 +95,7 @@ func (r *graphReader) finishActivateRestoreSessionResponse(x *ActivateRestoreSes
 	r.finishRestoreSession(x.RestoreSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateExchangeRestoreSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -179,7 +179,7 @@ func (r *graphReader) finishCreateExchangeRestoreSessionResponse(x *CreateExchan
 	r.finishRestoreSession(x.RestoreSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateOneDriveForBusinessRestoreSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -241,7 +241,7 @@ func (r *graphReader) finishCreateOneDriveForBusinessRestoreSessionResponse(x *C
 	r.finishRestoreSession(x.RestoreSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateSharePointRestoreSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -303,7 +303,7 @@ func (r *graphReader) finishCreateSharePointRestoreSessionResponse(x *CreateShar
 	r.finishRestoreSession(x.RestoreSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateExchangeRestoreSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -365,7 +365,7 @@ func (r *graphReader) finishUpdateExchangeRestoreSessionResponse(x *UpdateExchan
 	r.finishRestoreSession(x.RestoreSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateOneDriveForBusinessRestoreSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -445,7 +445,7 @@ func (r *graphReader) finishUpdateOneDriveForBusinessRestoreSessionResponse(x *U
 	r.finishRestoreSession(x.RestoreSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateSharePointRestoreSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }

@@ -37,7 +37,7 @@ func (r *graphReader) fieldListServiceAppsResponse(x *ListServiceAppsResponse) {
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateServiceAppRequest) AppendGraphJSON(dst []byte) []byte { return x.appendGraph(dst) }
 
 func (x *CreateServiceAppRequest) appendGraph(dst []byte) []byte {
@@ -98,7 +98,7 @@ func (r *graphReader) fieldGetServiceAppResponse(x *GetServiceAppResponse) {
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *ActivateServiceAppRequest) AppendGraphJSON(dst []byte) []byte { return x.appendGraph(dst) }
 
 func (x *ActivateServiceAppRequest) appendGraph(dst []byte) []byte {
