@@ -1,8 +1,8 @@
 // Command print-google-protos writes the google/rpc protos that the contract imports into a folder, as text.
 //
-// They are printed from the descriptors in google.golang.org/genproto at the version that go.mod names, so that the
-// repository holds no copy that could drift and generation needs no schema registry. The folder is ignored by git
-// and listed as a module in buf.yaml.
+// It prints them from the descriptors in google.golang.org/genproto, at the version in go.mod. So the repository has no
+// copy that could become outdated, and generation needs no schema registry. Git ignores the folder, and buf.yaml lists
+// it as a module.
 //
 // Usage: go run ./cmd/print-google-protos .thirdparty
 package main

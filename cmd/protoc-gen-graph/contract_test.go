@@ -25,16 +25,16 @@ type writer interface {
 	AppendGraphJSON(dst []byte) []byte
 }
 
-// rounds is how often each message is filled: often enough that each enum value, each side of a oneof and both values
-// of a bool come up.
+// rounds is how often each message is filled. With 12, each enum value, each case of a oneof and both values of a bool
+// occur.
 const rounds = 12
 
-// filler fills messages with values that are all different from each other.
+// filler fills messages with values that all differ from each other.
 type filler struct {
 	round, count int
 }
 
-// fill sets every field of a message. only, when not nil, tells the fields to set of this message.
+// fill sets every field of a message. only, when not nil, selects the fields of this message, not those of nested ones.
 func (f *filler) fill(m protoreflect.Message, only func(protoreflect.FieldDescriptor) bool) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
@@ -63,7 +63,7 @@ func (f *filler) value(field protoreflect.FieldDescriptor, empty func() protoref
 	case protoreflect.StringKind:
 		return protoreflect.ValueOfString(fmt.Sprintf("%s %d \"Zoë\" \\ \n 🗄 <&>", field.Name(), f.count))
 	case protoreflect.BoolKind:
-		// Of a bool without presence, false is what is not there.
+		// For a bool without presence, false means "not set".
 		return protoreflect.ValueOfBool(!field.HasPresence() || f.round%2 == 0)
 	case protoreflect.Int32Kind:
 		return protoreflect.ValueOfInt32(int32(f.count * (1 - f.round%3)))
@@ -85,7 +85,7 @@ func (f *filler) value(field protoreflect.FieldDescriptor, empty func() protoref
 	return value
 }
 
-// itemStatus turns the errors that the encoder writes back into Statuses.
+// itemStatus makes the Statuses again from the errors that the encoder writes.
 func itemStatus(t *testing.T) func(pb.GraphItemError) (*statuspb.Status, []*pb.FailedResource) {
 	return func(item pb.GraphItemError) (*statuspb.Status, []*pb.FailedResource) {
 		var body struct {
@@ -103,9 +103,9 @@ func itemStatus(t *testing.T) func(pb.GraphItemError) (*statuspb.Status, []*pb.F
 	}
 }
 
-// TestEveryReaderReadsWhatTheContractSays fills every response, writes it by the options of the contract, reads it with
-// the generated reader and expects the same message.
-func TestEveryReaderReadsWhatTheContractSays(t *testing.T) {
+// TestReadersFollowTheContract fills every response and writes it by the options of the contract. The generated reader
+// has to read the same message.
+func TestReadersFollowTheContract(t *testing.T) {
 	for _, op := range operations(t) {
 		if op.method.Output().Fields().Len() == 0 {
 			continue
@@ -136,13 +136,13 @@ func TestEveryReaderReadsWhatTheContractSays(t *testing.T) {
 	}
 }
 
-// inBody tells the fields of a request that are in its body.
+// inBody reports whether a field of the request is in its body.
 func (o operation) inBody(field protoreflect.FieldDescriptor) bool {
 	name := string(field.Name())
 	return name != "page_size" && name != "page_token" && !strings.Contains(o.call.GetPath(), "{"+name+"}")
 }
 
-// hasBody tells whether the request has a body at all.
+// hasBody reports whether the request has a body.
 func (o operation) hasBody() bool {
 	if o.call.GetMethod() != "POST" && o.call.GetMethod() != "PATCH" {
 		return false
@@ -156,9 +156,9 @@ func (o operation) hasBody() bool {
 	return o.call.GetEmptyBody()
 }
 
-// TestEveryWriterWritesWhatTheContractSays fills every request and compares what its writer writes with what the
-// options of the contract say: with all fields, with each field alone, and with none.
-func TestEveryWriterWritesWhatTheContractSays(t *testing.T) {
+// TestWritersFollowTheContract fills every request: with all fields, with each field alone, and with none. The
+// generated writer has to write what the options of the contract say.
+func TestWritersFollowTheContract(t *testing.T) {
 	bodies := 0
 	for _, op := range operations(t) {
 		t.Run(string(op.method.Name()), func(t *testing.T) {
@@ -183,7 +183,7 @@ func TestEveryWriterWritesWhatTheContractSays(t *testing.T) {
 		})
 	}
 	if bodies < 20 {
-		t.Errorf("%d requests with a body are too few", bodies)
+		t.Errorf("only %d requests have a body", bodies)
 	}
 }
 
@@ -192,7 +192,7 @@ func compareBody(t *testing.T, op operation, request writer) {
 	const before = `{"before":`
 	text := request.AppendGraphJSON([]byte(before))
 	if !strings.HasPrefix(string(text), before) {
-		t.Fatalf("the body is not behind what was there: %s", text)
+		t.Fatalf("the body does not follow what was in dst: %s", text)
 	}
 	text = text[len(before):]
 	e := encoder{skip: func(field protoreflect.FieldDescriptor) bool {

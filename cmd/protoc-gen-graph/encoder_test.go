@@ -15,7 +15,7 @@ import (
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
-// operation is an rpc and what it is to Graph.
+// operation is an rpc and its request to Graph.
 type operation struct {
 	method protoreflect.MethodDescriptor
 	call   *pb.GraphCall
@@ -45,19 +45,19 @@ func operations(t *testing.T) []operation {
 		return true
 	})
 	if len(all) < 90 {
-		t.Fatalf("%d rpcs are too few to be the contract", len(all))
+		t.Fatalf("the contract has only %d rpcs", len(all))
 	}
 	return all
 }
 
 // encoder writes messages as Graph JSON by reflection over the options of the contract. It shares no code with the
-// plugin: what both say the same is what the contract says.
+// plugin, so that a mistake in one of them is a difference.
 type encoder struct {
-	// wrap writes inlined messages into the property that their alias names, where they have one.
+	// wrap writes an inlined message that has an alias into the property with that name.
 	wrap bool
-	// aliases writes all other fields that have one under their first alias.
+	// aliases writes every other field that has an alias under its first alias.
 	aliases bool
-	// skip tells the fields that are not in the text.
+	// skip reports whether a field is left out.
 	skip func(protoreflect.FieldDescriptor) bool
 }
 
@@ -139,7 +139,7 @@ func (e encoder) value(field protoreflect.FieldDescriptor, value protoreflect.Va
 		return member(field.Enum(), value.Enum())
 	case protoreflect.MessageKind:
 	default:
-		panic(string(field.FullName()) + ": kind is not in the contract")
+		panic(string(field.FullName()) + ": the contract has no fields of this kind")
 	}
 	switch m := value.Message().Interface().(type) {
 	case *timestamppb.Timestamp:
@@ -163,7 +163,7 @@ func valueOption(value protoreflect.EnumValueDescriptor) *pb.GraphValue {
 	return proto.GetExtension(value.Options(), pb.E_GraphValue).(*pb.GraphValue)
 }
 
-// member is Graph's name of an enum value.
+// member returns Graph's name of an enum value.
 func member(enum protoreflect.EnumDescriptor, number protoreflect.EnumNumber) string {
 	value := enum.Values().ByNumber(number)
 	if name := valueOption(value).GetName(); name != "" {

@@ -11,9 +11,9 @@ import (
 // enum is an enum that is read or written.
 type enum struct {
 	*protogen.Enum
-	// members are Graph's names of the values from the second on: what stands for zero is not set, and what stands
-	// for unknown is whatever else Graph sends.
+	// members are Graph's names of the values, except the first: it means "not set".
 	members map[*protogen.EnumValue]string
+	// unknown is the value for a name that the contract does not have, nil when there is none.
 	unknown *protogen.EnumValue
 }
 
@@ -23,12 +23,12 @@ func (m *model) enum(source *protogen.Enum) (*enum, error) {
 	}
 	e := &enum{Enum: source, members: make(map[*protogen.EnumValue]string)}
 	m.enums[source.Desc.FullName()] = e
-	// Values carry the enum's name in front: PROTECTION_POLICY_STATUS_ of ProtectionPolicyStatus.
+	// The name of a value begins with the name of its enum: PROTECTION_POLICY_STATUS_ACTIVE of ProtectionPolicyStatus.
 	first := string(source.Values[0].Desc.Name())
 	shared := strings.TrimSuffix(first, "UNSPECIFIED")
 	for i, value := range source.Values[1:] {
 		if int(value.Desc.Number()) != i+1 {
-			return nil, fmt.Errorf("%s: values are numbered in their order", value.Desc.FullName())
+			return nil, fmt.Errorf("%s: the numbers of values must follow their order", value.Desc.FullName())
 		}
 		option, err := m.options.find(value.Desc, "graph_value")
 		if err != nil {
@@ -48,9 +48,6 @@ func (m *model) enum(source *protogen.Enum) (*enum, error) {
 
 // emitEnum emits the functions that read and write the members of an enum.
 func emitEnum(g *protogen.GeneratedFile, m *model, e *enum) {
-	if e.Desc.Name() == "Workload" {
-		return
-	}
 	name := e.GoIdent.GoName
 	read, written, flagsRead := m.enumUse(e)
 	values := e.Values[1:]
@@ -76,36 +73,28 @@ func emitEnum(g *protogen.GeneratedFile, m *model, e *enum) {
 			g.P(strconv.Quote(e.members[v]), ",")
 		}
 		g.P("}")
-		g.P("if i := foldIndex(name, table[:]); i >= 0 {")
+		g.P("if i := ", qualified(g, "FoldIndex"), "(name, table[:]); i >= 0 {")
 		g.P("return ", name, "(i + 1)")
 		g.P("}")
 		g.P("return ", unknown)
 		g.P("}")
 		g.P()
 		g.P("func (r *graphReader) ", enumReader(e), "() ", name, " {")
-		g.P("if r.at() != '\"' {")
-		g.P(`r.mismatch("a string")`)
-		g.P("return 0")
-		g.P("}")
-		g.P("return graphOf", name, "(r.text())")
+		g.P("return graphOf", name, "(r.TextBytes())")
 		g.P("}")
 		g.P()
 	}
 	if flagsRead {
 		bytesCount := g.QualifiedGoIdent(protogen.GoIdent{GoName: "Count", GoImportPath: "bytes"})
 		g.P("func (r *graphReader) ", enumReader(e), "s() []", name, " {")
-		g.P("if r.at() != '\"' {")
-		g.P(`r.mismatch("a string")`)
-		g.P("return nil")
-		g.P("}")
-		g.P("names := r.text()")
+		g.P("names := r.TextBytes()")
 		g.P("if len(names) == 0 {")
 		g.P("return nil")
 		g.P("}")
-		g.P("list := r.", slabField(enumReader(e)), ".slice(&r.cursor, ", bytesCount, "(names, []byte{','})+1)[:0]")
+		g.P("list := r.", slabField(enumReader(e)), ".Slice(&r.Cursor, ", bytesCount, "(names, []byte{','})+1)[:0]")
 		g.P("for len(names) > 0 {")
 		g.P("var name []byte")
-		g.P("name, names = flag(names)")
+		g.P("name, names = ", qualified(g, "CutName"), "(names)")
 		g.P("if value := graphOf", name, "(name); value != 0 {")
 		g.P("list = append(list, value)")
 		g.P("}")
@@ -130,7 +119,7 @@ func emitEnum(g *protogen.GeneratedFile, m *model, e *enum) {
 	}
 }
 
-// enumUse tells whether an enum is read, written, and read as flags.
+// enumUse reports whether an enum is read, whether it is written, and whether it is read as flags.
 func (m *model) enumUse(e *enum) (read, written, flags bool) {
 	for _, msg := range m.messages {
 		for _, f := range msg.fields {
@@ -144,7 +133,7 @@ func (m *model) enumUse(e *enum) (read, written, flags bool) {
 	return read, written, m.flagsRead(e)
 }
 
-// flagsRead tells whether lists of the enum are read.
+// flagsRead reports whether lists of the enum are read.
 func (m *model) flagsRead(e *enum) bool {
 	for _, msg := range m.messages {
 		for _, f := range msg.fields {
@@ -156,5 +145,9 @@ func (m *model) flagsRead(e *enum) bool {
 	return false
 }
 
-// enumReader is the name of the method that reads a value of the enum.
+// isWorkload reports whether the enum is Workload. Graph's JSON has no property for it: it follows from the type, the
+// path or other properties.
+func (e *enum) isWorkload() bool { return e.Desc.Name() == "Workload" }
+
+// enumReader returns the name of the method that reads a value of the enum.
 func enumReader(e *enum) string { return "enum" + e.GoIdent.GoName }

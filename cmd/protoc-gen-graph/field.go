@@ -24,12 +24,12 @@ const (
 	kindMessage                // message
 	kindMessages               // list of messages
 	kindWrapper                // message around one list, written as the list
-	kindInline                 // message whose properties stand among those of the message around it
+	kindInline                 // message whose properties are among those of the message around it
 	kindPresence               // bool, true when the property is there
-	kindRemovedIDs             // ids to remove, behind the items of a delta
+	kindRemovedIDs             // ids to remove, after the items of a delta
 )
 
-// field is a field of a message and what it is in Graph's JSON.
+// field is a field of a message, and its form in Graph's JSON.
 type field struct {
 	*protogen.Field
 	kind    kind
@@ -41,22 +41,22 @@ type field struct {
 	enum    *enum
 	// inlineList marks the list of a wrapper.
 	inlineList bool
-	// path leads from the message to the wrapper that the field is in, with a dot at its end; mostly empty.
+	// path is the Go path from the message to the wrapper of the field, such as `Mailboxes.`, empty without a wrapper.
 	path string
 }
 
-// names are all spellings under which the field is read.
+// names returns all names under which the field is read.
 func (f *field) names() []string {
 	switch {
 	case f.kind == kindInline:
 		return f.aliases
-	case f.enum != nil && f.enum.Desc.Name() == "Workload":
+	case f.enum != nil && f.enum.isWorkload():
 		return nil
 	}
 	return append([]string{f.name}, f.aliases...)
 }
 
-// variant tells whether the field is one of a oneof, other than that of an optional field.
+// variant reports whether the field is a case of a oneof. The oneof of an optional field does not count.
 func (f *field) variant() bool { return f.Oneof != nil && !f.Oneof.Desc.IsSynthetic() }
 
 func (m *model) field(source *protogen.Field) (*field, error) {
@@ -98,7 +98,7 @@ func (m *model) field(source *protogen.Field) (*field, error) {
 	return f, nil
 }
 
-// target finds the kind of a field from its type.
+// target sets the kind of a field by its type.
 func (m *model) target(f *field) error {
 	list := f.Desc.IsList()
 	switch f.Desc.Kind() {

@@ -11,11 +11,12 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/internal/graphjson"
 )
 
-// depth is how deeply the objects and arrays of a JSON text are nested.
+// depth returns the number of levels of objects and arrays of a JSON text.
 func depth(text []byte) int {
-	deepest, now, inString := 0, 0, false
+	deepest, level, inString := 0, 0, false
 	for i := 0; i < len(text); i++ {
 		switch b := text[i]; {
 		case inString && b == '\\':
@@ -24,17 +25,17 @@ func depth(text []byte) int {
 			inString = !inString
 		case inString:
 		case b == '{' || b == '[':
-			now++
-			deepest = max(deepest, now)
+			level++
+			deepest = max(deepest, level)
 		case b == '}' || b == ']':
-			now--
+			level--
 		}
 	}
 	return deepest
 }
 
-// FuzzVerdict holds the readers against the standard library: they take for JSON what it takes for JSON, if it is UTF-8
-// and not nested too deeply.
+// FuzzVerdict compares the readers with the standard library. They have to accept what it accepts, if that is UTF-8 and
+// has at most 100 levels, and refuse everything else.
 func FuzzVerdict(f *testing.F) {
 	seeds := []string{
 		``, `null`, `[]`, `{"value":[{"id":"1","@odata.type":"#microsoft.graph.siteProtectionUnit","siteId":"\ud83d\uddc4"},null]}`,
@@ -58,17 +59,17 @@ func FuzzVerdict(f *testing.F) {
 		} {
 			hook := func(item pb.GraphItemError) (*statuspb.Status, []*pb.FailedResource) {
 				if !json.Valid(item.JSON) || string(item.JSON) == "null" {
-					t.Errorf("%q: the error %q is no JSON", text, item.JSON)
+					t.Errorf("%q: the error %q is not JSON", text, item.JSON)
 				}
 				return &statuspb.Status{Message: item.ID}, nil
 			}
-			// The reader changes the text that it reads.
+			// The reader changes the text, so it gets a copy.
 			err := message.UnmarshalGraphJSON(append([]byte(nil), text...), pb.GraphReadOptions{Error: hook})
-			var problem *pb.GraphJSONError
-			if err != nil && !errors.As(err, &problem) {
-				t.Fatalf("%T is no *GraphJSONError", err)
+			var failed *pb.GraphJSONError
+			if err != nil && !errors.As(err, &failed) {
+				t.Fatalf("%T is not a *GraphJSONError", err)
 			}
-			if refused := err != nil && problem.Cause == pb.GraphJSONSyntax; refused == good {
+			if refused := err != nil && failed.Cause == graphjson.CauseSyntax; refused == good {
 				t.Fatalf("%T: %q: %v, but JSON in UTF-8: %v", message, text, err, good)
 			}
 			if _, err := proto.Marshal(message); err != nil {
@@ -78,8 +79,8 @@ func FuzzVerdict(f *testing.F) {
 	})
 }
 
-// FuzzValues holds the values of a reader against those of the standard library, wherever that finds the same names and
-// types.
+// FuzzValues compares the values of a reader with those of the standard library, where both have a value of the same
+// type.
 func FuzzValues(f *testing.F) {
 	for _, seed := range []string{
 		`{"interval":"\u0041\ud83d","period":"P1Y"}`, `{"id":"a\"b","displayName":"Zoë","period":"\\"}`, `{"total":5,"failed":-0}`,
@@ -87,7 +88,8 @@ func FuzzValues(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		// encoding/json matches names without regard to case and reads invalid UTF-8: decode to a map, which does neither.
+		// A map, because encoding/json matches the names of a struct without regard to case. It accepts invalid UTF-8
+		// too, so that is checked first.
 		var values map[string]any
 		if !utf8.Valid(text) || json.Unmarshal(text, &values) != nil || depth(text) > 100 {
 			return

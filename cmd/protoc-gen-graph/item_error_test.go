@@ -10,7 +10,7 @@ import (
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
-// recorder keeps what the hook for item errors was told.
+// recorder is a hook for item errors that keeps what it gets.
 type recorder struct{ got []string }
 
 func (r *recorder) options() pb.GraphReadOptions {
@@ -23,19 +23,19 @@ func (r *recorder) options() pb.GraphReadOptions {
 func (r *recorder) want(t *testing.T, want ...string) {
 	t.Helper()
 	if strings.Join(r.got, "\n") != strings.Join(want, "\n") {
-		t.Errorf("the hook was told\n%s\nwant\n%s", strings.Join(r.got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("the hook got\n%s\nwant\n%s", strings.Join(r.got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
 func TestItemError(t *testing.T) {
 	const failure = `{"code" : "x", "a":[1]}`
 	tests := []struct{ name, json, want string }{
-		{"the id stands before the error", `{"id":"u1","error":` + failure + `}`, "error protectionUnitBase u1 " + failure},
-		{"the id stands behind the error", `{"error":` + failure + `,"id":"u1"}`, "error protectionUnitBase u1 " + failure},
-		{"there is no id", `{"error":` + failure + `}`, "error protectionUnitBase  " + failure},
-		{"the id is escaped", `{"error":{"code":"\u0041"},"id":"\u0041"}`, `error protectionUnitBase A {"code":"\u0041"}`},
-		{"the error is of another type", `{"error":5,"id":"u1"}`, "error protectionUnitBase u1 5"},
-		{"of two errors the last counts", `{"error":{"code":"a"},"error":` + failure + `,"id":"u1"}`, "error protectionUnitBase u1 " + failure},
+		{"the id before the error", `{"id":"u1","error":` + failure + `}`, "error protectionUnitBase u1 " + failure},
+		{"the id after the error", `{"error":` + failure + `,"id":"u1"}`, "error protectionUnitBase u1 " + failure},
+		{"no id", `{"error":` + failure + `}`, "error protectionUnitBase  " + failure},
+		{"an escaped id", `{"error":{"code":"\u0041"},"id":"\u0041"}`, `error protectionUnitBase A {"code":"\u0041"}`},
+		{"an error of another type", `{"error":5,"id":"u1"}`, "error protectionUnitBase u1 5"},
+		{"the last of two errors counts", `{"error":{"code":"a"},"error":` + failure + `,"id":"u1"}`, "error protectionUnitBase u1 " + failure},
 		{"an empty object is an error", `{"error":{},"id":"u1"}`, "error protectionUnitBase u1 {}"},
 		{"null is no error", `{"id":"u1","error":null}`, ""},
 		{"an empty string is no error", `{"id":"u1","error":""}`, ""},
@@ -43,9 +43,9 @@ func TestItemError(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var hook recorder
-			got, problem := read(t, test.json, new(pb.GetProtectionUnitResponse), hook.options())
-			if problem != "" {
-				t.Errorf("problem of %s", problem)
+			got, cause := read(t, test.json, new(pb.GetProtectionUnitResponse), hook.options())
+			if cause != "" {
+				t.Errorf("cause %s", cause)
 			}
 			if test.want == "" {
 				hook.want(t)
@@ -92,19 +92,19 @@ func TestItemErrorWithDetails(t *testing.T) {
 	}
 }
 
-func TestItemErrorIsLeftAloneWhenTheTextIsBad(t *testing.T) {
+func TestNoItemErrorsAfterABadText(t *testing.T) {
 	for _, text := range []string{`{"id":"u1","error":{}`, `{"error":{},"id":5}`} {
 		var hook recorder
-		if _, problem := read(t, text, new(pb.GetProtectionUnitResponse), hook.options()); problem == "" {
-			t.Errorf("%s was read", text)
+		if _, cause := read(t, text, new(pb.GetProtectionUnitResponse), hook.options()); cause == "" {
+			t.Errorf("%s: no error", text)
 		}
 		hook.want(t)
 	}
 }
 
 func TestItemErrorWithoutAHook(t *testing.T) {
-	got, problem := read(t, `{"id":"u1","error":{"code":"x"}}`, new(pb.GetProtectionUnitResponse), pb.GraphReadOptions{})
-	if problem != "" || got.ProtectionUnit.Error != nil || got.ProtectionUnit.Id != "u1" {
-		t.Errorf("got %v, problem %q", got, problem)
+	got, cause := read(t, `{"id":"u1","error":{"code":"x"}}`, new(pb.GetProtectionUnitResponse), pb.GraphReadOptions{})
+	if cause != "" || got.ProtectionUnit.Error != nil || got.ProtectionUnit.Id != "u1" {
+		t.Errorf("got %v, cause %q", got, cause)
 	}
 }

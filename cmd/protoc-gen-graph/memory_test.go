@@ -12,7 +12,7 @@ import (
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
-// unitsPage is a page of units as Graph writes it.
+// unitsPage returns a page of n units as Graph writes it.
 func unitsPage(n int) []byte {
 	var b strings.Builder
 	b.WriteString(`{"@odata.context":"https://graph.microsoft.com/v1.0/$metadata#units","value":[`)
@@ -29,7 +29,7 @@ func unitsPage(n int) []byte {
 	return []byte(b.String())
 }
 
-func TestPageCostsFewAllocationsWhateverItsSize(t *testing.T) {
+func TestPageOfAnySizeCostsFewAllocations(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 10, 100, 999, 5_000, 20_000} {
 		page := unitsPage(n)
 		body := make([]byte, len(page))
@@ -46,7 +46,7 @@ func TestPageCostsFewAllocationsWhateverItsSize(t *testing.T) {
 	}
 }
 
-// allocated is how many bytes a read allocates in all, those included that are garbage at its end.
+// allocated returns how many bytes a read allocates, including garbage.
 func allocated(message reader, text []byte) (uint64, error) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -55,7 +55,7 @@ func allocated(message reader, text []byte) (uint64, error) {
 	return after.TotalAlloc - before.TotalAlloc, err
 }
 
-// TestHostileBodiesCostLittleMemory reads bodies of 8 MiB, the most that the client takes from Graph.
+// TestHostileBodiesCostLittleMemory reads bodies of 8 MiB, the maximum that the client accepts from Graph.
 func TestHostileBodiesCostLittleMemory(t *testing.T) {
 	const size = 8 << 20
 	full := func(before, element, after string) []byte {
@@ -95,7 +95,7 @@ func TestHostileBodiesCostLittleMemory(t *testing.T) {
 	}
 }
 
-// TestEveryPageCostsFewAllocations reads pages of what the contract can list, each element with all its fields.
+// TestEveryPageCostsFewAllocations reads a page of each list of the contract. Its elements have all their fields.
 func TestEveryPageCostsFewAllocations(t *testing.T) {
 	for _, op := range operations(t) {
 		response := op.method.Output()
@@ -122,7 +122,7 @@ func TestEveryPageCostsFewAllocations(t *testing.T) {
 			})
 			limit := 100.0
 			if response.Name() == "ListProtectionPoliciesResponse" {
-				limit += 999 // A list of messages within an element, the retention settings, is an allocation of its own.
+				limit += 999 // The retention settings of each policy are a list of messages, which is one allocation.
 			}
 			if got > limit {
 				t.Errorf("%.0f allocations", got)

@@ -11,9 +11,9 @@ import (
 type message struct {
 	*protogen.Message
 	fields []*field
-	// graphType is the first type of graph_message.
+	// graphType is the first of the types in graph_message, empty without that option.
 	graphType string
-	// read and write say whether a response or a request body has the message.
+	// read means that a response contains the message, write that a request body does.
 	read, write bool
 }
 
@@ -26,7 +26,7 @@ func (m *message) field(name protoreflect.Name) *field {
 	return nil
 }
 
-// wrapped is the list of a message that is written as its only field, nil for other messages.
+// wrapped returns the list of a message that Graph's JSON writes as a bare list, nil for other messages.
 func (m *message) wrapped() *field {
 	if len(m.fields) == 1 && m.fields[0].inlineList {
 		return m.fields[0]
@@ -34,7 +34,7 @@ func (m *message) wrapped() *field {
 	return nil
 }
 
-// keys are all spellings of all properties of the message, those of inlined messages included.
+// keys returns all names of all properties of the message, including those of inlined messages.
 func (m *message) keys() []string {
 	var keys []string
 	for _, f := range m.fields {
@@ -52,17 +52,17 @@ func (m *message) keys() []string {
 // odataType is the property that names the type of an object.
 const odataType = "@odata.type"
 
-// workload is the field that tells the workload, nil when there is none.
+// workload returns the field for the workload, nil when there is none.
 func (m *message) workload() *field {
 	for _, f := range m.fields {
-		if f.kind == kindEnum && f.enum.Desc.Name() == "Workload" {
+		if f.kind == kindEnum && f.enum.isWorkload() {
 			return f
 		}
 	}
 	return nil
 }
 
-// finishes tells whether something is left to do when all properties of the message were read.
+// finishes reports whether the message has a finish method, which runs after its last property.
 func (m *message) finishes() bool {
 	if m.workload() != nil {
 		return true
@@ -98,14 +98,14 @@ func (m *model) message(source *protogen.Message) (*message, error) {
 	return result, m.check(result)
 }
 
-// check refuses what a reader could not tell apart.
+// check refuses a message in which two fields have the same property.
 func (m *model) check(msg *message) error {
 	owner := make(map[string]*field)
 	for _, f := range msg.fields {
 		keys := f.names()
 		for _, key := range keys {
 			if other := owner[key]; other != nil && !sharesProperty(f, other) {
-				return fmt.Errorf("%s: property %q is of both %s and %s", msg.Desc.FullName(), key, other.Desc.Name(), f.Desc.Name())
+				return fmt.Errorf("%s: both %[3]s and %[4]s have the property %[2]q", msg.Desc.FullName(), key, other.Desc.Name(), f.Desc.Name())
 			}
 			owner[key] = f
 		}
@@ -116,7 +116,7 @@ func (m *model) check(msg *message) error {
 		}
 		for _, key := range f.message.keys() {
 			if other := owner[key]; other != nil && other.kind == kindInline && other != f && key != odataType {
-				return fmt.Errorf("%s: property %q is of both %s and %s", msg.Desc.FullName(), key, other.Desc.Name(), f.Desc.Name())
+				return fmt.Errorf("%s: both %[3]s and %[4]s have the property %[2]q", msg.Desc.FullName(), key, other.Desc.Name(), f.Desc.Name())
 			} else if other == nil {
 				owner[key] = f
 			}
@@ -125,8 +125,8 @@ func (m *model) check(msg *message) error {
 	return nil
 }
 
-// sharesProperty tells whether two fields may stand for one property: the two sides of a delta, and an error with its
-// details.
+// sharesProperty reports whether two fields may have the same property: the additions and removals of a delta, or an
+// error and its details.
 func sharesProperty(a, b *field) bool {
 	return a.kind == kindRemovedIDs || b.kind == kindRemovedIDs || a.kind == kindDetails || b.kind == kindDetails
 }

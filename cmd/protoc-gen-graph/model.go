@@ -16,7 +16,7 @@ type model struct {
 	enums    map[protoreflect.FullName]*enum
 	// prefixes are the type prefixes of each workload, longest first.
 	prefixes []prefix
-	// responses and bodies are the messages that have a codec of their own, in the order of the rpcs.
+	// responses and bodies are the messages with an exported codec, in the order of the rpcs.
 	responses, bodies []*message
 }
 
@@ -72,7 +72,7 @@ func (m *model) readPrefixes(files []*protogen.File) error {
 	return nil
 }
 
-// workloadOf returns the Go name of the workload whose prefix the name begins with.
+// workloadOf returns the Go name of the workload whose type prefix begins name.
 func (m *model) workloadOf(name string) (string, error) {
 	for _, p := range m.prefixes {
 		if strings.HasPrefix(strings.ToLower(name), strings.ToLower(p.text)) {
@@ -142,7 +142,7 @@ func markWrite(m *message) {
 	}
 }
 
-// isResponse tells whether the message is the whole of an answer.
+// isResponse reports whether the message is the response of an rpc.
 func (m *model) isResponse(msg *message) bool {
 	for _, response := range m.responses {
 		if response == msg {

@@ -12,8 +12,8 @@ import (
 	"google.golang.org/protobuf/compiler/protogen"
 )
 
-// options reads the contract's own options. They reach a plugin as unknown fields; parsed again with the extensions
-// that the files themselves declare, they are ordinary messages.
+// options reads the contract's own options. A plugin gets them as unknown fields. It parses them again with the
+// extensions that the files declare, and gets ordinary messages.
 type options struct {
 	types *protoregistry.Types
 }
@@ -30,7 +30,7 @@ func newOptions(plugin *protogen.Plugin) (*options, error) {
 	return o, nil
 }
 
-// find returns the option with the given short name, invalid when it is not set.
+// find returns the option with the given short name, nil when it is not set.
 func (o *options) find(descriptor protoreflect.Descriptor, name string) (protoreflect.Message, error) {
 	raw, err := proto.Marshal(descriptor.Options())
 	if err != nil {

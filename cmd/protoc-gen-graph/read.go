@@ -11,25 +11,22 @@ import (
 func emitReadMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 	name := msg.GoIdent.GoName
 	if m.isResponse(msg) {
-		g.P("// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,")
-		g.P("// which the caller must not use any more. The error is a *GraphJSONError.")
+		g.P("// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:")
+		g.P("// the caller must not use it any more. The error is a *GraphJSONError.")
 		g.P("func (x *", name, ") UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {")
 		g.P("r := newGraphReader(body, options)")
-		g.P("if r.peek() != '{' {")
-		g.P(`r.note(GraphJSONType, r.pos, "an object expected")`)
-		g.P("}")
 		g.P("r.read", name, "(x)")
-		g.P("return r.finish()")
+		g.P("return r.Finish()")
 		g.P("}")
 		g.P()
 	}
 	g.P("func (r *graphReader) read", name, "(x *", name, ") {")
 	for _, f := range msg.fields {
 		if f.kind == kindInline && !f.variant() {
-			g.P("x.", f.GoName, " = r.", slabOf(f.message), ".next(&r.cursor)")
+			g.P("x.", f.GoName, " = r.", slabOf(f.message), ".Next(&r.Cursor)")
 		}
 	}
-	g.P("for more := r.objectStart(); more; more = r.objectNext() {")
+	g.P("for more := r.ObjectStart(); more; more = r.ObjectNext() {")
 	g.P("r.field", name, "(x)")
 	g.P("}")
 	if msg.finishes() {
@@ -38,10 +35,10 @@ func emitReadMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 	g.P("}")
 	g.P()
 	g.P("func (r *graphReader) field", name, "(x *", name, ") {")
-	g.P("switch string(r.key) {")
+	g.P("switch string(r.Key()) {")
 	emitPropertyCases(g, msg)
 	g.P("default:")
-	g.P("r.skip()")
+	g.P("r.Skip()")
 	g.P("}")
 	g.P("}")
 	g.P()
@@ -61,7 +58,7 @@ func emitPropertyCases(g *protogen.GeneratedFile, msg *message) {
 	if msg.workload() != nil {
 		owned[odataType] = true
 		g.P("case ", strconv.Quote(odataType), ":")
-		g.P("x.Workload = r.typeWorkload()")
+		g.P("x.Workload = r.TypeWorkload()")
 	}
 	for _, f := range msg.fields {
 		if f.kind == kindDetails || f.kind == kindEnum && f == msg.workload() {
@@ -97,25 +94,25 @@ func emitPropertyCases(g *protogen.GeneratedFile, msg *message) {
 			continue
 		}
 		// A property without a value does not decide between the variants.
-		g.P("if r.unset() {")
+		g.P("if r.Unset() {")
 		g.P("return")
 		g.P("}")
 		oneof, wrapper := f.Oneof.GoName, f.GoIdent.GoName
 		g.P("variant, ok := x.", oneof, ".(*", wrapper, ")")
 		g.P("if !ok {")
-		g.P("variant = r.", slabField(wrapper), ".next(&r.cursor)")
-		g.P("variant.", f.GoName, " = r.", slabOf(f.message), ".next(&r.cursor)")
+		g.P("variant = r.", slabField(wrapper), ".Next(&r.Cursor)")
+		g.P("variant.", f.GoName, " = r.", slabOf(f.message), ".Next(&r.Cursor)")
 		g.P("x.", oneof, " = variant")
 		g.P("}")
 		g.P("r.field", f.message.GoIdent.GoName, "(variant.", f.GoName, ")")
 	}
 }
 
-// emitAliasedRead emits the cases of a field with more than one spelling: in whatever order they stand, an alias fills
-// only what is not set yet, and a property without a value takes nothing away.
+// emitAliasedRead emits the cases of a field that has aliases. In any order of the properties, an alias only fills a
+// field that is not set yet, and a property without a value changes nothing.
 func emitAliasedRead(g *protogen.GeneratedFile, msg *message, f *field) {
 	g.P("case ", strconv.Quote(f.name), ":")
-	g.P("if !r.unset() {")
+	g.P("if !r.Unset() {")
 	emitReadField(g, msg, f)
 	g.P("}")
 	g.P("case ", quoted(f.aliases), ":")
@@ -127,10 +124,10 @@ func emitAliasedRead(g *protogen.GeneratedFile, msg *message, f *field) {
 	case f.kind == kindEnum:
 		g.P("if x.", f.GoName, " != 0 {")
 	default:
-		panic(string(f.Desc.FullName()) + ": only strings, enums and lists have aliases")
+		panic(string(f.Desc.FullName()) + ": only a string, an enum or a list can have aliases")
 	}
-	g.P("r.skip()")
-	g.P("} else if !r.unset() {")
+	g.P("r.Skip()")
+	g.P("} else if !r.Unset() {")
 	emitReadField(g, msg, f)
 	g.P("}")
 }
@@ -141,34 +138,34 @@ func emitReadField(g *protogen.GeneratedFile, msg *message, f *field) {
 	optional := f.Desc.HasOptionalKeyword()
 	if f.variant() {
 		if f.kind != kindText {
-			panic(string(f.Desc.FullName()) + ": of a oneof, only strings and inlined messages are read")
+			panic(string(f.Desc.FullName()) + ": a case of a oneof must be a string or an inlined message")
 		}
-		g.P("if r.unset() {")
+		g.P("if r.Unset() {")
 		g.P("return")
 		g.P("}")
-		g.P("variant := r.", slabField(f.GoIdent.GoName), ".next(&r.cursor)")
-		g.P("variant.", f.GoName, " = r.str()")
+		g.P("variant := r.", slabField(f.GoIdent.GoName), ".Next(&r.Cursor)")
+		g.P("variant.", f.GoName, " = r.Text()")
 		g.P("x.", f.Oneof.GoName, " = variant")
 		return
 	}
 	switch f.kind {
 	case kindText:
 		if optional {
-			g.P("if !r.unset() {")
-			g.P("value := r.str()")
+			g.P("if !r.Unset() {")
+			g.P("value := r.Text()")
 			g.P(target, " = &value")
 			g.P("}")
 		} else {
-			g.P(target, " = r.str()")
+			g.P(target, " = r.Text()")
 		}
 	case kindBool:
-		emitReadScalar(g, target, optional, "r.boolean()", "bool", "r.bools", "value")
+		emitReadScalar(g, target, optional, "r.Bool()", "value", "r.OptionalBool()")
 	case kindInt32:
-		emitReadScalar(g, target, optional, "r.integer(32)", "int32", "r.int32s", "int32(value)")
+		emitReadScalar(g, target, optional, "r.Integer(32)", "int32(value)", "r.OptionalInt32()")
 	case kindInt64:
-		emitReadScalar(g, target, optional, "r.integer(64)", "int64", "r.int64s", "value")
+		emitReadScalar(g, target, optional, "r.Integer(64)", "value", "r.OptionalInt64()")
 	case kindInstant:
-		g.P(target, " = r.timestamp()")
+		g.P(target, " = r.Timestamp()")
 	case kindStatus:
 		details := "nil"
 		for _, other := range msg.fields {
@@ -176,24 +173,24 @@ func emitReadField(g *protogen.GeneratedFile, msg *message, f *field) {
 				details = "&x." + other.GoName
 			}
 		}
-		g.P("r.later(", strconv.Quote(f.name), ", ", strconv.Quote(msg.graphType), ", &", target, ", ", details, ", ", idOf(msg, "x"), ")")
+		g.P("r.ItemError(", strconv.Quote(f.name), ", ", strconv.Quote(msg.graphType), ", &", target, ", ", details, ", ", idOf(msg, "x"), ")")
 	case kindEnum:
 		g.P(target, " = r.", enumReader(f.enum), "()")
 	case kindFlags:
 		g.P(target, " = r.", enumReader(f.enum), "s()")
 	case kindTexts:
-		g.P(target, " = r.texts()")
+		g.P(target, " = r.Texts()")
 	case kindMessage:
-		g.P("if r.unset() {")
+		g.P("if r.Unset() {")
 		g.P("return")
 		g.P("}")
-		g.P(target, " = r.", slabOf(f.message), ".next(&r.cursor)")
+		g.P(target, " = r.", slabOf(f.message), ".Next(&r.Cursor)")
 		g.P("r.read", f.message.GoIdent.GoName, "(", target, ")")
 	case kindMessages:
 		emitReadList(g, f, target)
 	case kindWrapper:
 		inner := f.message.wrapped()
-		g.P("if r.unset() {")
+		g.P("if r.Unset() {")
 		g.P("return")
 		g.P("}")
 		g.P(target, " = new(", f.message.GoIdent.GoName, ")")
@@ -202,37 +199,37 @@ func emitReadField(g *protogen.GeneratedFile, msg *message, f *field) {
 			inlineList: true, path: f.GoName + ".",
 		})
 	case kindPresence:
-		g.P(target, " = r.presence()")
+		g.P(target, " = r.Presence()")
 	default:
 		panic(string(f.Desc.FullName()) + ": has no reader")
 	}
 }
 
-func emitReadScalar(g *protogen.GeneratedFile, target string, optional bool, read, goType, slab, value string) {
-	g.P("if value, ok := ", read, "; ok {")
+// emitReadScalar emits the statements that read a bool or a number. A property without a value changes nothing. read
+// returns the value and whether it is set, goValue converts it. readOptional returns a pointer, nil when it is not set.
+func emitReadScalar(g *protogen.GeneratedFile, target string, optional bool, read, goValue, readOptional string) {
 	if optional {
-		g.P(target, " = ", slab, ".next(&r.cursor)")
-		g.P("*", target, " = ", value)
+		g.P("if value := ", readOptional, "; value != nil {")
+		g.P(target, " = value")
 	} else {
-		g.P(target, " = ", value)
+		g.P("if value, ok := ", read, "; ok {")
+		g.P(target, " = ", goValue)
 	}
 	g.P("}")
 }
 
 func emitReadList(g *protogen.GeneratedFile, f *field, target string) {
-	g.P("list, start := ", target, "[:0], r.pos")
-	g.P("r.enterList()")
-	g.P("for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {")
-	g.P("element := r.", slabOf(f.message), ".next(&r.cursor)")
-	g.P("list = grow(list, element, &r.cursor, start)")
-	g.P("r.elements++")
+	g.P("list, start := ", target, "[:0], r.Pos()")
+	g.P("for more := r.ListStart(); more; more = r.ListNext() {")
+	g.P("element := r.", slabOf(f.message), ".Next(&r.Cursor)")
+	g.P("list = ", qualified(g, "Grow"), "(list, element, &r.Cursor, start)")
 	g.P("r.read", f.message.GoIdent.GoName, "(element)")
 	g.P("}")
-	g.P("r.leaveList()")
 	g.P(target, " = list")
 }
 
-// emitFinish emits the method that derives the workload when no type told it.
+// emitFinish emits the method that derives the workload when the type did not name it: from the path, else from the
+// properties.
 func emitFinish(g *protogen.GeneratedFile, msg *message) {
 	name := msg.GoIdent.GoName
 	g.P("func (r *graphReader) finish", name, "(x *", name, ") {")
@@ -243,7 +240,7 @@ func emitFinish(g *protogen.GeneratedFile, msg *message) {
 	}
 	if w := msg.workload(); w != nil {
 		g.P("if x.Workload == 0 {")
-		g.P("x.Workload = r.workload")
+		g.P("x.Workload = r.PathWorkload()")
 		g.P("}")
 		for _, f := range msg.fields {
 			if f.implies == "" {
@@ -269,7 +266,7 @@ func emitFinish(g *protogen.GeneratedFile, msg *message) {
 	g.P()
 }
 
-// idOf is the expression for the place of the id of a message, nil when it has none.
+// idOf returns the expression for the address of a message's id, `nil` when it has none.
 func idOf(msg *message, x string) string {
 	if f := msg.field("id"); f != nil && f.kind == kindText && !f.Desc.HasOptionalKeyword() {
 		return "&" + x + ".Id"
@@ -290,8 +287,9 @@ func quoted(names []string) string {
 	return strings.Join(parts, ", ")
 }
 
-// slabField is the name of the reader's field that holds the slab of a Go type, or of what a method of that name reads.
+// slabField returns the name of the reader's field that holds the slab of a Go type. name is that of the type, or of
+// the method that reads its values.
 func slabField(name string) string { return strings.ToLower(name[:1]) + name[1:] + "Slab" }
 
-// slabOf is the slabField of a message.
+// slabOf returns the slabField of a message.
 func slabOf(m *message) string { return slabField(m.GoIdent.GoName) }

@@ -10,20 +10,22 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/internal/graphjson"
 )
 
-// read reads a text into an empty message of the type of into, and returns it with the problem of the text.
-func read[M reader](t *testing.T, text string, into M, options pb.GraphReadOptions) (M, pb.GraphJSONCause) {
+// read reads a text into the empty message into. It returns the message and the cause of the error, empty without an
+// error.
+func read[M reader](t *testing.T, text string, into M, options pb.GraphReadOptions) (M, graphjson.Cause) {
 	t.Helper()
 	err := into.UnmarshalGraphJSON([]byte(text), options)
 	if err == nil {
 		return into, ""
 	}
-	var problem *pb.GraphJSONError
-	if !errors.As(err, &problem) {
-		t.Fatalf("%s: %T is no *GraphJSONError", text, err)
+	var failed *pb.GraphJSONError
+	if !errors.As(err, &failed) {
+		t.Fatalf("%s: %T is not a *GraphJSONError", text, err)
 	}
-	return into, problem.Cause
+	return into, failed.Cause
 }
 
 // wantRead checks that a text is read as the message that the prototext describes.
@@ -32,8 +34,8 @@ func wantRead(t *testing.T, text string, got, want reader, prototxt string) {
 	if err := prototext.Unmarshal([]byte(prototxt), want); err != nil {
 		t.Fatal(err)
 	}
-	if _, problem := read(t, text, got, pb.GraphReadOptions{}); problem != "" {
-		t.Errorf("%s: problem of %s", text, problem)
+	if _, cause := read(t, text, got, pb.GraphReadOptions{}); cause != "" {
+		t.Errorf("%s: cause %s", text, cause)
 	}
 	if !proto.Equal(got, want) {
 		t.Errorf("%s\nwas read as %v\nwant        %v", text, got, want)
@@ -64,14 +66,14 @@ func TestReadPolicy(t *testing.T) {
 			`status: PROTECTION_POLICY_STATUS_ACTIVE_WITH_ERRORS`},
 		{"unknownFutureValue is unknown", `{"status":"unknownFutureValue"}`, `status: PROTECTION_POLICY_STATUS_UNKNOWN_FUTURE_VALUE`},
 		{"a member that the contract lacks is unknown", `{"status":"paused"}`, `status: PROTECTION_POLICY_STATUS_UNKNOWN_FUTURE_VALUE`},
-		{"names are case sensitive", `{"Id":"1","ID":"2","displayname":"x"}`, ``},
+		{"names of properties are case sensitive", `{"Id":"1","ID":"2","displayname":"x"}`, ``},
 		{"a name may be escaped", `{"\u0069d":"1","display\u004eame":"x"}`, `id: "1" display_name: "x"`},
-		{"white space may stand anywhere", " {\n\t\"id\" : \"1\" ,\r\n \"retentionSettings\" : [ { \"period\" : \"P1Y\" } , { } ] } ",
+		{"white space is allowed anywhere", " {\n\t\"id\" : \"1\" ,\r\n \"retentionSettings\" : [ { \"period\" : \"P1Y\" } , { } ] } ",
 			`id: "1" retention_settings {period: "P1Y"} retention_settings {}`},
 		{"unknown properties of any shape are skipped",
 			`{"a":1,"b":"x","c":null,"d":true,"e":{"id":"no","f":[{"id":"no"}]},"g":[[[]],{}],"h":-1.5e-7,"id":"1","@odata.context":"x"}`,
 			`id: "1"`},
-		{"of duplicates the last wins", `{"id":"1","isEnabled":true,"createdBy":{"user":{"id":"a"}},"retentionSettings":[{},{}],` +
+		{"the last of duplicates wins", `{"id":"1","isEnabled":true,"createdBy":{"user":{"id":"a"}},"retentionSettings":[{},{}],` +
 			`"id":"2","isEnabled":false,"createdBy":{"application":{"id":"b"}},"retentionSettings":[{"period":"P1Y"}]}`,
 			`id: "2" is_enabled: false created_by {application {id: "b"}} retention_settings {period: "P1Y"}`},
 	}
@@ -87,7 +89,7 @@ func TestReadAliases(t *testing.T) {
 	tests := []struct{ name, json, want string }{
 		{"an alias is read", `{"userId":"a"}`, `user {directory_object_id: "a"}`},
 		{"a name wins over the alias before it", `{"userId":"a","directoryObjectId":"b"}`, `user {directory_object_id: "b"}`},
-		{"a name wins over the alias behind it", `{"directoryObjectId":"b","userId":"a"}`, `user {directory_object_id: "b"}`},
+		{"a name wins over the alias after it", `{"directoryObjectId":"b","userId":"a"}`, `user {directory_object_id: "b"}`},
 		{"a name without a value leaves the alias", `{"userId":"a","directoryObjectId":null}`, `user {directory_object_id: "a"}`},
 		{"an alias without a value leaves the name", `{"directoryObjectId":"b","userId":""}`, `user {directory_object_id: "b"}`},
 		{"an alias in a nested message is read", `{"createdBy":{"user":{"identity":"x@y.example"}}}`,
@@ -125,10 +127,10 @@ func TestReadFlags(t *testing.T) {
 	tests := []struct{ name, json, want string }{
 		{"one flag is a list of one", `"manual"`, manual},
 		{"flags are a list in their order", `"dynamicRule,manual"`, rule + manual},
-		{"blanks stand between flags", `"manual, dynamicRule"`, manual + rule},
+		{"blanks between flags are dropped", `"manual, dynamicRule"`, manual + rule},
 		{"flags are read without regard to case", `"Manual,DYNAMICRULE"`, manual + rule},
 		{"a flag that the contract lacks is unknown", `"manual,magic"`, manual + `protection_sources: PROTECTION_SOURCE_UNKNOWN_FUTURE_VALUE`},
-		{"nothing between commas is no flag", `",manual,, ,dynamicRule,"`, manual + rule},
+		{"no text between commas is no flag", `",manual,, ,dynamicRule,"`, manual + rule},
 		{"null is no flags", `null`, ``},
 		{"an empty string is no flags", `""`, ``},
 	}
@@ -146,7 +148,7 @@ func TestReadVariants(t *testing.T) {
 		{"properties of a site make a site", `{"siteId":"1","siteName":"Sales"}`, `site {site_id: "1" site_name: "Sales"} workload: WORKLOAD_SHARE_POINT`},
 		{"properties without a value decide nothing", `{"siteId":"1","displayName":null,"email":""}`, `site {site_id: "1"} workload: WORKLOAD_SHARE_POINT`},
 		{"without a value there is no variant", `{"siteId":"","displayName":null}`, ``},
-		{"of both the last wins", `{"siteId":"1","email":"s@c.example"}`, `user {email: "s@c.example"}`},
+		{"the last of both wins", `{"siteId":"1","email":"s@c.example"}`, `user {email: "s@c.example"}`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -171,10 +173,10 @@ func TestReadWrappedValue(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatIsNoObjectIsAProblemOfType(t *testing.T) {
+func TestReadResponseThatIsNoObject(t *testing.T) {
 	for _, text := range []string{`null`, `""`, `[]`, `"x"`, `7`, `true`} {
-		if _, problem := read(t, text, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{}); problem != pb.GraphJSONType {
-			t.Errorf("%s: problem %q", text, problem)
+		if _, cause := read(t, text, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{}); cause != graphjson.CauseWrongType {
+			t.Errorf("%s: cause %q", text, cause)
 		}
 	}
 }
@@ -195,28 +197,28 @@ func TestReadWrongTypes(t *testing.T) {
 		`"protectionPolicyArtifactCount":{"total":"many"}`, `"protectionPolicyArtifactCount":{"total":2147483648}`,
 		`"createdBy":{"user":"Sam"}`, `"createdBy":{"user":{"id":1}}`)
 	for _, property := range wrong {
-		t.Run(property+" is a problem of type", func(t *testing.T) {
-			got, problem := read(t, `{`+property+`,"displayName":"x"}`, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{})
-			if problem != pb.GraphJSONType {
-				t.Errorf("problem %q", problem)
+		t.Run(property+" has the wrong type", func(t *testing.T) {
+			got, cause := read(t, `{`+property+`,"displayName":"x"}`, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{})
+			if cause != graphjson.CauseWrongType {
+				t.Errorf("cause %q", cause)
 			}
 			if got.ProtectionPolicy.DisplayName != "x" {
-				t.Error("what stands behind it was not read")
+				t.Error("what follows it was not read")
 			}
 		})
 		for _, end := range []string{`,}`, ``, `}}`, `,"a"}`, `,"b":tru}`, ",\"c\":\"\xff\"}"} {
 			text := `{` + property + end
 			if json.Valid([]byte(text)) && !strings.Contains(text, "\xff") {
-				t.Fatalf("%s is JSON", text)
+				t.Fatalf("%s is valid JSON", text)
 			}
-			if _, problem := read(t, text, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{}); problem != pb.GraphJSONSyntax {
-				t.Errorf("%q: problem %q, want syntax", text, problem)
+			if _, cause := read(t, text, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{}); cause != graphjson.CauseSyntax {
+				t.Errorf("%q: cause %q, want syntax", text, cause)
 			}
 		}
 	}
 	for _, text := range []string{`[]`, `5`, `"x"`, `true`, `[{"id":"1"}]`} {
-		if _, problem := read(t, text, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{}); problem != pb.GraphJSONType {
-			t.Errorf("%s: problem %q, want type", text, problem)
+		if _, cause := read(t, text, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{}); cause != graphjson.CauseWrongType {
+			t.Errorf("%s: cause %q, want wrong-type", text, cause)
 		}
 	}
 }

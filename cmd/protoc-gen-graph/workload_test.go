@@ -12,21 +12,21 @@ func TestReadWorkload(t *testing.T) {
 		name, json string
 		path, want pb.Workload
 	}{
-		{"the type tells it", `{"@odata.type":"#microsoft.graph.mailboxProtectionUnit"}`, 0, exchange},
-		{"the type tells it behind the properties", `{"siteId":"1","@odata.type":"#microsoft.graph.driveProtectionUnit"}`, 0, drive},
-		{"the type tells it before the properties", `{"@odata.type":"#microsoft.graph.driveProtectionUnit","siteId":"1"}`, 0, drive},
+		{"the type names it", `{"@odata.type":"#microsoft.graph.mailboxProtectionUnit"}`, 0, exchange},
+		{"the type after the properties names it", `{"siteId":"1","@odata.type":"#microsoft.graph.driveProtectionUnit"}`, 0, drive},
+		{"the type before the properties names it", `{"@odata.type":"#microsoft.graph.driveProtectionUnit","siteId":"1"}`, 0, drive},
 		{"the type wins over the path", `{"@odata.type":"#microsoft.graph.siteProtectionUnit"}`, exchange, site},
 		{"the type is read without its number sign", `{"@odata.type":"microsoft.graph.siteProtectionUnit"}`, 0, site},
 		{"the type is read without its namespace", `{"@odata.type":"siteProtectionUnit"}`, 0, site},
 		{"the type is read without regard to case", `{"@odata.type":"#Microsoft.Graph.SiteProtectionUnit"}`, 0, site},
 		{"an unknown type leaves it to the path", `{"@odata.type":"#microsoft.graph.teamProtectionUnit"}`, drive, drive},
 		{"the base type leaves it to the path", `{"@odata.type":"#microsoft.graph.protectionUnitBase"}`, drive, drive},
-		{"without a type the path tells it", `{"id":"1"}`, exchange, exchange},
+		{"without a type the path names it", `{"id":"1"}`, exchange, exchange},
 		{"the path wins over a property", `{"siteId":"1"}`, exchange, exchange},
-		{"without a path a property tells it", `{"siteId":"1"}`, 0, site},
-		{"a property of two workloads tells nothing", `{"directoryObjectId":"1"}`, 0, 0},
-		{"a property without a value tells nothing", `{"siteId":null}`, 0, 0},
-		{"the id tells nothing", `{"id":"siteProtectionUnit"}`, 0, 0},
+		{"without a path a property implies it", `{"siteId":"1"}`, 0, site},
+		{"a property of two workloads implies nothing", `{"directoryObjectId":"1"}`, 0, 0},
+		{"a property without a value implies nothing", `{"siteId":null}`, 0, 0},
+		{"the id implies nothing", `{"id":"siteProtectionUnit"}`, 0, 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -11,7 +11,7 @@ func emitWriteMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 	name := msg.GoIdent.GoName
 	for _, body := range m.bodies {
 		if body == msg {
-			g.P("// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.")
+			g.P("// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.")
 			g.P("func (x *", name, ") AppendGraphJSON(dst []byte) []byte { return x.appendGraph(dst) }")
 			g.P()
 		}
@@ -34,7 +34,7 @@ func emitWriteMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 	g.P()
 }
 
-// emitWriteField emits the statements that write one field, nothing when it is not set.
+// emitWriteField emits the statements that write one field. A field that is not set is left out.
 func emitWriteField(g *protogen.GeneratedFile, msg *message, f *field) {
 	source := "x." + f.GoName
 	if f.variant() {
@@ -52,13 +52,13 @@ func emitWriteField(g *protogen.GeneratedFile, msg *message, f *field) {
 	switch {
 	case removed != nil:
 		g.P("if len(", source, ") > 0 || len(x.", removed.GoName, ") > 0 {")
-		g.P("dst = appendName(dst, ", strconv.Quote(f.name), ")")
+		g.P("dst = ", qualified(g, "AppendName"), "(dst, ", strconv.Quote(f.name), ")")
 		g.P("dst = append(dst, '[')")
 		g.P("for _, item := range ", source, " {")
-		g.P("dst = appendComma(dst)")
+		g.P("dst = ", qualified(g, "AppendComma"), "(dst)")
 		g.P("dst = item.appendGraph(dst)")
 		g.P("}")
-		g.P("dst = appendRemoved(dst, x.", removed.GoName, ")")
+		g.P("dst = ", qualified(g, "AppendRemoved"), "(dst, x.", removed.GoName, ")")
 		g.P("dst = append(dst, ']')")
 		g.P("}")
 		return
@@ -86,7 +86,7 @@ func emitWriteProperty(g *protogen.GeneratedFile, f *field, source string) {
 		g.P("dst = ", source, ".appendGraphFields(dst)")
 		return
 	}
-	g.P("dst = appendName(dst, ", strconv.Quote(f.name), ")")
+	g.P("dst = ", qualified(g, "AppendName"), "(dst, ", strconv.Quote(f.name), ")")
 	emitWriteValue(g, f, source)
 }
 
@@ -94,15 +94,15 @@ func emitWriteProperty(g *protogen.GeneratedFile, f *field, source string) {
 func emitWriteValue(g *protogen.GeneratedFile, f *field, source string) {
 	switch f.kind {
 	case kindText:
-		g.P("dst = appendText(dst, ", source, ")")
+		g.P("dst = ", qualified(g, "AppendText"), "(dst, ", source, ")")
 	case kindBool:
 		g.P("dst = ", g.QualifiedGoIdent(protogen.GoIdent{GoName: "AppendBool", GoImportPath: "strconv"}), "(dst, ", source, ")")
 	case kindInt32, kindInt64:
 		g.P("dst = ", g.QualifiedGoIdent(protogen.GoIdent{GoName: "AppendInt", GoImportPath: "strconv"}), "(dst, int64(", source, "), 10)")
 	case kindInstant:
-		g.P("dst = appendInstant(dst, ", source, ")")
+		g.P("dst = ", qualified(g, "AppendInstant"), "(dst, ", source, ")")
 	case kindEnum:
-		g.P("dst = appendText(dst, graphName", f.enum.GoIdent.GoName, "(", source, "))")
+		g.P("dst = ", qualified(g, "AppendText"), "(dst, graphName", f.enum.GoIdent.GoName, "(", source, "))")
 	case kindFlags:
 		g.P("dst = append(dst, '\"')")
 		g.P("for i, value := range ", source, " {")
@@ -115,8 +115,8 @@ func emitWriteValue(g *protogen.GeneratedFile, f *field, source string) {
 	case kindTexts:
 		g.P("dst = append(dst, '[')")
 		g.P("for _, value := range ", source, " {")
-		g.P("dst = appendComma(dst)")
-		g.P("dst = appendText(dst, value)")
+		g.P("dst = ", qualified(g, "AppendComma"), "(dst)")
+		g.P("dst = ", qualified(g, "AppendText"), "(dst, value)")
 		g.P("}")
 		g.P("dst = append(dst, ']')")
 	case kindMessage:
@@ -124,7 +124,7 @@ func emitWriteValue(g *protogen.GeneratedFile, f *field, source string) {
 	case kindMessages:
 		g.P("dst = append(dst, '[')")
 		g.P("for _, item := range ", source, " {")
-		g.P("dst = appendComma(dst)")
+		g.P("dst = ", qualified(g, "AppendComma"), "(dst)")
 		g.P("dst = item.appendGraph(dst)")
 		g.P("}")
 		g.P("dst = append(dst, ']')")

@@ -31,7 +31,7 @@ func TestWrite(t *testing.T) {
 		{"removals from a collection are items of a delta", new(pb.UpdateExchangeProtectionPolicyRequest),
 			`remove_mailbox_protection_unit_ids: "\"u\""`,
 			`{"mailboxProtectionUnits@delta":[{"@removed":{"reason":"changed"},"id":"\"u\""}]}`},
-		{"removals stand behind additions", new(pb.UpdateSharePointProtectionPolicyRequest),
+		{"removals follow additions", new(pb.UpdateSharePointProtectionPolicyRequest),
 			`display_name: "x" remove_site_protection_unit_ids: ["u", "v"] add_site_protection_units {site_id: "s"} add_site_protection_units {}`,
 			`{"displayName":"x","siteProtectionUnits@delta":[{"siteId":"s"},{},{"@removed":{"reason":"changed"},"id":"u"},` +
 				`{"@removed":{"reason":"changed"},"id":"v"}]}`},
@@ -75,7 +75,7 @@ func TestWrite(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 			if !json.Valid(got) {
-				t.Errorf("%s is no JSON", got)
+				t.Errorf("%s is not JSON", got)
 			}
 		})
 	}

@@ -24,7 +24,7 @@ func (d Decoder) page(graph, protoJSON []byte) []byte {
 	return graph
 }
 
-func TestAllDecodersDoTheSameJob(t *testing.T) {
+func TestAllDecodersMakeTheSameMessage(t *testing.T) {
 	graph, protoJSON := pages(t)
 	want, err := Decoders[0].Decode(slices.Clone(graph))
 	if err != nil {
@@ -47,7 +47,8 @@ func TestAllDecodersDoTheSameJob(t *testing.T) {
 	}
 }
 
-// TestReaderIsFast asserts loosely what holds on any machine, however busy: the best of some rounds counts.
+// TestReaderIsFast asserts loose bounds that hold on any machine. It takes the best of 20 rounds, because others may
+// use the machine at the same time.
 func TestReaderIsFast(t *testing.T) {
 	graph, _ := pages(t)
 	best := func(d Decoder) time.Duration {
@@ -95,7 +96,7 @@ func BenchmarkPage(b *testing.B) {
 			b.SetBytes(int64(len(page)))
 			b.ReportAllocs()
 			for b.Loop() {
-				// The copy is part of it for all of them: each may change and keep its body.
+				// Every decoder may change and keep its body, so the time of each includes a copy.
 				if _, err := decoder.Decode(slices.Clone(page)); err != nil {
 					b.Fatal(err)
 				}

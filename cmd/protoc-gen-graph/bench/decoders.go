@@ -1,5 +1,5 @@
-// Package bench compares the generated reader with the JSON decoders of others on one job: from the bytes of a page of
-// Graph's to finished messages, times and enums included. It is a module of its own, so that those decoders are not
+// Package bench compares the generated reader with other JSON decoders. Each turns the bytes of one page of Graph's
+// into finished messages, including times and enums. It is a module of its own, so that those decoders are no
 // dependencies of the server.
 package bench
 
@@ -12,15 +12,15 @@ import (
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
-// Decoder makes a finished message of the bytes of a page, which it may keep and change.
+// Decoder turns the bytes of a page into a finished message. It may keep and change the bytes.
 type Decoder struct {
 	Name   string
 	Decode func(body []byte) (*pb.ListMailboxProtectionUnitsResponse, error)
-	// ProtoJSON tells that the page is to be spelled as protojson does.
+	// ProtoJSON means that the decoder needs the page as protojson writes it.
 	ProtoJSON bool
 }
 
-// Decoders are the generated reader, and what it is compared with.
+// Decoders are the generated reader, which is the first, and those that it is compared with.
 var Decoders = []Decoder{
 	{Name: "generated reader", Decode: func(body []byte) (*pb.ListMailboxProtectionUnitsResponse, error) {
 		message := new(pb.ListMailboxProtectionUnitsResponse)

@@ -9,10 +9,10 @@ import (
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
-// Units is how many units a page has: the most that Graph puts on one.
+// Units is how many units the page has, the maximum of a page of Graph's.
 const Units = 999
 
-// NewPage makes a page of mailbox units as Graph writes it: 529 bytes each, and a nextLink.
+// NewPage returns a page of mailbox units as Graph writes it: 529 bytes per unit, and a nextLink.
 func NewPage() []byte {
 	var b strings.Builder
 	b.WriteString(`{"@odata.context":"https://graph.microsoft.com/v1.0/$metadata#solutions/backupRestore/protectionUnits","value":[`)
@@ -20,7 +20,7 @@ func NewPage() []byte {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		// The ids are GUIDs, since that is what real ones are as long as.
+		// The ids are GUIDs, so that they have the length of real ones.
 		fmt.Fprintf(&b, `{"@odata.type":"#microsoft.graph.mailboxProtectionUnit","id":"%08x-0d1e-4f3a-9b7c-2a6f5e8d1c04",`+
 			`"policyId":"9fec8e78-bce4-4aaf-ab1b-5451cc387264","status":"protected",`+
 			`"createdBy":{"application":{"id":"1fec8e78-bce4-4aaf-ab1b-5451cc387264"},"user":{"id":"2fec8e78-bce4-4aaf-ab1b-5451cc387264"}},`+
@@ -33,7 +33,7 @@ func NewPage() []byte {
 	return []byte(b.String())
 }
 
-// NewProtoJSON makes the same page as protojson spells it.
+// NewProtoJSON returns the same page as protojson writes it.
 func NewProtoJSON() ([]byte, error) {
 	var message pb.ListMailboxProtectionUnitsResponse
 	if err := message.UnmarshalGraphJSON(NewPage(), pb.GraphReadOptions{}); err != nil {

@@ -9,7 +9,7 @@ import (
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
-// page, unit, identitySet and identity are what one would write by hand for a reflecting decoder.
+// page, unit, identitySet and identity are the structs that a developer would write for a decoder with reflection.
 type page struct {
 	Value    []unit `json:"value"`
 	NextLink string `json:"@odata.nextLink"`
@@ -53,7 +53,7 @@ var statuses = map[string]pb.ProtectionUnitStatus{
 	"cancelOffboardRequested": pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_CANCEL_OFFBOARD_REQUESTED,
 }
 
-// message copies a page into finished messages.
+// message copies the page into finished messages.
 func (p *page) message() *pb.ListMailboxProtectionUnitsResponse {
 	m := &pb.ListMailboxProtectionUnitsResponse{
 		NextPageToken: p.NextLink, ProtectionUnits: make([]*pb.ProtectionUnit, len(p.Value)),

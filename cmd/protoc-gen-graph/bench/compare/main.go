@@ -1,5 +1,5 @@
-// Command compare decodes the page with every decoder in turn, round after round, and prints the medians. Interleaved,
-// so that whatever else the machine does in the meantime hits all of them.
+// Command compare decodes the page with every decoder and prints the medians. Each round runs all decoders, so that
+// other load on the machine affects all of them.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/m365backup/backupstorage/cmd/protoc-gen-graph/bench"
 )
 
-// sample is what one decoding cost.
+// sample is the cost of one decoding.
 type sample struct {
 	nanoseconds, bytes, allocations float64
 }
@@ -66,7 +66,7 @@ func run(rounds int, only string) error {
 	return nil
 }
 
-// repeat decodes the page with one decoder and does nothing else.
+// repeat decodes the page with one decoder only.
 func repeat(rounds int, name string, page []byte) error {
 	for _, decoder := range bench.Decoders {
 		for n := 0; decoder.Name == name && n < rounds; n++ {
@@ -80,7 +80,7 @@ func repeat(rounds int, name string, page []byte) error {
 
 func measure(decoder bench.Decoder, page []byte) (sample, error) {
 	body := append([]byte(nil), page...)
-	// What the decoder before left behind must not be collected on this one's time.
+	// Otherwise the garbage of the previous decoder could be collected in the time of this one.
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

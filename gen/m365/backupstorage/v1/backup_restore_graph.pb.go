@@ -4,119 +4,116 @@ package backupstoragev1
 
 import (
 	bytes "bytes"
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
 )
 
 func (r *graphReader) readBackupRestore(x *BackupRestore) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldBackupRestore(x)
 	}
 }
 
 func (r *graphReader) fieldBackupRestore(x *BackupRestore) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id":
-		x.Id = r.str()
+		x.Id = r.Text()
 	case "serviceStatus":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.ServiceStatus = r.serviceStatusSlab.next(&r.cursor)
+		x.ServiceStatus = r.serviceStatusSlab.Next(&r.Cursor)
 		r.readServiceStatus(x.ServiceStatus)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) readServiceStatus(x *ServiceStatus) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldServiceStatus(x)
 	}
 }
 
 func (r *graphReader) fieldServiceStatus(x *ServiceStatus) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "status":
 		x.Status = r.enumBackupServiceStatus()
 	case "disableReason":
 		x.DisableReason = r.enumDisableReason()
 	case "backupServiceConsumer":
-		if !r.unset() {
+		if !r.Unset() {
 			x.BackupServiceConsumer = r.enumBackupServiceConsumer()
 		}
 	case "serviceConsumer":
 		if x.BackupServiceConsumer != 0 {
-			r.skip()
-		} else if !r.unset() {
+			r.Skip()
+		} else if !r.Unset() {
 			x.BackupServiceConsumer = r.enumBackupServiceConsumer()
 		}
 	case "gracePeriodDateTime":
-		x.GracePeriodDateTime = r.timestamp()
+		x.GracePeriodDateTime = r.Timestamp()
 	case "restoreAllowedTillDateTime":
-		x.RestoreAllowedTillDateTime = r.timestamp()
+		x.RestoreAllowedTillDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
+		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
-		x.LastModifiedDateTime = r.timestamp()
+		x.LastModifiedDateTime = r.Timestamp()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) readEmailNotificationsSetting(x *EmailNotificationsSetting) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldEmailNotificationsSetting(x)
 	}
 }
 
 func (r *graphReader) fieldEmailNotificationsSetting(x *EmailNotificationsSetting) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id":
-		x.Id = r.str()
+		x.Id = r.Text()
 	case "isEnabled":
-		if value, ok := r.boolean(); ok {
-			x.IsEnabled = r.bools.next(&r.cursor)
-			*x.IsEnabled = value
+		if value := r.OptionalBool(); value != nil {
+			x.IsEnabled = value
 		}
 	case "additionalEvents":
 		x.AdditionalEvents = r.enumNotificationEventsTypes()
 	case "recipients":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.Recipients = r.notificationRecipientsSlab.next(&r.cursor)
+		x.Recipients = r.notificationRecipientsSlab.Next(&r.Cursor)
 		r.readNotificationRecipients(x.Recipients)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) readNotificationRecipients(x *NotificationRecipients) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldNotificationRecipients(x)
 	}
 }
 
 func (r *graphReader) fieldNotificationRecipients(x *NotificationRecipients) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "role":
 		x.Role = r.enumNotificationRecipientsTypes()
 	case "customRecipients":
-		list, start := x.CustomRecipients[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.identitySlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.CustomRecipients[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.identitySlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readIdentity(element)
 		}
-		r.leaveList()
 		x.CustomRecipients = list
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -141,18 +138,14 @@ func graphOfBackupServiceStatus(name []byte) BackupServiceStatus {
 		"protectionChangeLocked",
 		"restoreLocked",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return BackupServiceStatus(i + 1)
 	}
 	return BackupServiceStatus_BACKUP_SERVICE_STATUS_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumBackupServiceStatus() BackupServiceStatus {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfBackupServiceStatus(r.text())
+	return graphOfBackupServiceStatus(r.TextBytes())
 }
 
 func graphOfDisableReason(name []byte) DisableReason {
@@ -173,18 +166,14 @@ func graphOfDisableReason(name []byte) DisableReason {
 		"invalidBillingProfile",
 		"userRequested",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return DisableReason(i + 1)
 	}
 	return DisableReason_DISABLE_REASON_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumDisableReason() DisableReason {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfDisableReason(r.text())
+	return graphOfDisableReason(r.TextBytes())
 }
 
 func graphOfBackupServiceConsumer(name []byte) BackupServiceConsumer {
@@ -205,18 +194,14 @@ func graphOfBackupServiceConsumer(name []byte) BackupServiceConsumer {
 		"firstparty",
 		"thirdparty",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return BackupServiceConsumer(i + 1)
 	}
 	return BackupServiceConsumer_BACKUP_SERVICE_CONSUMER_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumBackupServiceConsumer() BackupServiceConsumer {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfBackupServiceConsumer(r.text())
+	return graphOfBackupServiceConsumer(r.TextBytes())
 }
 
 func graphOfNotificationEventsType(name []byte) NotificationEventsType {
@@ -234,33 +219,25 @@ func graphOfNotificationEventsType(name []byte) NotificationEventsType {
 		"none",
 		"restoreAndPolicyUpdates",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return NotificationEventsType(i + 1)
 	}
 	return NotificationEventsType_NOTIFICATION_EVENTS_TYPE_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumNotificationEventsType() NotificationEventsType {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfNotificationEventsType(r.text())
+	return graphOfNotificationEventsType(r.TextBytes())
 }
 
 func (r *graphReader) enumNotificationEventsTypes() []NotificationEventsType {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return nil
-	}
-	names := r.text()
+	names := r.TextBytes()
 	if len(names) == 0 {
 		return nil
 	}
-	list := r.enumNotificationEventsTypeSlab.slice(&r.cursor, bytes.Count(names, []byte{','})+1)[:0]
+	list := r.enumNotificationEventsTypeSlab.Slice(&r.Cursor, bytes.Count(names, []byte{','})+1)[:0]
 	for len(names) > 0 {
 		var name []byte
-		name, names = flag(names)
+		name, names = graphjson.CutName(names)
 		if value := graphOfNotificationEventsType(name); value != 0 {
 			list = append(list, value)
 		}
@@ -302,33 +279,25 @@ func graphOfNotificationRecipientsType(name []byte) NotificationRecipientsType {
 		"custom",
 		"allAdmins",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return NotificationRecipientsType(i + 1)
 	}
 	return NotificationRecipientsType_NOTIFICATION_RECIPIENTS_TYPE_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumNotificationRecipientsType() NotificationRecipientsType {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfNotificationRecipientsType(r.text())
+	return graphOfNotificationRecipientsType(r.TextBytes())
 }
 
 func (r *graphReader) enumNotificationRecipientsTypes() []NotificationRecipientsType {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return nil
-	}
-	names := r.text()
+	names := r.TextBytes()
 	if len(names) == 0 {
 		return nil
 	}
-	list := r.enumNotificationRecipientsTypeSlab.slice(&r.cursor, bytes.Count(names, []byte{','})+1)[:0]
+	list := r.enumNotificationRecipientsTypeSlab.Slice(&r.Cursor, bytes.Count(names, []byte{','})+1)[:0]
 	for len(names) > 0 {
 		var name []byte
-		name, names = flag(names)
+		name, names = graphjson.CutName(names)
 		if value := graphOfNotificationRecipientsType(name); value != 0 {
 			list = append(list, value)
 		}

@@ -3,37 +3,35 @@
 package backupstoragev1
 
 import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
 	strconv "strconv"
 )
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetBackupRestoreResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetBackupRestoreResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetBackupRestoreResponse(x *GetBackupRestoreResponse) {
-	x.BackupRestore = r.backupRestoreSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BackupRestore = r.backupRestoreSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetBackupRestoreResponse(x)
 	}
 }
 
 func (r *graphReader) fieldGetBackupRestoreResponse(x *GetBackupRestoreResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "serviceStatus":
 		r.fieldBackupRestore(x.BackupRestore)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *EnableBackupRestoreRequest) AppendGraphJSON(dst []byte) []byte { return x.appendGraph(dst) }
 
 func (x *EnableBackupRestoreRequest) appendGraph(dst []byte) []byte {
@@ -44,67 +42,61 @@ func (x *EnableBackupRestoreRequest) appendGraph(dst []byte) []byte {
 
 func (x *EnableBackupRestoreRequest) appendGraphFields(dst []byte) []byte {
 	if x.AppOwnerTenantId != "" {
-		dst = appendName(dst, "appOwnerTenantId")
-		dst = appendText(dst, x.AppOwnerTenantId)
+		dst = graphjson.AppendName(dst, "appOwnerTenantId")
+		dst = graphjson.AppendText(dst, x.AppOwnerTenantId)
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *EnableBackupRestoreResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readEnableBackupRestoreResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readEnableBackupRestoreResponse(x *EnableBackupRestoreResponse) {
-	x.ServiceStatus = r.serviceStatusSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ServiceStatus = r.serviceStatusSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldEnableBackupRestoreResponse(x)
 	}
 }
 
 func (r *graphReader) fieldEnableBackupRestoreResponse(x *EnableBackupRestoreResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "status", "disableReason", "backupServiceConsumer", "serviceConsumer", "gracePeriodDateTime", "restoreAllowedTillDateTime", "lastModifiedBy", "lastModifiedDateTime":
 		r.fieldServiceStatus(x.ServiceStatus)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetEmailNotificationsSettingResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetEmailNotificationsSettingResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetEmailNotificationsSettingResponse(x *GetEmailNotificationsSettingResponse) {
-	x.EmailNotificationsSetting = r.emailNotificationsSettingSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.EmailNotificationsSetting = r.emailNotificationsSettingSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetEmailNotificationsSettingResponse(x)
 	}
 }
 
 func (r *graphReader) fieldGetEmailNotificationsSettingResponse(x *GetEmailNotificationsSettingResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "isEnabled", "additionalEvents", "recipients":
 		r.fieldEmailNotificationsSetting(x.EmailNotificationsSetting)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateEmailNotificationsSettingRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -117,11 +109,11 @@ func (x *UpdateEmailNotificationsSettingRequest) appendGraph(dst []byte) []byte 
 
 func (x *UpdateEmailNotificationsSettingRequest) appendGraphFields(dst []byte) []byte {
 	if x.IsEnabled != nil {
-		dst = appendName(dst, "isEnabled")
+		dst = graphjson.AppendName(dst, "isEnabled")
 		dst = strconv.AppendBool(dst, *x.IsEnabled)
 	}
 	if len(x.AdditionalEvents) > 0 {
-		dst = appendName(dst, "additionalEvents")
+		dst = graphjson.AppendName(dst, "additionalEvents")
 		dst = append(dst, '"')
 		for i, value := range x.AdditionalEvents {
 			if i > 0 {
@@ -132,36 +124,33 @@ func (x *UpdateEmailNotificationsSettingRequest) appendGraphFields(dst []byte) [
 		dst = append(dst, '"')
 	}
 	if x.Recipients != nil {
-		dst = appendName(dst, "recipients")
+		dst = graphjson.AppendName(dst, "recipients")
 		dst = x.Recipients.appendGraph(dst)
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *UpdateEmailNotificationsSettingResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readUpdateEmailNotificationsSettingResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readUpdateEmailNotificationsSettingResponse(x *UpdateEmailNotificationsSettingResponse) {
-	x.EmailNotificationsSetting = r.emailNotificationsSettingSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.EmailNotificationsSetting = r.emailNotificationsSettingSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldUpdateEmailNotificationsSettingResponse(x)
 	}
 }
 
 func (r *graphReader) fieldUpdateEmailNotificationsSettingResponse(x *UpdateEmailNotificationsSettingResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "isEnabled", "additionalEvents", "recipients":
 		r.fieldEmailNotificationsSetting(x.EmailNotificationsSetting)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -173,7 +162,7 @@ func (x *NotificationRecipientsUpdate) appendGraph(dst []byte) []byte {
 
 func (x *NotificationRecipientsUpdate) appendGraphFields(dst []byte) []byte {
 	if len(x.Role) > 0 {
-		dst = appendName(dst, "role")
+		dst = graphjson.AppendName(dst, "role")
 		dst = append(dst, '"')
 		for i, value := range x.Role {
 			if i > 0 {
@@ -184,10 +173,10 @@ func (x *NotificationRecipientsUpdate) appendGraphFields(dst []byte) []byte {
 		dst = append(dst, '"')
 	}
 	if x.CustomRecipients != nil {
-		dst = appendName(dst, "customRecipients")
+		dst = graphjson.AppendName(dst, "customRecipients")
 		dst = append(dst, '[')
 		for _, item := range x.CustomRecipients.Items {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
 		dst = append(dst, ']')
@@ -203,8 +192,8 @@ func (x *NotificationCustomRecipient) appendGraph(dst []byte) []byte {
 
 func (x *NotificationCustomRecipient) appendGraphFields(dst []byte) []byte {
 	if x.Email != "" {
-		dst = appendName(dst, "email")
-		dst = appendText(dst, x.Email)
+		dst = graphjson.AppendName(dst, "email")
+		dst = graphjson.AppendText(dst, x.Email)
 	}
 	return dst
 }

@@ -2,58 +2,61 @@
 
 package backupstoragev1
 
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
 func (r *graphReader) readBrowseSession(x *BrowseSession) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldBrowseSession(x)
 	}
 	r.finishBrowseSession(x)
 }
 
 func (r *graphReader) fieldBrowseSession(x *BrowseSession) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "@odata.type":
-		x.Workload = r.typeWorkload()
+		x.Workload = r.TypeWorkload()
 	case "id":
-		x.Id = r.str()
+		x.Id = r.Text()
 	case "status":
 		x.Status = r.enumBrowseSessionStatus()
 	case "restorePointId":
-		x.RestorePointId = r.str()
+		x.RestorePointId = r.Text()
 	case "restorePointDateTime":
-		x.RestorePointDateTime = r.timestamp()
+		x.RestorePointDateTime = r.Timestamp()
 	case "createdDateTime":
-		x.CreatedDateTime = r.timestamp()
+		x.CreatedDateTime = r.Timestamp()
 	case "expirationDateTime":
-		x.ExpirationDateTime = r.timestamp()
+		x.ExpirationDateTime = r.Timestamp()
 	case "backupSizeInBytes":
-		if value, ok := r.integer(64); ok {
-			x.BackupSizeInBytes = r.int64s.next(&r.cursor)
-			*x.BackupSizeInBytes = value
+		if value := r.OptionalInt64(); value != nil {
+			x.BackupSizeInBytes = value
 		}
 	case "error":
-		r.later("error", "browseSessionBase", &x.Error, nil, &x.Id)
+		r.ItemError("error", "browseSessionBase", &x.Error, nil, &x.Id)
 	case "directoryObjectId":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		variant := r.browseSession_DirectoryObjectIdSlab.next(&r.cursor)
-		variant.DirectoryObjectId = r.str()
+		variant := r.browseSession_DirectoryObjectIdSlab.Next(&r.Cursor)
+		variant.DirectoryObjectId = r.Text()
 		x.Resource = variant
 	case "siteId":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		variant := r.browseSession_SiteIdSlab.next(&r.cursor)
-		variant.SiteId = r.str()
+		variant := r.browseSession_SiteIdSlab.Next(&r.Cursor)
+		variant.SiteId = r.Text()
 		x.Resource = variant
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) finishBrowseSession(x *BrowseSession) {
 	if x.Workload == 0 {
-		x.Workload = r.workload
+		x.Workload = r.PathWorkload()
 	}
 	if x.Workload == 0 {
 		if _, ok := x.Resource.(*BrowseSession_DirectoryObjectId); ok {
@@ -68,33 +71,31 @@ func (r *graphReader) finishBrowseSession(x *BrowseSession) {
 }
 
 func (r *graphReader) readBrowseQueryResponseItem(x *BrowseQueryResponseItem) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldBrowseQueryResponseItem(x)
 	}
 }
 
 func (r *graphReader) fieldBrowseQueryResponseItem(x *BrowseQueryResponseItem) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "itemKey":
-		x.ItemKey = r.str()
+		x.ItemKey = r.Text()
 	case "name":
-		x.Name = r.str()
+		x.Name = r.Text()
 	case "type":
 		x.Type = r.enumBrowseQueryResponseItemType()
 	case "webUrl":
-		x.WebUrl = r.str()
+		x.WebUrl = r.Text()
 	case "itemsCount":
-		if value, ok := r.integer(32); ok {
-			x.ItemsCount = r.int32s.next(&r.cursor)
-			*x.ItemsCount = int32(value)
+		if value := r.OptionalInt32(); value != nil {
+			x.ItemsCount = value
 		}
 	case "sizeInBytes":
-		if value, ok := r.integer(64); ok {
-			x.SizeInBytes = r.int64s.next(&r.cursor)
-			*x.SizeInBytes = value
+		if value := r.OptionalInt64(); value != nil {
+			x.SizeInBytes = value
 		}
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -116,18 +117,14 @@ func graphOfBrowseSessionStatus(name []byte) BrowseSessionStatus {
 		"created",
 		"failed",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return BrowseSessionStatus(i + 1)
 	}
 	return BrowseSessionStatus_BROWSE_SESSION_STATUS_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumBrowseSessionStatus() BrowseSessionStatus {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfBrowseSessionStatus(r.text())
+	return graphOfBrowseSessionStatus(r.TextBytes())
 }
 
 func graphNameBrowsableResourceType(value BrowsableResourceType) string {
@@ -168,18 +165,14 @@ func graphOfBrowseQueryResponseItemType(name []byte) BrowseQueryResponseItemType
 		"folder",
 		"file",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return BrowseQueryResponseItemType(i + 1)
 	}
 	return BrowseQueryResponseItemType_BROWSE_QUERY_RESPONSE_ITEM_TYPE_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumBrowseQueryResponseItemType() BrowseQueryResponseItemType {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfBrowseQueryResponseItemType(r.text())
+	return graphOfBrowseQueryResponseItemType(r.TextBytes())
 }
 
 func graphNameBrowseQueryOrder(value BrowseQueryOrder) string {

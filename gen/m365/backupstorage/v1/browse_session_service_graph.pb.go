@@ -2,81 +2,73 @@
 
 package backupstoragev1
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListBrowseSessionsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListBrowseSessionsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListBrowseSessionsResponse(x *ListBrowseSessionsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListBrowseSessionsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListBrowseSessionsResponse(x *ListBrowseSessionsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.BrowseSessions[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.browseSessionSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.BrowseSessions[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.browseSessionSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readBrowseSession(element)
 		}
-		r.leaveList()
 		x.BrowseSessions = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListOneDriveForBusinessBrowseSessionsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListOneDriveForBusinessBrowseSessionsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListOneDriveForBusinessBrowseSessionsResponse(x *ListOneDriveForBusinessBrowseSessionsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListOneDriveForBusinessBrowseSessionsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListOneDriveForBusinessBrowseSessionsResponse(x *ListOneDriveForBusinessBrowseSessionsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.BrowseSessions[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.browseSessionSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.BrowseSessions[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.browseSessionSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readBrowseSession(element)
 		}
-		r.leaveList()
 		x.BrowseSessions = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateOneDriveForBusinessBrowseSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -89,37 +81,34 @@ func (x *CreateOneDriveForBusinessBrowseSessionRequest) appendGraph(dst []byte) 
 
 func (x *CreateOneDriveForBusinessBrowseSessionRequest) appendGraphFields(dst []byte) []byte {
 	if x.RestorePointId != "" {
-		dst = appendName(dst, "restorePointId")
-		dst = appendText(dst, x.RestorePointId)
+		dst = graphjson.AppendName(dst, "restorePointId")
+		dst = graphjson.AppendText(dst, x.RestorePointId)
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateOneDriveForBusinessBrowseSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateOneDriveForBusinessBrowseSessionResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateOneDriveForBusinessBrowseSessionResponse(x *CreateOneDriveForBusinessBrowseSessionResponse) {
-	x.BrowseSession = r.browseSessionSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BrowseSession = r.browseSessionSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateOneDriveForBusinessBrowseSessionResponse(x)
 	}
 	r.finishCreateOneDriveForBusinessBrowseSessionResponse(x)
 }
 
 func (r *graphReader) fieldCreateOneDriveForBusinessBrowseSessionResponse(x *CreateOneDriveForBusinessBrowseSessionResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "restorePointId", "restorePointDateTime", "createdDateTime", "expirationDateTime", "backupSizeInBytes", "error", "directoryObjectId", "siteId", "@odata.type":
 		r.fieldBrowseSession(x.BrowseSession)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -127,31 +116,28 @@ func (r *graphReader) finishCreateOneDriveForBusinessBrowseSessionResponse(x *Cr
 	r.finishBrowseSession(x.BrowseSession)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetOneDriveForBusinessBrowseSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetOneDriveForBusinessBrowseSessionResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetOneDriveForBusinessBrowseSessionResponse(x *GetOneDriveForBusinessBrowseSessionResponse) {
-	x.BrowseSession = r.browseSessionSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BrowseSession = r.browseSessionSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetOneDriveForBusinessBrowseSessionResponse(x)
 	}
 	r.finishGetOneDriveForBusinessBrowseSessionResponse(x)
 }
 
 func (r *graphReader) fieldGetOneDriveForBusinessBrowseSessionResponse(x *GetOneDriveForBusinessBrowseSessionResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "restorePointId", "restorePointDateTime", "createdDateTime", "expirationDateTime", "backupSizeInBytes", "error", "directoryObjectId", "siteId", "@odata.type":
 		r.fieldBrowseSession(x.BrowseSession)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -159,7 +145,7 @@ func (r *graphReader) finishGetOneDriveForBusinessBrowseSessionResponse(x *GetOn
 	r.finishBrowseSession(x.BrowseSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *BrowseOneDriveForBusinessBrowseSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -172,104 +158,91 @@ func (x *BrowseOneDriveForBusinessBrowseSessionRequest) appendGraph(dst []byte) 
 
 func (x *BrowseOneDriveForBusinessBrowseSessionRequest) appendGraphFields(dst []byte) []byte {
 	if x.BrowseLocationItemKey != "" {
-		dst = appendName(dst, "browseLocationItemKey")
-		dst = appendText(dst, x.BrowseLocationItemKey)
+		dst = graphjson.AppendName(dst, "browseLocationItemKey")
+		dst = graphjson.AppendText(dst, x.BrowseLocationItemKey)
 	}
 	if x.BrowseResourceType != 0 {
-		dst = appendName(dst, "browseResourceType")
-		dst = appendText(dst, graphNameBrowsableResourceType(x.BrowseResourceType))
+		dst = graphjson.AppendName(dst, "browseResourceType")
+		dst = graphjson.AppendText(dst, graphNameBrowsableResourceType(x.BrowseResourceType))
 	}
 	if x.Filter != "" {
-		dst = appendName(dst, "filter")
-		dst = appendText(dst, x.Filter)
+		dst = graphjson.AppendName(dst, "filter")
+		dst = graphjson.AppendText(dst, x.Filter)
 	}
 	if x.OrderBy != 0 {
-		dst = appendName(dst, "orderBy")
-		dst = appendText(dst, graphNameBrowseQueryOrder(x.OrderBy))
+		dst = graphjson.AppendName(dst, "orderBy")
+		dst = graphjson.AppendText(dst, graphNameBrowseQueryOrder(x.OrderBy))
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *BrowseOneDriveForBusinessBrowseSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readBrowseOneDriveForBusinessBrowseSessionResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readBrowseOneDriveForBusinessBrowseSessionResponse(x *BrowseOneDriveForBusinessBrowseSessionResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldBrowseOneDriveForBusinessBrowseSessionResponse(x)
 	}
 }
 
 func (r *graphReader) fieldBrowseOneDriveForBusinessBrowseSessionResponse(x *BrowseOneDriveForBusinessBrowseSessionResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.Items[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.browseQueryResponseItemSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.Items[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.browseQueryResponseItemSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readBrowseQueryResponseItem(element)
 		}
-		r.leaveList()
 		x.Items = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	case "@odata.count":
-		if value, ok := r.integer(32); ok {
-			x.Count = r.int32s.next(&r.cursor)
-			*x.Count = int32(value)
+		if value := r.OptionalInt32(); value != nil {
+			x.Count = value
 		}
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListSharePointBrowseSessionsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListSharePointBrowseSessionsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListSharePointBrowseSessionsResponse(x *ListSharePointBrowseSessionsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListSharePointBrowseSessionsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListSharePointBrowseSessionsResponse(x *ListSharePointBrowseSessionsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.BrowseSessions[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.browseSessionSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.BrowseSessions[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.browseSessionSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readBrowseSession(element)
 		}
-		r.leaveList()
 		x.BrowseSessions = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateSharePointBrowseSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -282,37 +255,34 @@ func (x *CreateSharePointBrowseSessionRequest) appendGraph(dst []byte) []byte {
 
 func (x *CreateSharePointBrowseSessionRequest) appendGraphFields(dst []byte) []byte {
 	if x.RestorePointId != "" {
-		dst = appendName(dst, "restorePointId")
-		dst = appendText(dst, x.RestorePointId)
+		dst = graphjson.AppendName(dst, "restorePointId")
+		dst = graphjson.AppendText(dst, x.RestorePointId)
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateSharePointBrowseSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateSharePointBrowseSessionResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateSharePointBrowseSessionResponse(x *CreateSharePointBrowseSessionResponse) {
-	x.BrowseSession = r.browseSessionSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BrowseSession = r.browseSessionSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateSharePointBrowseSessionResponse(x)
 	}
 	r.finishCreateSharePointBrowseSessionResponse(x)
 }
 
 func (r *graphReader) fieldCreateSharePointBrowseSessionResponse(x *CreateSharePointBrowseSessionResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "restorePointId", "restorePointDateTime", "createdDateTime", "expirationDateTime", "backupSizeInBytes", "error", "directoryObjectId", "siteId", "@odata.type":
 		r.fieldBrowseSession(x.BrowseSession)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -320,31 +290,28 @@ func (r *graphReader) finishCreateSharePointBrowseSessionResponse(x *CreateShare
 	r.finishBrowseSession(x.BrowseSession)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetSharePointBrowseSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetSharePointBrowseSessionResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetSharePointBrowseSessionResponse(x *GetSharePointBrowseSessionResponse) {
-	x.BrowseSession = r.browseSessionSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BrowseSession = r.browseSessionSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetSharePointBrowseSessionResponse(x)
 	}
 	r.finishGetSharePointBrowseSessionResponse(x)
 }
 
 func (r *graphReader) fieldGetSharePointBrowseSessionResponse(x *GetSharePointBrowseSessionResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "restorePointId", "restorePointDateTime", "createdDateTime", "expirationDateTime", "backupSizeInBytes", "error", "directoryObjectId", "siteId", "@odata.type":
 		r.fieldBrowseSession(x.BrowseSession)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -352,7 +319,7 @@ func (r *graphReader) finishGetSharePointBrowseSessionResponse(x *GetSharePointB
 	r.finishBrowseSession(x.BrowseSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *BrowseSharePointBrowseSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -365,62 +332,55 @@ func (x *BrowseSharePointBrowseSessionRequest) appendGraph(dst []byte) []byte {
 
 func (x *BrowseSharePointBrowseSessionRequest) appendGraphFields(dst []byte) []byte {
 	if x.BrowseLocationItemKey != "" {
-		dst = appendName(dst, "browseLocationItemKey")
-		dst = appendText(dst, x.BrowseLocationItemKey)
+		dst = graphjson.AppendName(dst, "browseLocationItemKey")
+		dst = graphjson.AppendText(dst, x.BrowseLocationItemKey)
 	}
 	if x.BrowseResourceType != 0 {
-		dst = appendName(dst, "browseResourceType")
-		dst = appendText(dst, graphNameBrowsableResourceType(x.BrowseResourceType))
+		dst = graphjson.AppendName(dst, "browseResourceType")
+		dst = graphjson.AppendText(dst, graphNameBrowsableResourceType(x.BrowseResourceType))
 	}
 	if x.Filter != "" {
-		dst = appendName(dst, "filter")
-		dst = appendText(dst, x.Filter)
+		dst = graphjson.AppendName(dst, "filter")
+		dst = graphjson.AppendText(dst, x.Filter)
 	}
 	if x.OrderBy != 0 {
-		dst = appendName(dst, "orderBy")
-		dst = appendText(dst, graphNameBrowseQueryOrder(x.OrderBy))
+		dst = graphjson.AppendName(dst, "orderBy")
+		dst = graphjson.AppendText(dst, graphNameBrowseQueryOrder(x.OrderBy))
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *BrowseSharePointBrowseSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readBrowseSharePointBrowseSessionResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readBrowseSharePointBrowseSessionResponse(x *BrowseSharePointBrowseSessionResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldBrowseSharePointBrowseSessionResponse(x)
 	}
 }
 
 func (r *graphReader) fieldBrowseSharePointBrowseSessionResponse(x *BrowseSharePointBrowseSessionResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.Items[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.browseQueryResponseItemSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.Items[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.browseQueryResponseItemSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readBrowseQueryResponseItem(element)
 		}
-		r.leaveList()
 		x.Items = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	case "@odata.count":
-		if value, ok := r.integer(32); ok {
-			x.Count = r.int32s.next(&r.cursor)
-			*x.Count = int32(value)
+		if value := r.OptionalInt32(); value != nil {
+			x.Count = value
 		}
 	default:
-		r.skip()
+		r.Skip()
 	}
 }

@@ -3,37 +3,37 @@
 package backupstoragev1
 
 func (r *graphReader) readBulkUsers(x *BulkUsers) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldBulkUsers(x)
 	}
 }
 
 func (r *graphReader) fieldBulkUsers(x *BulkUsers) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "mailboxes":
-		x.Mailboxes = r.texts()
+		x.Mailboxes = r.Texts()
 	case "drives":
-		x.Drives = r.texts()
+		x.Drives = r.Texts()
 	case "directoryObjectIds":
-		x.DirectoryObjectIds = r.texts()
+		x.DirectoryObjectIds = r.Texts()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) readBulkSites(x *BulkSites) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldBulkSites(x)
 	}
 }
 
 func (r *graphReader) fieldBulkSites(x *BulkSites) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "siteWebUrls":
-		x.SiteWebUrls = r.texts()
+		x.SiteWebUrls = r.Texts()
 	case "siteIds":
-		x.SiteIds = r.texts()
+		x.SiteIds = r.Texts()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }

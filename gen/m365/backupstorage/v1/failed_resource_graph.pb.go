@@ -3,18 +3,18 @@
 package backupstoragev1
 
 func (r *graphReader) readFailedResource(x *FailedResource) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldFailedResource(x)
 	}
 }
 
 func (r *graphReader) fieldFailedResource(x *FailedResource) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "target":
-		x.Target = r.str()
+		x.Target = r.Text()
 	case "error":
-		r.later("error", "", &x.Error, nil, nil)
+		r.ItemError("error", "", &x.Error, nil, nil)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }

@@ -3,59 +3,59 @@
 package backupstoragev1
 
 func (r *graphReader) readIdentitySet(x *IdentitySet) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldIdentitySet(x)
 	}
 }
 
 func (r *graphReader) fieldIdentitySet(x *IdentitySet) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "application":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.Application = r.identitySlab.next(&r.cursor)
+		x.Application = r.identitySlab.Next(&r.Cursor)
 		r.readIdentity(x.Application)
 	case "device":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.Device = r.identitySlab.next(&r.cursor)
+		x.Device = r.identitySlab.Next(&r.Cursor)
 		r.readIdentity(x.Device)
 	case "user":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.User = r.identitySlab.next(&r.cursor)
+		x.User = r.identitySlab.Next(&r.Cursor)
 		r.readIdentity(x.User)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) readIdentity(x *Identity) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldIdentity(x)
 	}
 }
 
 func (r *graphReader) fieldIdentity(x *Identity) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id":
-		if !r.unset() {
-			x.Id = r.str()
+		if !r.Unset() {
+			x.Id = r.Text()
 		}
 	case "identity":
 		if x.Id != "" {
-			r.skip()
-		} else if !r.unset() {
-			x.Id = r.str()
+			r.Skip()
+		} else if !r.Unset() {
+			x.Id = r.Text()
 		}
 	case "displayName":
-		x.DisplayName = r.str()
+		x.DisplayName = r.Text()
 	case "email":
-		x.Email = r.str()
+		x.Email = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }

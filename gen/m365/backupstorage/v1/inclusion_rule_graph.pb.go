@@ -2,73 +2,76 @@
 
 package backupstoragev1
 
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
 func (r *graphReader) readInclusionRule(x *InclusionRule) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldInclusionRule(x)
 	}
 	r.finishInclusionRule(x)
 }
 
 func (r *graphReader) fieldInclusionRule(x *InclusionRule) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "@odata.type":
-		x.Workload = r.typeWorkload()
+		x.Workload = r.TypeWorkload()
 	case "id":
-		x.Id = r.str()
+		x.Id = r.Text()
 	case "status":
 		x.Status = r.enumInclusionRuleStatus()
 	case "isAutoApplyEnabled":
-		if value, ok := r.boolean(); ok {
-			x.IsAutoApplyEnabled = r.bools.next(&r.cursor)
-			*x.IsAutoApplyEnabled = value
+		if value := r.OptionalBool(); value != nil {
+			x.IsAutoApplyEnabled = value
 		}
 	case "error":
-		r.later("error", "protectionRuleBase", &x.Error, nil, &x.Id)
+		r.ItemError("error", "protectionRuleBase", &x.Error, nil, &x.Id)
 	case "createdBy":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.next(&r.cursor)
+		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
 		r.readIdentitySet(x.CreatedBy)
 	case "createdDateTime":
-		x.CreatedDateTime = r.timestamp()
+		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
+		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
-		x.LastModifiedDateTime = r.timestamp()
+		x.LastModifiedDateTime = r.Timestamp()
 	case "mailboxExpression":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		variant := r.inclusionRule_MailboxExpressionSlab.next(&r.cursor)
-		variant.MailboxExpression = r.str()
+		variant := r.inclusionRule_MailboxExpressionSlab.Next(&r.Cursor)
+		variant.MailboxExpression = r.Text()
 		x.Expression = variant
 	case "driveExpression":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		variant := r.inclusionRule_DriveExpressionSlab.next(&r.cursor)
-		variant.DriveExpression = r.str()
+		variant := r.inclusionRule_DriveExpressionSlab.Next(&r.Cursor)
+		variant.DriveExpression = r.Text()
 		x.Expression = variant
 	case "siteExpression":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		variant := r.inclusionRule_SiteExpressionSlab.next(&r.cursor)
-		variant.SiteExpression = r.str()
+		variant := r.inclusionRule_SiteExpressionSlab.Next(&r.Cursor)
+		variant.SiteExpression = r.Text()
 		x.Expression = variant
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) finishInclusionRule(x *InclusionRule) {
 	if x.Workload == 0 {
-		x.Workload = r.workload
+		x.Workload = r.PathWorkload()
 	}
 	if x.Workload == 0 {
 		if _, ok := x.Expression.(*InclusionRule_MailboxExpression); ok {
@@ -114,16 +117,12 @@ func graphOfInclusionRuleStatus(name []byte) InclusionRuleStatus {
 		"updateRequested",
 		"deleteRequested",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return InclusionRuleStatus(i + 1)
 	}
 	return InclusionRuleStatus_INCLUSION_RULE_STATUS_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumInclusionRuleStatus() InclusionRuleStatus {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfInclusionRuleStatus(r.text())
+	return graphOfInclusionRuleStatus(r.TextBytes())
 }

@@ -3,121 +3,104 @@
 package backupstoragev1
 
 import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
 	strconv "strconv"
 )
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListMailboxInclusionRulesResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListMailboxInclusionRulesResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListMailboxInclusionRulesResponse(x *ListMailboxInclusionRulesResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListMailboxInclusionRulesResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListMailboxInclusionRulesResponse(x *ListMailboxInclusionRulesResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.InclusionRules[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.inclusionRuleSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.InclusionRules[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.inclusionRuleSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readInclusionRule(element)
 		}
-		r.leaveList()
 		x.InclusionRules = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListDriveInclusionRulesResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListDriveInclusionRulesResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListDriveInclusionRulesResponse(x *ListDriveInclusionRulesResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListDriveInclusionRulesResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListDriveInclusionRulesResponse(x *ListDriveInclusionRulesResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.InclusionRules[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.inclusionRuleSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.InclusionRules[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.inclusionRuleSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readInclusionRule(element)
 		}
-		r.leaveList()
 		x.InclusionRules = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListSiteInclusionRulesResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListSiteInclusionRulesResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListSiteInclusionRulesResponse(x *ListSiteInclusionRulesResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListSiteInclusionRulesResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListSiteInclusionRulesResponse(x *ListSiteInclusionRulesResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.InclusionRules[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.inclusionRuleSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.InclusionRules[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.inclusionRuleSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readInclusionRule(element)
 		}
-		r.leaveList()
 		x.InclusionRules = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateMailboxInclusionRuleRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -130,41 +113,38 @@ func (x *CreateMailboxInclusionRuleRequest) appendGraph(dst []byte) []byte {
 
 func (x *CreateMailboxInclusionRuleRequest) appendGraphFields(dst []byte) []byte {
 	if x.MailboxExpression != "" {
-		dst = appendName(dst, "mailboxExpression")
-		dst = appendText(dst, x.MailboxExpression)
+		dst = graphjson.AppendName(dst, "mailboxExpression")
+		dst = graphjson.AppendText(dst, x.MailboxExpression)
 	}
 	if x.IsAutoApplyEnabled != nil {
-		dst = appendName(dst, "isAutoApplyEnabled")
+		dst = graphjson.AppendName(dst, "isAutoApplyEnabled")
 		dst = strconv.AppendBool(dst, *x.IsAutoApplyEnabled)
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateMailboxInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateMailboxInclusionRuleResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateMailboxInclusionRuleResponse(x *CreateMailboxInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.InclusionRule = r.inclusionRuleSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateMailboxInclusionRuleResponse(x)
 	}
 	r.finishCreateMailboxInclusionRuleResponse(x)
 }
 
 func (r *graphReader) fieldCreateMailboxInclusionRuleResponse(x *CreateMailboxInclusionRuleResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -172,7 +152,7 @@ func (r *graphReader) finishCreateMailboxInclusionRuleResponse(x *CreateMailboxI
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateDriveInclusionRuleRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -185,41 +165,38 @@ func (x *CreateDriveInclusionRuleRequest) appendGraph(dst []byte) []byte {
 
 func (x *CreateDriveInclusionRuleRequest) appendGraphFields(dst []byte) []byte {
 	if x.DriveExpression != "" {
-		dst = appendName(dst, "driveExpression")
-		dst = appendText(dst, x.DriveExpression)
+		dst = graphjson.AppendName(dst, "driveExpression")
+		dst = graphjson.AppendText(dst, x.DriveExpression)
 	}
 	if x.IsAutoApplyEnabled != nil {
-		dst = appendName(dst, "isAutoApplyEnabled")
+		dst = graphjson.AppendName(dst, "isAutoApplyEnabled")
 		dst = strconv.AppendBool(dst, *x.IsAutoApplyEnabled)
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateDriveInclusionRuleResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateDriveInclusionRuleResponse(x *CreateDriveInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.InclusionRule = r.inclusionRuleSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateDriveInclusionRuleResponse(x)
 	}
 	r.finishCreateDriveInclusionRuleResponse(x)
 }
 
 func (r *graphReader) fieldCreateDriveInclusionRuleResponse(x *CreateDriveInclusionRuleResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -227,7 +204,7 @@ func (r *graphReader) finishCreateDriveInclusionRuleResponse(x *CreateDriveInclu
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateSiteInclusionRuleRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -240,41 +217,38 @@ func (x *CreateSiteInclusionRuleRequest) appendGraph(dst []byte) []byte {
 
 func (x *CreateSiteInclusionRuleRequest) appendGraphFields(dst []byte) []byte {
 	if x.SiteExpression != "" {
-		dst = appendName(dst, "siteExpression")
-		dst = appendText(dst, x.SiteExpression)
+		dst = graphjson.AppendName(dst, "siteExpression")
+		dst = graphjson.AppendText(dst, x.SiteExpression)
 	}
 	if x.IsAutoApplyEnabled != nil {
-		dst = appendName(dst, "isAutoApplyEnabled")
+		dst = graphjson.AppendName(dst, "isAutoApplyEnabled")
 		dst = strconv.AppendBool(dst, *x.IsAutoApplyEnabled)
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateSiteInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateSiteInclusionRuleResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateSiteInclusionRuleResponse(x *CreateSiteInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.InclusionRule = r.inclusionRuleSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateSiteInclusionRuleResponse(x)
 	}
 	r.finishCreateSiteInclusionRuleResponse(x)
 }
 
 func (r *graphReader) fieldCreateSiteInclusionRuleResponse(x *CreateSiteInclusionRuleResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -282,31 +256,28 @@ func (r *graphReader) finishCreateSiteInclusionRuleResponse(x *CreateSiteInclusi
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetMailboxInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetMailboxInclusionRuleResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetMailboxInclusionRuleResponse(x *GetMailboxInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.InclusionRule = r.inclusionRuleSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetMailboxInclusionRuleResponse(x)
 	}
 	r.finishGetMailboxInclusionRuleResponse(x)
 }
 
 func (r *graphReader) fieldGetMailboxInclusionRuleResponse(x *GetMailboxInclusionRuleResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -314,31 +285,28 @@ func (r *graphReader) finishGetMailboxInclusionRuleResponse(x *GetMailboxInclusi
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetDriveInclusionRuleResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetDriveInclusionRuleResponse(x *GetDriveInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.InclusionRule = r.inclusionRuleSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetDriveInclusionRuleResponse(x)
 	}
 	r.finishGetDriveInclusionRuleResponse(x)
 }
 
 func (r *graphReader) fieldGetDriveInclusionRuleResponse(x *GetDriveInclusionRuleResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -346,31 +314,28 @@ func (r *graphReader) finishGetDriveInclusionRuleResponse(x *GetDriveInclusionRu
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetSiteInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetSiteInclusionRuleResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetSiteInclusionRuleResponse(x *GetSiteInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.InclusionRule = r.inclusionRuleSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetSiteInclusionRuleResponse(x)
 	}
 	r.finishGetSiteInclusionRuleResponse(x)
 }
 
 func (r *graphReader) fieldGetSiteInclusionRuleResponse(x *GetSiteInclusionRuleResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -378,7 +343,7 @@ func (r *graphReader) finishGetSiteInclusionRuleResponse(x *GetSiteInclusionRule
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateMailboxInclusionRuleRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -391,37 +356,34 @@ func (x *UpdateMailboxInclusionRuleRequest) appendGraph(dst []byte) []byte {
 
 func (x *UpdateMailboxInclusionRuleRequest) appendGraphFields(dst []byte) []byte {
 	if x.MailboxExpression != "" {
-		dst = appendName(dst, "mailboxExpression")
-		dst = appendText(dst, x.MailboxExpression)
+		dst = graphjson.AppendName(dst, "mailboxExpression")
+		dst = graphjson.AppendText(dst, x.MailboxExpression)
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *UpdateMailboxInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readUpdateMailboxInclusionRuleResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readUpdateMailboxInclusionRuleResponse(x *UpdateMailboxInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.InclusionRule = r.inclusionRuleSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldUpdateMailboxInclusionRuleResponse(x)
 	}
 	r.finishUpdateMailboxInclusionRuleResponse(x)
 }
 
 func (r *graphReader) fieldUpdateMailboxInclusionRuleResponse(x *UpdateMailboxInclusionRuleResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -429,7 +391,7 @@ func (r *graphReader) finishUpdateMailboxInclusionRuleResponse(x *UpdateMailboxI
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateDriveInclusionRuleRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -442,37 +404,34 @@ func (x *UpdateDriveInclusionRuleRequest) appendGraph(dst []byte) []byte {
 
 func (x *UpdateDriveInclusionRuleRequest) appendGraphFields(dst []byte) []byte {
 	if x.DriveExpression != "" {
-		dst = appendName(dst, "driveExpression")
-		dst = appendText(dst, x.DriveExpression)
+		dst = graphjson.AppendName(dst, "driveExpression")
+		dst = graphjson.AppendText(dst, x.DriveExpression)
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *UpdateDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readUpdateDriveInclusionRuleResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readUpdateDriveInclusionRuleResponse(x *UpdateDriveInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.InclusionRule = r.inclusionRuleSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldUpdateDriveInclusionRuleResponse(x)
 	}
 	r.finishUpdateDriveInclusionRuleResponse(x)
 }
 
 func (r *graphReader) fieldUpdateDriveInclusionRuleResponse(x *UpdateDriveInclusionRuleResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -480,33 +439,30 @@ func (r *graphReader) finishUpdateDriveInclusionRuleResponse(x *UpdateDriveInclu
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *DeleteAndUnprotectMailboxInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readDeleteAndUnprotectMailboxInclusionRuleResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readDeleteAndUnprotectMailboxInclusionRuleResponse(x *DeleteAndUnprotectMailboxInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.InclusionRule = r.inclusionRuleSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldDeleteAndUnprotectMailboxInclusionRuleResponse(x)
 	}
 	r.finishDeleteAndUnprotectMailboxInclusionRuleResponse(x)
 }
 
 func (r *graphReader) fieldDeleteAndUnprotectMailboxInclusionRuleResponse(x *DeleteAndUnprotectMailboxInclusionRuleResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
 		r.readInclusionRule(x.InclusionRule)
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -514,33 +470,30 @@ func (r *graphReader) finishDeleteAndUnprotectMailboxInclusionRuleResponse(x *De
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *DeleteAndUnprotectDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readDeleteAndUnprotectDriveInclusionRuleResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readDeleteAndUnprotectDriveInclusionRuleResponse(x *DeleteAndUnprotectDriveInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.InclusionRule = r.inclusionRuleSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldDeleteAndUnprotectDriveInclusionRuleResponse(x)
 	}
 	r.finishDeleteAndUnprotectDriveInclusionRuleResponse(x)
 }
 
 func (r *graphReader) fieldDeleteAndUnprotectDriveInclusionRuleResponse(x *DeleteAndUnprotectDriveInclusionRuleResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
 		r.readInclusionRule(x.InclusionRule)
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -548,31 +501,28 @@ func (r *graphReader) finishDeleteAndUnprotectDriveInclusionRuleResponse(x *Dele
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *RunMailboxInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readRunMailboxInclusionRuleResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readRunMailboxInclusionRuleResponse(x *RunMailboxInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.InclusionRule = r.inclusionRuleSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldRunMailboxInclusionRuleResponse(x)
 	}
 	r.finishRunMailboxInclusionRuleResponse(x)
 }
 
 func (r *graphReader) fieldRunMailboxInclusionRuleResponse(x *RunMailboxInclusionRuleResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -580,31 +530,28 @@ func (r *graphReader) finishRunMailboxInclusionRuleResponse(x *RunMailboxInclusi
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *RunDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readRunDriveInclusionRuleResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readRunDriveInclusionRuleResponse(x *RunDriveInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.InclusionRule = r.inclusionRuleSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldRunDriveInclusionRuleResponse(x)
 	}
 	r.finishRunDriveInclusionRuleResponse(x)
 }
 
 func (r *graphReader) fieldRunDriveInclusionRuleResponse(x *RunDriveInclusionRuleResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -612,31 +559,28 @@ func (r *graphReader) finishRunDriveInclusionRuleResponse(x *RunDriveInclusionRu
 	r.finishInclusionRule(x.InclusionRule)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *RunSiteInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readRunSiteInclusionRuleResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readRunSiteInclusionRuleResponse(x *RunSiteInclusionRuleResponse) {
-	x.InclusionRule = r.inclusionRuleSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.InclusionRule = r.inclusionRuleSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldRunSiteInclusionRuleResponse(x)
 	}
 	r.finishRunSiteInclusionRuleResponse(x)
 }
 
 func (r *graphReader) fieldRunSiteInclusionRuleResponse(x *RunSiteInclusionRuleResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 

@@ -2,119 +2,115 @@
 
 package backupstoragev1
 
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
 func (r *graphReader) readProtectionPolicy(x *ProtectionPolicy) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldProtectionPolicy(x)
 	}
 	r.finishProtectionPolicy(x)
 }
 
 func (r *graphReader) fieldProtectionPolicy(x *ProtectionPolicy) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "@odata.type":
-		x.Workload = r.typeWorkload()
+		x.Workload = r.TypeWorkload()
 	case "id":
-		x.Id = r.str()
+		x.Id = r.Text()
 	case "displayName":
-		x.DisplayName = r.str()
+		x.DisplayName = r.Text()
 	case "status":
 		x.Status = r.enumProtectionPolicyStatus()
 	case "retentionSettings":
-		list, start := x.RetentionSettings[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.retentionSettingSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.RetentionSettings[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.retentionSettingSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readRetentionSetting(element)
 		}
-		r.leaveList()
 		x.RetentionSettings = list
 	case "isEnabled":
-		if value, ok := r.boolean(); ok {
-			x.IsEnabled = r.bools.next(&r.cursor)
-			*x.IsEnabled = value
+		if value := r.OptionalBool(); value != nil {
+			x.IsEnabled = value
 		}
 	case "protectionPolicyArtifactCount":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.ProtectionPolicyArtifactCount = r.protectionPolicyArtifactCountSlab.next(&r.cursor)
+		x.ProtectionPolicyArtifactCount = r.protectionPolicyArtifactCountSlab.Next(&r.Cursor)
 		r.readProtectionPolicyArtifactCount(x.ProtectionPolicyArtifactCount)
 	case "createdBy":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.next(&r.cursor)
+		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
 		r.readIdentitySet(x.CreatedBy)
 	case "createdDateTime":
-		x.CreatedDateTime = r.timestamp()
+		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
+		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
-		x.LastModifiedDateTime = r.timestamp()
+		x.LastModifiedDateTime = r.Timestamp()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) finishProtectionPolicy(x *ProtectionPolicy) {
 	if x.Workload == 0 {
-		x.Workload = r.workload
+		x.Workload = r.PathWorkload()
 	}
 }
 
 func (r *graphReader) readRetentionSetting(x *RetentionSetting) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldRetentionSetting(x)
 	}
 }
 
 func (r *graphReader) fieldRetentionSetting(x *RetentionSetting) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "interval":
-		x.Interval = r.str()
+		x.Interval = r.Text()
 	case "period":
-		x.Period = r.str()
+		x.Period = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) readProtectionPolicyArtifactCount(x *ProtectionPolicyArtifactCount) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldProtectionPolicyArtifactCount(x)
 	}
 }
 
 func (r *graphReader) fieldProtectionPolicyArtifactCount(x *ProtectionPolicyArtifactCount) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "total":
-		if value, ok := r.integer(32); ok {
-			x.Total = r.int32s.next(&r.cursor)
-			*x.Total = int32(value)
+		if value := r.OptionalInt32(); value != nil {
+			x.Total = value
 		}
 	case "completed":
-		if value, ok := r.integer(32); ok {
-			x.Completed = r.int32s.next(&r.cursor)
-			*x.Completed = int32(value)
+		if value := r.OptionalInt32(); value != nil {
+			x.Completed = value
 		}
 	case "inProgress":
-		if value, ok := r.integer(32); ok {
-			x.InProgress = r.int32s.next(&r.cursor)
-			*x.InProgress = int32(value)
+		if value := r.OptionalInt32(); value != nil {
+			x.InProgress = value
 		}
 	case "failed":
-		if value, ok := r.integer(32); ok {
-			x.Failed = r.int32s.next(&r.cursor)
-			*x.Failed = int32(value)
+		if value := r.OptionalInt32(); value != nil {
+			x.Failed = value
 		}
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -139,16 +135,12 @@ func graphOfProtectionPolicyStatus(name []byte) ProtectionPolicyStatus {
 		"updating",
 		"active",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return ProtectionPolicyStatus(i + 1)
 	}
 	return ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumProtectionPolicyStatus() ProtectionPolicyStatus {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfProtectionPolicyStatus(r.text())
+	return graphOfProtectionPolicyStatus(r.TextBytes())
 }

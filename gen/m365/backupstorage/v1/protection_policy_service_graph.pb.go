@@ -2,68 +2,63 @@
 
 package backupstoragev1
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListProtectionPoliciesResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListProtectionPoliciesResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListProtectionPoliciesResponse(x *ListProtectionPoliciesResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListProtectionPoliciesResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListProtectionPoliciesResponse(x *ListProtectionPoliciesResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.ProtectionPolicies[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.protectionPolicySlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.ProtectionPolicies[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionPolicySlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readProtectionPolicy(element)
 		}
-		r.leaveList()
 		x.ProtectionPolicies = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetProtectionPolicyResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetProtectionPolicyResponse(x *GetProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ProtectionPolicy = r.protectionPolicySlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetProtectionPolicyResponse(x)
 	}
 	r.finishGetProtectionPolicyResponse(x)
 }
 
 func (r *graphReader) fieldGetProtectionPolicyResponse(x *GetProtectionPolicyResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -71,31 +66,28 @@ func (r *graphReader) finishGetProtectionPolicyResponse(x *GetProtectionPolicyRe
 	r.finishProtectionPolicy(x.ProtectionPolicy)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ActivateProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readActivateProtectionPolicyResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readActivateProtectionPolicyResponse(x *ActivateProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ProtectionPolicy = r.protectionPolicySlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldActivateProtectionPolicyResponse(x)
 	}
 	r.finishActivateProtectionPolicyResponse(x)
 }
 
 func (r *graphReader) fieldActivateProtectionPolicyResponse(x *ActivateProtectionPolicyResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -103,31 +95,28 @@ func (r *graphReader) finishActivateProtectionPolicyResponse(x *ActivateProtecti
 	r.finishProtectionPolicy(x.ProtectionPolicy)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *DeactivateProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readDeactivateProtectionPolicyResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readDeactivateProtectionPolicyResponse(x *DeactivateProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ProtectionPolicy = r.protectionPolicySlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldDeactivateProtectionPolicyResponse(x)
 	}
 	r.finishDeactivateProtectionPolicyResponse(x)
 }
 
 func (r *graphReader) fieldDeactivateProtectionPolicyResponse(x *DeactivateProtectionPolicyResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -135,7 +124,7 @@ func (r *graphReader) finishDeactivateProtectionPolicyResponse(x *DeactivateProt
 	r.finishProtectionPolicy(x.ProtectionPolicy)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateExchangeProtectionPolicyRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -148,14 +137,14 @@ func (x *CreateExchangeProtectionPolicyRequest) appendGraph(dst []byte) []byte {
 
 func (x *CreateExchangeProtectionPolicyRequest) appendGraphFields(dst []byte) []byte {
 	if x.DisplayName != "" {
-		dst = appendName(dst, "displayName")
-		dst = appendText(dst, x.DisplayName)
+		dst = graphjson.AppendName(dst, "displayName")
+		dst = graphjson.AppendText(dst, x.DisplayName)
 	}
 	if len(x.MailboxProtectionUnits) > 0 {
-		dst = appendName(dst, "mailboxProtectionUnits")
+		dst = graphjson.AppendName(dst, "mailboxProtectionUnits")
 		dst = append(dst, '[')
 		for _, item := range x.MailboxProtectionUnits {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
 		dst = append(dst, ']')
@@ -163,31 +152,28 @@ func (x *CreateExchangeProtectionPolicyRequest) appendGraphFields(dst []byte) []
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateExchangeProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateExchangeProtectionPolicyResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateExchangeProtectionPolicyResponse(x *CreateExchangeProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ProtectionPolicy = r.protectionPolicySlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateExchangeProtectionPolicyResponse(x)
 	}
 	r.finishCreateExchangeProtectionPolicyResponse(x)
 }
 
 func (r *graphReader) fieldCreateExchangeProtectionPolicyResponse(x *CreateExchangeProtectionPolicyResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -195,7 +181,7 @@ func (r *graphReader) finishCreateExchangeProtectionPolicyResponse(x *CreateExch
 	r.finishProtectionPolicy(x.ProtectionPolicy)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateOneDriveForBusinessProtectionPolicyRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -208,14 +194,14 @@ func (x *CreateOneDriveForBusinessProtectionPolicyRequest) appendGraph(dst []byt
 
 func (x *CreateOneDriveForBusinessProtectionPolicyRequest) appendGraphFields(dst []byte) []byte {
 	if x.DisplayName != "" {
-		dst = appendName(dst, "displayName")
-		dst = appendText(dst, x.DisplayName)
+		dst = graphjson.AppendName(dst, "displayName")
+		dst = graphjson.AppendText(dst, x.DisplayName)
 	}
 	if len(x.DriveProtectionUnits) > 0 {
-		dst = appendName(dst, "driveProtectionUnits")
+		dst = graphjson.AppendName(dst, "driveProtectionUnits")
 		dst = append(dst, '[')
 		for _, item := range x.DriveProtectionUnits {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
 		dst = append(dst, ']')
@@ -223,31 +209,28 @@ func (x *CreateOneDriveForBusinessProtectionPolicyRequest) appendGraphFields(dst
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateOneDriveForBusinessProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateOneDriveForBusinessProtectionPolicyResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateOneDriveForBusinessProtectionPolicyResponse(x *CreateOneDriveForBusinessProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ProtectionPolicy = r.protectionPolicySlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateOneDriveForBusinessProtectionPolicyResponse(x)
 	}
 	r.finishCreateOneDriveForBusinessProtectionPolicyResponse(x)
 }
 
 func (r *graphReader) fieldCreateOneDriveForBusinessProtectionPolicyResponse(x *CreateOneDriveForBusinessProtectionPolicyResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -255,7 +238,7 @@ func (r *graphReader) finishCreateOneDriveForBusinessProtectionPolicyResponse(x 
 	r.finishProtectionPolicy(x.ProtectionPolicy)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateSharePointProtectionPolicyRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -268,14 +251,14 @@ func (x *CreateSharePointProtectionPolicyRequest) appendGraph(dst []byte) []byte
 
 func (x *CreateSharePointProtectionPolicyRequest) appendGraphFields(dst []byte) []byte {
 	if x.DisplayName != "" {
-		dst = appendName(dst, "displayName")
-		dst = appendText(dst, x.DisplayName)
+		dst = graphjson.AppendName(dst, "displayName")
+		dst = graphjson.AppendText(dst, x.DisplayName)
 	}
 	if len(x.SiteProtectionUnits) > 0 {
-		dst = appendName(dst, "siteProtectionUnits")
+		dst = graphjson.AppendName(dst, "siteProtectionUnits")
 		dst = append(dst, '[')
 		for _, item := range x.SiteProtectionUnits {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
 		dst = append(dst, ']')
@@ -283,31 +266,28 @@ func (x *CreateSharePointProtectionPolicyRequest) appendGraphFields(dst []byte) 
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateSharePointProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateSharePointProtectionPolicyResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateSharePointProtectionPolicyResponse(x *CreateSharePointProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ProtectionPolicy = r.protectionPolicySlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateSharePointProtectionPolicyResponse(x)
 	}
 	r.finishCreateSharePointProtectionPolicyResponse(x)
 }
 
 func (r *graphReader) fieldCreateSharePointProtectionPolicyResponse(x *CreateSharePointProtectionPolicyResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -315,7 +295,7 @@ func (r *graphReader) finishCreateSharePointProtectionPolicyResponse(x *CreateSh
 	r.finishProtectionPolicy(x.ProtectionPolicy)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateExchangeProtectionPolicyRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -328,58 +308,52 @@ func (x *UpdateExchangeProtectionPolicyRequest) appendGraph(dst []byte) []byte {
 
 func (x *UpdateExchangeProtectionPolicyRequest) appendGraphFields(dst []byte) []byte {
 	if x.DisplayName != nil {
-		dst = appendName(dst, "displayName")
-		dst = appendText(dst, *x.DisplayName)
+		dst = graphjson.AppendName(dst, "displayName")
+		dst = graphjson.AppendText(dst, *x.DisplayName)
 	}
 	if len(x.AddMailboxProtectionUnits) > 0 || len(x.RemoveMailboxProtectionUnitIds) > 0 {
-		dst = appendName(dst, "mailboxProtectionUnits@delta")
+		dst = graphjson.AppendName(dst, "mailboxProtectionUnits@delta")
 		dst = append(dst, '[')
 		for _, item := range x.AddMailboxProtectionUnits {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
-		dst = appendRemoved(dst, x.RemoveMailboxProtectionUnitIds)
+		dst = graphjson.AppendRemoved(dst, x.RemoveMailboxProtectionUnitIds)
 		dst = append(dst, ']')
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *UpdateExchangeProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readUpdateExchangeProtectionPolicyResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readUpdateExchangeProtectionPolicyResponse(x *UpdateExchangeProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ProtectionPolicy = r.protectionPolicySlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldUpdateExchangeProtectionPolicyResponse(x)
 	}
 	r.finishUpdateExchangeProtectionPolicyResponse(x)
 }
 
 func (r *graphReader) fieldUpdateExchangeProtectionPolicyResponse(x *UpdateExchangeProtectionPolicyResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
 	case "mailboxProtectionUnits@delta":
-		list, start := x.MailboxProtectionUnits[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.protectionUnitChangeSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.MailboxProtectionUnits[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitChangeSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readProtectionUnitChange(element)
 		}
-		r.leaveList()
 		x.MailboxProtectionUnits = list
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -387,7 +361,7 @@ func (r *graphReader) finishUpdateExchangeProtectionPolicyResponse(x *UpdateExch
 	r.finishProtectionPolicy(x.ProtectionPolicy)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateOneDriveForBusinessProtectionPolicyRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -400,58 +374,52 @@ func (x *UpdateOneDriveForBusinessProtectionPolicyRequest) appendGraph(dst []byt
 
 func (x *UpdateOneDriveForBusinessProtectionPolicyRequest) appendGraphFields(dst []byte) []byte {
 	if x.DisplayName != nil {
-		dst = appendName(dst, "displayName")
-		dst = appendText(dst, *x.DisplayName)
+		dst = graphjson.AppendName(dst, "displayName")
+		dst = graphjson.AppendText(dst, *x.DisplayName)
 	}
 	if len(x.AddDriveProtectionUnits) > 0 || len(x.RemoveDriveProtectionUnitIds) > 0 {
-		dst = appendName(dst, "driveProtectionUnits@delta")
+		dst = graphjson.AppendName(dst, "driveProtectionUnits@delta")
 		dst = append(dst, '[')
 		for _, item := range x.AddDriveProtectionUnits {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
-		dst = appendRemoved(dst, x.RemoveDriveProtectionUnitIds)
+		dst = graphjson.AppendRemoved(dst, x.RemoveDriveProtectionUnitIds)
 		dst = append(dst, ']')
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *UpdateOneDriveForBusinessProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readUpdateOneDriveForBusinessProtectionPolicyResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readUpdateOneDriveForBusinessProtectionPolicyResponse(x *UpdateOneDriveForBusinessProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ProtectionPolicy = r.protectionPolicySlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldUpdateOneDriveForBusinessProtectionPolicyResponse(x)
 	}
 	r.finishUpdateOneDriveForBusinessProtectionPolicyResponse(x)
 }
 
 func (r *graphReader) fieldUpdateOneDriveForBusinessProtectionPolicyResponse(x *UpdateOneDriveForBusinessProtectionPolicyResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
 	case "driveProtectionUnits@delta":
-		list, start := x.DriveProtectionUnits[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.protectionUnitChangeSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.DriveProtectionUnits[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitChangeSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readProtectionUnitChange(element)
 		}
-		r.leaveList()
 		x.DriveProtectionUnits = list
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -459,7 +427,7 @@ func (r *graphReader) finishUpdateOneDriveForBusinessProtectionPolicyResponse(x 
 	r.finishProtectionPolicy(x.ProtectionPolicy)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateSharePointProtectionPolicyRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -472,58 +440,52 @@ func (x *UpdateSharePointProtectionPolicyRequest) appendGraph(dst []byte) []byte
 
 func (x *UpdateSharePointProtectionPolicyRequest) appendGraphFields(dst []byte) []byte {
 	if x.DisplayName != nil {
-		dst = appendName(dst, "displayName")
-		dst = appendText(dst, *x.DisplayName)
+		dst = graphjson.AppendName(dst, "displayName")
+		dst = graphjson.AppendText(dst, *x.DisplayName)
 	}
 	if len(x.AddSiteProtectionUnits) > 0 || len(x.RemoveSiteProtectionUnitIds) > 0 {
-		dst = appendName(dst, "siteProtectionUnits@delta")
+		dst = graphjson.AppendName(dst, "siteProtectionUnits@delta")
 		dst = append(dst, '[')
 		for _, item := range x.AddSiteProtectionUnits {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
-		dst = appendRemoved(dst, x.RemoveSiteProtectionUnitIds)
+		dst = graphjson.AppendRemoved(dst, x.RemoveSiteProtectionUnitIds)
 		dst = append(dst, ']')
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *UpdateSharePointProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readUpdateSharePointProtectionPolicyResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readUpdateSharePointProtectionPolicyResponse(x *UpdateSharePointProtectionPolicyResponse) {
-	x.ProtectionPolicy = r.protectionPolicySlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ProtectionPolicy = r.protectionPolicySlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldUpdateSharePointProtectionPolicyResponse(x)
 	}
 	r.finishUpdateSharePointProtectionPolicyResponse(x)
 }
 
 func (r *graphReader) fieldUpdateSharePointProtectionPolicyResponse(x *UpdateSharePointProtectionPolicyResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
 	case "siteProtectionUnits@delta":
-		list, start := x.SiteProtectionUnits[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.protectionUnitChangeSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.SiteProtectionUnits[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitChangeSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readProtectionUnitChange(element)
 		}
-		r.leaveList()
 		x.SiteProtectionUnits = list
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 

@@ -2,71 +2,75 @@
 
 package backupstoragev1
 
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
 func (r *graphReader) readProtectionUnitBulkAdditionJob(x *ProtectionUnitBulkAdditionJob) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldProtectionUnitBulkAdditionJob(x)
 	}
 	r.finishProtectionUnitBulkAdditionJob(x)
 }
 
 func (r *graphReader) fieldProtectionUnitBulkAdditionJob(x *ProtectionUnitBulkAdditionJob) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "@odata.type":
-		x.Workload = r.typeWorkload()
+		x.Workload = r.TypeWorkload()
 	case "id":
-		x.Id = r.str()
+		x.Id = r.Text()
 	case "displayName":
-		x.DisplayName = r.str()
+		x.DisplayName = r.Text()
 	case "status":
 		x.Status = r.enumProtectionUnitsBulkJobStatus()
 	case "error":
-		r.later("error", "protectionUnitsBulkJobBase", &x.Error, &x.FailedResources, &x.Id)
+		r.ItemError("error", "protectionUnitsBulkJobBase", &x.Error, &x.FailedResources, &x.Id)
 	case "createdBy":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.next(&r.cursor)
+		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
 		r.readIdentitySet(x.CreatedBy)
 	case "createdDateTime":
-		x.CreatedDateTime = r.timestamp()
+		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
+		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
-		x.LastModifiedDateTime = r.timestamp()
+		x.LastModifiedDateTime = r.Timestamp()
 	case "mailboxes", "drives", "directoryObjectIds":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
 		variant, ok := x.Resources.(*ProtectionUnitBulkAdditionJob_Users)
 		if !ok {
-			variant = r.protectionUnitBulkAdditionJob_UsersSlab.next(&r.cursor)
-			variant.Users = r.bulkUsersSlab.next(&r.cursor)
+			variant = r.protectionUnitBulkAdditionJob_UsersSlab.Next(&r.Cursor)
+			variant.Users = r.bulkUsersSlab.Next(&r.Cursor)
 			x.Resources = variant
 		}
 		r.fieldBulkUsers(variant.Users)
 	case "siteWebUrls", "siteIds":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
 		variant, ok := x.Resources.(*ProtectionUnitBulkAdditionJob_Sites)
 		if !ok {
-			variant = r.protectionUnitBulkAdditionJob_SitesSlab.next(&r.cursor)
-			variant.Sites = r.bulkSitesSlab.next(&r.cursor)
+			variant = r.protectionUnitBulkAdditionJob_SitesSlab.Next(&r.Cursor)
+			variant.Sites = r.bulkSitesSlab.Next(&r.Cursor)
 			x.Resources = variant
 		}
 		r.fieldBulkSites(variant.Sites)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) finishProtectionUnitBulkAdditionJob(x *ProtectionUnitBulkAdditionJob) {
 	if x.Workload == 0 {
-		x.Workload = r.workload
+		x.Workload = r.PathWorkload()
 	}
 	if x.Workload == 0 {
 		if _, ok := x.Resources.(*ProtectionUnitBulkAdditionJob_Sites); ok {
@@ -96,16 +100,12 @@ func graphOfProtectionUnitsBulkJobStatus(name []byte) ProtectionUnitsBulkJobStat
 		"completed",
 		"completedWithErrors",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return ProtectionUnitsBulkJobStatus(i + 1)
 	}
 	return ProtectionUnitsBulkJobStatus_PROTECTION_UNITS_BULK_JOB_STATUS_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumProtectionUnitsBulkJobStatus() ProtectionUnitsBulkJobStatus {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfProtectionUnitsBulkJobStatus(r.text())
+	return graphOfProtectionUnitsBulkJobStatus(r.TextBytes())
 }

@@ -2,44 +2,42 @@
 
 package backupstoragev1
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListMailboxProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListMailboxProtectionUnitsBulkAdditionJobsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListMailboxProtectionUnitsBulkAdditionJobsResponse(x *ListMailboxProtectionUnitsBulkAdditionJobsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListMailboxProtectionUnitsBulkAdditionJobsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListMailboxProtectionUnitsBulkAdditionJobsResponse(x *ListMailboxProtectionUnitsBulkAdditionJobsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.BulkAdditionJobs[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.BulkAdditionJobs[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readProtectionUnitBulkAdditionJob(element)
 		}
-		r.leaveList()
 		x.BulkAdditionJobs = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateMailboxProtectionUnitsBulkAdditionJobRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -52,55 +50,52 @@ func (x *CreateMailboxProtectionUnitsBulkAdditionJobRequest) appendGraph(dst []b
 
 func (x *CreateMailboxProtectionUnitsBulkAdditionJobRequest) appendGraphFields(dst []byte) []byte {
 	if x.DisplayName != "" {
-		dst = appendName(dst, "displayName")
-		dst = appendText(dst, x.DisplayName)
+		dst = graphjson.AppendName(dst, "displayName")
+		dst = graphjson.AppendText(dst, x.DisplayName)
 	}
 	if len(x.Mailboxes) > 0 {
-		dst = appendName(dst, "mailboxes")
+		dst = graphjson.AppendName(dst, "mailboxes")
 		dst = append(dst, '[')
 		for _, value := range x.Mailboxes {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	if len(x.DirectoryObjectIds) > 0 {
-		dst = appendName(dst, "directoryObjectIds")
+		dst = graphjson.AppendName(dst, "directoryObjectIds")
 		dst = append(dst, '[')
 		for _, value := range x.DirectoryObjectIds {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateMailboxProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateMailboxProtectionUnitsBulkAdditionJobResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateMailboxProtectionUnitsBulkAdditionJobResponse(x *CreateMailboxProtectionUnitsBulkAdditionJobResponse) {
-	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateMailboxProtectionUnitsBulkAdditionJobResponse(x)
 	}
 	r.finishCreateMailboxProtectionUnitsBulkAdditionJobResponse(x)
 }
 
 func (r *graphReader) fieldCreateMailboxProtectionUnitsBulkAdditionJobResponse(x *CreateMailboxProtectionUnitsBulkAdditionJobResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -108,31 +103,28 @@ func (r *graphReader) finishCreateMailboxProtectionUnitsBulkAdditionJobResponse(
 	r.finishProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetMailboxProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetMailboxProtectionUnitsBulkAdditionJobResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetMailboxProtectionUnitsBulkAdditionJobResponse(x *GetMailboxProtectionUnitsBulkAdditionJobResponse) {
-	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetMailboxProtectionUnitsBulkAdditionJobResponse(x)
 	}
 	r.finishGetMailboxProtectionUnitsBulkAdditionJobResponse(x)
 }
 
 func (r *graphReader) fieldGetMailboxProtectionUnitsBulkAdditionJobResponse(x *GetMailboxProtectionUnitsBulkAdditionJobResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -140,44 +132,38 @@ func (r *graphReader) finishGetMailboxProtectionUnitsBulkAdditionJobResponse(x *
 	r.finishProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListDriveProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListDriveProtectionUnitsBulkAdditionJobsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListDriveProtectionUnitsBulkAdditionJobsResponse(x *ListDriveProtectionUnitsBulkAdditionJobsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListDriveProtectionUnitsBulkAdditionJobsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListDriveProtectionUnitsBulkAdditionJobsResponse(x *ListDriveProtectionUnitsBulkAdditionJobsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.BulkAdditionJobs[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.BulkAdditionJobs[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readProtectionUnitBulkAdditionJob(element)
 		}
-		r.leaveList()
 		x.BulkAdditionJobs = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateDriveProtectionUnitsBulkAdditionJobRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -190,55 +176,52 @@ func (x *CreateDriveProtectionUnitsBulkAdditionJobRequest) appendGraph(dst []byt
 
 func (x *CreateDriveProtectionUnitsBulkAdditionJobRequest) appendGraphFields(dst []byte) []byte {
 	if x.DisplayName != "" {
-		dst = appendName(dst, "displayName")
-		dst = appendText(dst, x.DisplayName)
+		dst = graphjson.AppendName(dst, "displayName")
+		dst = graphjson.AppendText(dst, x.DisplayName)
 	}
 	if len(x.Drives) > 0 {
-		dst = appendName(dst, "drives")
+		dst = graphjson.AppendName(dst, "drives")
 		dst = append(dst, '[')
 		for _, value := range x.Drives {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	if len(x.DirectoryObjectIds) > 0 {
-		dst = appendName(dst, "directoryObjectIds")
+		dst = graphjson.AppendName(dst, "directoryObjectIds")
 		dst = append(dst, '[')
 		for _, value := range x.DirectoryObjectIds {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateDriveProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateDriveProtectionUnitsBulkAdditionJobResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateDriveProtectionUnitsBulkAdditionJobResponse(x *CreateDriveProtectionUnitsBulkAdditionJobResponse) {
-	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateDriveProtectionUnitsBulkAdditionJobResponse(x)
 	}
 	r.finishCreateDriveProtectionUnitsBulkAdditionJobResponse(x)
 }
 
 func (r *graphReader) fieldCreateDriveProtectionUnitsBulkAdditionJobResponse(x *CreateDriveProtectionUnitsBulkAdditionJobResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -246,31 +229,28 @@ func (r *graphReader) finishCreateDriveProtectionUnitsBulkAdditionJobResponse(x 
 	r.finishProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetDriveProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetDriveProtectionUnitsBulkAdditionJobResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetDriveProtectionUnitsBulkAdditionJobResponse(x *GetDriveProtectionUnitsBulkAdditionJobResponse) {
-	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetDriveProtectionUnitsBulkAdditionJobResponse(x)
 	}
 	r.finishGetDriveProtectionUnitsBulkAdditionJobResponse(x)
 }
 
 func (r *graphReader) fieldGetDriveProtectionUnitsBulkAdditionJobResponse(x *GetDriveProtectionUnitsBulkAdditionJobResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -278,44 +258,38 @@ func (r *graphReader) finishGetDriveProtectionUnitsBulkAdditionJobResponse(x *Ge
 	r.finishProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListSiteProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListSiteProtectionUnitsBulkAdditionJobsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListSiteProtectionUnitsBulkAdditionJobsResponse(x *ListSiteProtectionUnitsBulkAdditionJobsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListSiteProtectionUnitsBulkAdditionJobsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListSiteProtectionUnitsBulkAdditionJobsResponse(x *ListSiteProtectionUnitsBulkAdditionJobsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.BulkAdditionJobs[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.BulkAdditionJobs[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readProtectionUnitBulkAdditionJob(element)
 		}
-		r.leaveList()
 		x.BulkAdditionJobs = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateSiteProtectionUnitsBulkAdditionJobRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -328,55 +302,52 @@ func (x *CreateSiteProtectionUnitsBulkAdditionJobRequest) appendGraph(dst []byte
 
 func (x *CreateSiteProtectionUnitsBulkAdditionJobRequest) appendGraphFields(dst []byte) []byte {
 	if x.DisplayName != "" {
-		dst = appendName(dst, "displayName")
-		dst = appendText(dst, x.DisplayName)
+		dst = graphjson.AppendName(dst, "displayName")
+		dst = graphjson.AppendText(dst, x.DisplayName)
 	}
 	if len(x.SiteWebUrls) > 0 {
-		dst = appendName(dst, "siteWebUrls")
+		dst = graphjson.AppendName(dst, "siteWebUrls")
 		dst = append(dst, '[')
 		for _, value := range x.SiteWebUrls {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	if len(x.SiteIds) > 0 {
-		dst = appendName(dst, "siteIds")
+		dst = graphjson.AppendName(dst, "siteIds")
 		dst = append(dst, '[')
 		for _, value := range x.SiteIds {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateSiteProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateSiteProtectionUnitsBulkAdditionJobResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateSiteProtectionUnitsBulkAdditionJobResponse(x *CreateSiteProtectionUnitsBulkAdditionJobResponse) {
-	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateSiteProtectionUnitsBulkAdditionJobResponse(x)
 	}
 	r.finishCreateSiteProtectionUnitsBulkAdditionJobResponse(x)
 }
 
 func (r *graphReader) fieldCreateSiteProtectionUnitsBulkAdditionJobResponse(x *CreateSiteProtectionUnitsBulkAdditionJobResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -384,31 +355,28 @@ func (r *graphReader) finishCreateSiteProtectionUnitsBulkAdditionJobResponse(x *
 	r.finishProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetSiteProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetSiteProtectionUnitsBulkAdditionJobResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetSiteProtectionUnitsBulkAdditionJobResponse(x *GetSiteProtectionUnitsBulkAdditionJobResponse) {
-	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetSiteProtectionUnitsBulkAdditionJobResponse(x)
 	}
 	r.finishGetSiteProtectionUnitsBulkAdditionJobResponse(x)
 }
 
 func (r *graphReader) fieldGetSiteProtectionUnitsBulkAdditionJobResponse(x *GetSiteProtectionUnitsBulkAdditionJobResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 

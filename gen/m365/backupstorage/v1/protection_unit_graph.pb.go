@@ -4,77 +4,78 @@ package backupstoragev1
 
 import (
 	bytes "bytes"
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
 )
 
 func (r *graphReader) readProtectionUnit(x *ProtectionUnit) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldProtectionUnit(x)
 	}
 	r.finishProtectionUnit(x)
 }
 
 func (r *graphReader) fieldProtectionUnit(x *ProtectionUnit) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "@odata.type":
-		x.Workload = r.typeWorkload()
+		x.Workload = r.TypeWorkload()
 	case "id":
-		x.Id = r.str()
+		x.Id = r.Text()
 	case "policyId":
-		x.PolicyId = r.str()
+		x.PolicyId = r.Text()
 	case "status":
 		x.Status = r.enumProtectionUnitStatus()
 	case "protectionSources":
 		x.ProtectionSources = r.enumProtectionSources()
 	case "offboardRequestedDateTime":
-		x.OffboardRequestedDateTime = r.timestamp()
+		x.OffboardRequestedDateTime = r.Timestamp()
 	case "error":
-		r.later("error", "protectionUnitBase", &x.Error, nil, &x.Id)
+		r.ItemError("error", "protectionUnitBase", &x.Error, nil, &x.Id)
 	case "createdBy":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.next(&r.cursor)
+		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
 		r.readIdentitySet(x.CreatedBy)
 	case "createdDateTime":
-		x.CreatedDateTime = r.timestamp()
+		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
+		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
-		x.LastModifiedDateTime = r.timestamp()
+		x.LastModifiedDateTime = r.Timestamp()
 	case "directoryObjectId", "userId", "displayName", "email":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
 		variant, ok := x.Resource.(*ProtectionUnit_User)
 		if !ok {
-			variant = r.protectionUnit_UserSlab.next(&r.cursor)
-			variant.User = r.protectedUserSlab.next(&r.cursor)
+			variant = r.protectionUnit_UserSlab.Next(&r.Cursor)
+			variant.User = r.protectedUserSlab.Next(&r.Cursor)
 			x.Resource = variant
 		}
 		r.fieldProtectedUser(variant.User)
 	case "siteId", "siteName", "siteWebUrl":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
 		variant, ok := x.Resource.(*ProtectionUnit_Site)
 		if !ok {
-			variant = r.protectionUnit_SiteSlab.next(&r.cursor)
-			variant.Site = r.protectedSiteSlab.next(&r.cursor)
+			variant = r.protectionUnit_SiteSlab.Next(&r.Cursor)
+			variant.Site = r.protectedSiteSlab.Next(&r.Cursor)
 			x.Resource = variant
 		}
 		r.fieldProtectedSite(variant.Site)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) finishProtectionUnit(x *ProtectionUnit) {
 	if x.Workload == 0 {
-		x.Workload = r.workload
+		x.Workload = r.PathWorkload()
 	}
 	if x.Workload == 0 {
 		if _, ok := x.Resource.(*ProtectionUnit_Site); ok {
@@ -84,71 +85,71 @@ func (r *graphReader) finishProtectionUnit(x *ProtectionUnit) {
 }
 
 func (r *graphReader) readProtectedUser(x *ProtectedUser) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldProtectedUser(x)
 	}
 }
 
 func (r *graphReader) fieldProtectedUser(x *ProtectedUser) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "directoryObjectId":
-		if !r.unset() {
-			x.DirectoryObjectId = r.str()
+		if !r.Unset() {
+			x.DirectoryObjectId = r.Text()
 		}
 	case "userId":
 		if x.DirectoryObjectId != "" {
-			r.skip()
-		} else if !r.unset() {
-			x.DirectoryObjectId = r.str()
+			r.Skip()
+		} else if !r.Unset() {
+			x.DirectoryObjectId = r.Text()
 		}
 	case "displayName":
-		x.DisplayName = r.str()
+		x.DisplayName = r.Text()
 	case "email":
-		x.Email = r.str()
+		x.Email = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) readProtectedSite(x *ProtectedSite) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldProtectedSite(x)
 	}
 }
 
 func (r *graphReader) fieldProtectedSite(x *ProtectedSite) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "siteId":
-		x.SiteId = r.str()
+		x.SiteId = r.Text()
 	case "siteName":
-		x.SiteName = r.str()
+		x.SiteName = r.Text()
 	case "siteWebUrl":
-		x.SiteWebUrl = r.str()
+		x.SiteWebUrl = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) readProtectionUnitChange(x *ProtectionUnitChange) {
-	x.ProtectionUnit = r.protectionUnitSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ProtectionUnit = r.protectionUnitSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldProtectionUnitChange(x)
 	}
 	r.finishProtectionUnitChange(x)
 }
 
 func (r *graphReader) fieldProtectionUnitChange(x *ProtectionUnitChange) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "policyId", "status", "protectionSources", "offboardRequestedDateTime", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "directoryObjectId", "userId", "displayName", "email", "siteId", "siteName", "siteWebUrl", "@odata.type":
 		r.fieldProtectionUnit(x.ProtectionUnit)
 	case "@contentId":
-		x.ContentId = r.str()
+		x.ContentId = r.Text()
 	case "@removed":
-		x.Removed = r.presence()
+		x.Removed = r.Presence()
 	case "@Core.DataModificationException":
-		r.later("@Core.DataModificationException", "", &x.Error, nil, &x.ProtectionUnit.Id)
+		r.ItemError("@Core.DataModificationException", "", &x.Error, nil, &x.ProtectionUnit.Id)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -164,8 +165,8 @@ func (x *NewMailboxProtectionUnit) appendGraph(dst []byte) []byte {
 
 func (x *NewMailboxProtectionUnit) appendGraphFields(dst []byte) []byte {
 	if x.DirectoryObjectId != "" {
-		dst = appendName(dst, "directoryObjectId")
-		dst = appendText(dst, x.DirectoryObjectId)
+		dst = graphjson.AppendName(dst, "directoryObjectId")
+		dst = graphjson.AppendText(dst, x.DirectoryObjectId)
 	}
 	return dst
 }
@@ -178,8 +179,8 @@ func (x *NewDriveProtectionUnit) appendGraph(dst []byte) []byte {
 
 func (x *NewDriveProtectionUnit) appendGraphFields(dst []byte) []byte {
 	if x.DirectoryObjectId != "" {
-		dst = appendName(dst, "directoryObjectId")
-		dst = appendText(dst, x.DirectoryObjectId)
+		dst = graphjson.AppendName(dst, "directoryObjectId")
+		dst = graphjson.AppendText(dst, x.DirectoryObjectId)
 	}
 	return dst
 }
@@ -192,8 +193,8 @@ func (x *NewSiteProtectionUnit) appendGraph(dst []byte) []byte {
 
 func (x *NewSiteProtectionUnit) appendGraphFields(dst []byte) []byte {
 	if x.SiteId != "" {
-		dst = appendName(dst, "siteId")
-		dst = appendText(dst, x.SiteId)
+		dst = graphjson.AppendName(dst, "siteId")
+		dst = graphjson.AppendText(dst, x.SiteId)
 	}
 	return dst
 }
@@ -231,18 +232,14 @@ func graphOfProtectionUnitStatus(name []byte) ProtectionUnitStatus {
 		"offboarded",
 		"cancelOffboardRequested",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return ProtectionUnitStatus(i + 1)
 	}
 	return ProtectionUnitStatus_PROTECTION_UNIT_STATUS_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumProtectionUnitStatus() ProtectionUnitStatus {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfProtectionUnitStatus(r.text())
+	return graphOfProtectionUnitStatus(r.TextBytes())
 }
 
 func graphOfProtectionSource(name []byte) ProtectionSource {
@@ -263,33 +260,25 @@ func graphOfProtectionSource(name []byte) ProtectionSource {
 		"manual",
 		"dynamicRule",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return ProtectionSource(i + 1)
 	}
 	return ProtectionSource_PROTECTION_SOURCE_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumProtectionSource() ProtectionSource {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfProtectionSource(r.text())
+	return graphOfProtectionSource(r.TextBytes())
 }
 
 func (r *graphReader) enumProtectionSources() []ProtectionSource {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return nil
-	}
-	names := r.text()
+	names := r.TextBytes()
 	if len(names) == 0 {
 		return nil
 	}
-	list := r.enumProtectionSourceSlab.slice(&r.cursor, bytes.Count(names, []byte{','})+1)[:0]
+	list := r.enumProtectionSourceSlab.Slice(&r.Cursor, bytes.Count(names, []byte{','})+1)[:0]
 	for len(names) > 0 {
 		var name []byte
-		name, names = flag(names)
+		name, names = graphjson.CutName(names)
 		if value := graphOfProtectionSource(name); value != 0 {
 			list = append(list, value)
 		}

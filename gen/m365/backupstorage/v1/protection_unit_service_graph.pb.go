@@ -2,31 +2,32 @@
 
 package backupstoragev1
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetProtectionUnitResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetProtectionUnitResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetProtectionUnitResponse(x *GetProtectionUnitResponse) {
-	x.ProtectionUnit = r.protectionUnitSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ProtectionUnit = r.protectionUnitSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetProtectionUnitResponse(x)
 	}
 	r.finishGetProtectionUnitResponse(x)
 }
 
 func (r *graphReader) fieldGetProtectionUnitResponse(x *GetProtectionUnitResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "policyId", "status", "protectionSources", "offboardRequestedDateTime", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "directoryObjectId", "userId", "displayName", "email", "siteId", "siteName", "siteWebUrl", "@odata.type":
 		r.fieldProtectionUnit(x.ProtectionUnit)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -34,253 +35,214 @@ func (r *graphReader) finishGetProtectionUnitResponse(x *GetProtectionUnitRespon
 	r.finishProtectionUnit(x.ProtectionUnit)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListDriveProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListDriveProtectionUnitsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListDriveProtectionUnitsResponse(x *ListDriveProtectionUnitsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListDriveProtectionUnitsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListDriveProtectionUnitsResponse(x *ListDriveProtectionUnitsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.ProtectionUnits[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.protectionUnitSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.ProtectionUnits[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readProtectionUnit(element)
 		}
-		r.leaveList()
 		x.ProtectionUnits = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListOneDriveForBusinessProtectionPolicyUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListOneDriveForBusinessProtectionPolicyUnitsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListOneDriveForBusinessProtectionPolicyUnitsResponse(x *ListOneDriveForBusinessProtectionPolicyUnitsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListOneDriveForBusinessProtectionPolicyUnitsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListOneDriveForBusinessProtectionPolicyUnitsResponse(x *ListOneDriveForBusinessProtectionPolicyUnitsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.ProtectionUnits[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.protectionUnitSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.ProtectionUnits[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readProtectionUnit(element)
 		}
-		r.leaveList()
 		x.ProtectionUnits = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListMailboxProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListMailboxProtectionUnitsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListMailboxProtectionUnitsResponse(x *ListMailboxProtectionUnitsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListMailboxProtectionUnitsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListMailboxProtectionUnitsResponse(x *ListMailboxProtectionUnitsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.ProtectionUnits[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.protectionUnitSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.ProtectionUnits[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readProtectionUnit(element)
 		}
-		r.leaveList()
 		x.ProtectionUnits = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListExchangeProtectionPolicyUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListExchangeProtectionPolicyUnitsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListExchangeProtectionPolicyUnitsResponse(x *ListExchangeProtectionPolicyUnitsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListExchangeProtectionPolicyUnitsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListExchangeProtectionPolicyUnitsResponse(x *ListExchangeProtectionPolicyUnitsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.ProtectionUnits[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.protectionUnitSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.ProtectionUnits[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readProtectionUnit(element)
 		}
-		r.leaveList()
 		x.ProtectionUnits = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListSiteProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListSiteProtectionUnitsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListSiteProtectionUnitsResponse(x *ListSiteProtectionUnitsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListSiteProtectionUnitsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListSiteProtectionUnitsResponse(x *ListSiteProtectionUnitsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.ProtectionUnits[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.protectionUnitSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.ProtectionUnits[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readProtectionUnit(element)
 		}
-		r.leaveList()
 		x.ProtectionUnits = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListSharePointProtectionPolicyUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListSharePointProtectionPolicyUnitsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListSharePointProtectionPolicyUnitsResponse(x *ListSharePointProtectionPolicyUnitsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListSharePointProtectionPolicyUnitsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListSharePointProtectionPolicyUnitsResponse(x *ListSharePointProtectionPolicyUnitsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.ProtectionUnits[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.protectionUnitSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.ProtectionUnits[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readProtectionUnit(element)
 		}
-		r.leaveList()
 		x.ProtectionUnits = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *OffboardProtectionUnitResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readOffboardProtectionUnitResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readOffboardProtectionUnitResponse(x *OffboardProtectionUnitResponse) {
-	x.ProtectionUnit = r.protectionUnitSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ProtectionUnit = r.protectionUnitSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldOffboardProtectionUnitResponse(x)
 	}
 	r.finishOffboardProtectionUnitResponse(x)
 }
 
 func (r *graphReader) fieldOffboardProtectionUnitResponse(x *OffboardProtectionUnitResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "policyId", "status", "protectionSources", "offboardRequestedDateTime", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "directoryObjectId", "userId", "displayName", "email", "siteId", "siteName", "siteWebUrl", "@odata.type":
 		r.fieldProtectionUnit(x.ProtectionUnit)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -288,31 +250,28 @@ func (r *graphReader) finishOffboardProtectionUnitResponse(x *OffboardProtection
 	r.finishProtectionUnit(x.ProtectionUnit)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CancelOffboardProtectionUnitResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCancelOffboardProtectionUnitResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCancelOffboardProtectionUnitResponse(x *CancelOffboardProtectionUnitResponse) {
-	x.ProtectionUnit = r.protectionUnitSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ProtectionUnit = r.protectionUnitSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCancelOffboardProtectionUnitResponse(x)
 	}
 	r.finishCancelOffboardProtectionUnitResponse(x)
 }
 
 func (r *graphReader) fieldCancelOffboardProtectionUnitResponse(x *CancelOffboardProtectionUnitResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "policyId", "status", "protectionSources", "offboardRequestedDateTime", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "directoryObjectId", "userId", "displayName", "email", "siteId", "siteName", "siteWebUrl", "@odata.type":
 		r.fieldProtectionUnit(x.ProtectionUnit)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 

@@ -2,28 +2,32 @@
 
 package backupstoragev1
 
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
 func (r *graphReader) readRestoreArtifactBulkAdditionRequest(x *RestoreArtifactBulkAdditionRequest) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldRestoreArtifactBulkAdditionRequest(x)
 	}
 	r.finishRestoreArtifactBulkAdditionRequest(x)
 }
 
 func (r *graphReader) fieldRestoreArtifactBulkAdditionRequest(x *RestoreArtifactBulkAdditionRequest) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "@odata.type":
-		x.Workload = r.typeWorkload()
+		x.Workload = r.TypeWorkload()
 	case "id":
-		x.Id = r.str()
+		x.Id = r.Text()
 	case "displayName":
-		x.DisplayName = r.str()
+		x.DisplayName = r.Text()
 	case "status":
 		x.Status = r.enumRestoreArtifactsBulkRequestStatus()
 	case "protectionTimePeriod":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.ProtectionTimePeriod = r.timePeriodSlab.next(&r.cursor)
+		x.ProtectionTimePeriod = r.timePeriodSlab.Next(&r.Cursor)
 		r.readTimePeriod(x.ProtectionTimePeriod)
 	case "restorePointPreference":
 		x.RestorePointPreference = r.enumRestorePointPreference()
@@ -32,55 +36,55 @@ func (r *graphReader) fieldRestoreArtifactBulkAdditionRequest(x *RestoreArtifact
 	case "destinationType":
 		x.DestinationType = r.enumDestinationType()
 	case "protectionUnitIds":
-		x.ProtectionUnitIds = r.texts()
+		x.ProtectionUnitIds = r.Texts()
 	case "error":
-		r.later("error", "restoreArtifactsBulkRequestBase", &x.Error, &x.FailedResources, &x.Id)
+		r.ItemError("error", "restoreArtifactsBulkRequestBase", &x.Error, &x.FailedResources, &x.Id)
 	case "createdBy":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.next(&r.cursor)
+		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
 		r.readIdentitySet(x.CreatedBy)
 	case "createdDateTime":
-		x.CreatedDateTime = r.timestamp()
+		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
+		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
-		x.LastModifiedDateTime = r.timestamp()
+		x.LastModifiedDateTime = r.Timestamp()
 	case "mailboxes", "drives", "directoryObjectIds":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
 		variant, ok := x.Resources.(*RestoreArtifactBulkAdditionRequest_Users)
 		if !ok {
-			variant = r.restoreArtifactBulkAdditionRequest_UsersSlab.next(&r.cursor)
-			variant.Users = r.bulkUsersSlab.next(&r.cursor)
+			variant = r.restoreArtifactBulkAdditionRequest_UsersSlab.Next(&r.Cursor)
+			variant.Users = r.bulkUsersSlab.Next(&r.Cursor)
 			x.Resources = variant
 		}
 		r.fieldBulkUsers(variant.Users)
 	case "siteWebUrls", "siteIds":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
 		variant, ok := x.Resources.(*RestoreArtifactBulkAdditionRequest_Sites)
 		if !ok {
-			variant = r.restoreArtifactBulkAdditionRequest_SitesSlab.next(&r.cursor)
-			variant.Sites = r.bulkSitesSlab.next(&r.cursor)
+			variant = r.restoreArtifactBulkAdditionRequest_SitesSlab.Next(&r.Cursor)
+			variant.Sites = r.bulkSitesSlab.Next(&r.Cursor)
 			x.Resources = variant
 		}
 		r.fieldBulkSites(variant.Sites)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) finishRestoreArtifactBulkAdditionRequest(x *RestoreArtifactBulkAdditionRequest) {
 	if x.Workload == 0 {
-		x.Workload = r.workload
+		x.Workload = r.PathWorkload()
 	}
 	if x.Workload == 0 {
 		if _, ok := x.Resources.(*RestoreArtifactBulkAdditionRequest_Sites); ok {
@@ -110,16 +114,12 @@ func graphOfRestoreArtifactsBulkRequestStatus(name []byte) RestoreArtifactsBulkR
 		"completed",
 		"completedWithErrors",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return RestoreArtifactsBulkRequestStatus(i + 1)
 	}
 	return RestoreArtifactsBulkRequestStatus_RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumRestoreArtifactsBulkRequestStatus() RestoreArtifactsBulkRequestStatus {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfRestoreArtifactsBulkRequestStatus(r.text())
+	return graphOfRestoreArtifactsBulkRequestStatus(r.TextBytes())
 }

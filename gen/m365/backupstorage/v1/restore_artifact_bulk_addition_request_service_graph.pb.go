@@ -2,44 +2,42 @@
 
 package backupstoragev1
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListMailboxRestoreArtifactsBulkAdditionRequestsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListMailboxRestoreArtifactsBulkAdditionRequestsResponse(x *ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListMailboxRestoreArtifactsBulkAdditionRequestsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListMailboxRestoreArtifactsBulkAdditionRequestsResponse(x *ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.BulkAdditionRequests[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.BulkAdditionRequests[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readRestoreArtifactBulkAdditionRequest(element)
 		}
-		r.leaveList()
 		x.BulkAdditionRequests = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -52,46 +50,46 @@ func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestRequest) appendGraph(ds
 
 func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestRequest) appendGraphFields(dst []byte) []byte {
 	if x.DisplayName != "" {
-		dst = appendName(dst, "displayName")
-		dst = appendText(dst, x.DisplayName)
+		dst = graphjson.AppendName(dst, "displayName")
+		dst = graphjson.AppendText(dst, x.DisplayName)
 	}
 	if len(x.Mailboxes) > 0 {
-		dst = appendName(dst, "mailboxes")
+		dst = graphjson.AppendName(dst, "mailboxes")
 		dst = append(dst, '[')
 		for _, value := range x.Mailboxes {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	if len(x.DirectoryObjectIds) > 0 {
-		dst = appendName(dst, "directoryObjectIds")
+		dst = graphjson.AppendName(dst, "directoryObjectIds")
 		dst = append(dst, '[')
 		for _, value := range x.DirectoryObjectIds {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	if len(x.ProtectionUnitIds) > 0 {
-		dst = appendName(dst, "protectionUnitIds")
+		dst = graphjson.AppendName(dst, "protectionUnitIds")
 		dst = append(dst, '[')
 		for _, value := range x.ProtectionUnitIds {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	if x.ProtectionTimePeriod != nil {
-		dst = appendName(dst, "protectionTimePeriod")
+		dst = graphjson.AppendName(dst, "protectionTimePeriod")
 		dst = x.ProtectionTimePeriod.appendGraph(dst)
 	}
 	if x.RestorePointPreference != 0 {
-		dst = appendName(dst, "restorePointPreference")
-		dst = appendText(dst, graphNameRestorePointPreference(x.RestorePointPreference))
+		dst = graphjson.AppendName(dst, "restorePointPreference")
+		dst = graphjson.AppendText(dst, graphNameRestorePointPreference(x.RestorePointPreference))
 	}
 	if len(x.Tags) > 0 {
-		dst = appendName(dst, "tags")
+		dst = graphjson.AppendName(dst, "tags")
 		dst = append(dst, '"')
 		for i, value := range x.Tags {
 			if i > 0 {
@@ -102,37 +100,34 @@ func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestRequest) appendGraphFie
 		dst = append(dst, '"')
 	}
 	if x.DestinationType != 0 {
-		dst = appendName(dst, "destinationType")
-		dst = appendText(dst, graphNameDestinationType(x.DestinationType))
+		dst = graphjson.AppendName(dst, "destinationType")
+		dst = graphjson.AppendText(dst, graphNameDestinationType(x.DestinationType))
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateMailboxRestoreArtifactsBulkAdditionRequestResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateMailboxRestoreArtifactsBulkAdditionRequestResponse(x *CreateMailboxRestoreArtifactsBulkAdditionRequestResponse) {
-	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateMailboxRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
 	r.finishCreateMailboxRestoreArtifactsBulkAdditionRequestResponse(x)
 }
 
 func (r *graphReader) fieldCreateMailboxRestoreArtifactsBulkAdditionRequestResponse(x *CreateMailboxRestoreArtifactsBulkAdditionRequestResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -140,31 +135,28 @@ func (r *graphReader) finishCreateMailboxRestoreArtifactsBulkAdditionRequestResp
 	r.finishRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetMailboxRestoreArtifactsBulkAdditionRequestResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetMailboxRestoreArtifactsBulkAdditionRequestResponse(x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) {
-	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetMailboxRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
 	r.finishGetMailboxRestoreArtifactsBulkAdditionRequestResponse(x)
 }
 
 func (r *graphReader) fieldGetMailboxRestoreArtifactsBulkAdditionRequestResponse(x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -172,44 +164,38 @@ func (r *graphReader) finishGetMailboxRestoreArtifactsBulkAdditionRequestRespons
 	r.finishRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListDriveRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListDriveRestoreArtifactsBulkAdditionRequestsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListDriveRestoreArtifactsBulkAdditionRequestsResponse(x *ListDriveRestoreArtifactsBulkAdditionRequestsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListDriveRestoreArtifactsBulkAdditionRequestsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListDriveRestoreArtifactsBulkAdditionRequestsResponse(x *ListDriveRestoreArtifactsBulkAdditionRequestsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.BulkAdditionRequests[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.BulkAdditionRequests[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readRestoreArtifactBulkAdditionRequest(element)
 		}
-		r.leaveList()
 		x.BulkAdditionRequests = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateDriveRestoreArtifactsBulkAdditionRequestRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -222,46 +208,46 @@ func (x *CreateDriveRestoreArtifactsBulkAdditionRequestRequest) appendGraph(dst 
 
 func (x *CreateDriveRestoreArtifactsBulkAdditionRequestRequest) appendGraphFields(dst []byte) []byte {
 	if x.DisplayName != "" {
-		dst = appendName(dst, "displayName")
-		dst = appendText(dst, x.DisplayName)
+		dst = graphjson.AppendName(dst, "displayName")
+		dst = graphjson.AppendText(dst, x.DisplayName)
 	}
 	if len(x.Drives) > 0 {
-		dst = appendName(dst, "drives")
+		dst = graphjson.AppendName(dst, "drives")
 		dst = append(dst, '[')
 		for _, value := range x.Drives {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	if len(x.DirectoryObjectIds) > 0 {
-		dst = appendName(dst, "directoryObjectIds")
+		dst = graphjson.AppendName(dst, "directoryObjectIds")
 		dst = append(dst, '[')
 		for _, value := range x.DirectoryObjectIds {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	if len(x.ProtectionUnitIds) > 0 {
-		dst = appendName(dst, "protectionUnitIds")
+		dst = graphjson.AppendName(dst, "protectionUnitIds")
 		dst = append(dst, '[')
 		for _, value := range x.ProtectionUnitIds {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	if x.ProtectionTimePeriod != nil {
-		dst = appendName(dst, "protectionTimePeriod")
+		dst = graphjson.AppendName(dst, "protectionTimePeriod")
 		dst = x.ProtectionTimePeriod.appendGraph(dst)
 	}
 	if x.RestorePointPreference != 0 {
-		dst = appendName(dst, "restorePointPreference")
-		dst = appendText(dst, graphNameRestorePointPreference(x.RestorePointPreference))
+		dst = graphjson.AppendName(dst, "restorePointPreference")
+		dst = graphjson.AppendText(dst, graphNameRestorePointPreference(x.RestorePointPreference))
 	}
 	if len(x.Tags) > 0 {
-		dst = appendName(dst, "tags")
+		dst = graphjson.AppendName(dst, "tags")
 		dst = append(dst, '"')
 		for i, value := range x.Tags {
 			if i > 0 {
@@ -272,37 +258,34 @@ func (x *CreateDriveRestoreArtifactsBulkAdditionRequestRequest) appendGraphField
 		dst = append(dst, '"')
 	}
 	if x.DestinationType != 0 {
-		dst = appendName(dst, "destinationType")
-		dst = appendText(dst, graphNameDestinationType(x.DestinationType))
+		dst = graphjson.AppendName(dst, "destinationType")
+		dst = graphjson.AppendText(dst, graphNameDestinationType(x.DestinationType))
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateDriveRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateDriveRestoreArtifactsBulkAdditionRequestResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateDriveRestoreArtifactsBulkAdditionRequestResponse(x *CreateDriveRestoreArtifactsBulkAdditionRequestResponse) {
-	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateDriveRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
 	r.finishCreateDriveRestoreArtifactsBulkAdditionRequestResponse(x)
 }
 
 func (r *graphReader) fieldCreateDriveRestoreArtifactsBulkAdditionRequestResponse(x *CreateDriveRestoreArtifactsBulkAdditionRequestResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -310,31 +293,28 @@ func (r *graphReader) finishCreateDriveRestoreArtifactsBulkAdditionRequestRespon
 	r.finishRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetDriveRestoreArtifactsBulkAdditionRequestResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetDriveRestoreArtifactsBulkAdditionRequestResponse(x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) {
-	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetDriveRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
 	r.finishGetDriveRestoreArtifactsBulkAdditionRequestResponse(x)
 }
 
 func (r *graphReader) fieldGetDriveRestoreArtifactsBulkAdditionRequestResponse(x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -342,44 +322,38 @@ func (r *graphReader) finishGetDriveRestoreArtifactsBulkAdditionRequestResponse(
 	r.finishRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListSiteRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListSiteRestoreArtifactsBulkAdditionRequestsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListSiteRestoreArtifactsBulkAdditionRequestsResponse(x *ListSiteRestoreArtifactsBulkAdditionRequestsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListSiteRestoreArtifactsBulkAdditionRequestsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListSiteRestoreArtifactsBulkAdditionRequestsResponse(x *ListSiteRestoreArtifactsBulkAdditionRequestsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.BulkAdditionRequests[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.BulkAdditionRequests[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readRestoreArtifactBulkAdditionRequest(element)
 		}
-		r.leaveList()
 		x.BulkAdditionRequests = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateSiteRestoreArtifactsBulkAdditionRequestRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -392,46 +366,46 @@ func (x *CreateSiteRestoreArtifactsBulkAdditionRequestRequest) appendGraph(dst [
 
 func (x *CreateSiteRestoreArtifactsBulkAdditionRequestRequest) appendGraphFields(dst []byte) []byte {
 	if x.DisplayName != "" {
-		dst = appendName(dst, "displayName")
-		dst = appendText(dst, x.DisplayName)
+		dst = graphjson.AppendName(dst, "displayName")
+		dst = graphjson.AppendText(dst, x.DisplayName)
 	}
 	if len(x.SiteWebUrls) > 0 {
-		dst = appendName(dst, "siteWebUrls")
+		dst = graphjson.AppendName(dst, "siteWebUrls")
 		dst = append(dst, '[')
 		for _, value := range x.SiteWebUrls {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	if len(x.SiteIds) > 0 {
-		dst = appendName(dst, "siteIds")
+		dst = graphjson.AppendName(dst, "siteIds")
 		dst = append(dst, '[')
 		for _, value := range x.SiteIds {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	if len(x.ProtectionUnitIds) > 0 {
-		dst = appendName(dst, "protectionUnitIds")
+		dst = graphjson.AppendName(dst, "protectionUnitIds")
 		dst = append(dst, '[')
 		for _, value := range x.ProtectionUnitIds {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	if x.ProtectionTimePeriod != nil {
-		dst = appendName(dst, "protectionTimePeriod")
+		dst = graphjson.AppendName(dst, "protectionTimePeriod")
 		dst = x.ProtectionTimePeriod.appendGraph(dst)
 	}
 	if x.RestorePointPreference != 0 {
-		dst = appendName(dst, "restorePointPreference")
-		dst = appendText(dst, graphNameRestorePointPreference(x.RestorePointPreference))
+		dst = graphjson.AppendName(dst, "restorePointPreference")
+		dst = graphjson.AppendText(dst, graphNameRestorePointPreference(x.RestorePointPreference))
 	}
 	if len(x.Tags) > 0 {
-		dst = appendName(dst, "tags")
+		dst = graphjson.AppendName(dst, "tags")
 		dst = append(dst, '"')
 		for i, value := range x.Tags {
 			if i > 0 {
@@ -442,37 +416,34 @@ func (x *CreateSiteRestoreArtifactsBulkAdditionRequestRequest) appendGraphFields
 		dst = append(dst, '"')
 	}
 	if x.DestinationType != 0 {
-		dst = appendName(dst, "destinationType")
-		dst = appendText(dst, graphNameDestinationType(x.DestinationType))
+		dst = graphjson.AppendName(dst, "destinationType")
+		dst = graphjson.AppendText(dst, graphNameDestinationType(x.DestinationType))
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateSiteRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateSiteRestoreArtifactsBulkAdditionRequestResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateSiteRestoreArtifactsBulkAdditionRequestResponse(x *CreateSiteRestoreArtifactsBulkAdditionRequestResponse) {
-	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateSiteRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
 	r.finishCreateSiteRestoreArtifactsBulkAdditionRequestResponse(x)
 }
 
 func (r *graphReader) fieldCreateSiteRestoreArtifactsBulkAdditionRequestResponse(x *CreateSiteRestoreArtifactsBulkAdditionRequestResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -480,31 +451,28 @@ func (r *graphReader) finishCreateSiteRestoreArtifactsBulkAdditionRequestRespons
 	r.finishRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetSiteRestoreArtifactsBulkAdditionRequestResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetSiteRestoreArtifactsBulkAdditionRequestResponse(x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) {
-	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetSiteRestoreArtifactsBulkAdditionRequestResponse(x)
 	}
 	r.finishGetSiteRestoreArtifactsBulkAdditionRequestResponse(x)
 }
 
 func (r *graphReader) fieldGetSiteRestoreArtifactsBulkAdditionRequestResponse(x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 

@@ -2,65 +2,69 @@
 
 package backupstoragev1
 
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
 func (r *graphReader) readRestoreArtifact(x *RestoreArtifact) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldRestoreArtifact(x)
 	}
 	r.finishRestoreArtifact(x)
 }
 
 func (r *graphReader) fieldRestoreArtifact(x *RestoreArtifact) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "@odata.type":
-		x.Workload = r.typeWorkload()
+		x.Workload = r.TypeWorkload()
 	case "id":
-		x.Id = r.str()
+		x.Id = r.Text()
 	case "status":
 		x.Status = r.enumArtifactRestoreStatus()
 	case "destinationType":
 		x.DestinationType = r.enumDestinationType()
 	case "restorePoint":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.RestorePoint = r.restorePointSlab.next(&r.cursor)
+		x.RestorePoint = r.restorePointSlab.Next(&r.Cursor)
 		r.readRestorePoint(x.RestorePoint)
 	case "error":
-		r.later("error", "restoreArtifactBase", &x.Error, nil, &x.Id)
+		r.ItemError("error", "restoreArtifactBase", &x.Error, nil, &x.Id)
 	case "startDateTime":
-		x.StartDateTime = r.timestamp()
+		x.StartDateTime = r.Timestamp()
 	case "completionDateTime":
-		x.CompletionDateTime = r.timestamp()
+		x.CompletionDateTime = r.Timestamp()
 	case "restoredFolderId", "restoredFolderName", "restoredItemCount", "searchResponseId", "artifactCount":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
 		variant, ok := x.Restored.(*RestoreArtifact_Mailbox)
 		if !ok {
-			variant = r.restoreArtifact_MailboxSlab.next(&r.cursor)
-			variant.Mailbox = r.restoredMailboxSlab.next(&r.cursor)
+			variant = r.restoreArtifact_MailboxSlab.Next(&r.Cursor)
+			variant.Mailbox = r.restoredMailboxSlab.Next(&r.Cursor)
 			x.Restored = variant
 		}
 		r.fieldRestoredMailbox(variant.Mailbox)
 	case "restoredSiteId", "restoredSiteName", "restoredSiteWebUrl":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
 		variant, ok := x.Restored.(*RestoreArtifact_Site)
 		if !ok {
-			variant = r.restoreArtifact_SiteSlab.next(&r.cursor)
-			variant.Site = r.restoredSiteSlab.next(&r.cursor)
+			variant = r.restoreArtifact_SiteSlab.Next(&r.Cursor)
+			variant.Site = r.restoredSiteSlab.Next(&r.Cursor)
 			x.Restored = variant
 		}
 		r.fieldRestoredSite(variant.Site)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) finishRestoreArtifact(x *RestoreArtifact) {
 	if x.Workload == 0 {
-		x.Workload = r.workload
+		x.Workload = r.PathWorkload()
 	}
 	if x.Workload == 0 {
 		if _, ok := x.Restored.(*RestoreArtifact_Mailbox); ok {
@@ -70,114 +74,112 @@ func (r *graphReader) finishRestoreArtifact(x *RestoreArtifact) {
 }
 
 func (r *graphReader) readRestoredMailbox(x *RestoredMailbox) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldRestoredMailbox(x)
 	}
 }
 
 func (r *graphReader) fieldRestoredMailbox(x *RestoredMailbox) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "restoredFolderId":
-		x.RestoredFolderId = r.str()
+		x.RestoredFolderId = r.Text()
 	case "restoredFolderName":
-		x.RestoredFolderName = r.str()
+		x.RestoredFolderName = r.Text()
 	case "restoredItemCount":
-		if value, ok := r.integer(32); ok {
-			x.RestoredItemCount = r.int32s.next(&r.cursor)
-			*x.RestoredItemCount = int32(value)
+		if value := r.OptionalInt32(); value != nil {
+			x.RestoredItemCount = value
 		}
 	case "searchResponseId":
-		x.SearchResponseId = r.str()
+		x.SearchResponseId = r.Text()
 	case "artifactCount":
-		if value, ok := r.integer(32); ok {
-			x.ArtifactCount = r.int32s.next(&r.cursor)
-			*x.ArtifactCount = int32(value)
+		if value := r.OptionalInt32(); value != nil {
+			x.ArtifactCount = value
 		}
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) readRestoredSite(x *RestoredSite) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldRestoredSite(x)
 	}
 }
 
 func (r *graphReader) fieldRestoredSite(x *RestoredSite) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "restoredSiteId":
-		x.RestoredSiteId = r.str()
+		x.RestoredSiteId = r.Text()
 	case "restoredSiteName":
-		x.RestoredSiteName = r.str()
+		x.RestoredSiteName = r.Text()
 	case "restoredSiteWebUrl":
-		x.RestoredSiteWebUrl = r.str()
+		x.RestoredSiteWebUrl = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) readGranularRestoreArtifact(x *GranularRestoreArtifact) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGranularRestoreArtifact(x)
 	}
 	r.finishGranularRestoreArtifact(x)
 }
 
 func (r *graphReader) fieldGranularRestoreArtifact(x *GranularRestoreArtifact) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "@odata.type":
-		x.Workload = r.typeWorkload()
+		x.Workload = r.TypeWorkload()
 	case "id":
-		if !r.unset() {
-			x.Id = r.str()
+		if !r.Unset() {
+			x.Id = r.Text()
 		}
 	case "itemKey":
 		if x.Id != "" {
-			r.skip()
-		} else if !r.unset() {
-			x.Id = r.str()
+			r.Skip()
+		} else if !r.Unset() {
+			x.Id = r.Text()
 		}
 	case "status":
 		x.Status = r.enumArtifactRestoreStatus()
 	case "browseSessionId":
-		x.BrowseSessionId = r.str()
+		x.BrowseSessionId = r.Text()
 	case "webUrl":
-		x.WebUrl = r.str()
+		x.WebUrl = r.Text()
 	case "restorePointDateTime":
-		x.RestorePointDateTime = r.timestamp()
+		x.RestorePointDateTime = r.Timestamp()
 	case "restoredItemKey":
-		x.RestoredItemKey = r.str()
+		x.RestoredItemKey = r.Text()
 	case "restoredItemPath":
-		x.RestoredItemPath = r.str()
+		x.RestoredItemPath = r.Text()
 	case "restoredItemWebUrl":
-		x.RestoredItemWebUrl = r.str()
+		x.RestoredItemWebUrl = r.Text()
 	case "startDateTime":
-		x.StartDateTime = r.timestamp()
+		x.StartDateTime = r.Timestamp()
 	case "completionDateTime":
-		x.CompletionDateTime = r.timestamp()
+		x.CompletionDateTime = r.Timestamp()
 	case "directoryObjectId":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		variant := r.granularRestoreArtifact_DirectoryObjectIdSlab.next(&r.cursor)
-		variant.DirectoryObjectId = r.str()
+		variant := r.granularRestoreArtifact_DirectoryObjectIdSlab.Next(&r.Cursor)
+		variant.DirectoryObjectId = r.Text()
 		x.Owner = variant
 	case "siteId":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		variant := r.granularRestoreArtifact_SiteIdSlab.next(&r.cursor)
-		variant.SiteId = r.str()
+		variant := r.granularRestoreArtifact_SiteIdSlab.Next(&r.Cursor)
+		variant.SiteId = r.Text()
 		x.Owner = variant
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) finishGranularRestoreArtifact(x *GranularRestoreArtifact) {
 	if x.Workload == 0 {
-		x.Workload = r.workload
+		x.Workload = r.PathWorkload()
 	}
 	if x.Workload == 0 {
 		if _, ok := x.Owner.(*GranularRestoreArtifact_DirectoryObjectId); ok {
@@ -192,25 +194,25 @@ func (r *graphReader) finishGranularRestoreArtifact(x *GranularRestoreArtifact) 
 }
 
 func (r *graphReader) readRestoreArtifactChange(x *RestoreArtifactChange) {
-	x.RestoreArtifact = r.restoreArtifactSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.RestoreArtifact = r.restoreArtifactSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldRestoreArtifactChange(x)
 	}
 	r.finishRestoreArtifactChange(x)
 }
 
 func (r *graphReader) fieldRestoreArtifactChange(x *RestoreArtifactChange) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "destinationType", "restorePoint", "error", "startDateTime", "completionDateTime", "restoredFolderId", "restoredFolderName", "restoredItemCount", "searchResponseId", "artifactCount", "restoredSiteId", "restoredSiteName", "restoredSiteWebUrl", "@odata.type":
 		r.fieldRestoreArtifact(x.RestoreArtifact)
 	case "@contentId":
-		x.ContentId = r.str()
+		x.ContentId = r.Text()
 	case "@removed":
-		x.Removed = r.presence()
+		x.Removed = r.Presence()
 	case "@Core.DataModificationException":
-		r.later("@Core.DataModificationException", "", &x.Error, nil, &x.RestoreArtifact.Id)
+		r.ItemError("@Core.DataModificationException", "", &x.Error, nil, &x.RestoreArtifact.Id)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -219,25 +221,25 @@ func (r *graphReader) finishRestoreArtifactChange(x *RestoreArtifactChange) {
 }
 
 func (r *graphReader) readGranularRestoreArtifactChange(x *GranularRestoreArtifactChange) {
-	x.GranularRestoreArtifact = r.granularRestoreArtifactSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.GranularRestoreArtifact = r.granularRestoreArtifactSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGranularRestoreArtifactChange(x)
 	}
 	r.finishGranularRestoreArtifactChange(x)
 }
 
 func (r *graphReader) fieldGranularRestoreArtifactChange(x *GranularRestoreArtifactChange) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "itemKey", "status", "browseSessionId", "webUrl", "restorePointDateTime", "restoredItemKey", "restoredItemPath", "restoredItemWebUrl", "startDateTime", "completionDateTime", "directoryObjectId", "siteId", "@odata.type":
 		r.fieldGranularRestoreArtifact(x.GranularRestoreArtifact)
 	case "@contentId":
-		x.ContentId = r.str()
+		x.ContentId = r.Text()
 	case "@removed":
-		x.Removed = r.presence()
+		x.Removed = r.Presence()
 	case "@Core.DataModificationException":
-		r.later("@Core.DataModificationException", "", &x.Error, nil, &x.GranularRestoreArtifact.Id)
+		r.ItemError("@Core.DataModificationException", "", &x.Error, nil, &x.GranularRestoreArtifact.Id)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -253,12 +255,12 @@ func (x *NewMailboxRestoreArtifact) appendGraph(dst []byte) []byte {
 
 func (x *NewMailboxRestoreArtifact) appendGraphFields(dst []byte) []byte {
 	if x.RestorePoint != nil {
-		dst = appendName(dst, "restorePoint")
+		dst = graphjson.AppendName(dst, "restorePoint")
 		dst = x.RestorePoint.appendGraph(dst)
 	}
 	if x.DestinationType != 0 {
-		dst = appendName(dst, "destinationType")
-		dst = appendText(dst, graphNameDestinationType(x.DestinationType))
+		dst = graphjson.AppendName(dst, "destinationType")
+		dst = graphjson.AppendText(dst, graphNameDestinationType(x.DestinationType))
 	}
 	return dst
 }
@@ -271,12 +273,12 @@ func (x *NewDriveRestoreArtifact) appendGraph(dst []byte) []byte {
 
 func (x *NewDriveRestoreArtifact) appendGraphFields(dst []byte) []byte {
 	if x.RestorePoint != nil {
-		dst = appendName(dst, "restorePoint")
+		dst = graphjson.AppendName(dst, "restorePoint")
 		dst = x.RestorePoint.appendGraph(dst)
 	}
 	if x.DestinationType != 0 {
-		dst = appendName(dst, "destinationType")
-		dst = appendText(dst, graphNameDestinationType(x.DestinationType))
+		dst = graphjson.AppendName(dst, "destinationType")
+		dst = graphjson.AppendText(dst, graphNameDestinationType(x.DestinationType))
 	}
 	return dst
 }
@@ -289,12 +291,12 @@ func (x *NewSiteRestoreArtifact) appendGraph(dst []byte) []byte {
 
 func (x *NewSiteRestoreArtifact) appendGraphFields(dst []byte) []byte {
 	if x.RestorePoint != nil {
-		dst = appendName(dst, "restorePoint")
+		dst = graphjson.AppendName(dst, "restorePoint")
 		dst = x.RestorePoint.appendGraph(dst)
 	}
 	if x.DestinationType != 0 {
-		dst = appendName(dst, "destinationType")
-		dst = appendText(dst, graphNameDestinationType(x.DestinationType))
+		dst = graphjson.AppendName(dst, "destinationType")
+		dst = graphjson.AppendText(dst, graphNameDestinationType(x.DestinationType))
 	}
 	return dst
 }
@@ -307,16 +309,16 @@ func (x *NewGranularMailboxRestoreArtifact) appendGraph(dst []byte) []byte {
 
 func (x *NewGranularMailboxRestoreArtifact) appendGraphFields(dst []byte) []byte {
 	if x.RestorePoint != nil {
-		dst = appendName(dst, "restorePoint")
+		dst = graphjson.AppendName(dst, "restorePoint")
 		dst = x.RestorePoint.appendGraph(dst)
 	}
 	if x.DestinationType != 0 {
-		dst = appendName(dst, "destinationType")
-		dst = appendText(dst, graphNameDestinationType(x.DestinationType))
+		dst = graphjson.AppendName(dst, "destinationType")
+		dst = graphjson.AppendText(dst, graphNameDestinationType(x.DestinationType))
 	}
 	if x.SearchResponseId != "" {
-		dst = appendName(dst, "searchResponseId")
-		dst = appendText(dst, x.SearchResponseId)
+		dst = graphjson.AppendName(dst, "searchResponseId")
+		dst = graphjson.AppendText(dst, x.SearchResponseId)
 	}
 	return dst
 }
@@ -329,12 +331,12 @@ func (x *NewGranularDriveRestoreArtifact) appendGraph(dst []byte) []byte {
 
 func (x *NewGranularDriveRestoreArtifact) appendGraphFields(dst []byte) []byte {
 	if x.BrowseSessionId != "" {
-		dst = appendName(dst, "browseSessionId")
-		dst = appendText(dst, x.BrowseSessionId)
+		dst = graphjson.AppendName(dst, "browseSessionId")
+		dst = graphjson.AppendText(dst, x.BrowseSessionId)
 	}
 	if x.Id != "" {
-		dst = appendName(dst, "id")
-		dst = appendText(dst, x.Id)
+		dst = graphjson.AppendName(dst, "id")
+		dst = graphjson.AppendText(dst, x.Id)
 	}
 	return dst
 }
@@ -347,12 +349,12 @@ func (x *AddedGranularDriveRestoreArtifact) appendGraph(dst []byte) []byte {
 
 func (x *AddedGranularDriveRestoreArtifact) appendGraphFields(dst []byte) []byte {
 	if x.BrowseSessionId != "" {
-		dst = appendName(dst, "browseSessionId")
-		dst = appendText(dst, x.BrowseSessionId)
+		dst = graphjson.AppendName(dst, "browseSessionId")
+		dst = graphjson.AppendText(dst, x.BrowseSessionId)
 	}
 	if x.ItemKey != "" {
-		dst = appendName(dst, "itemKey")
-		dst = appendText(dst, x.ItemKey)
+		dst = graphjson.AppendName(dst, "itemKey")
+		dst = graphjson.AppendText(dst, x.ItemKey)
 	}
 	return dst
 }
@@ -365,12 +367,12 @@ func (x *NewGranularSiteRestoreArtifact) appendGraph(dst []byte) []byte {
 
 func (x *NewGranularSiteRestoreArtifact) appendGraphFields(dst []byte) []byte {
 	if x.BrowseSessionId != "" {
-		dst = appendName(dst, "browseSessionId")
-		dst = appendText(dst, x.BrowseSessionId)
+		dst = graphjson.AppendName(dst, "browseSessionId")
+		dst = graphjson.AppendText(dst, x.BrowseSessionId)
 	}
 	if x.Id != "" {
-		dst = appendName(dst, "id")
-		dst = appendText(dst, x.Id)
+		dst = graphjson.AppendName(dst, "id")
+		dst = graphjson.AppendText(dst, x.Id)
 	}
 	return dst
 }
@@ -402,18 +404,14 @@ func graphOfArtifactRestoreStatus(name []byte) ArtifactRestoreStatus {
 		"succeeded",
 		"failed",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return ArtifactRestoreStatus(i + 1)
 	}
 	return ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumArtifactRestoreStatus() ArtifactRestoreStatus {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfArtifactRestoreStatus(r.text())
+	return graphOfArtifactRestoreStatus(r.TextBytes())
 }
 
 func graphOfDestinationType(name []byte) DestinationType {
@@ -431,18 +429,14 @@ func graphOfDestinationType(name []byte) DestinationType {
 		"new",
 		"inPlace",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return DestinationType(i + 1)
 	}
 	return DestinationType_DESTINATION_TYPE_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumDestinationType() DestinationType {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfDestinationType(r.text())
+	return graphOfDestinationType(r.TextBytes())
 }
 
 func graphNameDestinationType(value DestinationType) string {

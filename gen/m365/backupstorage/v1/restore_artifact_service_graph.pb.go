@@ -2,187 +2,161 @@
 
 package backupstoragev1
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListMailboxRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListMailboxRestoreArtifactsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListMailboxRestoreArtifactsResponse(x *ListMailboxRestoreArtifactsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListMailboxRestoreArtifactsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListMailboxRestoreArtifactsResponse(x *ListMailboxRestoreArtifactsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.RestoreArtifacts[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.restoreArtifactSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.RestoreArtifacts[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreArtifactSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readRestoreArtifact(element)
 		}
-		r.leaveList()
 		x.RestoreArtifacts = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListDriveRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListDriveRestoreArtifactsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListDriveRestoreArtifactsResponse(x *ListDriveRestoreArtifactsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListDriveRestoreArtifactsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListDriveRestoreArtifactsResponse(x *ListDriveRestoreArtifactsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.RestoreArtifacts[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.restoreArtifactSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.RestoreArtifacts[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreArtifactSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readRestoreArtifact(element)
 		}
-		r.leaveList()
 		x.RestoreArtifacts = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListSiteRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListSiteRestoreArtifactsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListSiteRestoreArtifactsResponse(x *ListSiteRestoreArtifactsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListSiteRestoreArtifactsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListSiteRestoreArtifactsResponse(x *ListSiteRestoreArtifactsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.RestoreArtifacts[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.restoreArtifactSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.RestoreArtifacts[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreArtifactSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readRestoreArtifact(element)
 		}
-		r.leaveList()
 		x.RestoreArtifacts = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListGranularDriveRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListGranularDriveRestoreArtifactsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListGranularDriveRestoreArtifactsResponse(x *ListGranularDriveRestoreArtifactsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListGranularDriveRestoreArtifactsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListGranularDriveRestoreArtifactsResponse(x *ListGranularDriveRestoreArtifactsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.GranularDriveRestoreArtifacts[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.granularRestoreArtifactSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.GranularDriveRestoreArtifacts[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.granularRestoreArtifactSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readGranularRestoreArtifact(element)
 		}
-		r.leaveList()
 		x.GranularDriveRestoreArtifacts = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListGranularSiteRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListGranularSiteRestoreArtifactsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListGranularSiteRestoreArtifactsResponse(x *ListGranularSiteRestoreArtifactsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListGranularSiteRestoreArtifactsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListGranularSiteRestoreArtifactsResponse(x *ListGranularSiteRestoreArtifactsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.GranularSiteRestoreArtifacts[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.granularRestoreArtifactSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.GranularSiteRestoreArtifacts[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.granularRestoreArtifactSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readGranularRestoreArtifact(element)
 		}
-		r.leaveList()
 		x.GranularSiteRestoreArtifacts = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }

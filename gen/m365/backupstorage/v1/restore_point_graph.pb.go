@@ -4,40 +4,41 @@ package backupstoragev1
 
 import (
 	bytes "bytes"
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
 )
 
 func (r *graphReader) readRestorePoint(x *RestorePoint) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldRestorePoint(x)
 	}
 }
 
 func (r *graphReader) fieldRestorePoint(x *RestorePoint) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id":
-		if !r.unset() {
-			x.Id = r.str()
+		if !r.Unset() {
+			x.Id = r.Text()
 		}
 	case "@odata.id":
 		if x.Id != "" {
-			r.skip()
-		} else if !r.unset() {
-			x.Id = r.str()
+			r.Skip()
+		} else if !r.Unset() {
+			x.Id = r.Text()
 		}
 	case "protectionDateTime":
-		x.ProtectionDateTime = r.timestamp()
+		x.ProtectionDateTime = r.Timestamp()
 	case "expirationDateTime":
-		x.ExpirationDateTime = r.timestamp()
+		x.ExpirationDateTime = r.Timestamp()
 	case "tags":
 		x.Tags = r.enumRestorePointTagss()
 	case "protectionUnit":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.ProtectionUnit = r.protectionUnitSlab.next(&r.cursor)
+		x.ProtectionUnit = r.protectionUnitSlab.Next(&r.Cursor)
 		r.readProtectionUnit(x.ProtectionUnit)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -49,26 +50,26 @@ func (x *RestorePointReference) appendGraph(dst []byte) []byte {
 
 func (x *RestorePointReference) appendGraphFields(dst []byte) []byte {
 	if x.Id != "" {
-		dst = appendName(dst, "id")
-		dst = appendText(dst, x.Id)
+		dst = graphjson.AppendName(dst, "id")
+		dst = graphjson.AppendText(dst, x.Id)
 	}
 	return dst
 }
 
 func (r *graphReader) readTimePeriod(x *TimePeriod) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldTimePeriod(x)
 	}
 }
 
 func (r *graphReader) fieldTimePeriod(x *TimePeriod) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "startDateTime":
-		x.StartDateTime = r.timestamp()
+		x.StartDateTime = r.Timestamp()
 	case "endDateTime":
-		x.EndDateTime = r.timestamp()
+		x.EndDateTime = r.Timestamp()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -80,12 +81,12 @@ func (x *TimePeriod) appendGraph(dst []byte) []byte {
 
 func (x *TimePeriod) appendGraphFields(dst []byte) []byte {
 	if x.StartDateTime != nil {
-		dst = appendName(dst, "startDateTime")
-		dst = appendInstant(dst, x.StartDateTime)
+		dst = graphjson.AppendName(dst, "startDateTime")
+		dst = graphjson.AppendInstant(dst, x.StartDateTime)
 	}
 	if x.EndDateTime != nil {
-		dst = appendName(dst, "endDateTime")
-		dst = appendInstant(dst, x.EndDateTime)
+		dst = graphjson.AppendName(dst, "endDateTime")
+		dst = graphjson.AppendInstant(dst, x.EndDateTime)
 	}
 	return dst
 }
@@ -98,37 +99,36 @@ func (x *ArtifactQuery) appendGraph(dst []byte) []byte {
 
 func (x *ArtifactQuery) appendGraphFields(dst []byte) []byte {
 	if x.QueryExpression != "" {
-		dst = appendName(dst, "queryExpression")
-		dst = appendText(dst, x.QueryExpression)
+		dst = graphjson.AppendName(dst, "queryExpression")
+		dst = graphjson.AppendText(dst, x.QueryExpression)
 	}
 	if x.ArtifactType != 0 {
-		dst = appendName(dst, "artifactType")
-		dst = appendText(dst, graphNameRestorableArtifact(x.ArtifactType))
+		dst = graphjson.AppendName(dst, "artifactType")
+		dst = graphjson.AppendText(dst, graphNameRestorableArtifact(x.ArtifactType))
 	}
 	return dst
 }
 
 func (r *graphReader) readRestorePointSearchResult(x *RestorePointSearchResult) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldRestorePointSearchResult(x)
 	}
 }
 
 func (r *graphReader) fieldRestorePointSearchResult(x *RestorePointSearchResult) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "artifactHitCount":
-		if value, ok := r.integer(32); ok {
-			x.ArtifactHitCount = r.int32s.next(&r.cursor)
-			*x.ArtifactHitCount = int32(value)
+		if value := r.OptionalInt32(); value != nil {
+			x.ArtifactHitCount = value
 		}
 	case "restorePoint":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.RestorePoint = r.restorePointSlab.next(&r.cursor)
+		x.RestorePoint = r.restorePointSlab.Next(&r.Cursor)
 		r.readRestorePoint(x.RestorePoint)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -147,33 +147,25 @@ func graphOfRestorePointTags(name []byte) RestorePointTags {
 		"none",
 		"fastRestore",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return RestorePointTags(i + 1)
 	}
 	return RestorePointTags_RESTORE_POINT_TAGS_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumRestorePointTags() RestorePointTags {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfRestorePointTags(r.text())
+	return graphOfRestorePointTags(r.TextBytes())
 }
 
 func (r *graphReader) enumRestorePointTagss() []RestorePointTags {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return nil
-	}
-	names := r.text()
+	names := r.TextBytes()
 	if len(names) == 0 {
 		return nil
 	}
-	list := r.enumRestorePointTagsSlab.slice(&r.cursor, bytes.Count(names, []byte{','})+1)[:0]
+	list := r.enumRestorePointTagsSlab.Slice(&r.Cursor, bytes.Count(names, []byte{','})+1)[:0]
 	for len(names) > 0 {
 		var name []byte
-		name, names = flag(names)
+		name, names = graphjson.CutName(names)
 		if value := graphOfRestorePointTags(name); value != 0 {
 			list = append(list, value)
 		}
@@ -206,18 +198,14 @@ func graphOfRestorePointPreference(name []byte) RestorePointPreference {
 		"latest",
 		"oldest",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return RestorePointPreference(i + 1)
 	}
 	return RestorePointPreference_RESTORE_POINT_PREFERENCE_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumRestorePointPreference() RestorePointPreference {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfRestorePointPreference(r.text())
+	return graphOfRestorePointPreference(r.TextBytes())
 }
 
 func graphNameRestorePointPreference(value RestorePointPreference) string {

@@ -2,44 +2,42 @@
 
 package backupstoragev1
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListRestorePointsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListRestorePointsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListRestorePointsResponse(x *ListRestorePointsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListRestorePointsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListRestorePointsResponse(x *ListRestorePointsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.RestorePoints[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.restorePointSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.RestorePoints[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restorePointSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readRestorePoint(element)
 		}
-		r.leaveList()
 		x.RestorePoints = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *SearchRestorePointsRequest) AppendGraphJSON(dst []byte) []byte { return x.appendGraph(dst) }
 
 func (x *SearchRestorePointsRequest) appendGraph(dst []byte) []byte {
@@ -50,24 +48,24 @@ func (x *SearchRestorePointsRequest) appendGraph(dst []byte) []byte {
 
 func (x *SearchRestorePointsRequest) appendGraphFields(dst []byte) []byte {
 	if len(x.ProtectionUnitIds) > 0 {
-		dst = appendName(dst, "protectionUnitIds")
+		dst = graphjson.AppendName(dst, "protectionUnitIds")
 		dst = append(dst, '[')
 		for _, value := range x.ProtectionUnitIds {
-			dst = appendComma(dst)
-			dst = appendText(dst, value)
+			dst = graphjson.AppendComma(dst)
+			dst = graphjson.AppendText(dst, value)
 		}
 		dst = append(dst, ']')
 	}
 	if x.ProtectionTimePeriod != nil {
-		dst = appendName(dst, "protectionTimePeriod")
+		dst = graphjson.AppendName(dst, "protectionTimePeriod")
 		dst = x.ProtectionTimePeriod.appendGraph(dst)
 	}
 	if x.RestorePointPreference != 0 {
-		dst = appendName(dst, "restorePointPreference")
-		dst = appendText(dst, graphNameRestorePointPreference(x.RestorePointPreference))
+		dst = graphjson.AppendName(dst, "restorePointPreference")
+		dst = graphjson.AppendText(dst, graphNameRestorePointPreference(x.RestorePointPreference))
 	}
 	if len(x.Tags) > 0 {
-		dst = appendName(dst, "tags")
+		dst = graphjson.AppendName(dst, "tags")
 		dst = append(dst, '"')
 		for i, value := range x.Tags {
 			if i > 0 {
@@ -78,47 +76,41 @@ func (x *SearchRestorePointsRequest) appendGraphFields(dst []byte) []byte {
 		dst = append(dst, '"')
 	}
 	if x.ArtifactQuery != nil {
-		dst = appendName(dst, "artifactQuery")
+		dst = graphjson.AppendName(dst, "artifactQuery")
 		dst = x.ArtifactQuery.appendGraph(dst)
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *SearchRestorePointsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readSearchRestorePointsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readSearchRestorePointsResponse(x *SearchRestorePointsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldSearchRestorePointsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldSearchRestorePointsResponse(x *SearchRestorePointsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "searchResponseId":
-		x.SearchResponseId = r.str()
+		x.SearchResponseId = r.Text()
 	case "searchResults":
-		list, start := x.SearchResults[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.restorePointSearchResultSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.SearchResults[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restorePointSearchResultSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readRestorePointSearchResult(element)
 		}
-		r.leaveList()
 		x.SearchResults = list
 	case "noResultProtectionUnitIds":
-		x.NoResultProtectionUnitIds = r.texts()
+		x.NoResultProtectionUnitIds = r.Texts()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }

@@ -2,90 +2,90 @@
 
 package backupstoragev1
 
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
 func (r *graphReader) readRestoreSession(x *RestoreSession) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldRestoreSession(x)
 	}
 	r.finishRestoreSession(x)
 }
 
 func (r *graphReader) fieldRestoreSession(x *RestoreSession) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "@odata.type":
-		x.Workload = r.typeWorkload()
+		x.Workload = r.TypeWorkload()
 	case "id":
-		x.Id = r.str()
+		x.Id = r.Text()
 	case "status":
 		x.Status = r.enumRestoreSessionStatus()
 	case "restoreJobType":
 		x.RestoreJobType = r.enumRestoreJobType()
 	case "restoreSessionArtifactCount":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.RestoreSessionArtifactCount = r.restoreSessionArtifactCountSlab.next(&r.cursor)
+		x.RestoreSessionArtifactCount = r.restoreSessionArtifactCountSlab.Next(&r.Cursor)
 		r.readRestoreSessionArtifactCount(x.RestoreSessionArtifactCount)
 	case "error":
-		r.later("error", "restoreSessionBase", &x.Error, nil, &x.Id)
+		r.ItemError("error", "restoreSessionBase", &x.Error, nil, &x.Id)
 	case "completedDateTime":
-		x.CompletedDateTime = r.timestamp()
+		x.CompletedDateTime = r.Timestamp()
 	case "createdBy":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.next(&r.cursor)
+		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
 		r.readIdentitySet(x.CreatedBy)
 	case "createdDateTime":
-		x.CreatedDateTime = r.timestamp()
+		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
+		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
-		x.LastModifiedDateTime = r.timestamp()
+		x.LastModifiedDateTime = r.Timestamp()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
 func (r *graphReader) finishRestoreSession(x *RestoreSession) {
 	if x.Workload == 0 {
-		x.Workload = r.workload
+		x.Workload = r.PathWorkload()
 	}
 }
 
 func (r *graphReader) readRestoreSessionArtifactCount(x *RestoreSessionArtifactCount) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldRestoreSessionArtifactCount(x)
 	}
 }
 
 func (r *graphReader) fieldRestoreSessionArtifactCount(x *RestoreSessionArtifactCount) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "total":
-		if value, ok := r.integer(32); ok {
-			x.Total = r.int32s.next(&r.cursor)
-			*x.Total = int32(value)
+		if value := r.OptionalInt32(); value != nil {
+			x.Total = value
 		}
 	case "completed":
-		if value, ok := r.integer(32); ok {
-			x.Completed = r.int32s.next(&r.cursor)
-			*x.Completed = int32(value)
+		if value := r.OptionalInt32(); value != nil {
+			x.Completed = value
 		}
 	case "inProgress":
-		if value, ok := r.integer(32); ok {
-			x.InProgress = r.int32s.next(&r.cursor)
-			*x.InProgress = int32(value)
+		if value := r.OptionalInt32(); value != nil {
+			x.InProgress = value
 		}
 	case "failed":
-		if value, ok := r.integer(32); ok {
-			x.Failed = r.int32s.next(&r.cursor)
-			*x.Failed = int32(value)
+		if value := r.OptionalInt32(); value != nil {
+			x.Failed = value
 		}
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -116,18 +116,14 @@ func graphOfRestoreSessionStatus(name []byte) RestoreSessionStatus {
 		"completed",
 		"failed",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return RestoreSessionStatus(i + 1)
 	}
 	return RestoreSessionStatus_RESTORE_SESSION_STATUS_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumRestoreSessionStatus() RestoreSessionStatus {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfRestoreSessionStatus(r.text())
+	return graphOfRestoreSessionStatus(r.TextBytes())
 }
 
 func graphOfRestoreJobType(name []byte) RestoreJobType {
@@ -148,16 +144,12 @@ func graphOfRestoreJobType(name []byte) RestoreJobType {
 		"bulk",
 		"granular",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return RestoreJobType(i + 1)
 	}
 	return RestoreJobType_RESTORE_JOB_TYPE_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumRestoreJobType() RestoreJobType {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfRestoreJobType(r.text())
+	return graphOfRestoreJobType(r.TextBytes())
 }

@@ -2,68 +2,63 @@
 
 package backupstoragev1
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListRestoreSessionsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListRestoreSessionsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListRestoreSessionsResponse(x *ListRestoreSessionsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListRestoreSessionsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListRestoreSessionsResponse(x *ListRestoreSessionsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.RestoreSessions[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.restoreSessionSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.RestoreSessions[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreSessionSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readRestoreSession(element)
 		}
-		r.leaveList()
 		x.RestoreSessions = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetRestoreSessionResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetRestoreSessionResponse(x *GetRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.RestoreSession = r.restoreSessionSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetRestoreSessionResponse(x)
 	}
 	r.finishGetRestoreSessionResponse(x)
 }
 
 func (r *graphReader) fieldGetRestoreSessionResponse(x *GetRestoreSessionResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -71,31 +66,28 @@ func (r *graphReader) finishGetRestoreSessionResponse(x *GetRestoreSessionRespon
 	r.finishRestoreSession(x.RestoreSession)
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ActivateRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readActivateRestoreSessionResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readActivateRestoreSessionResponse(x *ActivateRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.RestoreSession = r.restoreSessionSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldActivateRestoreSessionResponse(x)
 	}
 	r.finishActivateRestoreSessionResponse(x)
 }
 
 func (r *graphReader) fieldActivateRestoreSessionResponse(x *ActivateRestoreSessionResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -103,7 +95,7 @@ func (r *graphReader) finishActivateRestoreSessionResponse(x *ActivateRestoreSes
 	r.finishRestoreSession(x.RestoreSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateExchangeRestoreSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -116,19 +108,19 @@ func (x *CreateExchangeRestoreSessionRequest) appendGraph(dst []byte) []byte {
 
 func (x *CreateExchangeRestoreSessionRequest) appendGraphFields(dst []byte) []byte {
 	if v, ok := x.Artifacts.(*CreateExchangeRestoreSessionRequest_MailboxRestoreArtifacts); ok {
-		dst = appendName(dst, "mailboxRestoreArtifacts")
+		dst = graphjson.AppendName(dst, "mailboxRestoreArtifacts")
 		dst = append(dst, '[')
 		for _, item := range v.MailboxRestoreArtifacts.Items {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
 		dst = append(dst, ']')
 	}
 	if v, ok := x.Artifacts.(*CreateExchangeRestoreSessionRequest_GranularMailboxRestoreArtifacts); ok {
-		dst = appendName(dst, "granularMailboxRestoreArtifacts")
+		dst = graphjson.AppendName(dst, "granularMailboxRestoreArtifacts")
 		dst = append(dst, '[')
 		for _, item := range v.GranularMailboxRestoreArtifacts.Items {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
 		dst = append(dst, ']')
@@ -136,59 +128,50 @@ func (x *CreateExchangeRestoreSessionRequest) appendGraphFields(dst []byte) []by
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateExchangeRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateExchangeRestoreSessionResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateExchangeRestoreSessionResponse(x *CreateExchangeRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.RestoreSession = r.restoreSessionSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateExchangeRestoreSessionResponse(x)
 	}
 	r.finishCreateExchangeRestoreSessionResponse(x)
 }
 
 func (r *graphReader) fieldCreateExchangeRestoreSessionResponse(x *CreateExchangeRestoreSessionResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "granularMailboxRestoreArtifacts":
-		if !r.unset() {
-			list, start := x.GranularMailboxRestoreArtifacts[:0], r.pos
-			r.enterList()
-			for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-				element := r.restoreArtifactSlab.next(&r.cursor)
-				list = grow(list, element, &r.cursor, start)
-				r.elements++
+		if !r.Unset() {
+			list, start := x.GranularMailboxRestoreArtifacts[:0], r.Pos()
+			for more := r.ListStart(); more; more = r.ListNext() {
+				element := r.restoreArtifactSlab.Next(&r.Cursor)
+				list = graphjson.Grow(list, element, &r.Cursor, start)
 				r.readRestoreArtifact(element)
 			}
-			r.leaveList()
 			x.GranularMailboxRestoreArtifacts = list
 		}
 	case "granularMailboxRestoreArtifact":
 		if len(x.GranularMailboxRestoreArtifacts) > 0 {
-			r.skip()
-		} else if !r.unset() {
-			list, start := x.GranularMailboxRestoreArtifacts[:0], r.pos
-			r.enterList()
-			for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-				element := r.restoreArtifactSlab.next(&r.cursor)
-				list = grow(list, element, &r.cursor, start)
-				r.elements++
+			r.Skip()
+		} else if !r.Unset() {
+			list, start := x.GranularMailboxRestoreArtifacts[:0], r.Pos()
+			for more := r.ListStart(); more; more = r.ListNext() {
+				element := r.restoreArtifactSlab.Next(&r.Cursor)
+				list = graphjson.Grow(list, element, &r.Cursor, start)
 				r.readRestoreArtifact(element)
 			}
-			r.leaveList()
 			x.GranularMailboxRestoreArtifacts = list
 		}
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -196,7 +179,7 @@ func (r *graphReader) finishCreateExchangeRestoreSessionResponse(x *CreateExchan
 	r.finishRestoreSession(x.RestoreSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateOneDriveForBusinessRestoreSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -209,19 +192,19 @@ func (x *CreateOneDriveForBusinessRestoreSessionRequest) appendGraph(dst []byte)
 
 func (x *CreateOneDriveForBusinessRestoreSessionRequest) appendGraphFields(dst []byte) []byte {
 	if v, ok := x.Artifacts.(*CreateOneDriveForBusinessRestoreSessionRequest_DriveRestoreArtifacts); ok {
-		dst = appendName(dst, "driveRestoreArtifacts")
+		dst = graphjson.AppendName(dst, "driveRestoreArtifacts")
 		dst = append(dst, '[')
 		for _, item := range v.DriveRestoreArtifacts.Items {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
 		dst = append(dst, ']')
 	}
 	if v, ok := x.Artifacts.(*CreateOneDriveForBusinessRestoreSessionRequest_GranularDriveRestoreArtifacts); ok {
-		dst = appendName(dst, "granularDriveRestoreArtifacts")
+		dst = graphjson.AppendName(dst, "granularDriveRestoreArtifacts")
 		dst = append(dst, '[')
 		for _, item := range v.GranularDriveRestoreArtifacts.Items {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
 		dst = append(dst, ']')
@@ -229,31 +212,28 @@ func (x *CreateOneDriveForBusinessRestoreSessionRequest) appendGraphFields(dst [
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateOneDriveForBusinessRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateOneDriveForBusinessRestoreSessionResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateOneDriveForBusinessRestoreSessionResponse(x *CreateOneDriveForBusinessRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.RestoreSession = r.restoreSessionSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateOneDriveForBusinessRestoreSessionResponse(x)
 	}
 	r.finishCreateOneDriveForBusinessRestoreSessionResponse(x)
 }
 
 func (r *graphReader) fieldCreateOneDriveForBusinessRestoreSessionResponse(x *CreateOneDriveForBusinessRestoreSessionResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -261,7 +241,7 @@ func (r *graphReader) finishCreateOneDriveForBusinessRestoreSessionResponse(x *C
 	r.finishRestoreSession(x.RestoreSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateSharePointRestoreSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -274,19 +254,19 @@ func (x *CreateSharePointRestoreSessionRequest) appendGraph(dst []byte) []byte {
 
 func (x *CreateSharePointRestoreSessionRequest) appendGraphFields(dst []byte) []byte {
 	if v, ok := x.Artifacts.(*CreateSharePointRestoreSessionRequest_SiteRestoreArtifacts); ok {
-		dst = appendName(dst, "siteRestoreArtifacts")
+		dst = graphjson.AppendName(dst, "siteRestoreArtifacts")
 		dst = append(dst, '[')
 		for _, item := range v.SiteRestoreArtifacts.Items {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
 		dst = append(dst, ']')
 	}
 	if v, ok := x.Artifacts.(*CreateSharePointRestoreSessionRequest_GranularSiteRestoreArtifacts); ok {
-		dst = appendName(dst, "granularSiteRestoreArtifacts")
+		dst = graphjson.AppendName(dst, "granularSiteRestoreArtifacts")
 		dst = append(dst, '[')
 		for _, item := range v.GranularSiteRestoreArtifacts.Items {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
 		dst = append(dst, ']')
@@ -294,31 +274,28 @@ func (x *CreateSharePointRestoreSessionRequest) appendGraphFields(dst []byte) []
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateSharePointRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateSharePointRestoreSessionResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateSharePointRestoreSessionResponse(x *CreateSharePointRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.RestoreSession = r.restoreSessionSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateSharePointRestoreSessionResponse(x)
 	}
 	r.finishCreateSharePointRestoreSessionResponse(x)
 }
 
 func (r *graphReader) fieldCreateSharePointRestoreSessionResponse(x *CreateSharePointRestoreSessionResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -326,7 +303,7 @@ func (r *graphReader) finishCreateSharePointRestoreSessionResponse(x *CreateShar
 	r.finishRestoreSession(x.RestoreSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateExchangeRestoreSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -339,54 +316,48 @@ func (x *UpdateExchangeRestoreSessionRequest) appendGraph(dst []byte) []byte {
 
 func (x *UpdateExchangeRestoreSessionRequest) appendGraphFields(dst []byte) []byte {
 	if len(x.AddMailboxRestoreArtifacts) > 0 || len(x.RemoveMailboxRestoreArtifactIds) > 0 {
-		dst = appendName(dst, "mailboxRestoreArtifacts@delta")
+		dst = graphjson.AppendName(dst, "mailboxRestoreArtifacts@delta")
 		dst = append(dst, '[')
 		for _, item := range x.AddMailboxRestoreArtifacts {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
-		dst = appendRemoved(dst, x.RemoveMailboxRestoreArtifactIds)
+		dst = graphjson.AppendRemoved(dst, x.RemoveMailboxRestoreArtifactIds)
 		dst = append(dst, ']')
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *UpdateExchangeRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readUpdateExchangeRestoreSessionResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readUpdateExchangeRestoreSessionResponse(x *UpdateExchangeRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.RestoreSession = r.restoreSessionSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldUpdateExchangeRestoreSessionResponse(x)
 	}
 	r.finishUpdateExchangeRestoreSessionResponse(x)
 }
 
 func (r *graphReader) fieldUpdateExchangeRestoreSessionResponse(x *UpdateExchangeRestoreSessionResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "mailboxRestoreArtifacts@delta":
-		list, start := x.MailboxRestoreArtifacts[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.restoreArtifactChangeSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.MailboxRestoreArtifacts[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreArtifactChangeSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readRestoreArtifactChange(element)
 		}
-		r.leaveList()
 		x.MailboxRestoreArtifacts = list
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -394,7 +365,7 @@ func (r *graphReader) finishUpdateExchangeRestoreSessionResponse(x *UpdateExchan
 	r.finishRestoreSession(x.RestoreSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateOneDriveForBusinessRestoreSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -407,75 +378,66 @@ func (x *UpdateOneDriveForBusinessRestoreSessionRequest) appendGraph(dst []byte)
 
 func (x *UpdateOneDriveForBusinessRestoreSessionRequest) appendGraphFields(dst []byte) []byte {
 	if len(x.AddDriveRestoreArtifacts) > 0 || len(x.RemoveDriveRestoreArtifactIds) > 0 {
-		dst = appendName(dst, "driveRestoreArtifacts@delta")
+		dst = graphjson.AppendName(dst, "driveRestoreArtifacts@delta")
 		dst = append(dst, '[')
 		for _, item := range x.AddDriveRestoreArtifacts {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
-		dst = appendRemoved(dst, x.RemoveDriveRestoreArtifactIds)
+		dst = graphjson.AppendRemoved(dst, x.RemoveDriveRestoreArtifactIds)
 		dst = append(dst, ']')
 	}
 	if len(x.AddGranularDriveRestoreArtifacts) > 0 || len(x.RemoveGranularDriveRestoreArtifactIds) > 0 {
-		dst = appendName(dst, "granularDriveRestoreArtifacts@delta")
+		dst = graphjson.AppendName(dst, "granularDriveRestoreArtifacts@delta")
 		dst = append(dst, '[')
 		for _, item := range x.AddGranularDriveRestoreArtifacts {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
-		dst = appendRemoved(dst, x.RemoveGranularDriveRestoreArtifactIds)
+		dst = graphjson.AppendRemoved(dst, x.RemoveGranularDriveRestoreArtifactIds)
 		dst = append(dst, ']')
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *UpdateOneDriveForBusinessRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readUpdateOneDriveForBusinessRestoreSessionResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readUpdateOneDriveForBusinessRestoreSessionResponse(x *UpdateOneDriveForBusinessRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.RestoreSession = r.restoreSessionSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldUpdateOneDriveForBusinessRestoreSessionResponse(x)
 	}
 	r.finishUpdateOneDriveForBusinessRestoreSessionResponse(x)
 }
 
 func (r *graphReader) fieldUpdateOneDriveForBusinessRestoreSessionResponse(x *UpdateOneDriveForBusinessRestoreSessionResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "driveRestoreArtifacts@delta":
-		list, start := x.DriveRestoreArtifacts[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.restoreArtifactChangeSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.DriveRestoreArtifacts[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreArtifactChangeSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readRestoreArtifactChange(element)
 		}
-		r.leaveList()
 		x.DriveRestoreArtifacts = list
 	case "granularDriveRestoreArtifacts@delta":
-		list, start := x.GranularDriveRestoreArtifacts[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.granularRestoreArtifactChangeSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.GranularDriveRestoreArtifacts[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.granularRestoreArtifactChangeSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readGranularRestoreArtifactChange(element)
 		}
-		r.leaveList()
 		x.GranularDriveRestoreArtifacts = list
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -483,7 +445,7 @@ func (r *graphReader) finishUpdateOneDriveForBusinessRestoreSessionResponse(x *U
 	r.finishRestoreSession(x.RestoreSession)
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *UpdateSharePointRestoreSessionRequest) AppendGraphJSON(dst []byte) []byte {
 	return x.appendGraph(dst)
 }
@@ -496,75 +458,66 @@ func (x *UpdateSharePointRestoreSessionRequest) appendGraph(dst []byte) []byte {
 
 func (x *UpdateSharePointRestoreSessionRequest) appendGraphFields(dst []byte) []byte {
 	if len(x.AddSiteRestoreArtifacts) > 0 || len(x.RemoveSiteRestoreArtifactIds) > 0 {
-		dst = appendName(dst, "siteRestoreArtifacts@delta")
+		dst = graphjson.AppendName(dst, "siteRestoreArtifacts@delta")
 		dst = append(dst, '[')
 		for _, item := range x.AddSiteRestoreArtifacts {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
-		dst = appendRemoved(dst, x.RemoveSiteRestoreArtifactIds)
+		dst = graphjson.AppendRemoved(dst, x.RemoveSiteRestoreArtifactIds)
 		dst = append(dst, ']')
 	}
 	if len(x.AddGranularSiteRestoreArtifacts) > 0 || len(x.RemoveGranularSiteRestoreArtifactIds) > 0 {
-		dst = appendName(dst, "granularSiteRestoreArtifacts@delta")
+		dst = graphjson.AppendName(dst, "granularSiteRestoreArtifacts@delta")
 		dst = append(dst, '[')
 		for _, item := range x.AddGranularSiteRestoreArtifacts {
-			dst = appendComma(dst)
+			dst = graphjson.AppendComma(dst)
 			dst = item.appendGraph(dst)
 		}
-		dst = appendRemoved(dst, x.RemoveGranularSiteRestoreArtifactIds)
+		dst = graphjson.AppendRemoved(dst, x.RemoveGranularSiteRestoreArtifactIds)
 		dst = append(dst, ']')
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *UpdateSharePointRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readUpdateSharePointRestoreSessionResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readUpdateSharePointRestoreSessionResponse(x *UpdateSharePointRestoreSessionResponse) {
-	x.RestoreSession = r.restoreSessionSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.RestoreSession = r.restoreSessionSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldUpdateSharePointRestoreSessionResponse(x)
 	}
 	r.finishUpdateSharePointRestoreSessionResponse(x)
 }
 
 func (r *graphReader) fieldUpdateSharePointRestoreSessionResponse(x *UpdateSharePointRestoreSessionResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "siteRestoreArtifacts@delta":
-		list, start := x.SiteRestoreArtifacts[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.restoreArtifactChangeSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.SiteRestoreArtifacts[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreArtifactChangeSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readRestoreArtifactChange(element)
 		}
-		r.leaveList()
 		x.SiteRestoreArtifacts = list
 	case "granularSiteRestoreArtifacts@delta":
-		list, start := x.GranularSiteRestoreArtifacts[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.granularRestoreArtifactChangeSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.GranularSiteRestoreArtifacts[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.granularRestoreArtifactChangeSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readGranularRestoreArtifactChange(element)
 		}
-		r.leaveList()
 		x.GranularSiteRestoreArtifacts = list
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 

@@ -2,38 +2,42 @@
 
 package backupstoragev1
 
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
 func (r *graphReader) readServiceApp(x *ServiceApp) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldServiceApp(x)
 	}
 }
 
 func (r *graphReader) fieldServiceApp(x *ServiceApp) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id":
-		x.Id = r.str()
+		x.Id = r.Text()
 	case "status":
 		x.Status = r.enumServiceAppStatus()
 	case "application":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.Application = r.identitySlab.next(&r.cursor)
+		x.Application = r.identitySlab.Next(&r.Cursor)
 		r.readIdentity(x.Application)
 	case "effectiveDateTime":
-		x.EffectiveDateTime = r.timestamp()
+		x.EffectiveDateTime = r.Timestamp()
 	case "registrationDateTime":
-		x.RegistrationDateTime = r.timestamp()
+		x.RegistrationDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.unset() {
+		if r.Unset() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.next(&r.cursor)
+		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
-		x.LastModifiedDateTime = r.timestamp()
+		x.LastModifiedDateTime = r.Timestamp()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
@@ -58,16 +62,12 @@ func graphOfServiceAppStatus(name []byte) ServiceAppStatus {
 		"pendingActive",
 		"pendingInactive",
 	}
-	if i := foldIndex(name, table[:]); i >= 0 {
+	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return ServiceAppStatus(i + 1)
 	}
 	return ServiceAppStatus_SERVICE_APP_STATUS_UNKNOWN_FUTURE_VALUE
 }
 
 func (r *graphReader) enumServiceAppStatus() ServiceAppStatus {
-	if r.at() != '"' {
-		r.mismatch("a string")
-		return 0
-	}
-	return graphOfServiceAppStatus(r.text())
+	return graphOfServiceAppStatus(r.TextBytes())
 }

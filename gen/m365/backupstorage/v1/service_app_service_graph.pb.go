@@ -2,44 +2,42 @@
 
 package backupstoragev1
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListServiceAppsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readListServiceAppsResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readListServiceAppsResponse(x *ListServiceAppsResponse) {
-	for more := r.objectStart(); more; more = r.objectNext() {
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListServiceAppsResponse(x)
 	}
 }
 
 func (r *graphReader) fieldListServiceAppsResponse(x *ListServiceAppsResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "value":
-		list, start := x.ServiceApps[:0], r.pos
-		r.enterList()
-		for more := r.arrayStart(); more; more = r.arrayNext(r.elements) {
-			element := r.serviceAppSlab.next(&r.cursor)
-			list = grow(list, element, &r.cursor, start)
-			r.elements++
+		list, start := x.ServiceApps[:0], r.Pos()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.serviceAppSlab.Next(&r.Cursor)
+			list = graphjson.Grow(list, element, &r.Cursor, start)
 			r.readServiceApp(element)
 		}
-		r.leaveList()
 		x.ServiceApps = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.str()
+		x.NextPageToken = r.Text()
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *CreateServiceAppRequest) AppendGraphJSON(dst []byte) []byte { return x.appendGraph(dst) }
 
 func (x *CreateServiceAppRequest) appendGraph(dst []byte) []byte {
@@ -52,61 +50,55 @@ func (x *CreateServiceAppRequest) appendGraphFields(dst []byte) []byte {
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *CreateServiceAppResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readCreateServiceAppResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readCreateServiceAppResponse(x *CreateServiceAppResponse) {
-	x.ServiceApp = r.serviceAppSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ServiceApp = r.serviceAppSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldCreateServiceAppResponse(x)
 	}
 }
 
 func (r *graphReader) fieldCreateServiceAppResponse(x *CreateServiceAppResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "application", "effectiveDateTime", "registrationDateTime", "lastModifiedBy", "lastModifiedDateTime":
 		r.fieldServiceApp(x.ServiceApp)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetServiceAppResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readGetServiceAppResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readGetServiceAppResponse(x *GetServiceAppResponse) {
-	x.ServiceApp = r.serviceAppSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ServiceApp = r.serviceAppSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldGetServiceAppResponse(x)
 	}
 }
 
 func (r *graphReader) fieldGetServiceAppResponse(x *GetServiceAppResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "application", "effectiveDateTime", "registrationDateTime", "lastModifiedBy", "lastModifiedDateTime":
 		r.fieldServiceApp(x.ServiceApp)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// AppendGraphJSON appends the body of the request to Graph: all fields but those that stand in the path.
+// AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
 func (x *ActivateServiceAppRequest) AppendGraphJSON(dst []byte) []byte { return x.appendGraph(dst) }
 
 func (x *ActivateServiceAppRequest) appendGraph(dst []byte) []byte {
@@ -117,62 +109,56 @@ func (x *ActivateServiceAppRequest) appendGraph(dst []byte) []byte {
 
 func (x *ActivateServiceAppRequest) appendGraphFields(dst []byte) []byte {
 	if x.EffectiveDateTime != nil {
-		dst = appendName(dst, "effectiveDateTime")
-		dst = appendInstant(dst, x.EffectiveDateTime)
+		dst = graphjson.AppendName(dst, "effectiveDateTime")
+		dst = graphjson.AppendInstant(dst, x.EffectiveDateTime)
 	}
 	return dst
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ActivateServiceAppResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readActivateServiceAppResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readActivateServiceAppResponse(x *ActivateServiceAppResponse) {
-	x.ServiceApp = r.serviceAppSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ServiceApp = r.serviceAppSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldActivateServiceAppResponse(x)
 	}
 }
 
 func (r *graphReader) fieldActivateServiceAppResponse(x *ActivateServiceAppResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "application", "effectiveDateTime", "registrationDateTime", "lastModifiedBy", "lastModifiedDateTime":
 		r.fieldServiceApp(x.ServiceApp)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }
 
-// UnmarshalGraphJSON reads the body of Graph's answer into an empty message. The message keeps parts of the body,
-// which the caller must not use any more. The error is a *GraphJSONError.
+// UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
+// the caller must not use it any more. The error is a *GraphJSONError.
 func (x *DeactivateServiceAppResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
-	if r.peek() != '{' {
-		r.note(GraphJSONType, r.pos, "an object expected")
-	}
 	r.readDeactivateServiceAppResponse(x)
-	return r.finish()
+	return r.Finish()
 }
 
 func (r *graphReader) readDeactivateServiceAppResponse(x *DeactivateServiceAppResponse) {
-	x.ServiceApp = r.serviceAppSlab.next(&r.cursor)
-	for more := r.objectStart(); more; more = r.objectNext() {
+	x.ServiceApp = r.serviceAppSlab.Next(&r.Cursor)
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldDeactivateServiceAppResponse(x)
 	}
 }
 
 func (r *graphReader) fieldDeactivateServiceAppResponse(x *DeactivateServiceAppResponse) {
-	switch string(r.key) {
+	switch string(r.Key()) {
 	case "id", "status", "application", "effectiveDateTime", "registrationDateTime", "lastModifiedBy", "lastModifiedDateTime":
 		r.fieldServiceApp(x.ServiceApp)
 	default:
-		r.skip()
+		r.Skip()
 	}
 }

@@ -5,29 +5,26 @@ import (
 	"testing"
 )
 
-type unit struct{ text [20]string }
+type unit [20]string
 
-// readUnits reads an array of anything into as many values of a slab and a list.
-func readUnits(c *cursor) (list []*unit, refills int) {
-	var units slab[unit]
-	start := c.pos
-	c.enterList()
-	for more := c.arrayStart(); more; more = c.arrayNext(c.elements) {
+// readUnits reads a list of anything. It returns a value of a slab for each element, and how often the slab allocated.
+func readUnits(c *Cursor) (list []*unit, refills int) {
+	var units Slab[unit]
+	start := c.Pos()
+	for more := c.ListStart(); more; more = c.ListNext() {
 		if len(units.free) == 0 {
 			refills++
 		}
-		list = grow(list, units.next(c), c, start)
-		c.elements++
-		c.skip()
+		list = Grow(list, units.Next(c), c, start)
+		c.Skip()
 	}
-	c.leaveList()
 	return list, refills
 }
 
 func TestSlabGrowsInFewSteps(t *testing.T) {
 	for _, n := range []int{1, 2, 10, 100, 999, 20_000, 100_000} {
 		text := []byte(`[` + strings.Repeat(`{"id":"0123456789"},`, n-1) + `{"id":"0123456789"}]`)
-		list, refills := readUnits(&cursor{data: text})
+		list, refills := readUnits(&Cursor{data: text})
 		if len(list) != n {
 			t.Fatalf("%d elements were read as %d", n, len(list))
 		}
@@ -40,43 +37,43 @@ func TestSlabGrowsInFewSteps(t *testing.T) {
 	}
 }
 
-func TestSlabGrowsInFewStepsWhenElementsGetShorter(t *testing.T) {
+func TestSlabGrowsInFewStepsWithShrinkingElements(t *testing.T) {
 	var text strings.Builder
 	text.WriteString(`[0`)
 	for i := range 20_000 {
 		text.WriteString(`,"` + strings.Repeat("x", (20_000-i)/100) + `"`)
 	}
 	text.WriteString(`]`)
-	if _, refills := readUnits(&cursor{data: []byte(text.String())}); refills > 14 {
+	if _, refills := readUnits(&Cursor{data: []byte(text.String())}); refills > 14 {
 		t.Errorf("%d allocations", refills)
 	}
 }
 
 func TestSlabDoesNotTrustAShortElement(t *testing.T) {
 	text := []byte(`[{},{},{},{"a":"` + strings.Repeat("x", 8<<20) + `"}]`)
-	list, _ := readUnits(&cursor{data: text})
+	list, _ := readUnits(&Cursor{data: text})
 	if len(list) != 4 || cap(list) > 16 {
 		t.Errorf("%d elements took room for %d", len(list), cap(list))
 	}
 }
 
-func TestSlabNeverPlansBeyondTheLimitOfAList(t *testing.T) {
+func TestSlabPlansNoMoreThanAListMayHave(t *testing.T) {
 	text := []byte(`[` + strings.Repeat(`{},`, 2_000_000) + `{}]`)
-	c := &cursor{data: text}
+	c := &Cursor{data: text}
 	list, _ := readUnits(c)
-	if len(list) != graphMaxElements || cap(list) != graphMaxElements {
+	if len(list) != maxElements || cap(list) != maxElements {
 		t.Errorf("%d elements took room for %d", len(list), cap(list))
 	}
-	wantProblem(t, c, GraphJSONSize)
+	wantCause(t, c, CauseTooLarge)
 }
 
 func TestSlabHandsOutEachValueOnce(t *testing.T) {
-	c := &cursor{data: []byte(`[]`)}
-	var s slab[int]
+	c := &Cursor{data: []byte(`[]`)}
+	var s Slab[int]
 	seen := make(map[*int]bool)
 	for range 100 {
-		seen[s.next(c)] = true
-		values := s.slice(c, 3)
+		seen[s.Next(c)] = true
+		values := s.Slice(c, 3)
 		if len(values) != 3 || cap(values) != 3 {
 			t.Fatalf("slice of %d with room for %d", len(values), cap(values))
 		}
@@ -90,11 +87,11 @@ func TestSlabHandsOutEachValueOnce(t *testing.T) {
 }
 
 func TestGrowKeepsWhatItHas(t *testing.T) {
-	c := &cursor{data: make([]byte, 1000)}
+	c := &Cursor{data: make([]byte, 1000)}
 	var list []int
 	for i := range 1000 {
 		c.pos = i
-		list = grow(list, i, c, 0)
+		list = Grow(list, i, c, 0)
 	}
 	for i, value := range list {
 		if value != i {

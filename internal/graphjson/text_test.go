@@ -15,7 +15,7 @@ func TestText(t *testing.T) {
 		{"plain text is kept", `"Sam Carter"`, "Sam Carter"},
 		{"text longer than a machine word is kept", `"abcdefghijklmnopqrstuvwxyz"`, "abcdefghijklmnopqrstuvwxyz"},
 		{"characters beyond ASCII are kept", `"Zoë, 東京, 🗄"`, "Zoë, 東京, 🗄"},
-		{"the byte behind ASCII's printable ones is kept", "\"a\x7fb\"", "a\x7fb"},
+		{"DEL is kept", "\"a\x7fb\"", "a\x7fb"},
 		{"short escapes are resolved", `"\"\\\/\b\f\n\r\t"`, "\"\\/\b\f\n\r\t"},
 		{"an escape within a long text is resolved", `"abcdefgh\nijklmnop\tqrstuvwx"`, "abcdefgh\nijklmnop\tqrstuvwx"},
 		{"an escaped letter is resolved", `"\u0041\u00e9\u6771"`, "Aé東"},
@@ -28,17 +28,17 @@ func TestText(t *testing.T) {
 		{"a first surrogate before a letter is replaced", `"\ud83dA"`, "\uFFFDA"},
 		{"a first surrogate before another escape is replaced", `"\ud83d\n"`, "\uFFFD\n"},
 		{"a first surrogate before an escaped letter is replaced", `"\ud83d\u0041"`, "\uFFFDA"},
-		{"the second of two first surrogates finds its half", `"\ud83d\ud83d\uddc4"`, "\uFFFD🗄"},
-		{"text behind an escape may be beyond ASCII", `"\tZoë"`, "\tZoë"},
+		{"after two first surrogates, the second one is paired", `"\ud83d\ud83d\uddc4"`, "\uFFFD🗄"},
+		{"text after an escape may be beyond ASCII", `"\tZoë"`, "\tZoë"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			c := &cursor{data: []byte(test.json)}
-			if got := c.str(); got != test.want || c.end() != nil {
+			c := &Cursor{data: []byte(test.json)}
+			if got := c.Text(); got != test.want || c.end() != nil {
 				t.Errorf("got %q (%v), want %q", got, c.end(), test.want)
 			}
-			skipped := &cursor{data: []byte(test.json)}
-			if skipped.skip(); skipped.end() != nil {
+			skipped := &Cursor{data: []byte(test.json)}
+			if skipped.Skip(); skipped.end() != nil {
 				t.Errorf("skipped: %v", skipped.end())
 			}
 			if string(skipped.data) != test.json {
@@ -48,53 +48,53 @@ func TestText(t *testing.T) {
 	}
 }
 
-func TestTextThatIsNoString(t *testing.T) {
+func TestMalformedText(t *testing.T) {
 	for name, text := range map[string]string{
-		"a string without an end":                   `"abc`,
-		"a string that ends in a backslash":         `"abc\`,
-		"a string whose end is escaped":             `"abc\"`,
-		"an unknown escape":                         `"\x41"`,
-		"an escape of a quote that is none":         `"\'"`,
-		"a capital escape":                          `"\N"`,
-		"an escape with three digits":               `"\u041"`,
-		"an escape with a letter that is no digit":  `"\u004g"`,
-		"an escape that is cut off":                 `"\u00`,
-		"a control character":                       "\"a\x01b\"",
-		"a new line":                                "\"a\nb\"",
-		"a new line behind an escape":               "\"\\ta\nb\"",
-		"a zero":                                    "\"a\x00b\"",
-		"a byte that is not UTF-8":                  "\"a\xffb\"",
-		"a byte that is not UTF-8 behind an escape": "\"\\t\xff\"",
-		"a character that is cut off":               "\"\xe6\x9d\"",
-		"a surrogate in UTF-8":                      "\"\xed\xa0\x80\"",
-		"a zero in two bytes":                       "\"\xc0\x80\"",
-		"a character that an escape cuts in two":    "\"\xe6\\n\x9d\xb1\"",
-		"a character beyond Unicode":                "\"\xf4\x90\x80\x80\"",
+		"a string without an end":                  `"abc`,
+		"a string that ends in a backslash":        `"abc\`,
+		"a string whose end is escaped":            `"abc\"`,
+		"an unknown escape":                        `"\x41"`,
+		"an escaped apostrophe":                    `"\'"`,
+		"a capital escape":                         `"\N"`,
+		"an escape with three digits":              `"\u041"`,
+		"an escape with a letter that is no digit": `"\u004g"`,
+		"an escape that is cut off":                `"\u00`,
+		"a control character":                      "\"a\x01b\"",
+		"a new line":                               "\"a\nb\"",
+		"a new line after an escape":               "\"\\ta\nb\"",
+		"a zero":                                   "\"a\x00b\"",
+		"a byte that is not UTF-8":                 "\"a\xffb\"",
+		"a byte that is not UTF-8 after an escape": "\"\\t\xff\"",
+		"a character that is cut off":              "\"\xe6\x9d\"",
+		"a surrogate in UTF-8":                     "\"\xed\xa0\x80\"",
+		"a zero in two bytes":                      "\"\xc0\x80\"",
+		"a character that an escape cuts in two":   "\"\xe6\\n\x9d\xb1\"",
+		"a character beyond Unicode":               "\"\xf4\x90\x80\x80\"",
 	} {
 		t.Run(name+" is refused", func(t *testing.T) {
-			read := &cursor{data: []byte(text)}
-			if got := read.str(); got != "" {
+			read := &Cursor{data: []byte(text)}
+			if got := read.Text(); got != "" {
 				t.Errorf("%q was read as %q", text, got)
 			}
-			wantProblem(t, read, GraphJSONSyntax)
-			skipped := &cursor{data: []byte(text)}
-			skipped.skip()
-			wantProblem(t, skipped, GraphJSONSyntax)
+			wantCause(t, read, CauseSyntax)
+			skipped := &Cursor{data: []byte(text)}
+			skipped.Skip()
+			wantCause(t, skipped, CauseSyntax)
 		})
 	}
 }
 
-func TestTextOfTheWrongType(t *testing.T) {
+func TestTextOfWrongType(t *testing.T) {
 	for _, text := range []string{`5`, `true`, `{"a": 1}`, `["a"]`} {
-		c := &cursor{data: []byte(text)}
-		if got := c.str(); got != "" {
+		c := &Cursor{data: []byte(text)}
+		if got := c.Text(); got != "" {
 			t.Errorf("%s was read as %q", text, got)
 		}
-		wantProblem(t, c, GraphJSONType)
+		wantCause(t, c, CauseWrongType)
 	}
 }
 
-func TestPlainFindsEveryByteThatEndsARun(t *testing.T) {
+func TestPlainStopsAtEveryByteThatEndsARun(t *testing.T) {
 	for b := range 256 {
 		ends := b < 0x20 || b >= 0x80 || b == '"' || b == '\\'
 		for at := range 20 {
@@ -120,7 +120,7 @@ func TestAppendText(t *testing.T) {
 		"\"a\uFFFDb\uFFFD\"":          "a\xffb\xe6",
 		`"<&>"`:                       "<&>",
 	} {
-		if got := string(appendText(nil, text)); got != want {
+		if got := string(AppendText(nil, text)); got != want {
 			t.Errorf("%q was written as %s, want %s", text, got, want)
 		}
 	}
@@ -132,25 +132,25 @@ func FuzzText(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		written := appendText(nil, text)
-		// Each byte that is no UTF-8 is replaced for itself.
+		written := AppendText(nil, text)
+		// Each byte that is not UTF-8 is replaced on its own.
 		want := string([]rune(text))
 		var standard string
 		if err := json.Unmarshal(written, &standard); err != nil || standard != want {
 			t.Fatalf("encoding/json reads %s as %q (%v), want %q", written, standard, err, want)
 		}
-		c := &cursor{data: written}
-		if got := c.str(); got != want || c.end() != nil {
+		c := &Cursor{data: written}
+		if got := c.Text(); got != want || c.end() != nil {
 			t.Fatalf("%s was read as %q (%v), want %q", written, got, c.end(), want)
 		}
-		// What encoding/json writes has other escapes.
+		// encoding/json writes other escapes.
 		marshalled, err := json.Marshal(want)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c = &cursor{data: marshalled}
-		if got := c.str(); got != want || c.end() != nil {
-			t.Fatalf("encoding/json's writing was read as %q (%v), want %q", got, c.end(), want)
+		c = &Cursor{data: marshalled}
+		if got := c.Text(); got != want || c.end() != nil {
+			t.Fatalf("what encoding/json wrote was read as %q (%v), want %q", got, c.end(), want)
 		}
 	})
 }

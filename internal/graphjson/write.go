@@ -7,8 +7,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// appendText writes a JSON string. Bytes that are not UTF-8 become U+FFFD.
-func appendText(dst []byte, s string) []byte {
+// AppendText appends a JSON string. Bytes that are not UTF-8 become U+FFFD.
+func AppendText(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
 	for i := 0; i < len(s); {
@@ -31,35 +31,36 @@ func appendText(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// appendInstant writes a date and time as RFC 3339 in UTC.
-func appendInstant(dst []byte, t *timestamppb.Timestamp) []byte {
+// AppendInstant appends a date and time as RFC 3339 in UTC.
+func AppendInstant(dst []byte, t *timestamppb.Timestamp) []byte {
 	dst = append(dst, '"')
 	dst = t.AsTime().AppendFormat(dst, time.RFC3339Nano)
 	return append(dst, '"')
 }
 
-// appendName writes the name of a property and its colon, behind a comma unless it is the first of its object.
-func appendName(dst []byte, name string) []byte {
-	dst = appendComma(dst)
+// AppendName appends the name of a property and its colon. A comma goes before it, unless it is the first property of
+// its object. name needs no escapes.
+func AppendName(dst []byte, name string) []byte {
+	dst = AppendComma(dst)
 	dst = append(dst, '"')
 	dst = append(dst, name...)
 	return append(dst, '"', ':')
 }
 
-// appendComma writes a comma unless an object or array has just begun.
-func appendComma(dst []byte) []byte {
+// AppendComma appends a comma, unless dst ends in the start of an object or array.
+func AppendComma(dst []byte) []byte {
 	if n := len(dst); n > 0 && dst[n-1] != '{' && dst[n-1] != '[' {
 		return append(dst, ',')
 	}
 	return dst
 }
 
-// appendRemoved writes ids as the items of a delta that take them out of the collection.
-func appendRemoved(dst []byte, ids []string) []byte {
+// AppendRemoved appends the items of a delta that remove the things with these ids from a collection.
+func AppendRemoved(dst []byte, ids []string) []byte {
 	for _, id := range ids {
-		dst = appendComma(dst)
+		dst = AppendComma(dst)
 		dst = append(dst, `{"@removed":{"reason":"changed"},"id":`...)
-		dst = appendText(dst, id)
+		dst = AppendText(dst, id)
 		dst = append(dst, '}')
 	}
 	return dst

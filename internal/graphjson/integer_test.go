@@ -30,8 +30,8 @@ func TestInteger(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			c := &cursor{data: []byte(test.text)}
-			got, ok := c.integer(test.size)
+			c := &Cursor{data: []byte(test.text)}
+			got, ok := c.Integer(test.size)
 			if err := c.end(); !ok || got != test.want || err != nil {
 				t.Errorf("%s was read as %d, %v (%v), want %d", test.text, got, ok, err, test.want)
 			}
@@ -41,14 +41,14 @@ func TestInteger(t *testing.T) {
 
 func TestIntegerNotSet(t *testing.T) {
 	for _, text := range []string{`null`, `""`} {
-		c := &cursor{data: []byte(text)}
-		if got, ok := c.integer(32); ok || c.end() != nil {
+		c := &Cursor{data: []byte(text)}
+		if got, ok := c.Integer(32); ok || c.end() != nil {
 			t.Errorf("%s was read as %d (%v)", text, got, c.end())
 		}
 	}
 }
 
-func TestIntegerOfTheWrongType(t *testing.T) {
+func TestIntegerOfWrongType(t *testing.T) {
 	tests := []struct {
 		name, text string
 		size       int
@@ -75,23 +75,23 @@ func TestIntegerOfTheWrongType(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name+" is refused", func(t *testing.T) {
-			c := &cursor{data: []byte(test.text)}
-			if got, ok := c.integer(test.size); ok {
+			c := &Cursor{data: []byte(test.text)}
+			if got, ok := c.Integer(test.size); ok {
 				t.Fatalf("%s was read as %d", test.text, got)
 			}
-			wantProblem(t, c, GraphJSONType)
+			wantCause(t, c, CauseWrongType)
 		})
 	}
 }
 
-func TestNumberThatIsNone(t *testing.T) {
+func TestMalformedNumber(t *testing.T) {
 	for _, text := range []string{`-`, `+5`, `05`, `.5`, `5.`, `5.e1`, `5e`, `5e+`, `-a`, `5a`, `0x10`, `NaN`, `Infinity`, `1_000`, `٥`} {
-		c := &cursor{data: []byte(text)}
-		c.integer(64)
-		wantProblem(t, c, GraphJSONSyntax)
-		c = &cursor{data: []byte(text)}
-		c.skip()
-		wantProblem(t, c, GraphJSONSyntax)
+		c := &Cursor{data: []byte(text)}
+		c.Integer(64)
+		wantCause(t, c, CauseSyntax)
+		c = &Cursor{data: []byte(text)}
+		c.Skip()
+		wantCause(t, c, CauseSyntax)
 	}
 }
 
@@ -99,26 +99,26 @@ func TestBoolean(t *testing.T) {
 	tests := []struct {
 		name, text string
 		value, ok  bool
-		problem    GraphJSONCause
+		cause      Cause
 	}{
 		{"true is true", `true`, true, true, ""},
 		{"false is false", `false`, false, true, ""},
 		{"null is not set", `null`, false, false, ""},
 		{"an empty string is not set", `""`, false, false, ""},
-		{"a word in a string is of the wrong type", `"true"`, false, false, GraphJSONType},
-		{"a number is of the wrong type", `1`, false, false, GraphJSONType},
-		{"a capital letter is no JSON", `True`, false, false, GraphJSONSyntax},
-		{"a word that is cut off is no JSON", `tru`, true, true, GraphJSONSyntax},
-		{"a word with something behind it is no JSON", `truely`, true, true, GraphJSONSyntax},
+		{"a word in a string is of the wrong type", `"true"`, false, false, CauseWrongType},
+		{"a number is of the wrong type", `1`, false, false, CauseWrongType},
+		{"a capital letter is no JSON", `True`, false, false, CauseSyntax},
+		{"a word that is cut off is no JSON", `tru`, true, true, CauseSyntax},
+		{"a word with more letters is no JSON", `truely`, true, true, CauseSyntax},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			c := &cursor{data: []byte(test.text)}
-			value, ok := c.boolean()
+			c := &Cursor{data: []byte(test.text)}
+			value, ok := c.Bool()
 			if value != test.value || ok != test.ok {
 				t.Errorf("got %v, %v", value, ok)
 			}
-			wantProblem(t, c, test.problem)
+			wantCause(t, c, test.cause)
 		})
 	}
 }

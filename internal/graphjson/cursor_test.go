@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// wantProblem checks the verdict on a text at its end; an empty problem is none.
-func wantProblem(t *testing.T, c *cursor, want GraphJSONCause) {
+// wantCause checks the error at the end of a text. An empty cause means no error.
+func wantCause(t *testing.T, c *Cursor, want Cause) {
 	t.Helper()
 	err := c.end()
 	if want == "" {
@@ -17,13 +17,13 @@ func wantProblem(t *testing.T, c *cursor, want GraphJSONCause) {
 		}
 		return
 	}
-	var problem *GraphJSONError
-	if !errors.As(err, &problem) {
-		t.Errorf("%.60q: no error, want a problem of %s", c.data, want)
-	} else if problem.Cause != want {
-		t.Errorf("%.60q: %v, want a problem of %s", c.data, err, want)
-	} else if problem.Offset < 0 || problem.Offset > len(c.data) {
-		t.Errorf("%.60q: offset %d is outside the text", c.data, problem.Offset)
+	var failed *Error
+	if !errors.As(err, &failed) {
+		t.Errorf("%.60q: no error, want the cause %s", c.data, want)
+	} else if failed.Cause != want {
+		t.Errorf("%.60q: %v, want the cause %s", c.data, err, want)
+	} else if failed.Offset < 0 || failed.Offset > len(c.data) {
+		t.Errorf("%.60q: offset %d is outside the text", c.data, failed.Offset)
 	}
 }
 
@@ -34,68 +34,68 @@ func TestSkip(t *testing.T) {
 		`{"a":}`, `{"a":1,}`, `[1,]`, `[,1]`, `{,}`, `{a:1}`, `{'a':1}`, `[1 2]`, `{"a":1 "b":2}`, `1 2`, `{}{}`, `nul`,
 		`nulll`, "\v1", "\u00a01", "\ufeff{}", `// x`, `[1,//x` + "\n2]", `{"a":1}x`, `:`, `{"a"::1}`, `{1:1}`, `"a" "b"`,
 	} {
-		c := &cursor{data: []byte(text)}
-		c.skip()
+		c := &Cursor{data: []byte(text)}
+		c.Skip()
 		if err := c.end(); (err == nil) != json.Valid([]byte(text)) {
 			t.Errorf("%q: %v, but encoding/json says %v", text, err, json.Valid([]byte(text)))
 		}
 	}
 }
 
-func TestProblemOfSyntaxHidesOthers(t *testing.T) {
-	c := &cursor{data: []byte(`[5, {"a" 1}]`)}
+func TestSyntaxErrorHidesOthers(t *testing.T) {
+	c := &Cursor{data: []byte(`[5, {"a" 1}]`)}
 	for more := c.arrayStart(); more; more = c.arrayNext(0) {
-		c.str()
+		c.Text()
 	}
-	wantProblem(t, c, GraphJSONSyntax)
+	wantCause(t, c, CauseSyntax)
 }
 
-func TestErrorSaysWhatAndWhereWithoutQuoting(t *testing.T) {
-	c := &cursor{data: []byte(`["confidential", 5]`)}
+func TestErrorDoesNotQuoteTheText(t *testing.T) {
+	c := &Cursor{data: []byte(`["confidential", 5]`)}
 	for more := c.arrayStart(); more; more = c.arrayNext(0) {
-		c.boolean()
+		c.Bool()
 	}
-	if got, want := c.end().Error(), "graph json: type at byte 1: a boolean expected"; got != want {
+	if got, want := c.end().Error(), "graph json: wrong-type at byte 1: a boolean expected"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
 func TestDepth(t *testing.T) {
-	nested := func(depth int, open, inside, end string) []byte {
-		return []byte(strings.Repeat(open, depth) + inside + strings.Repeat(end, depth))
+	nested := func(depth int, open, innermost, end string) []byte {
+		return []byte(strings.Repeat(open, depth) + innermost + strings.Repeat(end, depth))
 	}
 	for name, parts := range map[string][3]string{
 		"arrays": {`[`, ``, `]`}, "objects": {`{"a":`, `1`, `}`},
 	} {
-		t.Run("100 "+name+" within each other are read", func(t *testing.T) {
-			c := &cursor{data: nested(100, parts[0], parts[1], parts[2])}
-			c.skip()
-			wantProblem(t, c, "")
+		t.Run("100 nested "+name+" are read", func(t *testing.T) {
+			c := &Cursor{data: nested(100, parts[0], parts[1], parts[2])}
+			c.Skip()
+			wantCause(t, c, "")
 		})
-		t.Run("101 "+name+" within each other are refused", func(t *testing.T) {
-			c := &cursor{data: nested(101, parts[0], parts[1], parts[2])}
-			c.skip()
-			wantProblem(t, c, GraphJSONSyntax)
+		t.Run("101 nested "+name+" are refused", func(t *testing.T) {
+			c := &Cursor{data: nested(101, parts[0], parts[1], parts[2])}
+			c.Skip()
+			wantCause(t, c, CauseSyntax)
 		})
-		t.Run("a million "+name+" within each other cost no stack", func(t *testing.T) {
-			c := &cursor{data: nested(1_000_000, parts[0], parts[1], parts[2])}
-			c.skip()
-			wantProblem(t, c, GraphJSONSyntax)
+		t.Run("a million nested "+name+" cost no stack", func(t *testing.T) {
+			c := &Cursor{data: nested(1_000_000, parts[0], parts[1], parts[2])}
+			c.Skip()
+			wantCause(t, c, CauseSyntax)
 		})
 	}
-	t.Run("what stands beside each other is not deep", func(t *testing.T) {
-		c := &cursor{data: []byte(`[` + strings.Repeat(`{},[],`, 200) + `{"a":[{}]}]`)}
-		c.skip()
-		wantProblem(t, c, "")
+	t.Run("neighbours are not nested", func(t *testing.T) {
+		c := &Cursor{data: []byte(`[` + strings.Repeat(`{},[],`, 200) + `{"a":[{}]}]`)}
+		c.Skip()
+		wantCause(t, c, "")
 	})
 }
 
 func TestElements(t *testing.T) {
-	read := func(text string) (int, *cursor) {
-		c := &cursor{data: []byte(text)}
+	read := func(text string) (int, *Cursor) {
+		c := &Cursor{data: []byte(text)}
 		n := 0
 		for more := c.arrayStart(); more; more = c.arrayNext(n) {
-			c.skip()
+			c.Skip()
 			n++
 		}
 		return n, c
@@ -103,35 +103,35 @@ func TestElements(t *testing.T) {
 	list := func(n int, tail string) string { return `[` + strings.Repeat(`0,`, n-1) + `0` + tail }
 	t.Run("100,000 elements are read", func(t *testing.T) {
 		n, c := read(list(100_000, `]`))
-		wantProblem(t, c, "")
+		wantCause(t, c, "")
 		if n != 100_000 {
 			t.Errorf("%d elements were read", n)
 		}
 	})
 	for _, tail := range []string{`]`, ` , [{}] ]`, `,1,2,3]`} {
-		t.Run("elements beyond 100,000 are refused before "+tail, func(t *testing.T) {
+		t.Run("elements beyond 100,000 are refused, also before "+tail, func(t *testing.T) {
 			n, c := read(list(100_001, tail))
-			wantProblem(t, c, GraphJSONSize)
+			wantCause(t, c, CauseTooLarge)
 			if n != 100_000 {
 				t.Errorf("%d elements were read", n)
 			}
 		})
 	}
 	for _, tail := range []string{``, `,]`, ` 1]`, `}`, `,{"a"}]`} {
-		t.Run("elements beyond 100,000 must be JSON before "+tail, func(t *testing.T) {
+		t.Run("elements beyond 100,000 must be JSON, also before "+tail, func(t *testing.T) {
 			_, c := read(list(100_001, tail))
-			wantProblem(t, c, GraphJSONSyntax)
+			wantCause(t, c, CauseSyntax)
 		})
 	}
 }
 
 func TestRaw(t *testing.T) {
-	c := &cursor{data: []byte(`[ {"code" : "\u0041", "details": []} , 5]`)}
+	c := &Cursor{data: []byte(`[ {"code" : "\u0041", "details": []} , 5]`)}
 	var got []string
 	for more := c.arrayStart(); more; more = c.arrayNext(0) {
 		got = append(got, string(c.raw()))
 	}
-	wantProblem(t, c, "")
+	wantCause(t, c, "")
 	if len(got) != 2 || got[0] != `{"code" : "\u0041", "details": []}` || got[1] != `5` {
 		t.Errorf("got %q", got)
 	}
@@ -141,11 +141,11 @@ func TestPresence(t *testing.T) {
 	for text, want := range map[string]bool{
 		`null`: false, `""`: false, `{"reason":"changed"}`: true, `{}`: true, `false`: true, `0`: true, `"deleted"`: true,
 	} {
-		c := &cursor{data: []byte(text)}
-		if got := c.presence(); got != want {
+		c := &Cursor{data: []byte(text)}
+		if got := c.Presence(); got != want {
 			t.Errorf("%s: %v, want %v", text, got, want)
 		}
-		wantProblem(t, c, "")
+		wantCause(t, c, "")
 	}
 }
 
@@ -154,7 +154,7 @@ func TestNames(t *testing.T) {
 	for name, want := range map[string]int{
 		"active": 1, "Active": 1, "COMPLETED": 2, "activ": -1, "": -1, "actives": -1, "unknownfuturevalue": 0, "ac\u017five": -1,
 	} {
-		if got := foldIndex([]byte(name), table); got != want {
+		if got := FoldIndex([]byte(name), table); got != want {
 			t.Errorf("%q is at %d, want %d", name, got, want)
 		}
 	}
@@ -163,24 +163,24 @@ func TestNames(t *testing.T) {
 		"#siteProtectionUnit": "siteProtectionUnit", "siteProtectionUnit": "siteProtectionUnit", "": "", "#": "",
 		"https://graph.microsoft.com/v1.0/$metadata#site": "site",
 	} {
-		if got := graphType(text); got != want {
+		if got := typeName(text); got != want {
 			t.Errorf("type of %q is %q, want %q", text, got, want)
 		}
 	}
 	for name, want := range map[string]bool{
 		"siteProtectionUnit": true, "SiteProtectionUnit": true, "site": true, "sit": false, "": false, "mailbox": false,
 	} {
-		if got := hasPrefixFold(name, "site"); got != want {
+		if got := HasPrefixFold(name, "site"); got != want {
 			t.Errorf("%q begins with site: %v, want %v", name, got, want)
 		}
 	}
 }
 
-func TestFlag(t *testing.T) {
+func TestCutName(t *testing.T) {
 	list, got := []byte("manual, dynamicRule,,none"), []string(nil)
 	for len(list) > 0 {
 		var name []byte
-		name, list = flag(list)
+		name, list = CutName(list)
 		got = append(got, string(name))
 	}
 	if strings.Join(got, "|") != "manual|dynamicRule||none" {

@@ -13,13 +13,13 @@ const (
 )
 
 // plain returns the position of the first byte from i on that ends a run of printable ASCII within a string: a quote,
-// a backslash, a control character or a byte beyond ASCII; the length of data when there is none.
+// a backslash, a control character or a byte beyond ASCII. It returns the length of data when there is none.
 func plain(data []byte, i int) int {
-	// Said this way, the compiler sees that no bound is to be checked.
+	// In this form the compiler sees that no bounds check is necessary.
 	for last := len(data) - 8; i >= 0 && i <= last; i += 8 {
 		w := binary.LittleEndian.Uint64(data[i : i+8])
-		// Each term marks the high bit of a byte that matches; of bytes beyond ASCII, which all match, it does not
-		// matter what else marks them. Borrows can mark bytes above a match, never below, so the lowest mark is exact.
+		// Each term sets the high bit of a byte that matches. Bytes beyond ASCII have it set already, and they match. A
+		// borrow can set the bit of a byte above a match, never below it, so the lowest set bit is exact.
 		mark := (w | (w - ones*0x20) | (w ^ (ones * '"') - ones) | (w ^ (ones * '\\') - ones)) & highs
 		if mark != 0 {
 			return i + bits.TrailingZeros64(mark)>>3
@@ -34,9 +34,9 @@ func plain(data []byte, i int) int {
 	return i
 }
 
-// text reads a string and returns its bytes, which alias the data. Escapes are resolved in place: the result is never
-// longer than what it was written as.
-func (c *cursor) text() []byte {
+// readText reads a string and returns its bytes, which alias the data. It resolves escapes in place: the result is
+// never longer than the text.
+func (c *Cursor) readText() []byte {
 	data, start := c.data, c.pos+1
 	i := plain(data, start)
 	if i < len(data) && data[i] == '"' {
@@ -46,8 +46,8 @@ func (c *cursor) text() []byte {
 	return c.oddText(start, i)
 }
 
-// oddText is text with more than printable ASCII in it, from the first such byte on.
-func (c *cursor) oddText(start, i int) []byte {
+// oddText finishes readText from i on, the first byte that is not printable ASCII.
+func (c *Cursor) oddText(start, i int) []byte {
 	data := c.data
 	for ; i < len(data); i = plain(data, i) {
 		switch b := data[i]; {
@@ -71,8 +71,8 @@ func (c *cursor) oddText(start, i int) []byte {
 	return nil
 }
 
-// unescape finishes text from the first backslash on.
-func (c *cursor) unescape(start, i int) []byte {
+// unescape finishes readText from i on, the first backslash.
+func (c *Cursor) unescape(start, i int) []byte {
 	data := c.data
 	w := i
 	for i < len(data) {
@@ -80,7 +80,7 @@ func (c *cursor) unescape(start, i int) []byte {
 		switch {
 		case b == '"':
 			c.pos = i + 1
-			// What an escape yields is whole characters, so the result is UTF-8 exactly when the bytes between are.
+			// An escape yields whole characters, so the result is UTF-8 exactly when the bytes between escapes are.
 			if !utf8.Valid(data[start:w]) {
 				c.fail(start, "string is not UTF-8")
 				return nil
@@ -112,8 +112,8 @@ func (c *cursor) unescape(start, i int) []byte {
 	return nil
 }
 
-// escape resolves the escape that data begins with and returns its length, 0 when it is none. A surrogate without
-// its other half becomes U+FFFD.
+// escape resolves the escape at the start of data and returns its length, 0 when there is none. A surrogate without its
+// other half becomes U+FFFD.
 func escape(data []byte) (r rune, n int) {
 	if len(data) < 2 {
 		return 0, 0
@@ -170,8 +170,8 @@ func hex4(data []byte) (r rune, ok bool) {
 	return r, true
 }
 
-// skipText is text for strings that nobody wants: it changes nothing.
-func (c *cursor) skipText() {
+// skipText is readText for strings that nobody needs. It does not change the data.
+func (c *Cursor) skipText() {
 	data, start, ascii := c.data, c.pos+1, true
 	for i := plain(data, start); i < len(data); i = plain(data, i) {
 		switch b := data[i]; {
@@ -199,7 +199,7 @@ func (c *cursor) skipText() {
 	c.fail(len(data), "end of string expected")
 }
 
-// alias makes a string of bytes that nobody changes any more.
+// alias returns b as a string without a copy. b must not change afterwards.
 func alias(b []byte) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
