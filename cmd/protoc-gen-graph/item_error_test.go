@@ -86,7 +86,7 @@ func TestItemErrorWithDetails(t *testing.T) {
 	var hook recorder
 	got, _ := read(t, `{"error":{"details":[{}]},"id":"job"}`, new(pb.GetMailboxProtectionUnitsBulkAdditionJobResponse), hook.options())
 	hook.want(t, `error protectionUnitsBulkJobBase job {"details":[{}]}`)
-	job := got.ProtectionUnitBulkAdditionJob
+	job := got.BulkAdditionJob
 	if job.Error.GetMessage() != "job" || len(job.FailedResources) != 1 || job.FailedResources[0].Target != "job" {
 		t.Errorf("got %v", job)
 	}
