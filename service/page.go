@@ -29,7 +29,7 @@ func (c *core) openPage(op *contract.Operation, message protoreflect.Message, re
 	}
 	if page, err = c.pages.Open(token, binding); err != nil {
 		return page, nil, apierror.RefuseField(pb.ErrorReason_INVALID_PAGE_TOKEN, "page_token",
-			"next_page_token of a page of the same list, tenant, user and arguments")
+			"the next_page_token of a page of the same list, tenant, user and arguments")
 	}
 	request.Method, request.Target, request.Body = "GET", page.Target, nil
 	return page, binding, nil

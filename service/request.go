@@ -69,7 +69,7 @@ func target(op *contract.Operation, message protoreflect.Message) (string, error
 		case s.Field != nil:
 			id := message.Get(s.Field).String()
 			if !graph.ValidID(id) {
-				return "", apierror.RefuseField(s.InvalidID, string(s.Field.Name()), "1 to 256 letters, digits or _.=,+~- and neither . nor ..")
+				return "", apierror.RefuseText(s.InvalidID, string(s.Field.Name()), "1 to 256 letters, digits or _.=,+~- and neither . nor ..", id)
 			}
 			path = graph.AppendSegment(path, id)
 		case s.Constant != "":
@@ -87,7 +87,7 @@ func pageSizeQuery(op *contract.Operation, message protoreflect.Message) (string
 	}
 	switch size := message.Get(op.PageSize).Int(); {
 	case size < 0:
-		return "", apierror.RefuseField(pb.ErrorReason_INVALID_PAGE_SIZE, "page_size", "0 or more")
+		return "", apierror.RefuseNumber(pb.ErrorReason_INVALID_PAGE_SIZE, "page_size", "0 or more", size)
 	case size > 0:
 		return "$top=" + strconv.FormatInt(size, 10), nil
 	}

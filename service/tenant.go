@@ -23,7 +23,7 @@ type tenants struct {
 func (t tenants) of(ctx context.Context) (string, error) {
 	switch values := metadata.ValueFromIncomingContext(ctx, tenantKey); {
 	case len(values) == 0 && t.fallback == "":
-		return "", apierror.RefuseField(pb.ErrorReason_TENANT_REQUIRED, tenantKey, "GUID of the tenant to act in")
+		return "", apierror.RefuseField(pb.ErrorReason_TENANT_REQUIRED, tenantKey, "the GUID of the tenant to act in")
 	case len(values) == 0:
 		return t.fallback, nil
 	case len(values) > 1 || !graph.IsGUID(values[0]):

@@ -44,7 +44,7 @@ func validateValue(field protoreflect.FieldDescriptor, value protoreflect.Value,
 	}
 	known := field.Enum().Values().ByNumber(value.Enum())
 	if known == nil || value.Enum() == 0 && !zero || isUnknownFutureValue(field.Enum(), value.Enum()) {
-		return apierror.RefuseField(pb.ErrorReason_INVALID_REQUEST, at, "a value of "+string(field.Enum().Name())+" that Graph knows")
+		return apierror.RefuseNumber(pb.ErrorReason_INVALID_REQUEST, at, "a value of "+string(field.Enum().Name())+" that Graph knows", int64(value.Enum()))
 	}
 	return nil
 }

@@ -89,7 +89,7 @@ func getJob(w Workload) handler {
 			}
 		}
 		if !isGUID(c.param(1)) {
-			return nil, refuse(c.r.Method, codeBadRequest, "The job id in the path is not a GUID.")
+			return nil, refuse(c.r.Method, codeBadRequest, "The job id is not a GUID.")
 		}
 		return nil, refuse(c.r.Method, codeNotFound, "The policy has no bulk addition job %s.", c.param(1))
 	}

@@ -31,7 +31,7 @@ func (c *call) badBrowse(format string, args ...any) *graphError {
 func (c *call) browseOf(w Workload) (*browseSession, *graphError) {
 	id := c.param(0)
 	if id == "" || len(id) > 128 || strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-		return nil, c.badBrowse("The browse session id in the path is malformed.")
+		return nil, c.badBrowse("The browse session id is malformed.")
 	}
 	b := c.tenant.vault.browse(id)
 	if b == nil || b.workload != w {

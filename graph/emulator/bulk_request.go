@@ -130,7 +130,7 @@ func (c *call) bulkSession(w Workload) (*restoreSession, *graphError) {
 // bulkOf finds the request that the path names.
 func (c *call) bulkOf(w Workload) (*restoreSession, *bulkRequest, *graphError) {
 	if id := c.param(1); !isGUID(id) {
-		return nil, nil, refuse(c.r.Method, "InvalidBulkRestoreArtifactId", "The request id in the path is not a GUID.")
+		return nil, nil, refuse(c.r.Method, "InvalidBulkRestoreArtifactId", "The request id is not a GUID.")
 	}
 	s, err := c.bulkSession(w)
 	if err != nil {

@@ -49,7 +49,7 @@ func (t *tenant) revive(u *unit, why cause) {
 func (c *call) unitOf() (*unit, *graphError) {
 	id := c.param(0)
 	if !isUnitID(id) {
-		return nil, refuse(c.r.Method, "InvalidProtectionUnitId", "The protection unit id in the path is malformed.")
+		return nil, refuse(c.r.Method, "InvalidProtectionUnitId", "The protection unit id is malformed.")
 	}
 	u := c.tenant.findUnit(canonicalUnitID(id))
 	if u == nil {

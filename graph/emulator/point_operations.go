@@ -83,7 +83,7 @@ func (c *call) pointFilter(text string) (from, to time.Time, _ *graphError) {
 	}
 	words := strings.Fields(text)
 	if len(words)%4 != 3 {
-		return from, to, c.badSearch("$filter=protectionDateTime lt <time> is required.")
+		return from, to, c.badSearch("$filter is required: protectionDateTime lt <time>.")
 	}
 	if (len(words)+1)/4 > maxFilterTerms {
 		return from, to, refuse(c.r.Method, codeFilterLength, "The $filter has too many comparisons.")

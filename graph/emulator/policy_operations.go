@@ -10,7 +10,7 @@ import (
 func (c *call) policyOf() (*policy, *graphError) {
 	id := c.param(0)
 	if !isGUID(id) {
-		return nil, refuse(c.r.Method, "InvalidPolicyId", "The policy id in the path is not a GUID.")
+		return nil, refuse(c.r.Method, "InvalidPolicyId", "The policy id is not a GUID.")
 	}
 	p := c.tenant.policy(strings.ToLower(id))
 	if p == nil {

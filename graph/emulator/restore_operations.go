@@ -15,7 +15,7 @@ func (c *call) sessionOf() (*restoreSession, *graphError) {
 func (c *call) sessionOr(malformed string) (*restoreSession, *graphError) {
 	id := c.param(0)
 	if !isGUID(id) {
-		return nil, refuse(c.r.Method, malformed, "The restore session id in the path is not a GUID.")
+		return nil, refuse(c.r.Method, malformed, "The restore session id is not a GUID.")
 	}
 	s := c.tenant.vault.byID[strings.ToLower(id)]
 	if s == nil {

@@ -15,7 +15,7 @@ func (c *call) ruleOf(w Workload) (*inclusionRule, *graphError) {
 	}
 	id := c.param(1)
 	if !isGUID(id) {
-		return nil, refuse(c.r.Method, "InvalidInclusionRuleId", "The rule id in the path is not a GUID.")
+		return nil, refuse(c.r.Method, "InvalidInclusionRuleId", "The rule id is not a GUID.")
 	}
 	for _, r := range p.rules {
 		if strings.EqualFold(r.id, id) {

@@ -18,7 +18,7 @@ func (c *call) serviceAppOf() (*serviceApp, *graphError) {
 		return app, nil
 	}
 	if !isGUID(id) {
-		return nil, refuse(c.r.Method, codeBadRequest, "The service app id in the path is not a GUID.")
+		return nil, refuse(c.r.Method, codeBadRequest, "The service app id is not a GUID.")
 	}
 	return nil, refuse(c.r.Method, codeNotFound, "No service app %s is registered in this tenant.", id)
 }

@@ -7,7 +7,7 @@ import "iter"
 func getUnit(c *call) (*answer, *graphError) {
 	id := c.param(0)
 	if !isUnitID(id) {
-		return nil, refuse(c.r.Method, "InvalidProtectionUnitId", "The protection unit id in the path is malformed.")
+		return nil, refuse(c.r.Method, "InvalidProtectionUnitId", "The protection unit id is malformed.")
 	}
 	id = canonicalUnitID(id)
 	u := c.tenant.findUnit(id)

@@ -49,7 +49,7 @@ func (t *Translator) describe(op *contract.Operation, request protoreflect.Messa
 func (t *Translator) describeSubject(s *subject, c classification) *Failure {
 	f := &Failure{
 		reason: c.reason, code: c.code, retryDelay: c.delay, noSideEffects: c.noSideEffects,
-		message: message(c.reason, s.text), metadata: metadata(s.op, c),
+		metadata: metadata(s.op, c),
 	}
 	if c.response != nil {
 		f.requestID = c.response.RequestID
@@ -68,15 +68,44 @@ func (t *Translator) describeSubject(s *subject, c classification) *Failure {
 	default:
 		f.detail = s.detail(c.reason)
 	}
+	f.message = s.message(c, f.violations.list)
 	return f
 }
 
-// message is the summary, and Graph's own text behind it when that speaks of what the caller did.
-func message(r *contract.Reason, text string) string {
-	if text == "" {
-		return r.GetSummary() + "."
+// sentenceWords is from how many words on Graph's text is a sentence that says all, and not a title.
+const sentenceWords = 5
+
+// message is the particular sentence, alone when it says all:
+//
+//	the failure                         the message
+//	----------------------------------  ------------------------------------------------------------------
+//	the server refused a field          what the field must be, and what it is
+//	Graph's text is a sentence          the text, behind the field when Graph named an element of a list
+//	Graph's text is a few words         the text, and the summary of the reason
+//	anything else                       the summary of the reason
+func (s *subject) message(c classification, list []*errdetails.BadRequest_FieldViolation) string {
+	summary := c.reason.GetSummary() + "."
+	switch {
+	case c.refusal != nil && c.refusal.Field != "":
+		text := c.refusal.Field + " must be " + c.refusal.Wanted
+		if c.refusal.Got != "" {
+			text += "; it is " + c.refusal.Got
+		}
+		return text + "."
+	case s.text == "":
+		return summary
 	}
-	return r.GetSummary() + ": " + text
+	text := s.text
+	if s.op != nil {
+		text = s.op.FieldNames(text)
+	}
+	if len(list) == 1 && strings.HasSuffix(list[0].GetField(), "]") || len(list) == 1 && strings.Contains(list[0].GetField(), "].") {
+		text = list[0].GetField() + ": " + text
+	}
+	if len(strings.Fields(s.text)) < sentenceWords {
+		return strings.TrimRight(text, ".") + ". " + summary
+	}
+	return text
 }
 
 // metadata is that of ErrorInfo. It always has room for what is added later.

@@ -1,6 +1,10 @@
 package apierror
 
-import pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+import (
+	"strconv"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+)
 
 // Refusal is a failure that the server decides itself, before anything is sent to Graph.
 type Refusal struct {
@@ -8,8 +12,10 @@ type Refusal struct {
 	Reason pb.ErrorReason
 	// Field is the path of the request field, or the key of the call metadata, that is at fault; empty when there is none.
 	Field string
-	// Wanted says what the field has to be. It never quotes what the field was.
+	// Wanted says what the field has to be, as in "page_size must be 0 or more".
 	Wanted string
+	// Got is what the field is, where showing it is safe, as in "it is -1"; else empty.
+	Got string
 }
 
 // Error returns the name of the reason.
@@ -18,7 +24,21 @@ func (r *Refusal) Error() string { return r.Reason.String() }
 // Refuse returns the refusal of a call for a reason that speaks of no field.
 func Refuse(reason pb.ErrorReason) error { return &Refusal{Reason: reason} }
 
-// RefuseField returns the refusal of a field. wanted says what the field has to be, and never what it was.
+// RefuseField returns the refusal of a field that can hold a secret: wanted says what it has to be, and nothing says what
+// it is.
 func RefuseField(reason pb.ErrorReason, field, wanted string) error {
 	return &Refusal{Reason: reason, Field: field, Wanted: wanted}
+}
+
+// RefuseNumber returns the refusal of a number, which the message shows.
+func RefuseNumber(reason pb.ErrorReason, field, wanted string, got int64) error {
+	return &Refusal{Reason: reason, Field: field, Wanted: wanted, Got: strconv.FormatInt(got, 10)}
+}
+
+// maxQuoted is how much of a refused text the message shows, in bytes.
+const maxQuoted = 64
+
+// RefuseText returns the refusal of a text, of which the message shows the beginning.
+func RefuseText(reason pb.ErrorReason, field, wanted, got string) error {
+	return &Refusal{Reason: reason, Field: field, Wanted: wanted, Got: strconv.QuoteToASCII(cut(got, maxQuoted))}
 }

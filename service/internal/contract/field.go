@@ -3,7 +3,10 @@ package contract
 import (
 	"strings"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
 // Field returns the first of several request fields that the operation has, empty when it has none.
@@ -23,6 +26,70 @@ func (op *Operation) Text(request protoreflect.Message, field string) string {
 		return ""
 	}
 	return request.Get(descriptor).String()
+}
+
+// FieldNames puts the names of request fields into a text of Graph's: `page_size` for the OData option `$top`, and
+// `display_name` for the property `displayName`. Words stand by themselves: `displayNames` stays as it is.
+func (op *Operation) FieldNames(text string) string {
+	isPart := func(c byte) bool {
+		return c == '$' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || c == '_' || 'a' <= c && c <= 'z'
+	}
+	var b strings.Builder
+	copied := 0
+	for i := 0; i < len(text); {
+		if !isPart(text[i]) {
+			i++
+			continue
+		}
+		end := i + 1
+		for end < len(text) && isPart(text[end]) {
+			end++
+		}
+		if name, ok := op.fieldNames[text[i:end]]; ok {
+			b.WriteString(text[copied:i])
+			b.WriteString(name)
+			copied = end
+		}
+		i = end
+	}
+	if copied == 0 {
+		return text
+	}
+	b.WriteString(text[copied:])
+	return b.String()
+}
+
+// fieldNames are the names of a request's fields, at any depth, by the names under which Graph knows them.
+func fieldNames(request protoreflect.MessageDescriptor) map[string]string {
+	names := make(map[string]string)
+	addFieldNames(names, make(map[protoreflect.FullName]bool), request)
+	return names
+}
+
+func addFieldNames(names map[string]string, seen map[protoreflect.FullName]bool, message protoreflect.MessageDescriptor) {
+	if seen[message.FullName()] {
+		return
+	}
+	seen[message.FullName()] = true
+	for i := range message.Fields().Len() {
+		field := message.Fields().Get(i)
+		option, _ := proto.GetExtension(field.Options(), pb.E_GraphField).(*pb.GraphField)
+		graphName := field.JSONName()
+		switch {
+		case option.GetQuery() != "":
+			graphName = option.GetQuery()
+		case field.Name() == "page_size":
+			graphName = "$top"
+		case option.GetName() != "":
+			graphName = option.GetName()
+		}
+		if _, taken := names[graphName]; !taken && graphName != string(field.Name()) {
+			names[graphName] = string(field.Name())
+		}
+		if field.Message() != nil && field.Message().ParentFile().Package() == message.ParentFile().Package() {
+			addFieldNames(names, seen, field.Message())
+		}
+	}
 }
 
 // resourceOf returns the field of a response that holds its one resource, nil when there is none.

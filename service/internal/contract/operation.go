@@ -40,6 +40,14 @@ type Operation struct {
 	MissingItem *Reason
 
 	response protoreflect.MessageDescriptor
+	// fieldNames are the names of the request's fields by the names under which Graph knows them.
+	fieldNames map[string]string
+}
+
+// Service is the first half of Name.
+func (op *Operation) Service() string {
+	service, _, _ := strings.Cut(op.Name, "/")
+	return service
 }
 
 // Segment is one segment of a path: a constant, or the request field whose id fills it.
@@ -72,6 +80,7 @@ func newOperation(method protoreflect.MethodDescriptor, reasons *Reasons) (*Oper
 		NextPageToken: method.Output().Fields().ByName("next_page_token"),
 		EmbedsError:   embedsError(method.Output()),
 	}
+	op.fieldNames = fieldNames(method.Input())
 	for text := range strings.SplitSeq(strings.Trim(spec.GetPath(), "/"), "/") {
 		name, variable := strings.CutPrefix(text, "{")
 		if !variable {

@@ -57,6 +57,10 @@ func (all *Reasons) add(value protoreflect.EnumValueDescriptor) error {
 	if spec == nil {
 		return errors.New("no error_spec")
 	}
+	return all.addSpec(value, spec)
+}
+
+func (all *Reasons) addSpec(value protoreflect.EnumValueDescriptor, spec *pb.ErrorSpec) error {
 	r := &Reason{ErrorSpec: spec, Value: pb.ErrorReason(value.Number()), Name: string(value.Name())}
 	if want := detailOf(spec); spec.GetDetail() != want {
 		return fmt.Errorf("detail is %s, and the typed detail is one of %s", spec.GetDetail(), want)

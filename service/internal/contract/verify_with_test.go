@@ -7,10 +7,7 @@ import (
 
 // Every write names the read that shows whether it was carried out.
 func TestVerifyWith(t *testing.T) {
-	c, err := Read()
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := read(t)
 	want := map[string]string{
 		"BackupRestoreService/EnableBackupRestore":                 "BackupRestoreService/GetBackupRestore",
 		"BackupRestoreService/UpdateEmailNotificationsSetting":     "BackupRestoreService/GetEmailNotificationsSetting",

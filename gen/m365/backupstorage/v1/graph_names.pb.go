@@ -148,7 +148,10 @@ type GraphField struct {
 	// A type prefix (see GraphValue) that the presence of this property proves, when nothing else told the workload.
 	Implies string `protobuf:"bytes,4,opt,name=implies,proto3" json:"implies,omitempty"`
 	// The effect that a call has besides that of its rpc when this field of the request is set.
-	Effect        GraphCall_Effect `protobuf:"varint,5,opt,name=effect,proto3,enum=m365.backupstorage.v1.GraphCall_Effect" json:"effect,omitempty"`
+	Effect GraphCall_Effect `protobuf:"varint,5,opt,name=effect,proto3,enum=m365.backupstorage.v1.GraphCall_Effect" json:"effect,omitempty"`
+	// The OData option that carries this field of a list's request, such as `$filter`. Graph's error texts name the option,
+	// and the server puts the field in its place. `page_size` is always `$top`.
+	Query         string `protobuf:"bytes,6,opt,name=query,proto3" json:"query,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -216,6 +219,13 @@ func (x *GraphField) GetEffect() GraphCall_Effect {
 		return x.Effect
 	}
 	return GraphCall_EFFECT_UNSPECIFIED
+}
+
+func (x *GraphField) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
 }
 
 // GraphValue says how an enum value is written in Graph's JSON. Without it the member is the value's name without
@@ -331,14 +341,15 @@ const file_m365_backupstorage_v1_graph_names_proto_rawDesc = "" +
 	"\n" +
 	"'m365/backupstorage/v1/graph_names.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a&m365/backupstorage/v1/graph_call.proto\"$\n" +
 	"\fGraphMessage\x12\x14\n" +
-	"\x05types\x18\x01 \x03(\tR\x05types\"\xb2\x02\n" +
+	"\x05types\x18\x01 \x03(\tR\x05types\"\xc8\x02\n" +
 	"\n" +
 	"GraphField\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaliases\x18\x02 \x03(\tR\aaliases\x12=\n" +
 	"\x05place\x18\x03 \x01(\x0e2'.m365.backupstorage.v1.GraphField.PlaceR\x05place\x12\x18\n" +
 	"\aimplies\x18\x04 \x01(\tR\aimplies\x12?\n" +
-	"\x06effect\x18\x05 \x01(\x0e2'.m365.backupstorage.v1.GraphCall.EffectR\x06effect\"\\\n" +
+	"\x06effect\x18\x05 \x01(\x0e2'.m365.backupstorage.v1.GraphCall.EffectR\x06effect\x12\x14\n" +
+	"\x05query\x18\x06 \x01(\tR\x05query\"\\\n" +
 	"\x05Place\x12\x15\n" +
 	"\x11PLACE_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +

@@ -311,11 +311,12 @@ var File_m365_backupstorage_v1_restore_point_service_proto protoreflect.FileDesc
 
 const file_m365_backupstorage_v1_restore_point_service_proto_rawDesc = "" +
 	"\n" +
-	"1m365/backupstorage/v1/restore_point_service.proto\x12\x15m365.backupstorage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a)m365/backupstorage/v1/restore_point.proto\"\x9f\x02\n" +
-	"\x18ListRestorePointsRequest\x12,\n" +
-	"\x12protection_unit_id\x18\x01 \x01(\tR\x10protectionUnitId\x12Y\n" +
-	"\x1bprotection_date_time_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x18protectionDateTimeBefore\x12>\n" +
-	"\x05order\x18\x03 \x01(\x0e2(.m365.backupstorage.v1.RestorePointOrderR\x05order\x12\x1b\n" +
+	"1m365/backupstorage/v1/restore_point_service.proto\x12\x15m365.backupstorage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a)m365/backupstorage/v1/restore_point.proto\"\xcd\x02\n" +
+	"\x18ListRestorePointsRequest\x12;\n" +
+	"\x12protection_unit_id\x18\x01 \x01(\tB\r\xea\xda\x19\t2\a$expandR\x10protectionUnitId\x12h\n" +
+	"\x1bprotection_date_time_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\r\xea\xda\x19\t2\a$filterR\x18protectionDateTimeBefore\x12N\n" +
+	"\x05order\x18\x03 \x01(\x0e2(.m365.backupstorage.v1.RestorePointOrderB\x0e\xea\xda\x19\n" +
+	"2\b$orderbyR\x05order\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x05 \x01(\tR\tpageToken\"\xb3\x01\n" +
