@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -34,6 +33,7 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/emulator"
 	"github.com/m365backup/backupstorage/service"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 // The test program runs once more as the upstream and once more as the server, so that the CPU time of the server's
@@ -103,23 +103,12 @@ func beServer(upstream string) error {
 	if err != nil {
 		return err
 	}
-	pages, err := graph.NewPageTokens()
+	_, address, stop, err := servicetest.Serve(service.Options{Graph: client, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 	if err != nil {
 		return err
 	}
-	services, err := service.New(service.Options{Graph: client, PageTokens: pages, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
-	if err != nil {
-		return err
-	}
-	server := grpc.NewServer(services.GRPCOptions()...)
-	services.Register(server)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	go server.Serve(listener)
-	defer server.Stop()
-	return beAsked(listener.Addr().String())
+	defer stop()
+	return beAsked(address)
 }
 
 // beAsked prints where the process serves, and then for each line that it reads its CPU time so far in microseconds.

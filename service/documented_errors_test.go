@@ -1,13 +1,11 @@
 package service_test
 
 import (
-	"context"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
@@ -16,13 +14,13 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
-	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 // produced is how a row came out: as the Status of a call, or as one inside a resource of a call that was OK.
 type produced struct {
-	call   *outcome
+	call   *servicetest.Outcome
 	inside *statuspb.Status
 	// item is the id of the resource that has it inside, where Graph tells one.
 	item string
@@ -31,7 +29,7 @@ type produced struct {
 }
 
 // producer makes an error arise; l is the workload of rpcs that are one per workload.
-type producer func(w *world, l workload) produced
+type producer func(s *servicetest.Server, l workload) produced
 
 // producers say for each row how it arises. A key is `section/code`, followed by `/rpc` where rpcs differ.
 func producers(t *testing.T) map[string]producer {
@@ -83,18 +81,18 @@ func TestEveryDocumentedErrorComesOutTyped(t *testing.T) {
 				if produce == nil {
 					t.Fatalf("nothing produces %s", pair)
 				}
-				w := newWorld(t)
-				mark := w.mark()
-				got := produce(w, workloadOf(rpc))
+				s := servicetest.New(t)
+				mark := s.Mark()
+				got := produce(s, workloadOf(rpc))
 				if impossible[pair] == "" {
-					checkArises(t, w, mark, row)
+					checkArises(t, s, mark, row)
 				} else {
 					if got.arose(row, wanted[row.graphCode]) {
 						t.Fatalf("is produced, though it should be impossible: %s", impossible[pair])
 					}
-					got = w.script(row, got)
+					got = scriptRow(s, row, got)
 				}
-				checkStatus(t, row, wanted[row.graphCode], got, repeatable[rpc], w.lastRequest(mark))
+				checkStatus(t, row, wanted[row.graphCode], got, repeatable[rpc], s.LastRequest(mark))
 			})
 		}
 	}
@@ -132,21 +130,21 @@ func (l workload) kind() emulator.Workload {
 
 // arose reports whether it is the error of a row that came about.
 func (p produced) arose(row documented, want expected) bool {
-	s := p.call.status
+	s := p.call.Status
 	if row.status == 200 {
 		s = p.inside
 	}
-	return s != nil && reasonOf(s) == want.reason
+	return s != nil && servicetest.ReasonOf(s) == want.reason
 }
 
 // script makes a call once more, and has it answered with the error of a row.
-func (w *world) script(row documented, call produced) produced {
-	w.t.Helper()
+func scriptRow(s *servicetest.Server, row documented, call produced) produced {
+	s.TB.Helper()
 	f := emulator.Fault{Operation: "*", Code: row.graphCode}
 	if row.status == 200 {
 		f = emulator.Fault{Operation: "GET *", InBand: &emulator.InBandError{Code: row.graphCode}}
 	}
-	w.fault(f)
+	s.Fault(f)
 	return call.again()
 }
 
@@ -158,46 +156,33 @@ const (
 )
 
 // fails calls an rpc that is to fail.
-func (w *world) fails(method string, request proto.Message) produced {
-	w.t.Helper()
-	// A caller who has less time than RetryInfo asks for is told not to wait; this one has more than any asks for.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.context()), 2*time.Minute)
-	defer cancel()
-	// No field of a response is looked at, so any message takes it.
-	call := w.callWith(ctx, method, request, new(pb.DeleteProtectionPolicyResponse))
-	return produced{call: call, again: func() produced { return w.fails(method, request) }}
+func fails(s *servicetest.Server, method string, request proto.Message) produced {
+	s.TB.Helper()
+	return produced{call: s.Try(method, request), again: func() produced { return fails(s, method, request) }}
 }
 
 // scripted calls an rpc that a fault rule answers with an error.
-func (w *world) scripted(operation, code, method string, request proto.Message) produced {
-	w.t.Helper()
-	w.fault(emulator.Fault{Operation: operation, Code: code})
-	return w.fails(method, request)
+func scripted(s *servicetest.Server, operation, code, method string, request proto.Message) produced {
+	s.TB.Helper()
+	s.Fault(emulator.Fault{Operation: operation, Code: code})
+	return fails(s, method, request)
 }
 
 // wantRaw shows that an error arises of a request which the contract cannot say.
-func (w *world) wantRaw(method, path, body string, status int, code string) {
-	w.t.Helper()
-	got, answer := w.raw(method, path, body)
+func wantRaw(s *servicetest.Server, method, path, body string, status int, code string) {
+	s.TB.Helper()
+	got, answer := s.Raw(method, path, body)
 	if got != status || !strings.Contains(answer, `"`+code+`"`) {
-		w.t.Errorf("%s %s: %d %s, want %d %s", method, path, got, answer, status, code)
+		s.TB.Errorf("%s %s: %d %s, want %d %s", method, path, got, answer, status, code)
 	}
-}
-
-func (w *world) lastRequest(since uint64) emulator.Entry {
-	requests := w.requests(since)
-	if len(requests) == 0 {
-		w.t.Fatal("no request was sent")
-	}
-	return requests[len(requests)-1]
 }
 
 // checkArises holds how the error came about against the column `arises`: what behaviour or input must cause may not
 // come from a script.
-func checkArises(t *testing.T, w *world, since uint64, row documented) {
+func checkArises(t *testing.T, s *servicetest.Server, since uint64, row documented) {
 	t.Helper()
 	scripted := false
-	for _, entry := range w.requests(since) {
+	for _, entry := range s.Requests(since) {
 		scripted = scripted || entry.Fault != ""
 	}
 	if wants := row.arises == "fault" || row.arises == "http"; scripted != wants {
@@ -212,19 +197,19 @@ func checkStatus(t *testing.T, row documented, want expected, got produced, repe
 	}
 	s := got.inside
 	if row.status == 200 {
-		if got.call.status != nil {
-			t.Fatalf("the call failed: %v", got.call.status)
+		if got.call.Status != nil {
+			t.Fatalf("the call failed: %v", got.call.Status)
 		}
-	} else if s = got.call.status; s == nil {
+	} else if s = got.call.Status; s == nil {
 		t.Fatal("the call succeeded")
 	}
 	if s == nil {
 		t.Fatal("no Status inside the resource")
 	}
-	if codes.Code(s.GetCode()) != want.code || reasonOf(s) != want.reason {
-		t.Fatalf("got %v %s, want %v %s", codes.Code(s.GetCode()), reasonOf(s), want.code, want.reason)
+	if codes.Code(s.GetCode()) != want.code || servicetest.ReasonOf(s) != want.reason {
+		t.Fatalf("got %v %s, want %v %s", codes.Code(s.GetCode()), servicetest.ReasonOf(s), want.code, want.reason)
 	}
-	info := detail[*errdetails.ErrorInfo](s)
+	info := servicetest.InfoOf(s)
 	if info.GetDomain() != "graph.microsoft.com" || info.GetMetadata()["graphCode"] != row.graphCode {
 		t.Errorf("ErrorInfo: %v", info)
 	}
@@ -246,14 +231,14 @@ func checkStatus(t *testing.T, row documented, want expected, got produced, repe
 			t.Errorf("metadata %s is %q, want %q", key, info.GetMetadata()[key], value)
 		}
 	}
-	if got := detail[*errdetails.RequestInfo](s).GetRequestId(); got != request.RequestID {
+	if got := servicetest.Detail[*errdetails.RequestInfo](s).GetRequestId(); got != request.RequestID {
 		t.Errorf("RequestInfo has %q, Graph answered %q", got, request.RequestID)
 	}
-	if id := got.call.trailer.Get("x-request-id"); len(id) != 1 || id[0] != request.ClientRequestID {
+	if id := got.call.Trailer.Get("x-request-id"); len(id) != 1 || id[0] != request.ClientRequestID {
 		t.Errorf("trailer x-request-id is %v, Graph was sent %q", id, request.ClientRequestID)
 	}
-	if len(got.call.header) != 0 {
-		t.Errorf("a header came before the error: %v", got.call.header)
+	if len(got.call.Header) != 0 {
+		t.Errorf("a header came before the error: %v", got.call.Header)
 	}
 }
 
@@ -280,16 +265,16 @@ func checkDetail(t *testing.T, s *statuspb.Status, want expected) {
 	filled := true
 	switch want.detail {
 	case "BadRequest":
-		v := detail[*errdetails.BadRequest](s).GetFieldViolations()
+		v := servicetest.FieldViolationsOf(s)
 		filled = len(v) == 1 && v[0].GetDescription() != "" && v[0].GetReason() == want.reason
 	case "PreconditionFailure":
-		v := detail[*errdetails.PreconditionFailure](s).GetViolations()
+		v := servicetest.Detail[*errdetails.PreconditionFailure](s).GetViolations()
 		filled = len(v) == 1 && v[0].GetType() != "" && v[0].GetSubject() != ""
 	case "QuotaFailure":
-		v := detail[*errdetails.QuotaFailure](s).GetViolations()
+		v := servicetest.Detail[*errdetails.QuotaFailure](s).GetViolations()
 		filled = len(v) == 1 && v[0].GetSubject() != ""
 	case "ResourceInfo":
-		filled = detail[*errdetails.ResourceInfo](s).GetResourceType() != ""
+		filled = servicetest.Detail[*errdetails.ResourceInfo](s).GetResourceType() != ""
 	}
 	if !filled {
 		t.Errorf("%s is not filled: %v", want.detail, s)
@@ -306,8 +291,8 @@ func rpcOf(info *errdetails.ErrorInfo) string {
 // none.
 func checkField(t *testing.T, s *statuspb.Status, mayBeNone bool) {
 	t.Helper()
-	for _, v := range detail[*errdetails.BadRequest](s).GetFieldViolations() {
-		operation := detail[*errdetails.ErrorInfo](s).GetMetadata()["operation"]
+	for _, v := range servicetest.FieldViolationsOf(s) {
+		operation := servicetest.InfoOf(s).GetMetadata()["operation"]
 		name := protoreflect.FullName("m365.backupstorage.v1." + strings.Replace(operation, "/", ".", 1))
 		d, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
 		if err != nil {
@@ -332,9 +317,9 @@ var guid = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 func checkID(t *testing.T, s *statuspb.Status, got produced, request emulator.Entry) {
 	t.Helper()
 	var kind, id string
-	if v := detail[*errdetails.PreconditionFailure](s).GetViolations(); len(v) == 1 {
+	if v := servicetest.Detail[*errdetails.PreconditionFailure](s).GetViolations(); len(v) == 1 {
 		kind, id, _ = strings.Cut(v[0].GetSubject(), "/")
-	} else if v := detail[*errdetails.ResourceInfo](s); v != nil {
+	} else if v := servicetest.Detail[*errdetails.ResourceInfo](s); v != nil {
 		kind, id = v.GetResourceType(), v.GetResourceName()
 	} else {
 		return
@@ -351,7 +336,7 @@ func checkID(t *testing.T, s *statuspb.Status, got produced, request emulator.En
 
 func checkRetry(t *testing.T, s *statuspb.Status, want expected, got produced, repeatable bool) {
 	t.Helper()
-	retry := detail[*errdetails.RetryInfo](s)
+	retry := servicetest.Detail[*errdetails.RetryInfo](s)
 	if (retry != nil) != (want.delay > 0) {
 		t.Errorf("RetryInfo is %v, want delay %v", retry, want.delay)
 	}
@@ -359,8 +344,8 @@ func checkRetry(t *testing.T, s *statuspb.Status, want expected, got produced, r
 		t.Errorf("delay is %v, want %v and up to a fifth more", delay, want.delay)
 	}
 	if got.inside != nil {
-		if len(got.call.pushback()) != 0 {
-			t.Errorf("pushback %v on a call that was OK", got.call.pushback())
+		if len(got.call.Pushback()) != 0 {
+			t.Errorf("pushback %v on a call that was OK", got.call.Pushback())
 		}
 		return
 	}
@@ -372,7 +357,7 @@ func checkRetry(t *testing.T, s *statuspb.Status, want expected, got produced, r
 			pushback = []string{strconv.FormatInt(retry.GetRetryDelay().AsDuration().Milliseconds(), 10)}
 		}
 	}
-	if !slices.Equal(got.call.pushback(), pushback) {
-		t.Errorf("pushback is %v, want %v", got.call.pushback(), pushback)
+	if !slices.Equal(got.call.Pushback(), pushback) {
+		t.Errorf("pushback is %v, want %v", got.call.Pushback(), pushback)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"sync"
 	"testing"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -48,7 +48,7 @@ func TestPublishedExamplesAreReadWithoutLoss(t *testing.T) {
 	}
 	known := readSlips(t)
 	stub := newStub(t)
-	w := newWorldOn(t, stub.URL+"/v1.0")
+	s := servicetest.NewOnEndpoint(t, stub.URL+"/v1.0")
 	rpcs := allRPCs(t)
 	used := make(map[string]bool)
 	for _, e := range readExamples(t, folder) {
@@ -58,13 +58,13 @@ func TestPublishedExamplesAreReadWithoutLoss(t *testing.T) {
 			continue
 		}
 		t.Run(e.name, func(t *testing.T) {
-			call := func(body any) (*outcome, proto.Message) {
+			call := func(body any) (*servicetest.Outcome, proto.Message) {
 				stub.answer(e.Response.Status, body)
 				request, response := messages(t, method)
 				for field, id := range ids {
 					request.Set(method.Input().Fields().ByName(field), protoreflect.ValueOfString(id))
 				}
-				o := w.call(string(method.Parent().Name())+"/"+string(method.Name()), request.Interface(), response.Interface())
+				o := s.Call(string(method.Parent().Name())+"/"+string(method.Name()), request.Interface(), response.Interface())
 				clearToken(t, response, body)
 				return o, response.Interface()
 			}
@@ -74,8 +74,8 @@ func TestPublishedExamplesAreReadWithoutLoss(t *testing.T) {
 				return
 			}
 			o, base := call(e.Response.Body)
-			if o.status != nil {
-				t.Fatal(o.status)
+			if o.Status != nil {
+				t.Fatal(o.Status)
 			}
 			if e.Response.Body == nil {
 				return
@@ -87,8 +87,8 @@ func TestPublishedExamplesAreReadWithoutLoss(t *testing.T) {
 					continue
 				}
 				o, got := call(changed)
-				if o.status != nil {
-					t.Errorf("%s of another value: %v", at, o.status)
+				if o.Status != nil {
+					t.Errorf("%s of another value: %v", at, o.Status)
 				}
 				lands := !proto.Equal(base, got)
 				if lands {
@@ -242,7 +242,7 @@ func clearToken(t *testing.T, response protoreflect.Message, body any) {
 	response.Clear(field)
 }
 
-func checkErrorExample(t *testing.T, o *outcome, e example) {
+func checkErrorExample(t *testing.T, o *servicetest.Outcome, e example) {
 	t.Helper()
 	body, _ := json.Marshal(e.Response.Body)
 	var told struct {
@@ -257,7 +257,7 @@ func checkErrorExample(t *testing.T, o *outcome, e example) {
 	if err := json.Unmarshal(body, &told); err != nil {
 		t.Fatal(err)
 	}
-	metadata := detail[*errdetails.ErrorInfo](o.status).GetMetadata()
+	metadata := o.Info().GetMetadata()
 	for key, want := range map[string]string{
 		"graphCode": told.Error.Code, "graphRequestId": told.Error.InnerError.RequestID,
 		"graphClientRequestId": told.Error.InnerError.ClientRequestID, "httpStatus": fmt.Sprint(e.Response.Status),
@@ -266,8 +266,8 @@ func checkErrorExample(t *testing.T, o *outcome, e example) {
 			t.Errorf("%s is %q, want %q", key, metadata[key], want)
 		}
 	}
-	if o.reason() == "" || !strings.Contains(o.status.GetMessage(), told.Error.Message) {
-		t.Errorf("got %v, want %q in it", o.status, told.Error.Message)
+	if o.Reason() == "" || !strings.Contains(o.Status.GetMessage(), told.Error.Message) {
+		t.Errorf("got %v, want %q in it", o.Status, told.Error.Message)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -227,7 +228,7 @@ func (r statusRow) ofWrite() statusRow {
 
 func TestNoBodyHidesWhatTheHeadOfAnAnswerSays(t *testing.T) {
 	var next atomic.Pointer[answered]
-	w := newWorldAnswering(t, func(rw http.ResponseWriter, r *http.Request) { next.Load().ServeHTTP(rw, r) })
+	s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, r *http.Request) { next.Load().ServeHTTP(rw, r) })
 	rows := statusRows(t)
 	names := make(map[string]bool)
 	for i, body := range hostileBodies() {
@@ -247,12 +248,12 @@ func TestNoBodyHidesWhatTheHeadOfAnAnswerSays(t *testing.T) {
 				}
 				for _, retryAfter := range delays {
 					next.Store(&answered{hostile: body, status: row.status, retryAfter: retryAfter})
-					w.moves()
+					s.NextTenant()
 					told, name := retryAfter != "", fmt.Sprintf("%d with Retry-After %q", row.status, retryAfter)
-					checkHostile(t, "read answered "+name, read(w), row, body, told)
-					o := write(w)
+					checkHostile(t, "read answered "+name, read(s), row, body, told)
+					o := write(s)
 					checkHostile(t, "write answered "+name, o, row.ofWrite(), body, told)
-					unknown := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["outcome"] == "unknown"
+					unknown := o.Info().GetMetadata()["outcome"] == "unknown"
 					if want := row.lost() || row.status == 500 || row.status == 599 || row.status == 503 && !told; unknown != want {
 						t.Errorf("write answered %s: outcome unknown: %v, want %v", name, unknown, want)
 					}
@@ -265,37 +266,37 @@ func TestNoBodyHidesWhatTheHeadOfAnAnswerSays(t *testing.T) {
 	}
 }
 
-func checkHostile(t *testing.T, name string, o *outcome, row statusRow, body hostile, told bool) {
+func checkHostile(t *testing.T, name string, o *servicetest.Outcome, row statusRow, body hostile, told bool) {
 	t.Helper()
 	if row.status == 307 {
 		// A redirect is no error of Graph's: there is nothing in it to read.
 		body.graphCode, told = "", false
 	}
-	if o.code() != row.code || o.reason() != row.reason {
-		t.Errorf("%s: got %v %s, want %v %s", name, o.code(), o.reason(), row.code, row.reason)
+	if o.Code() != row.code || o.Reason() != row.reason {
+		t.Errorf("%s: got %v %s, want %v %s", name, o.Code(), o.Reason(), row.code, row.reason)
 	}
-	metadata := detail[*errdetails.ErrorInfo](o.status).GetMetadata()
+	metadata := o.Info().GetMetadata()
 	if metadata["httpStatus"] != strconv.Itoa(row.status) || metadata["graphRequestId"] != hostileID || metadata["graphCode"] != body.graphCode {
 		t.Errorf("%s: metadata %.500v, want code %q", name, metadata, body.graphCode)
 	}
-	if id := detail[*errdetails.RequestInfo](o.status).GetRequestId(); id != hostileID {
+	if id := servicetest.Detail[*errdetails.RequestInfo](o.Status).GetRequestId(); id != hostileID {
 		t.Errorf("%s: RequestInfo has %q", name, id)
 	}
-	retry := detail[*errdetails.RetryInfo](o.status)
+	retry := servicetest.Detail[*errdetails.RetryInfo](o.Status)
 	if want := row.retry == "yes" || row.retry == "read" || row.retry == "if told" && told; (retry != nil) != want {
 		t.Errorf("%s: RetryInfo is %v, but %s", name, retry, row.retry)
 	}
 	if delay := retry.GetRetryDelay().AsDuration(); told && retry != nil && (delay < 7*time.Second || delay > 7*time.Second*6/5) {
 		t.Errorf("%s: delay %v, want 7s and up to a fifth more", name, delay)
 	}
-	if size := proto.Size(o.status); size > 4096 {
+	if size := proto.Size(o.Status); size > 4096 {
 		t.Errorf("%s: Status of %d bytes", name, size)
 	}
-	texts := []string{o.status.GetMessage()}
+	texts := []string{o.Status.GetMessage()}
 	for _, value := range metadata {
 		texts = append(texts, value)
 	}
-	for _, v := range detail[*errdetails.BadRequest](o.status).GetFieldViolations() {
+	for _, v := range o.FieldViolations() {
 		texts = append(texts, v.GetDescription())
 	}
 	for _, text := range texts {

@@ -11,13 +11,14 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 func TestAMillionMailboxesAreEachListedOnce(t *testing.T) {
 	const users = 1_000_000
-	w := newWorld(t)
+	s := servicetest.New(t)
 	begin := time.Now()
-	err := w.emulator.Seed(emulator.Seed{Tenant: w.tenant, Users: users + 1, ServiceStatus: "enabled", Policies: []emulator.PolicySeed{
+	err := s.Emulator.Seed(emulator.Seed{Tenant: s.Tenant, Users: users + 1, ServiceStatus: "enabled", Policies: []emulator.PolicySeed{
 		{Workload: emulator.Exchange, Units: users},
 	}})
 	if err != nil {
@@ -26,14 +27,14 @@ func TestAMillionMailboxesAreEachListedOnce(t *testing.T) {
 	if took := time.Since(begin); took > 20*time.Second {
 		t.Errorf("the seed took %v", took)
 	}
-	client := pb.NewProtectionUnitServiceClient(w.conn)
+	client := pb.NewProtectionUnitServiceClient(s.Conn)
 	request := &pb.ListExchangeProtectionPolicyUnitsRequest{
-		ProtectionPolicyId: emulator.SeededPolicyID(w.tenant, emulator.Exchange), PageSize: 999,
+		ProtectionPolicyId: emulator.SeededPolicyID(s.Tenant, emulator.Exchange), PageSize: 999,
 	}
 	seen := make(map[string]struct{}, users)
 	listed := 0
 	for {
-		page, err := client.ListExchangeProtectionPolicyUnits(w.context(), request)
+		page, err := client.ListExchangeProtectionPolicyUnits(s.Context(), request)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -44,7 +44,7 @@ var inBody = map[string]string{
 
 // realPath is the path of the example with the ids of the emulator. Braces around an id stay.
 func (r *replay) realPath() string {
-	r.t.Helper()
+	r.TB.Helper()
 	path, query, hasQuery := strings.Cut(r.path, "?")
 	segments := strings.Split(path, "/")
 	for i := 1; i < len(segments); i++ {
@@ -85,7 +85,7 @@ func (r *replay) realPath() string {
 // realBody is a value of the body with the ids of the emulator: object is the one that has the value in the property
 // key, and parent the property that has the object.
 func (r *replay) realBody(value any, key, parent string, object map[string]any) any {
-	r.t.Helper()
+	r.TB.Helper()
 	switch v := value.(type) {
 	case map[string]any:
 		// What is made for an id may depend on those before it, so their order is fixed.
@@ -107,7 +107,7 @@ func (r *replay) realBody(value any, key, parent string, object map[string]any) 
 }
 
 func (r *replay) realText(text, key, parent string, object map[string]any) string {
-	r.t.Helper()
+	r.TB.Helper()
 	if kind := inBody[key]; kind != "" {
 		return r.id(kind, text)
 	}
@@ -137,12 +137,12 @@ func (r *replay) realText(text, key, parent string, object map[string]any) strin
 }
 
 func (r *replay) ago(d time.Duration) string {
-	return r.emulator.Clock().Now().Add(-d).UTC().Format(time.RFC3339)
+	return r.Emulator.Clock().Now().Add(-d).UTC().Format(time.RFC3339)
 }
 
 // id is the id that stands for one of the example's.
 func (r *replay) id(kind, given string) string {
-	r.t.Helper()
+	r.TB.Helper()
 	if shape := shapes[kind]; shape != nil && !shape.MatchString(given) {
 		return given
 	}

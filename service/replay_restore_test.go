@@ -13,19 +13,19 @@ import (
 
 // search asks for one restore point of a unit, in the manner of more.
 func (r *replay) search(unit string, more map[string]any) made {
-	r.t.Helper()
+	r.TB.Helper()
 	body := map[string]any{"protectionUnitIds": []string{unit}}
 	maps.Copy(body, more)
 	found := r.ask(http.MethodPost, "/restorePoints/search", body)
 	if len(found.SearchResults) != 1 {
-		r.t.Fatalf("%d restore points of %s", len(found.SearchResults), unit)
+		r.TB.Fatalf("%d restore points of %s", len(found.SearchResults), unit)
 	}
 	return found
 }
 
 // point is one that can be restored from and browsed.
 func (r *replay) point(unit string) string {
-	r.t.Helper()
+	r.TB.Helper()
 	return r.search(unit, map[string]any{"tags": "fastRestore"}).SearchResults[0].RestorePoint.ID
 }
 
@@ -36,7 +36,7 @@ func (r *replay) sessions() string {
 
 // makeSession is a draft, with what the example wants to see or to take out.
 func (r *replay) makeSession() string {
-	r.t.Helper()
+	r.TB.Helper()
 	text, _ := json.Marshal(r.body)
 	lower := strings.ToLower(r.path + string(text))
 	switch {
@@ -64,7 +64,7 @@ func (r *replay) makeSession() string {
 }
 
 func (r *replay) makeGranularSession() string {
-	r.t.Helper()
+	r.TB.Helper()
 	browse := r.makeBrowse()
 	item := r.take("item")
 	r.spare["member"] = []string{item}
@@ -74,7 +74,7 @@ func (r *replay) makeGranularSession() string {
 
 // makeRequest puts a request into the session of the path and lets it come to its end.
 func (r *replay) makeRequest() string {
-	r.t.Helper()
+	r.TB.Helper()
 	parent := ""
 	for key, id := range r.real {
 		if strings.HasPrefix(key, "session ") {
@@ -95,7 +95,7 @@ func (r *replay) browses() string {
 
 // makeBrowse makes one browse session and takes the keys of its site and of files for the example.
 func (r *replay) makeBrowse() string {
-	r.t.Helper()
+	r.TB.Helper()
 	if made := r.spare["browse"]; made != nil {
 		return made[0]
 	}
@@ -111,17 +111,17 @@ func (r *replay) makeBrowse() string {
 }
 
 func (r *replay) browse(session string, body any) made {
-	r.t.Helper()
+	r.TB.Helper()
 	return r.ask(http.MethodPost, r.browses()+"/"+session+"/browse", body)
 }
 
 // makeToken is that of the second page of all files, which are more than a page holds.
 func (r *replay) makeToken() string {
-	r.t.Helper()
+	r.TB.Helper()
 	page := r.browse(r.makeBrowse(), map[string]any{"filter": "name -contains 'report'"})
 	link, err := url.Parse(page.NextLink)
 	if err != nil || link.Query().Get("$skiptoken") == "" {
-		r.t.Fatalf("no token in %q: %v", page.NextLink, err)
+		r.TB.Fatalf("no token in %q: %v", page.NextLink, err)
 	}
 	return link.Query().Get("$skiptoken")
 }

@@ -23,8 +23,8 @@ const (
 
 // stage gives the tenant three policies with a month of restore points, unless the example needs another state.
 func (r *replay) stage() {
-	r.t.Helper()
-	seed := emulator.Seed{Tenant: r.tenant, ServiceStatus: "enabled"}
+	r.TB.Helper()
+	seed := emulator.Seed{Tenant: r.Tenant, ServiceStatus: "enabled"}
 	if r.rpc == "EnableBackupRestore" {
 		seed.ServiceStatus, seed.DataStoreReady = "disabled", true
 	} else {
@@ -36,17 +36,17 @@ func (r *replay) stage() {
 			seed.Policies = append(seed.Policies, policy)
 		}
 	}
-	if err := r.emulator.Seed(seed); err != nil {
-		r.t.Fatal(err)
+	if err := r.Emulator.Seed(seed); err != nil {
+		r.TB.Fatal(err)
 	}
 	// The one that the example of a search for mail describes; it went after most restore points.
-	now := r.emulator.Clock().Now()
-	err := r.emulator.AddMessage(emulator.Message{
-		Tenant: r.tenant, User: emulator.UserID(r.tenant, firstProtected), Sender: "abc@contoso.com", Subject: "Please Check email today",
+	now := r.Emulator.Clock().Now()
+	err := r.Emulator.AddMessage(emulator.Message{
+		Tenant: r.Tenant, User: emulator.UserID(r.Tenant, firstProtected), Sender: "abc@contoso.com", Subject: "Please Check email today",
 		HasAttachment: true, Received: now.Add(-20 * 24 * time.Hour), Deleted: now.Add(-24 * time.Hour),
 	})
 	if err != nil {
-		r.t.Fatal(err)
+		r.TB.Fatal(err)
 	}
 }
 
@@ -62,7 +62,7 @@ func (r *replay) startsInactive() bool {
 // emulated are the workloads as the emulator calls them.
 var emulated = map[string]emulator.Workload{"Exchange": emulator.Exchange, "OneDrive": emulator.OneDrive, "SharePoint": emulator.SharePoint}
 
-func (r *replay) unitID(n int) string { return r.l.unitID(r.tenant, n) }
+func (r *replay) unitID(n int) string { return r.l.unitID(r.Tenant, n) }
 
 // numbered tells how many ids of a kind were handed out before, so that each gets another number.
 func (r *replay) numbered(kind string) int {
@@ -72,9 +72,9 @@ func (r *replay) numbered(kind string) int {
 
 // take hands out one of the ids that were made in advance.
 func (r *replay) take(kind string) string {
-	r.t.Helper()
+	r.TB.Helper()
 	if len(r.spare[kind]) == 0 {
-		r.t.Fatalf("nothing is left for a %s", kind)
+		r.TB.Fatalf("nothing is left for a %s", kind)
 	}
 	id := r.spare[kind][0]
 	r.spare[kind] = r.spare[kind][1:]
@@ -83,16 +83,16 @@ func (r *replay) take(kind string) string {
 
 // make makes a new one of a kind, in the state that the example's operation needs.
 func (r *replay) make(kind string) string {
-	r.t.Helper()
+	r.TB.Helper()
 	switch kind {
 	case "tenant":
 		return emulator.TenantC
 	case "policy":
-		return emulator.SeededPolicyID(r.tenant, emulated[r.l.name])
+		return emulator.SeededPolicyID(r.Tenant, emulated[r.l.name])
 	case "user", "site":
-		return r.l.object(r.tenant, firstNew+r.numbered(kind))
+		return r.l.object(r.Tenant, firstNew+r.numbered(kind))
 	case "group":
-		return emulator.GroupID(r.tenant, 2+r.numbered(kind))
+		return emulator.GroupID(r.Tenant, 2+r.numbered(kind))
 	case "unit":
 		return r.makeUnit()
 	case "address":
@@ -130,7 +130,7 @@ func (r *replay) make(kind string) string {
 		}
 		return r.take(kind)
 	}
-	r.t.Fatalf("nothing makes a %s", kind)
+	r.TB.Fatalf("nothing makes a %s", kind)
 	return ""
 }
 
@@ -148,33 +148,33 @@ type made struct {
 
 // ask sends a request that has to succeed.
 func (r *replay) ask(method, path string, body any) (answer made) {
-	r.t.Helper()
+	r.TB.Helper()
 	return r.askAs("", method, path, body)
 }
 
 func (r *replay) askAs(token, method, path string, body any) (answer made) {
-	r.t.Helper()
+	r.TB.Helper()
 	var text []byte
 	if body != nil {
 		text, _ = json.Marshal(body)
 	}
 	status, got := r.http(method, "/v1.0"+graph.Root+path, text, token)
 	if status >= 300 {
-		r.t.Fatalf("%s %s %s: %d %s", method, path, text, status, got)
+		r.TB.Fatalf("%s %s %s: %d %s", method, path, text, status, got)
 	}
 	if got != "" {
 		if err := json.Unmarshal([]byte(got), &answer); err != nil {
-			r.t.Fatal(err)
+			r.TB.Fatal(err)
 		}
 	}
 	return answer
 }
 
-func (r *replay) pass(d time.Duration) { r.emulator.Clock().Advance(d) }
+func (r *replay) pass(d time.Duration) { r.Emulator.Clock().Advance(d) }
 
 // makeUnit is a protected unit, or one on the way out of the service.
 func (r *replay) makeUnit() string {
-	r.t.Helper()
+	r.TB.Helper()
 	id := r.unitID(firstProtected + r.numbered("unit"))
 	if r.name != "protectionunitbase-offboard__01" && r.name != "protectionunitbase-canceloffboard__01" {
 		return id
@@ -190,10 +190,10 @@ func (r *replay) makeUnit() string {
 
 // address is the mail address or URL of a protected user or site.
 func (r *replay) address(n int) string {
-	r.t.Helper()
+	r.TB.Helper()
 	unit := r.ask(http.MethodGet, "/protectionUnits/"+r.unitID(n), nil)
 	if unit.Email+unit.SiteWebURL == "" {
-		r.t.Fatalf("unit %d has no address", n)
+		r.TB.Fatalf("unit %d has no address", n)
 	}
 	return unit.Email + unit.SiteWebURL
 }
@@ -205,11 +205,11 @@ func (r *replay) thing() string {
 
 // makeRule is the dynamic rule where only such a one will do, else a static one that has been applied.
 func (r *replay) makeRule() string {
-	r.t.Helper()
+	r.TB.Helper()
 	if r.method == http.MethodPatch || strings.HasSuffix(r.path, "/deleteAndUnprotect") {
-		return emulator.SeededRuleID(r.tenant, emulated[r.l.name])
+		return emulator.SeededRuleID(r.Tenant, emulated[r.l.name])
 	}
-	expression := "(memberOf -any (group.id -in ['" + emulator.GroupID(r.tenant, 1) + "']))"
+	expression := "(memberOf -any (group.id -in ['" + emulator.GroupID(r.Tenant, 1) + "']))"
 	if r.thing() == "site" {
 		expression = "(displayName -contains 'Site')"
 	}
@@ -219,7 +219,7 @@ func (r *replay) makeRule() string {
 }
 
 func (r *replay) makeJob() string {
-	r.t.Helper()
+	r.TB.Helper()
 	list := map[string]string{"mailbox": "mailboxes", "drive": "drives", "site": "siteWebUrls"}[r.thing()]
 	job := r.ask(http.MethodPost, "/"+r.l.collection+"/"+r.make("policy")+"/"+r.l.units+"BulkAdditionJobs", map[string]any{
 		"displayName": "Ours", list: []string{r.address(firstMember)}})
@@ -229,8 +229,8 @@ func (r *replay) makeJob() string {
 
 // makeApp registers a second app, since the first one is in control. It is about to take over where that is ended.
 func (r *replay) makeApp() string {
-	r.t.Helper()
-	claims, _ := json.Marshal(map[string]string{"tid": r.tenant, "appid": "12345678-0000-4000-8000-000000000012"})
+	r.TB.Helper()
+	claims, _ := json.Marshal(map[string]string{"tid": r.Tenant, "appid": "12345678-0000-4000-8000-000000000012"})
 	encoded := base64.RawURLEncoding.EncodeToString
 	app := r.askAs(encoded([]byte(`{"alg":"none"}`))+"."+encoded(claims)+".", http.MethodPost, "/serviceApps", map[string]any{}).ID
 	if r.rpc == "DeactivateServiceApp" {

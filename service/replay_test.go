@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -86,7 +87,7 @@ func readExceptions(t *testing.T) map[string]exception {
 
 // replay is one example in a world of its own.
 type replay struct {
-	*world
+	*servicetest.Server
 	name, method, path string
 	// body is the JSON of the request, nil without one.
 	body any
@@ -119,7 +120,7 @@ func newReplay(t *testing.T, rpcs []protoreflect.MethodDescriptor, folder string
 	if err := json.Unmarshal(text, &full); err != nil {
 		t.Fatal(err)
 	}
-	r := &replay{world: newWorld(t), name: e.name, method: e.Request.Method, path: e.Request.Path, rpc: method.Name(),
+	r := &replay{Server: servicetest.New(t), name: e.name, method: e.Request.Method, path: e.Request.Path, rpc: method.Name(),
 		real: make(map[string]string), spare: make(map[string][]string), counts: make(map[string]int)}
 	var compact bytes.Buffer
 	if len(full.Request.Body) > 0 {
@@ -151,46 +152,46 @@ func newReplay(t *testing.T, rpcs []protoreflect.MethodDescriptor, folder string
 
 // send makes what the example names and sends it with the ids of that.
 func (r *replay) send() (status int, answer string) {
-	r.t.Helper()
+	r.TB.Helper()
 	r.stage()
 	path := r.realPath()
 	var text []byte
 	if r.body != nil {
 		var err error
 		if text, err = json.Marshal(r.realBody(r.body, "", "", nil)); err != nil {
-			r.t.Fatal(err)
+			r.TB.Fatal(err)
 		}
 	}
 	status, answer = r.http(r.method, path, text, "")
 	// What exists nowhere would not spoil the status: it is an item that failed, or that is not there.
 	for _, sign := range []string{`"@Core.DataModificationException"`, `"value":[]`, `"searchResults":[]`} {
 		if strings.Contains(answer, sign) {
-			r.t.Errorf("the answer has %s: %s", sign, answer)
+			r.TB.Errorf("the answer has %s: %s", sign, answer)
 		}
 	}
-	r.t.Logf("%s %s %s", r.method, path, text)
+	r.TB.Logf("%s %s %s", r.method, path, text)
 	return status, answer
 }
 
 // http sends to a path from the root of the host, since examples have paths outside of the API too.
 func (r *replay) http(method, path string, body []byte, token string) (status int, answer string) {
-	r.t.Helper()
-	host := strings.TrimSuffix(r.upstream, "/v1.0")
-	request, err := http.NewRequestWithContext(r.context(), method, host+strings.ReplaceAll(path, " ", "%20"), bytes.NewReader(body))
+	r.TB.Helper()
+	host := strings.TrimSuffix(r.Endpoint, "/v1.0")
+	request, err := http.NewRequestWithContext(r.Context(), method, host+strings.ReplaceAll(path, " ", "%20"), bytes.NewReader(body))
 	if err != nil {
-		r.t.Fatal(err)
+		r.TB.Fatal(err)
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		r.t.Fatal(err)
+		r.TB.Fatal(err)
 	}
 	defer response.Body.Close()
 	read, err := io.ReadAll(response.Body)
 	if err != nil {
-		r.t.Fatal(err)
+		r.TB.Fatal(err)
 	}
 	return response.StatusCode, string(read)
 }

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/http/httptest"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 // soakVariable says how long the clients go on; .ci/run says a minute.
@@ -38,9 +38,9 @@ func TestManyClientsOnEveryRPCCauseNothingImpossible(t *testing.T) {
 	e := emulator.New(emulator.Options{Speed: 3600, LedgerSize: 5_000_000})
 	upstream := httptest.NewServer(e)
 	t.Cleanup(upstream.Close)
-	w := newWorldOn(t, upstream.URL+"/v1.0")
-	w.emulator = e
-	rpcs := everyRPC(t)
+	s := servicetest.NewOnEndpoint(t, upstream.URL+"/v1.0")
+	s.Emulator = e
+	rpcs := servicetest.RPCs(t)
 	known := &pool{ids: make(map[string][]string)}
 	seen := new(tally)
 	deadline := time.Now().Add(length)
@@ -51,7 +51,7 @@ func TestManyClientsOnEveryRPCCauseNothingImpossible(t *testing.T) {
 			for i := 0; time.Now().Before(deadline); i++ {
 				// Every client begins at another rpc and takes all in turn, so that each is called however short it is.
 				rpc := rpcs[(n*len(rpcs)/soakClients+i)%len(rpcs)]
-				w.soak(random, rpc, known, seen)
+				soakCall(s, random, rpc, known, seen)
 			}
 		})
 	}
@@ -65,30 +65,10 @@ func TestManyClientsOnEveryRPCCauseNothingImpossible(t *testing.T) {
 	checkTransitions(t, ledger.Entries)
 }
 
-func everyRPC(t *testing.T) []protoreflect.MethodDescriptor {
-	t.Helper()
-	var all []protoreflect.MethodDescriptor
-	protoregistry.GlobalFiles.RangeFilesByPackage("m365.backupstorage.v1", func(file protoreflect.FileDescriptor) bool {
-		for i := range file.Services().Len() {
-			for j := range file.Services().Get(i).Methods().Len() {
-				all = append(all, file.Services().Get(i).Methods().Get(j))
-			}
-		}
-		return true
-	})
-	slices.SortFunc(all, func(a, b protoreflect.MethodDescriptor) int {
-		return strings.Compare(string(a.FullName()), string(b.FullName()))
-	})
-	if len(all) != 96 {
-		t.Fatalf("%d rpcs", len(all))
-	}
-	return all
-}
-
 // soak calls one rpc with a request made at random, and keeps what the answer teaches.
-func (w *world) soak(random *rand.Rand, rpc protoreflect.MethodDescriptor, known *pool, seen *tally) {
+func soakCall(s *servicetest.Server, random *rand.Rand, rpc protoreflect.MethodDescriptor, known *pool, seen *tally) {
 	tenant := []string{emulator.TenantA, emulator.TenantA, emulator.TenantC, emulator.TenantB}[random.IntN(4)]
-	g := &generator{random: random, tenant: tenant, known: known, now: w.emulator.Clock().Now()}
+	g := &generator{random: random, tenant: tenant, known: known, now: s.Emulator.Clock().Now()}
 	in, _ := protoregistry.GlobalTypes.FindMessageByName(rpc.Input().FullName())
 	out, _ := protoregistry.GlobalTypes.FindMessageByName(rpc.Output().FullName())
 	request, response := in.New(), out.New()
@@ -96,9 +76,9 @@ func (w *world) soak(random *rand.Rand, rpc protoreflect.MethodDescriptor, known
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	ctx = metadata.AppendToOutgoingContext(ctx, "x-tenant-id", tenant)
-	o := w.callWith(ctx, string(rpc.Parent().Name())+"/"+string(rpc.Name()), request.Interface(), response.Interface())
+	o := s.CallContext(ctx, string(rpc.Parent().Name())+"/"+string(rpc.Name()), request.Interface(), response.Interface())
 	seen.add(rpc, o)
-	if o.status == nil {
+	if o.Status == nil {
 		known.learn(tenant, response)
 	}
 }
@@ -112,7 +92,7 @@ type tally struct {
 	wrong     []string
 }
 
-func (s *tally) add(rpc protoreflect.MethodDescriptor, o *outcome) {
+func (s *tally) add(rpc protoreflect.MethodDescriptor, o *servicetest.Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.called == nil {
@@ -120,16 +100,16 @@ func (s *tally) add(rpc protoreflect.MethodDescriptor, o *outcome) {
 	}
 	s.calls++
 	s.called[rpc.FullName()] = true
-	if o.status == nil {
+	if o.Status == nil {
 		s.succeeded[rpc.FullName()] = true
 		return
 	}
-	switch o.code() {
+	switch o.Code() {
 	case codes.Internal, codes.Unknown, codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
-		s.wrong = append(s.wrong, fmt.Sprintf("%s: %v", rpc.Name(), o.status))
+		s.wrong = append(s.wrong, fmt.Sprintf("%s: %v", rpc.Name(), o.Status))
 	default:
-		if o.reason() == "" {
-			s.wrong = append(s.wrong, fmt.Sprintf("%s: untyped %v", rpc.Name(), o.status))
+		if o.Reason() == "" {
+			s.wrong = append(s.wrong, fmt.Sprintf("%s: untyped %v", rpc.Name(), o.Status))
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 // statusTelling is what a status of Graph's without a known code becomes, besides its reason and code, which the table of
@@ -78,8 +79,8 @@ func TestEveryStatusIsToldByReadsAndWritesWithAndWithoutADelay(t *testing.T) {
 			continue
 		}
 		for i, retryAfter := range []string{"", "3"} {
-			call := func(method string) *outcome {
-				w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+			call := func(method string) *servicetest.Outcome {
+				s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {
 					if retryAfter != "" {
 						rw.Header().Set("Retry-After", retryAfter)
 					}
@@ -87,11 +88,11 @@ func TestEveryStatusIsToldByReadsAndWritesWithAndWithoutADelay(t *testing.T) {
 				})
 				switch method {
 				case "read":
-					return w.fails("RestoreSessionService/GetRestoreSession", &pb.GetRestoreSessionRequest{RestoreSessionId: unknown}).call
+					return s.Try("RestoreSessionService/GetRestoreSession", &pb.GetRestoreSessionRequest{RestoreSessionId: unknown})
 				case "write":
-					return w.fails("RestoreSessionService/ActivateRestoreSession", &pb.ActivateRestoreSessionRequest{RestoreSessionId: unknown}).call
+					return s.Try("RestoreSessionService/ActivateRestoreSession", &pb.ActivateRestoreSessionRequest{RestoreSessionId: unknown})
 				}
-				return w.fails("RestoreSessionService/DeleteRestoreSession", &pb.DeleteRestoreSessionRequest{RestoreSessionId: unknown}).call
+				return s.Try("RestoreSessionService/DeleteRestoreSession", &pb.DeleteRestoreSessionRequest{RestoreSessionId: unknown})
 			}
 			for method, told := range map[string]string{"read": want.read, "write": want.write, "delete": want.delete} {
 				pushback := strings.Split(told, "/")[i]
@@ -101,12 +102,12 @@ func TestEveryStatusIsToldByReadsAndWritesWithAndWithoutADelay(t *testing.T) {
 						row = row.ofWrite()
 					}
 					o := call(method)
-					if o.reason() != row.reason || o.code() != row.code {
-						t.Errorf("got %v %s, want %v %s", o.code(), o.reason(), row.code, row.reason)
+					if o.Reason() != row.reason || o.Code() != row.code {
+						t.Errorf("got %v %s, want %v %s", o.Code(), o.Reason(), row.code, row.reason)
 					}
 					retry := row.retry == "yes" || row.retry == "read" && method == "read" || row.retry == "if told" && retryAfter != ""
 					wantRetry(t, o, strings.TrimSuffix(pushback, "?"), retry)
-					metadata := infoOf(o.status).GetMetadata()
+					metadata := o.Info().GetMetadata()
 					if unknown := strings.HasSuffix(pushback, "?"); (metadata["outcome"] == "unknown") != unknown || (metadata["verifyWith"] != "") != unknown {
 						t.Errorf("metadata %v, want outcome unknown: %t", metadata, unknown)
 					}
@@ -123,32 +124,32 @@ func TestEveryStatusIsToldByReadsAndWritesWithAndWithoutADelay(t *testing.T) {
 }
 
 // wantRetry checks RetryInfo and the trailer for runtimes.
-func wantRetry(t *testing.T, o *outcome, pushback string, retry bool) {
+func wantRetry(t *testing.T, o *servicetest.Outcome, pushback string, retry bool) {
 	t.Helper()
-	info := detail[*errdetails.RetryInfo](o.status)
+	info := servicetest.Detail[*errdetails.RetryInfo](o.Status)
 	if (info != nil) != retry {
 		t.Errorf("RetryInfo %v, want one: %t", info, retry)
 	}
 	want := map[string][]string{
 		"-": nil, "never": {"-1"}, "delay": {strconv.FormatInt(info.GetRetryDelay().AsDuration().Milliseconds(), 10)},
 	}[pushback]
-	if got := o.pushback(); len(got) != len(want) || len(want) == 1 && got[0] != want[0] {
+	if got := o.Pushback(); len(got) != len(want) || len(want) == 1 && got[0] != want[0] {
 		t.Errorf("pushback %v, want %v", got, want)
 	}
 }
 
 // aboutOf is the type of the detail that tells what an error is about, and what that says.
-func aboutOf(o *outcome) (kind, about string) {
+func aboutOf(o *servicetest.Outcome) (kind, about string) {
 	switch {
-	case detail[*errdetails.ResourceInfo](o.status) != nil:
-		resource := detail[*errdetails.ResourceInfo](o.status)
+	case servicetest.Detail[*errdetails.ResourceInfo](o.Status) != nil:
+		resource := servicetest.Detail[*errdetails.ResourceInfo](o.Status)
 		return "ResourceInfo", resource.GetResourceType() + "/" + resource.GetResourceName()
-	case detail[*errdetails.PreconditionFailure](o.status) != nil:
-		violation := detail[*errdetails.PreconditionFailure](o.status).GetViolations()[0]
+	case servicetest.Detail[*errdetails.PreconditionFailure](o.Status) != nil:
+		violation := servicetest.Detail[*errdetails.PreconditionFailure](o.Status).GetViolations()[0]
 		return "PreconditionFailure", strings.TrimSuffix(violation.GetType()+" "+violation.GetSubject(), " ")
-	case detail[*errdetails.QuotaFailure](o.status) != nil:
+	case servicetest.Detail[*errdetails.QuotaFailure](o.Status) != nil:
 		return "QuotaFailure", ""
-	case detail[*errdetails.BadRequest](o.status) != nil:
+	case servicetest.Detail[*errdetails.BadRequest](o.Status) != nil:
 		return "BadRequest", ""
 	}
 	return "", ""

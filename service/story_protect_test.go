@@ -5,6 +5,7 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 // enables registers the app and switches the service on in a tenant that never had it.
@@ -21,16 +22,16 @@ func (s *story) enables() {
 		return the[*pb.BackupRestore](s.do("GetBackupRestore", nil)).GetServiceStatus().GetStatus()
 	}
 	want(s, "status of the service", state(), pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_DISABLED)
-	request := &pb.EnableBackupRestoreRequest{AppOwnerTenantId: s.tenant}
-	early := s.call(backup+"EnableBackupRestore", request, new(pb.EnableBackupRestoreResponse))
-	want(s, "reason before there is a data store", early.reason(), "OPERATION_NOT_ALLOWED")
+	request := &pb.EnableBackupRestoreRequest{AppOwnerTenantId: s.Tenant}
+	early := s.Call(backup+"EnableBackupRestore", request, new(pb.EnableBackupRestoreResponse))
+	want(s, "reason before there is a data store", early.Reason(), "OPERATION_NOT_ALLOWED")
 	// The first look at the policies has it made.
 	want(s, "policies at first", len(those[*pb.ProtectionPolicy](s.do("ListProtectionPolicies", nil))), 0)
 	s.wait("data store", func() bool {
-		return s.call(backup+"EnableBackupRestore", request, new(pb.EnableBackupRestoreResponse)).status == nil
+		return s.Call(backup+"EnableBackupRestore", request, new(pb.EnableBackupRestoreResponse)).Status == nil
 	})
 	// To enable again changes nothing.
-	enabled := the[*pb.ServiceStatus](s.do("EnableBackupRestore", fields{"app_owner_tenant_id": s.tenant}))
+	enabled := the[*pb.ServiceStatus](s.do("EnableBackupRestore", fields{"app_owner_tenant_id": s.Tenant}))
 	want(s, "status of the service", enabled.GetStatus(), pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_ENABLED)
 	want(s, "status of the service", state(), pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_ENABLED)
 
@@ -66,7 +67,7 @@ func (s *story) protects() {
 	}
 	for _, unit := range those[*pb.ProtectionUnit](s.do(s.listUnits, nil)) {
 		if unit.GetId() == s.unitOf(2) && unit.GetPolicyId() != "" {
-			s.t.Errorf("unit 2 was removed and is in a policy: %v", unit)
+			s.TB.Errorf("unit 2 was removed and is in a policy: %v", unit)
 		}
 	}
 }
@@ -75,16 +76,16 @@ func (s *story) protects() {
 func (s *story) addsInBulk() {
 	rpc := s.unit + "ProtectionUnitsBulkAdditionJob"
 	job := the[*pb.ProtectionUnitBulkAdditionJob](s.do("Create"+rpc, s.inPolicy(fields{
-		"display_name": "Two more", s.addresses: []string{s.address(45), s.nowhere}, s.ids: []string{s.object(s.tenant, 46)},
+		"display_name": "Two more", s.addresses: []string{s.address(45), s.nowhere}, s.ids: []string{s.object(s.Tenant, 46)},
 	})))
 	want(s, "status of the job", job.GetStatus(), pb.ProtectionUnitsBulkJobStatus_PROTECTION_UNITS_BULK_JOB_STATUS_ACTIVE)
 	s.wait("job is through", func() bool {
 		job = the[*pb.ProtectionUnitBulkAdditionJob](s.do("Get"+rpc, s.inPolicy(fields{"bulk_addition_job_id": job.GetId()})))
 		return job.GetStatus() == pb.ProtectionUnitsBulkJobStatus_PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED_WITH_ERRORS
 	})
-	want(s, "reason of the job", reasonOf(job.GetError()), "PROTECTION_RESOURCES_NOT_FOUND")
-	if failed := job.GetFailedResources(); len(failed) != 1 || failed[0].GetTarget() != s.nowhere || reasonOf(failed[0].GetError()) != s.notFound {
-		s.t.Errorf("failed resources: %v", failed)
+	want(s, "reason of the job", servicetest.ReasonOf(job.GetError()), "PROTECTION_RESOURCES_NOT_FOUND")
+	if failed := job.GetFailedResources(); len(failed) != 1 || failed[0].GetTarget() != s.nowhere || servicetest.ReasonOf(failed[0].GetError()) != s.notFound {
+		s.TB.Errorf("failed resources: %v", failed)
 	}
 	want(s, "jobs of the policy", len(those[*pb.ProtectionUnitBulkAdditionJob](s.do("List"+rpc+"s", s.inPolicy(nil)))), 1)
 }
@@ -117,9 +118,9 @@ func (s *story) addsByDynamicRule() {
 	rule = s.rule("Update", s.inRule(rule.GetId(), s.members(4)))
 	want(s, "status of a rule that changes", rule.GetStatus(), pb.InclusionRuleStatus_INCLUSION_RULE_STATUS_UPDATE_REQUESTED)
 	s.waitForRule(rule.GetId())
-	err := s.emulator.ChangeGroup(emulator.GroupChange{Tenant: s.tenant, Group: emulator.GroupID(s.tenant, 4), Add: []string{s.object(s.tenant, 50)}})
+	err := s.Emulator.ChangeGroup(emulator.GroupChange{Tenant: s.Tenant, Group: emulator.GroupID(s.Tenant, 4), Add: []string{s.object(s.Tenant, 50)}})
 	if err != nil {
-		s.t.Fatal(err)
+		s.TB.Fatal(err)
 	}
 }
 
@@ -185,17 +186,17 @@ func (s *story) inRule(id string, request fields) fields {
 
 // members is the expression for those who are in a group.
 func (s *story) members(group int) fields {
-	return fields{s.field + "_expression": "(memberOf -any (group.id -in ['" + emulator.GroupID(s.tenant, group) + "']))"}
+	return fields{s.field + "_expression": "(memberOf -any (group.id -in ['" + emulator.GroupID(s.Tenant, group) + "']))"}
 }
 
 // rule calls one of the rpcs about a rule.
 func (s *story) rule(verb string, request fields) *pb.InclusionRule {
-	s.t.Helper()
+	s.TB.Helper()
 	return the[*pb.InclusionRule](s.do(verb+s.unit+"InclusionRule", request))
 }
 
 func (s *story) waitForRule(id string) {
-	s.t.Helper()
+	s.TB.Helper()
 	s.wait("rule completed", func() bool {
 		return s.rule("Get", s.inRule(id, nil)).GetStatus() == pb.InclusionRuleStatus_INCLUSION_RULE_STATUS_COMPLETED
 	})
@@ -205,12 +206,12 @@ func (s *story) waitForRule(id string) {
 func (s *story) objects(numbers ...int) []fields {
 	var all []fields
 	for _, n := range numbers {
-		all = append(all, fields{s.id: s.object(s.tenant, n)})
+		all = append(all, fields{s.id: s.object(s.Tenant, n)})
 	}
 	return all
 }
 
-func (s *story) unitOf(n int) string { return s.unitID(s.tenant, n) }
+func (s *story) unitOf(n int) string { return s.unitID(s.Tenant, n) }
 
 func (s *story) policyIs(state pb.ProtectionPolicyStatus) func() bool {
 	return func() bool {
@@ -220,7 +221,7 @@ func (s *story) policyIs(state pb.ProtectionPolicyStatus) func() bool {
 
 // wantProtected checks that the policy has exactly the numbered units, and each is protected.
 func (s *story) wantProtected(numbers ...int) {
-	s.t.Helper()
+	s.TB.Helper()
 	var got, wanted []string
 	for _, unit := range those[*pb.ProtectionUnit](s.do("List"+s.prefix+"ProtectionPolicyUnits", s.inPolicy(fields{"page_size": 100}))) {
 		got = append(got, unit.GetId())
@@ -232,6 +233,6 @@ func (s *story) wantProtected(numbers ...int) {
 	slices.Sort(got)
 	slices.Sort(wanted)
 	if !slices.Equal(got, wanted) {
-		s.t.Errorf("units of the policy: got %v, want %v", got, wanted)
+		s.TB.Errorf("units of the policy: got %v, want %v", got, wanted)
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 const (
@@ -40,7 +41,7 @@ func (s *story) restores() {
 	s.changesItsMind(session)
 	if !s.hasDynamicRules() {
 		// Restores of user 5 fail by themselves; for a site it takes a rule.
-		s.fault(emulator.Fault{Operation: "POST /restoreSessions/{id}/activate", Item: s.unitOf(5), InBand: &emulator.InBandError{Code: "UnknownError"}})
+		s.Fault(emulator.Fault{Operation: "POST /restoreSessions/{id}/activate", Item: s.unitOf(5), InBand: &emulator.InBandError{Code: "UnknownError"}})
 	}
 	s.activates(session)
 	s.waitForSession(session, pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_COMPLETED_WITH_ERROR)
@@ -70,12 +71,12 @@ func (s *story) wantOneFailed(session string) {
 	for _, artifact := range artifacts {
 		if strings.HasPrefix(artifact.GetRestorePoint().GetId(), s.unitOf(5)) {
 			want(s, "artifact of unit 5", artifact.GetStatus(), pb.ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_FAILED)
-			want(s, "its reason", reasonOf(artifact.GetError()), "UNKNOWN_ERROR")
+			want(s, "its reason", servicetest.ReasonOf(artifact.GetError()), "UNKNOWN_ERROR")
 			continue
 		}
 		want(s, "artifact of unit 1", artifact.GetStatus(), pb.ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_SUCCEEDED)
 		if artifact.GetMailbox().GetRestoredFolderName() == "" && artifact.GetSite().GetRestoredSiteWebUrl() == "" {
-			s.t.Errorf("does not say where to: %v", artifact)
+			s.TB.Errorf("does not say where to: %v", artifact)
 		}
 	}
 }
@@ -101,8 +102,8 @@ func (s *story) restoresInBulk() {
 
 	session := s.newSession(nil)
 	result := through(ask(session, s.address(1), s.nowhere), pb.RestoreArtifactsBulkRequestStatus_RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED_WITH_ERRORS)
-	if failed := result.GetFailedResources(); len(failed) != 1 || failed[0].GetTarget() != s.nowhere || reasonOf(failed[0].GetError()) != "USER_NOT_BACKEDUP" {
-		s.t.Errorf("failed resources: %v", failed)
+	if failed := result.GetFailedResources(); len(failed) != 1 || failed[0].GetTarget() != s.nowhere || servicetest.ReasonOf(failed[0].GetError()) != "USER_NOT_BACKEDUP" {
+		s.TB.Errorf("failed resources: %v", failed)
 	}
 	want(s, "requests of the session", len(those[*pb.RestoreArtifactBulkAdditionRequest](s.do("List"+rpc+"s", fields{"restore_session_id": session}))), 1)
 	s.activates(session)
@@ -117,7 +118,7 @@ func (s *story) restoresInBulk() {
 	s.do("DeleteRestoreSession", fields{"restore_session_id": session})
 	for _, left := range those[*pb.RestoreSession](s.do("ListRestoreSessions", nil)) {
 		if left.GetId() == session {
-			s.t.Errorf("session is still there: %v", left)
+			s.TB.Errorf("session is still there: %v", left)
 		}
 	}
 }
@@ -140,11 +141,11 @@ func (s *story) restoresMail() {
 	})
 	results := those[*pb.RestorePointSearchResult](found)
 	if len(results) != 1 || results[0].GetArtifactHitCount() == 0 {
-		s.t.Fatalf("search for mail: %v", found)
+		s.TB.Fatalf("search for mail: %v", found)
 	}
 	search, ok := found.(*pb.SearchRestorePointsResponse)
 	if !ok || search.GetSearchResponseId() == "" {
-		s.t.Fatalf("a search has no id: %v", found)
+		s.TB.Fatalf("a search has no id: %v", found)
 	}
 	session := s.newSession(fields{"granular_mailbox_restore_artifacts": fields{"items": []fields{{
 		"restore_point": fields{"id": results[0].GetRestorePoint().GetId()}, "destination_type": newHome,
@@ -201,14 +202,14 @@ func (s *story) restoresFiles() {
 	for _, part := range parts {
 		want(s, "a file", part.GetStatus(), pb.ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_SUCCEEDED)
 		if part.GetRestoredItemPath() == "" {
-			s.t.Errorf("does not say where to: %v", part)
+			s.TB.Errorf("does not say where to: %v", part)
 		}
 	}
 }
 
 // browse returns what is at a place of a browse session, from all its pages.
 func (s *story) browse(session, key, kind string) (items []*pb.BrowseQueryResponseItem) {
-	s.t.Helper()
+	s.TB.Helper()
 	request := fields{"browse_session_id": session}
 	if key != "" {
 		request["browse_location_item_key"] = key
@@ -224,13 +225,13 @@ func (s *story) browse(session, key, kind string) (items []*pb.BrowseQueryRespon
 		// A token is good for the request that it continues.
 		request["page_token"] = more.GetNextPageToken()
 	}
-	s.t.Fatal("no end of pages")
+	s.TB.Fatal("no end of pages")
 	return nil
 }
 
 // points are the newest restore points of a unit.
 func (s *story) points(n int) []*pb.RestorePoint {
-	s.t.Helper()
+	s.TB.Helper()
 	return those[*pb.RestorePoint](s.do("ListRestorePoints", fields{
 		"protection_unit_id": s.unitOf(n), "protection_date_time_before": s.now(), "order": "RESTORE_POINT_ORDER_NEWEST_FIRST",
 	}))
@@ -238,7 +239,7 @@ func (s *story) points(n int) []*pb.RestorePoint {
 
 // restored are new artifacts that restore units whole, from their newest points.
 func (s *story) restored(destination string, numbers ...int) []fields {
-	s.t.Helper()
+	s.TB.Helper()
 	var all []fields
 	for _, n := range numbers {
 		all = append(all, fields{"restore_point": fields{"id": s.points(n)[0].GetId()}, "destination_type": destination})
@@ -247,31 +248,31 @@ func (s *story) restored(destination string, numbers ...int) []fields {
 }
 
 func (s *story) wholes(destination string, numbers ...int) fields {
-	s.t.Helper()
+	s.TB.Helper()
 	return fields{s.field + "_restore_artifacts": fields{"items": s.restored(destination, numbers...)}}
 }
 
 func (s *story) newSession(request fields) string {
-	s.t.Helper()
+	s.TB.Helper()
 	session := the[*pb.RestoreSession](s.do("Create"+s.prefix+"RestoreSession", request))
 	want(s, "status of a new session", session.GetStatus(), pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_DRAFT)
 	return session.GetId()
 }
 
 func (s *story) activates(session string) {
-	s.t.Helper()
+	s.TB.Helper()
 	is := the[*pb.RestoreSession](s.do("ActivateRestoreSession", fields{"restore_session_id": session}))
 	want(s, "status of an activated session", is.GetStatus(), pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_ACTIVATING)
 }
 
 func (s *story) waitForSession(session string, state pb.RestoreSessionStatus) {
-	s.t.Helper()
+	s.TB.Helper()
 	s.wait("session "+state.String(), func() bool {
 		return the[*pb.RestoreSession](s.do("GetRestoreSession", fields{"restore_session_id": session})).GetStatus() == state
 	})
 }
 
 func (s *story) artifacts(session string) []*pb.RestoreArtifact {
-	s.t.Helper()
+	s.TB.Helper()
 	return those[*pb.RestoreArtifact](s.do("List"+s.unit+"RestoreArtifacts", fields{"restore_session_id": session}))
 }

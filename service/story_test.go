@@ -16,6 +16,7 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 // TestStoriesCarryOutEveryOperation tells the story of each workload, and of an app that takes over, each in a world of
@@ -79,19 +80,19 @@ func (p plot) hasDynamicRules() bool { return p.unit != "Site" }
 // story is a world in which one client does one thing after another. It asks by the names of rpcs and fields, as a
 // person with grpcurl does, so that one story tells of three workloads.
 type story struct {
-	*world
+	*servicetest.Server
 	plot
 	chronicle *chronicle
 	policyID  string
 	// losses makes writes lose their answers; nil lets them be.
-	losses *losses
+	losses *lostWrites
 }
 
-func newStory(t *testing.T, p plot, c *chronicle) *story { return newStoryIn(newWorld(t), p, c) }
+func newStory(t *testing.T, p plot, c *chronicle) *story { return newStoryIn(servicetest.New(t), p, c) }
 
-func newStoryIn(w *world, p plot, c *chronicle) *story {
-	w.tenant = emulator.TenantB
-	return &story{world: w, plot: p, chronicle: c}
+func newStoryIn(s *servicetest.Server, p plot, c *chronicle) *story {
+	s.Tenant = emulator.TenantB
+	return &story{Server: s, plot: p, chronicle: c}
 }
 
 // goesOn tells the story of a workload from its beginning to its end.
@@ -110,10 +111,10 @@ type fields map[string]any
 
 // do carries out an rpc, which has to succeed, and writes down what the emulator saw of it.
 func (s *story) do(rpc string, request fields) proto.Message {
-	s.t.Helper()
+	s.TB.Helper()
 	method, ok := s.chronicle.rpcs[rpc]
 	if !ok {
-		s.t.Fatalf("the contract has no rpc %s", rpc)
+		s.TB.Fatalf("the contract has no rpc %s", rpc)
 	}
 	in, out := s.message(method.Input()), s.message(method.Output())
 	if request == nil {
@@ -121,31 +122,31 @@ func (s *story) do(rpc string, request fields) proto.Message {
 	}
 	text, err := json.Marshal(request)
 	if err != nil {
-		s.t.Fatal(err)
+		s.TB.Fatal(err)
 	}
 	if err := protojson.Unmarshal(text, in); err != nil {
-		s.t.Fatalf("%s: %v in %s", rpc, err, text)
+		s.TB.Fatalf("%s: %v in %s", rpc, err, text)
 	}
 	if s.losses != nil && isWrite(method) {
 		s.losses.carryOut(s, method, in, out)
 		return out
 	}
-	since := s.mark()
-	if o := s.call(string(method.Parent().Name())+"/"+rpc, in, out); o.status != nil {
-		s.t.Fatalf("%s: %v", rpc, o.status)
+	since := s.Mark()
+	if o := s.Call(string(method.Parent().Name())+"/"+rpc, in, out); o.Status != nil {
+		s.TB.Fatalf("%s: %v", rpc, o.Status)
 	}
 	if s.losses == nil {
-		s.chronicle.add(s.t, rpc, s.requests(since))
+		s.chronicle.add(s.TB, rpc, s.Requests(since))
 	}
 	return out
 }
 
 // message is a new one of the generated type.
 func (s *story) message(descriptor protoreflect.MessageDescriptor) proto.Message {
-	s.t.Helper()
+	s.TB.Helper()
 	generated, err := protoregistry.GlobalTypes.FindMessageByName(descriptor.FullName())
 	if err != nil {
-		s.t.Fatal(err)
+		s.TB.Fatal(err)
 	}
 	return generated.New().Interface()
 }
@@ -183,23 +184,23 @@ func those[T proto.Message](response proto.Message) (found []T) {
 
 // wait looks until something is so, and has the emulator's clock go on by a minute after each look in vain.
 func (s *story) wait(what string, isSo func() bool) {
-	s.t.Helper()
+	s.TB.Helper()
 	for range 24 * 60 {
 		if isSo() {
 			return
 		}
-		s.emulator.Clock().Advance(time.Minute)
+		s.Emulator.Clock().Advance(time.Minute)
 	}
-	s.t.Fatalf("a day later still not: %s", what)
+	s.TB.Fatalf("a day later still not: %s", what)
 }
 
-func (s *story) now() string { return s.emulator.Clock().Now().UTC().Format(time.RFC3339) }
+func (s *story) now() string { return s.Emulator.Clock().Now().UTC().Format(time.RFC3339) }
 
 // want checks a value that the story turns on.
 func want[T comparable](s *story, what string, got, want T) {
-	s.t.Helper()
+	s.TB.Helper()
 	if got != want {
-		s.t.Errorf("%s: got %v, want %v", what, got, want)
+		s.TB.Errorf("%s: got %v, want %v", what, got, want)
 	}
 }
 
@@ -222,7 +223,7 @@ var variable = regexp.MustCompile(`\{[A-Za-z_]+\}`)
 func newChronicle(t *testing.T) *chronicle {
 	t.Helper()
 	c := &chronicle{rpcs: make(map[string]protoreflect.MethodDescriptor), operations: make(map[string]documentedOperation), carriedOut: make(map[string]bool)}
-	for _, method := range everyRPC(t) {
+	for _, method := range servicetest.RPCs(t) {
 		c.rpcs[string(method.Name())] = method
 	}
 	for _, row := range table(t, "operations.tsv") {
@@ -237,18 +238,18 @@ func newChronicle(t *testing.T) *chronicle {
 
 // add writes down what the emulator saw of a call that succeeded: one request, of the call's own operation, answered
 // with a status that Microsoft documents for its success.
-func (c *chronicle) add(t *testing.T, rpc string, requests []emulator.Entry) {
-	t.Helper()
+func (c *chronicle) add(tb testing.TB, rpc string, requests []emulator.Entry) {
+	tb.Helper()
 	if len(requests) != 1 {
-		t.Fatalf("%s made %d requests: %v", rpc, len(requests), requests)
+		tb.Fatalf("%s made %d requests: %v", rpc, len(requests), requests)
 	}
 	name := variable.ReplaceAllString(requests[0].Operation, "{}")
 	operation, ok := c.operations[name]
 	if !ok || operation.rpc != rpc {
-		t.Errorf("%s made the request %s, which is %q", rpc, name, operation.rpc)
+		tb.Errorf("%s made the request %s, which is %q", rpc, name, operation.rpc)
 	}
 	if status := fmt.Sprint(requests[0].Status); !slices.Contains(operation.success, status) {
-		t.Errorf("%s was answered with %s, documented are %v", rpc, status, operation.success)
+		tb.Errorf("%s was answered with %s, documented are %v", rpc, status, operation.success)
 	}
 	c.carriedOut[name] = true
 }
@@ -266,13 +267,13 @@ func (c *chronicle) check(t *testing.T) {
 
 // takesOver tells how a backup app takes over from Microsoft's own, changes its mind and changes it back.
 func (s *story) takesOver() {
-	if err := s.emulator.Seed(emulator.Seed{Tenant: s.tenant, ServiceStatus: "enabled", Consumer: "firstparty"}); err != nil {
-		s.t.Fatal(err)
+	if err := s.Emulator.Seed(emulator.Seed{Tenant: s.Tenant, ServiceStatus: "enabled", Consumer: "firstparty"}); err != nil {
+		s.TB.Fatal(err)
 	}
 	app := the[*pb.ServiceApp](s.do("CreateServiceApp", nil))
 	want(s, "status of a new app", app.GetStatus(), pb.ServiceAppStatus_SERVICE_APP_STATUS_INACTIVE)
 	request := fields{"service_app_id": app.GetId()}
-	date := s.emulator.Clock().Now().Add(8 * 24 * time.Hour).UTC().Format(time.RFC3339)
+	date := s.Emulator.Clock().Now().Add(8 * 24 * time.Hour).UTC().Format(time.RFC3339)
 	activate := fields{"service_app_id": app.GetId(), "effective_date_time": date}
 	state := func() pb.ServiceAppStatus { return the[*pb.ServiceApp](s.do("GetServiceApp", request)).GetStatus() }
 
@@ -281,7 +282,7 @@ func (s *story) takesOver() {
 	s.do("DeactivateServiceApp", request)
 	want(s, "status of an app that stood back", state(), pb.ServiceAppStatus_SERVICE_APP_STATUS_INACTIVE)
 	s.do("ActivateServiceApp", activate)
-	s.emulator.Clock().Advance(9 * 24 * time.Hour)
+	s.Emulator.Clock().Advance(9 * 24 * time.Hour)
 	want(s, "status after the date", state(), pb.ServiceAppStatus_SERVICE_APP_STATUS_ACTIVE)
 	consumer := the[*pb.BackupRestore](s.do("GetBackupRestore", nil)).GetServiceStatus().GetBackupServiceConsumer()
 	want(s, "who is in control", consumer, pb.BackupServiceConsumer_BACKUP_SERVICE_CONSUMER_THIRD_PARTY)

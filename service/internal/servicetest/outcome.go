@@ -23,11 +23,11 @@ func (o *Outcome) Code() codes.Code { return codes.Code(o.Status.GetCode()) }
 func (o *Outcome) Reason() string { return ReasonOf(o.Status) }
 
 // Info is the ErrorInfo of the Status, nil when there is none.
-func (o *Outcome) Info() *errdetails.ErrorInfo { return Detail[*errdetails.ErrorInfo](o.Status) }
+func (o *Outcome) Info() *errdetails.ErrorInfo { return InfoOf(o.Status) }
 
 // FieldViolations are those of the BadRequest of the Status.
 func (o *Outcome) FieldViolations() []*errdetails.BadRequest_FieldViolation {
-	return Detail[*errdetails.BadRequest](o.Status).GetFieldViolations()
+	return FieldViolationsOf(o.Status)
 }
 
 // Pushback is the trailer that tells a gRPC runtime when to retry: milliseconds, or -1 for never.
@@ -44,6 +44,14 @@ func ReasonOf(s *statuspb.Status) string {
 		return ""
 	}
 	return info.GetReason()
+}
+
+// InfoOf is the ErrorInfo of a Status, nil when there is none.
+func InfoOf(s *statuspb.Status) *errdetails.ErrorInfo { return Detail[*errdetails.ErrorInfo](s) }
+
+// FieldViolationsOf are those of the BadRequest of a Status.
+func FieldViolationsOf(s *statuspb.Status) []*errdetails.BadRequest_FieldViolation {
+	return Detail[*errdetails.BadRequest](s).GetFieldViolations()
 }
 
 // Detail returns the last detail of a type, nil when there is none.
