@@ -49,9 +49,9 @@ func TestMain(m *testing.M) {
 	case "":
 		checkLeaks(m)
 	case "upstream":
-		err = beUpstream()
+		err = runUpstream()
 	case "server":
-		err = beServer(os.Getenv(upstreamVariable))
+		err = runServer(os.Getenv(upstreamVariable))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -69,7 +69,7 @@ var (
 const bulkRefusal = "bulk"
 
 // beUpstream is the emulator with one policy.
-func beUpstream() error {
+func runUpstream() error {
 	e := emulator.New(emulator.Options{Stopped: true})
 	err := e.Seed(emulator.Seed{Tenant: emulator.TenantA, Users: 10, ServiceStatus: "enabled", Policies: []emulator.PolicySeed{
 		{Workload: emulator.Exchange, Units: 2},
@@ -94,11 +94,11 @@ func beUpstream() error {
 		io.WriteString(rw, body)
 	}))
 	defer upstream.Close()
-	return beAsked(upstream.URL + "/v1.0")
+	return reportCPUTime(upstream.URL + "/v1.0")
 }
 
 // beServer is the server on an upstream; its log goes nowhere.
-func beServer(upstream string) error {
+func runServer(upstream string) error {
 	client, err := graph.New(graph.Options{Endpoint: upstream, Tokens: graph.Unsigned{}, UserAgent: "test"})
 	if err != nil {
 		return err
@@ -108,12 +108,12 @@ func beServer(upstream string) error {
 		return err
 	}
 	defer stop()
-	return beAsked(address)
+	return reportCPUTime(address)
 }
 
 // beAsked prints where the process serves, and then for each line that it reads its CPU time so far in microseconds.
 // It ends with its input.
-func beAsked(address string) error {
+func reportCPUTime(address string) error {
 	fmt.Println(address)
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		var usage syscall.Rusage
@@ -178,12 +178,12 @@ func (p *process) cpu() time.Duration {
 }
 
 // answerKind is a kind of answer to GetProtectionPolicy.
-type answerKind struct {
+type responseKind struct {
 	name, policy string
 	code         codes.Code
 }
 
-var answerKinds = []answerKind{
+var responseKinds = []responseKind{
 	{"success", smallSuccess, codes.OK},
 	{"not found", notFound, codes.NotFound},
 	{"50 details", bulkRefusal, codes.InvalidArgument},
@@ -208,11 +208,11 @@ func callCosts(tb testing.TB, rounds, calls int) costs {
 	defer conn.Close()
 	client := pb.NewProtectionPolicyServiceClient(conn)
 	ctx := metadata.AppendToOutgoingContext(tb.Context(), "x-tenant-id", emulator.TenantA)
-	perCall := make([][]time.Duration, len(answerKinds))
-	ratios := make([][]float64, len(answerKinds))
+	perCall := make([][]time.Duration, len(responseKinds))
+	ratios := make([][]float64, len(responseKinds))
 	// The first rounds warm up.
 	for round := range rounds + 2 {
-		for i, kind := range answerKinds {
+		for i, kind := range responseKinds {
 			before := server.cpu()
 			callMany(ctx, tb, client, kind, calls)
 			cost := (server.cpu() - before) / time.Duration(calls)
@@ -224,7 +224,7 @@ func callCosts(tb testing.TB, rounds, calls int) costs {
 		}
 	}
 	var all costs
-	for i := range answerKinds {
+	for i := range responseKinds {
 		all.call = append(all.call, median(perCall[i]))
 		all.ratio = append(all.ratio, median(ratios[i]))
 	}
@@ -237,7 +237,7 @@ func median[T cmp.Ordered](values []T) T {
 }
 
 // callMany makes calls of one kind, 16 at once.
-func callMany(ctx context.Context, tb testing.TB, client pb.ProtectionPolicyServiceClient, kind answerKind, calls int) {
+func callMany(ctx context.Context, tb testing.TB, client pb.ProtectionPolicyServiceClient, kind responseKind, calls int) {
 	const callers = 16
 	var wait sync.WaitGroup
 	for caller := range callers {
@@ -261,7 +261,7 @@ func callMany(ctx context.Context, tb testing.TB, client pb.ProtectionPolicyServ
 func BenchmarkErrorCall(b *testing.B) {
 	for b.Loop() {
 		all := callCosts(b, 60, 500)
-		for i, kind := range answerKinds {
+		for i, kind := range responseKinds {
 			name := strings.ReplaceAll(kind.name, " ", "-")
 			b.ReportMetric(float64(all.call[i].Microseconds()), "µs-CPU/"+name)
 			if i > 0 {

@@ -35,7 +35,7 @@ const canaryList = `{"value":[` + canaryResource + `],"@odata.nextLink":"/soluti
 	`"displayName":"` + servicetest.CanaryText + `"}`
 
 // canaryFaces are the ways in which the upstream answers.
-var canaryFaces = map[string]http.HandlerFunc{
+var canaryResponses = map[string]http.HandlerFunc{
 	"resource":        servicetest.Respond(200, fmt.Sprintf(canaryResource, "QuotaExceeded")),
 	"unknown trouble": servicetest.Respond(200, fmt.Sprintf(canaryResource, servicetest.CanaryText+"@")),
 	"list":            servicetest.Respond(200, strings.ReplaceAll(canaryList, "%s", "EmailNotFound")),
@@ -53,18 +53,18 @@ var canaryFaces = map[string]http.HandlerFunc{
 	"of another type": servicetest.Respond(200, `{"id":["`+servicetest.CanaryText+`"],"value":"`+servicetest.CanaryToken+`"}`),
 }
 
-// canaryUpstream answers with one face at a time, and with canaries in the headers of each.
+// canaryUpstream answers with one name at a time, and with canaries in the headers of each.
 type canaryUpstream struct {
 	mu     sync.Mutex
-	face   string
+	next   string
 	served map[string]int
 	sent   []string
 }
 
 func (u *canaryUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.mu.Lock()
-	face := u.face
-	u.served[face]++
+	name := u.next
+	u.served[name]++
 	u.sent = append(u.sent, r.Header.Get("Authorization"))
 	u.mu.Unlock()
 	h := w.Header()
@@ -74,23 +74,23 @@ func (u *canaryUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("WWW-Authenticate", `Bearer error="insufficient_claims", claims="`+servicetest.CanaryToken+`"`)
 	h.Set("Retry-After", servicetest.CanaryText)
 	h.Set("Server", servicetest.CanaryText)
-	canaryFaces[face](w, r)
+	canaryResponses[name](w, r)
 }
 
-// what tells how often a face was served, and with which Authorization the first request came.
-func (u *canaryUpstream) what(face string) (served int, authorization string) {
+// what tells how often a name was served, and with which Authorization the first request came.
+func (u *canaryUpstream) stats(name string) (served int, authorization string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.served[face], u.sent[0]
+	return u.served[name], u.sent[0]
 }
 
-func (u *canaryUpstream) turn(face string) {
+func (u *canaryUpstream) setNext(name string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.face = face
+	u.next = name
 }
 
-func TestNothingPlantedComesOutWhereItMustNot(t *testing.T) {
+func TestNoCanaryAppearsWhereItMustNot(t *testing.T) {
 	upstream := &canaryUpstream{served: make(map[string]int)}
 	endpoint := servicetest.NewOnHandler(t, upstream.ServeHTTP).Endpoint
 	client, err := graph.New(graph.Options{Endpoint: endpoint, Tokens: servicetest.TokenFunc(func() (string, error) { return servicetest.CanaryToken, nil }), Repeats: -1})
@@ -101,39 +101,39 @@ func TestNothingPlantedComesOutWhereItMustNot(t *testing.T) {
 	s := servicetest.NewOnEndpoint(t, endpoint, func(o *service.Options) { o.Graph = client })
 
 	rpcs, texts, statuses := servicetest.RPCs(t), 0, make(map[codes.Code]int)
-	for face := range canaryFaces {
-		upstream.turn(face)
+	for name := range canaryResponses {
+		upstream.setNext(name)
 		for _, rpc := range rpcs {
 			s.NextTenant()
 			o, response := canaryCall(s, rpc)
 			if leak := servicetest.Leak(s.Log.String()); leak != "" {
-				t.Fatalf("%s, answered with %q, is logged: %s", rpc.Name(), face, leak)
+				t.Fatalf("%s, response %q, is logged: %s", rpc.Name(), name, leak)
 			}
 			if strings.Contains(fmt.Sprint(o.Header, o.Trailer), servicetest.Canary) {
-				t.Errorf("%s, answered with %q: in header or trailer: %v %v", rpc.Name(), face, o.Header, o.Trailer)
+				t.Errorf("%s, response %q: in header or trailer: %v %v", rpc.Name(), name, o.Header, o.Trailer)
 			}
 			if o.Status == nil {
 				texts += strings.Count(prototext.Format(response), servicetest.CanaryText)
 				if strings.Contains(prototext.Format(response), servicetest.CanaryToken) {
-					t.Errorf("%s, answered with %q: a token is in the response: %v", rpc.Name(), face, response)
+					t.Errorf("%s, response %q: a token is in the response: %v", rpc.Name(), name, response)
 				}
 				continue
 			}
 			statuses[codes.Code(o.Status.GetCode())]++
-			checkCanaryStatus(t, fmt.Sprintf("%s, answered with %q", rpc.Name(), face), o)
+			checkCanaryStatus(t, fmt.Sprintf("%s, response %q", rpc.Name(), name), o)
 		}
 	}
 
 	// The canaries were there to come out, and what looks for them in the log finds them.
-	for face := range canaryFaces {
-		if served, authorization := upstream.what(face); served < len(rpcs)-10 || authorization != "Bearer "+servicetest.CanaryToken {
-			t.Errorf("%q was served %d times, for %d rpcs; Graph was sent %q", face, served, len(rpcs), authorization)
+	for name := range canaryResponses {
+		if served, authorization := upstream.stats(name); served < len(rpcs)-10 || authorization != "Bearer "+servicetest.CanaryToken {
+			t.Errorf("%q was served %d times, for %d rpcs; Graph was sent %q", name, served, len(rpcs), authorization)
 		}
 	}
 	if texts == 0 || len(statuses) < 6 {
-		t.Errorf("%d canaries in good answers; codes %v", texts, statuses)
+		t.Errorf("%d canaries in good responses; codes %v", texts, statuses)
 	}
-	upstream.turn("refused")
+	upstream.setNext("refused")
 	_, err = client.Do(s.Context(), &graph.Request{Method: "GET", Target: graph.Root + "/protectionPolicies", RequestID: unknown, Safe: true})
 	var failed *graph.Error
 	if !errors.As(err, &failed) {
@@ -185,7 +185,7 @@ func checkCanaryStatus(t *testing.T, what string, o *servicetest.Outcome) {
 	}
 }
 
-func TestATenantThatIsNoneIsNotRepeated(t *testing.T) {
+func TestAMalformedTenantIsNotRepeated(t *testing.T) {
 	s := servicetest.New(t)
 	s.Tenant = servicetest.CanaryText + "@contoso.example"
 	o := getPolicy(s, servicetest.CanaryRequest).call

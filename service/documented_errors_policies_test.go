@@ -102,9 +102,9 @@ var policyErrors = map[string]producer{
 		return fails(s, units+"GetProtectionUnit", &pb.GetProtectionUnitRequest{ProtectionUnitId: notGUID})
 	},
 	"Get protection unit/ProtectionUnitNotFound": func(s *servicetest.Server, l workload) produced { return getUnit(s, unknownPolicy) },
-	"Get protection unit/UnknownError":           inBand("UnknownError"),
-	"Get protection unit/InvalidArtifactId":      inBand("InvalidArtifactId"),
-	"Get protection unit/QuotaExceeded":          inBand("QuotaExceeded"),
+	"Get protection unit/UnknownError":           withEmbedded("UnknownError"),
+	"Get protection unit/InvalidArtifactId":      withEmbedded("InvalidArtifactId"),
+	"Get protection unit/QuotaExceeded":          withEmbedded("QuotaExceeded"),
 	"Enable service/UnableToReadBillingProfile": func(s *servicetest.Server, l workload) produced {
 		return scripted(s, "POST /enable", "UnableToReadBillingProfile", backup+"EnableBackupRestore", enableRequest(emulator.TenantA))
 	},
@@ -145,7 +145,7 @@ func updateItem(s *servicetest.Server, l workload, request proto.Message) produc
 	response := new(pb.UpdateExchangeProtectionPolicyResponse)
 	got := produced{call: s.Call(l.updateRPC(), request, response)}
 	if changes := response.GetMailboxProtectionUnits(); len(changes) == 1 {
-		got.inside, got.item = changes[0].GetError(), changes[0].GetProtectionUnit().GetId()
+		got.embedded, got.item = changes[0].GetError(), changes[0].GetProtectionUnit().GetId()
 	}
 	return got
 }
@@ -155,10 +155,10 @@ func getUnit(s *servicetest.Server, id string) produced {
 	response := new(pb.GetProtectionUnitResponse)
 	call := s.Call(units+"GetProtectionUnit", &pb.GetProtectionUnitRequest{ProtectionUnitId: id}, response)
 	unit := response.GetProtectionUnit()
-	return produced{call: call, inside: unit.GetError(), item: unit.GetId()}
+	return produced{call: call, embedded: unit.GetError(), item: unit.GetId()}
 }
 
-func inBand(code string) producer {
+func withEmbedded(code string) producer {
 	return func(s *servicetest.Server, l workload) produced {
 		workloads[0].newPolicy(s, 1, 1)
 		id := workloads[0].unitID(s.Tenant, 1)

@@ -14,7 +14,7 @@ var ruleErrors = map[string]producer{
 	"Create inclusion rule/InvalidInclusionRuleCreateRequest": func(s *servicetest.Server, l workload) produced {
 		policy := l.activePolicy(s)
 		wantRaw(s, "POST", l.rulesPath(policy), "null", 400, "InvalidInclusionRuleCreateRequest")
-		return scripted(s, "POST "+l.rulesPath("{id}"), "InvalidInclusionRuleCreateRequest", l.ruleRPC("Create"), ruleRequest(policy, l.fits(s), false))
+		return scripted(s, "POST "+l.rulesPath("{id}"), "InvalidInclusionRuleCreateRequest", l.ruleRPC("Create"), ruleRequest(policy, l.expression(s), false))
 	},
 	"Create inclusion rule/InvalidRuleExpression": func(s *servicetest.Server, l workload) produced {
 		return fails(s, l.ruleRPC("Create"), ruleRequest(l.activePolicy(s), "everybody", false))
@@ -23,33 +23,33 @@ var ruleErrors = map[string]producer{
 		return fails(s, l.ruleRPC("Create"), ruleRequest(l.activePolicy(s), membersOf(s, 101), false))
 	},
 	"Update inclusion rule/InvalidProtectionRulePatchRequest": func(s *servicetest.Server, l workload) produced {
-		policy, rule := l.restingRule(s, true)
+		policy, rule := l.completedRule(s, true)
 		wantRaw(s, "PATCH", l.rulesPath(policy)+"/"+rule, "null", 400, "InvalidProtectionRulePatchRequest")
-		return scripted(s, "PATCH "+l.rulesPath("{id}")+"/{rule}", "InvalidProtectionRulePatchRequest", l.ruleRPC("Update"), ruleUpdate(policy, rule, l.fits(s)))
+		return scripted(s, "PATCH "+l.rulesPath("{id}")+"/{rule}", "InvalidProtectionRulePatchRequest", l.ruleRPC("Update"), ruleUpdate(policy, rule, l.expression(s)))
 	},
 	"Update inclusion rule/InvalidProtectionRuleStatusForUpdation": func(s *servicetest.Server, l workload) produced {
 		policy, rule := l.newRule(s, true)
-		return fails(s, l.ruleRPC("Update"), ruleUpdate(policy, rule, l.fits(s)))
+		return fails(s, l.ruleRPC("Update"), ruleUpdate(policy, rule, l.expression(s)))
 	},
 	"Update inclusion rule/InvalidRuleExpression": func(s *servicetest.Server, l workload) produced {
-		policy, rule := l.restingRule(s, true)
+		policy, rule := l.completedRule(s, true)
 		return fails(s, l.ruleRPC("Update"), ruleUpdate(policy, rule, "everybody"))
 	},
 	"Update inclusion rule/PatchNotAllowedForStaticRule": func(s *servicetest.Server, l workload) produced {
-		policy, rule := l.restingRule(s, false)
-		return fails(s, l.ruleRPC("Update"), ruleUpdate(policy, rule, l.fits(s)))
+		policy, rule := l.completedRule(s, false)
+		return fails(s, l.ruleRPC("Update"), ruleUpdate(policy, rule, l.expression(s)))
 	},
 	"Update inclusion rule/ProtectionRuleNotFound": func(s *servicetest.Server, l workload) produced {
-		return fails(s, l.ruleRPC("Update"), ruleUpdate(l.activePolicy(s), unknown, l.fits(s)))
+		return fails(s, l.ruleRPC("Update"), ruleUpdate(l.activePolicy(s), unknown, l.expression(s)))
 	},
 	"Update inclusion rule/InvalidRuleExpressionGroupLimitExceeded": func(s *servicetest.Server, l workload) produced {
-		policy, rule := l.restingRule(s, true)
+		policy, rule := l.completedRule(s, true)
 		return fails(s, l.ruleRPC("Update"), ruleUpdate(policy, rule, membersOf(s, 101)))
 	},
 	"Update inclusion rule/InvalidProtectionRuleStatusForDynamicRuleEdit": func(s *servicetest.Server, l workload) produced {
-		policy, rule := l.restingRule(s, true)
+		policy, rule := l.completedRule(s, true)
 		servicetest.Must[pb.DeleteAndUnprotectMailboxInclusionRuleResponse](s, l.ruleRPC("DeleteAndUnprotect"), ruleID(policy, rule))
-		return fails(s, l.ruleRPC("Update"), ruleUpdate(policy, rule, l.fits(s)))
+		return fails(s, l.ruleRPC("Update"), ruleUpdate(policy, rule, l.expression(s)))
 	},
 	"Delete and unprotect inclusion rule/InvalidInclusionRuleId": malformedRule("DeleteAndUnprotect"),
 	"Delete and unprotect inclusion rule/ProtectionRuleNotFound": unknownRule("DeleteAndUnprotect"),
@@ -64,7 +64,7 @@ var ruleErrors = map[string]producer{
 		return fails(s, l.ruleRPC("Run"), ruleID(policy, rule))
 	},
 	"Run inclusion rule/RunNotAllowedForDynamicRule": func(s *servicetest.Server, l workload) produced {
-		policy, rule := l.restingRule(s, true)
+		policy, rule := l.completedRule(s, true)
 		return fails(s, l.ruleRPC("Run"), ruleID(policy, rule))
 	},
 	"Get inclusion rule by ID/InvalidInclusionRuleId":    malformedRule("Get"),
@@ -116,7 +116,7 @@ func ruleID(policy, rule string) *pb.GetMailboxInclusionRuleRequest {
 }
 
 // fits is an expression that the rules of the workload may have.
-func (l workload) fits(s *servicetest.Server) string {
+func (l workload) expression(s *servicetest.Server) string {
 	if l.name == "SharePoint" {
 		return "displayName -contains 'Site 4'"
 	}
@@ -138,7 +138,7 @@ func (l workload) newRule(s *servicetest.Server, dynamic bool) (policy, rule str
 	s.TB.Helper()
 	policy = l.activePolicy(s)
 	response := new(pb.CreateMailboxInclusionRuleResponse)
-	if o := s.Call(l.ruleRPC("Create"), ruleRequest(policy, l.fits(s), dynamic), response); o.Reason() == "INVALID_INCLUSION_RULE_CREATE_REQUEST" {
+	if o := s.Call(l.ruleRPC("Create"), ruleRequest(policy, l.expression(s), dynamic), response); o.Reason() == "INVALID_INCLUSION_RULE_CREATE_REQUEST" {
 		return policy, unknown
 	} else if o.Status != nil {
 		s.TB.Fatalf("no rule: %v", o.Status)
@@ -147,7 +147,7 @@ func (l workload) newRule(s *servicetest.Server, dynamic bool) (policy, rule str
 }
 
 // restingRule makes a rule and waits until it has been carried out.
-func (l workload) restingRule(s *servicetest.Server, dynamic bool) (policy, rule string) {
+func (l workload) completedRule(s *servicetest.Server, dynamic bool) (policy, rule string) {
 	s.TB.Helper()
 	policy, rule = l.newRule(s, dynamic)
 	s.Emulator.Clock().Advance(time.Hour)

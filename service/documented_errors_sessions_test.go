@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	sessions   = "RestoreSessionService/"
-	toNew      = pb.DestinationType_DESTINATION_TYPE_NEW
-	toInPlace  = pb.DestinationType_DESTINATION_TYPE_IN_PLACE
-	toNowhere  = pb.DestinationType_DESTINATION_TYPE_UNSPECIFIED
-	mostActive = 25
+	sessions          = "RestoreSessionService/"
+	toNew             = pb.DestinationType_DESTINATION_TYPE_NEW
+	toInPlace         = pb.DestinationType_DESTINATION_TYPE_IN_PLACE
+	toNowhere         = pb.DestinationType_DESTINATION_TYPE_UNSPECIFIED
+	maxActiveSessions = 25
 )
 
 // sessionErrors are those of restore sessions.
@@ -84,7 +84,7 @@ var sessionErrors = map[string]producer{
 		return sessionFails(s, "Activate", l.running(s, toNew, 1))
 	},
 	"Activate restore session/TooManyActiveRestoreSessions": func(s *servicetest.Server, l workload) produced {
-		for range mostActive {
+		for range maxActiveSessions {
 			l.running(s, toNew, 1)
 		}
 		return sessionFails(s, "Activate", l.draft(s, toNew, 1))
@@ -238,7 +238,7 @@ func (l workload) artifacts(s *servicetest.Server, session string) produced {
 	call := s.Call("RestoreArtifactService/List"+l.thing()+"RestoreArtifacts", &pb.ListMailboxRestoreArtifactsRequest{RestoreSessionId: session}, response)
 	got := produced{call: call, again: func() produced { return l.artifacts(s, session) }}
 	if all := response.GetRestoreArtifacts(); len(all) == 1 {
-		got.inside, got.item = all[0].GetError(), all[0].GetId()
+		got.embedded, got.item = all[0].GetError(), all[0].GetId()
 	} else if call.Status == nil {
 		s.TB.Fatalf("%d artifacts, want 1", len(all))
 	}

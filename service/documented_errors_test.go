@@ -20,8 +20,8 @@ import (
 
 // produced is how a row came out: as the Status of a call, or as one inside a resource of a call that was OK.
 type produced struct {
-	call   *servicetest.Outcome
-	inside *statuspb.Status
+	call     *servicetest.Outcome
+	embedded *statuspb.Status
 	// item is the id of the resource that has it inside, where Graph tells one.
 	item string
 	// again makes the call that was to fail once more.
@@ -87,7 +87,7 @@ func TestEveryDocumentedErrorComesOutTyped(t *testing.T) {
 				if impossible[pair] == "" {
 					checkArises(t, s, mark, row)
 				} else {
-					if got.arose(row, wanted[row.graphCode]) {
+					if got.matches(row, wanted[row.graphCode]) {
 						t.Fatalf("is produced, though it should be impossible: %s", impossible[pair])
 					}
 					got = scriptRow(s, row, got)
@@ -129,10 +129,10 @@ func (l workload) kind() emulator.Workload {
 }
 
 // arose reports whether it is the error of a row that came about.
-func (p produced) arose(row documented, want expected) bool {
+func (p produced) matches(row documented, want expected) bool {
 	s := p.call.Status
 	if row.status == 200 {
-		s = p.inside
+		s = p.embedded
 	}
 	return s != nil && servicetest.ReasonOf(s) == want.reason
 }
@@ -171,9 +171,9 @@ func scripted(s *servicetest.Server, operation, code, method string, request pro
 // wantRaw shows that an error arises of a request which the contract cannot say.
 func wantRaw(s *servicetest.Server, method, path, body string, status int, code string) {
 	s.TB.Helper()
-	got, answer := s.Raw(method, path, body)
-	if got != status || !strings.Contains(answer, `"`+code+`"`) {
-		s.TB.Errorf("%s %s: %d %s, want %d %s", method, path, got, answer, status, code)
+	got, response := s.Raw(method, path, body)
+	if got != status || !strings.Contains(response, `"`+code+`"`) {
+		s.TB.Errorf("%s %s: %d %s, want %d %s", method, path, got, response, status, code)
 	}
 }
 
@@ -195,7 +195,7 @@ func checkStatus(t *testing.T, row documented, want expected, got produced, repe
 	if want.reason == "" {
 		t.Fatalf("no expectation for %s", row.graphCode)
 	}
-	s := got.inside
+	s := got.embedded
 	if row.status == 200 {
 		if got.call.Status != nil {
 			t.Fatalf("the call failed: %v", got.call.Status)
@@ -326,7 +326,7 @@ func checkID(t *testing.T, s *statuspb.Status, got produced, request emulator.En
 	}
 	want := got.item
 	// Of the units in a body Graph does not tell which one it refused.
-	if ids := guid.FindAllString(request.Path, -1); got.inside == nil && len(ids) > 0 && kind != "protectionUnitBase" {
+	if ids := guid.FindAllString(request.Path, -1); got.embedded == nil && len(ids) > 0 && kind != "protectionUnitBase" {
 		want = ids[len(ids)-1]
 	}
 	if id != want {
@@ -343,7 +343,7 @@ func checkRetry(t *testing.T, s *statuspb.Status, want expected, got produced, r
 	if delay := retry.GetRetryDelay().AsDuration(); retry != nil && (delay < want.delay || delay > want.delay*6/5) {
 		t.Errorf("delay is %v, want %v and up to a fifth more", delay, want.delay)
 	}
-	if got.inside != nil {
+	if got.embedded != nil {
 		if len(got.call.Pushback()) != 0 {
 			t.Errorf("pushback %v on a call that was OK", got.call.Pushback())
 		}
@@ -353,7 +353,7 @@ func checkRetry(t *testing.T, s *statuspb.Status, want expected, got produced, r
 	switch want.code {
 	case codes.Unavailable, codes.ResourceExhausted, codes.Aborted, codes.Unknown, codes.Internal:
 		pushback = []string{"-1"}
-		if retry != nil && (repeatable || want.workDone == "none") {
+		if retry != nil && (repeatable || want.sideEffects == "none") {
 			pushback = []string{strconv.FormatInt(retry.GetRetryDelay().AsDuration().Milliseconds(), 10)}
 		}
 	}

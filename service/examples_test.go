@@ -59,7 +59,7 @@ func TestPublishedExamplesAreReadWithoutLoss(t *testing.T) {
 		}
 		t.Run(e.name, func(t *testing.T) {
 			call := func(body any) (*servicetest.Outcome, proto.Message) {
-				stub.answer(e.Response.Status, body)
+				stub.respond(e.Response.Status, body)
 				request, response := messages(t, method)
 				for field, id := range ids {
 					request.Set(method.Input().Fields().ByName(field), protoreflect.ValueOfString(id))
@@ -387,7 +387,7 @@ func newStub(t *testing.T) *stub {
 }
 
 // answer sets what the stub says. A nextLink of Graph's becomes one of the stub's.
-func (s *stub) answer(status int, body any) {
+func (s *stub) respond(status int, body any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status, s.body = status, nil

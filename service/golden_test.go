@@ -187,10 +187,10 @@ var goldenExamples = map[string]func(s *servicetest.Server) produced{
 	},
 	"PROTECTION_RESOURCES_NOT_FOUND": func(s *servicetest.Server) produced {
 		job := endedJob(s)
-		return produced{call: new(servicetest.Outcome), inside: job.GetError()}
+		return produced{call: new(servicetest.Outcome), embedded: job.GetError()}
 	},
 	"EMAIL_NOT_FOUND": func(s *servicetest.Server) produced {
-		return produced{call: new(servicetest.Outcome), inside: endedJob(s).GetFailedResources()[0].GetError()}
+		return produced{call: new(servicetest.Outcome), embedded: endedJob(s).GetFailedResources()[0].GetError()}
 	},
 	"SITE_URL_NOT_FOUND": func(s *servicetest.Server) produced {
 		const service = "ProtectionUnitBulkAdditionJobService/"
@@ -201,13 +201,13 @@ var goldenExamples = map[string]func(s *servicetest.Server) produced{
 		s.Emulator.Clock().Advance(time.Hour)
 		ended := servicetest.Must[pb.GetSiteProtectionUnitsBulkAdditionJobResponse](s, service+"GetSiteProtectionUnitsBulkAdditionJob",
 			&pb.GetSiteProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: policy, BulkAdditionJobId: job.GetId()}).GetProtectionUnitBulkAdditionJob()
-		return produced{call: new(servicetest.Outcome), inside: ended.GetFailedResources()[0].GetError()}
+		return produced{call: new(servicetest.Outcome), embedded: ended.GetFailedResources()[0].GetError()}
 	},
 	"BULK_RESTORE_ARTIFACTS_NOT_RESOLVED": func(s *servicetest.Server) produced {
-		return produced{call: new(servicetest.Outcome), inside: endedBulkRequest(s).GetError()}
+		return produced{call: new(servicetest.Outcome), embedded: endedBulkRequest(s).GetError()}
 	},
 	"USER_NOT_BACKEDUP": func(s *servicetest.Server) produced {
-		return produced{call: new(servicetest.Outcome), inside: endedBulkRequest(s).GetFailedResources()[0].GetError()}
+		return produced{call: new(servicetest.Outcome), embedded: endedBulkRequest(s).GetFailedResources()[0].GetError()}
 	},
 	"INVALID_GROUP_ID": func(s *servicetest.Server) produced {
 		l := workloads[0]
@@ -216,7 +216,7 @@ var goldenExamples = map[string]func(s *servicetest.Server) produced{
 		created := servicetest.Must[pb.CreateMailboxInclusionRuleResponse](s, l.ruleRPC("Create"), ruleRequest(policy, expression, false)).GetInclusionRule()
 		s.Emulator.Clock().Advance(time.Hour)
 		rule := servicetest.Must[pb.GetMailboxInclusionRuleResponse](s, l.ruleRPC("Get"), ruleID(policy, created.GetId())).GetInclusionRule()
-		return produced{call: new(servicetest.Outcome), inside: rule.GetError()}
+		return produced{call: new(servicetest.Outcome), embedded: rule.GetError()}
 	},
 	"INVALID_ITEM": func(s *servicetest.Server) produced {
 		l := workloads[0]
@@ -359,7 +359,7 @@ func withoutToken(problem graph.TokenKind) goldenMaker {
 // printed writes a Status and the trailers that came with it for people.
 func printed(t *testing.T, got produced) string {
 	t.Helper()
-	s, b := got.inside, new(strings.Builder)
+	s, b := got.embedded, new(strings.Builder)
 	if s != nil {
 		if got.call.Status != nil {
 			t.Fatalf("the call failed: %v", got.call.Status)
@@ -377,7 +377,7 @@ func printed(t *testing.T, got produced) string {
 		fmt.Fprintf(b, "  %s\n", message.ProtoReflect().Descriptor().FullName())
 		printFields(b, message.ProtoReflect(), "    ")
 	}
-	if got.inside == nil {
+	if got.embedded == nil {
 		b.WriteString("trailers:\n")
 		for _, key := range slices.Sorted(maps.Keys(got.call.Trailer)) {
 			if key != "grpc-status-details-bin" {

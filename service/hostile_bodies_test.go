@@ -164,14 +164,14 @@ func hostileBodies() []hostile {
 const hostileID = "5d1e3f5a-0000-4000-8000-000000000001"
 
 // answered is what the upstream answers next.
-type answered struct {
+type nextResponse struct {
 	hostile
 	status int
 	// retryAfter is in seconds, empty for none.
 	retryAfter string
 }
 
-func (a *answered) ServeHTTP(rw http.ResponseWriter, _ *http.Request) {
+func (a *nextResponse) ServeHTTP(rw http.ResponseWriter, _ *http.Request) {
 	rw.Header().Set("request-id", hostileID)
 	if a.retryAfter != "" {
 		rw.Header().Set("Retry-After", a.retryAfter)
@@ -226,8 +226,8 @@ func (r statusRow) ofWrite() statusRow {
 	return r
 }
 
-func TestNoBodyHidesWhatTheHeadOfAnAnswerSays(t *testing.T) {
-	var next atomic.Pointer[answered]
+func TestNoBodyHidesStatusAndHeaders(t *testing.T) {
+	var next atomic.Pointer[nextResponse]
 	s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, r *http.Request) { next.Load().ServeHTTP(rw, r) })
 	rows := statusRows(t)
 	names := make(map[string]bool)
@@ -247,7 +247,7 @@ func TestNoBodyHidesWhatTheHeadOfAnAnswerSays(t *testing.T) {
 					continue
 				}
 				for _, retryAfter := range delays {
-					next.Store(&answered{hostile: body, status: row.status, retryAfter: retryAfter})
+					next.Store(&nextResponse{hostile: body, status: row.status, retryAfter: retryAfter})
 					s.NextTenant()
 					told, name := retryAfter != "", fmt.Sprintf("%d with Retry-After %q", row.status, retryAfter)
 					checkHostile(t, "read answered "+name, read(s), row, body, told)

@@ -38,7 +38,7 @@ func wantRefused(s *servicetest.Server, o *servicetest.Outcome, reason, field st
 	}
 }
 
-func TestAnIDThatIsNoPathSegmentIsRefusedBeforeAnythingIsSent(t *testing.T) {
+func TestAnIDThatIsNoPathSegmentIsRefusedUnsent(t *testing.T) {
 	s := servicetest.New(t)
 	for name, id := range map[string]string{
 		"empty": "", "a dot": ".", "two dots": "..", "a slash": "a/b", "a query": "a?b", "escaped dots": "%2e%2e",
@@ -170,7 +170,7 @@ func TestAFieldViolationNamesTheFieldOfTheRequest(t *testing.T) {
 	}
 }
 
-func TestAnEnumValueThatGraphCannotBeToldIsRefused(t *testing.T) {
+func TestAnEnumValueUnknownToGraphIsRefused(t *testing.T) {
 	s := servicetest.New(t)
 	for field, events := range map[string][]pb.NotificationEventsType{
 		"additional_events[0]": {99},

@@ -191,8 +191,8 @@ func writesSince(s *servicetest.Server, since uint64) (changes, requests int) {
 
 // TestAWriteThatGetsLostIsDoneOnceOrNotAndSaysWhich runs the lifecycles again. In each of them, the first write by every
 // rpc gets lost in one way. The outcome says whether the write was done, or that it is unknown.
-func TestAWriteThatGetsLostIsDoneOnceOrNotAndSaysWhich(t *testing.T) {
-	all := newChronicle(t)
+func TestALostWriteIsDoneOnceOrNotAndSaysWhich(t *testing.T) {
+	all := newCoverage(t)
 	for _, transport := range transports {
 		for _, loss := range servicetest.Losses(transport) {
 			t.Run(fmt.Sprintf("%s/%s", transport, loss.Name), func(t *testing.T) {
@@ -209,18 +209,18 @@ func TestAWriteThatGetsLostIsDoneOnceOrNotAndSaysWhich(t *testing.T) {
 	}
 }
 
-func (c *chronicle) loseWrites(t *testing.T, transport servicetest.Transport, loss servicetest.Loss, everyDelete bool) {
+func (c *coverage) loseWrites(t *testing.T, transport servicetest.Transport, loss servicetest.Loss, everyDelete bool) {
 	tried := make(map[string]int)
-	begin := func(p plot) *story {
+	begin := func(p workloadCase) *story {
 		server, proxy := servicetest.NewLossy(t, transport, loss)
-		s := newStoryIn(server, p, c)
+		s := newStoryOn(server, p, c)
 		s.losses = &lostWrites{proxy: proxy, everyDelete: everyDelete, tried: tried}
 		return s
 	}
-	for _, p := range plots {
-		begin(p).goesOn()
+	for _, p := range workloadCases {
+		begin(p).runLifecycle()
 	}
-	begin(plots[0]).takesOver()
+	begin(workloadCases[0]).runTakeover()
 	for name, rpc := range c.rpcs {
 		if isWrite(rpc) && tried[name] == 0 {
 			t.Errorf("%s was not tried", name)
@@ -240,7 +240,7 @@ func TestAWriteThatGraphRefusedIsRepeated(t *testing.T) {
 	}
 }
 
-func TestWhatDidNotComeAboutByTheCallIsNoSuccess(t *testing.T) {
+func TestAStateThatTheCallDidNotCauseIsNoSuccess(t *testing.T) {
 	lostBefore := func(operation string) emulator.Fault { return emulator.Fault{Operation: operation, Cut: "before"} }
 	s := servicetest.New(t)
 	policy := workloads[0].newPolicy(s, 1, 1).GetId()
@@ -272,7 +272,7 @@ func TestWhatDidNotComeAboutByTheCallIsNoSuccess(t *testing.T) {
 	}
 }
 
-func TestAPolicyThatIsThereByTheReadSettlesItsAction(t *testing.T) {
+func TestAPolicyInItsEndStateResolvesTheOutcome(t *testing.T) {
 	// As quick as a policy of nothing may be. Graph's clock is not the server's: it stands still but for this.
 	const quick = time.Millisecond
 	e := emulator.New(emulator.Options{Stopped: true, Lengths: emulator.Lengths{Protect: quick, Unprotect: quick}})
@@ -350,7 +350,7 @@ func TestAPolicyThatSomebodyElseChangesIsNoSuccess(t *testing.T) {
 	}
 }
 
-func TestASessionThatTheReadDoesNotFindMayHaveBeenActivated(t *testing.T) {
+func TestASessionThatIsNotFoundMayBeActivated(t *testing.T) {
 	// A replica that has not heard of the session yet answers the read.
 	s := servicetest.NewBehind(t, func(e http.Handler) http.Handler {
 		return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {

@@ -69,7 +69,7 @@ func wantUnits(s *servicetest.Server, l workload, policy string, count int, stat
 	}
 }
 
-func TestAnUpdateTellsWhatBecameOfEachItem(t *testing.T) {
+func TestAnUpdateReportsEachItem(t *testing.T) {
 	for _, l := range workloads {
 		t.Run(l.name, func(t *testing.T) {
 			s := servicetest.New(t)

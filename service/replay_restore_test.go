@@ -12,7 +12,7 @@ import (
 )
 
 // search asks for one restore point of a unit, in the manner of more.
-func (r *replay) search(unit string, more map[string]any) made {
+func (r *replay) search(unit string, more map[string]any) created {
 	r.TB.Helper()
 	body := map[string]any{"protectionUnitIds": []string{unit}}
 	maps.Copy(body, more)
@@ -84,7 +84,7 @@ func (r *replay) makeRequest() string {
 	list := map[string]string{"mailbox": "mailboxes", "drive": "drives", "site": "siteWebUrls"}[r.thing()]
 	request := r.ask(http.MethodPost, r.sessions()+"/"+parent+"/"+r.thing()+"RestoreArtifactsBulkAdditionRequests", map[string]any{
 		"displayName": "Ours", list: []string{r.address(firstMember)}, "destinationType": "inPlace"})
-	r.pass(10 * time.Minute)
+	r.advance(10 * time.Minute)
 	return request.ID
 }
 
@@ -110,7 +110,7 @@ func (r *replay) makeBrowse() string {
 	return id
 }
 
-func (r *replay) browse(session string, body any) made {
+func (r *replay) browse(session string, body any) created {
 	r.TB.Helper()
 	return r.ask(http.MethodPost, r.browses()+"/"+session+"/browse", body)
 }

@@ -22,7 +22,7 @@ const (
 )
 
 // stage gives the tenant three policies with a month of restore points, unless the example needs another state.
-func (r *replay) stage() {
+func (r *replay) seed() {
 	r.TB.Helper()
 	seed := emulator.Seed{Tenant: r.Tenant, ServiceStatus: "enabled"}
 	if r.rpc == "EnableBackupRestore" {
@@ -135,24 +135,24 @@ func (r *replay) make(kind string) string {
 }
 
 // made is what the answers to what is made have.
-type made struct {
+type created struct {
 	ID            string
 	Email         string
 	SiteWebURL    string `json:"siteWebUrl"`
 	ItemKey       string
 	NextLink      string `json:"@odata.nextLink"`
-	Value         []made
+	Value         []created
 	ResponseID    string `json:"searchResponseId"`
-	SearchResults []struct{ RestorePoint made }
+	SearchResults []struct{ RestorePoint created }
 }
 
 // ask sends a request that has to succeed.
-func (r *replay) ask(method, path string, body any) (answer made) {
+func (r *replay) ask(method, path string, body any) (response created) {
 	r.TB.Helper()
 	return r.askAs("", method, path, body)
 }
 
-func (r *replay) askAs(token, method, path string, body any) (answer made) {
+func (r *replay) askAs(token, method, path string, body any) (response created) {
 	r.TB.Helper()
 	var text []byte
 	if body != nil {
@@ -163,14 +163,14 @@ func (r *replay) askAs(token, method, path string, body any) (answer made) {
 		r.TB.Fatalf("%s %s %s: %d %s", method, path, text, status, got)
 	}
 	if got != "" {
-		if err := json.Unmarshal([]byte(got), &answer); err != nil {
+		if err := json.Unmarshal([]byte(got), &response); err != nil {
 			r.TB.Fatal(err)
 		}
 	}
-	return answer
+	return response
 }
 
-func (r *replay) pass(d time.Duration) { r.Emulator.Clock().Advance(d) }
+func (r *replay) advance(d time.Duration) { r.Emulator.Clock().Advance(d) }
 
 // makeUnit is a protected unit, or one on the way out of the service.
 func (r *replay) makeUnit() string {
@@ -181,7 +181,7 @@ func (r *replay) makeUnit() string {
 	}
 	r.ask(http.MethodPatch, "/"+r.l.collection+"/"+r.make("policy"), map[string]any{
 		r.l.units + "@delta": []any{map[string]any{"@removed": map[string]any{"reason": "changed"}, "id": id}}})
-	r.pass(5 * time.Minute)
+	r.advance(5 * time.Minute)
 	if r.rpc == "CancelOffboardProtectionUnit" {
 		r.ask(http.MethodPost, "/protectionUnits/"+id+"/offboard", nil)
 	}
@@ -214,7 +214,7 @@ func (r *replay) makeRule() string {
 		expression = "(displayName -contains 'Site')"
 	}
 	rule := r.ask(http.MethodPost, "/"+r.l.collection+"/"+r.make("policy")+"/"+r.thing()+"InclusionRules", map[string]any{r.thing() + "Expression": expression})
-	r.pass(10 * time.Minute)
+	r.advance(10 * time.Minute)
 	return rule.ID
 }
 
@@ -223,7 +223,7 @@ func (r *replay) makeJob() string {
 	list := map[string]string{"mailbox": "mailboxes", "drive": "drives", "site": "siteWebUrls"}[r.thing()]
 	job := r.ask(http.MethodPost, "/"+r.l.collection+"/"+r.make("policy")+"/"+r.l.units+"BulkAdditionJobs", map[string]any{
 		"displayName": "Ours", list: []string{r.address(firstMember)}})
-	r.pass(10 * time.Minute)
+	r.advance(10 * time.Minute)
 	return job.ID
 }
 

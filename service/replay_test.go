@@ -33,15 +33,15 @@ func TestPublishedRequestsAreReplayed(t *testing.T) {
 	for _, e := range readExamples(t, folder) {
 		names[e.name] = true
 		t.Run(e.name, func(t *testing.T) {
-			status, answer := newReplay(t, rpcs, folder, e).send()
+			status, response := newReplay(t, rpcs, folder, e).send()
 			x, listed := known[e.name]
 			switch {
 			case !listed && status != e.Response.Status:
-				t.Errorf("got %d, want %d: %s", status, e.Response.Status, answer)
+				t.Errorf("got %d, want %d: %s", status, e.Response.Status, response)
 			case listed && status == e.Response.Status:
 				t.Errorf("the exception is not needed: got %d", status)
 			case listed && status != x.status:
-				t.Errorf("got %d, want %d by the list of exceptions: %s", status, x.status, answer)
+				t.Errorf("got %d, want %d by the list of exceptions: %s", status, x.status, response)
 			}
 		})
 	}
@@ -151,9 +151,9 @@ func newReplay(t *testing.T, rpcs []protoreflect.MethodDescriptor, folder string
 }
 
 // send makes what the example names and sends it with the ids of that.
-func (r *replay) send() (status int, answer string) {
+func (r *replay) send() (status int, response string) {
 	r.TB.Helper()
-	r.stage()
+	r.seed()
 	path := r.realPath()
 	var text []byte
 	if r.body != nil {
@@ -162,19 +162,19 @@ func (r *replay) send() (status int, answer string) {
 			r.TB.Fatal(err)
 		}
 	}
-	status, answer = r.http(r.method, path, text, "")
+	status, response = r.http(r.method, path, text, "")
 	// What exists nowhere would not spoil the status: it is an item that failed, or that is not there.
 	for _, sign := range []string{`"@Core.DataModificationException"`, `"value":[]`, `"searchResults":[]`} {
-		if strings.Contains(answer, sign) {
-			r.TB.Errorf("the answer has %s: %s", sign, answer)
+		if strings.Contains(response, sign) {
+			r.TB.Errorf("the response has %s: %s", sign, response)
 		}
 	}
 	r.TB.Logf("%s %s %s", r.method, path, text)
-	return status, answer
+	return status, response
 }
 
 // http sends to a path from the root of the host, since examples have paths outside of the API too.
-func (r *replay) http(method, path string, body []byte, token string) (status int, answer string) {
+func (r *replay) http(method, path string, body []byte, token string) (status int, text string) {
 	r.TB.Helper()
 	host := strings.TrimSuffix(r.Endpoint, "/v1.0")
 	request, err := http.NewRequestWithContext(r.Context(), method, host+strings.ReplaceAll(path, " ", "%20"), bytes.NewReader(body))

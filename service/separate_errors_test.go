@@ -13,7 +13,7 @@ import (
 )
 
 // newSeparate starts a server on an upstream that refuses every call because of several things.
-func newSeparate(t *testing.T, status int, code string, details ...string) *servicetest.Server {
+func newServerWithDetails(t *testing.T, status int, code string, details ...string) *servicetest.Server {
 	t.Helper()
 	return servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {
 		rw.WriteHeader(status)
@@ -21,7 +21,7 @@ func newSeparate(t *testing.T, status int, code string, details ...string) *serv
 	})
 }
 
-func TestSeparateErrorsNameTheirPlaceInTheRequest(t *testing.T) {
+func TestSeparateErrorsNameTheirPosition(t *testing.T) {
 	const site = "https://a.sharepoint.example/sites/b"
 	for name, c := range map[string]struct {
 		method  string
@@ -39,7 +39,7 @@ func TestSeparateErrorsNameTheirPlaceInTheRequest(t *testing.T) {
 		"a field beside the lists": {"units", "My policy", "mailbox_protection_units", "My policy: EmailNotFound: m", "m"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSeparate(t, 400, "InvalidProtectionUnitId", fmt.Sprintf(`{"code":"EmailNotFound","message":%q,"target":%q}`, c.message, c.target))
+			s := newServerWithDetails(t, 400, "InvalidProtectionUnitId", fmt.Sprintf(`{"code":"EmailNotFound","message":%q,"target":%q}`, c.message, c.target))
 			var o *servicetest.Outcome
 			switch c.method {
 			case "units":
@@ -84,7 +84,7 @@ func TestTheFieldIsTheOneThatGraphNames(t *testing.T) {
 	}
 }
 
-func TestSeparateErrorsThatAreNotToldAreCounted(t *testing.T) {
+func TestSeparateErrorsLeftOutAreCounted(t *testing.T) {
 	for _, c := range []struct {
 		errors, length int
 		told, left     int
@@ -92,7 +92,7 @@ func TestSeparateErrorsThatAreNotToldAreCounted(t *testing.T) {
 		{1, 4000, 1, 0}, {3, 4000, 3, 0}, {4, 4000, 4, 0}, {50, 4000, 3, 47}, {300, 3000, 3, 297}, {50, 0, 50, 0}, {300, 0, 50, 250}, {300, 60, 3, 297},
 	} {
 		one := fmt.Sprintf(`{"code":"E","message":%q}`, strings.Repeat("m", c.length))
-		s := newSeparate(t, 413, "ProtectionUnitsLimitBreached", strings.Split(strings.Repeat(one+" ", c.errors), " ")[:c.errors]...)
+		s := newServerWithDetails(t, 413, "ProtectionUnitsLimitBreached", strings.Split(strings.Repeat(one+" ", c.errors), " ")[:c.errors]...)
 		o := write(s)
 		wantSmall(t, o.Status, "PROTECTION_UNITS_LIMIT_BREACHED", codes.InvalidArgument, false)
 		metadata := o.Info().GetMetadata()

@@ -26,7 +26,7 @@ const maxStatusSize = 4096
 
 // hostileError is an error object of a million bytes of text that is as costly as text can be, and fifty separate
 // errors: every character is one that JSON, percent-encoding or UTF-8 makes longer. bytes are put between them: some
-// that are no character are hostile too, but a good answer with them is not read at all.
+// that are no character are hostile too, but a good response with them is not read at all.
 func hostileError(code, bytes string) string {
 	piece := "\\u0000%ж\"" + bytes
 	text := func(size int) string {
@@ -45,7 +45,7 @@ func hostileError(code, bytes string) string {
 }
 
 // hostileAnswer answers with that error, headers that are as long as any that are kept, and a delay.
-func hostileAnswer(status int, code string) http.HandlerFunc {
+func hostileResponse(status int, code string) http.HandlerFunc {
 	body := []byte(`{"error":` + hostileError(code, "\xff\xc3") + `}`)
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("request-id", strings.Repeat("r", 128))
@@ -106,7 +106,7 @@ func headerList(o *servicetest.Outcome) int {
 	return size
 }
 
-func TestEveryReasonIsReadableWhateverGraphSaysWithIt(t *testing.T) {
+func TestEveryReasonIsReadableWithAnyText(t *testing.T) {
 	largest, largestList := 0, 0
 	check := func(t *testing.T, o *servicetest.Outcome, reason string, code codes.Code, retry bool) {
 		t.Helper()
@@ -121,7 +121,7 @@ func TestEveryReasonIsReadableWhateverGraphSaysWithIt(t *testing.T) {
 	}
 	// calls makes a read and a write whose requests are as long as they can be.
 	calls := func(t *testing.T, status int, code string) map[bool]*servicetest.Outcome {
-		upstream := newHostile(t, hostileAnswer(status, code))
+		upstream := newHostile(t, hostileResponse(status, code))
 		return map[bool]*servicetest.Outcome{
 			false: upstream.Try(policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: longID}),
 			true:  upstream.Try(policies+"UpdateExchangeProtectionPolicy", workloads[0].update(upstream, longID, 1, 50)),
@@ -163,15 +163,15 @@ func TestEveryReasonIsReadableWhateverGraphSaysWithIt(t *testing.T) {
 		})
 	}
 	t.Run("a user's token is refused", func(t *testing.T) {
-		s := newHostile(t, hostileAnswer(http.StatusUnauthorized, "InvalidAuthenticationToken"))
+		s := newHostile(t, hostileResponse(http.StatusUnauthorized, "InvalidAuthenticationToken"))
 		o := callFor(s, []string{assertion("u", 1)}, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: longID}, new(pb.GetProtectionPolicyResponse))
 		check(t, o, "DELEGATED_TOKEN_REJECTED", codes.Unauthenticated, false)
 	})
 	t.Run("claims are wanted", func(t *testing.T) {
-		answer := hostileAnswer(http.StatusForbidden, "accessDenied")
+		handler := hostileResponse(http.StatusForbidden, "accessDenied")
 		s := newHostile(t, func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Add("WWW-Authenticate", `Bearer error="insufficient_claims", claims="`+base64.StdEncoding.EncodeToString([]byte(`{"access_token":{}}`))+`"`)
-			answer(rw, r)
+			handler(rw, r)
 		})
 		o := s.Try(policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: longID})
 		check(t, o, "INSUFFICIENT_CLAIMS", codes.PermissionDenied, false)
@@ -182,7 +182,7 @@ func TestEveryReasonIsReadableWhateverGraphSaysWithIt(t *testing.T) {
 	}
 }
 
-func TestEveryReasonInsideAResourceIsSmallWhateverGraphSaysWithIt(t *testing.T) {
+func TestEveryEmbeddedReasonIsSmallWithAnyText(t *testing.T) {
 	for code, want := range expectations(t) {
 		t.Run(code, func(t *testing.T) {
 			s := newHostile(t, servicetest.Respond(200, `{"id":"`+longID+`","error":`+hostileError(code, "")+`}`))
@@ -190,7 +190,7 @@ func TestEveryReasonInsideAResourceIsSmallWhateverGraphSaysWithIt(t *testing.T) 
 			if got.call.Status != nil {
 				t.Fatalf("the call failed: %v", got.call.Status)
 			}
-			wantSmall(t, got.inside, want.reason, want.code, want.delay > 0)
+			wantSmall(t, got.embedded, want.reason, want.code, want.delay > 0)
 		})
 	}
 	t.Run("failed resources", func(t *testing.T) {
@@ -236,7 +236,7 @@ func TestAnyNumberOfSeparateErrorsIsReadable(t *testing.T) {
 }
 
 // The server's own reasons come with what the caller said at most.
-func TestOwnReasonsAreReadableWhateverTheCallerSays(t *testing.T) {
+func TestOwnReasonsAreReadableWithAnyRequest(t *testing.T) {
 	huge := strings.Repeat("ж%", 100_000)
 	for name, c := range map[string]struct {
 		method  string
@@ -267,8 +267,8 @@ func readCode(t *testing.T, text string) codes.Code {
 	return codes.Code(number)
 }
 
-func newHostile(t *testing.T, answer http.HandlerFunc) *servicetest.Server {
+func newHostile(t *testing.T, handler http.HandlerFunc) *servicetest.Server {
 	t.Helper()
-	s := servicetest.NewOnHandler(t, answer)
+	s := servicetest.NewOnHandler(t, handler)
 	return newGoldenServerOn(t, s.Endpoint)
 }

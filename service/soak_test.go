@@ -137,7 +137,7 @@ type pool struct {
 }
 
 // most is how many ids of a kind are kept.
-const most = 200
+const maxIDs = 200
 
 func (p *pool) add(tenant, kind, id string) {
 	if id == "" {
@@ -146,7 +146,7 @@ func (p *pool) add(tenant, kind, id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list := p.ids[tenant+kind]
-	if len(list) >= most {
+	if len(list) >= maxIDs {
 		list = list[1:]
 	}
 	p.ids[tenant+kind] = append(list, id)

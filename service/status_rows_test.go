@@ -16,9 +16,9 @@ import (
 
 // statusTelling is what a status of Graph's without a known code becomes, besides its reason and code, which the table of
 // the contract has.
-type statusTelling struct {
+type statusExpectation struct {
 	// detail is the type of the detail that tells what it is about, about what that says.
-	detail, about string
+	detail, subject string
 	// What a runtime is told about a repeat of a read, a write, and a DELETE, which is idempotent, and behind the slash
 	// when Graph has sent a Retry-After: nothing (-), never, or the delay. A question mark says that the write may have
 	// been done.
@@ -26,21 +26,21 @@ type statusTelling struct {
 }
 
 // silent is a row whose code no runtime retries.
-func silent(detail, about string) statusTelling {
-	return statusTelling{detail, about, "-/-", "-/-", "-/-"}
+func silent(detail, about string) statusExpectation {
+	return statusExpectation{detail, about, "-/-", "-/-", "-/-"}
 }
 
 var (
 	// fault is one of the server's own: Graph refused what it sent.
-	fault = statusTelling{read: "never/never", write: "never/never", delete: "never/never"}
+	fault = statusExpectation{read: "never/never", write: "never/never", delete: "never/never"}
 	// lost is an answer of Graph's that did not get through.
-	lost = statusTelling{read: "delay/delay", write: "never?/never?", delete: "never?/never?"}
+	lost = statusExpectation{read: "delay/delay", write: "never?/never?", delete: "never?/never?"}
 	// broken is a failure inside of Graph that says nothing about how far it came.
-	broken   = statusTelling{read: "never/never", write: "never?/never?", delete: "never?/never?"}
-	throttle = statusTelling{"QuotaFailure", "", "delay/delay", "delay/delay", "delay/delay"}
+	broken   = statusExpectation{read: "never/never", write: "never?/never?", delete: "never?/never?"}
+	throttle = statusExpectation{"QuotaFailure", "", "delay/delay", "delay/delay", "delay/delay"}
 )
 
-var statusTellings = map[int]statusTelling{
+var statusExpectations = map[int]statusExpectation{
 	400: silent("", ""),
 	401: silent("PreconditionFailure", "GRAPH_CREDENTIALS application"),
 	402: silent("PreconditionFailure", "BILLING tenant"),
@@ -71,9 +71,9 @@ var statusTellings = map[int]statusTelling{
 	307: lost,
 }
 
-func TestEveryStatusIsToldByReadsAndWritesWithAndWithoutADelay(t *testing.T) {
+func TestEveryStatusForReadsAndWrites(t *testing.T) {
 	for _, row := range statusRows(t) {
-		want, ok := statusTellings[row.status]
+		want, ok := statusExpectations[row.status]
 		if !ok {
 			t.Errorf("no row for %d", row.status)
 			continue
@@ -114,8 +114,8 @@ func TestEveryStatusIsToldByReadsAndWritesWithAndWithoutADelay(t *testing.T) {
 					if (metadata["permission"] != "") != (row.code == codes.PermissionDenied) || metadata["httpStatus"] != strconv.Itoa(row.status) {
 						t.Errorf("metadata %v", metadata)
 					}
-					if detail, about := aboutOf(o); row.reason != "OUTCOME_UNKNOWN" && (detail != want.detail || about != want.about) {
-						t.Errorf("it is about %s %s, want %s %s", detail, about, want.detail, want.about)
+					if detail, about := subjectOf(o); row.reason != "OUTCOME_UNKNOWN" && (detail != want.detail || about != want.subject) {
+						t.Errorf("it is about %s %s, want %s %s", detail, about, want.detail, want.subject)
 					}
 				})
 			}
@@ -139,7 +139,7 @@ func wantRetry(t *testing.T, o *servicetest.Outcome, pushback string, retry bool
 }
 
 // aboutOf is the type of the detail that tells what an error is about, and what that says.
-func aboutOf(o *servicetest.Outcome) (kind, about string) {
+func subjectOf(o *servicetest.Outcome) (kind, about string) {
 	switch {
 	case servicetest.Detail[*errdetails.ResourceInfo](o.Status) != nil:
 		resource := servicetest.Detail[*errdetails.ResourceInfo](o.Status)

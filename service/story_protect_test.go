@@ -9,39 +9,39 @@ import (
 )
 
 // enables registers the app and switches the service on in a tenant that never had it.
-func (s *story) enables() {
-	app := the[*pb.ServiceApp](s.do("CreateServiceApp", nil))
+func (s *story) enable() {
+	app := resource[*pb.ServiceApp](s.do("CreateServiceApp", nil))
 	want(s, "status of the app", app.GetStatus(), pb.ServiceAppStatus_SERVICE_APP_STATUS_INACTIVE)
-	want(s, "registered apps", len(those[*pb.ServiceApp](s.do("ListServiceApps", nil))), 1)
+	want(s, "registered apps", len(resources[*pb.ServiceApp](s.do("ListServiceApps", nil))), 1)
 	// Nobody is in control yet, so the app is at once.
 	s.do("ActivateServiceApp", fields{"service_app_id": app.GetId()})
-	active := the[*pb.ServiceApp](s.do("GetServiceApp", fields{"service_app_id": app.GetId()}))
+	active := resource[*pb.ServiceApp](s.do("GetServiceApp", fields{"service_app_id": app.GetId()}))
 	want(s, "status of the app", active.GetStatus(), pb.ServiceAppStatus_SERVICE_APP_STATUS_ACTIVE)
 
 	state := func() pb.BackupServiceStatus {
-		return the[*pb.BackupRestore](s.do("GetBackupRestore", nil)).GetServiceStatus().GetStatus()
+		return resource[*pb.BackupRestore](s.do("GetBackupRestore", nil)).GetServiceStatus().GetStatus()
 	}
 	want(s, "status of the service", state(), pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_DISABLED)
 	request := &pb.EnableBackupRestoreRequest{AppOwnerTenantId: s.Tenant}
 	early := s.Call(backup+"EnableBackupRestore", request, new(pb.EnableBackupRestoreResponse))
 	want(s, "reason before there is a data store", early.Reason(), "OPERATION_NOT_ALLOWED")
 	// The first look at the policies has it made.
-	want(s, "policies at first", len(those[*pb.ProtectionPolicy](s.do("ListProtectionPolicies", nil))), 0)
+	want(s, "policies at first", len(resources[*pb.ProtectionPolicy](s.do("ListProtectionPolicies", nil))), 0)
 	s.wait("data store", func() bool {
 		return s.Call(backup+"EnableBackupRestore", request, new(pb.EnableBackupRestoreResponse)).Status == nil
 	})
 	// To enable again changes nothing.
-	enabled := the[*pb.ServiceStatus](s.do("EnableBackupRestore", fields{"app_owner_tenant_id": s.Tenant}))
+	enabled := resource[*pb.ServiceStatus](s.do("EnableBackupRestore", fields{"app_owner_tenant_id": s.Tenant}))
 	want(s, "status of the service", enabled.GetStatus(), pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_ENABLED)
 	want(s, "status of the service", state(), pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_ENABLED)
 
 	s.do("UpdateEmailNotificationsSetting", fields{"is_enabled": false})
-	want(s, "mail is sent", the[*pb.EmailNotificationsSetting](s.do("GetEmailNotificationsSetting", nil)).GetIsEnabled(), false)
+	want(s, "mail is sent", resource[*pb.EmailNotificationsSetting](s.do("GetEmailNotificationsSetting", nil)).GetIsEnabled(), false)
 }
 
 // protects makes a policy, adds to it by units, by addresses and by rules, and waits until all is protected.
-func (s *story) protects() {
-	policy := the[*pb.ProtectionPolicy](s.do("Create"+s.prefix+"ProtectionPolicy", fields{
+func (s *story) protect() {
+	policy := resource[*pb.ProtectionPolicy](s.do("Create"+s.prefix+"ProtectionPolicy", fields{
 		"display_name": "All of it", s.field + "_protection_units": s.objects(1, 2, 5),
 	}))
 	s.policyID = policy.GetId()
@@ -49,15 +49,15 @@ func (s *story) protects() {
 		"protection_policy_id": s.policyID, "display_name": "What counts",
 		"add_" + s.field + "_protection_units": s.objects(3), "remove_" + s.field + "_protection_unit_ids": []string{s.unitOf(2)},
 	})
-	want(s, "units that changed", len(those[*pb.ProtectionUnitChange](changed)), 2)
+	want(s, "units that changed", len(resources[*pb.ProtectionUnitChange](changed)), 2)
 	// The removal takes a while, even from a policy that is not active yet.
 	s.wait("unit removed", s.policyIs(pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_INACTIVE))
 	s.do("ActivateProtectionPolicy", s.inPolicy(nil))
 	s.wait("policy active", s.policyIs(pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE))
 	s.wantProtected(1, 3, 5)
 
-	s.addsInBulk()
-	s.addsByRules()
+	s.addInBulk()
+	s.addByRules()
 	s.wait("policy active with all units", s.policyIs(pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE))
 	if s.hasDynamicRules() {
 		// Group 3 by the static rule, group 4 and the newcomer by the dynamic one.
@@ -65,7 +65,7 @@ func (s *story) protects() {
 	} else {
 		s.wantProtected(1, 3, 5, 45, 46, 7)
 	}
-	for _, unit := range those[*pb.ProtectionUnit](s.do(s.listUnits, nil)) {
+	for _, unit := range resources[*pb.ProtectionUnit](s.do(s.listUnits, nil)) {
 		if unit.GetId() == s.unitOf(2) && unit.GetPolicyId() != "" {
 			s.TB.Errorf("unit 2 was removed and is in a policy: %v", unit)
 		}
@@ -73,25 +73,25 @@ func (s *story) protects() {
 }
 
 // addsInBulk adds one thing by its address and one by its id, and gives an address that nobody has.
-func (s *story) addsInBulk() {
+func (s *story) addInBulk() {
 	rpc := s.unit + "ProtectionUnitsBulkAdditionJob"
-	job := the[*pb.ProtectionUnitBulkAdditionJob](s.do("Create"+rpc, s.inPolicy(fields{
+	job := resource[*pb.ProtectionUnitBulkAdditionJob](s.do("Create"+rpc, s.inPolicy(fields{
 		"display_name": "Two more", s.addresses: []string{s.address(45), s.nowhere}, s.ids: []string{s.object(s.Tenant, 46)},
 	})))
 	want(s, "status of the job", job.GetStatus(), pb.ProtectionUnitsBulkJobStatus_PROTECTION_UNITS_BULK_JOB_STATUS_ACTIVE)
 	s.wait("job is through", func() bool {
-		job = the[*pb.ProtectionUnitBulkAdditionJob](s.do("Get"+rpc, s.inPolicy(fields{"bulk_addition_job_id": job.GetId()})))
+		job = resource[*pb.ProtectionUnitBulkAdditionJob](s.do("Get"+rpc, s.inPolicy(fields{"bulk_addition_job_id": job.GetId()})))
 		return job.GetStatus() == pb.ProtectionUnitsBulkJobStatus_PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED_WITH_ERRORS
 	})
 	want(s, "reason of the job", servicetest.ReasonOf(job.GetError()), "PROTECTION_RESOURCES_NOT_FOUND")
 	if failed := job.GetFailedResources(); len(failed) != 1 || failed[0].GetTarget() != s.nowhere || servicetest.ReasonOf(failed[0].GetError()) != s.notFound {
 		s.TB.Errorf("failed resources: %v", failed)
 	}
-	want(s, "jobs of the policy", len(those[*pb.ProtectionUnitBulkAdditionJob](s.do("List"+rpc+"s", s.inPolicy(nil)))), 1)
+	want(s, "jobs of the policy", len(resources[*pb.ProtectionUnitBulkAdditionJob](s.do("List"+rpc+"s", s.inPolicy(nil)))), 1)
 }
 
 // addsByRules adds what a static rule finds, once, and what a dynamic one finds, for as long as it does.
-func (s *story) addsByRules() {
+func (s *story) addByRules() {
 	// Site 7 only: other addresses that begin so have more digits.
 	static := fields{s.field + "_expression": "(webUrl -contains 'site-7')"}
 	if s.hasDynamicRules() {
@@ -104,13 +104,13 @@ func (s *story) addsByRules() {
 	s.waitForRule(rule.GetId())
 	rules := 1
 	if s.hasDynamicRules() {
-		s.addsByDynamicRule()
+		s.addByDynamicRule()
 		rules++
 	}
-	want(s, "rules of the policy", len(those[*pb.InclusionRule](s.do("List"+s.unit+"InclusionRules", s.inPolicy(nil)))), rules)
+	want(s, "rules of the policy", len(resources[*pb.InclusionRule](s.do("List"+s.unit+"InclusionRules", s.inPolicy(nil)))), rules)
 }
 
-func (s *story) addsByDynamicRule() {
+func (s *story) addByDynamicRule() {
 	dynamic := s.members(1)
 	dynamic["is_auto_apply_enabled"] = true
 	rule := s.rule("Create", s.inPolicy(dynamic))
@@ -125,18 +125,18 @@ func (s *story) addsByDynamicRule() {
 }
 
 // offboards takes a unit out, has its backups deleted, thinks better of it and protects it again.
-func (s *story) offboards() {
+func (s *story) offboard() {
 	unit := fields{"protection_unit_id": s.unitOf(3)}
 	state := func(is pb.ProtectionUnitStatus) func() bool {
-		return func() bool { return the[*pb.ProtectionUnit](s.do("GetProtectionUnit", unit)).GetStatus() == is }
+		return func() bool { return resource[*pb.ProtectionUnit](s.do("GetProtectionUnit", unit)).GetStatus() == is }
 	}
 	s.do("Update"+s.prefix+"ProtectionPolicy", s.inPolicy(fields{"remove_" + s.field + "_protection_unit_ids": []string{s.unitOf(3)}}))
 	s.wait("unit removed", state(pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_UNPROTECTED))
 
-	leaving := the[*pb.ProtectionUnit](s.do("OffboardProtectionUnit", unit))
+	leaving := resource[*pb.ProtectionUnit](s.do("OffboardProtectionUnit", unit))
 	want(s, "status of the unit", leaving.GetStatus(), pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_OFFBOARD_REQUESTED)
 	want(s, "the unit says since when", leaving.GetOffboardRequestedDateTime() != nil, true)
-	staying := the[*pb.ProtectionUnit](s.do("CancelOffboardProtectionUnit", unit))
+	staying := resource[*pb.ProtectionUnit](s.do("CancelOffboardProtectionUnit", unit))
 	want(s, "status of the unit", staying.GetStatus(), pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_CANCEL_OFFBOARD_REQUESTED)
 	s.wait("unit taken back", state(pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_UNPROTECTED))
 
@@ -145,8 +145,8 @@ func (s *story) offboards() {
 }
 
 // ends deletes what can be deleted.
-func (s *story) ends() {
-	for _, rule := range those[*pb.InclusionRule](s.do("List"+s.unit+"InclusionRules", s.inPolicy(nil))) {
+func (s *story) end() {
+	for _, rule := range resources[*pb.InclusionRule](s.do("List"+s.unit+"InclusionRules", s.inPolicy(nil))) {
 		if rule.GetIsAutoApplyEnabled() {
 			leaving := s.rule("DeleteAndUnprotect", s.inRule(rule.GetId(), nil))
 			want(s, "status of the rule", leaving.GetStatus(), pb.InclusionRuleStatus_INCLUSION_RULE_STATUS_DELETE_REQUESTED)
@@ -155,7 +155,7 @@ func (s *story) ends() {
 		s.do("Delete"+s.unit+"InclusionRule", s.inRule(rule.GetId(), nil))
 	}
 	s.wait("rules gone", func() bool {
-		return len(those[*pb.InclusionRule](s.do("List"+s.unit+"InclusionRules", s.inPolicy(nil)))) == 0
+		return len(resources[*pb.InclusionRule](s.do("List"+s.unit+"InclusionRules", s.inPolicy(nil)))) == 0
 	})
 	s.wait("policy active without the rules", s.policyIs(pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE))
 	if s.hasDynamicRules() {
@@ -166,7 +166,7 @@ func (s *story) ends() {
 	s.do("DeactivateProtectionPolicy", s.inPolicy(nil))
 	s.wait("policy inactive", s.policyIs(pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_INACTIVE))
 	s.do("DeleteProtectionPolicy", s.inPolicy(nil))
-	want(s, "policies in the end", len(those[*pb.ProtectionPolicy](s.do("ListProtectionPolicies", nil))), 0)
+	want(s, "policies in the end", len(resources[*pb.ProtectionPolicy](s.do("ListProtectionPolicies", nil))), 0)
 }
 
 // inPolicy adds the policy to a request.
@@ -192,7 +192,7 @@ func (s *story) members(group int) fields {
 // rule calls one of the rpcs about a rule.
 func (s *story) rule(verb string, request fields) *pb.InclusionRule {
 	s.TB.Helper()
-	return the[*pb.InclusionRule](s.do(verb+s.unit+"InclusionRule", request))
+	return resource[*pb.InclusionRule](s.do(verb+s.unit+"InclusionRule", request))
 }
 
 func (s *story) waitForRule(id string) {
@@ -215,7 +215,7 @@ func (s *story) unitOf(n int) string { return s.unitID(s.Tenant, n) }
 
 func (s *story) policyIs(state pb.ProtectionPolicyStatus) func() bool {
 	return func() bool {
-		return the[*pb.ProtectionPolicy](s.do("GetProtectionPolicy", s.inPolicy(nil))).GetStatus() == state
+		return resource[*pb.ProtectionPolicy](s.do("GetProtectionPolicy", s.inPolicy(nil))).GetStatus() == state
 	}
 }
 
@@ -223,7 +223,7 @@ func (s *story) policyIs(state pb.ProtectionPolicyStatus) func() bool {
 func (s *story) wantProtected(numbers ...int) {
 	s.TB.Helper()
 	var got, wanted []string
-	for _, unit := range those[*pb.ProtectionUnit](s.do("List"+s.prefix+"ProtectionPolicyUnits", s.inPolicy(fields{"page_size": 100}))) {
+	for _, unit := range resources[*pb.ProtectionUnit](s.do("List"+s.prefix+"ProtectionPolicyUnits", s.inPolicy(fields{"page_size": 100}))) {
 		got = append(got, unit.GetId())
 		want(s, "status of unit "+unit.GetId(), unit.GetStatus(), pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_PROTECTED)
 	}

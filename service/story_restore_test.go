@@ -14,7 +14,7 @@ const (
 )
 
 // restores finds restore points and restores from them: in place, and to a new place, where one of two fails.
-func (s *story) restores() {
+func (s *story) restore() {
 	s.wait("points to restore from", func() bool { return len(s.points(1)) > 2 && len(s.points(3)) > 0 && len(s.points(5)) > 0 })
 	before := s.points(1)[0]
 	found := s.do("SearchRestorePoints", fields{
@@ -22,7 +22,7 @@ func (s *story) restores() {
 		"protection_time_period":   fields{"end_date_time": s.now()},
 		"restore_point_preference": "RESTORE_POINT_PREFERENCE_LATEST",
 	})
-	results := those[*pb.RestorePointSearchResult](found)
+	results := resources[*pb.RestorePointSearchResult](found)
 	want(s, "results of the search", len(results), 2)
 	for _, result := range results {
 		if unit := result.GetRestorePoint().GetProtectionUnit().GetId(); unit == s.unitOf(1) {
@@ -30,26 +30,26 @@ func (s *story) restores() {
 		}
 	}
 
-	session := s.newSession(s.wholes(inPlace, 1, 3))
-	s.activates(session)
+	session := s.newSession(s.wholeUnits(inPlace, 1, 3))
+	s.activate(session)
 	s.waitForSession(session, pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_COMPLETED)
 	for _, artifact := range s.artifacts(session) {
 		want(s, "artifact in place", artifact.GetStatus(), pb.ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_SUCCEEDED)
 	}
 
-	session = s.newSession(s.wholes(newHome, 1, 3))
-	s.changesItsMind(session)
+	session = s.newSession(s.wholeUnits(newHome, 1, 3))
+	s.changeDraft(session)
 	if !s.hasDynamicRules() {
 		// Restores of user 5 fail by themselves; for a site it takes a rule.
 		s.Fault(emulator.Fault{Operation: "POST /restoreSessions/{id}/activate", Item: s.unitOf(5), InBand: &emulator.InBandError{Code: "UnknownError"}})
 	}
-	s.activates(session)
+	s.activate(session)
 	s.waitForSession(session, pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_COMPLETED_WITH_ERROR)
 	s.wantOneFailed(session)
 }
 
 // changesItsMind takes unit 3 out of a draft and puts unit 5 in.
-func (s *story) changesItsMind(session string) {
+func (s *story) changeDraft(session string) {
 	var third string
 	for _, artifact := range s.artifacts(session) {
 		if strings.HasPrefix(artifact.GetRestorePoint().GetId(), s.unitOf(3)) {
@@ -57,11 +57,11 @@ func (s *story) changesItsMind(session string) {
 		}
 	}
 	changed := s.do("Update"+s.prefix+"RestoreSession", fields{
-		"restore_session_id": session, "add_" + s.field + "_restore_artifacts": s.restored(newHome, 5),
+		"restore_session_id": session, "add_" + s.field + "_restore_artifacts": s.artifactsOf(newHome, 5),
 		"remove_" + s.field + "_restore_artifact_ids": []string{third},
 	})
 	// Of a whole unit's restore the answer shows what was added only.
-	want(s, "artifacts that were added", len(those[*pb.RestoreArtifactChange](changed)), 1)
+	want(s, "artifacts that were added", len(resources[*pb.RestoreArtifactChange](changed)), 1)
 }
 
 // wantOneFailed checks that of a session's two artifacts unit 5's failed, and the other says where it went.
@@ -82,10 +82,10 @@ func (s *story) wantOneFailed(session string) {
 }
 
 // restoresInBulk restores by addresses, one of which nobody has, and deletes another such request with its draft.
-func (s *story) restoresInBulk() {
+func (s *story) restoreInBulk() {
 	rpc := s.unit + "RestoreArtifactsBulkAdditionRequest"
 	ask := func(session string, addresses ...string) fields {
-		request := the[*pb.RestoreArtifactBulkAdditionRequest](s.do("Create"+rpc, fields{
+		request := resource[*pb.RestoreArtifactBulkAdditionRequest](s.do("Create"+rpc, fields{
 			"restore_session_id": session, "display_name": "Back to the latest", s.addresses: addresses,
 			"protection_time_period": fields{"end_date_time": s.now()}, "restore_point_preference": "RESTORE_POINT_PREFERENCE_LATEST",
 			"tags": []string{"RESTORE_POINT_TAGS_FAST_RESTORE"}, "destination_type": newHome,
@@ -94,7 +94,7 @@ func (s *story) restoresInBulk() {
 	}
 	through := func(request fields, state pb.RestoreArtifactsBulkRequestStatus) (is *pb.RestoreArtifactBulkAdditionRequest) {
 		s.wait("request is through", func() bool {
-			is = the[*pb.RestoreArtifactBulkAdditionRequest](s.do("Get"+rpc, request))
+			is = resource[*pb.RestoreArtifactBulkAdditionRequest](s.do("Get"+rpc, request))
 			return is.GetStatus() == state
 		})
 		return is
@@ -105,8 +105,8 @@ func (s *story) restoresInBulk() {
 	if failed := result.GetFailedResources(); len(failed) != 1 || failed[0].GetTarget() != s.nowhere || servicetest.ReasonOf(failed[0].GetError()) != "USER_NOT_BACKEDUP" {
 		s.TB.Errorf("failed resources: %v", failed)
 	}
-	want(s, "requests of the session", len(those[*pb.RestoreArtifactBulkAdditionRequest](s.do("List"+rpc+"s", fields{"restore_session_id": session}))), 1)
-	s.activates(session)
+	want(s, "requests of the session", len(resources[*pb.RestoreArtifactBulkAdditionRequest](s.do("List"+rpc+"s", fields{"restore_session_id": session}))), 1)
+	s.activate(session)
 	s.waitForSession(session, pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_COMPLETED)
 	want(s, "artifacts of the request", len(s.artifacts(session)), 1)
 
@@ -116,7 +116,7 @@ func (s *story) restoresInBulk() {
 	s.do("Delete"+rpc, request)
 	want(s, "artifacts without the request", len(s.artifacts(session)), 0)
 	s.do("DeleteRestoreSession", fields{"restore_session_id": session})
-	for _, left := range those[*pb.RestoreSession](s.do("ListRestoreSessions", nil)) {
+	for _, left := range resources[*pb.RestoreSession](s.do("ListRestoreSessions", nil)) {
 		if left.GetId() == session {
 			s.TB.Errorf("session is still there: %v", left)
 		}
@@ -124,22 +124,22 @@ func (s *story) restoresInBulk() {
 }
 
 // restoresParts restores mail that a search found, or files that browsing did.
-func (s *story) restoresParts() {
+func (s *story) restoreParts() {
 	if s.unit == "Mailbox" {
-		s.restoresMail()
+		s.restoreMail()
 		return
 	}
-	s.restoresFiles()
+	s.restoreFiles()
 }
 
-func (s *story) restoresMail() {
+func (s *story) restoreMail() {
 	found := s.do("SearchRestorePoints", fields{
 		"protection_unit_ids":      []string{s.unitOf(1)},
 		"protection_time_period":   fields{"end_date_time": s.now()},
 		"restore_point_preference": "RESTORE_POINT_PREFERENCE_LATEST",
 		"artifact_query":           fields{"artifact_type": "RESTORABLE_ARTIFACT_MESSAGE", "query_expression": "Sender -eq 'news@partner.example'"},
 	})
-	results := those[*pb.RestorePointSearchResult](found)
+	results := resources[*pb.RestorePointSearchResult](found)
 	if len(results) != 1 || results[0].GetArtifactHitCount() == 0 {
 		s.TB.Fatalf("search for mail: %v", found)
 	}
@@ -151,14 +151,14 @@ func (s *story) restoresMail() {
 		"restore_point": fields{"id": results[0].GetRestorePoint().GetId()}, "destination_type": newHome,
 		"search_response_id": search.GetSearchResponseId(),
 	}}}})
-	s.activates(session)
+	s.activate(session)
 	s.waitForSession(session, pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_COMPLETED)
 	artifacts := s.artifacts(session)
 	want(s, "artifacts", len(artifacts), 1)
 	want(s, "messages that came back", artifacts[0].GetMailbox().GetRestoredItemCount(), results[0].GetArtifactHitCount())
 }
 
-func (s *story) restoresFiles() {
+func (s *story) restoreFiles() {
 	var point string
 	for _, p := range s.points(1) {
 		if len(p.GetTags()) > 0 && p.GetTags()[0] == pb.RestorePointTags_RESTORE_POINT_TAGS_FAST_RESTORE {
@@ -166,11 +166,11 @@ func (s *story) restoresFiles() {
 		}
 	}
 	rpc := s.prefix + "BrowseSession"
-	browse := the[*pb.BrowseSession](s.do("Create"+rpc, fields{"restore_point_id": point}))
-	want(s, "browse sessions of the workload", len(those[*pb.BrowseSession](s.do("List"+rpc+"s", nil))), 1)
-	want(s, "browse sessions", len(those[*pb.BrowseSession](s.do("ListBrowseSessions", nil))), 1)
+	browse := resource[*pb.BrowseSession](s.do("Create"+rpc, fields{"restore_point_id": point}))
+	want(s, "browse sessions of the workload", len(resources[*pb.BrowseSession](s.do("List"+rpc+"s", nil))), 1)
+	want(s, "browse sessions", len(resources[*pb.BrowseSession](s.do("ListBrowseSessions", nil))), 1)
 	s.wait("browse session created", func() bool {
-		is := the[*pb.BrowseSession](s.do("Get"+rpc, fields{"browse_session_id": browse.GetId()}))
+		is := resource[*pb.BrowseSession](s.do("Get"+rpc, fields{"browse_session_id": browse.GetId()}))
 		return is.GetStatus() == pb.BrowseSessionStatus_BROWSE_SESSION_STATUS_CREATED
 	})
 
@@ -195,9 +195,9 @@ func (s *story) restoresFiles() {
 	s.do("Update"+s.prefix+"RestoreSession", fields{
 		"restore_session_id": session, "add_" + s.partial + "_restore_artifacts": []fields{{"browse_session_id": browse.GetId(), key: files[22].GetItemKey()}},
 	})
-	s.activates(session)
+	s.activate(session)
 	s.waitForSession(session, pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_COMPLETED)
-	parts := those[*pb.GranularRestoreArtifact](s.do("ListGranular"+s.unit+"RestoreArtifacts", fields{"restore_session_id": session}))
+	parts := resources[*pb.GranularRestoreArtifact](s.do("ListGranular"+s.unit+"RestoreArtifacts", fields{"restore_session_id": session}))
 	want(s, "files that came back", len(parts), 2)
 	for _, part := range parts {
 		want(s, "a file", part.GetStatus(), pb.ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_SUCCEEDED)
@@ -217,7 +217,7 @@ func (s *story) browse(session, key, kind string) (items []*pb.BrowseQueryRespon
 	}
 	for range 10 {
 		page := s.do("Browse"+s.prefix+"BrowseSession", request)
-		items = append(items, those[*pb.BrowseQueryResponseItem](page)...)
+		items = append(items, resources[*pb.BrowseQueryResponseItem](page)...)
 		more, ok := page.(interface{ GetNextPageToken() string })
 		if !ok || more.GetNextPageToken() == "" {
 			return items
@@ -232,13 +232,13 @@ func (s *story) browse(session, key, kind string) (items []*pb.BrowseQueryRespon
 // points are the newest restore points of a unit.
 func (s *story) points(n int) []*pb.RestorePoint {
 	s.TB.Helper()
-	return those[*pb.RestorePoint](s.do("ListRestorePoints", fields{
+	return resources[*pb.RestorePoint](s.do("ListRestorePoints", fields{
 		"protection_unit_id": s.unitOf(n), "protection_date_time_before": s.now(), "order": "RESTORE_POINT_ORDER_NEWEST_FIRST",
 	}))
 }
 
 // restored are new artifacts that restore units whole, from their newest points.
-func (s *story) restored(destination string, numbers ...int) []fields {
+func (s *story) artifactsOf(destination string, numbers ...int) []fields {
 	s.TB.Helper()
 	var all []fields
 	for _, n := range numbers {
@@ -247,32 +247,32 @@ func (s *story) restored(destination string, numbers ...int) []fields {
 	return all
 }
 
-func (s *story) wholes(destination string, numbers ...int) fields {
+func (s *story) wholeUnits(destination string, numbers ...int) fields {
 	s.TB.Helper()
-	return fields{s.field + "_restore_artifacts": fields{"items": s.restored(destination, numbers...)}}
+	return fields{s.field + "_restore_artifacts": fields{"items": s.artifactsOf(destination, numbers...)}}
 }
 
 func (s *story) newSession(request fields) string {
 	s.TB.Helper()
-	session := the[*pb.RestoreSession](s.do("Create"+s.prefix+"RestoreSession", request))
+	session := resource[*pb.RestoreSession](s.do("Create"+s.prefix+"RestoreSession", request))
 	want(s, "status of a new session", session.GetStatus(), pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_DRAFT)
 	return session.GetId()
 }
 
-func (s *story) activates(session string) {
+func (s *story) activate(session string) {
 	s.TB.Helper()
-	is := the[*pb.RestoreSession](s.do("ActivateRestoreSession", fields{"restore_session_id": session}))
+	is := resource[*pb.RestoreSession](s.do("ActivateRestoreSession", fields{"restore_session_id": session}))
 	want(s, "status of an activated session", is.GetStatus(), pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_ACTIVATING)
 }
 
 func (s *story) waitForSession(session string, state pb.RestoreSessionStatus) {
 	s.TB.Helper()
 	s.wait("session "+state.String(), func() bool {
-		return the[*pb.RestoreSession](s.do("GetRestoreSession", fields{"restore_session_id": session})).GetStatus() == state
+		return resource[*pb.RestoreSession](s.do("GetRestoreSession", fields{"restore_session_id": session})).GetStatus() == state
 	})
 }
 
 func (s *story) artifacts(session string) []*pb.RestoreArtifact {
 	s.TB.Helper()
-	return those[*pb.RestoreArtifact](s.do("List"+s.unit+"RestoreArtifacts", fields{"restore_session_id": session}))
+	return resources[*pb.RestoreArtifact](s.do("List"+s.unit+"RestoreArtifacts", fields{"restore_session_id": session}))
 }

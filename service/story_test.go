@@ -22,20 +22,20 @@ import (
 // TestStoriesCarryOutEveryOperation tells the story of each workload, and of an app that takes over, each in a world of
 // its own, and then looks whether an operation of the documentation was left out of all of them.
 func TestStoriesCarryOutEveryOperation(t *testing.T) {
-	seen := newChronicle(t)
-	for _, p := range plots {
+	seen := newCoverage(t)
+	for _, p := range workloadCases {
 		t.Run(p.name, func(t *testing.T) {
-			newStory(t, p, seen).goesOn()
+			newStory(t, p, seen).runLifecycle()
 		})
 	}
-	t.Run("ServiceApp", func(t *testing.T) { newStory(t, plots[0], seen).takesOver() })
+	t.Run("ServiceApp", func(t *testing.T) { newStory(t, workloadCases[0], seen).runTakeover() })
 	if !t.Failed() {
 		seen.check(t)
 	}
 }
 
 // plot is what differs between the stories.
-type plot struct {
+type workloadCase struct {
 	workload
 	// unit is how names of rpcs spell what is protected, field how names of fields do.
 	unit, field string
@@ -50,7 +50,7 @@ type plot struct {
 	partial string
 }
 
-var plots = []plot{
+var workloadCases = []workloadCase{
 	{
 		workload: workloads[0], unit: "Mailbox", field: "mailbox", id: "directory_object_id",
 		addresses: "mailboxes", ids: "directory_object_ids", address: mailOf,
@@ -75,35 +75,37 @@ func mailOf(n int) string {
 }
 
 // hasRules reports whether rules of the workload may be dynamic; those of sites are not.
-func (p plot) hasDynamicRules() bool { return p.unit != "Site" }
+func (p workloadCase) hasDynamicRules() bool { return p.unit != "Site" }
 
 // story is a world in which one client does one thing after another. It asks by the names of rpcs and fields, as a
 // person with grpcurl does, so that one story tells of three workloads.
 type story struct {
 	*servicetest.Server
-	plot
-	chronicle *chronicle
-	policyID  string
+	workloadCase
+	coverage *coverage
+	policyID string
 	// losses makes writes lose their answers; nil lets them be.
 	losses *lostWrites
 }
 
-func newStory(t *testing.T, p plot, c *chronicle) *story { return newStoryIn(servicetest.New(t), p, c) }
+func newStory(t *testing.T, p workloadCase, c *coverage) *story {
+	return newStoryOn(servicetest.New(t), p, c)
+}
 
-func newStoryIn(s *servicetest.Server, p plot, c *chronicle) *story {
+func newStoryOn(s *servicetest.Server, p workloadCase, c *coverage) *story {
 	s.Tenant = emulator.TenantB
-	return &story{Server: s, plot: p, chronicle: c}
+	return &story{Server: s, workloadCase: p, coverage: c}
 }
 
 // goesOn tells the story of a workload from its beginning to its end.
-func (s *story) goesOn() {
-	s.enables()
-	s.protects()
-	s.restores()
-	s.restoresInBulk()
-	s.restoresParts()
-	s.offboards()
-	s.ends()
+func (s *story) runLifecycle() {
+	s.enable()
+	s.protect()
+	s.restore()
+	s.restoreInBulk()
+	s.restoreParts()
+	s.offboard()
+	s.end()
 }
 
 // fields are those of a request.
@@ -112,7 +114,7 @@ type fields map[string]any
 // do carries out an rpc, which has to succeed, and writes down what the emulator saw of it.
 func (s *story) do(rpc string, request fields) proto.Message {
 	s.TB.Helper()
-	method, ok := s.chronicle.rpcs[rpc]
+	method, ok := s.coverage.rpcs[rpc]
 	if !ok {
 		s.TB.Fatalf("the contract has no rpc %s", rpc)
 	}
@@ -136,7 +138,7 @@ func (s *story) do(rpc string, request fields) proto.Message {
 		s.TB.Fatalf("%s: %v", rpc, o.Status)
 	}
 	if s.losses == nil {
-		s.chronicle.add(s.TB, rpc, s.Requests(since))
+		s.coverage.add(s.TB, rpc, s.Requests(since))
 	}
 	return out
 }
@@ -152,7 +154,7 @@ func (s *story) message(descriptor protoreflect.MessageDescriptor) proto.Message
 }
 
 // the returns the one message of a type that a response is about.
-func the[T proto.Message](response proto.Message) (found T) {
+func resource[T proto.Message](response proto.Message) (found T) {
 	response.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		if field.Message() == nil || field.IsList() {
 			return true
@@ -167,7 +169,7 @@ func the[T proto.Message](response proto.Message) (found T) {
 }
 
 // those returns the messages of a type that a response lists.
-func those[T proto.Message](response proto.Message) (found []T) {
+func resources[T proto.Message](response proto.Message) (found []T) {
 	response.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		if field.Message() == nil || !field.IsList() {
 			return true
@@ -211,7 +213,7 @@ type documentedOperation struct {
 }
 
 // chronicle knows the operations and which were carried out.
-type chronicle struct {
+type coverage struct {
 	rpcs map[string]protoreflect.MethodDescriptor
 	// operations are by method and path, the names of variables left out.
 	operations map[string]documentedOperation
@@ -220,9 +222,9 @@ type chronicle struct {
 
 var variable = regexp.MustCompile(`\{[A-Za-z_]+\}`)
 
-func newChronicle(t *testing.T) *chronicle {
+func newCoverage(t *testing.T) *coverage {
 	t.Helper()
-	c := &chronicle{rpcs: make(map[string]protoreflect.MethodDescriptor), operations: make(map[string]documentedOperation), carriedOut: make(map[string]bool)}
+	c := &coverage{rpcs: make(map[string]protoreflect.MethodDescriptor), operations: make(map[string]documentedOperation), carriedOut: make(map[string]bool)}
 	for _, method := range servicetest.RPCs(t) {
 		c.rpcs[string(method.Name())] = method
 	}
@@ -238,7 +240,7 @@ func newChronicle(t *testing.T) *chronicle {
 
 // add writes down what the emulator saw of a call that succeeded: one request, of the call's own operation, answered
 // with a status that Microsoft documents for its success.
-func (c *chronicle) add(tb testing.TB, rpc string, requests []emulator.Entry) {
+func (c *coverage) add(tb testing.TB, rpc string, requests []emulator.Entry) {
 	tb.Helper()
 	if len(requests) != 1 {
 		tb.Fatalf("%s made %d requests: %v", rpc, len(requests), requests)
@@ -254,7 +256,7 @@ func (c *chronicle) add(tb testing.TB, rpc string, requests []emulator.Entry) {
 	c.carriedOut[name] = true
 }
 
-func (c *chronicle) check(t *testing.T) {
+func (c *coverage) check(t *testing.T) {
 	for name, operation := range c.operations {
 		if !c.carriedOut[name] {
 			t.Errorf("no story carried out %s (%s)", operation.rpc, name)
@@ -266,16 +268,18 @@ func (c *chronicle) check(t *testing.T) {
 }
 
 // takesOver tells how a backup app takes over from Microsoft's own, changes its mind and changes it back.
-func (s *story) takesOver() {
+func (s *story) runTakeover() {
 	if err := s.Emulator.Seed(emulator.Seed{Tenant: s.Tenant, ServiceStatus: "enabled", Consumer: "firstparty"}); err != nil {
 		s.TB.Fatal(err)
 	}
-	app := the[*pb.ServiceApp](s.do("CreateServiceApp", nil))
+	app := resource[*pb.ServiceApp](s.do("CreateServiceApp", nil))
 	want(s, "status of a new app", app.GetStatus(), pb.ServiceAppStatus_SERVICE_APP_STATUS_INACTIVE)
 	request := fields{"service_app_id": app.GetId()}
 	date := s.Emulator.Clock().Now().Add(8 * 24 * time.Hour).UTC().Format(time.RFC3339)
 	activate := fields{"service_app_id": app.GetId(), "effective_date_time": date}
-	state := func() pb.ServiceAppStatus { return the[*pb.ServiceApp](s.do("GetServiceApp", request)).GetStatus() }
+	state := func() pb.ServiceAppStatus {
+		return resource[*pb.ServiceApp](s.do("GetServiceApp", request)).GetStatus()
+	}
 
 	s.do("ActivateServiceApp", activate)
 	want(s, "status before the date", state(), pb.ServiceAppStatus_SERVICE_APP_STATUS_PENDING_ACTIVE)
@@ -284,9 +288,9 @@ func (s *story) takesOver() {
 	s.do("ActivateServiceApp", activate)
 	s.Emulator.Clock().Advance(9 * 24 * time.Hour)
 	want(s, "status after the date", state(), pb.ServiceAppStatus_SERVICE_APP_STATUS_ACTIVE)
-	consumer := the[*pb.BackupRestore](s.do("GetBackupRestore", nil)).GetServiceStatus().GetBackupServiceConsumer()
+	consumer := resource[*pb.BackupRestore](s.do("GetBackupRestore", nil)).GetServiceStatus().GetBackupServiceConsumer()
 	want(s, "who is in control", consumer, pb.BackupServiceConsumer_BACKUP_SERVICE_CONSUMER_THIRD_PARTY)
 
 	s.do("DeleteServiceApp", request)
-	want(s, "apps after the last one was deleted", len(those[*pb.ServiceApp](s.do("ListServiceApps", nil))), 0)
+	want(s, "apps after the last one was deleted", len(resources[*pb.ServiceApp](s.do("ListServiceApps", nil))), 0)
 }

@@ -32,9 +32,9 @@ type expected struct {
 	reason string
 	code   codes.Code
 	// delay is the default of RetryInfo, 0 for none.
-	delay    time.Duration
-	workDone string
-	detail   string
+	delay       time.Duration
+	sideEffects string
+	detail      string
 }
 
 func table(t *testing.T, name string) [][]string {
@@ -74,7 +74,7 @@ func expectations(t *testing.T) map[string]expected {
 		if !ok {
 			t.Fatalf("%s is no gRPC code", row[2])
 		}
-		e := expected{reason: row[1], code: codes.Code(number), workDone: row[4], detail: row[5]}
+		e := expected{reason: row[1], code: codes.Code(number), sideEffects: row[4], detail: row[5]}
 		if row[3] != "-" {
 			delay, err := time.ParseDuration(row[3])
 			if err != nil {

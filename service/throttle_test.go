@@ -14,7 +14,7 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-func TestAClosedGateAnswersAsGraphWould(t *testing.T) {
+func TestABlockedThrottleRespondsAsGraphWould(t *testing.T) {
 	s := servicetest.New(t)
 	s.Fault(emulator.Fault{Operation: "*", Status: 429, RetryAfter: []string{"30"}})
 	if o := read(s); o.Reason() != "TOO_MANY_REQUESTS" || o.Info().GetMetadata()["throttledBy"] != "" {
@@ -37,7 +37,7 @@ func TestAClosedGateAnswersAsGraphWould(t *testing.T) {
 	}
 }
 
-func TestAThrottleThatIsOverSoonIsWaitedFor(t *testing.T) {
+func TestAShortThrottleIsWaitedFor(t *testing.T) {
 	s := servicetest.New(t)
 	s.Fault(emulator.Fault{Operation: "*", Status: 429, RetryAfter: []string{"0.2"}})
 	since := s.Mark()
@@ -46,7 +46,7 @@ func TestAThrottleThatIsOverSoonIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestADemandForClaimsThatCannotBeMetSaysSo(t *testing.T) {
+func TestUnmetClaimsAreReported(t *testing.T) {
 	var requests atomic.Int64
 	s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {
 		requests.Add(1)

@@ -21,7 +21,7 @@ func write(s *servicetest.Server) *servicetest.Outcome {
 	return s.Try(policies+"CreateExchangeProtectionPolicy", workloads[0].create(s, "p", 1, 1))
 }
 
-func TestTheDeepestKnownCodeDecidesAndAThrottleKeepsItsMeaning(t *testing.T) {
+func TestTheDeepestKnownCodeDecides(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		status int
@@ -70,7 +70,7 @@ func TestAWriteThatFailedInsideGraphMayHaveBeenDone(t *testing.T) {
 	}
 }
 
-func TestACodeBehindAGatewayThatLostTheAnswerProvesNoRefusal(t *testing.T) {
+func TestACodeFromAGatewayProvesNoRefusal(t *testing.T) {
 	for _, status := range []int{408, 502} {
 		for code, reason := range map[string]string{"TooManyActiveRestoreSessions": "TOO_MANY_ACTIVE_RESTORE_SESSIONS", "PolicySaveFailed": "POLICY_SAVE_FAILED"} {
 			s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {
@@ -110,13 +110,13 @@ func TestSeparateErrorsOfACallBecomeFieldViolations(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatCannotBeUsedSaysWhy(t *testing.T) {
-	for problem, answer := range map[string]string{
+func TestAnInvalidResponseHasACause(t *testing.T) {
+	for cause, body := range map[string]string{
 		"syntax": `{"id":`, "wrong-type": `{"id":7}`, "encoding": "", "truncated": `{"id":"x"}`, "redirect": "",
 	} {
-		t.Run(problem, func(t *testing.T) {
+		t.Run(cause, func(t *testing.T) {
 			s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {
-				switch problem {
+				switch cause {
 				case "encoding":
 					rw.Header().Set("Content-Encoding", "gzip")
 				case "truncated":
@@ -125,19 +125,19 @@ func TestAnAnswerThatCannotBeUsedSaysWhy(t *testing.T) {
 					rw.Header().Set("Location", "http://127.0.0.1:1/")
 					rw.WriteHeader(http.StatusFound)
 				}
-				rw.Write([]byte(answer))
+				rw.Write([]byte(body))
 			})
 			for name, o := range map[string]*servicetest.Outcome{"GRAPH_RESPONSE_INVALID": read(s), "OUTCOME_UNKNOWN": write(s)} {
 				info := o.Info()
-				if o.Reason() != name || info.GetDomain() != "m365.backupstorage" || info.GetMetadata()["cause"] != problem {
-					t.Errorf("got %v, want %s for %s", o.Status, name, problem)
+				if o.Reason() != name || info.GetDomain() != "m365.backupstorage" || info.GetMetadata()["cause"] != cause {
+					t.Errorf("got %v, want %s for %s", o.Status, name, cause)
 				}
 			}
 		})
 	}
 }
 
-func TestAnAnswerThatIsTooLargeIsNotAskedForAgain(t *testing.T) {
+func TestATooLargeResponseIsNotRepeated(t *testing.T) {
 	s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Content-Length", strconv.Itoa(9<<20)) })
 	o := read(s)
 	if o.Reason() != "GRAPH_RESPONSE_INVALID" || o.Info().GetMetadata()["cause"] != "too-large" {
@@ -245,7 +245,7 @@ func TestNothingOfTheTenantReachesTheLog(t *testing.T) {
 	}
 }
 
-func TestMethodsThatDoNotExistAreAnsweredTyped(t *testing.T) {
+func TestUnknownMethodsGetATypedError(t *testing.T) {
 	s := servicetest.New(t)
 	for _, method := range []string{"ProtectionPolicyService/Frobnicate", "NoSuchService/Get"} {
 		o := s.Try(method, new(pb.GetBackupRestoreRequest))

@@ -24,23 +24,23 @@ import (
 )
 
 // askedTokens is a token source that remembers what it was asked for and fails when it is told to.
-type askedTokens struct {
+type recordedTokens struct {
 	mu       sync.Mutex
 	requests []graph.TokenRequest
-	problem  error
+	failure  error
 }
 
-func (s *askedTokens) Token(ctx context.Context, request graph.TokenRequest) (string, error) {
+func (s *recordedTokens) Token(ctx context.Context, request graph.TokenRequest) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, request)
-	if s.problem != nil {
-		return "", s.problem
+	if s.failure != nil {
+		return "", s.failure
 	}
 	return graph.Unsigned{}.Token(ctx, request)
 }
 
-func (s *askedTokens) last() graph.TokenRequest {
+func (s *recordedTokens) last() graph.TokenRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.requests) == 0 {
@@ -50,10 +50,10 @@ func (s *askedTokens) last() graph.TokenRequest {
 }
 
 // onRealCredentials starts a server as it is on real credentials: delegated-only operations need a user.
-func onRealCredentials(t *testing.T) (*servicetest.Server, *askedTokens) {
+func newServerWithTokens(t *testing.T) (*servicetest.Server, *recordedTokens) {
 	t.Helper()
 	s := servicetest.New(t)
-	source := new(askedTokens)
+	source := new(recordedTokens)
 	client, err := graph.New(graph.Options{Endpoint: s.Endpoint, Tokens: source})
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func callFor(s *servicetest.Server, assertions []string, method string, request,
 }
 
 func TestTheUsersTokenIsTheOneInTheMetadata(t *testing.T) {
-	s, source := onRealCredentials(t)
+	s, source := newServerWithTokens(t)
 	longest := strings.Repeat("a", 12<<10)
 	for _, c := range []struct {
 		name       string
@@ -113,7 +113,7 @@ func TestTheUsersTokenIsTheOneInTheMetadata(t *testing.T) {
 }
 
 func TestWhatGraphAllowsForUsersOnlyIsRefusedWithoutOne(t *testing.T) {
-	s, source := onRealCredentials(t)
+	s, source := newServerWithTokens(t)
 	seen := 0
 	protoregistry.GlobalFiles.RangeFilesByPackage("m365.backupstorage.v1", func(file protoreflect.FileDescriptor) bool {
 		for i := range file.Services().Len() {
@@ -154,8 +154,8 @@ func TestWhatGraphAllowsForUsersOnlyIsRefusedWithoutOne(t *testing.T) {
 	}
 }
 
-func TestAUserWhomGraphRefusesIsToldApart(t *testing.T) {
-	s, _ := onRealCredentials(t)
+func TestAUserWhomGraphRefusesHasAnOwnReason(t *testing.T) {
+	s, _ := newServerWithTokens(t)
 	for _, c := range []struct {
 		assertions []string
 		code       codes.Code
@@ -175,8 +175,8 @@ func TestAUserWhomGraphRefusesIsToldApart(t *testing.T) {
 	}
 }
 
-func TestNoProblemOfAUsersTokenTellsTheToken(t *testing.T) {
-	s, source := onRealCredentials(t)
+func TestNoTokenErrorContainsTheToken(t *testing.T) {
+	s, source := newServerWithTokens(t)
 	user := assertion("u", 1)
 	for problem, want := range map[graph.TokenKind]struct {
 		code   codes.Code
@@ -189,7 +189,7 @@ func TestNoProblemOfAUsersTokenTellsTheToken(t *testing.T) {
 		graph.TokenClaimsRefused:    {codes.PermissionDenied, "INSUFFICIENT_CLAIMS"},
 		graph.TokenCloud:            {codes.FailedPrecondition, "CLOUD_NOT_SUPPORTED"},
 	} {
-		source.problem = &graph.TokenError{Kind: problem, Err: status.Error(codes.Unknown, "it was "+user)}
+		source.failure = &graph.TokenError{Kind: problem, Err: status.Error(codes.Unknown, "it was "+user)}
 		mark := s.Mark()
 		o := callFor(s, []string{user}, backup+"GetBackupRestore", new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse))
 		if o.Code() != want.code || o.Reason() != want.reason || len(s.Requests(mark)) != 0 {
@@ -205,7 +205,7 @@ func TestNoProblemOfAUsersTokenTellsTheToken(t *testing.T) {
 }
 
 func TestAPageTokenIsGoodForItsUserAlone(t *testing.T) {
-	s, _ := onRealCredentials(t)
+	s, _ := newServerWithTokens(t)
 	list := func(assertions []string, token string) (string, *servicetest.Outcome) {
 		response := new(pb.ListMailboxProtectionUnitsResponse)
 		o := callFor(s, assertions, units+"ListMailboxProtectionUnits", &pb.ListMailboxProtectionUnitsRequest{PageSize: 1, PageToken: token}, response)

@@ -22,7 +22,7 @@ import (
 // TestAnErrorInsideAnyResourceBecomesAStatusThere has the upstream put the same error into all that an answer can hold,
 // and looks where Statuses come out: in every message of the contract that has a field for one, and through every rpc
 // that returns such a message.
-func TestAnErrorInsideAnyResourceBecomesAStatusThere(t *testing.T) {
+func TestEveryEmbeddedErrorBecomesAStatus(t *testing.T) {
 	const failure = `{"code":"x","message":"m","innerError":{"code":"DuplicateArtifactRestoreRequest"},"details":[{"code":"EmailNotFound","target":"ada@a.example"}]}`
 	s := servicetest.NewOnHandler(t, func(w http.ResponseWriter, r *http.Request) {
 		item := `{"id":"` + unknown + `","@contentId":"1","error":` + failure + `,"@Core.DataModificationException":{"info":` + failure + `,"failedOperation":"add"}}`
@@ -55,7 +55,7 @@ func TestAnErrorInsideAnyResourceBecomesAStatusThere(t *testing.T) {
 		eachStatus(response.ProtoReflect(), func(holder protoreflect.Message, s *statuspb.Status) {
 			found++
 			seen[holder.Descriptor().FullName()] = true
-			checkInside(t, fmt.Sprintf("%s of %s", holder.Descriptor().Name(), rpc.Name()), holder, s)
+			checkEmbedded(t, fmt.Sprintf("%s of %s", holder.Descriptor().Name(), rpc.Name()), holder, s)
 		})
 		// A new session has artifacts, whose errors come later.
 		if found == 0 && !strings.HasPrefix(string(rpc.Name()), "Create") && rpc.Parent().Name() != "RestorePointService" {
@@ -76,7 +76,7 @@ func TestAnErrorInsideAnyResourceBecomesAStatusThere(t *testing.T) {
 	t.Logf("%d messages through %d rpcs", len(want), rpcs)
 }
 
-func checkInside(t *testing.T, what string, holder protoreflect.Message, s *statuspb.Status) {
+func checkEmbedded(t *testing.T, what string, holder protoreflect.Message, s *statuspb.Status) {
 	t.Helper()
 	reason, retry := "DUPLICATE_ARTIFACT_RESTORE_REQUEST", true
 	if holder.Descriptor().Name() == "FailedResource" {
@@ -149,7 +149,7 @@ func callAny(s *servicetest.Server, rpc protoreflect.MethodDescriptor) (*service
 	return s.Call(fmt.Sprintf("%s/%s", rpc.Parent().Name(), rpc.Name()), request, response), response
 }
 
-func TestAnErrorInAGoodAnswerIsNoEmptyResource(t *testing.T) {
+func TestAnErrorInA200IsNoEmptyResource(t *testing.T) {
 	const list = policies + "ListProtectionPolicies"
 	call := map[string]func(s *servicetest.Server) *servicetest.Outcome{
 		"read":  read,

@@ -46,7 +46,7 @@ func TestAClaimsChallengeHasAReasonOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestAStatusThatHTTPDoesNotHaveIsNoAnswerOfGraphs(t *testing.T) {
+func TestAStatusOutsideHTTPIsAnInvalidResponse(t *testing.T) {
 	for _, status := range []int{600, 999} {
 		s := servicetest.NewOnHandler(t, servicetest.Respond(status, `{"error":{"code":"new"}}`))
 		for reason, o := range map[string]*servicetest.Outcome{"GRAPH_RESPONSE_INVALID": read(s), "OUTCOME_UNKNOWN": write(s)} {
@@ -117,7 +117,7 @@ func TestEachSeparateErrorNamesItsOwnField(t *testing.T) {
 	}
 }
 
-func TestErrorsInsideResourcesAreReadLikeThoseOfCalls(t *testing.T) {
+func TestEmbeddedErrorsAreReadLikeThoseOfCalls(t *testing.T) {
 	job := func(body string) *statuspb.Status {
 		s := servicetest.NewOnHandler(t, servicetest.Respond(200, `{"id":"1","error":`+body+`}`))
 		return servicetest.Must[pb.GetMailboxProtectionUnitsBulkAdditionJobResponse](s, "ProtectionUnitBulkAdditionJobService/GetMailboxProtectionUnitsBulkAdditionJob",
@@ -144,7 +144,7 @@ func TestErrorsInsideResourcesAreReadLikeThoseOfCalls(t *testing.T) {
 	}
 }
 
-func TestTheSeparateErrorsOfARuleAreToldInItsError(t *testing.T) {
+func TestTheErrorOfARuleHasItsSeparateErrors(t *testing.T) {
 	s := servicetest.NewOnHandler(t, servicetest.Respond(200, `{"id":"1","error":{"code":"invalidGroupId","message":"m","details":[
 		{"code":"invalidGroupId","message":"group 1"},{"code":"ProtectionUnitAlreadyExists","message":"user 2"}]}}`))
 	rule := servicetest.Must[pb.GetMailboxInclusionRuleResponse](s, "InclusionRuleService/GetMailboxInclusionRule",
@@ -207,7 +207,7 @@ func TestUnknownCodesAreCountedAndFlaggedAndNotLogged(t *testing.T) {
 	}
 }
 
-func TestAnAddressInThePlaceOfACodeIsNotTold(t *testing.T) {
+func TestAnAddressInsteadOfACodeIsLeftOut(t *testing.T) {
 	for _, code := range []string{"ada@contoso.example", "https://contoso.example/sites/a", "Bearer opaque"} {
 		o := read(servicetest.NewOnHandler(t, servicetest.Respond(404, `{"error":{"code":"`+code+`","innerError":{"code":"`+code+`!"}}}`)))
 		metadata := o.Info().GetMetadata()

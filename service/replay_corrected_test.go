@@ -9,7 +9,7 @@ import (
 
 // mends are what is wrong in the text of an example and what was meant, in pairs, with the status that this must get
 // then: the documented one unless the page says another. So a slip hides nothing else that the example shows.
-var mends = map[string]struct {
+var corrections = map[string]struct {
 	pairs  []string
 	status int
 }{
@@ -51,13 +51,13 @@ var mends = map[string]struct {
 	"sharepointrestoresession-update__01": {[]string{"eessions", "e"}, http.StatusOK},
 }
 
-func TestMisspeltPublishedRequestsAreReplayedAsTheyWereMeant(t *testing.T) {
+func TestCorrectedPublishedRequestsAreReplayed(t *testing.T) {
 	folder := examplesFolder(t)
 	known := readExceptions(t)
 	rpcs := allRPCs(t)
 	mended := 0
 	for _, e := range readExamples(t, folder) {
-		mend, ok := mends[e.name]
+		mend, ok := corrections[e.name]
 		if !ok {
 			continue
 		}
@@ -66,12 +66,12 @@ func TestMisspeltPublishedRequestsAreReplayedAsTheyWereMeant(t *testing.T) {
 			if _, listed := known[e.name]; !listed {
 				t.Error("nothing is wrong with the example")
 			}
-			if status, answer := newReplay(t, rpcs, folder, e, mend.pairs...).send(); status != mend.status {
-				t.Errorf("got %d, want %d: %s", status, mend.status, answer)
+			if status, response := newReplay(t, rpcs, folder, e, mend.pairs...).send(); status != mend.status {
+				t.Errorf("got %d, want %d: %s", status, mend.status, response)
 			}
 		})
 	}
-	if mended != len(mends) {
-		t.Errorf("%d of %d mends are of an example", mended, len(mends))
+	if mended != len(corrections) {
+		t.Errorf("%d of %d mends are of an example", mended, len(corrections))
 	}
 }

@@ -141,9 +141,9 @@ func TestALoopOfPagesEnds(t *testing.T) {
 
 // abuse is what no upstream should send, and the reason of the call that got it.
 type abuse struct {
-	name   string
-	answer http.HandlerFunc
-	reason string
+	name    string
+	respond http.HandlerFunc
+	reason  string
 }
 
 // abuses are answers in which the given property is a list, and the reason is that of an answer which is no use.
@@ -209,7 +209,7 @@ func abuses(list, invalid string) []abuse {
 }
 
 // TestHostileAnswersCostLittleMemory looks at the heap while the server takes what no upstream should send.
-func TestHostileAnswersCostLittleMemory(t *testing.T) {
+func TestHostileResponsesCostLittleMemory(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		over servicetest.Transport
@@ -231,7 +231,7 @@ func TestHostileAnswersCostLittleMemory(t *testing.T) {
 					if r.ProtoMajor != c.version {
 						t.Errorf("%s came over %s", c.name, r.Proto)
 					}
-					test.answer(rw, r)
+					test.respond(rw, r)
 				})
 				// The connection is there before the heap is looked at.
 				s.Call("BackupRestoreService/NoSuchMethod", new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse))
