@@ -20,13 +20,13 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// canaryError is an error object with canaries wherever it has a text.
+// canaryError is an error object with canaries in all its texts.
 const canaryError = `{"code":"https://` + servicetest.CanaryText + `.example/sites/a","message":"ada@` + servicetest.CanaryText + `.example sent Bearer ` + servicetest.CanaryToken +
 	`, eyJh.eyJi.` + servicetest.CanaryToken + ` and ?$skiptoken=` + servicetest.CanaryToken + `","target":"` + servicetest.CanaryText + `",
 	"details":[{"code":"EmailNotFound","message":"` + servicetest.CanaryText + ` Bearer ` + servicetest.CanaryToken + `","target":"ada@` + servicetest.CanaryText + `.example"},{"code":"` + servicetest.CanaryText + `@"}],
 	"innerError":{"code":"%s","message":"` + servicetest.CanaryText + `","request-id":"` + servicetest.CanaryText + `@","client-request-id":"` + servicetest.CanaryText + `/","date":"` + servicetest.CanaryText + `"}}`
 
-// canaryResource is a good answer with canaries wherever it has a text, of a list and of a single resource in one.
+// canaryResource is a valid response with canaries in all its texts. It can be read as a list and as a single resource.
 const canaryResource = `{"id":"` + servicetest.CanaryText + `","displayName":"` + servicetest.CanaryText + `","email":"ada@` + servicetest.CanaryText + `.example","siteWebUrl":"https://` + servicetest.CanaryText + `.example",
 	"siteName":"` + servicetest.CanaryText + `","error":` + canaryError + `}`
 
@@ -34,7 +34,7 @@ const canaryList = `{"value":[` + canaryResource + `],"@odata.nextLink":"/soluti
 	`"mailboxProtectionUnits@delta":[{"id":"` + servicetest.CanaryText + `","@Core.DataModificationException":{"info":` + canaryError + `,"failedOperation":"remove"}}],` +
 	`"displayName":"` + servicetest.CanaryText + `"}`
 
-// canaryFaces are the ways in which the upstream answers.
+// canaryResponses are the responses of the upstream by name.
 var canaryResponses = map[string]http.HandlerFunc{
 	"resource":        servicetest.Respond(200, fmt.Sprintf(canaryResource, "QuotaExceeded")),
 	"unknown trouble": servicetest.Respond(200, fmt.Sprintf(canaryResource, servicetest.CanaryText+"@")),
@@ -53,7 +53,7 @@ var canaryResponses = map[string]http.HandlerFunc{
 	"of another type": servicetest.Respond(200, `{"id":["`+servicetest.CanaryText+`"],"value":"`+servicetest.CanaryToken+`"}`),
 }
 
-// canaryUpstream answers with one name at a time, and with canaries in the headers of each.
+// canaryUpstream responds with one of canaryResponses, and with canaries in the headers.
 type canaryUpstream struct {
 	mu     sync.Mutex
 	next   string
@@ -77,7 +77,7 @@ func (u *canaryUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	canaryResponses[name](w, r)
 }
 
-// what tells how often a name was served, and with which Authorization the first request came.
+// stats returns how often a response was served, and the Authorization of the first request.
 func (u *canaryUpstream) stats(name string) (served int, authorization string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -124,7 +124,7 @@ func TestNoCanaryAppearsWhereItMustNot(t *testing.T) {
 		}
 	}
 
-	// The canaries were there to come out, and what looks for them in the log finds them.
+	// The canaries were sent, and the check of the log recognizes them.
 	for name := range canaryResponses {
 		if served, authorization := upstream.stats(name); served < len(rpcs)-10 || authorization != "Bearer "+servicetest.CanaryToken {
 			t.Errorf("%q was served %d times, for %d rpcs; Graph was sent %q", name, served, len(rpcs), authorization)
@@ -157,8 +157,8 @@ func canaryCall(s *servicetest.Server, rpc protoreflect.MethodDescriptor) (*serv
 	return o, response
 }
 
-// checkCanaryStatus checks that a Status has no token at all, no text of Graph's in its metadata, and one in the rest
-// only when Graph refused what the caller did.
+// checkCanaryStatus checks that a Status has no token, that its metadata have no text of Graph's, and that the rest has
+// one only when Graph refused what the caller did.
 func checkCanaryStatus(t *testing.T, what string, o *servicetest.Outcome) {
 	t.Helper()
 	text := prototext.Format(o.Status)

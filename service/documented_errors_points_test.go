@@ -12,10 +12,11 @@ import (
 
 const restorePoints = "RestorePointService/"
 
-// pointErrors are those of restore points.
+// pointErrors produce the errors of restore points.
 var pointErrors = map[string]producer{
 	"Get restore point/FilterLengthExceeded/ListRestorePoints": func(s *servicetest.Server, l workload) produced {
-		// The filter is the server's, and short: only past it can there be one that is too long.
+		// The server writes the filter itself and keeps it short. Only a request past the server can have one that is
+		// too long.
 		unit := l.unitID(s.Tenant, 1)
 		comparisons := strings.Repeat("protectionDateTime lt 2060-01-01T00:00:00Z and ", 20) + "protectionDateTime lt 2060-01-01T00:00:00Z"
 		l.newest(s, 1)
@@ -49,7 +50,7 @@ func pointsBefore(s *servicetest.Server, unit string) *pb.ListRestorePointsReque
 	return &pb.ListRestorePointsRequest{ProtectionUnitId: unit, ProtectionDateTimeBefore: timestamppb.New(s.Emulator.Clock().Now())}
 }
 
-// bulkErrors are those of requests that add many artifacts to a session.
+// bulkErrors produce the errors of requests that add many artifacts to a session.
 var bulkErrors = map[string]producer{
 	"Create bulk addition requests for restoring artifacts/InvalidBulkRestoreArtifactId": func(s *servicetest.Server, l workload) produced {
 		return fails(s, l.bulkRPC("Create"), l.bulkRequest(s, notGUID))
@@ -78,7 +79,7 @@ var bulkErrors = map[string]producer{
 	},
 }
 
-// malformedAddress names what is to be restored by what is neither an address nor a URL.
+// malformedAddress restores something that is neither an address nor a URL.
 func malformedAddress(s *servicetest.Server, l workload) produced {
 	request := l.bulkRequest(s, l.emptyDraft(s))
 	request.Mailboxes = []string{"nowhere"}
@@ -93,8 +94,8 @@ func (l workload) bulkPath(session string) string {
 	return l.sessionsPath(session) + "/" + l.things() + "RestoreArtifactsBulkAdditionRequests"
 }
 
-// bulkRequest restores one mailbox, drive or site by its id. The requests of the workloads have the same shape on the
-// wire, so those of one do for all.
+// bulkRequest restores one mailbox, drive or site by its id. The requests of the three workloads have the same shape on
+// the wire, so one type serves all.
 func (l workload) bulkRequest(s *servicetest.Server, session string) *pb.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest {
 	return &pb.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest{
 		RestoreSessionId: session, DisplayName: "one", DirectoryObjectIds: []string{l.object(s.Tenant, 1)}, DestinationType: toNew,

@@ -13,11 +13,11 @@ import (
 
 const apps = "ServiceAppService/"
 
-// policyErrors are those of policies, their units, the service as a whole and its apps.
+// policyErrors produce the errors of policies, their units, the service as a whole and its apps.
 var policyErrors = map[string]producer{
 	"Create protection policy/InvalidCreateRequest": func(s *servicetest.Server, l workload) produced {
-		// No request of the contract has a body that is malformed: it arises past the server, and a script shows how it
-		// comes out.
+		// A request of the contract never has a malformed body. A request past the server shows that the error exists,
+		// and a scripted one how it is translated.
 		wantRaw(s, "POST", "/"+l.collection, `{"displayName":`, 400, "InvalidCreateRequest")
 		return scripted(s, "POST /"+l.collection, "InvalidCreateRequest", l.createRPC(), l.create(s, "p", 1, 1))
 	},
@@ -139,7 +139,7 @@ func filterFails(s *servicetest.Server, l workload, filter, code string) produce
 	return scripted(s, "GET /"+l.collection+"/{id}/"+l.units, code, l.listRPC(), &pb.ListExchangeProtectionPolicyUnitsRequest{ProtectionPolicyId: policy})
 }
 
-// item updates a policy with one item, which fails.
+// updateItem updates a policy with one item, which fails.
 func updateItem(s *servicetest.Server, l workload, request proto.Message) produced {
 	s.TB.Helper()
 	response := new(pb.UpdateExchangeProtectionPolicyResponse)

@@ -9,7 +9,7 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// ruleErrors are those of inclusion rules.
+// ruleErrors produce the errors of inclusion rules.
 var ruleErrors = map[string]producer{
 	"Create inclusion rule/InvalidInclusionRuleCreateRequest": func(s *servicetest.Server, l workload) produced {
 		policy := l.activePolicy(s)
@@ -101,7 +101,7 @@ func (l workload) rulesPath(policy string) string {
 	return "/" + l.collection + "/" + policy + "/" + l.things() + "InclusionRules"
 }
 
-// The requests of the workloads have the same shape on the wire, so those of one do for all.
+// The requests of the three workloads have the same shape on the wire, so those of one serve all.
 
 func ruleRequest(policy, expression string, dynamic bool) *pb.CreateMailboxInclusionRuleRequest {
 	return &pb.CreateMailboxInclusionRuleRequest{ProtectionPolicyId: policy, MailboxExpression: expression, IsAutoApplyEnabled: &dynamic}
@@ -115,7 +115,7 @@ func ruleID(policy, rule string) *pb.GetMailboxInclusionRuleRequest {
 	return &pb.GetMailboxInclusionRuleRequest{ProtectionPolicyId: policy, InclusionRuleId: rule}
 }
 
-// fits is an expression that the rules of the workload may have.
+// expression is an expression that rules of the workload can have.
 func (l workload) expression(s *servicetest.Server) string {
 	if l.name == "SharePoint" {
 		return "displayName -contains 'Site 4'"
@@ -123,7 +123,7 @@ func (l workload) expression(s *servicetest.Server) string {
 	return membersOf(s, 1)
 }
 
-// membersOf is an expression with a number of groups.
+// membersOf is an expression that names a number of groups.
 func membersOf(s *servicetest.Server, groups int) string {
 	var ids []string
 	for n := range groups {
@@ -132,8 +132,8 @@ func membersOf(s *servicetest.Server, groups int) string {
 	return "memberOf -any (group.id -in [" + strings.Join(ids, ", ") + "])"
 }
 
-// newRule makes a rule that is being carried out. Graph refuses dynamic rules of sites: what is asked about one then is
-// asked about a rule that is not there.
+// newRule makes a rule that is being applied. Graph refuses dynamic rules of sites; the id of a rule that does not
+// exist is returned for them.
 func (l workload) newRule(s *servicetest.Server, dynamic bool) (policy, rule string) {
 	s.TB.Helper()
 	policy = l.activePolicy(s)
@@ -146,7 +146,7 @@ func (l workload) newRule(s *servicetest.Server, dynamic bool) (policy, rule str
 	return policy, response.GetInclusionRule().GetId()
 }
 
-// restingRule makes a rule and waits until it has been carried out.
+// completedRule makes a rule and waits until it has been applied.
 func (l workload) completedRule(s *servicetest.Server, dynamic bool) (policy, rule string) {
 	s.TB.Helper()
 	policy, rule = l.newRule(s, dynamic)

@@ -19,7 +19,7 @@ const (
 	maxActiveSessions = 25
 )
 
-// sessionErrors are those of restore sessions.
+// sessionErrors produce the errors of restore sessions.
 var sessionErrors = map[string]producer{
 	"Create restore session/InvalidPathType": func(s *servicetest.Server, l workload) produced {
 		return l.createFails(s, artifact(l.newest(s, 1), toNowhere))
@@ -91,7 +91,7 @@ var sessionErrors = map[string]producer{
 	},
 }
 
-// artifactErrors are those that say inside an artifact why it was not restored.
+// artifactErrors produce the embedded errors of artifacts, which say why one was not restored.
 var artifactErrors = map[string]producer{
 	"List restore artifact under a restore session/InvalidRestoreSessionId": func(s *servicetest.Server, l workload) produced {
 		return l.artifacts(s, notGUID)
@@ -103,7 +103,7 @@ var artifactErrors = map[string]producer{
 	},
 	"List restore artifact under a restore session/ArtifactNotFound": func(s *servicetest.Server, l workload) produced {
 		session := l.draft(s, toNew, 1)
-		// The units of a policy that was deleted are offboarded a year later, and their backup goes with them.
+		// The units of a deleted policy are offboarded a year later, and their backups are deleted with them.
 		policy := emulator.SeededPolicyID(s.Tenant, l.kind())
 		servicetest.Must[pb.DeactivateProtectionPolicyResponse](s, policies+"DeactivateProtectionPolicy", &pb.DeactivateProtectionPolicyRequest{ProtectionPolicyId: policy})
 		s.Emulator.Clock().Advance(time.Hour)
@@ -113,7 +113,7 @@ var artifactErrors = map[string]producer{
 	},
 	"List restore artifact under a restore session/InvalidRestoreTime": func(s *servicetest.Server, l workload) produced {
 		session := l.draft(s, toNew, 1)
-		// No point is kept for longer than a year.
+		// A restore point is kept for a year at most.
 		s.Emulator.Clock().Advance(366 * 24 * time.Hour)
 		return l.restored(s, session)
 	},
@@ -127,7 +127,7 @@ var artifactErrors = map[string]producer{
 	},
 }
 
-// backedUp gives the tenant units whose backup goes back a month, unless it has them.
+// backedUp makes sure that the tenant has units with backups of the last month.
 func backedUp(s *servicetest.Server) {
 	s.TB.Helper()
 	response := servicetest.Must[pb.ListProtectionPoliciesResponse](s, policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest))
@@ -156,13 +156,13 @@ func (l workload) newest(s *servicetest.Server, n int) string {
 	return points[0].GetId()
 }
 
-// The requests and responses of the workloads have the same shape on the wire, so those of one do for all.
+// The requests and responses of the three workloads have the same shape on the wire, so those of one serve all.
 
 func artifact(point string, to pb.DestinationType) *pb.NewMailboxRestoreArtifact {
 	return &pb.NewMailboxRestoreArtifact{RestorePoint: &pb.RestorePointReference{Id: point}, DestinationType: to}
 }
 
-// tooMany are more artifacts than a request may have.
+// tooMany are more artifacts than a request can have.
 func tooMany(point string) []*pb.NewMailboxRestoreArtifact {
 	var all []*pb.NewMailboxRestoreArtifact
 	for range 51 {
@@ -223,7 +223,7 @@ func activateSession(s *servicetest.Server, session string) {
 	servicetest.Must[pb.ActivateRestoreSessionResponse](s, sessions+"ActivateRestoreSession", &pb.ActivateRestoreSessionRequest{RestoreSessionId: session})
 }
 
-// restored activates a session, waits until it has ended and lists what came of it.
+// restored activates a session, waits until it has ended and lists its artifacts.
 func (l workload) restored(s *servicetest.Server, session string) produced {
 	s.TB.Helper()
 	activateSession(s, session)
@@ -231,7 +231,7 @@ func (l workload) restored(s *servicetest.Server, session string) produced {
 	return l.artifacts(s, session)
 }
 
-// artifacts lists the artifacts of a session; the error of the only one is inside.
+// artifacts lists the artifacts of a session. When there is only one, its error is the embedded one.
 func (l workload) artifacts(s *servicetest.Server, session string) produced {
 	s.TB.Helper()
 	response := new(pb.ListMailboxRestoreArtifactsResponse)

@@ -18,20 +18,21 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// produced is how a row came out: as the Status of a call, or as one inside a resource of a call that was OK.
+// produced is the error of a row: the Status of a call, or one embedded in a resource of a call that was OK.
 type produced struct {
 	call     *servicetest.Outcome
 	embedded *statuspb.Status
-	// item is the id of the resource that has it inside, where Graph tells one.
+	// item is the id of the resource that embeds the error, if Graph says it.
 	item string
-	// again makes the call that was to fail once more.
+	// again makes the failing call once more.
 	again func() produced
 }
 
-// producer makes an error arise; l is the workload of rpcs that are one per workload.
+// producer makes an error occur. l is the workload, for rpcs that exist once per workload.
 type producer func(s *servicetest.Server, l workload) produced
 
-// producers say for each row how it arises. A key is `section/code`, followed by `/rpc` where rpcs differ.
+// producers returns the producer of each row. A key is `section/code`, or `section/code/rpc` where the rpcs of a row
+// differ.
 func producers(t *testing.T) map[string]producer {
 	t.Helper()
 	all := make(map[string]producer)
@@ -51,8 +52,8 @@ const (
 	usersHaveNoURL     = "A request for mailboxes or drives has no field for the URL of a site."
 )
 
-// impossible are the pairs that Microsoft's page documents for the rpcs of all workloads alike, although no input and
-// no state of this workload can bring them about. How they come out is shown by a script.
+// impossible are pairs of error and rpc that Microsoft documents for all workloads alike, although no input and no
+// state of this workload can cause them. A scripted response shows how they are translated. The value says why.
 var impossible = map[string]string{
 	"Create inclusion rule/InvalidRuleExpressionGroupLimitExceeded/CreateSiteInclusionRule":                                                         "A rule of sites looks for names, URLs and times; its expression cannot name a group.",
 	"Run inclusion rule/RunNotAllowedForDynamicRule/RunSiteInclusionRule":                                                                           noDynamicSiteRules,
@@ -67,7 +68,7 @@ func TestEveryDocumentedErrorComesOutTyped(t *testing.T) {
 	wanted := expectations(t)
 	repeatable := idempotent(t)
 	producers := producers(t)
-	made, met := make(map[string]bool), make(map[string]bool)
+	made, seen := make(map[string]bool), make(map[string]bool)
 	for _, row := range documentedErrors(t) {
 		for _, rpc := range row.operations {
 			key := row.section + "/" + row.graphCode
@@ -75,7 +76,7 @@ func TestEveryDocumentedErrorComesOutTyped(t *testing.T) {
 			if producers[pair] != nil {
 				key = pair
 			}
-			made[key], met[pair] = true, true
+			made[key], seen[pair] = true, true
 			t.Run(strings.ReplaceAll(row.section, " ", "_")+"/"+row.graphCode+"/"+rpc, func(t *testing.T) {
 				produce := producers[key]
 				if produce == nil {
@@ -102,13 +103,13 @@ func TestEveryDocumentedErrorComesOutTyped(t *testing.T) {
 		}
 	}
 	for pair := range impossible {
-		if !met[pair] {
+		if !seen[pair] {
 			t.Errorf("%s is called impossible and not documented", pair)
 		}
 	}
 }
 
-// workloadOf tells by the name of an rpc which workload it belongs to; rpcs of all workloads are tried on the first.
+// workloadOf finds the workload of an rpc by its name. Rpcs of all workloads are tried with the first one.
 func workloadOf(rpc string) workload {
 	for _, l := range workloads {
 		if strings.Contains(rpc, l.prefix) || strings.Contains(rpc, l.thing()) {
@@ -118,17 +119,17 @@ func workloadOf(rpc string) workload {
 	return workloads[0]
 }
 
-// things is how paths begin that are of what is protected: `mailbox` of mailboxInclusionRules.
+// things is the prefix of path segments: `mailbox` of mailboxInclusionRules.
 func (l workload) things() string { return strings.TrimSuffix(l.units, "ProtectionUnits") }
 
-// thing is what rpcs call it: `Mailbox` of CreateMailboxInclusionRule.
+// thing is the word in the names of rpcs: `Mailbox` of CreateMailboxInclusionRule.
 func (l workload) thing() string { return strings.ToUpper(l.things()[:1]) + l.things()[1:] }
 
 func (l workload) kind() emulator.Workload {
 	return map[string]emulator.Workload{"Exchange": emulator.Exchange, "OneDrive": emulator.OneDrive, "SharePoint": emulator.SharePoint}[l.name]
 }
 
-// arose reports whether it is the error of a row that came about.
+// matches reports whether the error is the one of a row.
 func (p produced) matches(row documented, want expected) bool {
 	s := p.call.Status
 	if row.status == 200 {
@@ -137,7 +138,7 @@ func (p produced) matches(row documented, want expected) bool {
 	return s != nil && servicetest.ReasonOf(s) == want.reason
 }
 
-// script makes a call once more, and has it answered with the error of a row.
+// scriptRow makes a call once more, for which the emulator responds with the error of a row.
 func scriptRow(s *servicetest.Server, row documented, call produced) produced {
 	s.TB.Helper()
 	f := emulator.Fault{Operation: "*", Code: row.graphCode}
@@ -149,26 +150,26 @@ func scriptRow(s *servicetest.Server, row documented, call produced) produced {
 }
 
 const (
-	// unknown is an id of nothing, whatever is looked for; notGUID is one that cannot be an id of Graph's.
+	// unknown is an id that nothing has. notGUID can stand in a path, and Graph does not accept it as an id.
 	unknown       = "99999999-0000-4000-8000-000000000001"
 	unknownPolicy = unknown
 	notGUID       = "well-formed"
 )
 
-// fails calls an rpc that is to fail.
+// fails calls an rpc that has to fail.
 func fails(s *servicetest.Server, method string, request proto.Message) produced {
 	s.TB.Helper()
 	return produced{call: s.Try(method, request), again: func() produced { return fails(s, method, request) }}
 }
 
-// scripted calls an rpc that a fault rule answers with an error.
+// scripted calls an rpc, for which the emulator responds with a given error.
 func scripted(s *servicetest.Server, operation, code, method string, request proto.Message) produced {
 	s.TB.Helper()
 	s.Fault(emulator.Fault{Operation: operation, Code: code})
 	return fails(s, method, request)
 }
 
-// wantRaw shows that an error arises of a request which the contract cannot say.
+// wantRaw checks that an error occurs for a request that the contract cannot express.
 func wantRaw(s *servicetest.Server, method, path, body string, status int, code string) {
 	s.TB.Helper()
 	got, response := s.Raw(method, path, body)
@@ -177,8 +178,8 @@ func wantRaw(s *servicetest.Server, method, path, body string, status int, code 
 	}
 }
 
-// checkArises holds how the error came about against the column `arises`: what behaviour or input must cause may not
-// come from a script.
+// checkArises checks how the error was caused against the column `arises`. Behaviour and input must not be replaced by
+// a scripted response.
 func checkArises(t *testing.T, s *servicetest.Server, since uint64, row documented) {
 	t.Helper()
 	scripted := false
@@ -204,7 +205,7 @@ func checkStatus(t *testing.T, row documented, want expected, got produced, repe
 		t.Fatal("the call succeeded")
 	}
 	if s == nil {
-		t.Fatal("no Status inside the resource")
+		t.Fatal("no Status is embedded in the resource")
 	}
 	if codes.Code(s.GetCode()) != want.code || servicetest.ReasonOf(s) != want.reason {
 		t.Fatalf("got %v %s, want %v %s", codes.Code(s.GetCode()), servicetest.ReasonOf(s), want.code, want.reason)
@@ -222,7 +223,7 @@ func checkStatus(t *testing.T, row documented, want expected, got produced, repe
 	checkRetry(t, s, want, got, repeatable)
 	if row.status == 200 {
 		if _, ok := info.GetMetadata()["httpStatus"]; ok {
-			t.Error("an error inside a resource has no httpStatus")
+			t.Error("an embedded error has no httpStatus")
 		}
 		return
 	}
@@ -232,7 +233,7 @@ func checkStatus(t *testing.T, row documented, want expected, got produced, repe
 		}
 	}
 	if got := servicetest.Detail[*errdetails.RequestInfo](s).GetRequestId(); got != request.RequestID {
-		t.Errorf("RequestInfo has %q, Graph answered %q", got, request.RequestID)
+		t.Errorf("RequestInfo has %q, Graph sent %q", got, request.RequestID)
 	}
 	if id := got.call.Trailer.Get("x-request-id"); len(id) != 1 || id[0] != request.ClientRequestID {
 		t.Errorf("trailer x-request-id is %v, Graph was sent %q", id, request.ClientRequestID)
@@ -242,7 +243,7 @@ func checkStatus(t *testing.T, row documented, want expected, got produced, repe
 	}
 }
 
-// checkDetail checks that the detail of the table is there, filled, and the only one of its kind.
+// checkDetail checks that the detail of the table is there, is filled, and is the only one of its kind.
 func checkDetail(t *testing.T, s *statuspb.Status, want expected) {
 	t.Helper()
 	seen := make(map[string]int)
@@ -281,14 +282,14 @@ func checkDetail(t *testing.T, s *statuspb.Status, want expected) {
 	}
 }
 
-// rpcOf is the rpc that an error is of, by its short name.
+// rpcOf is the short name of the rpc that failed.
 func rpcOf(info *errdetails.ErrorInfo) string {
 	_, rpc, _ := strings.Cut(info.GetMetadata()["operation"], "/")
 	return rpc
 }
 
-// checkField checks that the field at fault is one of the request. A body that no request of the contract becomes has
-// none.
+// checkField checks that the field at fault is a field of the request. There is none when no request of the contract
+// can have such a body.
 func checkField(t *testing.T, s *statuspb.Status, mayBeNone bool) {
 	t.Helper()
 	for _, v := range servicetest.FieldViolationsOf(s) {
@@ -313,7 +314,8 @@ func checkField(t *testing.T, s *statuspb.Status, mayBeNone bool) {
 
 var guid = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 
-// checkID checks that the resource an error is about is that which it stands in, else the last of the request's path.
+// checkID checks the id that the error is about: that of the resource that embeds it, else the last one of the
+// request's path.
 func checkID(t *testing.T, s *statuspb.Status, got produced, request emulator.Entry) {
 	t.Helper()
 	var kind, id string
@@ -325,7 +327,7 @@ func checkID(t *testing.T, s *statuspb.Status, got produced, request emulator.En
 		return
 	}
 	want := got.item
-	// Of the units in a body Graph does not tell which one it refused.
+	// Graph does not say which of the units in a body it refused.
 	if ids := guid.FindAllString(request.Path, -1); got.embedded == nil && len(ids) > 0 && kind != "protectionUnitBase" {
 		want = ids[len(ids)-1]
 	}

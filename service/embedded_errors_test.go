@@ -19,9 +19,9 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// TestAnErrorInsideAnyResourceBecomesAStatusThere has the upstream put the same error into all that an answer can hold,
-// and looks where Statuses come out: in every message of the contract that has a field for one, and through every rpc
-// that returns such a message.
+// TestEveryEmbeddedErrorBecomesAStatus has the upstream embed the same error wherever a response can have one. A Status
+// has to appear in every message of the contract that has a field for one, and in every rpc that returns such a
+// message.
 func TestEveryEmbeddedErrorBecomesAStatus(t *testing.T) {
 	const failure = `{"code":"x","message":"m","innerError":{"code":"DuplicateArtifactRestoreRequest"},"details":[{"code":"EmailNotFound","target":"ada@a.example"}]}`
 	s := servicetest.NewOnHandler(t, func(w http.ResponseWriter, r *http.Request) {
@@ -57,7 +57,7 @@ func TestEveryEmbeddedErrorBecomesAStatus(t *testing.T) {
 			seen[holder.Descriptor().FullName()] = true
 			checkEmbedded(t, fmt.Sprintf("%s of %s", holder.Descriptor().Name(), rpc.Name()), holder, s)
 		})
-		// A new session has artifacts, whose errors come later.
+		// The artifacts of a new session get their errors later.
 		if found == 0 && !strings.HasPrefix(string(rpc.Name()), "Create") && rpc.Parent().Name() != "RestorePointService" {
 			t.Errorf("%s: no error in %v", rpc.Name(), response)
 		}
@@ -90,7 +90,7 @@ func checkEmbedded(t *testing.T, what string, holder protoreflect.Message, s *st
 	}
 }
 
-// statusField is the field of a message that holds an error.
+// statusField is the field of a message that holds an embedded error, nil when it has none.
 func statusField(d protoreflect.MessageDescriptor) protoreflect.FieldDescriptor {
 	if f := d.Fields().ByName("error"); f != nil && f.Message() != nil && f.Message().FullName() == "google.rpc.Status" {
 		return f
@@ -98,24 +98,24 @@ func statusField(d protoreflect.MessageDescriptor) protoreflect.FieldDescriptor 
 	return nil
 }
 
-// holdsStatus tells whether a message, or one within it, can hold an error.
-func holdsStatus(d protoreflect.MessageDescriptor, met map[protoreflect.FullName]bool) bool {
-	if met[d.FullName()] || !strings.HasPrefix(string(d.FullName()), "m365.") {
+// holdsStatus reports whether a message, or one in it, can hold an embedded error.
+func holdsStatus(d protoreflect.MessageDescriptor, seen map[protoreflect.FullName]bool) bool {
+	if seen[d.FullName()] || !strings.HasPrefix(string(d.FullName()), "m365.") {
 		return false
 	}
-	met[d.FullName()] = true
+	seen[d.FullName()] = true
 	if statusField(d) != nil {
 		return true
 	}
 	for i := range d.Fields().Len() {
-		if field := d.Fields().Get(i); field.Message() != nil && !field.IsMap() && holdsStatus(field.Message(), met) {
+		if field := d.Fields().Get(i); field.Message() != nil && !field.IsMap() && holdsStatus(field.Message(), seen) {
 			return true
 		}
 	}
 	return false
 }
 
-// eachStatus visits the errors within a message.
+// eachStatus visits the embedded errors of a message and of all messages in it.
 func eachStatus(m protoreflect.Message, visit func(holder protoreflect.Message, s *statuspb.Status)) {
 	if f := statusField(m.Descriptor()); f != nil && m.Has(f) {
 		if s, ok := m.Get(f).Message().Interface().(*statuspb.Status); ok {
@@ -136,7 +136,7 @@ func eachStatus(m protoreflect.Message, visit func(holder protoreflect.Message, 
 	})
 }
 
-// callAny calls an rpc with a request that the server takes.
+// callAny calls an rpc with a request that the server accepts.
 func callAny(s *servicetest.Server, rpc protoreflect.MethodDescriptor) (*servicetest.Outcome, proto.Message) {
 	s.TB.Helper()
 	request, response := servicetest.NewMessage(s.TB, rpc.Input()), servicetest.NewMessage(s.TB, rpc.Output())

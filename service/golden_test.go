@@ -28,7 +28,7 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// notProduced are the reasons without a golden file, because no call of a client can bring them about.
+// notProduced are the reasons without a golden file, because a client cannot cause them.
 var notProduced = map[pb.ErrorReason]string{
 	pb.ErrorReason_CALLER_UNAUTHENTICATED: "The server does not ask its callers who they are yet.",
 	pb.ErrorReason_CALLER_NOT_ALLOWED:     "The server does not ask its callers who they are yet.",
@@ -41,14 +41,14 @@ const (
 	goldenGraph    = "2e333333-2222-4333-8444-555555555555"
 )
 
-// headerLimit is what a careful client takes of header in one block, in bytes: that of Python and of many proxies.
+// headerLimit is how many bytes of headers a strict client accepts in one block, such as Python's and many proxies.
 const headerLimit = 8192
 
 var goldenStart = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// TestEveryReasonHasTheStatusOfItsGoldenFile brings every reason about, over real connections, and holds the whole
-// Status and its trailers against testdata/status. The files are changed by hand: what the test prints for a reason
-// can be pasted into its file when it is right.
+// TestEveryReasonHasTheStatusOfItsGoldenFile causes every reason over real connections, and compares the whole Status
+// and its trailers with testdata/status. The files are changed by hand: paste what the test prints into the file of the
+// reason when it is right.
 func TestEveryReasonHasTheStatusOfItsGoldenFile(t *testing.T) {
 	const folder = "testdata/status"
 	makers := goldenMakers(t)
@@ -91,11 +91,10 @@ func TestEveryReasonHasTheStatusOfItsGoldenFile(t *testing.T) {
 	}
 }
 
-// goldenMaker brings a reason about.
+// goldenMaker causes a reason.
 type goldenMaker func(t *testing.T) produced
 
-// goldenMakers are one way for each reason. Of a documented error it is that of the first row in which it can come
-// about.
+// goldenMakers returns one maker for each reason. For a documented error it takes the first row that is possible.
 func goldenMakers(t *testing.T) map[string]goldenMaker {
 	t.Helper()
 	makers := make(map[string]goldenMaker)
@@ -130,7 +129,7 @@ func goldenMakers(t *testing.T) map[string]goldenMaker {
 	return makers
 }
 
-// newGoldenWorld is a world in which nothing is left to chance or to the clock, with a client that takes little header.
+// newGoldenServer starts a server whose clock, ids and delays are fixed, with a client that accepts few headers.
 func newGoldenServer(t *testing.T, options ...servicetest.Option) *servicetest.Server {
 	t.Helper()
 	e := emulator.New(emulator.Options{Start: goldenStart, Stopped: true})
@@ -157,7 +156,8 @@ func newGoldenServerOn(t *testing.T, upstream string, options ...servicetest.Opt
 	return s
 }
 
-// goldenStatus reads while the upstream answers with a status and a code that the contract does not know.
+// goldenStatus reads a policy while the upstream responds with a status and with a code that the contract does not
+// know.
 func goldenStatus(t *testing.T, status int, retryAfter bool) produced {
 	t.Helper()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -174,7 +174,7 @@ func goldenStatus(t *testing.T, status int, retryAfter bool) produced {
 	return getPolicy(newGoldenServerOn(t, upstream.URL+"/v1.0"), unknownPolicy)
 }
 
-// goldenExamples are the reasons of codes that stand in published examples only.
+// goldenExamples cause the reasons of codes that only published examples have.
 var goldenExamples = map[string]func(s *servicetest.Server) produced{
 	"INVALID_STATE_FOR_ACTIVATION": func(s *servicetest.Server) produced {
 		policy := workloads[0].newPolicy(s, 1, 1).GetId()
@@ -238,7 +238,7 @@ func endedJob(s *servicetest.Server) *pb.ProtectionUnitBulkAdditionJob {
 		&pb.GetMailboxProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: policy, BulkAdditionJobId: job.GetId()}).GetProtectionUnitBulkAdditionJob()
 }
 
-// endedBulkRequest is a request to restore somebody who has no backup.
+// endedBulkRequest is a request to restore a user who has no backup.
 func endedBulkRequest(s *servicetest.Server) *pb.RestoreArtifactBulkAdditionRequest {
 	s.TB.Helper()
 	l := workloads[0]
@@ -250,7 +250,7 @@ func endedBulkRequest(s *servicetest.Server) *pb.RestoreArtifactBulkAdditionRequ
 	return servicetest.Must[pb.GetMailboxRestoreArtifactsBulkAdditionRequestResponse](s, l.bulkRPC("Get"), bulkID(request.GetRestoreSessionId(), made.GetId())).GetRestoreArtifactBulkAdditionRequest()
 }
 
-// goldenOwn are the server's own reasons, and Graph's that come about before Graph is asked.
+// goldenOwn cause the server's own reasons, and reasons of Graph's that the server finds before it asks Graph.
 var goldenOwn = map[string]goldenMaker{
 	"TENANT_REQUIRED": func(t *testing.T) produced {
 		s := newGoldenServer(t)
@@ -300,8 +300,8 @@ var goldenOwn = map[string]goldenMaker{
 	"DEADLINE_EXCEEDED": func(t *testing.T) produced {
 		s := newGoldenServer(t)
 		for range 100 {
-			// So little time is left that the server does not begin. Sometimes too little for its answer: the client's
-			// runtime makes its own then, which has no details.
+			// So little time is left that the server does not begin the call. Sometimes too little is left for its
+			// response: then the client's runtime makes a Status without details.
 			ctx, cancel := context.WithTimeout(s.Context(), 95*time.Millisecond)
 			call := s.CallContext(ctx, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: unknownPolicy}, new(pb.GetProtectionPolicyResponse))
 			cancel()
@@ -309,7 +309,7 @@ var goldenOwn = map[string]goldenMaker{
 				return produced{call: call}
 			}
 		}
-		t.Fatal("no typed answer in time")
+		t.Fatal("no typed response in time")
 		return produced{}
 	},
 	"SERVER_OVERLOADED": func(t *testing.T) produced {
@@ -349,14 +349,14 @@ func withTokens(t *testing.T, source graph.TokenSource) servicetest.Option {
 	}
 }
 
-// withoutToken makes a call for which there is no token.
+// withoutToken makes a call for which no token can be had.
 func withoutToken(problem graph.TokenKind) goldenMaker {
 	return func(t *testing.T) produced {
 		return getPolicy(newGoldenServer(t, withTokens(t, servicetest.TokenFunc(func() (string, error) { return "", &graph.TokenError{Kind: problem} }))), unknownPolicy)
 	}
 }
 
-// printed writes a Status and the trailers that came with it for people.
+// printed writes a Status and its trailers in a form for people.
 func printed(t *testing.T, got produced) string {
 	t.Helper()
 	s, b := got.embedded, new(strings.Builder)
@@ -391,7 +391,7 @@ func printed(t *testing.T, got produced) string {
 	return b.String()
 }
 
-// printFields writes the fields that are set in their order, and maps by their keys.
+// printFields writes the fields that are set, in the order of the contract, and maps in the order of their keys.
 func printFields(b *strings.Builder, m protoreflect.Message, indent string) {
 	for i := range m.Descriptor().Fields().Len() {
 		field := m.Descriptor().Fields().Get(i)

@@ -20,7 +20,7 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// trap is a host that nobody may talk to. Its certificate is one that the client trusts.
+// trap starts a host that must not get any request. The client trusts its certificate.
 func trap(t *testing.T, transport servicetest.Transport) (address string) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -43,7 +43,7 @@ func checkNextLinks(t *testing.T, transport servicetest.Transport) {
 	evil := trap(t, transport)
 	own, other := transport.Scheme()+"://OWN", "https://OWN"
 	if transport == servicetest.TLS {
-		// Where the token would be there for all to read.
+		// Over this link the token would be readable for everybody.
 		other = "http://OWN"
 	}
 	const path = graph.Root + "/protectionPolicies?$skiptoken=x"
@@ -77,7 +77,7 @@ func checkNextLinks(t *testing.T, transport servicetest.Transport) {
 			t.Errorf("%s: %v %v", link, o.Status, response)
 		}
 		if text := o.Status.String(); strings.Contains(text, "skiptoken") || strings.Contains(text, evil) || strings.Contains(s.Log.String(), "skiptoken") {
-			t.Errorf("%s is told to the caller or the log", link)
+			t.Errorf("%s is in the Status or the log", link)
 		}
 	}
 }
@@ -139,17 +139,17 @@ func TestALoopOfPagesEnds(t *testing.T) {
 	}
 }
 
-// abuse is what no upstream should send, and the reason of the call that got it.
+// abuse is a response that no upstream should send, and the reason that the client has to get.
 type abuse struct {
 	name    string
 	respond http.HandlerFunc
 	reason  string
 }
 
-// abuses are answers in which the given property is a list, and the reason is that of an answer which is no use.
+// abuses are responses in which the property list is a list. invalid is the reason for a response that cannot be used.
 func abuses(list, invalid string) []abuse {
 	head := `{"` + list + `":[`
-	// fill sends pieces until there are so many bytes, or the client has had enough.
+	// fill sends pieces until so many bytes are sent, or the client closes the connection.
 	fill := func(rw io.Writer, head, piece string, size int64) {
 		if _, err := io.WriteString(rw, head); err != nil {
 			return
@@ -202,18 +202,18 @@ func abuses(list, invalid string) []abuse {
 			for n := range 1024 {
 				rw.Header().Set(fmt.Sprintf("X-%d", n), strings.Repeat("x", 1<<10))
 			}
-			// The answer itself is a good one.
+			// The body is valid.
 			io.WriteString(rw, head+"]}")
 		}, invalid},
 	}
 }
 
-// TestHostileAnswersCostLittleMemory looks at the heap while the server takes what no upstream should send.
+// TestHostileResponsesCostLittleMemory measures the heap while the server reads responses that no upstream should send.
 func TestHostileResponsesCostLittleMemory(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		over servicetest.Transport
-		// version is that of HTTP.
+		// version is the major version of HTTP.
 		version       int
 		call          func(*servicetest.Server) *servicetest.Outcome
 		list, invalid string
@@ -233,7 +233,7 @@ func TestHostileResponsesCostLittleMemory(t *testing.T) {
 					}
 					test.respond(rw, r)
 				})
-				// The connection is there before the heap is looked at.
+				// The connection exists before the heap is measured.
 				s.Call("BackupRestoreService/NoSuchMethod", new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse))
 				runtime.GC()
 				peak := watchHeap(t)
@@ -251,8 +251,8 @@ func TestHostileResponsesCostLittleMemory(t *testing.T) {
 	}
 }
 
-// watchHeap samples the bytes of the heap, those that wait for the collector included, until the function that it
-// returns is called, which tells how many more there were at most than at the beginning.
+// watchHeap samples the size of the heap, with what the collector has not freed yet. The function that it returns ends
+// that, and returns by how many bytes the heap grew at most.
 func watchHeap(t *testing.T) (peak func() int64) {
 	t.Helper()
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
@@ -261,7 +261,7 @@ func watchHeap(t *testing.T) (peak func() int64) {
 		return int64(sample[0].Value.Uint64())
 	}
 	first := read()
-	most := first
+	peakBytes := first
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -270,9 +270,9 @@ func watchHeap(t *testing.T) (peak func() int64) {
 		for {
 			select {
 			case <-ticker.C:
-				most = max(most, read())
+				peakBytes = max(peakBytes, read())
 			case <-stop:
-				most = max(most, read())
+				peakBytes = max(peakBytes, read())
 				return
 			}
 		}
@@ -280,6 +280,6 @@ func watchHeap(t *testing.T) (peak func() int64) {
 	return func() int64 {
 		close(stop)
 		<-stopped
-		return most - first
+		return peakBytes - first
 	}
 }

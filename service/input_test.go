@@ -20,7 +20,7 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// wantRefused checks that a call was refused with a reason and a field, and whether a request went out for it.
+// wantRefused checks that a call was refused with a reason and a field, and whether a request was sent for it.
 func wantRefused(s *servicetest.Server, o *servicetest.Outcome, reason, field string, sent bool, since uint64) {
 	s.TB.Helper()
 	if o.Code() != codes.InvalidArgument || o.Reason() != reason {
@@ -38,6 +38,7 @@ func wantRefused(s *servicetest.Server, o *servicetest.Outcome, reason, field st
 	}
 }
 
+// An id that is no path segment is refused before anything is sent.
 func TestAnIDThatIsNoPathSegmentIsRefusedUnsent(t *testing.T) {
 	s := servicetest.New(t)
 	for name, id := range map[string]string{
@@ -68,7 +69,7 @@ func TestAnIDThatIsNoPathSegmentIsRefusedUnsent(t *testing.T) {
 	}
 }
 
-// An id that cannot stand in a path is refused with the reason that Graph has for ids that can but are none.
+// An id that cannot stand in a path is refused with the reason that Graph has for ids that it does not accept.
 func TestAnIDThatIsNoPathSegmentHasGraphsReason(t *testing.T) {
 	seen := 0
 	protoregistry.GlobalFiles.RangeFilesByPackage("m365.backupstorage.v1", func(file protoreflect.FileDescriptor) bool {
@@ -246,7 +247,7 @@ func TestTheTenantComesFromTheMetadata(t *testing.T) {
 	without := servicetest.New(t)
 	for _, c := range []struct {
 		name    string
-		world   *servicetest.Server
+		server  *servicetest.Server
 		tenants []string
 		reason  string
 		sent    string
@@ -261,7 +262,7 @@ func TestTheTenantComesFromTheMetadata(t *testing.T) {
 		{"two", without, []string{emulator.TenantA, emulator.TenantB}, "INVALID_TENANT_ID", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := c.world
+			s := c.server
 			s.Tenant = ""
 			ctx := s.Context()
 			for _, tenant := range c.tenants {

@@ -66,8 +66,8 @@ func (l *lostWrites) carryOut(s *story, method protoreflect.MethodDescriptor, in
 	l.doneOnce(s, rpc, isDelete, do, out)
 }
 
-// lostBeforeWork loses a write that the emulator never works on. A DELETE may be repeated, so all its attempts are lost.
-// Any other write is lost once: if the server repeated it, the ledger would show the repeat.
+// lostBeforeWork loses a write that the emulator never works on. A DELETE may be repeated, so all its attempts are
+// lost. Any other write is lost once: if the server repeated it, the ledger would show the repeat.
 func (l *lostWrites) lostBeforeWork(s *story, rpc string, isDelete bool, do func() *servicetest.Outcome) {
 	s.TB.Helper()
 	attempts := 1
@@ -189,8 +189,8 @@ func writesSince(s *servicetest.Server, since uint64) (changes, requests int) {
 	return changes, requests
 }
 
-// TestAWriteThatGetsLostIsDoneOnceOrNotAndSaysWhich runs the lifecycles again. In each of them, the first write by every
-// rpc gets lost in one way. The outcome says whether the write was done, or that it is unknown.
+// TestALostWriteIsDoneOnceOrNotAndSaysWhich runs the lifecycles again. In each of them, the first write by every rpc
+// gets lost in one way. The outcome says whether the write was done, or that it is unknown.
 func TestALostWriteIsDoneOnceOrNotAndSaysWhich(t *testing.T) {
 	all := newCoverage(t)
 	for _, transport := range transports {
@@ -211,16 +211,16 @@ func TestALostWriteIsDoneOnceOrNotAndSaysWhich(t *testing.T) {
 
 func (c *coverage) loseWrites(t *testing.T, transport servicetest.Transport, loss servicetest.Loss, everyDelete bool) {
 	tried := make(map[string]int)
-	begin := func(p workloadCase) *story {
+	start := func(p workloadCase) *story {
 		server, proxy := servicetest.NewLossy(t, transport, loss)
 		s := newStoryOn(server, p, c)
 		s.losses = &lostWrites{proxy: proxy, everyDelete: everyDelete, tried: tried}
 		return s
 	}
 	for _, p := range workloadCases {
-		begin(p).runLifecycle()
+		start(p).runLifecycle()
 	}
-	begin(workloadCases[0]).runTakeover()
+	start(workloadCases[0]).runTakeover()
 	for name, rpc := range c.rpcs {
 		if isWrite(rpc) && tried[name] == 0 {
 			t.Errorf("%s was not tried", name)
@@ -272,8 +272,11 @@ func TestAStateThatTheCallDidNotCauseIsNoSuccess(t *testing.T) {
 	}
 }
 
+// The outcome of an activation or a deactivation is known when the read shows the state that it leads to, and a change
+// since the call.
 func TestAPolicyInItsEndStateResolvesTheOutcome(t *testing.T) {
-	// As quick as a policy of nothing may be. Graph's clock is not the server's: it stands still but for this.
+	// A policy changes within a millisecond, as one without units can. Graph's clock is not the server's: it stands still,
+	// and advances only by this.
 	const quick = time.Millisecond
 	e := emulator.New(emulator.Options{Stopped: true, Lengths: emulator.Lengths{Protect: quick, Unprotect: quick}})
 	var reads atomic.Int64
@@ -317,7 +320,7 @@ func TestAPolicyInItsEndStateResolvesTheOutcome(t *testing.T) {
 }
 
 func TestOnlyGraphItselfCanSayThatAPolicyIsGone(t *testing.T) {
-	// The answers to the DELETE are lost, and the read is answered in Graph's place.
+	// The responses to the DELETE are lost. Something else than Graph may respond to the read that follows.
 	for name, c := range map[string]struct{ body, reason string }{
 		"a gateway's page":     {"<html><title>404 Not Found</title></html>", "OUTCOME_UNKNOWN"},
 		"a gateway's JSON":     {`{"statusCode":404,"message":"Resource not found"}`, "OUTCOME_UNKNOWN"},
@@ -350,8 +353,9 @@ func TestAPolicyThatSomebodyElseChangesIsNoSuccess(t *testing.T) {
 	}
 }
 
+// A session that the read does not find may have been activated all the same.
 func TestASessionThatIsNotFoundMayBeActivated(t *testing.T) {
-	// A replica that has not heard of the session yet answers the read.
+	// The read reaches a replica that does not know the session yet.
 	s := servicetest.NewBehind(t, func(e http.Handler) http.Handler {
 		return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 			switch {

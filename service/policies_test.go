@@ -52,7 +52,7 @@ func TestAPolicyGoesFromItsCreationToItsEnd(t *testing.T) {
 	}
 }
 
-// wantUnits checks that a policy has a number of units, each in the given state and with what it protects.
+// wantUnits checks that a policy has a number of units, each in a given state and with the id of what it protects.
 func wantUnits(s *servicetest.Server, l workload, policy string, count int, state pb.ProtectionUnitStatus) {
 	s.TB.Helper()
 	all, _ := l.unitsOf(s, policy, 0)
@@ -167,7 +167,7 @@ func TestTheTenantsUnitsAreListedByWorkload(t *testing.T) {
 		l.newPolicy(s, 1, 5)
 	}
 	for _, l := range workloads {
-		// The three list rpcs have the same shape on the wire.
+		// The responses of the three rpcs have the same shape on the wire.
 		page := servicetest.Must[pb.ListMailboxProtectionUnitsResponse](s, units+l.listUnits, &pb.ListMailboxProtectionUnitsRequest{PageSize: 3})
 		if len(page.GetProtectionUnits()) != 3 || page.GetNextPageToken() == "" {
 			t.Errorf("%s: first page has %d units", l.name, len(page.GetProtectionUnits()))

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// search asks for one restore point of a unit, in the manner of more.
+// search finds one restore point of a unit. more are further properties of the search.
 func (r *replay) search(unit string, more map[string]any) created {
 	r.TB.Helper()
 	body := map[string]any{"protectionUnitIds": []string{unit}}
@@ -23,7 +23,7 @@ func (r *replay) search(unit string, more map[string]any) created {
 	return found
 }
 
-// point is one that can be restored from and browsed.
+// point is a restore point that can be restored from and browsed.
 func (r *replay) point(unit string) string {
 	r.TB.Helper()
 	return r.search(unit, map[string]any{"tags": "fastRestore"}).SearchResults[0].RestorePoint.ID
@@ -34,14 +34,14 @@ func (r *replay) sessions() string {
 	return "/" + strings.TrimSuffix(r.l.collection, "ProtectionPolicies") + "RestoreSessions"
 }
 
-// makeSession is a draft, with what the example wants to see or to take out.
+// makeSession creates a draft with what the example reads or removes.
 func (r *replay) makeSession() string {
 	r.TB.Helper()
 	text, _ := json.Marshal(r.body)
 	lower := strings.ToLower(r.path + string(text))
 	switch {
 	case strings.Contains(lower, "bulkadditionrequests"):
-		// A session takes either artifacts one by one or a bulk request.
+		// A session has either single artifacts or a bulk request.
 		return r.ask(http.MethodPost, r.sessions(), nil).ID
 	case strings.Contains(lower, "granular"):
 		return r.makeGranularSession()
@@ -72,7 +72,7 @@ func (r *replay) makeGranularSession() string {
 	return r.ask(http.MethodPost, r.sessions(), map[string]any{list: []any{map[string]any{"browseSessionId": browse, "id": item}}}).ID
 }
 
-// makeRequest puts a request into the session of the path and lets it come to its end.
+// makeRequest adds a bulk request to the session of the path and waits until it has ended.
 func (r *replay) makeRequest() string {
 	r.TB.Helper()
 	parent := ""
@@ -93,7 +93,7 @@ func (r *replay) browses() string {
 	return strings.Replace(r.sessions(), "RestoreSessions", "BrowseSessions", 1)
 }
 
-// makeBrowse makes one browse session and takes the keys of its site and of files for the example.
+// makeBrowse creates one browse session, and keeps the keys of its site and of files for the example.
 func (r *replay) makeBrowse() string {
 	r.TB.Helper()
 	if made := r.spare["browse"]; made != nil {
@@ -102,7 +102,7 @@ func (r *replay) makeBrowse() string {
 	id := r.ask(http.MethodPost, r.browses(), map[string]any{"restorePointId": r.point(r.unitID(firstProtected))}).ID
 	r.spare["browse"] = []string{id}
 	for _, site := range r.browse(id, nil).Value {
-		r.spare["place"] = append(r.spare["place"], site.ItemKey)
+		r.spare["location"] = append(r.spare["location"], site.ItemKey)
 	}
 	for _, file := range r.browse(id, map[string]any{"filter": "name -contains 'note'"}).Value {
 		r.spare["item"] = append(r.spare["item"], file.ItemKey)
@@ -115,7 +115,7 @@ func (r *replay) browse(session string, body any) created {
 	return r.ask(http.MethodPost, r.browses()+"/"+session+"/browse", body)
 }
 
-// makeToken is that of the second page of all files, which are more than a page holds.
+// makeToken is the skip token of the second page of all files, which are more than one page.
 func (r *replay) makeToken() string {
 	r.TB.Helper()
 	page := r.browse(r.makeBrowse(), map[string]any{"filter": "name -contains 'report'"})

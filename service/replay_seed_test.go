@@ -13,15 +13,16 @@ import (
 	"github.com/m365backup/backupstorage/graph/emulator"
 )
 
-// Numbers of users and sites of a replay: protected ones for what an example names first, others of them for what
-// stands in its session or policy already, and unprotected ones for what it adds to a policy. Users 4 to 6 are special.
+// Numbers of users and sites in a replay. The first ones are protected and stand for what an example names. The second
+// ones are protected and stand for what its session or policy has already. The last ones are not protected and stand
+// for what it adds to a policy. Users 4 to 6 are special in the emulator.
 const (
 	firstProtected = 7
 	firstMember    = 13
 	firstNew       = 31
 )
 
-// stage gives the tenant three policies with a month of restore points, unless the example needs another state.
+// seed gives the tenant three policies with restore points of a month, unless the example needs another state.
 func (r *replay) seed() {
 	r.TB.Helper()
 	seed := emulator.Seed{Tenant: r.Tenant, ServiceStatus: "enabled"}
@@ -39,7 +40,7 @@ func (r *replay) seed() {
 	if err := r.Emulator.Seed(seed); err != nil {
 		r.TB.Fatal(err)
 	}
-	// The one that the example of a search for mail describes; it went after most restore points.
+	// This is the message of the published search. It was deleted after most restore points were made.
 	now := r.Emulator.Clock().Now()
 	err := r.Emulator.AddMessage(emulator.Message{
 		Tenant: r.Tenant, User: emulator.UserID(r.Tenant, firstProtected), Sender: "abc@contoso.com", Subject: "Please Check email today",
@@ -50,7 +51,8 @@ func (r *replay) seed() {
 	}
 }
 
-// startsInactive is so where an active policy is in the way. The other example of activation shows that it is.
+// startsInactive reports whether an active policy would be in the way. The other example of an activation shows that it
+// is.
 func (r *replay) startsInactive() bool {
 	switch r.rpc {
 	case "CreateExchangeProtectionPolicy", "CreateOneDriveForBusinessProtectionPolicy", "CreateSharePointProtectionPolicy":
@@ -59,18 +61,18 @@ func (r *replay) startsInactive() bool {
 	return r.name == "protectionpolicybase-activate__01"
 }
 
-// emulated are the workloads as the emulator calls them.
+// emulated are the emulator's names of the workloads.
 var emulated = map[string]emulator.Workload{"Exchange": emulator.Exchange, "OneDrive": emulator.OneDrive, "SharePoint": emulator.SharePoint}
 
 func (r *replay) unitID(n int) string { return r.l.unitID(r.Tenant, n) }
 
-// numbered tells how many ids of a kind were handed out before, so that each gets another number.
+// numbered returns how many ids of a kind were used before, so that each gets another number.
 func (r *replay) numbered(kind string) int {
 	r.counts[kind]++
 	return r.counts[kind] - 1
 }
 
-// take hands out one of the ids that were made in advance.
+// take returns one of the ids that were created in advance.
 func (r *replay) take(kind string) string {
 	r.TB.Helper()
 	if len(r.spare[kind]) == 0 {
@@ -81,7 +83,7 @@ func (r *replay) take(kind string) string {
 	return id
 }
 
-// make makes a new one of a kind, in the state that the example's operation needs.
+// make creates a resource of a kind, in the state that the example needs, and returns its id.
 func (r *replay) make(kind string) string {
 	r.TB.Helper()
 	switch kind {
@@ -124,7 +126,7 @@ func (r *replay) make(kind string) string {
 			r.makeSession()
 		}
 		return r.take(kind)
-	case "place", "item":
+	case "location", "item":
 		if r.spare["browse"] == nil {
 			r.makeBrowse()
 		}
@@ -134,7 +136,7 @@ func (r *replay) make(kind string) string {
 	return ""
 }
 
-// made is what the answers to what is made have.
+// created has what the responses to requests of a replay can have.
 type created struct {
 	ID            string
 	Email         string
@@ -172,7 +174,7 @@ func (r *replay) askAs(token, method, path string, body any) (response created) 
 
 func (r *replay) advance(d time.Duration) { r.Emulator.Clock().Advance(d) }
 
-// makeUnit is a protected unit, or one on the way out of the service.
+// makeUnit is a protected unit, or one that is being offboarded.
 func (r *replay) makeUnit() string {
 	r.TB.Helper()
 	id := r.unitID(firstProtected + r.numbered("unit"))
@@ -198,12 +200,12 @@ func (r *replay) address(n int) string {
 	return unit.Email + unit.SiteWebURL
 }
 
-// thing is how properties of the workload begin: `mailbox`.
+// thing is the prefix of the workload's properties: `mailbox`.
 func (r *replay) thing() string {
 	return strings.TrimSuffix(r.l.units, "ProtectionUnits")
 }
 
-// makeRule is the dynamic rule where only such a one will do, else a static one that has been applied.
+// makeRule is the dynamic rule where a static one would be refused, else a static rule that has been applied.
 func (r *replay) makeRule() string {
 	r.TB.Helper()
 	if r.method == http.MethodPatch || strings.HasSuffix(r.path, "/deleteAndUnprotect") {
@@ -227,7 +229,8 @@ func (r *replay) makeJob() string {
 	return job.ID
 }
 
-// makeApp registers a second app, since the first one is in control. It is about to take over where that is ended.
+// makeApp registers a second app, because the first one is active. It is about to take over when the example
+// deactivates it.
 func (r *replay) makeApp() string {
 	r.TB.Helper()
 	claims, _ := json.Marshal(map[string]string{"tid": r.Tenant, "appid": "12345678-0000-4000-8000-000000000012"})

@@ -85,26 +85,26 @@ func readExceptions(t *testing.T) map[string]exception {
 	return all
 }
 
-// replay is one example in a world of its own.
+// replay is one example on a server of its own.
 type replay struct {
 	*servicetest.Server
 	name, method, path string
 	// body is the JSON of the request, nil without one.
 	body any
-	// rpc is the operation that the example shows.
+	// rpc is the operation of the example.
 	rpc protoreflect.Name
 	l   workload
-	// real are the ids of the emulator by kind and the id of the example, so that an id that stands in two places
-	// stays one id, and an item that is listed twice stays a duplicate.
+	// real are the ids in the emulator, by kind and id of the example. An id that appears twice stays one id, and a
+	// duplicate in a list stays a duplicate.
 	real map[string]string
-	// spare are ids that were made in advance, by kind.
+	// spare are ids that were created in advance, by kind.
 	spare map[string][]string
-	// counts are how many of a kind were handed out by number.
+	// counts are how many ids of a kind were used.
 	counts map[string]int
 }
 
-// newReplay reads an example. The pairs of text in mends are replaced in it before.
-func newReplay(t *testing.T, rpcs []protoreflect.MethodDescriptor, folder string, e example, mends ...string) *replay {
+// newReplay reads an example, and applies corrections to it: pairs of a text and its replacement.
+func newReplay(t *testing.T, rpcs []protoreflect.MethodDescriptor, folder string, e example, corrections ...string) *replay {
 	t.Helper()
 	method, _, ok := match(rpcs, e)
 	if !ok {
@@ -129,12 +129,12 @@ func newReplay(t *testing.T, rpcs []protoreflect.MethodDescriptor, folder string
 		}
 	}
 	raw := compact.String()
-	for i := 0; i+1 < len(mends); i += 2 {
-		if !strings.Contains(r.path+raw, mends[i]) {
-			t.Errorf("%q is not in the example", mends[i])
+	for i := 0; i+1 < len(corrections); i += 2 {
+		if !strings.Contains(r.path+raw, corrections[i]) {
+			t.Errorf("%q is not in the example", corrections[i])
 		}
-		r.path = strings.ReplaceAll(r.path, mends[i], mends[i+1])
-		raw = strings.ReplaceAll(raw, mends[i], mends[i+1])
+		r.path = strings.ReplaceAll(r.path, corrections[i], corrections[i+1])
+		raw = strings.ReplaceAll(raw, corrections[i], corrections[i+1])
 	}
 	if raw != "" {
 		if err := json.Unmarshal([]byte(raw), &r.body); err != nil {
@@ -150,7 +150,7 @@ func newReplay(t *testing.T, rpcs []protoreflect.MethodDescriptor, folder string
 	return r
 }
 
-// send makes what the example names and sends it with the ids of that.
+// send creates what the example names, and sends the example with those ids.
 func (r *replay) send() (status int, response string) {
 	r.TB.Helper()
 	r.seed()
@@ -163,7 +163,7 @@ func (r *replay) send() (status int, response string) {
 		}
 	}
 	status, response = r.http(r.method, path, text, "")
-	// What exists nowhere would not spoil the status: it is an item that failed, or that is not there.
+	// An id that nothing has would not change the status: the response would have a failed item or an empty list.
 	for _, sign := range []string{`"@Core.DataModificationException"`, `"value":[]`, `"searchResults":[]`} {
 		if strings.Contains(response, sign) {
 			r.TB.Errorf("the response has %s: %s", sign, response)
@@ -173,7 +173,7 @@ func (r *replay) send() (status int, response string) {
 	return status, response
 }
 
-// http sends to a path from the root of the host, since examples have paths outside of the API too.
+// http sends to a path from the root of the host, because examples also have paths outside of the API.
 func (r *replay) http(method, path string, body []byte, token string) (status int, text string) {
 	r.TB.Helper()
 	host := strings.TrimSuffix(r.Endpoint, "/v1.0")

@@ -131,7 +131,7 @@ func TestEmbeddedErrorsAreReadLikeThoseOfCalls(t *testing.T) {
 		{"a known code", `{"code":"ProtectionResourcesNotFound","message":"graph's text"}`, "PROTECTION_RESOURCES_NOT_FOUND", codes.NotFound, true},
 		{"an inner code", `{"code":"x","message":"graph's text","innerError":{"code":"EmailNotFound"}}`, "EMAIL_NOT_FOUND", codes.NotFound, true},
 		{"no code, and details that have one", `{"details":[{"code":"new"},{"code":"SiteUrlNotFound","message":"m"}]}`, "SITE_URL_NOT_FOUND", codes.NotFound, false},
-		{"an unknown code, told in our words", `{"code":"new","message":"graph's text"}`, "UNKNOWN_ERROR", codes.Unknown, false},
+		{"an unknown code, with a message of our own", `{"code":"new","message":"graph's text"}`, "UNKNOWN_ERROR", codes.Unknown, false},
 		{"a list", `[{"code":"ProtectionResourcesNotFound","message":"graph's text"}]`, "PROTECTION_RESOURCES_NOT_FOUND", codes.NotFound, true},
 		{"a text", `"graph's text"`, "UNKNOWN_ERROR", codes.Unknown, false},
 	} {
@@ -184,7 +184,7 @@ func TestUnknownCodesAreCountedAndFlaggedAndNotLogged(t *testing.T) {
 		{"an unknown code of a call", `{"error":{"code":"` + code + `"}}`, 400, map[string]uint64{"call": 1}},
 		{"an unknown inner code", `{"error":{"code":"PolicyNotFound","innerError":{"code":"` + code + `"}}}`, 404, map[string]uint64{"call": 1}},
 		{"unknown codes in details", `{"error":{"code":"InvalidPolicyId","details":[{"code":"` + code + `"},{"code":"` + code + `"},{"code":"EmailNotFound"}]}}`, 400, map[string]uint64{"detail": 2}},
-		{"an unknown code inside a resource", `{"error":{"code":"` + code + `"}}`, 200, map[string]uint64{"resource": 1}},
+		{"an unknown code of an embedded error", `{"error":{"code":"` + code + `"}}`, 200, map[string]uint64{"resource": 1}},
 		{"a known code", `{"error":{"code":"PolicyNotFound","innerError":{"date":"x"}}}`, 404, nil},
 		{"a generic code", `{"error":{"code":"UnknownError"}}`, 500, nil},
 		{"no code", "", 500, nil},
@@ -211,7 +211,7 @@ func TestAnAddressInsteadOfACodeIsLeftOut(t *testing.T) {
 	for _, code := range []string{"ada@contoso.example", "https://contoso.example/sites/a", "Bearer opaque"} {
 		o := read(servicetest.NewOnHandler(t, servicetest.Respond(404, `{"error":{"code":"`+code+`","innerError":{"code":"`+code+`!"}}}`)))
 		metadata := o.Info().GetMetadata()
-		if _, told := metadata["graphCode"]; o.Reason() != "NOT_FOUND" || told || strings.Contains(o.Status.String(), code) {
+		if _, present := metadata["graphCode"]; o.Reason() != "NOT_FOUND" || present || strings.Contains(o.Status.String(), code) {
 			t.Errorf("got %v", o.Status)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// newSeparate starts a server on an upstream that refuses every call because of several things.
+// newServerWithDetails starts a server on an upstream that refuses every call with several separate errors.
 func newServerWithDetails(t *testing.T, status int, code string, details ...string) *servicetest.Server {
 	t.Helper()
 	return servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {
@@ -87,7 +87,7 @@ func TestTheFieldIsTheOneThatGraphNames(t *testing.T) {
 func TestSeparateErrorsLeftOutAreCounted(t *testing.T) {
 	for _, c := range []struct {
 		errors, length int
-		told, left     int
+		kept, left     int
 	}{
 		{1, 4000, 1, 0}, {3, 4000, 3, 0}, {4, 4000, 4, 0}, {50, 4000, 3, 47}, {300, 3000, 3, 297}, {50, 0, 50, 0}, {300, 0, 50, 250}, {300, 60, 3, 297},
 	} {
@@ -100,10 +100,10 @@ func TestSeparateErrorsLeftOutAreCounted(t *testing.T) {
 		if c.left > 0 {
 			want = fmt.Sprint(c.left)
 		}
-		if told := len(o.FieldViolations()); told != c.told || metadata["violationsLeftOut"] != want {
-			t.Errorf("%d errors of %d bytes: %d are told and %q left out, want %d and %q", c.errors, c.length, told, metadata["violationsLeftOut"], c.told, want)
+		if kept := len(o.FieldViolations()); kept != c.kept || metadata["violationsLeftOut"] != want {
+			t.Errorf("%d errors of %d bytes: %d are kept and %q left out, want %d and %q", c.errors, c.length, kept, metadata["violationsLeftOut"], c.kept, want)
 		}
-		// What a client divides its request by has to survive the longest of texts.
+		// The number by which a client divides its request has to remain in the Status, even with the longest texts.
 		if metadata["documentedLimit"] != "50" || o.Status.GetMessage() == "" {
 			t.Errorf("%d errors of %d bytes: %v", c.errors, c.length, metadata)
 		}

@@ -24,9 +24,9 @@ import (
 
 const maxStatusSize = 4096
 
-// hostileError is an error object of a million bytes of text that is as costly as text can be, and fifty separate
-// errors: every character is one that JSON, percent-encoding or UTF-8 makes longer. bytes are put between them: some
-// that are no character are hostile too, but a good response with them is not read at all.
+// hostileError is an error object with a million bytes of text and fifty separate errors. Every character of it is one
+// that JSON, percent-encoding or UTF-8 makes longer. The given bytes are put between them. Invalid UTF-8 is possible in
+// error bodies only, because a successful response with it is not read at all.
 func hostileError(code, bytes string) string {
 	piece := "\\u0000%ж\"" + bytes
 	text := func(size int) string {
@@ -44,7 +44,7 @@ func hostileError(code, bytes string) string {
 		`],"innerError":{"code":"` + strings.Repeat("x", 64) + `","date":"2030-01-01T00:00:00"}}`
 }
 
-// hostileAnswer answers with that error, headers that are as long as any that are kept, and a delay.
+// hostileResponse responds with that error, with ids and headers as long as the server keeps, and with a delay.
 func hostileResponse(status int, code string) http.HandlerFunc {
 	body := []byte(`{"error":` + hostileError(code, "\xff\xc3") + `}`)
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -60,7 +60,7 @@ func hostileResponse(status int, code string) http.HandlerFunc {
 // longID is the longest id that can stand in a path.
 var longID = strings.Repeat("i", 256)
 
-// wantSmall checks that a Status has its size, is UTF-8, and still says what a program needs.
+// wantSmall checks that a Status is small, is UTF-8, and has what a program needs.
 func wantSmall(t *testing.T, s *statuspb.Status, reason string, code codes.Code, retry bool) {
 	t.Helper()
 	if got := codes.Code(s.GetCode()); got != code || servicetest.ReasonOf(s) != reason {
@@ -82,7 +82,7 @@ func wantSmall(t *testing.T, s *statuspb.Status, reason string, code codes.Code,
 	}
 }
 
-// headerList is the size of the header block that an error comes in, as HTTP/2 counts it.
+// headerList is the size of the header block of an error, as HTTP/2 counts it.
 func headerList(o *servicetest.Outcome) int {
 	details, err := proto.Marshal(o.Status)
 	if err != nil {
@@ -90,11 +90,11 @@ func headerList(o *servicetest.Outcome) int {
 	}
 	fields := map[string]string{
 		":status": "200", "grpc-status": strconv.Itoa(int(o.Status.GetCode())), "grpc-status-details-bin": base64.RawStdEncoding.EncodeToString(details),
-		// gRPC leaves more characters as they are, so this is a little too much.
+		// gRPC escapes fewer characters, so this is a little too much.
 		"grpc-message": url.PathEscape(o.Status.GetMessage()),
 	}
 	for key, values := range o.Trailer {
-		// The client has decoded binary ones.
+		// The client has decoded the binary ones.
 		if !strings.HasSuffix(key, "-bin") {
 			fields[key] = strings.Join(values, ",")
 		}
@@ -106,6 +106,7 @@ func headerList(o *servicetest.Outcome) int {
 	return size
 }
 
+// Every reason comes with a Status and headers of a readable size, no matter what Graph says with it.
 func TestEveryReasonIsReadableWithAnyText(t *testing.T) {
 	largest, largestList := 0, 0
 	check := func(t *testing.T, o *servicetest.Outcome, reason string, code codes.Code, retry bool) {
@@ -119,7 +120,7 @@ func TestEveryReasonIsReadableWithAnyText(t *testing.T) {
 			t.Errorf("%s: the header block has %d bytes", reason, size)
 		}
 	}
-	// calls makes a read and a write whose requests are as long as they can be.
+	// calls makes a read and a write whose requests are as long as possible.
 	calls := func(t *testing.T, status int, code string) map[bool]*servicetest.Outcome {
 		upstream := newHostile(t, hostileResponse(status, code))
 		return map[bool]*servicetest.Outcome{
@@ -182,6 +183,7 @@ func TestEveryReasonIsReadableWithAnyText(t *testing.T) {
 	}
 }
 
+// The same holds for a Status that is embedded in a resource.
 func TestEveryEmbeddedReasonIsSmallWithAnyText(t *testing.T) {
 	for code, want := range expectations(t) {
 		t.Run(code, func(t *testing.T) {
@@ -207,7 +209,7 @@ func TestEveryEmbeddedReasonIsSmallWithAnyText(t *testing.T) {
 	})
 }
 
-// Few separate errors are told in full and many are cut down, so the largest Status is that of a number in between.
+// Few separate errors are reported in full and many are cut, so the largest Status comes from a number in between.
 func TestAnyNumberOfSeparateErrorsIsReadable(t *testing.T) {
 	var body atomic.Value
 	s := newHostile(t, func(w http.ResponseWriter, r *http.Request) {
@@ -225,7 +227,7 @@ func TestAnyNumberOfSeparateErrorsIsReadable(t *testing.T) {
 		violations := len(o.FieldViolations())
 		left, _ := strconv.Atoi(o.Info().GetMetadata()["violationsLeftOut"])
 		if violations+left != max(n, 1) {
-			t.Errorf("%d separate errors: %d are told and %d left out", n, violations, left)
+			t.Errorf("%d separate errors: %d are kept and %d left out", n, violations, left)
 		}
 		largest, largestList = max(largest, proto.Size(o.Status)), max(largestList, headerList(o))
 	}
@@ -235,7 +237,7 @@ func TestAnyNumberOfSeparateErrorsIsReadable(t *testing.T) {
 	}
 }
 
-// The server's own reasons come with what the caller said at most.
+// The server's own reasons have no text of Graph's. They must not repeat a long request either.
 func TestOwnReasonsAreReadableWithAnyRequest(t *testing.T) {
 	huge := strings.Repeat("ж%", 100_000)
 	for name, c := range map[string]struct {
@@ -256,7 +258,7 @@ func TestOwnReasonsAreReadableWithAnyRequest(t *testing.T) {
 	}
 }
 
-// readCode reads a code of the table, of which the read's counts where reads and writes differ.
+// readCode reads a code of the table. Where reads and writes differ, it is that of reads.
 func readCode(t *testing.T, text string) codes.Code {
 	t.Helper()
 	text, _, _ = strings.Cut(strings.TrimPrefix(text, "read: "), ";")

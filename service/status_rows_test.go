@@ -14,28 +14,28 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// statusTelling is what a status of Graph's without a known code becomes, besides its reason and code, which the table of
-// the contract has.
+// statusExpectation is what the client gets for a status of Graph's without a known code, besides the reason and the
+// code, which are in the table of the contract.
 type statusExpectation struct {
-	// detail is the type of the detail that tells what it is about, about what that says.
+	// detail is the type of the detail that says what the error is about, subject what that detail says.
 	detail, subject string
-	// What a runtime is told about a repeat of a read, a write, and a DELETE, which is idempotent, and behind the slash
-	// when Graph has sent a Retry-After: nothing (-), never, or the delay. A question mark says that the write may have
-	// been done.
+	// The pushback for a read, a write that is not idempotent, and a DELETE, which is. Before the slash without a
+	// Retry-After of Graph's, after it with one. "-" is none, "never" is -1, "delay" is that of RetryInfo. A question
+	// mark means that the write may have been done.
 	read, write, delete string
 }
 
-// silent is a row whose code no runtime retries.
+// silent is a row with a code that no gRPC runtime retries.
 func silent(detail, about string) statusExpectation {
 	return statusExpectation{detail, about, "-/-", "-/-", "-/-"}
 }
 
 var (
-	// fault is one of the server's own: Graph refused what it sent.
+	// fault means that Graph refused what the server sent, which is a fault of the server.
 	fault = statusExpectation{read: "never/never", write: "never/never", delete: "never/never"}
-	// lost is an answer of Graph's that did not get through.
+	// lost means that a response of Graph's did not get through.
 	lost = statusExpectation{read: "delay/delay", write: "never?/never?", delete: "never?/never?"}
-	// broken is a failure inside of Graph that says nothing about how far it came.
+	// broken means that Graph failed, and does not say how far it came.
 	broken   = statusExpectation{read: "never/never", write: "never?/never?", delete: "never?/never?"}
 	throttle = statusExpectation{"QuotaFailure", "", "delay/delay", "delay/delay", "delay/delay"}
 )
@@ -71,6 +71,8 @@ var statusExpectations = map[int]statusExpectation{
 	307: lost,
 }
 
+// TestEveryStatusForReadsAndWrites has the upstream respond with every status to reads and writes, with and without a
+// delay.
 func TestEveryStatusForReadsAndWrites(t *testing.T) {
 	for _, row := range statusRows(t) {
 		want, ok := statusExpectations[row.status]
@@ -94,8 +96,8 @@ func TestEveryStatusForReadsAndWrites(t *testing.T) {
 				}
 				return s.Try("RestoreSessionService/DeleteRestoreSession", &pb.DeleteRestoreSessionRequest{RestoreSessionId: unknown})
 			}
-			for method, told := range map[string]string{"read": want.read, "write": want.write, "delete": want.delete} {
-				pushback := strings.Split(told, "/")[i]
+			for method, pushbacks := range map[string]string{"read": want.read, "write": want.write, "delete": want.delete} {
+				pushback := strings.Split(pushbacks, "/")[i]
 				t.Run(fmt.Sprintf("%d/%s/%s", row.status, method, retryAfter), func(t *testing.T) {
 					row := row
 					if method != "read" {
@@ -123,7 +125,7 @@ func TestEveryStatusForReadsAndWrites(t *testing.T) {
 	}
 }
 
-// wantRetry checks RetryInfo and the trailer for runtimes.
+// wantRetry checks RetryInfo and the pushback.
 func wantRetry(t *testing.T, o *servicetest.Outcome, pushback string, retry bool) {
 	t.Helper()
 	info := servicetest.Detail[*errdetails.RetryInfo](o.Status)
@@ -138,7 +140,7 @@ func wantRetry(t *testing.T, o *servicetest.Outcome, pushback string, retry bool
 	}
 }
 
-// aboutOf is the type of the detail that tells what an error is about, and what that says.
+// subjectOf is the type of the detail that says what an error is about, and what that detail says.
 func subjectOf(o *servicetest.Outcome) (kind, about string) {
 	switch {
 	case servicetest.Detail[*errdetails.ResourceInfo](o.Status) != nil:

@@ -8,12 +8,12 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// enables registers the app and switches the service on in a tenant that never had it.
+// enable registers the app and enables the service in a tenant that never had it.
 func (s *story) enable() {
 	app := resource[*pb.ServiceApp](s.do("CreateServiceApp", nil))
 	want(s, "status of the app", app.GetStatus(), pb.ServiceAppStatus_SERVICE_APP_STATUS_INACTIVE)
 	want(s, "registered apps", len(resources[*pb.ServiceApp](s.do("ListServiceApps", nil))), 1)
-	// Nobody is in control yet, so the app is at once.
+	// No app is active yet, so this one is at once.
 	s.do("ActivateServiceApp", fields{"service_app_id": app.GetId()})
 	active := resource[*pb.ServiceApp](s.do("GetServiceApp", fields{"service_app_id": app.GetId()}))
 	want(s, "status of the app", active.GetStatus(), pb.ServiceAppStatus_SERVICE_APP_STATUS_ACTIVE)
@@ -25,12 +25,12 @@ func (s *story) enable() {
 	request := &pb.EnableBackupRestoreRequest{AppOwnerTenantId: s.Tenant}
 	early := s.Call(backup+"EnableBackupRestore", request, new(pb.EnableBackupRestoreResponse))
 	want(s, "reason before there is a data store", early.Reason(), "OPERATION_NOT_ALLOWED")
-	// The first look at the policies has it made.
+	// The first list of policies has the data store created.
 	want(s, "policies at first", len(resources[*pb.ProtectionPolicy](s.do("ListProtectionPolicies", nil))), 0)
 	s.wait("data store", func() bool {
 		return s.Call(backup+"EnableBackupRestore", request, new(pb.EnableBackupRestoreResponse)).Status == nil
 	})
-	// To enable again changes nothing.
+	// A second enabling changes nothing.
 	enabled := resource[*pb.ServiceStatus](s.do("EnableBackupRestore", fields{"app_owner_tenant_id": s.Tenant}))
 	want(s, "status of the service", enabled.GetStatus(), pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_ENABLED)
 	want(s, "status of the service", state(), pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_ENABLED)
@@ -39,7 +39,7 @@ func (s *story) enable() {
 	want(s, "mail is sent", resource[*pb.EmailNotificationsSetting](s.do("GetEmailNotificationsSetting", nil)).GetIsEnabled(), false)
 }
 
-// protects makes a policy, adds to it by units, by addresses and by rules, and waits until all is protected.
+// protect creates a policy, adds to it by units, by addresses and by rules, and waits until all is protected.
 func (s *story) protect() {
 	policy := resource[*pb.ProtectionPolicy](s.do("Create"+s.prefix+"ProtectionPolicy", fields{
 		"display_name": "All of it", s.field + "_protection_units": s.objects(1, 2, 5),
@@ -50,7 +50,7 @@ func (s *story) protect() {
 		"add_" + s.field + "_protection_units": s.objects(3), "remove_" + s.field + "_protection_unit_ids": []string{s.unitOf(2)},
 	})
 	want(s, "units that changed", len(resources[*pb.ProtectionUnitChange](changed)), 2)
-	// The removal takes a while, even from a policy that is not active yet.
+	// The removal takes a while, even when the policy is not active yet.
 	s.wait("unit removed", s.policyIs(pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_INACTIVE))
 	s.do("ActivateProtectionPolicy", s.inPolicy(nil))
 	s.wait("policy active", s.policyIs(pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE))
@@ -60,7 +60,7 @@ func (s *story) protect() {
 	s.addByRules()
 	s.wait("policy active with all units", s.policyIs(pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE))
 	if s.hasDynamicRules() {
-		// Group 3 by the static rule, group 4 and the newcomer by the dynamic one.
+		// Group 3 is in the static rule. Group 4 and its new member are in the dynamic one.
 		s.wantProtected(1, 3, 5, 45, 46, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 50)
 	} else {
 		s.wantProtected(1, 3, 5, 45, 46, 7)
@@ -72,11 +72,11 @@ func (s *story) protect() {
 	}
 }
 
-// addsInBulk adds one thing by its address and one by its id, and gives an address that nobody has.
+// addInBulk adds one object by its address and one by its id, and an address that does not exist.
 func (s *story) addInBulk() {
 	rpc := s.unit + "ProtectionUnitsBulkAdditionJob"
 	job := resource[*pb.ProtectionUnitBulkAdditionJob](s.do("Create"+rpc, s.inPolicy(fields{
-		"display_name": "Two more", s.addresses: []string{s.address(45), s.nowhere}, s.ids: []string{s.object(s.Tenant, 46)},
+		"display_name": "Two more", s.addresses: []string{s.address(45), s.missing}, s.ids: []string{s.object(s.Tenant, 46)},
 	})))
 	want(s, "status of the job", job.GetStatus(), pb.ProtectionUnitsBulkJobStatus_PROTECTION_UNITS_BULK_JOB_STATUS_ACTIVE)
 	s.wait("job is through", func() bool {
@@ -84,15 +84,15 @@ func (s *story) addInBulk() {
 		return job.GetStatus() == pb.ProtectionUnitsBulkJobStatus_PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED_WITH_ERRORS
 	})
 	want(s, "reason of the job", servicetest.ReasonOf(job.GetError()), "PROTECTION_RESOURCES_NOT_FOUND")
-	if failed := job.GetFailedResources(); len(failed) != 1 || failed[0].GetTarget() != s.nowhere || servicetest.ReasonOf(failed[0].GetError()) != s.notFound {
+	if failed := job.GetFailedResources(); len(failed) != 1 || failed[0].GetTarget() != s.missing || servicetest.ReasonOf(failed[0].GetError()) != s.notFound {
 		s.TB.Errorf("failed resources: %v", failed)
 	}
 	want(s, "jobs of the policy", len(resources[*pb.ProtectionUnitBulkAdditionJob](s.do("List"+rpc+"s", s.inPolicy(nil)))), 1)
 }
 
-// addsByRules adds what a static rule finds, once, and what a dynamic one finds, for as long as it does.
+// addByRules adds what a static rule matches now, and what a dynamic rule matches now and later.
 func (s *story) addByRules() {
-	// Site 7 only: other addresses that begin so have more digits.
+	// The tenant has 50 sites, so this text is in the address of site 7 alone.
 	static := fields{s.field + "_expression": "(webUrl -contains 'site-7')"}
 	if s.hasDynamicRules() {
 		static = s.members(3)
@@ -124,7 +124,7 @@ func (s *story) addByDynamicRule() {
 	}
 }
 
-// offboards takes a unit out, has its backups deleted, thinks better of it and protects it again.
+// offboard removes a unit, requests its offboarding, cancels that and protects the unit again.
 func (s *story) offboard() {
 	unit := fields{"protection_unit_id": s.unitOf(3)}
 	state := func(is pb.ProtectionUnitStatus) func() bool {
@@ -144,7 +144,7 @@ func (s *story) offboard() {
 	s.wait("unit protected again", state(pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_PROTECTED))
 }
 
-// ends deletes what can be deleted.
+// end deletes what can be deleted.
 func (s *story) end() {
 	for _, rule := range resources[*pb.InclusionRule](s.do("List"+s.unit+"InclusionRules", s.inPolicy(nil))) {
 		if rule.GetIsAutoApplyEnabled() {
@@ -169,7 +169,7 @@ func (s *story) end() {
 	want(s, "policies in the end", len(resources[*pb.ProtectionPolicy](s.do("ListProtectionPolicies", nil))), 0)
 }
 
-// inPolicy adds the policy to a request.
+// inPolicy adds the id of the policy to a request.
 func (s *story) inPolicy(request fields) fields {
 	all := fields{"protection_policy_id": s.policyID}
 	for name, value := range request {
@@ -184,12 +184,12 @@ func (s *story) inRule(id string, request fields) fields {
 	return all
 }
 
-// members is the expression for those who are in a group.
+// members is the expression for the members of a group.
 func (s *story) members(group int) fields {
 	return fields{s.field + "_expression": "(memberOf -any (group.id -in ['" + emulator.GroupID(s.Tenant, group) + "']))"}
 }
 
-// rule calls one of the rpcs about a rule.
+// rule calls one of the rpcs of rules.
 func (s *story) rule(verb string, request fields) *pb.InclusionRule {
 	s.TB.Helper()
 	return resource[*pb.InclusionRule](s.do(verb+s.unit+"InclusionRule", request))
@@ -202,7 +202,7 @@ func (s *story) waitForRule(id string) {
 	})
 }
 
-// objects are what a create or an update adds.
+// objects are the objects that a create or an update adds.
 func (s *story) objects(numbers ...int) []fields {
 	var all []fields
 	for _, n := range numbers {

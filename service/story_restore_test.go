@@ -13,7 +13,7 @@ const (
 	newHome = "DESTINATION_TYPE_NEW"
 )
 
-// restores finds restore points and restores from them: in place, and to a new place, where one of two fails.
+// restore finds restore points and restores from them: in place, and to a new location, where one of two fails.
 func (s *story) restore() {
 	s.wait("points to restore from", func() bool { return len(s.points(1)) > 2 && len(s.points(3)) > 0 && len(s.points(5)) > 0 })
 	before := s.points(1)[0]
@@ -40,7 +40,7 @@ func (s *story) restore() {
 	session = s.newSession(s.wholeUnits(newHome, 1, 3))
 	s.changeDraft(session)
 	if !s.hasDynamicRules() {
-		// Restores of user 5 fail by themselves; for a site it takes a rule.
+		// In the emulator, restores of user 5 fail without a fault; those of a site need one.
 		s.Fault(emulator.Fault{Operation: "POST /restoreSessions/{id}/activate", Item: s.unitOf(5), InBand: &emulator.InBandError{Code: "UnknownError"}})
 	}
 	s.activate(session)
@@ -48,7 +48,7 @@ func (s *story) restore() {
 	s.wantOneFailed(session)
 }
 
-// changesItsMind takes unit 3 out of a draft and puts unit 5 in.
+// changeDraft removes unit 3 from a draft and adds unit 5.
 func (s *story) changeDraft(session string) {
 	var third string
 	for _, artifact := range s.artifacts(session) {
@@ -60,11 +60,12 @@ func (s *story) changeDraft(session string) {
 		"restore_session_id": session, "add_" + s.field + "_restore_artifacts": s.artifactsOf(newHome, 5),
 		"remove_" + s.field + "_restore_artifact_ids": []string{third},
 	})
-	// Of a whole unit's restore the answer shows what was added only.
+	// For restores of whole units, the response has only what was added.
 	want(s, "artifacts that were added", len(resources[*pb.RestoreArtifactChange](changed)), 1)
 }
 
-// wantOneFailed checks that of a session's two artifacts unit 5's failed, and the other says where it went.
+// wantOneFailed checks the two artifacts of a session: that of unit 5 failed, and the other one says where it was
+// restored to.
 func (s *story) wantOneFailed(session string) {
 	artifacts := s.artifacts(session)
 	want(s, "artifacts", len(artifacts), 2)
@@ -81,7 +82,7 @@ func (s *story) wantOneFailed(session string) {
 	}
 }
 
-// restoresInBulk restores by addresses, one of which nobody has, and deletes another such request with its draft.
+// restoreInBulk restores by addresses, one of which does not exist, and deletes a second bulk request with its draft.
 func (s *story) restoreInBulk() {
 	rpc := s.unit + "RestoreArtifactsBulkAdditionRequest"
 	ask := func(session string, addresses ...string) fields {
@@ -101,8 +102,8 @@ func (s *story) restoreInBulk() {
 	}
 
 	session := s.newSession(nil)
-	result := through(ask(session, s.address(1), s.nowhere), pb.RestoreArtifactsBulkRequestStatus_RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED_WITH_ERRORS)
-	if failed := result.GetFailedResources(); len(failed) != 1 || failed[0].GetTarget() != s.nowhere || servicetest.ReasonOf(failed[0].GetError()) != "USER_NOT_BACKEDUP" {
+	result := through(ask(session, s.address(1), s.missing), pb.RestoreArtifactsBulkRequestStatus_RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED_WITH_ERRORS)
+	if failed := result.GetFailedResources(); len(failed) != 1 || failed[0].GetTarget() != s.missing || servicetest.ReasonOf(failed[0].GetError()) != "USER_NOT_BACKEDUP" {
 		s.TB.Errorf("failed resources: %v", failed)
 	}
 	want(s, "requests of the session", len(resources[*pb.RestoreArtifactBulkAdditionRequest](s.do("List"+rpc+"s", fields{"restore_session_id": session}))), 1)
@@ -123,7 +124,7 @@ func (s *story) restoreInBulk() {
 	}
 }
 
-// restoresParts restores mail that a search found, or files that browsing did.
+// restoreParts restores mail that a search found, or files that browsing found.
 func (s *story) restoreParts() {
 	if s.unit == "Mailbox" {
 		s.restoreMail()
@@ -183,13 +184,13 @@ func (s *story) restoreFiles() {
 		}
 	}
 	files := s.browse(browse.GetId(), reports.GetItemKey(), "BROWSABLE_RESOURCE_TYPE_FOLDER")
-	// Pages have ten items: the last file is on the third.
+	// Pages have ten items, so the last file is on the third.
 	want(s, "files in the folder", len(files), 23)
 
 	session := s.newSession(fields{s.partial + "_restore_artifacts": fields{"items": []fields{{"browse_session_id": browse.GetId(), "id": files[0].GetItemKey()}}}})
 	key := "id"
 	if s.unit == "Drive" {
-		// Of the two names for the same key a drive's PATCH takes the other one.
+		// The key has two names, and PATCH of a drive's session takes the other one.
 		key = "item_key"
 	}
 	s.do("Update"+s.prefix+"RestoreSession", fields{
@@ -207,7 +208,7 @@ func (s *story) restoreFiles() {
 	}
 }
 
-// browse returns what is at a place of a browse session, from all its pages.
+// browse returns the items at a location of a browse session, from all pages.
 func (s *story) browse(session, key, kind string) (items []*pb.BrowseQueryResponseItem) {
 	s.TB.Helper()
 	request := fields{"browse_session_id": session}
@@ -222,14 +223,14 @@ func (s *story) browse(session, key, kind string) (items []*pb.BrowseQueryRespon
 		if !ok || more.GetNextPageToken() == "" {
 			return items
 		}
-		// A token is good for the request that it continues.
+		// A page token belongs to the request that it continues.
 		request["page_token"] = more.GetNextPageToken()
 	}
 	s.TB.Fatal("no end of pages")
 	return nil
 }
 
-// points are the newest restore points of a unit.
+// points are the restore points of a unit, newest first.
 func (s *story) points(n int) []*pb.RestorePoint {
 	s.TB.Helper()
 	return resources[*pb.RestorePoint](s.do("ListRestorePoints", fields{
@@ -237,7 +238,7 @@ func (s *story) points(n int) []*pb.RestorePoint {
 	}))
 }
 
-// restored are new artifacts that restore units whole, from their newest points.
+// artifactsOf are new artifacts that restore whole units from their newest points.
 func (s *story) artifactsOf(destination string, numbers ...int) []fields {
 	s.TB.Helper()
 	var all []fields

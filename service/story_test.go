@@ -19,8 +19,8 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// TestStoriesCarryOutEveryOperation tells the story of each workload, and of an app that takes over, each in a world of
-// its own, and then looks whether an operation of the documentation was left out of all of them.
+// TestStoriesCarryOutEveryOperation runs the lifecycle of each workload, and the takeover by an app, each on a server
+// of its own. Together they have to carry out every documented operation.
 func TestStoriesCarryOutEveryOperation(t *testing.T) {
 	seen := newCoverage(t)
 	for _, p := range workloadCases {
@@ -34,19 +34,19 @@ func TestStoriesCarryOutEveryOperation(t *testing.T) {
 	}
 }
 
-// plot is what differs between the stories.
+// workloadCase is what differs between the lifecycles.
 type workloadCase struct {
 	workload
-	// unit is how names of rpcs spell what is protected, field how names of fields do.
+	// unit is the word for a protected object in the names of rpcs, field that in the names of fields.
 	unit, field string
-	// id is the field with the id of what is protected.
+	// id is the field with the id of an object.
 	id string
-	// addresses and ids are the fields of bulk requests; address is the n-th thing's.
+	// addresses and ids are the fields of bulk requests. address is the address of the n-th object.
 	addresses, ids string
 	address        func(n int) string
-	// nowhere is an address that nobody has, and notFound why a job says so.
-	nowhere, notFound string
-	// partial is what a restore of parts is called in fields: `granular_drive`.
+	// missing is an address that does not exist, and notFound the reason that a job has for it.
+	missing, notFound string
+	// partial is the prefix of fields for restores of parts: `granular_drive`.
 	partial string
 }
 
@@ -54,37 +54,37 @@ var workloadCases = []workloadCase{
 	{
 		workload: workloads[0], unit: "Mailbox", field: "mailbox", id: "directory_object_id",
 		addresses: "mailboxes", ids: "directory_object_ids", address: mailOf,
-		nowhere: "nobody@b.example", notFound: "EMAIL_NOT_FOUND", partial: "granular_mailbox",
+		missing: "nobody@b.example", notFound: "EMAIL_NOT_FOUND", partial: "granular_mailbox",
 	},
 	{
 		workload: workloads[1], unit: "Drive", field: "drive", id: "directory_object_id",
 		addresses: "drives", ids: "directory_object_ids", address: mailOf,
-		nowhere: "nobody@b.example", notFound: "EMAIL_NOT_FOUND", partial: "granular_drive",
+		missing: "nobody@b.example", notFound: "EMAIL_NOT_FOUND", partial: "granular_drive",
 	},
 	{
 		workload: workloads[2], unit: "Site", field: "site", id: "site_id",
 		addresses: "site_web_urls", ids: "site_ids",
 		address: func(n int) string { return fmt.Sprintf("https://b.sharepoint.example/sites/site-%d", n) },
-		nowhere: "https://b.sharepoint.example/sites/nowhere", notFound: "SITE_URL_NOT_FOUND", partial: "granular_site",
+		missing: "https://b.sharepoint.example/sites/nowhere", notFound: "SITE_URL_NOT_FOUND", partial: "granular_site",
 	},
 }
 
-// mailOf is the mail address of some users of tenant B, whom a caller knows from the directory.
+// mailOf is the mail address of some users of tenant B, which a caller knows from the directory.
 func mailOf(n int) string {
 	return map[int]string{1: "bruno.berg.1@b.example", 45: "nils.grau.45@b.example"}[n]
 }
 
-// hasRules reports whether rules of the workload may be dynamic; those of sites are not.
+// hasDynamicRules reports whether rules of the workload can be dynamic; those of sites cannot.
 func (p workloadCase) hasDynamicRules() bool { return p.unit != "Site" }
 
-// story is a world in which one client does one thing after another. It asks by the names of rpcs and fields, as a
-// person with grpcurl does, so that one story tells of three workloads.
+// story is one client that makes one call after another. It calls by the names of rpcs and fields, as a person with
+// grpcurl does, so that one story serves three workloads.
 type story struct {
 	*servicetest.Server
 	workloadCase
 	coverage *coverage
 	policyID string
-	// losses makes writes lose their answers; nil lets them be.
+	// losses has writes lose their responses; nil loses none.
 	losses *lostWrites
 }
 
@@ -97,7 +97,7 @@ func newStoryOn(s *servicetest.Server, p workloadCase, c *coverage) *story {
 	return &story{Server: s, workloadCase: p, coverage: c}
 }
 
-// goesOn tells the story of a workload from its beginning to its end.
+// runLifecycle uses a workload from the first enabling to the last deletion.
 func (s *story) runLifecycle() {
 	s.enable()
 	s.protect()
@@ -111,7 +111,7 @@ func (s *story) runLifecycle() {
 // fields are those of a request.
 type fields map[string]any
 
-// do carries out an rpc, which has to succeed, and writes down what the emulator saw of it.
+// do calls an rpc, which has to succeed, and records in the coverage what the emulator saw of it.
 func (s *story) do(rpc string, request fields) proto.Message {
 	s.TB.Helper()
 	method, ok := s.coverage.rpcs[rpc]
@@ -143,7 +143,7 @@ func (s *story) do(rpc string, request fields) proto.Message {
 	return out
 }
 
-// message is a new one of the generated type.
+// message is an empty message of the generated type.
 func (s *story) message(descriptor protoreflect.MessageDescriptor) proto.Message {
 	s.TB.Helper()
 	generated, err := protoregistry.GlobalTypes.FindMessageByName(descriptor.FullName())
@@ -153,7 +153,7 @@ func (s *story) message(descriptor protoreflect.MessageDescriptor) proto.Message
 	return generated.New().Interface()
 }
 
-// the returns the one message of a type that a response is about.
+// resource returns the one message of a type that a response has.
 func resource[T proto.Message](response proto.Message) (found T) {
 	response.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		if field.Message() == nil || field.IsList() {
@@ -168,7 +168,7 @@ func resource[T proto.Message](response proto.Message) (found T) {
 	return found
 }
 
-// those returns the messages of a type that a response lists.
+// resources returns the messages of a type that a response lists.
 func resources[T proto.Message](response proto.Message) (found []T) {
 	response.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		if field.Message() == nil || !field.IsList() {
@@ -184,7 +184,7 @@ func resources[T proto.Message](response proto.Message) (found []T) {
 	return found
 }
 
-// wait looks until something is so, and has the emulator's clock go on by a minute after each look in vain.
+// wait checks a condition until it holds, and advances the emulator's clock by a minute after each check.
 func (s *story) wait(what string, isSo func() bool) {
 	s.TB.Helper()
 	for range 24 * 60 {
@@ -198,7 +198,7 @@ func (s *story) wait(what string, isSo func() bool) {
 
 func (s *story) now() string { return s.Emulator.Clock().Now().UTC().Format(time.RFC3339) }
 
-// want checks a value that the story turns on.
+// want checks a value on which the story depends.
 func want[T comparable](s *story, what string, got, want T) {
 	s.TB.Helper()
 	if got != want {
@@ -212,10 +212,10 @@ type documentedOperation struct {
 	success []string
 }
 
-// chronicle knows the operations and which were carried out.
+// coverage has the documented operations, and which of them were carried out.
 type coverage struct {
 	rpcs map[string]protoreflect.MethodDescriptor
-	// operations are by method and path, the names of variables left out.
+	// operations are by method and path, without the names of variables.
 	operations map[string]documentedOperation
 	carriedOut map[string]bool
 }
@@ -238,8 +238,8 @@ func newCoverage(t *testing.T) *coverage {
 	return c
 }
 
-// add writes down what the emulator saw of a call that succeeded: one request, of the call's own operation, answered
-// with a status that Microsoft documents for its success.
+// add records a call that succeeded. The emulator saw one request, of the call's own operation, and its status is one
+// that Microsoft documents for success.
 func (c *coverage) add(tb testing.TB, rpc string, requests []emulator.Entry) {
 	tb.Helper()
 	if len(requests) != 1 {
@@ -251,7 +251,7 @@ func (c *coverage) add(tb testing.TB, rpc string, requests []emulator.Entry) {
 		tb.Errorf("%s made the request %s, which is %q", rpc, name, operation.rpc)
 	}
 	if status := fmt.Sprint(requests[0].Status); !slices.Contains(operation.success, status) {
-		tb.Errorf("%s was answered with %s, documented are %v", rpc, status, operation.success)
+		tb.Errorf("%s got status %s, documented are %v", rpc, status, operation.success)
 	}
 	c.carriedOut[name] = true
 }
@@ -267,7 +267,8 @@ func (c *coverage) check(t *testing.T) {
 	}
 }
 
-// takesOver tells how a backup app takes over from Microsoft's own, changes its mind and changes it back.
+// runTakeover has a backup app take over from Microsoft's own: it activates, deactivates and activates the app, and
+// deletes it.
 func (s *story) runTakeover() {
 	if err := s.Emulator.Seed(emulator.Seed{Tenant: s.Tenant, ServiceStatus: "enabled", Consumer: "firstparty"}); err != nil {
 		s.TB.Fatal(err)

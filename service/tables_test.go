@@ -15,8 +15,8 @@ import (
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
-// The expectations of the tables are the reference data, of which the contract has a copy, and never error_spec: a
-// mistake there would otherwise confirm itself.
+// The expectations come from the reference data, of which the contract has a copy, and never from error_spec: a mistake
+// there would confirm itself.
 
 // documented is a row of the documented errors.
 type documented struct {
@@ -27,11 +27,11 @@ type documented struct {
 	operations []string
 }
 
-// expected is what a code of Graph's has to become.
+// expected is what the client gets for a code of Graph's.
 type expected struct {
 	reason string
 	code   codes.Code
-	// delay is the default of RetryInfo, 0 for none.
+	// delay is the default of RetryInfo; 0 means none.
 	delay       time.Duration
 	sideEffects string
 	detail      string
@@ -97,7 +97,7 @@ func idempotent(t *testing.T) map[string]bool {
 	return all
 }
 
-// graphCall returns what the contract says of an rpc.
+// graphCall returns the option of the contract for an rpc.
 func graphCall(method protoreflect.MethodDescriptor) *pb.GraphCall {
 	call, _ := proto.GetExtension(method.Options(), pb.E_GraphCall).(*pb.GraphCall)
 	return call

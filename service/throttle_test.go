@@ -14,11 +14,12 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
+// A blocked throttle responds with the reason that Graph's 429 has, and says that the server made it.
 func TestABlockedThrottleRespondsAsGraphWould(t *testing.T) {
 	s := servicetest.New(t)
 	s.Fault(emulator.Fault{Operation: "*", Status: 429, RetryAfter: []string{"30"}})
 	if o := read(s); o.Reason() != "TOO_MANY_REQUESTS" || o.Info().GetMetadata()["throttledBy"] != "" {
-		t.Fatalf("Graph's own answer: %v", o.Status)
+		t.Fatalf("Graph's own response: %v", o.Status)
 	}
 	since := s.Mark()
 	o := read(s)
@@ -46,6 +47,7 @@ func TestAShortThrottleIsWaitedFor(t *testing.T) {
 	}
 }
 
+// A demand for claims that no new token satisfies is reported as INSUFFICIENT_CLAIMS.
 func TestUnmetClaimsAreReported(t *testing.T) {
 	var requests atomic.Int64
 	s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {

@@ -17,8 +17,8 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// firstHeaders makes a call as bytes of HTTP/2 and returns the first frame of headers that comes back: whether it ends
-// the stream, and its fields.
+// firstHeaders makes a call in frames of HTTP/2. It returns whether the first frame of headers in the response ends the
+// stream, and its fields.
 func firstHeaders(s *servicetest.Server, method string, request proto.Message) (ends bool, fields map[string]string) {
 	s.TB.Helper()
 	conn, err := net.Dial("tcp", s.Conn.Target())
@@ -55,7 +55,7 @@ func firstHeaders(s *servicetest.Server, method string, request proto.Message) (
 	if err != nil {
 		s.TB.Fatal(err)
 	}
-	// A gRPC message: not compressed, its length, its bytes.
+	// A gRPC message: a byte for "not compressed", its length, its bytes.
 	framed := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message)))
 	if err := framer.WriteData(1, true, append(framed, message...)); err != nil {
 		s.TB.Fatal(err)
@@ -74,21 +74,21 @@ func firstHeaders(s *servicetest.Server, method string, request proto.Message) (
 			}
 			return f.StreamEnded(), fields
 		case *http2.RSTStreamFrame, *http2.GoAwayFrame:
-			s.TB.Fatalf("the server answered with %v", f.Header())
+			s.TB.Fatalf("the server responded with %v", f.Header())
 		}
 	}
 }
 
-// A runtime takes a header for the beginning of an answer, and retries nothing that has begun.
+// A runtime takes headers for the start of a response, and retries nothing that has started.
 func TestAnErrorIsOneFrameOfHeaders(t *testing.T) {
 	s := servicetest.New(t)
-	t.Run("a good answer is not", func(t *testing.T) {
+	t.Run("a good response is not", func(t *testing.T) {
 		if ends, fields := firstHeaders(s, "BackupRestoreService/GetBackupRestore", new(pb.GetBackupRestoreRequest)); ends || fields["grpc-status"] != "" {
-			t.Errorf("a good answer is seen as one: %v", fields)
+			t.Errorf("a good response is seen as one: %v", fields)
 		}
 	})
 
-	// Longer than a call may take, so that the answer comes at once.
+	// This is longer than a call may take, so the response comes at once.
 	late := []string{"300"}
 	s.Fault(emulator.Fault{Operation: "GET /protectionPolicies", Status: http.StatusTooManyRequests, RetryAfter: late})
 	s.Fault(emulator.Fault{Operation: "GET /serviceApps", Status: http.StatusServiceUnavailable, RetryAfter: late})
@@ -102,7 +102,7 @@ func TestAnErrorIsOneFrameOfHeaders(t *testing.T) {
 		{"refused before anything was sent", "ProtectionPolicyService/GetProtectionPolicy", new(pb.GetProtectionPolicyRequest), "3", false},
 		{"not found", "ProtectionPolicyService/GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: "00000000-0000-4000-8000-000000000404"}, "5", false},
 		{"unavailable", "ServiceAppService/ListServiceApps", new(pb.ListServiceAppsRequest), "14", true},
-		// From here on reads of the tenant are refused by the server itself.
+		// From here on the server itself refuses reads of the tenant.
 		{"throttled", "ProtectionPolicyService/ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest), "8", true},
 		{"outcome unknown", "ProtectionPolicyService/CreateExchangeProtectionPolicy", &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "Mail"}, "2", true},
 		{"no such method", "ProtectionPolicyService/Nothing", new(pb.GetProtectionPolicyRequest), "12", false},

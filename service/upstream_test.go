@@ -21,6 +21,7 @@ func write(s *servicetest.Server) *servicetest.Outcome {
 	return s.Try(policies+"CreateExchangeProtectionPolicy", workloads[0].create(s, "p", 1, 1))
 }
 
+// The deepest known code of a body decides the reason, but 429 and 503 keep their meaning.
 func TestTheDeepestKnownCodeDecides(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -64,12 +65,14 @@ func TestAWriteThatFailedInsideGraphMayHaveBeenDone(t *testing.T) {
 		}{"write": {write(s), want}, "read": {read(s), ""}} {
 			metadata := c.o.Info().GetMetadata()
 			if metadata["outcome"] != c.want || (metadata["verifyWith"] != "") != (c.want != "") {
-				t.Errorf("%s answered %d: metadata %v, want outcome %q", name, status, metadata, c.want)
+				t.Errorf("%s with status %d: metadata %v, want outcome %q", name, status, metadata, c.want)
 			}
 		}
 	}
 }
 
+// A gateway that responds with 408 or 502 has lost Graph's response. A known code in its body does not prove that Graph
+// refused the write.
 func TestACodeFromAGatewayProvesNoRefusal(t *testing.T) {
 	for _, status := range []int{408, 502} {
 		for code, reason := range map[string]string{"TooManyActiveRestoreSessions": "TOO_MANY_ACTIVE_RESTORE_SESSIONS", "PolicySaveFailed": "POLICY_SAVE_FAILED"} {
@@ -171,8 +174,8 @@ func TestRetryAfterBecomesRetryInfoAndPushback(t *testing.T) {
 		name       string
 		status     int
 		retryAfter string
-		// Least and most of RetryInfo; the jitter adds up to a fifth.
-		least       time.Duration
+		// RetryInfo has at least min, and up to a fifth more by the jitter.
+		min         time.Duration
 		readPushed  bool
 		writePushed bool
 	}{
@@ -194,8 +197,8 @@ func TestRetryAfterBecomesRetryInfoAndPushback(t *testing.T) {
 			for name, pushed := range map[string]bool{"read": c.readPushed, "write": c.writePushed} {
 				o := map[string]func(*servicetest.Server) *servicetest.Outcome{"read": read, "write": write}[name](s)
 				delay := servicetest.Detail[*errdetails.RetryInfo](o.Status).GetRetryDelay().AsDuration()
-				if delay < c.least || delay > c.least*6/5 {
-					t.Errorf("%s: delay %v, want %v and up to a fifth more", name, delay, c.least)
+				if delay < c.min || delay > c.min*6/5 {
+					t.Errorf("%s: delay %v, want %v and up to a fifth more", name, delay, c.min)
 				}
 				want := "-1"
 				if pushed {

@@ -23,7 +23,7 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// askedTokens is a token source that remembers what it was asked for and fails when it is told to.
+// recordedTokens is a token source that records the requests for tokens, and fails when it is told to.
 type recordedTokens struct {
 	mu       sync.Mutex
 	requests []graph.TokenRequest
@@ -49,7 +49,7 @@ func (s *recordedTokens) last() graph.TokenRequest {
 	return s.requests[len(s.requests)-1]
 }
 
-// onRealCredentials starts a server as it is on real credentials: delegated-only operations need a user.
+// newServerWithTokens starts a server as it is with real credentials: delegated-only operations need a user.
 func newServerWithTokens(t *testing.T) (*servicetest.Server, *recordedTokens) {
 	t.Helper()
 	s := servicetest.New(t)
@@ -64,7 +64,7 @@ func newServerWithTokens(t *testing.T) (*servicetest.Server, *recordedTokens) {
 	return onReal, source
 }
 
-// assertion is the token of a user; serial makes it another token of the same user.
+// assertion is the token of a user. A serial number makes another token of the same user.
 func assertion(user string, serial int) string {
 	payload := fmt.Sprintf(`{"tid":%q,"oid":%q,"jti":"canary%d"}`, emulator.TenantA, user, serial)
 	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2ln"
@@ -80,7 +80,7 @@ func callFor(s *servicetest.Server, assertions []string, method string, request,
 
 func TestTheUsersTokenIsTheOneInTheMetadata(t *testing.T) {
 	s, source := newServerWithTokens(t)
-	longest := strings.Repeat("a", 12<<10)
+	maxAssertion := strings.Repeat("a", 12<<10)
 	for _, c := range []struct {
 		name       string
 		assertions []string
@@ -88,8 +88,8 @@ func TestTheUsersTokenIsTheOneInTheMetadata(t *testing.T) {
 	}{
 		{"none", nil, false},
 		{"one", []string{assertion("u", 1)}, false},
-		{"of the largest size", []string{longest}, false},
-		{"one too large", []string{longest + "a"}, true},
+		{"of the largest size", []string{maxAssertion}, false},
+		{"one too large", []string{maxAssertion + "a"}, true},
 		{"two", []string{assertion("u", 1), assertion("u", 2)}, true},
 		{"an empty one", []string{""}, true},
 		{"with Bearer", []string{"Bearer " + assertion("u", 1)}, true},
@@ -138,7 +138,7 @@ func TestWhatGraphAllowsForUsersOnlyIsRefusedWithoutOne(t *testing.T) {
 				if source.last() != (graph.TokenRequest{}) {
 					t.Errorf("%s: a token was asked for", name)
 				}
-				// With a user it is Graph's to judge.
+				// With a user the server asks Graph.
 				if o := callFor(s, []string{assertion("u", 1)}, name, request, response); o.Reason() == "DELEGATED_TOKEN_REQUIRED" {
 					t.Errorf("%s is refused with a user, too", name)
 				}
@@ -220,7 +220,7 @@ func TestAPageTokenIsGoodForItsUserAlone(t *testing.T) {
 	if ofOne == "" || ofNobody == "" {
 		t.Fatal("there is no second page")
 	}
-	// The same user with a new token goes on.
+	// The same user continues with a new token.
 	if _, o := list([]string{assertion("one", 2)}, ofOne); o.Status != nil {
 		t.Error(o.Status)
 	}

@@ -16,11 +16,11 @@ const (
 	backup   = "BackupRestoreService/"
 )
 
-// workload says how the rpcs of one workload are called.
+// workload has the rpcs and requests of one workload.
 type workload struct {
 	name  string
 	value pb.Workload
-	// prefix of the rpcs that are one per workload: `Exchange` of CreateExchangeProtectionPolicy.
+	// prefix of the rpcs that exist once per workload: `Exchange` of CreateExchangeProtectionPolicy.
 	prefix string
 	// listUnits lists the units of the tenant.
 	listUnits string
@@ -33,7 +33,7 @@ type workload struct {
 	rename            func(id, name string) proto.Message
 	// unit is a create request with one unit of the given id.
 	unit func(id string) proto.Message
-	// object is the id of the n-th thing to protect.
+	// object is the id of the n-th object that can be protected.
 	object func(tenant string, n int) string
 	unitID func(tenant string, n int) string
 }
@@ -102,14 +102,14 @@ func (l workload) createRPC() string { return policies + "Create" + l.prefix + "
 func (l workload) updateRPC() string { return policies + "Update" + l.prefix + "ProtectionPolicy" }
 func (l workload) listRPC() string   { return units + "List" + l.prefix + "ProtectionPolicyUnits" }
 
-// newPolicy makes an inactive policy with the given units and returns it. The responses of the three rpcs have the
-// same shape on the wire, so one type reads all.
+// newPolicy makes an inactive policy with the given units and returns it. The responses of the three rpcs have the same
+// shape on the wire, so one type reads all.
 func (l workload) newPolicy(s *servicetest.Server, first, last int) *pb.ProtectionPolicy {
 	s.TB.Helper()
 	return servicetest.Must[pb.CreateExchangeProtectionPolicyResponse](s, l.createRPC(), l.create(s, l.name+" policy", first, last)).GetProtectionPolicy()
 }
 
-// changes updates a policy and returns what became of each item.
+// changes updates a policy and returns the result of each item.
 func (l workload) changes(s *servicetest.Server, request proto.Message) []*pb.ProtectionUnitChange {
 	s.TB.Helper()
 	return servicetest.Must[pb.UpdateExchangeProtectionPolicyResponse](s, l.updateRPC(), request).GetMailboxProtectionUnits()
