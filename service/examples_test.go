@@ -60,7 +60,8 @@ func TestPublishedExamplesAreReadWithoutLoss(t *testing.T) {
 		t.Run(e.name, func(t *testing.T) {
 			call := func(body any) (*servicetest.Outcome, proto.Message) {
 				stub.respond(e.Response.Status, body)
-				request, response := messages(t, method)
+				request := servicetest.NewMessage(t, method.Input()).ProtoReflect()
+				response := servicetest.NewMessage(t, method.Output()).ProtoReflect()
 				for field, id := range ids {
 					request.Set(method.Input().Fields().ByName(field), protoreflect.ValueOfString(id))
 				}
@@ -213,19 +214,6 @@ func match(rpcs []protoreflect.MethodDescriptor, e example) (protoreflect.Method
 		}
 	}
 	return found, ids, found != nil
-}
-
-func messages(t *testing.T, method protoreflect.MethodDescriptor) (request, response protoreflect.Message) {
-	t.Helper()
-	in, err := protoregistry.GlobalTypes.FindMessageByName(method.Input().FullName())
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := protoregistry.GlobalTypes.FindMessageByName(method.Output().FullName())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return in.New(), out.New()
 }
 
 // clearToken checks that a nextLink became a page token, and removes the token, because no two are equal.

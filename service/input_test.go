@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
@@ -72,37 +71,29 @@ func TestAnIDThatIsNoPathSegmentIsRefusedUnsent(t *testing.T) {
 // An id that cannot stand in a path is refused with the reason that Graph has for ids that it does not accept.
 func TestAnIDThatIsNoPathSegmentHasGraphsReason(t *testing.T) {
 	seen := 0
-	protoregistry.GlobalFiles.RangeFilesByPackage("m365.backupstorage.v1", func(file protoreflect.FileDescriptor) bool {
-		for i := range file.Services().Len() {
-			service := file.Services().Get(i)
-			for j := range service.Methods().Len() {
-				method := service.Methods().Get(j)
-				name := fmt.Sprintf("%s/%s", service.Name(), method.Name())
-				asked := func(id string) (*servicetest.Outcome, bool) {
-					request := dynamicpb.NewMessage(method.Input())
-					set := false
-					for n := range method.Input().Fields().Len() {
-						if field := method.Input().Fields().Get(n); strings.HasSuffix(string(field.Name()), "_id") && field.Kind() == protoreflect.StringKind {
-							request.Set(field, protoreflect.ValueOfString(id))
-							set = true
-						}
-					}
-					return servicetest.New(t).Try(name, request), set
-				}
-				judged, set := asked("no-guid")
-				options := proto.GetExtension(method.Options(), pb.E_GraphCall).(*pb.GraphCall)
-				documented := slices.ContainsFunc(options.GetErrors(), func(reason pb.ErrorReason) bool { return reason.String() == judged.Reason() })
-				if !set || !documented || !strings.HasPrefix(judged.Reason(), "INVALID_") || !strings.HasSuffix(judged.Reason(), "_ID") {
-					continue
-				}
-				seen++
-				if refused, _ := asked("a/b"); refused.Reason() != judged.Reason() {
-					t.Errorf("%s: %s, Graph's is %s", name, refused.Reason(), judged.Reason())
+	for _, method := range servicetest.RPCs(t) {
+		name := fmt.Sprintf("%s/%s", method.Parent().Name(), method.Name())
+		asked := func(id string) (*servicetest.Outcome, bool) {
+			request := dynamicpb.NewMessage(method.Input())
+			set := false
+			for n := range method.Input().Fields().Len() {
+				if field := method.Input().Fields().Get(n); strings.HasSuffix(string(field.Name()), "_id") && field.Kind() == protoreflect.StringKind {
+					request.Set(field, protoreflect.ValueOfString(id))
+					set = true
 				}
 			}
+			return servicetest.New(t).Try(name, request), set
 		}
-		return true
-	})
+		judged, set := asked("no-guid")
+		documented := slices.ContainsFunc(graphCall(method).GetErrors(), func(reason pb.ErrorReason) bool { return reason.String() == judged.Reason() })
+		if !set || !documented || !strings.HasPrefix(judged.Reason(), "INVALID_") || !strings.HasSuffix(judged.Reason(), "_ID") {
+			continue
+		}
+		seen++
+		if refused, _ := asked("a/b"); refused.Reason() != judged.Reason() {
+			t.Errorf("%s: %s, Graph's is %s", name, refused.Reason(), judged.Reason())
+		}
+	}
 	if seen < 20 {
 		t.Errorf("%d operations were tried", seen)
 	}

@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/m365backup/backupstorage/graph/emulator"
@@ -72,9 +71,7 @@ func TestManyClientsOnEveryRPCCauseNothingImpossible(t *testing.T) {
 func soakCall(s *servicetest.Server, random *rand.Rand, rpc protoreflect.MethodDescriptor, known *pool, seen *tally) {
 	tenant := []string{emulator.TenantA, emulator.TenantA, emulator.TenantC, emulator.TenantB}[random.IntN(4)]
 	g := &generator{random: random, tenant: tenant, known: known, now: s.Emulator.Clock().Now()}
-	in, _ := protoregistry.GlobalTypes.FindMessageByName(rpc.Input().FullName())
-	out, _ := protoregistry.GlobalTypes.FindMessageByName(rpc.Output().FullName())
-	request, response := in.New(), out.New()
+	request, response := servicetest.NewMessage(s.TB, rpc.Input()).ProtoReflect(), servicetest.NewMessage(s.TB, rpc.Output()).ProtoReflect()
 	g.fill(request, string(rpc.Name()))
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()

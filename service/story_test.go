@@ -12,7 +12,6 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
@@ -118,7 +117,7 @@ func (s *story) do(rpc string, request fields) proto.Message {
 	if !ok {
 		s.TB.Fatalf("the contract has no rpc %s", rpc)
 	}
-	in, out := s.message(method.Input()), s.message(method.Output())
+	in, out := servicetest.NewMessage(s.TB, method.Input()), servicetest.NewMessage(s.TB, method.Output())
 	if request == nil {
 		request = fields{}
 	}
@@ -141,16 +140,6 @@ func (s *story) do(rpc string, request fields) proto.Message {
 		s.coverage.add(s.TB, rpc, s.Requests(since))
 	}
 	return out
-}
-
-// message is an empty message of the generated type.
-func (s *story) message(descriptor protoreflect.MessageDescriptor) proto.Message {
-	s.TB.Helper()
-	generated, err := protoregistry.GlobalTypes.FindMessageByName(descriptor.FullName())
-	if err != nil {
-		s.TB.Fatal(err)
-	}
-	return generated.New().Interface()
 }
 
 // resource returns the one message of a type that a response has.

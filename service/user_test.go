@@ -13,8 +13,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
@@ -115,40 +113,32 @@ func TestTheUsersTokenIsTheOneInTheMetadata(t *testing.T) {
 func TestWhatGraphAllowsForUsersOnlyIsRefusedWithoutOne(t *testing.T) {
 	s, source := newServerWithTokens(t)
 	seen := 0
-	protoregistry.GlobalFiles.RangeFilesByPackage("m365.backupstorage.v1", func(file protoreflect.FileDescriptor) bool {
-		for i := range file.Services().Len() {
-			methods := file.Services().Get(i).Methods()
-			for j := range methods.Len() {
-				method := methods.Get(j)
-				call, _ := proto.GetExtension(method.Options(), pb.E_GraphCall).(*pb.GraphCall)
-				if !call.GetDelegatedOnly() {
-					continue
-				}
-				seen++
-				name := fmt.Sprintf("%s/%s", method.Parent().Name(), method.Name())
-				request, response := servicetest.NewMessage(t, method.Input()), servicetest.NewMessage(t, method.Output())
-				o := s.Call(name, request, response)
-				if o.Code() != codes.FailedPrecondition || o.Reason() != "DELEGATED_TOKEN_REQUIRED" {
-					t.Errorf("%s: %v", name, o.Status)
-				}
-				violations := servicetest.Detail[*errdetails.PreconditionFailure](o.Status).GetViolations()
-				if len(violations) != 1 || violations[0].GetSubject() != "x-user-assertion" {
-					t.Errorf("%s: violations %v", name, violations)
-				}
-				if source.last() != (graph.TokenRequest{}) {
-					t.Errorf("%s: a token was asked for", name)
-				}
-				// With a user the server asks Graph.
-				if o := callFor(s, []string{assertion("u", 1)}, name, request, response); o.Reason() == "DELEGATED_TOKEN_REQUIRED" {
-					t.Errorf("%s is refused with a user, too", name)
-				}
-				source.mu.Lock()
-				source.requests = nil
-				source.mu.Unlock()
-			}
+	for _, method := range servicetest.RPCs(t) {
+		if !graphCall(method).GetDelegatedOnly() {
+			continue
 		}
-		return true
-	})
+		seen++
+		name := fmt.Sprintf("%s/%s", method.Parent().Name(), method.Name())
+		request, response := servicetest.NewMessage(t, method.Input()), servicetest.NewMessage(t, method.Output())
+		o := s.Call(name, request, response)
+		if o.Code() != codes.FailedPrecondition || o.Reason() != "DELEGATED_TOKEN_REQUIRED" {
+			t.Errorf("%s: %v", name, o.Status)
+		}
+		violations := servicetest.Detail[*errdetails.PreconditionFailure](o.Status).GetViolations()
+		if len(violations) != 1 || violations[0].GetSubject() != "x-user-assertion" {
+			t.Errorf("%s: violations %v", name, violations)
+		}
+		if source.last() != (graph.TokenRequest{}) {
+			t.Errorf("%s: a token was asked for", name)
+		}
+		// With a user the server asks Graph.
+		if o := callFor(s, []string{assertion("u", 1)}, name, request, response); o.Reason() == "DELEGATED_TOKEN_REQUIRED" {
+			t.Errorf("%s is refused with a user, too", name)
+		}
+		source.mu.Lock()
+		source.requests = nil
+		source.mu.Unlock()
+	}
 	if seen != 5 {
 		t.Errorf("%d operations for users only, want 5", seen)
 	}
