@@ -1,6 +1,6 @@
 //go:build unix && !race
 
-// The CPU time of a process is asked of Unix, and the race detector makes of it something else.
+// The CPU time of a process is read with a Unix call, and the race detector would change it.
 
 package service_test
 
@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -34,10 +33,11 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/emulator"
 	"github.com/m365backup/backupstorage/service"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// The test program runs once more as the upstream and once more as the server, so that the CPU time of the server's
-// process is that of the server alone. In the environment stands which of the two a process is.
+// The test program runs twice more, as the upstream and as the server, so that the CPU time of the server's process is
+// that of the server alone. The environment says which of the two a process is.
 const (
 	processVariable  = "BACKUPSTORAGE_TEST_PROCESS"
 	upstreamVariable = "BACKUPSTORAGE_TEST_UPSTREAM"
@@ -49,9 +49,9 @@ func TestMain(m *testing.M) {
 	case "":
 		checkLeaks(m)
 	case "upstream":
-		err = beUpstream()
+		err = runUpstream()
 	case "server":
-		err = beServer(os.Getenv(upstreamVariable))
+		err = runServer(os.Getenv(upstreamVariable))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -65,11 +65,11 @@ var (
 	notFound     = unknownPolicy
 )
 
-// bulkRefusal is the id of a policy that is answered with an error about 50 things.
+// bulkRefusal is the id of a policy for which the upstream responds with an error that has 50 details.
 const bulkRefusal = "bulk"
 
-// beUpstream is the emulator with one policy.
-func beUpstream() error {
+// runUpstream serves the emulator with one policy.
+func runUpstream() error {
 	e := emulator.New(emulator.Options{Stopped: true})
 	err := e.Seed(emulator.Seed{Tenant: emulator.TenantA, Users: 10, ServiceStatus: "enabled", Policies: []emulator.PolicySeed{
 		{Workload: emulator.Exchange, Units: 2},
@@ -94,33 +94,26 @@ func beUpstream() error {
 		io.WriteString(rw, body)
 	}))
 	defer upstream.Close()
-	return beAsked(upstream.URL + "/v1.0")
+	return reportCPUTime(upstream.URL + "/v1.0")
 }
 
-// beServer is the server on an upstream; its log goes nowhere.
-func beServer(upstream string) error {
+// runServer serves the services on an upstream, without a log.
+func runServer(upstream string) error {
 	client, err := graph.New(graph.Options{Endpoint: upstream, Tokens: graph.Unsigned{}, UserAgent: "test"})
 	if err != nil {
 		return err
 	}
-	services, err := service.New(service.Options{Graph: client, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	_, address, stop, err := servicetest.Serve(service.Options{Graph: client, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 	if err != nil {
 		return err
 	}
-	server := grpc.NewServer(services.GRPCOptions()...)
-	services.Register(server)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	go server.Serve(listener)
-	defer server.Stop()
-	return beAsked(listener.Addr().String())
+	defer stop()
+	return reportCPUTime(address)
 }
 
-// beAsked prints where the process serves, and then for each line that it reads its CPU time so far in microseconds.
-// It ends with its input.
-func beAsked(address string) error {
+// reportCPUTime prints the address at which the process serves. Then it prints, for each line that it reads, the CPU
+// time of the process so far in microseconds. It returns at the end of its input.
+func reportCPUTime(address string) error {
 	fmt.Println(address)
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		var usage syscall.Rusage
@@ -132,7 +125,7 @@ func beAsked(address string) error {
 	return nil
 }
 
-// process is a process of the test program.
+// process is another process of the test program.
 type process struct {
 	tb      testing.TB
 	input   io.WriteCloser
@@ -184,26 +177,27 @@ func (p *process) cpu() time.Duration {
 	return time.Duration(microseconds) * time.Microsecond
 }
 
-// answerKind is a kind of answer to GetProtectionPolicy.
-type answerKind struct {
+// responseKind is a kind of response to GetProtectionPolicy.
+type responseKind struct {
 	name, policy string
 	code         codes.Code
 }
 
-var answerKinds = []answerKind{
+var responseKinds = []responseKind{
 	{"success", smallSuccess, codes.OK},
 	{"not found", notFound, codes.NotFound},
 	{"50 details", bulkRefusal, codes.InvalidArgument},
 }
 
-// costs is what calls take of the CPU time of the server's process.
+// costs is the CPU time of the server's process.
 type costs struct {
-	// call is that of one call of each kind, ratio its part of a successful one: the medians of several rounds.
+	// call is the time for one call of each kind, ratio that time relative to a successful call. Both are medians of
+	// several rounds.
 	call  []time.Duration
 	ratio []float64
 }
 
-// callCosts measures in rounds in which the kinds take turns, so that whatever else the machine does meets all of them.
+// callCosts measures all kinds in each round, so that a disturbance on the machine affects all of them.
 func callCosts(tb testing.TB, rounds, calls int) costs {
 	tb.Helper()
 	upstream := startProcess(tb, processVariable+"=upstream")
@@ -215,11 +209,11 @@ func callCosts(tb testing.TB, rounds, calls int) costs {
 	defer conn.Close()
 	client := pb.NewProtectionPolicyServiceClient(conn)
 	ctx := metadata.AppendToOutgoingContext(tb.Context(), "x-tenant-id", emulator.TenantA)
-	perCall := make([][]time.Duration, len(answerKinds))
-	ratios := make([][]float64, len(answerKinds))
+	perCall := make([][]time.Duration, len(responseKinds))
+	ratios := make([][]float64, len(responseKinds))
 	// The first rounds warm up.
 	for round := range rounds + 2 {
-		for i, kind := range answerKinds {
+		for i, kind := range responseKinds {
 			before := server.cpu()
 			callMany(ctx, tb, client, kind, calls)
 			cost := (server.cpu() - before) / time.Duration(calls)
@@ -231,7 +225,7 @@ func callCosts(tb testing.TB, rounds, calls int) costs {
 		}
 	}
 	var all costs
-	for i := range answerKinds {
+	for i := range responseKinds {
 		all.call = append(all.call, median(perCall[i]))
 		all.ratio = append(all.ratio, median(ratios[i]))
 	}
@@ -243,8 +237,8 @@ func median[T cmp.Ordered](values []T) T {
 	return values[len(values)/2]
 }
 
-// callMany makes calls of one kind, 16 at once.
-func callMany(ctx context.Context, tb testing.TB, client pb.ProtectionPolicyServiceClient, kind answerKind, calls int) {
+// callMany makes calls of one kind, 16 at a time.
+func callMany(ctx context.Context, tb testing.TB, client pb.ProtectionPolicyServiceClient, kind responseKind, calls int) {
 	const callers = 16
 	var wait sync.WaitGroup
 	for caller := range callers {
@@ -261,14 +255,14 @@ func callMany(ctx context.Context, tb testing.TB, client pb.ProtectionPolicyServ
 	wait.Wait()
 }
 
-// BenchmarkErrorCall measures what an error costs the server in CPU time, beside a small successful call of the same
-// rpc. Server, upstream and client are processes of their own:
+// BenchmarkErrorCall measures the CPU time that an error costs the server, next to a small successful call of the same
+// rpc. Server, upstream and client are separate processes:
 //
 //	go test ./service -run '^$' -bench ErrorCall -benchtime 1x
 func BenchmarkErrorCall(b *testing.B) {
 	for b.Loop() {
 		all := callCosts(b, 60, 500)
-		for i, kind := range answerKinds {
+		for i, kind := range responseKinds {
 			name := strings.ReplaceAll(kind.name, " ", "-")
 			b.ReportMetric(float64(all.call[i].Microseconds()), "µs-CPU/"+name)
 			if i > 0 {
@@ -279,14 +273,14 @@ func BenchmarkErrorCall(b *testing.B) {
 }
 
 func TestAnErrorCostsLittleMoreThanASmallSuccess(t *testing.T) {
-	// The body of an error about 50 things is many times as long as that of a success.
-	most := []float64{1, 1.5, 1.75}
+	// The body of an error with 50 details is many times as long as that of a success.
+	maxRatio := []float64{1, 1.5, 1.75}
 	var all costs
 	for range 4 {
 		all = callCosts(t, 11, 150)
-		if all.ratio[1] <= most[1] && all.ratio[2] <= most[2] {
+		if all.ratio[1] <= maxRatio[1] && all.ratio[2] <= maxRatio[2] {
 			return
 		}
 	}
-	t.Errorf("success, not found and 50 details cost %v, which is %.2f of a success, want %v at most", all.call, all.ratio, most)
+	t.Errorf("success, not found and 50 details cost %v, which is %.2f of a success, want %v at most", all.call, all.ratio, maxRatio)
 }

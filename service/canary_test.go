@@ -16,239 +16,180 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/m365backup/backupstorage/graph"
-	"github.com/m365backup/backupstorage/graph/emulator"
 	"github.com/m365backup/backupstorage/service"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// Strings that are planted, and must not come out in certain places. No other text has them.
-const (
-	// canary is a part of each.
-	canary = "canary7f3e"
-	// canaryText is in what Graph says of the tenant: names, addresses, URLs, messages.
-	canaryText = canary + "text"
-	// canaryToken is a bearer token, an assertion, a skip token or a claim.
-	canaryToken = canary + "token"
-	// canaryRequest is in what the caller asks for.
-	canaryRequest = canary + "request"
-)
+// canaryError is an error object with canaries in all its texts.
+const canaryError = `{"code":"https://` + servicetest.CanaryText + `.example/sites/a","message":"ada@` + servicetest.CanaryText + `.example sent Bearer ` + servicetest.CanaryToken +
+	`, eyJh.eyJi.` + servicetest.CanaryToken + ` and ?$skiptoken=` + servicetest.CanaryToken + `","target":"` + servicetest.CanaryText + `",
+	"details":[{"code":"EmailNotFound","message":"` + servicetest.CanaryText + ` Bearer ` + servicetest.CanaryToken + `","target":"ada@` + servicetest.CanaryText + `.example"},{"code":"` + servicetest.CanaryText + `@"}],
+	"innerError":{"code":"%s","message":"` + servicetest.CanaryText + `","request-id":"` + servicetest.CanaryText + `@","client-request-id":"` + servicetest.CanaryText + `/","date":"` + servicetest.CanaryText + `"}}`
 
-// canaryError is an error object with canaries wherever it has a text.
-const canaryError = `{"code":"https://` + canaryText + `.example/sites/a","message":"ada@` + canaryText + `.example sent Bearer ` + canaryToken +
-	`, eyJh.eyJi.` + canaryToken + ` and ?$skiptoken=` + canaryToken + `","target":"` + canaryText + `",
-	"details":[{"code":"EmailNotFound","message":"` + canaryText + ` Bearer ` + canaryToken + `","target":"ada@` + canaryText + `.example"},{"code":"` + canaryText + `@"}],
-	"innerError":{"code":"%s","message":"` + canaryText + `","request-id":"` + canaryText + `@","client-request-id":"` + canaryText + `/","date":"` + canaryText + `"}}`
+// canaryResource is a valid response with canaries in all its texts. It can be read as a list and as a single resource.
+const canaryResource = `{"id":"` + servicetest.CanaryText + `","displayName":"` + servicetest.CanaryText + `","email":"ada@` + servicetest.CanaryText + `.example","siteWebUrl":"https://` + servicetest.CanaryText + `.example",
+	"siteName":"` + servicetest.CanaryText + `","error":` + canaryError + `}`
 
-// canaryResource is a good answer with canaries wherever it has a text, of a list and of a single resource in one.
-const canaryResource = `{"id":"` + canaryText + `","displayName":"` + canaryText + `","email":"ada@` + canaryText + `.example","siteWebUrl":"https://` + canaryText + `.example",
-	"siteName":"` + canaryText + `","error":` + canaryError + `}`
+const canaryList = `{"value":[` + canaryResource + `],"@odata.nextLink":"/solutions/backupRestore/x?$skiptoken=` + servicetest.CanaryToken + `",` +
+	`"mailboxProtectionUnits@delta":[{"id":"` + servicetest.CanaryText + `","@Core.DataModificationException":{"info":` + canaryError + `,"failedOperation":"remove"}}],` +
+	`"displayName":"` + servicetest.CanaryText + `"}`
 
-const canaryList = `{"value":[` + canaryResource + `],"@odata.nextLink":"/solutions/backupRestore/x?$skiptoken=` + canaryToken + `",` +
-	`"mailboxProtectionUnits@delta":[{"id":"` + canaryText + `","@Core.DataModificationException":{"info":` + canaryError + `,"failedOperation":"remove"}}],` +
-	`"displayName":"` + canaryText + `"}`
-
-// canaryFaces are the ways in which the upstream answers.
-var canaryFaces = map[string]http.HandlerFunc{
-	"resource":        answering(200, fmt.Sprintf(canaryResource, "QuotaExceeded")),
-	"unknown trouble": answering(200, fmt.Sprintf(canaryResource, canaryText+"@")),
-	"list":            answering(200, strings.ReplaceAll(canaryList, "%s", "EmailNotFound")),
-	"refused":         answering(400, `{"error":`+fmt.Sprintf(canaryError, "InvalidProtectionUnitId")+`}`),
-	"unknown code":    answering(404, `{"error":`+fmt.Sprintf(canaryError, canaryText+"@")+`}`),
-	"unauthorized":    answering(401, `{"error":`+fmt.Sprintf(canaryError, "x")+`}`),
-	"forbidden":       answering(403, `{"error":`+fmt.Sprintf(canaryError, "Forbidden")+`}`),
-	"throttled":       answering(429, `{"error":`+fmt.Sprintf(canaryError, "x")+`}`),
-	"server's code":   answering(500, `{"error":`+fmt.Sprintf(canaryError, "TooManyActiveRestoreSessions")+`}`),
-	"failed":          answering(500, `{"error":`+fmt.Sprintf(canaryError, "x")+`}`),
-	"unavailable":     answering(503, "<html>"+canaryText+" "+canaryToken),
-	"gateway":         answering(504, canaryText+canaryToken),
-	"redirect":        answering(302, canaryText),
-	"no JSON":         answering(200, canaryText+" "+canaryToken),
-	"of another type": answering(200, `{"id":["`+canaryText+`"],"value":"`+canaryToken+`"}`),
+// canaryResponses are the responses of the upstream by name.
+var canaryResponses = map[string]http.HandlerFunc{
+	"resource":        servicetest.Respond(200, fmt.Sprintf(canaryResource, "QuotaExceeded")),
+	"unknown trouble": servicetest.Respond(200, fmt.Sprintf(canaryResource, servicetest.CanaryText+"@")),
+	"list":            servicetest.Respond(200, strings.ReplaceAll(canaryList, "%s", "EmailNotFound")),
+	"refused":         servicetest.Respond(400, `{"error":`+fmt.Sprintf(canaryError, "InvalidProtectionUnitId")+`}`),
+	"unknown code":    servicetest.Respond(404, `{"error":`+fmt.Sprintf(canaryError, servicetest.CanaryText+"@")+`}`),
+	"unauthorized":    servicetest.Respond(401, `{"error":`+fmt.Sprintf(canaryError, "x")+`}`),
+	"forbidden":       servicetest.Respond(403, `{"error":`+fmt.Sprintf(canaryError, "Forbidden")+`}`),
+	"throttled":       servicetest.Respond(429, `{"error":`+fmt.Sprintf(canaryError, "x")+`}`),
+	"server's code":   servicetest.Respond(500, `{"error":`+fmt.Sprintf(canaryError, "TooManyActiveRestoreSessions")+`}`),
+	"failed":          servicetest.Respond(500, `{"error":`+fmt.Sprintf(canaryError, "x")+`}`),
+	"unavailable":     servicetest.Respond(503, "<html>"+servicetest.CanaryText+" "+servicetest.CanaryToken),
+	"gateway":         servicetest.Respond(504, servicetest.CanaryText+servicetest.CanaryToken),
+	"redirect":        servicetest.Respond(302, servicetest.CanaryText),
+	"no JSON":         servicetest.Respond(200, servicetest.CanaryText+" "+servicetest.CanaryToken),
+	"of another type": servicetest.Respond(200, `{"id":["`+servicetest.CanaryText+`"],"value":"`+servicetest.CanaryToken+`"}`),
 }
 
-// canaryUpstream answers with one face at a time, and with canaries in the headers of each.
+// canaryUpstream responds with one of canaryResponses, and with canaries in the headers.
 type canaryUpstream struct {
 	mu     sync.Mutex
-	face   string
+	next   string
 	served map[string]int
 	sent   []string
 }
 
 func (u *canaryUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.mu.Lock()
-	face := u.face
-	u.served[face]++
+	name := u.next
+	u.served[name]++
 	u.sent = append(u.sent, r.Header.Get("Authorization"))
 	u.mu.Unlock()
 	h := w.Header()
-	h.Set("request-id", "ada@"+canaryText+".example")
-	h.Set("client-request-id", strings.Repeat(canaryText, 20))
-	h.Set("Location", "https://"+canaryText+".example/?$skiptoken="+canaryToken)
-	h.Set("WWW-Authenticate", `Bearer error="insufficient_claims", claims="`+canaryToken+`"`)
-	h.Set("Retry-After", canaryText)
-	h.Set("Server", canaryText)
-	canaryFaces[face](w, r)
+	h.Set("request-id", "ada@"+servicetest.CanaryText+".example")
+	h.Set("client-request-id", strings.Repeat(servicetest.CanaryText, 20))
+	h.Set("Location", "https://"+servicetest.CanaryText+".example/?$skiptoken="+servicetest.CanaryToken)
+	h.Set("WWW-Authenticate", `Bearer error="insufficient_claims", claims="`+servicetest.CanaryToken+`"`)
+	h.Set("Retry-After", servicetest.CanaryText)
+	h.Set("Server", servicetest.CanaryText)
+	canaryResponses[name](w, r)
 }
 
-// what tells how often a face was served, and with which Authorization the first request came.
-func (u *canaryUpstream) what(face string) (served int, authorization string) {
+// stats returns how often a response was served, and the Authorization of the first request.
+func (u *canaryUpstream) stats(name string) (served int, authorization string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.served[face], u.sent[0]
+	return u.served[name], u.sent[0]
 }
 
-func (u *canaryUpstream) turn(face string) {
+func (u *canaryUpstream) setNext(name string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.face = face
+	u.next = name
 }
 
-func TestNothingPlantedComesOutWhereItMustNot(t *testing.T) {
+func TestNoCanaryAppearsWhereItMustNot(t *testing.T) {
 	upstream := &canaryUpstream{served: make(map[string]int)}
-	endpoint := newWorldAnswering(t, upstream.ServeHTTP).upstream
-	client, err := graph.New(graph.Options{Endpoint: endpoint, Tokens: tokens(func() (string, error) { return canaryToken, nil }), Repeats: -1})
+	endpoint := servicetest.NewOnHandler(t, upstream.ServeHTTP).Endpoint
+	client, err := graph.New(graph.Options{Endpoint: endpoint, Tokens: servicetest.TokenFunc(func() (string, error) { return servicetest.CanaryToken, nil }), Repeats: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	w := newWorldOn(t, endpoint, func(o *service.Options) { o.Graph = client })
+	s := servicetest.NewOnEndpoint(t, endpoint, func(o *service.Options) { o.Graph = client })
 
-	rpcs, texts, statuses := everyRPC(t), 0, make(map[codes.Code]int)
-	for face := range canaryFaces {
-		upstream.turn(face)
+	rpcs, texts, statuses := servicetest.RPCs(t), 0, make(map[codes.Code]int)
+	for name := range canaryResponses {
+		upstream.setNext(name)
 		for _, rpc := range rpcs {
-			w.moves()
-			o, response := w.canaryCall(rpc)
-			if leak := leaked(w.log.String()); leak != "" {
-				t.Fatalf("%s, answered with %q, is logged: %s", rpc.Name(), face, leak)
+			s.NextTenant()
+			o, response := canaryCall(s, rpc)
+			if leak := servicetest.Leak(s.Log.String()); leak != "" {
+				t.Fatalf("%s, response %q, is logged: %s", rpc.Name(), name, leak)
 			}
-			if strings.Contains(fmt.Sprint(o.header, o.trailer), canary) {
-				t.Errorf("%s, answered with %q: in header or trailer: %v %v", rpc.Name(), face, o.header, o.trailer)
+			if strings.Contains(fmt.Sprint(o.Header, o.Trailer), servicetest.Canary) {
+				t.Errorf("%s, response %q: in header or trailer: %v %v", rpc.Name(), name, o.Header, o.Trailer)
 			}
-			if o.status == nil {
-				texts += strings.Count(prototext.Format(response), canaryText)
-				if strings.Contains(prototext.Format(response), canaryToken) {
-					t.Errorf("%s, answered with %q: a token is in the response: %v", rpc.Name(), face, response)
+			if o.Status == nil {
+				texts += strings.Count(prototext.Format(response), servicetest.CanaryText)
+				if strings.Contains(prototext.Format(response), servicetest.CanaryToken) {
+					t.Errorf("%s, response %q: a token is in the response: %v", rpc.Name(), name, response)
 				}
 				continue
 			}
-			statuses[codes.Code(o.status.GetCode())]++
-			checkCanaryStatus(t, fmt.Sprintf("%s, answered with %q", rpc.Name(), face), o)
+			statuses[codes.Code(o.Status.GetCode())]++
+			checkCanaryStatus(t, fmt.Sprintf("%s, response %q", rpc.Name(), name), o)
 		}
 	}
 
-	// The canaries were there to come out, and what looks for them in the log finds them.
-	for face := range canaryFaces {
-		if served, authorization := upstream.what(face); served < len(rpcs)-10 || authorization != "Bearer "+canaryToken {
-			t.Errorf("%q was served %d times, for %d rpcs; Graph was sent %q", face, served, len(rpcs), authorization)
+	// The canaries were sent, and the check of the log recognizes them.
+	for name := range canaryResponses {
+		if served, authorization := upstream.stats(name); served < len(rpcs)-10 || authorization != "Bearer "+servicetest.CanaryToken {
+			t.Errorf("%q was served %d times, for %d rpcs; Graph was sent %q", name, served, len(rpcs), authorization)
 		}
 	}
 	if texts == 0 || len(statuses) < 6 {
-		t.Errorf("%d canaries in good answers; codes %v", texts, statuses)
+		t.Errorf("%d canaries in good responses; codes %v", texts, statuses)
 	}
-	upstream.turn("refused")
-	_, err = client.Do(w.context(), &graph.Request{Method: "GET", Target: graph.Root + "/protectionPolicies", RequestID: unknown, Safe: true})
+	upstream.setNext("refused")
+	_, err = client.Do(s.Context(), &graph.Request{Method: "GET", Target: graph.Root + "/protectionPolicies", RequestID: unknown, Safe: true})
 	var failed *graph.Error
 	if !errors.As(err, &failed) {
 		t.Fatalf("got %v", err)
 	}
 	for _, careless := range []string{failed.Message, failed.Target, failed.Codes[0], failed.Details[0].Target} {
-		slog.New(slog.NewJSONHandler(w.log, nil)).Info("call", "error", careless)
-		if leaked(w.log.String()) == "" {
+		slog.New(slog.NewJSONHandler(s.Log, nil)).Info("call", "error", careless)
+		if servicetest.Leak(s.Log.String()) == "" {
 			t.Errorf("%q was logged and is not seen", careless)
 		}
 	}
 }
 
 // canaryCall calls an rpc with canaries in all texts of its request and in its metadata.
-func (w *world) canaryCall(rpc protoreflect.MethodDescriptor) (*outcome, proto.Message) {
-	w.t.Helper()
-	request, response := newMessage(w.t, rpc.Input()), newMessage(w.t, rpc.Output())
-	plant(request.ProtoReflect())
-	ctx := metadata.AppendToOutgoingContext(w.context(), "authorization", "Bearer "+canaryToken, "x-user-assertion", canaryToken, "x-request-id", canaryText)
-	o := w.callWith(ctx, fmt.Sprintf("%s/%s", rpc.Parent().Name(), rpc.Name()), request, response)
+func canaryCall(s *servicetest.Server, rpc protoreflect.MethodDescriptor) (*servicetest.Outcome, proto.Message) {
+	s.TB.Helper()
+	request, response := servicetest.NewMessage(s.TB, rpc.Input()), servicetest.NewMessage(s.TB, rpc.Output())
+	servicetest.FillWithCanaries(request.ProtoReflect())
+	ctx := metadata.AppendToOutgoingContext(s.Context(), "authorization", "Bearer "+servicetest.CanaryToken, "x-user-assertion", servicetest.CanaryToken, "x-request-id", servicetest.CanaryText)
+	o := s.CallContext(ctx, fmt.Sprintf("%s/%s", rpc.Parent().Name(), rpc.Name()), request, response)
 	return o, response
 }
 
-// plant fills a request: texts with canaries that can stand in a path, and numbers as the contract allows.
-func plant(m protoreflect.Message) {
-	fields := m.Descriptor().Fields()
-	for i := range fields.Len() {
-		field := fields.Get(i)
-		if field.Name() == "page_token" || field.Name() == "page_size" || field.IsMap() ||
-			field.ContainingOneof() != nil && m.WhichOneof(field.ContainingOneof()) != nil {
-			continue
-		}
-		if field.Message() != nil {
-			if strings.HasPrefix(string(field.Message().FullName()), "google.") {
-				continue
-			}
-			if field.IsList() {
-				plant(m.Mutable(field).List().AppendMutable().Message())
-			} else {
-				plant(m.Mutable(field).Message())
-			}
-			continue
-		}
-		var value protoreflect.Value
-		switch field.Kind() {
-		case protoreflect.StringKind:
-			value = protoreflect.ValueOfString(canaryRequest)
-		case protoreflect.EnumKind:
-			value = protoreflect.ValueOfEnum(field.Enum().Values().Get(field.Enum().Values().Len() - 1).Number())
-		default:
-			continue
-		}
-		if field.IsList() {
-			m.Mutable(field).List().Append(value)
-		} else {
-			m.Set(field, value)
-		}
-	}
-}
-
-// leaked returns the first line of a log that has a canary, or the tenant.
-func leaked(log string) string {
-	for line := range strings.Lines(log) {
-		if strings.Contains(line, canary) || strings.Contains(line, emulator.TenantA) {
-			return line
-		}
-	}
-	return ""
-}
-
-// checkCanaryStatus checks that a Status has no token at all, no text of Graph's in its metadata, and one in the rest
-// only when Graph refused what the caller did.
-func checkCanaryStatus(t *testing.T, what string, o *outcome) {
+// checkCanaryStatus checks that a Status has no token, that its metadata have no text of Graph's, and that the rest has
+// one only when Graph refused what the caller did.
+func checkCanaryStatus(t *testing.T, what string, o *servicetest.Outcome) {
 	t.Helper()
-	text := prototext.Format(o.status)
-	for _, packed := range o.status.GetDetails() {
+	text := prototext.Format(o.Status)
+	for _, packed := range o.Status.GetDetails() {
 		message, err := packed.UnmarshalNew()
 		if err != nil {
 			t.Fatal(err)
 		}
 		text += prototext.Format(message)
 	}
-	if strings.Contains(text, canaryToken) {
+	if strings.Contains(text, servicetest.CanaryToken) {
 		t.Errorf("%s: a token is in the Status: %s", what, text)
 	}
-	info := infoOf(o.status)
-	if strings.Contains(fmt.Sprint(info), canary) {
+	info := o.Info()
+	if strings.Contains(fmt.Sprint(info), servicetest.Canary) {
 		t.Errorf("%s: %v", what, info)
 	}
 	refused := strings.HasPrefix(info.GetMetadata()["httpStatus"], "4")
-	if strings.Contains(text, canaryText) && !refused {
+	if strings.Contains(text, servicetest.CanaryText) && !refused {
 		t.Errorf("%s: Graph's text is in the Status: %s", what, text)
 	}
-	if refused && o.status.GetCode() != int32(codes.Internal) && !strings.Contains(o.status.GetMessage(), canaryText) {
+	if refused && o.Status.GetCode() != int32(codes.Internal) && !strings.Contains(o.Status.GetMessage(), servicetest.CanaryText) {
 		t.Errorf("%s: Graph's text on what the caller did is missing: %s", what, text)
 	}
 }
 
-func TestATenantThatIsNoneIsNotRepeated(t *testing.T) {
-	w := newWorld(t)
-	w.tenant = canaryText + "@contoso.example"
-	o := w.getPolicy(canaryRequest).call
-	if o.reason() != "INVALID_TENANT_ID" || strings.Contains(fmt.Sprint(o.status, o.trailer), canary) || leaked(w.log.String()) != "" {
-		t.Errorf("got %v %v, log %s", o.status, o.trailer, w.log)
+func TestAMalformedTenantIsNotRepeated(t *testing.T) {
+	s := servicetest.New(t)
+	s.Tenant = servicetest.CanaryText + "@contoso.example"
+	o := getPolicy(s, servicetest.CanaryRequest).call
+	if o.Reason() != "INVALID_TENANT_ID" || strings.Contains(fmt.Sprint(o.Status, o.Trailer), servicetest.Canary) || servicetest.Leak(s.Log.String()) != "" {
+		t.Errorf("got %v %v, log %s", o.Status, o.Trailer, s.Log)
 	}
 }

@@ -8,122 +8,123 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 const apps = "ServiceAppService/"
 
-// policyErrors are those of policies, their units, the service as a whole and its apps.
+// policyErrors produce the errors of policies, their units, the service as a whole and its apps.
 var policyErrors = map[string]producer{
-	"Create protection policy/InvalidCreateRequest": func(w *world, l workload) produced {
-		// No request of the contract has a body that is malformed: it arises past the server, and a script shows how it
-		// comes out.
-		w.wantRaw("POST", "/"+l.collection, `{"displayName":`, 400, "InvalidCreateRequest")
-		return w.scripted("POST /"+l.collection, "InvalidCreateRequest", l.createRPC(), l.create(w, "p", 1, 1))
+	"Create protection policy/InvalidCreateRequest": func(s *servicetest.Server, l workload) produced {
+		// A request of the contract never has a malformed body. A request past the server shows that the error exists,
+		// and a scripted one how it is translated.
+		wantRaw(s, "POST", "/"+l.collection, `{"displayName":`, 400, "InvalidCreateRequest")
+		return scripted(s, "POST /"+l.collection, "InvalidCreateRequest", l.createRPC(), l.create(s, "p", 1, 1))
 	},
-	"Create protection policy/InvalidDisplayName": func(w *world, l workload) produced {
-		return w.fails(l.createRPC(), l.create(w, "", 1, 1))
+	"Create protection policy/InvalidDisplayName": func(s *servicetest.Server, l workload) produced {
+		return fails(s, l.createRPC(), l.create(s, "", 1, 1))
 	},
-	"Create protection policy/InvalidProtectionUnitId": func(w *world, l workload) produced {
-		return w.fails(l.createRPC(), l.unit(notGUID))
+	"Create protection policy/InvalidProtectionUnitId": func(s *servicetest.Server, l workload) produced {
+		return fails(s, l.createRPC(), l.unit(notGUID))
 	},
-	"Create protection policy/ProtectionUnitsLimitBreached": func(w *world, l workload) produced {
-		return w.fails(l.createRPC(), l.create(w, "p", 1, 51))
+	"Create protection policy/ProtectionUnitsLimitBreached": func(s *servicetest.Server, l workload) produced {
+		return fails(s, l.createRPC(), l.create(s, "p", 1, 51))
 	},
-	"Create protection policy/PolicyCreationNotAllowed": func(w *world, l workload) produced {
-		l.activePolicy(w)
-		return w.fails(l.createRPC(), l.create(w, "another", 10, 11))
+	"Create protection policy/PolicyCreationNotAllowed": func(s *servicetest.Server, l workload) produced {
+		l.activePolicy(s)
+		return fails(s, l.createRPC(), l.create(s, "another", 10, 11))
 	},
-	"Create protection policy/PolicySaveFailed": func(w *world, l workload) produced {
-		return w.scripted("POST /"+l.collection, "PolicySaveFailed", l.createRPC(), l.create(w, "p", 1, 1))
+	"Create protection policy/PolicySaveFailed": func(s *servicetest.Server, l workload) produced {
+		return scripted(s, "POST /"+l.collection, "PolicySaveFailed", l.createRPC(), l.create(s, "p", 1, 1))
 	},
-	"Create protection policy/ProtectionUnitAlreadyExists": func(w *world, l workload) produced {
-		l.newPolicy(w, 1, 2)
-		return w.fails(l.createRPC(), l.create(w, "another", 2, 3))
+	"Create protection policy/ProtectionUnitAlreadyExists": func(s *servicetest.Server, l workload) produced {
+		l.newPolicy(s, 1, 2)
+		return fails(s, l.createRPC(), l.create(s, "another", 2, 3))
 	},
-	"Get protection policy/InvalidPolicyId": func(w *world, l workload) produced { return w.getPolicy(notGUID) },
-	"Get protection policy/PolicyNotFound":  func(w *world, l workload) produced { return w.getPolicy(unknownPolicy) },
-	"Patch protection policy/ProtectionUnitNotFound": func(w *world, l workload) produced {
-		policy := l.activePolicy(w)
-		return w.item(l, l.update(w, policy, 1, 0, l.unitID(w.tenant, 30)))
+	"Get protection policy/InvalidPolicyId": func(s *servicetest.Server, l workload) produced { return getPolicy(s, notGUID) },
+	"Get protection policy/PolicyNotFound":  func(s *servicetest.Server, l workload) produced { return getPolicy(s, unknownPolicy) },
+	"Patch protection policy/ProtectionUnitNotFound": func(s *servicetest.Server, l workload) produced {
+		policy := l.activePolicy(s)
+		return updateItem(s, l, l.update(s, policy, 1, 0, l.unitID(s.Tenant, 30)))
 	},
-	"Patch protection policy/DuplicateProtectionUnitInList": func(w *world, l workload) produced {
-		policy := l.activePolicy(w)
-		unit := l.unitID(w.tenant, 1)
-		return w.fails(l.updateRPC(), l.update(w, policy, 1, 0, unit, unit))
+	"Patch protection policy/DuplicateProtectionUnitInList": func(s *servicetest.Server, l workload) produced {
+		policy := l.activePolicy(s)
+		unit := l.unitID(s.Tenant, 1)
+		return fails(s, l.updateRPC(), l.update(s, policy, 1, 0, unit, unit))
 	},
-	"Patch protection policy/ProtectionUnitActionNotAllowed": func(w *world, l workload) produced {
-		policy, unit := w.dynamicUnit(l)
-		return w.fails(l.updateRPC(), l.update(w, policy, 1, 0, unit))
+	"Patch protection policy/ProtectionUnitActionNotAllowed": func(s *servicetest.Server, l workload) produced {
+		policy, unit := dynamicUnit(s, l)
+		return fails(s, l.updateRPC(), l.update(s, policy, 1, 0, unit))
 	},
-	"Patch protection policy/PolicyNotFound": func(w *world, l workload) produced {
-		return w.fails(l.updateRPC(), l.update(w, unknownPolicy, 1, 1))
+	"Patch protection policy/PolicyNotFound": func(s *servicetest.Server, l workload) produced {
+		return fails(s, l.updateRPC(), l.update(s, unknownPolicy, 1, 1))
 	},
-	"Patch protection policy/ProtectionUnitAlreadyExists": func(w *world, l workload) produced {
-		l.newPolicy(w, 20, 21)
-		policy := l.activePolicy(w)
-		return w.item(l, l.update(w, policy, 20, 20))
+	"Patch protection policy/ProtectionUnitAlreadyExists": func(s *servicetest.Server, l workload) produced {
+		l.newPolicy(s, 20, 21)
+		policy := l.activePolicy(s)
+		return updateItem(s, l, l.update(s, policy, 20, 20))
 	},
-	"Delete inactive protection policy/InvalidPolicyId": func(w *world, l workload) produced { return w.deletePolicy(notGUID) },
-	"Delete inactive protection policy/PolicyNotFound": func(w *world, l workload) produced {
-		return w.deletePolicy(unknownPolicy)
+	"Delete inactive protection policy/InvalidPolicyId": func(s *servicetest.Server, l workload) produced { return deletePolicy(s, notGUID) },
+	"Delete inactive protection policy/PolicyNotFound": func(s *servicetest.Server, l workload) produced {
+		return deletePolicy(s, unknownPolicy)
 	},
-	"Delete inactive protection policy/PolicyActionNotAllowed": func(w *world, l workload) produced {
-		return w.deletePolicy(l.activePolicy(w))
+	"Delete inactive protection policy/PolicyActionNotAllowed": func(s *servicetest.Server, l workload) produced {
+		return deletePolicy(s, l.activePolicy(s))
 	},
-	"Deactivate active protection policy/InvalidPolicyId": func(w *world, l workload) produced { return w.deactivate(notGUID) },
-	"Deactivate active protection policy/PolicyActionNotAllowed": func(w *world, l workload) produced {
-		return w.deactivate(l.newPolicy(w, 1, 1).GetId())
+	"Deactivate active protection policy/InvalidPolicyId": func(s *servicetest.Server, l workload) produced { return deactivate(s, notGUID) },
+	"Deactivate active protection policy/PolicyActionNotAllowed": func(s *servicetest.Server, l workload) produced {
+		return deactivate(s, l.newPolicy(s, 1, 1).GetId())
 	},
-	"Deactivate active protection policy/PolicyNotFound": func(w *world, l workload) produced {
-		return w.deactivate(unknownPolicy)
+	"Deactivate active protection policy/PolicyNotFound": func(s *servicetest.Server, l workload) produced {
+		return deactivate(s, unknownPolicy)
 	},
-	"Activate inactive protection policy/InvalidPolicyId": func(w *world, l workload) produced { return w.activateFails(notGUID) },
-	"Activate inactive protection policy/PolicyActionNotAllowed": func(w *world, l workload) produced {
-		return w.activateFails(l.activePolicy(w))
+	"Activate inactive protection policy/InvalidPolicyId": func(s *servicetest.Server, l workload) produced { return activateFails(s, notGUID) },
+	"Activate inactive protection policy/PolicyActionNotAllowed": func(s *servicetest.Server, l workload) produced {
+		return activateFails(s, l.activePolicy(s))
 	},
-	"Activate inactive protection policy/PolicyNotFound": func(w *world, l workload) produced {
-		return w.activateFails(unknownPolicy)
+	"Activate inactive protection policy/PolicyNotFound": func(s *servicetest.Server, l workload) produced {
+		return activateFails(s, unknownPolicy)
 	},
-	"List all the protection unit under a protection policy/InvalidPolicyId": func(w *world, l workload) produced {
-		return w.fails(l.listRPC(), &pb.ListExchangeProtectionPolicyUnitsRequest{ProtectionPolicyId: notGUID})
+	"List all the protection unit under a protection policy/InvalidPolicyId": func(s *servicetest.Server, l workload) produced {
+		return fails(s, l.listRPC(), &pb.ListExchangeProtectionPolicyUnitsRequest{ProtectionPolicyId: notGUID})
 	},
-	"List all the protection unit under a protection policy/FilterLengthExceeded": func(w *world, l workload) produced {
+	"List all the protection unit under a protection policy/FilterLengthExceeded": func(s *servicetest.Server, l workload) produced {
 		filter := "?$filter=" + strings.ReplaceAll(strings.Repeat("status eq 'protected' or ", 30)+"status eq 'protected'", " ", "%20")
-		return w.unitFilter(l, filter, "FilterLengthExceeded")
+		return filterFails(s, l, filter, "FilterLengthExceeded")
 	},
-	"List all the protection unit under a protection policy/InvalidProtectionUnitId": func(w *world, l workload) produced {
-		return w.unitFilter(l, "?$filter=id%20eq%20'not%20an%20id'", "InvalidProtectionUnitId")
+	"List all the protection unit under a protection policy/InvalidProtectionUnitId": func(s *servicetest.Server, l workload) produced {
+		return filterFails(s, l, "?$filter=id%20eq%20'not%20an%20id'", "InvalidProtectionUnitId")
 	},
-	"List all the protection unit under a protection policy/PolicyNotFound": func(w *world, l workload) produced {
-		return w.fails(l.listRPC(), &pb.ListExchangeProtectionPolicyUnitsRequest{ProtectionPolicyId: unknown})
+	"List all the protection unit under a protection policy/PolicyNotFound": func(s *servicetest.Server, l workload) produced {
+		return fails(s, l.listRPC(), &pb.ListExchangeProtectionPolicyUnitsRequest{ProtectionPolicyId: unknown})
 	},
-	"Get protection unit/InvalidProtectionUnitId": func(w *world, l workload) produced {
-		return w.fails(units+"GetProtectionUnit", &pb.GetProtectionUnitRequest{ProtectionUnitId: notGUID})
+	"Get protection unit/InvalidProtectionUnitId": func(s *servicetest.Server, l workload) produced {
+		return fails(s, units+"GetProtectionUnit", &pb.GetProtectionUnitRequest{ProtectionUnitId: notGUID})
 	},
-	"Get protection unit/ProtectionUnitNotFound": func(w *world, l workload) produced { return w.getUnit(unknownPolicy) },
-	"Get protection unit/UnknownError":           inBand("UnknownError"),
-	"Get protection unit/InvalidArtifactId":      inBand("InvalidArtifactId"),
-	"Get protection unit/QuotaExceeded":          inBand("QuotaExceeded"),
-	"Enable service/UnableToReadBillingProfile": func(w *world, l workload) produced {
-		return w.scripted("POST /enable", "UnableToReadBillingProfile", backup+"EnableBackupRestore", enableRequest(emulator.TenantA))
+	"Get protection unit/ProtectionUnitNotFound": func(s *servicetest.Server, l workload) produced { return getUnit(s, unknownPolicy) },
+	"Get protection unit/UnknownError":           withEmbedded("UnknownError"),
+	"Get protection unit/InvalidArtifactId":      withEmbedded("InvalidArtifactId"),
+	"Get protection unit/QuotaExceeded":          withEmbedded("QuotaExceeded"),
+	"Enable service/UnableToReadBillingProfile": func(s *servicetest.Server, l workload) produced {
+		return scripted(s, "POST /enable", "UnableToReadBillingProfile", backup+"EnableBackupRestore", enableRequest(emulator.TenantA))
 	},
-	"Enable service/InvalidBillingProfile": func(w *world, l workload) produced {
-		return w.scripted("POST /enable", "InvalidBillingProfile", backup+"EnableBackupRestore", enableRequest(emulator.TenantA))
+	"Enable service/InvalidBillingProfile": func(s *servicetest.Server, l workload) produced {
+		return scripted(s, "POST /enable", "InvalidBillingProfile", backup+"EnableBackupRestore", enableRequest(emulator.TenantA))
 	},
-	"Enable service/InvalidAppOwnerTenantId": func(w *world, l workload) produced {
-		return w.fails(backup+"EnableBackupRestore", enableRequest(notGUID))
+	"Enable service/InvalidAppOwnerTenantId": func(s *servicetest.Server, l workload) produced {
+		return fails(s, backup+"EnableBackupRestore", enableRequest(notGUID))
 	},
-	"Known PowerShell/Forbidden/GetBackupRestore": func(w *world, l workload) produced {
-		return w.scripted("GET /", "Forbidden", backup+"GetBackupRestore", new(pb.GetBackupRestoreRequest))
+	"Known PowerShell/Forbidden/GetBackupRestore": func(s *servicetest.Server, l workload) produced {
+		return scripted(s, "GET /", "Forbidden", backup+"GetBackupRestore", new(pb.GetBackupRestoreRequest))
 	},
-	"Known PowerShell/Forbidden/EnableBackupRestore": func(w *world, l workload) produced {
-		return w.scripted("POST /enable", "Forbidden", backup+"EnableBackupRestore", enableRequest(emulator.TenantA))
+	"Known PowerShell/Forbidden/EnableBackupRestore": func(s *servicetest.Server, l workload) produced {
+		return scripted(s, "POST /enable", "Forbidden", backup+"EnableBackupRestore", enableRequest(emulator.TenantA))
 	},
-	"Known PowerShell/Forbidden/CreateServiceApp": func(w *world, l workload) produced {
-		return w.scripted("POST /serviceApps", "Forbidden", apps+"CreateServiceApp", new(pb.CreateServiceAppRequest))
+	"Known PowerShell/Forbidden/CreateServiceApp": func(s *servicetest.Server, l workload) produced {
+		return scripted(s, "POST /serviceApps", "Forbidden", apps+"CreateServiceApp", new(pb.CreateServiceAppRequest))
 	},
-	"Known PowerShell/Forbidden/DeleteServiceApp": func(w *world, l workload) produced {
-		return w.scripted("DELETE /serviceApps/{id}", "Forbidden", apps+"DeleteServiceApp", &pb.DeleteServiceAppRequest{ServiceAppId: emulator.DefaultApp})
+	"Known PowerShell/Forbidden/DeleteServiceApp": func(s *servicetest.Server, l workload) produced {
+		return scripted(s, "DELETE /serviceApps/{id}", "Forbidden", apps+"DeleteServiceApp", &pb.DeleteServiceAppRequest{ServiceAppId: emulator.DefaultApp})
 	},
 }
 
@@ -131,75 +132,75 @@ func enableRequest(owner string) proto.Message {
 	return &pb.EnableBackupRestoreRequest{AppOwnerTenantId: owner}
 }
 
-func (w *world) unitFilter(l workload, filter, code string) produced {
-	w.t.Helper()
-	policy := l.newPolicy(w, 1, 1).GetId()
-	w.wantRaw("GET", "/"+l.collection+"/"+policy+"/"+l.units+filter, "", 400, code)
-	return w.scripted("GET /"+l.collection+"/{id}/"+l.units, code, l.listRPC(), &pb.ListExchangeProtectionPolicyUnitsRequest{ProtectionPolicyId: policy})
+func filterFails(s *servicetest.Server, l workload, filter, code string) produced {
+	s.TB.Helper()
+	policy := l.newPolicy(s, 1, 1).GetId()
+	wantRaw(s, "GET", "/"+l.collection+"/"+policy+"/"+l.units+filter, "", 400, code)
+	return scripted(s, "GET /"+l.collection+"/{id}/"+l.units, code, l.listRPC(), &pb.ListExchangeProtectionPolicyUnitsRequest{ProtectionPolicyId: policy})
 }
 
-// item updates a policy with one item, which fails.
-func (w *world) item(l workload, request proto.Message) produced {
-	w.t.Helper()
+// updateItem updates a policy with one item, which fails.
+func updateItem(s *servicetest.Server, l workload, request proto.Message) produced {
+	s.TB.Helper()
 	response := new(pb.UpdateExchangeProtectionPolicyResponse)
-	got := produced{call: w.call(l.updateRPC(), request, response)}
+	got := produced{call: s.Call(l.updateRPC(), request, response)}
 	if changes := response.GetMailboxProtectionUnits(); len(changes) == 1 {
-		got.inside, got.item = changes[0].GetError(), changes[0].GetProtectionUnit().GetId()
+		got.embedded, got.item = changes[0].GetError(), changes[0].GetProtectionUnit().GetId()
 	}
 	return got
 }
 
-func (w *world) getUnit(id string) produced {
-	w.t.Helper()
+func getUnit(s *servicetest.Server, id string) produced {
+	s.TB.Helper()
 	response := new(pb.GetProtectionUnitResponse)
-	call := w.call(units+"GetProtectionUnit", &pb.GetProtectionUnitRequest{ProtectionUnitId: id}, response)
+	call := s.Call(units+"GetProtectionUnit", &pb.GetProtectionUnitRequest{ProtectionUnitId: id}, response)
 	unit := response.GetProtectionUnit()
-	return produced{call: call, inside: unit.GetError(), item: unit.GetId()}
+	return produced{call: call, embedded: unit.GetError(), item: unit.GetId()}
 }
 
-func inBand(code string) producer {
-	return func(w *world, l workload) produced {
-		workloads[0].newPolicy(w, 1, 1)
-		id := workloads[0].unitID(w.tenant, 1)
-		w.fault(emulator.Fault{Operation: "GET /protectionUnits/{id}", Item: id, InBand: &emulator.InBandError{Code: code}})
-		return w.getUnit(id)
+func withEmbedded(code string) producer {
+	return func(s *servicetest.Server, l workload) produced {
+		workloads[0].newPolicy(s, 1, 1)
+		id := workloads[0].unitID(s.Tenant, 1)
+		s.Fault(emulator.Fault{Operation: "GET /protectionUnits/{id}", Item: id, InBand: &emulator.InBandError{Code: code}})
+		return getUnit(s, id)
 	}
 }
 
-func (w *world) getPolicy(id string) produced {
-	return w.fails(policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: id})
+func getPolicy(s *servicetest.Server, id string) produced {
+	return fails(s, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: id})
 }
 
-func (w *world) deletePolicy(id string) produced {
-	return w.fails(policies+"DeleteProtectionPolicy", &pb.DeleteProtectionPolicyRequest{ProtectionPolicyId: id})
+func deletePolicy(s *servicetest.Server, id string) produced {
+	return fails(s, policies+"DeleteProtectionPolicy", &pb.DeleteProtectionPolicyRequest{ProtectionPolicyId: id})
 }
 
-func (w *world) deactivate(id string) produced {
-	return w.fails(policies+"DeactivateProtectionPolicy", &pb.DeactivateProtectionPolicyRequest{ProtectionPolicyId: id})
+func deactivate(s *servicetest.Server, id string) produced {
+	return fails(s, policies+"DeactivateProtectionPolicy", &pb.DeactivateProtectionPolicyRequest{ProtectionPolicyId: id})
 }
 
-func (w *world) activateFails(id string) produced {
-	return w.fails(policies+"ActivateProtectionPolicy", &pb.ActivateProtectionPolicyRequest{ProtectionPolicyId: id})
+func activateFails(s *servicetest.Server, id string) produced {
+	return fails(s, policies+"ActivateProtectionPolicy", &pb.ActivateProtectionPolicyRequest{ProtectionPolicyId: id})
 }
 
 // activePolicy makes a policy with three units and waits until it is active.
-func (l workload) activePolicy(w *world) string {
-	w.t.Helper()
-	policy := l.newPolicy(w, 1, 3).GetId()
-	w.activate(policy)
-	w.emulator.Clock().Advance(time.Hour)
-	if got := w.policy(policy).GetStatus(); got != pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE {
-		w.t.Fatalf("policy is %v", got)
+func (l workload) activePolicy(s *servicetest.Server) string {
+	s.TB.Helper()
+	policy := l.newPolicy(s, 1, 3).GetId()
+	mustActivate(s, policy)
+	s.Emulator.Clock().Advance(time.Hour)
+	if got := mustGetPolicy(s, policy).GetStatus(); got != pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE {
+		s.TB.Fatalf("policy is %v", got)
 	}
 	return policy
 }
 
 // dynamicUnit returns an active policy and one of its units that a dynamic rule protects.
-func (w *world) dynamicUnit(l workload) (policy, unit string) {
-	w.t.Helper()
+func dynamicUnit(s *servicetest.Server, l workload) (policy, unit string) {
+	s.TB.Helper()
 	seed := emulator.PolicySeed{Workload: l.kind(), Units: 5, DynamicRuleUnits: 2}
-	if err := w.emulator.Seed(emulator.Seed{Tenant: w.tenant, ServiceStatus: "enabled", Policies: []emulator.PolicySeed{seed}}); err != nil {
-		w.t.Fatal(err)
+	if err := s.Emulator.Seed(emulator.Seed{Tenant: s.Tenant, ServiceStatus: "enabled", Policies: []emulator.PolicySeed{seed}}); err != nil {
+		s.TB.Fatal(err)
 	}
-	return emulator.SeededPolicyID(w.tenant, l.kind()), l.unitID(w.tenant, 1)
+	return emulator.SeededPolicyID(s.Tenant, l.kind()), l.unitID(s.Tenant, 1)
 }

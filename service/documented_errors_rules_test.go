@@ -6,89 +6,90 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// ruleErrors are those of inclusion rules.
+// ruleErrors produce the errors of inclusion rules.
 var ruleErrors = map[string]producer{
-	"Create inclusion rule/InvalidInclusionRuleCreateRequest": func(w *world, l workload) produced {
-		policy := l.activePolicy(w)
-		w.wantRaw("POST", l.rulesPath(policy), "null", 400, "InvalidInclusionRuleCreateRequest")
-		return w.scripted("POST "+l.rulesPath("{id}"), "InvalidInclusionRuleCreateRequest", l.ruleRPC("Create"), ruleRequest(policy, l.fits(w), false))
+	"Create inclusion rule/InvalidInclusionRuleCreateRequest": func(s *servicetest.Server, l workload) produced {
+		policy := l.activePolicy(s)
+		wantRaw(s, "POST", l.rulesPath(policy), "null", 400, "InvalidInclusionRuleCreateRequest")
+		return scripted(s, "POST "+l.rulesPath("{id}"), "InvalidInclusionRuleCreateRequest", l.ruleRPC("Create"), ruleRequest(policy, l.expression(s), false))
 	},
-	"Create inclusion rule/InvalidRuleExpression": func(w *world, l workload) produced {
-		return w.fails(l.ruleRPC("Create"), ruleRequest(l.activePolicy(w), "everybody", false))
+	"Create inclusion rule/InvalidRuleExpression": func(s *servicetest.Server, l workload) produced {
+		return fails(s, l.ruleRPC("Create"), ruleRequest(l.activePolicy(s), "everybody", false))
 	},
-	"Create inclusion rule/InvalidRuleExpressionGroupLimitExceeded": func(w *world, l workload) produced {
-		return w.fails(l.ruleRPC("Create"), ruleRequest(l.activePolicy(w), w.membersOf(101), false))
+	"Create inclusion rule/InvalidRuleExpressionGroupLimitExceeded": func(s *servicetest.Server, l workload) produced {
+		return fails(s, l.ruleRPC("Create"), ruleRequest(l.activePolicy(s), membersOf(s, 101), false))
 	},
-	"Update inclusion rule/InvalidProtectionRulePatchRequest": func(w *world, l workload) produced {
-		policy, rule := l.restingRule(w, true)
-		w.wantRaw("PATCH", l.rulesPath(policy)+"/"+rule, "null", 400, "InvalidProtectionRulePatchRequest")
-		return w.scripted("PATCH "+l.rulesPath("{id}")+"/{rule}", "InvalidProtectionRulePatchRequest", l.ruleRPC("Update"), ruleUpdate(policy, rule, l.fits(w)))
+	"Update inclusion rule/InvalidProtectionRulePatchRequest": func(s *servicetest.Server, l workload) produced {
+		policy, rule := l.completedRule(s, true)
+		wantRaw(s, "PATCH", l.rulesPath(policy)+"/"+rule, "null", 400, "InvalidProtectionRulePatchRequest")
+		return scripted(s, "PATCH "+l.rulesPath("{id}")+"/{rule}", "InvalidProtectionRulePatchRequest", l.ruleRPC("Update"), ruleUpdate(policy, rule, l.expression(s)))
 	},
-	"Update inclusion rule/InvalidProtectionRuleStatusForUpdation": func(w *world, l workload) produced {
-		policy, rule := l.newRule(w, true)
-		return w.fails(l.ruleRPC("Update"), ruleUpdate(policy, rule, l.fits(w)))
+	"Update inclusion rule/InvalidProtectionRuleStatusForUpdation": func(s *servicetest.Server, l workload) produced {
+		policy, rule := l.newRule(s, true)
+		return fails(s, l.ruleRPC("Update"), ruleUpdate(policy, rule, l.expression(s)))
 	},
-	"Update inclusion rule/InvalidRuleExpression": func(w *world, l workload) produced {
-		policy, rule := l.restingRule(w, true)
-		return w.fails(l.ruleRPC("Update"), ruleUpdate(policy, rule, "everybody"))
+	"Update inclusion rule/InvalidRuleExpression": func(s *servicetest.Server, l workload) produced {
+		policy, rule := l.completedRule(s, true)
+		return fails(s, l.ruleRPC("Update"), ruleUpdate(policy, rule, "everybody"))
 	},
-	"Update inclusion rule/PatchNotAllowedForStaticRule": func(w *world, l workload) produced {
-		policy, rule := l.restingRule(w, false)
-		return w.fails(l.ruleRPC("Update"), ruleUpdate(policy, rule, l.fits(w)))
+	"Update inclusion rule/PatchNotAllowedForStaticRule": func(s *servicetest.Server, l workload) produced {
+		policy, rule := l.completedRule(s, false)
+		return fails(s, l.ruleRPC("Update"), ruleUpdate(policy, rule, l.expression(s)))
 	},
-	"Update inclusion rule/ProtectionRuleNotFound": func(w *world, l workload) produced {
-		return w.fails(l.ruleRPC("Update"), ruleUpdate(l.activePolicy(w), unknown, l.fits(w)))
+	"Update inclusion rule/ProtectionRuleNotFound": func(s *servicetest.Server, l workload) produced {
+		return fails(s, l.ruleRPC("Update"), ruleUpdate(l.activePolicy(s), unknown, l.expression(s)))
 	},
-	"Update inclusion rule/InvalidRuleExpressionGroupLimitExceeded": func(w *world, l workload) produced {
-		policy, rule := l.restingRule(w, true)
-		return w.fails(l.ruleRPC("Update"), ruleUpdate(policy, rule, w.membersOf(101)))
+	"Update inclusion rule/InvalidRuleExpressionGroupLimitExceeded": func(s *servicetest.Server, l workload) produced {
+		policy, rule := l.completedRule(s, true)
+		return fails(s, l.ruleRPC("Update"), ruleUpdate(policy, rule, membersOf(s, 101)))
 	},
-	"Update inclusion rule/InvalidProtectionRuleStatusForDynamicRuleEdit": func(w *world, l workload) produced {
-		policy, rule := l.restingRule(w, true)
-		must[pb.DeleteAndUnprotectMailboxInclusionRuleResponse](w, l.ruleRPC("DeleteAndUnprotect"), ruleID(policy, rule))
-		return w.fails(l.ruleRPC("Update"), ruleUpdate(policy, rule, l.fits(w)))
+	"Update inclusion rule/InvalidProtectionRuleStatusForDynamicRuleEdit": func(s *servicetest.Server, l workload) produced {
+		policy, rule := l.completedRule(s, true)
+		servicetest.Must[pb.DeleteAndUnprotectMailboxInclusionRuleResponse](s, l.ruleRPC("DeleteAndUnprotect"), ruleID(policy, rule))
+		return fails(s, l.ruleRPC("Update"), ruleUpdate(policy, rule, l.expression(s)))
 	},
 	"Delete and unprotect inclusion rule/InvalidInclusionRuleId": malformedRule("DeleteAndUnprotect"),
 	"Delete and unprotect inclusion rule/ProtectionRuleNotFound": unknownRule("DeleteAndUnprotect"),
-	"Delete and unprotect inclusion rule/InvalidProtectionRuleStatusForDynamicRuleDeleteAndUnprotectAll": func(w *world, l workload) produced {
-		policy, rule := l.newRule(w, true)
-		return w.fails(l.ruleRPC("DeleteAndUnprotect"), ruleID(policy, rule))
+	"Delete and unprotect inclusion rule/InvalidProtectionRuleStatusForDynamicRuleDeleteAndUnprotectAll": func(s *servicetest.Server, l workload) produced {
+		policy, rule := l.newRule(s, true)
+		return fails(s, l.ruleRPC("DeleteAndUnprotect"), ruleID(policy, rule))
 	},
 	"Run inclusion rule/InvalidInclusionRuleId": malformedRule("Run"),
 	"Run inclusion rule/ProtectionRuleNotFound": unknownRule("Run"),
-	"Run inclusion rule/ProtectionRuleActionNotAllowed": func(w *world, l workload) produced {
-		policy, rule := l.newRule(w, false)
-		return w.fails(l.ruleRPC("Run"), ruleID(policy, rule))
+	"Run inclusion rule/ProtectionRuleActionNotAllowed": func(s *servicetest.Server, l workload) produced {
+		policy, rule := l.newRule(s, false)
+		return fails(s, l.ruleRPC("Run"), ruleID(policy, rule))
 	},
-	"Run inclusion rule/RunNotAllowedForDynamicRule": func(w *world, l workload) produced {
-		policy, rule := l.restingRule(w, true)
-		return w.fails(l.ruleRPC("Run"), ruleID(policy, rule))
+	"Run inclusion rule/RunNotAllowedForDynamicRule": func(s *servicetest.Server, l workload) produced {
+		policy, rule := l.completedRule(s, true)
+		return fails(s, l.ruleRPC("Run"), ruleID(policy, rule))
 	},
 	"Get inclusion rule by ID/InvalidInclusionRuleId":    malformedRule("Get"),
 	"Get inclusion rule by ID/ProtectionRuleNotFound":    unknownRule("Get"),
 	"Delete inclusion rule by ID/InvalidInclusionRuleId": malformedRule("Delete"),
 	"Delete inclusion rule by ID/ProtectionRuleNotFound": unknownRule("Delete"),
-	"Delete inclusion rule by ID/InvalidProtectionRuleStatusForDeletion": func(w *world, l workload) produced {
-		policy, rule := l.newRule(w, false)
-		return w.fails(l.ruleRPC("Delete"), ruleID(policy, rule))
+	"Delete inclusion rule by ID/InvalidProtectionRuleStatusForDeletion": func(s *servicetest.Server, l workload) produced {
+		policy, rule := l.newRule(s, false)
+		return fails(s, l.ruleRPC("Delete"), ruleID(policy, rule))
 	},
-	"Delete inclusion rule by ID/InvalidProtectionRuleStatusForDynamicRuleDeletion": func(w *world, l workload) produced {
-		policy, rule := l.newRule(w, true)
-		return w.fails(l.ruleRPC("Delete"), ruleID(policy, rule))
+	"Delete inclusion rule by ID/InvalidProtectionRuleStatusForDynamicRuleDeletion": func(s *servicetest.Server, l workload) produced {
+		policy, rule := l.newRule(s, true)
+		return fails(s, l.ruleRPC("Delete"), ruleID(policy, rule))
 	},
 }
 
 func malformedRule(verb string) producer {
-	return func(w *world, l workload) produced {
-		return w.fails(l.ruleRPC(verb), ruleID(l.activePolicy(w), notGUID))
+	return func(s *servicetest.Server, l workload) produced {
+		return fails(s, l.ruleRPC(verb), ruleID(l.activePolicy(s), notGUID))
 	}
 }
 
 func unknownRule(verb string) producer {
-	return func(w *world, l workload) produced {
-		return w.fails(l.ruleRPC(verb), ruleID(l.activePolicy(w), unknown))
+	return func(s *servicetest.Server, l workload) produced {
+		return fails(s, l.ruleRPC(verb), ruleID(l.activePolicy(s), unknown))
 	}
 }
 
@@ -100,7 +101,7 @@ func (l workload) rulesPath(policy string) string {
 	return "/" + l.collection + "/" + policy + "/" + l.things() + "InclusionRules"
 }
 
-// The requests of the workloads have the same shape on the wire, so those of one do for all.
+// The requests of the three workloads have the same shape on the wire, so those of one serve all.
 
 func ruleRequest(policy, expression string, dynamic bool) *pb.CreateMailboxInclusionRuleRequest {
 	return &pb.CreateMailboxInclusionRuleRequest{ProtectionPolicyId: policy, MailboxExpression: expression, IsAutoApplyEnabled: &dynamic}
@@ -114,41 +115,41 @@ func ruleID(policy, rule string) *pb.GetMailboxInclusionRuleRequest {
 	return &pb.GetMailboxInclusionRuleRequest{ProtectionPolicyId: policy, InclusionRuleId: rule}
 }
 
-// fits is an expression that the rules of the workload may have.
-func (l workload) fits(w *world) string {
+// expression is an expression that rules of the workload can have.
+func (l workload) expression(s *servicetest.Server) string {
 	if l.name == "SharePoint" {
 		return "displayName -contains 'Site 4'"
 	}
-	return w.membersOf(1)
+	return membersOf(s, 1)
 }
 
-// membersOf is an expression with a number of groups.
-func (w *world) membersOf(groups int) string {
+// membersOf is an expression that names a number of groups.
+func membersOf(s *servicetest.Server, groups int) string {
 	var ids []string
 	for n := range groups {
-		ids = append(ids, "'"+emulator.GroupID(w.tenant, n%10+1)+"'")
+		ids = append(ids, "'"+emulator.GroupID(s.Tenant, n%10+1)+"'")
 	}
 	return "memberOf -any (group.id -in [" + strings.Join(ids, ", ") + "])"
 }
 
-// newRule makes a rule that is being carried out. Graph refuses dynamic rules of sites: what is asked about one then is
-// asked about a rule that is not there.
-func (l workload) newRule(w *world, dynamic bool) (policy, rule string) {
-	w.t.Helper()
-	policy = l.activePolicy(w)
+// newRule makes a rule that is being applied. Graph refuses dynamic rules of sites; the id of a rule that does not
+// exist is returned for them.
+func (l workload) newRule(s *servicetest.Server, dynamic bool) (policy, rule string) {
+	s.TB.Helper()
+	policy = l.activePolicy(s)
 	response := new(pb.CreateMailboxInclusionRuleResponse)
-	if o := w.call(l.ruleRPC("Create"), ruleRequest(policy, l.fits(w), dynamic), response); o.reason() == "INVALID_INCLUSION_RULE_CREATE_REQUEST" {
+	if o := s.Call(l.ruleRPC("Create"), ruleRequest(policy, l.expression(s), dynamic), response); o.Reason() == "INVALID_INCLUSION_RULE_CREATE_REQUEST" {
 		return policy, unknown
-	} else if o.status != nil {
-		w.t.Fatalf("no rule: %v", o.status)
+	} else if o.Status != nil {
+		s.TB.Fatalf("no rule: %v", o.Status)
 	}
 	return policy, response.GetInclusionRule().GetId()
 }
 
-// restingRule makes a rule and waits until it has been carried out.
-func (l workload) restingRule(w *world, dynamic bool) (policy, rule string) {
-	w.t.Helper()
-	policy, rule = l.newRule(w, dynamic)
-	w.emulator.Clock().Advance(time.Hour)
+// completedRule makes a rule and waits until it has been applied.
+func (l workload) completedRule(s *servicetest.Server, dynamic bool) (policy, rule string) {
+	s.TB.Helper()
+	policy, rule = l.newRule(s, dynamic)
+	s.Emulator.Clock().Advance(time.Hour)
 	return policy, rule
 }

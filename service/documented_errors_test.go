@@ -1,13 +1,11 @@
 package service_test
 
 import (
-	"context"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
@@ -16,24 +14,25 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
-	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// produced is how a row came out: as the Status of a call, or as one inside a resource of a call that was OK.
+// produced is the error of a row: the Status of a call, or one embedded in a resource of a call that was OK.
 type produced struct {
-	call   *outcome
-	inside *statuspb.Status
-	// item is the id of the resource that has it inside, where Graph tells one.
+	call     *servicetest.Outcome
+	embedded *statuspb.Status
+	// item is the id of the resource that embeds the error, if Graph says it.
 	item string
-	// again makes the call that was to fail once more.
+	// again makes the failing call once more.
 	again func() produced
 }
 
-// producer makes an error arise; l is the workload of rpcs that are one per workload.
-type producer func(w *world, l workload) produced
+// producer makes an error occur. l is the workload, for rpcs that exist once per workload.
+type producer func(s *servicetest.Server, l workload) produced
 
-// producers say for each row how it arises. A key is `section/code`, followed by `/rpc` where rpcs differ.
+// producers returns the producer of each row. A key is `section/code`, or `section/code/rpc` where the rpcs of a row
+// differ.
 func producers(t *testing.T) map[string]producer {
 	t.Helper()
 	all := make(map[string]producer)
@@ -53,8 +52,8 @@ const (
 	usersHaveNoURL     = "A request for mailboxes or drives has no field for the URL of a site."
 )
 
-// impossible are the pairs that Microsoft's page documents for the rpcs of all workloads alike, although no input and
-// no state of this workload can bring them about. How they come out is shown by a script.
+// impossible are pairs of error and rpc that Microsoft documents for all workloads alike, although no input and no
+// state of this workload can cause them. A scripted response shows how they are translated. The value says why.
 var impossible = map[string]string{
 	"Create inclusion rule/InvalidRuleExpressionGroupLimitExceeded/CreateSiteInclusionRule":                                                         "A rule of sites looks for names, URLs and times; its expression cannot name a group.",
 	"Run inclusion rule/RunNotAllowedForDynamicRule/RunSiteInclusionRule":                                                                           noDynamicSiteRules,
@@ -69,7 +68,7 @@ func TestEveryDocumentedErrorComesOutTyped(t *testing.T) {
 	wanted := expectations(t)
 	repeatable := idempotent(t)
 	producers := producers(t)
-	made, met := make(map[string]bool), make(map[string]bool)
+	made, seen := make(map[string]bool), make(map[string]bool)
 	for _, row := range documentedErrors(t) {
 		for _, rpc := range row.operations {
 			key := row.section + "/" + row.graphCode
@@ -77,24 +76,24 @@ func TestEveryDocumentedErrorComesOutTyped(t *testing.T) {
 			if producers[pair] != nil {
 				key = pair
 			}
-			made[key], met[pair] = true, true
+			made[key], seen[pair] = true, true
 			t.Run(strings.ReplaceAll(row.section, " ", "_")+"/"+row.graphCode+"/"+rpc, func(t *testing.T) {
 				produce := producers[key]
 				if produce == nil {
 					t.Fatalf("nothing produces %s", pair)
 				}
-				w := newWorld(t)
-				mark := w.mark()
-				got := produce(w, workloadOf(rpc))
+				s := servicetest.New(t)
+				mark := s.Mark()
+				got := produce(s, workloadOf(rpc))
 				if impossible[pair] == "" {
-					checkArises(t, w, mark, row)
+					checkArises(t, s, mark, row)
 				} else {
-					if got.arose(row, wanted[row.graphCode]) {
+					if got.matches(row, wanted[row.graphCode]) {
 						t.Fatalf("is produced, though it should be impossible: %s", impossible[pair])
 					}
-					got = w.script(row, got)
+					got = scriptRow(s, row, got)
 				}
-				checkStatus(t, row, wanted[row.graphCode], got, repeatable[rpc], w.lastRequest(mark))
+				checkStatus(t, row, wanted[row.graphCode], got, repeatable[rpc], s.LastRequest(mark))
 			})
 		}
 	}
@@ -104,13 +103,13 @@ func TestEveryDocumentedErrorComesOutTyped(t *testing.T) {
 		}
 	}
 	for pair := range impossible {
-		if !met[pair] {
+		if !seen[pair] {
 			t.Errorf("%s is called impossible and not documented", pair)
 		}
 	}
 }
 
-// workloadOf tells by the name of an rpc which workload it belongs to; rpcs of all workloads are tried on the first.
+// workloadOf finds the workload of an rpc by its name. Rpcs of all workloads are tried with the first one.
 func workloadOf(rpc string) workload {
 	for _, l := range workloads {
 		if strings.Contains(rpc, l.prefix) || strings.Contains(rpc, l.thing()) {
@@ -120,84 +119,71 @@ func workloadOf(rpc string) workload {
 	return workloads[0]
 }
 
-// things is how paths begin that are of what is protected: `mailbox` of mailboxInclusionRules.
+// things is the prefix of path segments: `mailbox` of mailboxInclusionRules.
 func (l workload) things() string { return strings.TrimSuffix(l.units, "ProtectionUnits") }
 
-// thing is what rpcs call it: `Mailbox` of CreateMailboxInclusionRule.
+// thing is the word in the names of rpcs: `Mailbox` of CreateMailboxInclusionRule.
 func (l workload) thing() string { return strings.ToUpper(l.things()[:1]) + l.things()[1:] }
 
 func (l workload) kind() emulator.Workload {
 	return map[string]emulator.Workload{"Exchange": emulator.Exchange, "OneDrive": emulator.OneDrive, "SharePoint": emulator.SharePoint}[l.name]
 }
 
-// arose reports whether it is the error of a row that came about.
-func (p produced) arose(row documented, want expected) bool {
-	s := p.call.status
+// matches reports whether the error is the one of a row.
+func (p produced) matches(row documented, want expected) bool {
+	s := p.call.Status
 	if row.status == 200 {
-		s = p.inside
+		s = p.embedded
 	}
-	return s != nil && reasonOf(s) == want.reason
+	return s != nil && servicetest.ReasonOf(s) == want.reason
 }
 
-// script makes a call once more, and has it answered with the error of a row.
-func (w *world) script(row documented, call produced) produced {
-	w.t.Helper()
+// scriptRow makes a call once more, for which the emulator responds with the error of a row.
+func scriptRow(s *servicetest.Server, row documented, call produced) produced {
+	s.TB.Helper()
 	f := emulator.Fault{Operation: "*", Code: row.graphCode}
 	if row.status == 200 {
 		f = emulator.Fault{Operation: "GET *", InBand: &emulator.InBandError{Code: row.graphCode}}
 	}
-	w.fault(f)
+	s.Fault(f)
 	return call.again()
 }
 
 const (
-	// unknown is an id of nothing, whatever is looked for; notGUID is one that cannot be an id of Graph's.
+	// unknown is an id that nothing has. notGUID can stand in a path, and Graph does not accept it as an id.
 	unknown       = "99999999-0000-4000-8000-000000000001"
 	unknownPolicy = unknown
 	notGUID       = "well-formed"
 )
 
-// fails calls an rpc that is to fail.
-func (w *world) fails(method string, request proto.Message) produced {
-	w.t.Helper()
-	// A caller who has less time than RetryInfo asks for is told not to wait; this one has more than any asks for.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.context()), 2*time.Minute)
-	defer cancel()
-	// No field of a response is looked at, so any message takes it.
-	call := w.callWith(ctx, method, request, new(pb.DeleteProtectionPolicyResponse))
-	return produced{call: call, again: func() produced { return w.fails(method, request) }}
+// fails calls an rpc that has to fail.
+func fails(s *servicetest.Server, method string, request proto.Message) produced {
+	s.TB.Helper()
+	return produced{call: s.Try(method, request), again: func() produced { return fails(s, method, request) }}
 }
 
-// scripted calls an rpc that a fault rule answers with an error.
-func (w *world) scripted(operation, code, method string, request proto.Message) produced {
-	w.t.Helper()
-	w.fault(emulator.Fault{Operation: operation, Code: code})
-	return w.fails(method, request)
+// scripted calls an rpc, for which the emulator responds with a given error.
+func scripted(s *servicetest.Server, operation, code, method string, request proto.Message) produced {
+	s.TB.Helper()
+	s.Fault(emulator.Fault{Operation: operation, Code: code})
+	return fails(s, method, request)
 }
 
-// wantRaw shows that an error arises of a request which the contract cannot say.
-func (w *world) wantRaw(method, path, body string, status int, code string) {
-	w.t.Helper()
-	got, answer := w.raw(method, path, body)
-	if got != status || !strings.Contains(answer, `"`+code+`"`) {
-		w.t.Errorf("%s %s: %d %s, want %d %s", method, path, got, answer, status, code)
+// wantRaw checks that an error occurs for a request that the contract cannot express.
+func wantRaw(s *servicetest.Server, method, path, body string, status int, code string) {
+	s.TB.Helper()
+	got, response := s.Raw(method, path, body)
+	if got != status || !strings.Contains(response, `"`+code+`"`) {
+		s.TB.Errorf("%s %s: %d %s, want %d %s", method, path, got, response, status, code)
 	}
 }
 
-func (w *world) lastRequest(since uint64) emulator.Entry {
-	requests := w.requests(since)
-	if len(requests) == 0 {
-		w.t.Fatal("no request was sent")
-	}
-	return requests[len(requests)-1]
-}
-
-// checkArises holds how the error came about against the column `arises`: what behaviour or input must cause may not
-// come from a script.
-func checkArises(t *testing.T, w *world, since uint64, row documented) {
+// checkArises checks how the error was caused against the column `arises`. Behaviour and input must not be replaced by
+// a scripted response.
+func checkArises(t *testing.T, s *servicetest.Server, since uint64, row documented) {
 	t.Helper()
 	scripted := false
-	for _, entry := range w.requests(since) {
+	for _, entry := range s.Requests(since) {
 		scripted = scripted || entry.Fault != ""
 	}
 	if wants := row.arises == "fault" || row.arises == "http"; scripted != wants {
@@ -210,21 +196,21 @@ func checkStatus(t *testing.T, row documented, want expected, got produced, repe
 	if want.reason == "" {
 		t.Fatalf("no expectation for %s", row.graphCode)
 	}
-	s := got.inside
+	s := got.embedded
 	if row.status == 200 {
-		if got.call.status != nil {
-			t.Fatalf("the call failed: %v", got.call.status)
+		if got.call.Status != nil {
+			t.Fatalf("the call failed: %v", got.call.Status)
 		}
-	} else if s = got.call.status; s == nil {
+	} else if s = got.call.Status; s == nil {
 		t.Fatal("the call succeeded")
 	}
 	if s == nil {
-		t.Fatal("no Status inside the resource")
+		t.Fatal("no Status is embedded in the resource")
 	}
-	if codes.Code(s.GetCode()) != want.code || reasonOf(s) != want.reason {
-		t.Fatalf("got %v %s, want %v %s", codes.Code(s.GetCode()), reasonOf(s), want.code, want.reason)
+	if codes.Code(s.GetCode()) != want.code || servicetest.ReasonOf(s) != want.reason {
+		t.Fatalf("got %v %s, want %v %s", codes.Code(s.GetCode()), servicetest.ReasonOf(s), want.code, want.reason)
 	}
-	info := detail[*errdetails.ErrorInfo](s)
+	info := servicetest.InfoOf(s)
 	if info.GetDomain() != "graph.microsoft.com" || info.GetMetadata()["graphCode"] != row.graphCode {
 		t.Errorf("ErrorInfo: %v", info)
 	}
@@ -237,7 +223,7 @@ func checkStatus(t *testing.T, row documented, want expected, got produced, repe
 	checkRetry(t, s, want, got, repeatable)
 	if row.status == 200 {
 		if _, ok := info.GetMetadata()["httpStatus"]; ok {
-			t.Error("an error inside a resource has no httpStatus")
+			t.Error("an embedded error has no httpStatus")
 		}
 		return
 	}
@@ -246,18 +232,18 @@ func checkStatus(t *testing.T, row documented, want expected, got produced, repe
 			t.Errorf("metadata %s is %q, want %q", key, info.GetMetadata()[key], value)
 		}
 	}
-	if got := detail[*errdetails.RequestInfo](s).GetRequestId(); got != request.RequestID {
-		t.Errorf("RequestInfo has %q, Graph answered %q", got, request.RequestID)
+	if got := servicetest.Detail[*errdetails.RequestInfo](s).GetRequestId(); got != request.RequestID {
+		t.Errorf("RequestInfo has %q, Graph sent %q", got, request.RequestID)
 	}
-	if id := got.call.trailer.Get("x-request-id"); len(id) != 1 || id[0] != request.ClientRequestID {
+	if id := got.call.Trailer.Get("x-request-id"); len(id) != 1 || id[0] != request.ClientRequestID {
 		t.Errorf("trailer x-request-id is %v, Graph was sent %q", id, request.ClientRequestID)
 	}
-	if len(got.call.header) != 0 {
-		t.Errorf("a header came before the error: %v", got.call.header)
+	if len(got.call.Header) != 0 {
+		t.Errorf("a header came before the error: %v", got.call.Header)
 	}
 }
 
-// checkDetail checks that the detail of the table is there, filled, and the only one of its kind.
+// checkDetail checks that the detail of the table is there, is filled, and is the only one of its kind.
 func checkDetail(t *testing.T, s *statuspb.Status, want expected) {
 	t.Helper()
 	seen := make(map[string]int)
@@ -280,34 +266,34 @@ func checkDetail(t *testing.T, s *statuspb.Status, want expected) {
 	filled := true
 	switch want.detail {
 	case "BadRequest":
-		v := detail[*errdetails.BadRequest](s).GetFieldViolations()
+		v := servicetest.FieldViolationsOf(s)
 		filled = len(v) == 1 && v[0].GetDescription() != "" && v[0].GetReason() == want.reason
 	case "PreconditionFailure":
-		v := detail[*errdetails.PreconditionFailure](s).GetViolations()
+		v := servicetest.Detail[*errdetails.PreconditionFailure](s).GetViolations()
 		filled = len(v) == 1 && v[0].GetType() != "" && v[0].GetSubject() != ""
 	case "QuotaFailure":
-		v := detail[*errdetails.QuotaFailure](s).GetViolations()
+		v := servicetest.Detail[*errdetails.QuotaFailure](s).GetViolations()
 		filled = len(v) == 1 && v[0].GetSubject() != ""
 	case "ResourceInfo":
-		filled = detail[*errdetails.ResourceInfo](s).GetResourceType() != ""
+		filled = servicetest.Detail[*errdetails.ResourceInfo](s).GetResourceType() != ""
 	}
 	if !filled {
 		t.Errorf("%s is not filled: %v", want.detail, s)
 	}
 }
 
-// rpcOf is the rpc that an error is of, by its short name.
+// rpcOf is the short name of the rpc that failed.
 func rpcOf(info *errdetails.ErrorInfo) string {
 	_, rpc, _ := strings.Cut(info.GetMetadata()["operation"], "/")
 	return rpc
 }
 
-// checkField checks that the field at fault is one of the request. A body that no request of the contract becomes has
-// none.
+// checkField checks that the field at fault is a field of the request. There is none when no request of the contract
+// can have such a body.
 func checkField(t *testing.T, s *statuspb.Status, mayBeNone bool) {
 	t.Helper()
-	for _, v := range detail[*errdetails.BadRequest](s).GetFieldViolations() {
-		operation := detail[*errdetails.ErrorInfo](s).GetMetadata()["operation"]
+	for _, v := range servicetest.FieldViolationsOf(s) {
+		operation := servicetest.InfoOf(s).GetMetadata()["operation"]
 		name := protoreflect.FullName("m365.backupstorage.v1." + strings.Replace(operation, "/", ".", 1))
 		d, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
 		if err != nil {
@@ -328,20 +314,21 @@ func checkField(t *testing.T, s *statuspb.Status, mayBeNone bool) {
 
 var guid = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 
-// checkID checks that the resource an error is about is that which it stands in, else the last of the request's path.
+// checkID checks the id that the error is about: that of the resource that embeds it, else the last one of the
+// request's path.
 func checkID(t *testing.T, s *statuspb.Status, got produced, request emulator.Entry) {
 	t.Helper()
 	var kind, id string
-	if v := detail[*errdetails.PreconditionFailure](s).GetViolations(); len(v) == 1 {
+	if v := servicetest.Detail[*errdetails.PreconditionFailure](s).GetViolations(); len(v) == 1 {
 		kind, id, _ = strings.Cut(v[0].GetSubject(), "/")
-	} else if v := detail[*errdetails.ResourceInfo](s); v != nil {
+	} else if v := servicetest.Detail[*errdetails.ResourceInfo](s); v != nil {
 		kind, id = v.GetResourceType(), v.GetResourceName()
 	} else {
 		return
 	}
 	want := got.item
-	// Of the units in a body Graph does not tell which one it refused.
-	if ids := guid.FindAllString(request.Path, -1); got.inside == nil && len(ids) > 0 && kind != "protectionUnitBase" {
+	// Graph does not say which of the units in a body it refused.
+	if ids := guid.FindAllString(request.Path, -1); got.embedded == nil && len(ids) > 0 && kind != "protectionUnitBase" {
 		want = ids[len(ids)-1]
 	}
 	if id != want {
@@ -351,16 +338,16 @@ func checkID(t *testing.T, s *statuspb.Status, got produced, request emulator.En
 
 func checkRetry(t *testing.T, s *statuspb.Status, want expected, got produced, repeatable bool) {
 	t.Helper()
-	retry := detail[*errdetails.RetryInfo](s)
+	retry := servicetest.Detail[*errdetails.RetryInfo](s)
 	if (retry != nil) != (want.delay > 0) {
 		t.Errorf("RetryInfo is %v, want delay %v", retry, want.delay)
 	}
 	if delay := retry.GetRetryDelay().AsDuration(); retry != nil && (delay < want.delay || delay > want.delay*6/5) {
 		t.Errorf("delay is %v, want %v and up to a fifth more", delay, want.delay)
 	}
-	if got.inside != nil {
-		if len(got.call.pushback()) != 0 {
-			t.Errorf("pushback %v on a call that was OK", got.call.pushback())
+	if got.embedded != nil {
+		if len(got.call.Pushback()) != 0 {
+			t.Errorf("pushback %v on a call that was OK", got.call.Pushback())
 		}
 		return
 	}
@@ -368,11 +355,11 @@ func checkRetry(t *testing.T, s *statuspb.Status, want expected, got produced, r
 	switch want.code {
 	case codes.Unavailable, codes.ResourceExhausted, codes.Aborted, codes.Unknown, codes.Internal:
 		pushback = []string{"-1"}
-		if retry != nil && (repeatable || want.workDone == "none") {
+		if retry != nil && (repeatable || want.sideEffects == "none") {
 			pushback = []string{strconv.FormatInt(retry.GetRetryDelay().AsDuration().Milliseconds(), 10)}
 		}
 	}
-	if !slices.Equal(got.call.pushback(), pushback) {
-		t.Errorf("pushback is %v, want %v", got.call.pushback(), pushback)
+	if !slices.Equal(got.call.Pushback(), pushback) {
+		t.Errorf("pushback is %v, want %v", got.call.Pushback(), pushback)
 	}
 }

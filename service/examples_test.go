@@ -16,17 +16,17 @@ import (
 	"sync"
 	"testing"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// These tests need the published HTTP examples, which are not ours to copy: they have a build tag, and the folder
-// comes in this variable. .ci/run sets both.
+// These tests need the published HTTP examples. They are not part of this repository, so the tests have a build tag,
+// and this variable names the folder. .ci/run sets both.
 const examplesVariable = "BACKUPSTORAGE_EXAMPLES"
 
-// example is one published request and its answer.
+// example is one published request and its response.
 type example struct {
 	name    string
 	Request struct {
@@ -38,7 +38,7 @@ type example struct {
 	}
 }
 
-// slips are properties of examples that land nowhere, by example and path, with the reason.
+// slips are mistakes in examples: properties that no field of the contract takes, by example and path, with the reason.
 type slips map[string]string
 
 func TestPublishedExamplesAreReadWithoutLoss(t *testing.T) {
@@ -48,7 +48,7 @@ func TestPublishedExamplesAreReadWithoutLoss(t *testing.T) {
 	}
 	known := readSlips(t)
 	stub := newStub(t)
-	w := newWorldOn(t, stub.URL+"/v1.0")
+	s := servicetest.NewOnEndpoint(t, stub.URL+"/v1.0")
 	rpcs := allRPCs(t)
 	used := make(map[string]bool)
 	for _, e := range readExamples(t, folder) {
@@ -58,13 +58,14 @@ func TestPublishedExamplesAreReadWithoutLoss(t *testing.T) {
 			continue
 		}
 		t.Run(e.name, func(t *testing.T) {
-			call := func(body any) (*outcome, proto.Message) {
-				stub.answer(e.Response.Status, body)
-				request, response := messages(t, method)
+			call := func(body any) (*servicetest.Outcome, proto.Message) {
+				stub.respond(e.Response.Status, body)
+				request := servicetest.NewMessage(t, method.Input()).ProtoReflect()
+				response := servicetest.NewMessage(t, method.Output()).ProtoReflect()
 				for field, id := range ids {
 					request.Set(method.Input().Fields().ByName(field), protoreflect.ValueOfString(id))
 				}
-				o := w.call(string(method.Parent().Name())+"/"+string(method.Name()), request.Interface(), response.Interface())
+				o := s.Call(string(method.Parent().Name())+"/"+string(method.Name()), request.Interface(), response.Interface())
 				clearToken(t, response, body)
 				return o, response.Interface()
 			}
@@ -74,8 +75,8 @@ func TestPublishedExamplesAreReadWithoutLoss(t *testing.T) {
 				return
 			}
 			o, base := call(e.Response.Body)
-			if o.status != nil {
-				t.Fatal(o.status)
+			if o.Status != nil {
+				t.Fatal(o.Status)
 			}
 			if e.Response.Body == nil {
 				return
@@ -87,8 +88,8 @@ func TestPublishedExamplesAreReadWithoutLoss(t *testing.T) {
 					continue
 				}
 				o, got := call(changed)
-				if o.status != nil {
-					t.Errorf("%s of another value: %v", at, o.status)
+				if o.Status != nil {
+					t.Errorf("%s of another value: %v", at, o.Status)
 				}
 				lands := !proto.Equal(base, got)
 				if lands {
@@ -147,7 +148,7 @@ func readSlips(t *testing.T) slips {
 	return all
 }
 
-// find looks for a slip of this example, or of all of them, by its path without the positions in lists.
+// find looks for a slip of this example, or of all examples, by its path without the positions in lists.
 func (s slips) find(name, at string) (key string, ok bool) {
 	last := at[strings.LastIndexByte(at, '/')+1:]
 	for _, key := range []string{name + " " + at, "* " + last} {
@@ -158,7 +159,7 @@ func (s slips) find(name, at string) (key string, ok bool) {
 	return "", false
 }
 
-// allRPCs are the methods of the contract.
+// allRPCs are the rpcs of the contract in the order of the reference's table.
 func allRPCs(t *testing.T) []protoreflect.MethodDescriptor {
 	t.Helper()
 	var all []protoreflect.MethodDescriptor
@@ -175,8 +176,9 @@ func allRPCs(t *testing.T) []protoreflect.MethodDescriptor {
 	return all
 }
 
-// match finds the rpc of an example and the ids in its path. Paths of examples have segments in other letters, keys in
-// braces, a doubled segment and a misspelt one. The next page of a browse is read by GET, and is the same rpc's.
+// match finds the rpc of an example and the ids in its path. Paths of examples differ from the contract in upper and
+// lower case, have keys in braces, and one doubled and one misspelt segment. The next page of a browse is read with GET
+// by the same rpc.
 func match(rpcs []protoreflect.MethodDescriptor, e example) (protoreflect.MethodDescriptor, map[protoreflect.Name]string, bool) {
 	path, _, _ := strings.Cut(e.Request.Path, "?")
 	path = strings.ToLower(strings.NewReplacer("{", "", "}", "", "/solutions/solutions/", "/solutions/", "InclionRules", "InclusionRules").Replace(path))
@@ -214,20 +216,7 @@ func match(rpcs []protoreflect.MethodDescriptor, e example) (protoreflect.Method
 	return found, ids, found != nil
 }
 
-func messages(t *testing.T, method protoreflect.MethodDescriptor) (request, response protoreflect.Message) {
-	t.Helper()
-	in, err := protoregistry.GlobalTypes.FindMessageByName(method.Input().FullName())
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := protoregistry.GlobalTypes.FindMessageByName(method.Output().FullName())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return in.New(), out.New()
-}
-
-// clearToken checks that a nextLink became a token, and takes the token away, since no two are equal.
+// clearToken checks that a nextLink became a page token, and removes the token, because no two are equal.
 func clearToken(t *testing.T, response protoreflect.Message, body any) {
 	t.Helper()
 	field := response.Descriptor().Fields().ByName("next_page_token")
@@ -242,10 +231,10 @@ func clearToken(t *testing.T, response protoreflect.Message, body any) {
 	response.Clear(field)
 }
 
-func checkErrorExample(t *testing.T, o *outcome, e example) {
+func checkErrorExample(t *testing.T, o *servicetest.Outcome, e example) {
 	t.Helper()
 	body, _ := json.Marshal(e.Response.Body)
-	var told struct {
+	var published struct {
 		Error struct {
 			Code, Message string
 			InnerError    struct {
@@ -254,20 +243,20 @@ func checkErrorExample(t *testing.T, o *outcome, e example) {
 			}
 		}
 	}
-	if err := json.Unmarshal(body, &told); err != nil {
+	if err := json.Unmarshal(body, &published); err != nil {
 		t.Fatal(err)
 	}
-	metadata := detail[*errdetails.ErrorInfo](o.status).GetMetadata()
+	metadata := o.Info().GetMetadata()
 	for key, want := range map[string]string{
-		"graphCode": told.Error.Code, "graphRequestId": told.Error.InnerError.RequestID,
-		"graphClientRequestId": told.Error.InnerError.ClientRequestID, "httpStatus": fmt.Sprint(e.Response.Status),
+		"graphCode": published.Error.Code, "graphRequestId": published.Error.InnerError.RequestID,
+		"graphClientRequestId": published.Error.InnerError.ClientRequestID, "httpStatus": fmt.Sprint(e.Response.Status),
 	} {
 		if metadata[key] != want {
 			t.Errorf("%s is %q, want %q", key, metadata[key], want)
 		}
 	}
-	if o.reason() == "" || !strings.Contains(o.status.GetMessage(), told.Error.Message) {
-		t.Errorf("got %v, want %q in it", o.status, told.Error.Message)
+	if o.Reason() == "" || !strings.Contains(o.Status.GetMessage(), published.Error.Message) {
+		t.Errorf("got %v, want %q in it", o.Status, published.Error.Message)
 	}
 }
 
@@ -309,8 +298,8 @@ var digits = regexp.MustCompile(`^\d+$`)
 
 var instant = regexp.MustCompile(`^\d{4}-\d\d-\d\dT`)
 
-// changed returns a copy of the text in which this value is another one of its kind; ok is false for values that
-// stand for "not set", which have nothing to lose.
+// changed returns a copy of the body in which this value is another one of its kind. ok is false for values that mean
+// "not set".
 func (l leaf) changed(body any) (any, bool) {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -351,10 +340,10 @@ func (l leaf) changed(body any) (any, bool) {
 		case instant.MatchString(v):
 			set("1999" + v[4:])
 		case l[len(l)-1] == "@odata.nextLink":
-			// It becomes a token, which clearToken looks at.
+			// It becomes a page token, which clearToken checks.
 			return nil, false
 		case l[len(l)-1] == "@odata.type":
-			// Another type of the family, which is another workload.
+			// Another type of the family stands for another workload.
 			set(strings.NewReplacer("mailbox", "drive", "drive", "site", "site", "mailbox", "exchange", "sharePoint", "sharePoint", "exchange", "sharepoint", "exchange", "oneDriveForBusiness", "exchange").Replace(v))
 		case digits.MatchString(v):
 			set(v + "1")
@@ -365,7 +354,7 @@ func (l leaf) changed(body any) (any, bool) {
 	return copied, true
 }
 
-// stub is an upstream that answers what it was told.
+// stub is an upstream that sends the response that it was given.
 type stub struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -386,8 +375,8 @@ func newStub(t *testing.T) *stub {
 	return s
 }
 
-// answer sets what the stub says. A nextLink of Graph's becomes one of the stub's.
-func (s *stub) answer(status int, body any) {
+// respond sets the response. A nextLink to Graph becomes one to the stub.
+func (s *stub) respond(status int, body any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status, s.body = status, nil

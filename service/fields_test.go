@@ -5,21 +5,21 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 func TestTheFieldAtFaultIsTheOneThatTheRequestHas(t *testing.T) {
-	w := newWorld(t)
-	session := must[pb.CreateExchangeRestoreSessionResponse](w, "RestoreSessionService/CreateExchangeRestoreSession", new(pb.CreateExchangeRestoreSessionRequest)).GetRestoreSession().GetId()
+	s := servicetest.New(t)
+	session := servicetest.Must[pb.CreateExchangeRestoreSessionResponse](s, "RestoreSessionService/CreateExchangeRestoreSession", new(pb.CreateExchangeRestoreSessionRequest)).GetRestoreSession().GetId()
 	removals := make([]string, 51)
 	for i := range removals {
 		removals[i] = unknownPolicy
 	}
-	now := w.emulator.Clock().Now()
+	now := s.Emulator.Clock().Now()
 	period := &pb.TimePeriod{StartDateTime: timestamppb.New(now.Add(-time.Hour)), EndDateTime: timestamppb.New(now)}
 	for _, c := range []struct {
 		rpc     string
@@ -32,7 +32,7 @@ func TestTheFieldAtFaultIsTheOneThatTheRequestHas(t *testing.T) {
 		{"RestoreSessionService/UpdateExchangeRestoreSession", &pb.UpdateExchangeRestoreSessionRequest{RestoreSessionId: session, RemoveMailboxRestoreArtifactIds: removals[:2]},
 			"DUPLICATE_ARTIFACT_IN_LIST", "remove_mailbox_restore_artifact_ids"},
 		{"RestorePointService/SearchRestorePoints", &pb.SearchRestorePointsRequest{
-			ProtectionUnitIds: []string{workloads[0].unitID(w.tenant, 1)}, ProtectionTimePeriod: period,
+			ProtectionUnitIds: []string{workloads[0].unitID(s.Tenant, 1)}, ProtectionTimePeriod: period,
 			ArtifactQuery: &pb.ArtifactQuery{QueryExpression: "(Subject -eq '" + strings.Repeat("x", 5000) + "')", ArtifactType: pb.RestorableArtifact_RESTORABLE_ARTIFACT_MESSAGE},
 		}, "FILTER_LENGTH_EXCEEDED", "artifact_query"},
 		{"RestoreArtifactBulkAdditionRequestService/GetMailboxRestoreArtifactsBulkAdditionRequest",
@@ -42,10 +42,10 @@ func TestTheFieldAtFaultIsTheOneThatTheRequestHas(t *testing.T) {
 			&pb.GetMailboxRestoreArtifactsBulkAdditionRequestRequest{RestoreSessionId: notGUID, BulkAdditionRequestId: unknownPolicy},
 			"", "restore_session_id"},
 	} {
-		o := w.fails(c.rpc, c.request).call
-		violations := detail[*errdetails.BadRequest](o.status).GetFieldViolations()
-		if c.reason != "" && o.reason() != c.reason || len(violations) != 1 || violations[0].GetField() != c.field {
-			t.Errorf("%s: %s with %v, want %s of %s", c.rpc, o.reason(), violations, c.reason, c.field)
+		o := s.Try(c.rpc, c.request)
+		violations := o.FieldViolations()
+		if c.reason != "" && o.Reason() != c.reason || len(violations) != 1 || violations[0].GetField() != c.field {
+			t.Errorf("%s: %s with %v, want %s of %s", c.rpc, o.Reason(), violations, c.reason, c.field)
 		}
 	}
 }

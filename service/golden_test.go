@@ -25,9 +25,10 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/emulator"
 	"github.com/m365backup/backupstorage/service"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// notProduced are the reasons without a golden file, because no call of a client can bring them about.
+// notProduced are the reasons without a golden file, because a client cannot cause them.
 var notProduced = map[pb.ErrorReason]string{
 	pb.ErrorReason_CALLER_UNAUTHENTICATED: "The server does not ask its callers who they are yet.",
 	pb.ErrorReason_CALLER_NOT_ALLOWED:     "The server does not ask its callers who they are yet.",
@@ -40,14 +41,14 @@ const (
 	goldenGraph    = "2e333333-2222-4333-8444-555555555555"
 )
 
-// headerLimit is what a careful client takes of header in one block, in bytes: that of Python and of many proxies.
+// headerLimit is how many bytes of headers a strict client accepts in one block, such as Python's and many proxies.
 const headerLimit = 8192
 
 var goldenStart = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// TestEveryReasonHasTheStatusOfItsGoldenFile brings every reason about, over real connections, and holds the whole
-// Status and its trailers against testdata/status. The files are changed by hand: what the test prints for a reason
-// can be pasted into its file when it is right.
+// TestEveryReasonHasTheStatusOfItsGoldenFile causes every reason over real connections, and compares the whole Status
+// and its trailers with testdata/status. The files are changed by hand: paste what the test prints into the file of the
+// reason when it is right.
 func TestEveryReasonHasTheStatusOfItsGoldenFile(t *testing.T) {
 	const folder = "testdata/status"
 	makers := goldenMakers(t)
@@ -90,11 +91,10 @@ func TestEveryReasonHasTheStatusOfItsGoldenFile(t *testing.T) {
 	}
 }
 
-// goldenMaker brings a reason about.
+// goldenMaker causes a reason.
 type goldenMaker func(t *testing.T) produced
 
-// goldenMakers are one way for each reason. Of a documented error it is that of the first row in which it can come
-// about.
+// goldenMakers returns one maker for each reason. For a documented error it takes the first row that is possible.
 func goldenMakers(t *testing.T) map[string]goldenMaker {
 	t.Helper()
 	makers := make(map[string]goldenMaker)
@@ -110,7 +110,7 @@ func goldenMakers(t *testing.T) map[string]goldenMaker {
 		if produce == nil {
 			produce = producers[key]
 		}
-		makers[reason] = func(t *testing.T) produced { return produce(newGoldenWorld(t), workloadOf(rpc)) }
+		makers[reason] = func(t *testing.T) produced { return produce(newGoldenServer(t), workloadOf(rpc)) }
 	}
 	for _, row := range table(t, "http_status_errors.tsv") {
 		status, err := strconv.Atoi(strings.NewReplacer("4xx", "418", "5xx", "520", "3xx", "307").Replace(row[0]))
@@ -123,28 +123,28 @@ func goldenMakers(t *testing.T) map[string]goldenMaker {
 		makers[row[1]] = func(t *testing.T) produced { return goldenStatus(t, status, row[3] == "if told") }
 	}
 	for reason, produce := range goldenExamples {
-		makers[reason] = func(t *testing.T) produced { return produce(newGoldenWorld(t)) }
+		makers[reason] = func(t *testing.T) produced { return produce(newGoldenServer(t)) }
 	}
 	maps.Copy(makers, goldenOwn)
 	return makers
 }
 
-// newGoldenWorld is a world in which nothing is left to chance or to the clock, with a client that takes little header.
-func newGoldenWorld(t *testing.T, options ...option) *world {
+// newGoldenServer starts a server whose clock, ids and delays are fixed, with a client that accepts few headers.
+func newGoldenServer(t *testing.T, options ...servicetest.Option) *servicetest.Server {
 	t.Helper()
 	e := emulator.New(emulator.Options{Start: goldenStart, Stopped: true})
 	upstream := httptest.NewServer(e)
 	t.Cleanup(upstream.Close)
-	w := newGoldenWorldOn(t, upstream.URL+"/v1.0", options...)
-	w.emulator = e
-	return w
+	s := newGoldenServerOn(t, upstream.URL+"/v1.0", options...)
+	s.Emulator = e
+	return s
 }
 
-func newGoldenWorldOn(t *testing.T, upstream string, options ...option) *world {
+func newGoldenServerOn(t *testing.T, upstream string, options ...servicetest.Option) *servicetest.Server {
 	t.Helper()
-	w := newWorldMade(t, func(o service.Options) (*service.Server, error) { return service.NewWithoutChance(o, goldenIncident) },
-		graph.Options{Endpoint: upstream, Repeats: -1}, options...)
-	conn, err := grpc.NewClient(w.conn.Target(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithMaxHeaderListSize(headerLimit),
+	newServices := func(o service.Options) (*service.Server, error) { return service.NewWithoutChance(o, goldenIncident) }
+	s := servicetest.NewMade(t, newServices, upstream, options...)
+	conn, err := grpc.NewClient(s.Conn.Target(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithMaxHeaderListSize(headerLimit),
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
 			return invoke(metadata.AppendToOutgoingContext(ctx, "x-request-id", goldenRequest), method, request, reply, conn, options...)
 		}))
@@ -152,11 +152,12 @@ func newGoldenWorldOn(t *testing.T, upstream string, options ...option) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	w.conn = conn
-	return w
+	s.Conn = conn
+	return s
 }
 
-// goldenStatus reads while the upstream answers with a status and a code that the contract does not know.
+// goldenStatus reads a policy while the upstream responds with a status and with a code that the contract does not
+// know.
 func goldenStatus(t *testing.T, status int, retryAfter bool) produced {
 	t.Helper()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -170,145 +171,145 @@ func goldenStatus(t *testing.T, status int, retryAfter bool) produced {
 		w.Write([]byte(`{"error":{"code":"SomethingNew","message":"What Graph says of it."}}`))
 	}))
 	t.Cleanup(upstream.Close)
-	return newGoldenWorldOn(t, upstream.URL+"/v1.0").getPolicy(unknownPolicy)
+	return getPolicy(newGoldenServerOn(t, upstream.URL+"/v1.0"), unknownPolicy)
 }
 
-// goldenExamples are the reasons of codes that stand in published examples only.
-var goldenExamples = map[string]func(w *world) produced{
-	"INVALID_STATE_FOR_ACTIVATION": func(w *world) produced {
-		policy := workloads[0].newPolicy(w, 1, 1).GetId()
-		w.fault(emulator.Fault{Operation: "POST /protectionPolicies/{id}/activate", Code: "invalidStateForActivation"})
-		return w.activateFails(policy)
+// goldenExamples cause the reasons of codes that only published examples have.
+var goldenExamples = map[string]func(s *servicetest.Server) produced{
+	"INVALID_STATE_FOR_ACTIVATION": func(s *servicetest.Server) produced {
+		policy := workloads[0].newPolicy(s, 1, 1).GetId()
+		s.Fault(emulator.Fault{Operation: "POST /protectionPolicies/{id}/activate", Code: "invalidStateForActivation"})
+		return activateFails(s, policy)
 	},
-	"OPERATION_NOT_ALLOWED": func(w *world) produced {
-		workloads[0].activePolicy(w)
-		return w.fails(units+"OffboardProtectionUnit", &pb.OffboardProtectionUnitRequest{ProtectionUnitId: workloads[0].unitID(w.tenant, 1)})
+	"OPERATION_NOT_ALLOWED": func(s *servicetest.Server) produced {
+		workloads[0].activePolicy(s)
+		return fails(s, units+"OffboardProtectionUnit", &pb.OffboardProtectionUnitRequest{ProtectionUnitId: workloads[0].unitID(s.Tenant, 1)})
 	},
-	"PROTECTION_RESOURCES_NOT_FOUND": func(w *world) produced {
-		job := w.endedJob()
-		return produced{call: new(outcome), inside: job.GetError()}
+	"PROTECTION_RESOURCES_NOT_FOUND": func(s *servicetest.Server) produced {
+		job := endedJob(s)
+		return produced{call: new(servicetest.Outcome), embedded: job.GetError()}
 	},
-	"EMAIL_NOT_FOUND": func(w *world) produced {
-		return produced{call: new(outcome), inside: w.endedJob().GetFailedResources()[0].GetError()}
+	"EMAIL_NOT_FOUND": func(s *servicetest.Server) produced {
+		return produced{call: new(servicetest.Outcome), embedded: endedJob(s).GetFailedResources()[0].GetError()}
 	},
-	"SITE_URL_NOT_FOUND": func(w *world) produced {
+	"SITE_URL_NOT_FOUND": func(s *servicetest.Server) produced {
 		const service = "ProtectionUnitBulkAdditionJobService/"
 		l := workloads[2]
-		policy := l.activePolicy(w)
-		job := must[pb.CreateSiteProtectionUnitsBulkAdditionJobResponse](w, service+"CreateSiteProtectionUnitsBulkAdditionJob",
+		policy := l.activePolicy(s)
+		job := servicetest.Must[pb.CreateSiteProtectionUnitsBulkAdditionJobResponse](s, service+"CreateSiteProtectionUnitsBulkAdditionJob",
 			&pb.CreateSiteProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: policy, DisplayName: "sites", SiteWebUrls: []string{"https://a.sharepoint.example/nowhere"}}).GetBulkAdditionJob()
-		w.emulator.Clock().Advance(time.Hour)
-		ended := must[pb.GetSiteProtectionUnitsBulkAdditionJobResponse](w, service+"GetSiteProtectionUnitsBulkAdditionJob",
+		s.Emulator.Clock().Advance(time.Hour)
+		ended := servicetest.Must[pb.GetSiteProtectionUnitsBulkAdditionJobResponse](s, service+"GetSiteProtectionUnitsBulkAdditionJob",
 			&pb.GetSiteProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: policy, BulkAdditionJobId: job.GetId()}).GetBulkAdditionJob()
-		return produced{call: new(outcome), inside: ended.GetFailedResources()[0].GetError()}
+		return produced{call: new(servicetest.Outcome), embedded: ended.GetFailedResources()[0].GetError()}
 	},
-	"BULK_RESTORE_ARTIFACTS_NOT_RESOLVED": func(w *world) produced {
-		return produced{call: new(outcome), inside: w.endedBulkRequest().GetError()}
+	"BULK_RESTORE_ARTIFACTS_NOT_RESOLVED": func(s *servicetest.Server) produced {
+		return produced{call: new(servicetest.Outcome), embedded: endedBulkRequest(s).GetError()}
 	},
-	"USER_NOT_BACKEDUP": func(w *world) produced {
-		return produced{call: new(outcome), inside: w.endedBulkRequest().GetFailedResources()[0].GetError()}
+	"USER_NOT_BACKEDUP": func(s *servicetest.Server) produced {
+		return produced{call: new(servicetest.Outcome), embedded: endedBulkRequest(s).GetFailedResources()[0].GetError()}
 	},
-	"INVALID_GROUP_ID": func(w *world) produced {
+	"INVALID_GROUP_ID": func(s *servicetest.Server) produced {
 		l := workloads[0]
-		policy := l.activePolicy(w)
+		policy := l.activePolicy(s)
 		expression := "memberOf -any (group.id -in ['" + unknown + "'])"
-		created := must[pb.CreateMailboxInclusionRuleResponse](w, l.ruleRPC("Create"), ruleRequest(policy, expression, false)).GetInclusionRule()
-		w.emulator.Clock().Advance(time.Hour)
-		rule := must[pb.GetMailboxInclusionRuleResponse](w, l.ruleRPC("Get"), ruleID(policy, created.GetId())).GetInclusionRule()
-		return produced{call: new(outcome), inside: rule.GetError()}
+		created := servicetest.Must[pb.CreateMailboxInclusionRuleResponse](s, l.ruleRPC("Create"), ruleRequest(policy, expression, false)).GetInclusionRule()
+		s.Emulator.Clock().Advance(time.Hour)
+		rule := servicetest.Must[pb.GetMailboxInclusionRuleResponse](s, l.ruleRPC("Get"), ruleID(policy, created.GetId())).GetInclusionRule()
+		return produced{call: new(servicetest.Outcome), embedded: rule.GetError()}
 	},
-	"INVALID_ITEM": func(w *world) produced {
+	"INVALID_ITEM": func(s *servicetest.Server) produced {
 		l := workloads[0]
-		policy := l.activePolicy(w)
-		w.fault(emulator.Fault{Operation: "PATCH /exchangeProtectionPolicies/{id}", InBand: &emulator.InBandError{Code: "Invalid", Message: "The item cannot be added."}})
-		return w.item(l, l.update(w, policy, 10, 10))
+		policy := l.activePolicy(s)
+		s.Fault(emulator.Fault{Operation: "PATCH /exchangeProtectionPolicies/{id}", InBand: &emulator.InBandError{Code: "Invalid", Message: "The item cannot be added."}})
+		return updateItem(s, l, l.update(s, policy, 10, 10))
 	},
 }
 
 // endedJob is a job that could not find one address.
-func (w *world) endedJob() *pb.ProtectionUnitBulkAdditionJob {
-	w.t.Helper()
+func endedJob(s *servicetest.Server) *pb.ProtectionUnitBulkAdditionJob {
+	s.TB.Helper()
 	const service = "ProtectionUnitBulkAdditionJobService/"
-	policy := workloads[0].activePolicy(w)
-	job := must[pb.CreateMailboxProtectionUnitsBulkAdditionJobResponse](w, service+"CreateMailboxProtectionUnitsBulkAdditionJob",
+	policy := workloads[0].activePolicy(s)
+	job := servicetest.Must[pb.CreateMailboxProtectionUnitsBulkAdditionJobResponse](s, service+"CreateMailboxProtectionUnitsBulkAdditionJob",
 		&pb.CreateMailboxProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: policy, DisplayName: "mailboxes", Mailboxes: []string{"nobody@a.example"}}).GetBulkAdditionJob()
-	w.emulator.Clock().Advance(time.Hour)
-	return must[pb.GetMailboxProtectionUnitsBulkAdditionJobResponse](w, service+"GetMailboxProtectionUnitsBulkAdditionJob",
+	s.Emulator.Clock().Advance(time.Hour)
+	return servicetest.Must[pb.GetMailboxProtectionUnitsBulkAdditionJobResponse](s, service+"GetMailboxProtectionUnitsBulkAdditionJob",
 		&pb.GetMailboxProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: policy, BulkAdditionJobId: job.GetId()}).GetBulkAdditionJob()
 }
 
-// endedBulkRequest is a request to restore somebody who has no backup.
-func (w *world) endedBulkRequest() *pb.RestoreArtifactBulkAdditionRequest {
-	w.t.Helper()
+// endedBulkRequest is a request to restore a user who has no backup.
+func endedBulkRequest(s *servicetest.Server) *pb.RestoreArtifactBulkAdditionRequest {
+	s.TB.Helper()
 	l := workloads[0]
-	w.backedUp()
-	request := l.bulkRequest(w, l.emptyDraft(w))
+	backedUp(s)
+	request := l.bulkRequest(s, l.emptyDraft(s))
 	request.DirectoryObjectIds, request.Mailboxes = nil, []string{"nobody@a.example"}
-	made := must[pb.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse](w, l.bulkRPC("Create"), request).GetBulkAdditionRequest()
-	w.emulator.Clock().Advance(time.Hour)
-	return must[pb.GetMailboxRestoreArtifactsBulkAdditionRequestResponse](w, l.bulkRPC("Get"), bulkID(request.GetRestoreSessionId(), made.GetId())).GetBulkAdditionRequest()
+	made := servicetest.Must[pb.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse](s, l.bulkRPC("Create"), request).GetBulkAdditionRequest()
+	s.Emulator.Clock().Advance(time.Hour)
+	return servicetest.Must[pb.GetMailboxRestoreArtifactsBulkAdditionRequestResponse](s, l.bulkRPC("Get"), bulkID(request.GetRestoreSessionId(), made.GetId())).GetBulkAdditionRequest()
 }
 
-// goldenOwn are the server's own reasons, and Graph's that come about before Graph is asked.
+// goldenOwn cause the server's own reasons, and reasons of Graph's that the server finds before it asks Graph.
 var goldenOwn = map[string]goldenMaker{
 	"TENANT_REQUIRED": func(t *testing.T) produced {
-		w := newGoldenWorld(t)
-		w.tenant = ""
-		return w.getPolicy(unknownPolicy)
+		s := newGoldenServer(t)
+		s.Tenant = ""
+		return getPolicy(s, unknownPolicy)
 	},
 	"INVALID_TENANT_ID": func(t *testing.T) produced {
-		w := newGoldenWorld(t)
-		w.tenant = notGUID
-		return w.getPolicy(unknownPolicy)
+		s := newGoldenServer(t)
+		s.Tenant = notGUID
+		return getPolicy(s, unknownPolicy)
 	},
 	"INVALID_RESOURCE_ID": func(t *testing.T) produced {
-		return newGoldenWorld(t).fails(apps+"GetServiceApp", &pb.GetServiceAppRequest{ServiceAppId: "a/b"})
+		return fails(newGoldenServer(t), apps+"GetServiceApp", &pb.GetServiceAppRequest{ServiceAppId: "a/b"})
 	},
 	"INVALID_PAGE_TOKEN": func(t *testing.T) produced {
-		return newGoldenWorld(t).fails(policies+"ListProtectionPolicies", &pb.ListProtectionPoliciesRequest{PageToken: "made up"})
+		return fails(newGoldenServer(t), policies+"ListProtectionPolicies", &pb.ListProtectionPoliciesRequest{PageToken: "made up"})
 	},
 	"INVALID_PAGE_SIZE": func(t *testing.T) produced {
-		return newGoldenWorld(t).fails(policies+"ListProtectionPolicies", &pb.ListProtectionPoliciesRequest{PageSize: -1})
+		return fails(newGoldenServer(t), policies+"ListProtectionPolicies", &pb.ListProtectionPoliciesRequest{PageSize: -1})
 	},
 	"INVALID_REQUEST": func(t *testing.T) produced {
-		return newGoldenWorld(t).fails(sessions+"UpdateOneDriveForBusinessRestoreSession", &pb.UpdateOneDriveForBusinessRestoreSessionRequest{
+		return fails(newGoldenServer(t), sessions+"UpdateOneDriveForBusinessRestoreSession", &pb.UpdateOneDriveForBusinessRestoreSessionRequest{
 			RestoreSessionId: unknown, RemoveDriveRestoreArtifactIds: []string{"1"}, RemoveGranularDriveRestoreArtifactIds: []string{"2"},
 		})
 	},
 	"DELEGATED_TOKEN_REQUIRED": func(t *testing.T) produced {
-		w := newGoldenWorldOn(t, "http://127.0.0.1:1/v1.0", func(o *service.Options) { o.AllowAppOnly = false })
-		return w.fails(units+"OffboardProtectionUnit", &pb.OffboardProtectionUnitRequest{ProtectionUnitId: unknown})
+		s := newGoldenServerOn(t, "http://127.0.0.1:1/v1.0", func(o *service.Options) { o.AllowAppOnly = false })
+		return fails(s, units+"OffboardProtectionUnit", &pb.OffboardProtectionUnitRequest{ProtectionUnitId: unknown})
 	},
 	"DELEGATED_TOKEN_REJECTED":      withoutToken(graph.TokenAssertionRefused),
 	"INSUFFICIENT_CLAIMS":           withoutToken(graph.TokenClaimsRefused),
 	"CLOUD_NOT_SUPPORTED":           withoutToken(graph.TokenCloud),
 	"GRAPH_CREDENTIALS_UNAVAILABLE": withoutToken(graph.TokenUnavailable),
 	"GRAPH_UNREACHABLE": func(t *testing.T) produced {
-		return newGoldenWorldOn(t, "http://127.0.0.1:1/v1.0").getPolicy(unknownPolicy)
+		return getPolicy(newGoldenServerOn(t, "http://127.0.0.1:1/v1.0"), unknownPolicy)
 	},
 	"GRAPH_RESPONSE_INVALID": func(t *testing.T) produced {
-		w := newGoldenWorld(t)
-		w.fault(emulator.Fault{Operation: "GET /protectionPolicies/{id}", Redirect: "https://elsewhere.example/"})
-		return w.getPolicy(unknownPolicy)
+		s := newGoldenServer(t)
+		s.Fault(emulator.Fault{Operation: "GET /protectionPolicies/{id}", Redirect: "https://elsewhere.example/"})
+		return getPolicy(s, unknownPolicy)
 	},
 	"OUTCOME_UNKNOWN": func(t *testing.T) produced {
-		w := newGoldenWorld(t)
-		w.fault(emulator.Fault{Operation: "POST /exchangeProtectionPolicies", Status: http.StatusGatewayTimeout, AfterWork: true})
-		return w.fails(workloads[0].createRPC(), workloads[0].create(w, "p", 1, 1))
+		s := newGoldenServer(t)
+		s.Fault(emulator.Fault{Operation: "POST /exchangeProtectionPolicies", Status: http.StatusGatewayTimeout, AfterWork: true})
+		return fails(s, workloads[0].createRPC(), workloads[0].create(s, "p", 1, 1))
 	},
 	"DEADLINE_EXCEEDED": func(t *testing.T) produced {
-		w := newGoldenWorld(t)
+		s := newGoldenServer(t)
 		for range 100 {
-			// So little time is left that the server does not begin. Sometimes too little for its answer: the client's
-			// runtime makes its own then, which has no details.
-			ctx, cancel := context.WithTimeout(w.context(), 95*time.Millisecond)
-			call := w.callWith(ctx, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: unknownPolicy}, new(pb.GetProtectionPolicyResponse))
+			// So little time is left that the server does not begin the call. Sometimes too little is left for its
+			// response: then the client's runtime makes a Status without details.
+			ctx, cancel := context.WithTimeout(s.Context(), 95*time.Millisecond)
+			call := s.CallContext(ctx, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: unknownPolicy}, new(pb.GetProtectionPolicyResponse))
 			cancel()
-			if len(call.status.GetDetails()) > 0 {
+			if len(call.Status.GetDetails()) > 0 {
 				return produced{call: call}
 			}
 		}
-		t.Fatal("no typed answer in time")
+		t.Fatal("no typed response in time")
 		return produced{}
 	},
 	"SERVER_OVERLOADED": func(t *testing.T) produced {
@@ -318,32 +319,27 @@ var goldenOwn = map[string]goldenMaker{
 			<-release
 		}))
 		t.Cleanup(upstream.Close)
-		w := newGoldenWorldOn(t, upstream.URL+"/v1.0", func(o *service.Options) { o.MaxCalls = 1 })
+		s := newGoldenServerOn(t, upstream.URL+"/v1.0", func(o *service.Options) { o.MaxCalls = 1 })
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			w.getPolicy(unknownPolicy)
+			getPolicy(s, unknownPolicy)
 		}()
 		<-reached
-		got := w.getPolicy(unknownPolicy)
+		got := getPolicy(s, unknownPolicy)
 		close(release)
 		<-ended
 		return got
 	},
 	"UNKNOWN_METHOD": func(t *testing.T) produced {
-		return newGoldenWorld(t).fails(policies+"NoSuchMethod", new(pb.GetBackupRestoreRequest))
+		return fails(newGoldenServer(t), policies+"NoSuchMethod", new(pb.GetBackupRestoreRequest))
 	},
 	"INTERNAL": func(t *testing.T) produced {
-		return newGoldenWorld(t, withTokens(t, tokens(func() (string, error) { panic("a fault of the server") }))).getPolicy(unknownPolicy)
+		return getPolicy(newGoldenServer(t, withTokens(t, servicetest.TokenFunc(func() (string, error) { panic("a fault of the server") }))), unknownPolicy)
 	},
 }
 
-// tokens gives every call what a function says.
-type tokens func() (string, error)
-
-func (f tokens) Token(context.Context, graph.TokenRequest) (string, error) { return f() }
-
-func withTokens(t *testing.T, source graph.TokenSource) option {
+func withTokens(t *testing.T, source graph.TokenSource) servicetest.Option {
 	return func(o *service.Options) {
 		client, err := graph.New(graph.Options{Endpoint: "http://127.0.0.1:1/v1.0", Tokens: source})
 		if err != nil {
@@ -353,23 +349,23 @@ func withTokens(t *testing.T, source graph.TokenSource) option {
 	}
 }
 
-// withoutToken makes a call for which there is no token.
+// withoutToken makes a call for which no token can be had.
 func withoutToken(problem graph.TokenKind) goldenMaker {
 	return func(t *testing.T) produced {
-		return newGoldenWorld(t, withTokens(t, tokens(func() (string, error) { return "", &graph.TokenError{Kind: problem} }))).getPolicy(unknownPolicy)
+		return getPolicy(newGoldenServer(t, withTokens(t, servicetest.TokenFunc(func() (string, error) { return "", &graph.TokenError{Kind: problem} }))), unknownPolicy)
 	}
 }
 
-// printed writes a Status and the trailers that came with it for people.
+// printed writes a Status and its trailers in a form for people.
 func printed(t *testing.T, got produced) string {
 	t.Helper()
-	s, b := got.inside, new(strings.Builder)
+	s, b := got.embedded, new(strings.Builder)
 	if s != nil {
-		if got.call.status != nil {
-			t.Fatalf("the call failed: %v", got.call.status)
+		if got.call.Status != nil {
+			t.Fatalf("the call failed: %v", got.call.Status)
 		}
-		b.WriteString("Inside a resource of a call that is OK.\n")
-	} else if s = got.call.status; s == nil {
+		b.WriteString("Embedded in a resource of a call that is OK.\n")
+	} else if s = got.call.Status; s == nil {
 		t.Fatal("the call succeeded")
 	}
 	fmt.Fprintf(b, "code: %s\nmessage: %s\ndetails:\n", code.Code(s.GetCode()), s.GetMessage())
@@ -381,21 +377,21 @@ func printed(t *testing.T, got produced) string {
 		fmt.Fprintf(b, "  %s\n", message.ProtoReflect().Descriptor().FullName())
 		printFields(b, message.ProtoReflect(), "    ")
 	}
-	if got.inside == nil {
+	if got.embedded == nil {
 		b.WriteString("trailers:\n")
-		for _, key := range slices.Sorted(maps.Keys(got.call.trailer)) {
+		for _, key := range slices.Sorted(maps.Keys(got.call.Trailer)) {
 			if key != "grpc-status-details-bin" {
-				fmt.Fprintf(b, "  %s: %s\n", key, strings.Join(got.call.trailer[key], ", "))
+				fmt.Fprintf(b, "  %s: %s\n", key, strings.Join(got.call.Trailer[key], ", "))
 			}
 		}
-		if len(got.call.header) > 0 {
-			fmt.Fprintf(b, "header: %v\n", got.call.header)
+		if len(got.call.Header) > 0 {
+			fmt.Fprintf(b, "header: %v\n", got.call.Header)
 		}
 	}
 	return b.String()
 }
 
-// printFields writes the fields that are set in their order, and maps by their keys.
+// printFields writes the fields that are set, in the order of the contract, and maps in the order of their keys.
 func printFields(b *strings.Builder, m protoreflect.Message, indent string) {
 	for i := range m.Descriptor().Fields().Len() {
 		field := m.Descriptor().Fields().Get(i)

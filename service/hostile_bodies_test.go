@@ -10,24 +10,25 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 )
 
-// hostile is the answer of an upstream that is not as documented.
+// hostile is a response that is not as documented.
 type hostile struct {
 	name, body string
-	// graphCode is the code that has to be told in spite of all, empty when the body has none that can be read. The
-	// contract knows none of them, so that the status of HTTP decides.
+	// graphCode is the code that the client has to get nevertheless, empty when the body has none that can be read. The
+	// contract knows none of these codes, so the status of HTTP decides.
 	graphCode string
 	header    map[string]string
-	// cut ends the connection behind the body instead of the answer.
+	// cut ends the connection after the body, in the middle of the response.
 	cut bool
 }
 
-// hostileBodies are what proxies, gateways, captive portals, other APIs and attackers send in place of an error body.
+// hostileBodies are what proxies, gateways, captive portals, other APIs and attackers send instead of an error body.
 func hostileBodies() []hostile {
 	const plain = `{"error":{"code":"SomethingNew","message":"m","innerError":{"date":"2026-11-20T12:00:00"}}}`
 	mebi := func(text string) string { return strings.Repeat(text, 1<<20/len(text)) }
@@ -75,7 +76,7 @@ func hostileBodies() []hostile {
 		{name: "an error of OAuth", body: `{"error":"invalid_client","error_description":"AADSTS700016","error_codes":[700016]}`},
 		{name: "an error of ASP.NET", body: `{"Message":"An error has occurred.","ExceptionType":"System.Exception","StackTrace":"at x"}`},
 		{name: "problem details", body: `{"type":"about:blank","title":"Bad","status":400,"detail":"d"}`, header: map[string]string{"Content-Type": "application/problem+json"}},
-		{name: "a successful answer", body: `{"id":"x","displayName":"p","status":"active","createdDateTime":"2026-11-20T12:00:00Z"}`},
+		{name: "a successful response", body: `{"id":"x","displayName":"p","status":"active","createdDateTime":"2026-11-20T12:00:00Z"}`},
 		{name: "a page", body: `{"@odata.nextLink":"https://evil.example/","value":[{"error":{"code":"x"}}]}`},
 		// The code.
 		{name: "a number as code", body: `{"error":{"code":403}}`, graphCode: "403"},
@@ -132,7 +133,7 @@ func hostileBodies() []hostile {
 		{name: "details is a text", body: withCode(`"details":"d"`), graphCode: known},
 		{name: "details are garbage", body: withCode(`"details":[1,null,"x",true,[[]],{},{"code":[]},{"message":{"x":1}}]`), graphCode: known},
 		{name: "details that are not seen", body: withCode(`"details":[{"code":"\u200b","message":"\u202e"},{"target":"\ufeff"}]`), graphCode: known},
-		// Cut and wrong.
+		// Cut off or invalid.
 		{name: "cut in the code", body: `{"error":{"code":"SomethingN`},
 		{name: "cut in a key", body: `{"error":{"code":"SomethingNew","mess`, graphCode: known},
 		{name: "cut behind a comma", body: `{"error":{"code":"SomethingNew",`, graphCode: known},
@@ -149,10 +150,10 @@ func hostileBodies() []hostile {
 		{name: "a connection that ends", body: `{"error":{"code":"SomethingNew","message":"m`, cut: true, graphCode: known},
 		{name: "a length that is not kept", body: plain, header: map[string]string{"Content-Length": "4000"}, graphCode: known},
 		{name: "an absurd length", body: plain, header: map[string]string{"Content-Length": "4611686018427387904"}, graphCode: known},
-		// The head.
+		// The headers.
 		{name: "JSON that is called HTML", body: plain, header: map[string]string{"Content-Type": "text/html"}, graphCode: known},
 		{name: "JSON that is called packed", body: plain, header: map[string]string{"Content-Encoding": "gzip"}, graphCode: known},
-		{name: "a place to go", body: plain, header: map[string]string{"Location": "https://evil.example/", "Refresh": "0"}, graphCode: known},
+		{name: "a location to go to", body: plain, header: map[string]string{"Location": "https://evil.example/", "Refresh": "0"}, graphCode: known},
 		{name: "headers of gRPC", body: plain, header: map[string]string{"Grpc-Status": "0", "Grpc-Retry-Pushback-Ms": "0"}, graphCode: known},
 		{name: "a date that is none", body: plain, header: map[string]string{"Date": "yesterday"}, graphCode: known},
 		{name: "another id and date in the body", body: withCode(`"innerError":{"request-id":"other","requestId":"another","date":"9999-99-99T99:99:99"}`), graphCode: known},
@@ -162,15 +163,15 @@ func hostileBodies() []hostile {
 
 const hostileID = "5d1e3f5a-0000-4000-8000-000000000001"
 
-// answered is what the upstream answers next.
-type answered struct {
+// nextResponse is the next response of the upstream.
+type nextResponse struct {
 	hostile
 	status int
-	// retryAfter is in seconds, empty for none.
+	// retryAfter is in seconds; empty sends no Retry-After.
 	retryAfter string
 }
 
-func (a *answered) ServeHTTP(rw http.ResponseWriter, _ *http.Request) {
+func (a *nextResponse) ServeHTTP(rw http.ResponseWriter, _ *http.Request) {
 	rw.Header().Set("request-id", hostileID)
 	if a.retryAfter != "" {
 		rw.Header().Set("Retry-After", a.retryAfter)
@@ -186,7 +187,7 @@ func (a *answered) ServeHTTP(rw http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// statusRow is what has to become of a status of HTTP that comes without a known code.
+// statusRow is the expected error for a status of HTTP that comes without a known code.
 type statusRow struct {
 	status int
 	reason string
@@ -212,12 +213,12 @@ func statusRows(t *testing.T) []statusRow {
 	return rows
 }
 
-// lost tells whether the answer to a write says nothing about the write.
+// lost reports whether the response to a write leaves open whether the write was done.
 func (r statusRow) lost() bool {
 	return r.status == 307 || r.status == 408 || r.status == 502 || r.status == 504
 }
 
-// ofWrite is what has to become of the status as the answer to a write.
+// ofWrite is the expected error when the response is to a write.
 func (r statusRow) ofWrite() statusRow {
 	if r.lost() {
 		r.reason, r.code, r.retry = "OUTCOME_UNKNOWN", codes.Unknown, "no"
@@ -225,9 +226,9 @@ func (r statusRow) ofWrite() statusRow {
 	return r
 }
 
-func TestNoBodyHidesWhatTheHeadOfAnAnswerSays(t *testing.T) {
-	var next atomic.Pointer[answered]
-	w := newWorldAnswering(t, func(rw http.ResponseWriter, r *http.Request) { next.Load().ServeHTTP(rw, r) })
+func TestNoBodyHidesStatusAndHeaders(t *testing.T) {
+	var next atomic.Pointer[nextResponse]
+	s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, r *http.Request) { next.Load().ServeHTTP(rw, r) })
 	rows := statusRows(t)
 	names := make(map[string]bool)
 	for i, body := range hostileBodies() {
@@ -242,19 +243,19 @@ func TestNoBodyHidesWhatTheHeadOfAnAnswerSays(t *testing.T) {
 		t.Run(body.name, func(t *testing.T) {
 			for _, row := range rows {
 				if len(body.body) > 64<<10 && row.status%100 != 0 && row.status != 503 {
-					// Large bodies take long: they come with 400, 500 and 503 alone.
+					// Large bodies take long, so they come with 400, 500 and 503 alone.
 					continue
 				}
 				for _, retryAfter := range delays {
-					next.Store(&answered{hostile: body, status: row.status, retryAfter: retryAfter})
-					w.moves()
-					told, name := retryAfter != "", fmt.Sprintf("%d with Retry-After %q", row.status, retryAfter)
-					checkHostile(t, "read answered "+name, read(w), row, body, told)
-					o := write(w)
-					checkHostile(t, "write answered "+name, o, row.ofWrite(), body, told)
-					unknown := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["outcome"] == "unknown"
-					if want := row.lost() || row.status == 500 || row.status == 599 || row.status == 503 && !told; unknown != want {
-						t.Errorf("write answered %s: outcome unknown: %v, want %v", name, unknown, want)
+					next.Store(&nextResponse{hostile: body, status: row.status, retryAfter: retryAfter})
+					s.NextTenant()
+					hasDelay, name := retryAfter != "", fmt.Sprintf("%d with Retry-After %q", row.status, retryAfter)
+					checkHostile(t, "read with status "+name, read(s), row, body, hasDelay)
+					o := write(s)
+					checkHostile(t, "write with status "+name, o, row.ofWrite(), body, hasDelay)
+					unknown := o.Info().GetMetadata()["outcome"] == "unknown"
+					if want := row.lost() || row.status == 500 || row.status == 599 || row.status == 503 && !hasDelay; unknown != want {
+						t.Errorf("write with status %s: outcome unknown: %v, want %v", name, unknown, want)
 					}
 				}
 			}
@@ -265,37 +266,37 @@ func TestNoBodyHidesWhatTheHeadOfAnAnswerSays(t *testing.T) {
 	}
 }
 
-func checkHostile(t *testing.T, name string, o *outcome, row statusRow, body hostile, told bool) {
+func checkHostile(t *testing.T, name string, o *servicetest.Outcome, row statusRow, body hostile, hasDelay bool) {
 	t.Helper()
 	if row.status == 307 {
-		// A redirect is no error of Graph's: there is nothing in it to read.
-		body.graphCode, told = "", false
+		// A redirect is not an error of Graph's, so its body is not read.
+		body.graphCode, hasDelay = "", false
 	}
-	if o.code() != row.code || o.reason() != row.reason {
-		t.Errorf("%s: got %v %s, want %v %s", name, o.code(), o.reason(), row.code, row.reason)
+	if o.Code() != row.code || o.Reason() != row.reason {
+		t.Errorf("%s: got %v %s, want %v %s", name, o.Code(), o.Reason(), row.code, row.reason)
 	}
-	metadata := detail[*errdetails.ErrorInfo](o.status).GetMetadata()
+	metadata := o.Info().GetMetadata()
 	if metadata["httpStatus"] != strconv.Itoa(row.status) || metadata["graphRequestId"] != hostileID || metadata["graphCode"] != body.graphCode {
 		t.Errorf("%s: metadata %.500v, want code %q", name, metadata, body.graphCode)
 	}
-	if id := detail[*errdetails.RequestInfo](o.status).GetRequestId(); id != hostileID {
+	if id := servicetest.Detail[*errdetails.RequestInfo](o.Status).GetRequestId(); id != hostileID {
 		t.Errorf("%s: RequestInfo has %q", name, id)
 	}
-	retry := detail[*errdetails.RetryInfo](o.status)
-	if want := row.retry == "yes" || row.retry == "read" || row.retry == "if told" && told; (retry != nil) != want {
+	retry := servicetest.Detail[*errdetails.RetryInfo](o.Status)
+	if want := row.retry == "yes" || row.retry == "read" || row.retry == "if told" && hasDelay; (retry != nil) != want {
 		t.Errorf("%s: RetryInfo is %v, but %s", name, retry, row.retry)
 	}
-	if delay := retry.GetRetryDelay().AsDuration(); told && retry != nil && (delay < 7*time.Second || delay > 7*time.Second*6/5) {
+	if delay := retry.GetRetryDelay().AsDuration(); hasDelay && retry != nil && (delay < 7*time.Second || delay > 7*time.Second*6/5) {
 		t.Errorf("%s: delay %v, want 7s and up to a fifth more", name, delay)
 	}
-	if size := proto.Size(o.status); size > 4096 {
+	if size := proto.Size(o.Status); size > 4096 {
 		t.Errorf("%s: Status of %d bytes", name, size)
 	}
-	texts := []string{o.status.GetMessage()}
+	texts := []string{o.Status.GetMessage()}
 	for _, value := range metadata {
 		texts = append(texts, value)
 	}
-	for _, v := range detail[*errdetails.BadRequest](o.status).GetFieldViolations() {
+	for _, v := range o.FieldViolations() {
 		texts = append(texts, v.GetDescription())
 	}
 	for _, text := range texts {
@@ -305,8 +306,8 @@ func checkHostile(t *testing.T, name string, o *outcome, row statusRow, body hos
 	}
 }
 
-// misleading tells of characters that must not reach a terminal or a page: control characters, and those with which a
-// text looks like another one.
+// misleading reports whether a character must not reach a terminal or a page: a control character, or one that can make
+// a text look like another one.
 func misleading(r rune) bool {
 	return r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x200B && r <= 0x200F || r >= 0x2028 && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == 0xFEFF
 }

@@ -10,7 +10,7 @@ import (
 // checkLeaks runs the tests, and fails when they leave a goroutine behind, and with it a connection.
 func checkLeaks(m *testing.M) { goleak.VerifyTestMain(closing{m}) }
 
-// closing closes what the tests' own requests to the emulator keep open.
+// closing closes the connections of the tests' own requests to the emulator.
 type closing struct{ *testing.M }
 
 // Run runs the tests.

@@ -19,6 +19,7 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 func isWrite(method protoreflect.MethodDescriptor) bool {
@@ -27,93 +28,103 @@ func isWrite(method protoreflect.MethodDescriptor) bool {
 }
 
 var (
-	// lookedUp are the writes after whose loss a read looks, settled those whose outcome it tells at once: a policy is
-	// updating for a while, whoever changes what of it.
-	lookedUp = []string{"ActivateRestoreSession", "ActivateProtectionPolicy", "DeactivateProtectionPolicy"}
-	settled  = []string{"ActivateRestoreSession"}
+	// verified are the writes after whose loss the server reads the state.
+	verified = []string{"ActivateRestoreSession", "ActivateProtectionPolicy", "DeactivateProtectionPolicy"}
+	// resolved are those of them whose outcome the read proves at once. A policy is updating for a while, no matter who
+	// changed what about it.
+	resolved = []string{"ActivateRestoreSession"}
 )
 
-// carryOut has the first write by each rpc get lost in the way of the story. It fills the response, so that the story
-// goes on.
-func (l *losses) carryOut(s *story, method protoreflect.MethodDescriptor, in, out proto.Message) {
-	s.t.Helper()
+// lostWrites loses the first write by each rpc of a lifecycle, in one way.
+type lostWrites struct {
+	proxy *servicetest.LossyProxy
+	// everyDelete has a DELETE lose the responses to all attempts.
+	everyDelete bool
+	// tried is how often each rpc was called.
+	tried map[string]int
+}
+
+// carryOut calls a write, and loses it if it is the first one by its rpc. It fills the response, so that the lifecycle
+// continues.
+func (l *lostWrites) carryOut(s *story, method protoreflect.MethodDescriptor, in, out proto.Message) {
+	s.TB.Helper()
 	rpc := string(method.Name())
-	do := func() *outcome { return s.call(string(method.Parent().Name())+"/"+rpc, in, out) }
+	do := func() *servicetest.Outcome { return s.Call(string(method.Parent().Name())+"/"+rpc, in, out) }
 	isDelete := graphCall(method).GetMethod() == http.MethodDelete
-	if l.met[rpc]++; l.met[rpc] > 1 {
+	if l.tried[rpc]++; l.tried[rpc] > 1 {
 		// Once is enough.
 		s.wantOK(rpc, do())
 		return
 	}
-	if !l.how.comesThrough() {
-		l.comesToNothing(s, rpc, isDelete, do)
-		if !isDelete || l.how.unsent > 0 {
+	if l.proxy.Loss.BeforeWork() {
+		l.lostBeforeWork(s, rpc, isDelete, do)
+		if !isDelete || l.proxy.Loss.Unsent > 0 {
 			s.wantOK(rpc, do())
 			return
 		}
 	}
-	l.isDoneOnce(s, rpc, isDelete, do, out)
+	l.doneOnce(s, rpc, isDelete, do, out)
 }
 
-// comesToNothing loses a write before it is worked on: one that the server may repeat each time, any other once, so that
-// the ledger had it if it were repeated.
-func (l *losses) comesToNothing(s *story, rpc string, isDelete bool, do func() *outcome) {
-	s.t.Helper()
+// lostBeforeWork loses a write that the emulator never works on. A DELETE may be repeated, so all its attempts are
+// lost. Any other write is lost once: if the server repeated it, the ledger would show the repeat.
+func (l *lostWrites) lostBeforeWork(s *story, rpc string, isDelete bool, do func() *servicetest.Outcome) {
+	s.TB.Helper()
 	attempts := 1
 	if isDelete {
-		attempts = everyAttempt
+		attempts = servicetest.EveryAttempt
 	}
-	since := s.mark()
-	l.lose(attempts)
+	since := s.Mark()
+	l.proxy.Lose(attempts)
 	o := do()
-	l.since()
-	if l.how.unsent > 0 {
+	l.proxy.Stop()
+	if l.proxy.Loss.Unsent > 0 {
 		s.wantUnreachable(rpc, o)
 	} else {
 		s.wantUnknown(rpc, o)
 	}
-	if changes, requests := s.writesSince(since); changes != 0 || requests != 0 {
-		s.t.Errorf("%s: %d changes by %d requests", rpc, changes, requests)
+	if changes, requests := writesSince(s.Server, since); changes != 0 || requests != 0 {
+		s.TB.Errorf("%s: %d changes by %d requests", rpc, changes, requests)
 	}
 }
 
-// isDoneOnce loses a write that is done: at once, or when the server repeats it.
-func (l *losses) isDoneOnce(s *story, rpc string, isDelete bool, do func() *outcome, out proto.Message) {
-	s.t.Helper()
+// doneOnce loses a write that is done: at the first attempt, or when the server repeats it.
+func (l *lostWrites) doneOnce(s *story, rpc string, isDelete bool, do func() *servicetest.Outcome, out proto.Message) {
+	s.TB.Helper()
 	attempts, reads := 1, 0
-	repeated := isDelete || l.how.refused || l.how.unsent > 0
+	repeated := isDelete || l.proxy.Loss.Refused || l.proxy.Loss.Unsent > 0
 	switch {
 	case isDelete && l.everyDelete:
-		attempts, reads = everyAttempt, 1
-	case !repeated && slices.Contains(lookedUp, rpc):
+		attempts, reads = servicetest.EveryAttempt, 1
+	case !repeated && slices.Contains(verified, rpc):
 		reads = 1
 	}
-	since := s.mark()
-	l.lose(attempts)
+	since := s.Mark()
+	l.proxy.Lose(attempts)
 	o := do()
-	body, got := l.since()
-	if repeated || slices.Contains(settled, rpc) {
+	body, got := l.proxy.Stop()
+	if repeated || slices.Contains(resolved, rpc) {
 		s.wantOK(rpc, o)
 	} else {
 		s.wantUnknown(rpc, o)
 		fill(s, body, out)
 	}
 	if got != reads {
-		s.t.Errorf("%s: %d reads, want %d", rpc, got, reads)
+		s.TB.Errorf("%s: %d reads, want %d", rpc, got, reads)
 	}
 	s.wantDoneOnce(rpc, since)
 }
 
-func (s *story) wantOK(rpc string, o *outcome) {
-	s.t.Helper()
-	if o.status != nil {
-		s.t.Fatalf("%s: %v", rpc, o.status)
+func (s *story) wantOK(rpc string, o *servicetest.Outcome) {
+	s.TB.Helper()
+	if o.Status != nil {
+		s.TB.Fatalf("%s: %v", rpc, o.Status)
 	}
 }
 
-// fill reads the answer that nobody got.
+// fill decodes a response that was lost.
 func fill(s *story, lost []byte, out proto.Message) {
-	s.t.Helper()
+	s.TB.Helper()
 	into, ok := out.(interface {
 		UnmarshalGraphJSON([]byte, pb.GraphReadOptions) error
 	})
@@ -121,53 +132,53 @@ func fill(s *story, lost []byte, out proto.Message) {
 		return
 	}
 	if err := into.UnmarshalGraphJSON(lost, pb.GraphReadOptions{}); err != nil {
-		s.t.Fatalf("%v in %s", err, lost)
+		s.TB.Fatalf("%v in %s", err, lost)
 	}
 }
 
-func (s *story) wantUnknown(rpc string, o *outcome) {
-	s.t.Helper()
-	metadata := detail[*errdetails.ErrorInfo](o.status).GetMetadata()
-	if o.code() != codes.Unknown || o.reason() != "OUTCOME_UNKNOWN" || metadata["outcome"] != "unknown" || metadata["verifyWith"] == "" {
-		s.t.Errorf("%s: %v", rpc, o.status)
+func (s *story) wantUnknown(rpc string, o *servicetest.Outcome) {
+	s.TB.Helper()
+	metadata := o.Info().GetMetadata()
+	if o.Code() != codes.Unknown || o.Reason() != "OUTCOME_UNKNOWN" || metadata["outcome"] != "unknown" || metadata["verifyWith"] == "" {
+		s.TB.Errorf("%s: %v", rpc, o.Status)
 	}
-	if found := metadata["observedStatus"]; (found != "") != slices.Contains(lookedUp, rpc) {
-		s.t.Errorf("%s: found %q", rpc, found)
+	if observed := metadata["observedStatus"]; (observed != "") != slices.Contains(verified, rpc) {
+		s.TB.Errorf("%s: observed %q", rpc, observed)
 	}
-	if pushback := o.pushback(); !slices.Equal(pushback, []string{"-1"}) {
-		s.t.Errorf("%s: pushback %v", rpc, pushback)
-	}
-}
-
-// wantUnreachable checks that a caller, and its runtime, is told to try again.
-func (s *story) wantUnreachable(rpc string, o *outcome) {
-	s.t.Helper()
-	outcome := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["outcome"]
-	if o.code() != codes.Unavailable || o.reason() != "GRAPH_UNREACHABLE" || outcome != "" || detail[*errdetails.RetryInfo](o.status) == nil {
-		s.t.Errorf("%s: %v", rpc, o.status)
-	}
-	if pushback := o.pushback(); len(pushback) != 1 || pushback[0] == "-1" {
-		s.t.Errorf("%s: pushback %v", rpc, pushback)
+	if pushback := o.Pushback(); !slices.Equal(pushback, []string{"-1"}) {
+		s.TB.Errorf("%s: pushback %v", rpc, pushback)
 	}
 }
 
-// wantDoneOnce checks by the ledger that one write, and no more, was worked on with success.
+// wantUnreachable checks that the caller and its gRPC runtime are told to retry.
+func (s *story) wantUnreachable(rpc string, o *servicetest.Outcome) {
+	s.TB.Helper()
+	outcome := o.Info().GetMetadata()["outcome"]
+	if o.Code() != codes.Unavailable || o.Reason() != "GRAPH_UNREACHABLE" || outcome != "" || servicetest.Detail[*errdetails.RetryInfo](o.Status) == nil {
+		s.TB.Errorf("%s: %v", rpc, o.Status)
+	}
+	if pushback := o.Pushback(); len(pushback) != 1 || pushback[0] == "-1" {
+		s.TB.Errorf("%s: pushback %v", rpc, pushback)
+	}
+}
+
+// wantDoneOnce checks that the ledger has exactly one write that succeeded.
 func (s *story) wantDoneOnce(rpc string, since uint64) {
-	s.t.Helper()
+	s.TB.Helper()
 	succeeded := 0
-	for _, entry := range s.requests(since) {
+	for _, entry := range s.Requests(since) {
 		if entry.Method != http.MethodGet && entry.Status < 300 {
 			succeeded++
 		}
 	}
 	if succeeded != 1 {
-		s.t.Errorf("%s: done %d times: %v", rpc, succeeded, s.requests(since))
+		s.TB.Errorf("%s: done %d times: %v", rpc, succeeded, s.Requests(since))
 	}
 }
 
-// writesSince counts what requests changed, and the requests that may.
-func (w *world) writesSince(since uint64) (changes, requests int) {
-	for _, entry := range w.emulator.Ledger(since).Entries {
+// writesSince counts the changes that requests made, and the requests that can make one.
+func writesSince(s *servicetest.Server, since uint64) (changes, requests int) {
+	for _, entry := range s.Emulator.Ledger(since).Entries {
 		switch {
 		case entry.Kind == emulator.EntryChange && entry.Cause != 0:
 			changes++
@@ -178,95 +189,98 @@ func (w *world) writesSince(since uint64) (changes, requests int) {
 	return changes, requests
 }
 
-// TestAWriteThatGetsLostIsDoneOnceOrNotAndSaysWhich tells the stories again. In each, the first write by every rpc gets
-// lost, in one way.
-func TestAWriteThatGetsLostIsDoneOnceOrNotAndSaysWhich(t *testing.T) {
-	all := newChronicle(t)
-	for _, how := range []link{plain, secure} {
-		for _, way := range waysOver(how) {
-			t.Run(fmt.Sprintf("%s/%s", how, way.name), func(t *testing.T) {
+// TestALostWriteIsDoneOnceOrNotAndSaysWhich runs the lifecycles again. In each of them, the first write by every rpc
+// gets lost in one way. The outcome says whether the write was done, or that it is unknown.
+func TestALostWriteIsDoneOnceOrNotAndSaysWhich(t *testing.T) {
+	all := newCoverage(t)
+	for _, transport := range transports {
+		for _, loss := range servicetest.Losses(transport) {
+			t.Run(fmt.Sprintf("%s/%s", transport, loss.Name), func(t *testing.T) {
 				t.Parallel()
-				all.getLost(t, how, way, false)
+				all.loseWrites(t, transport, loss, false)
 			})
-			if way.done && how == secure {
-				t.Run(fmt.Sprintf("%s/%s of each DELETE", how, way.name), func(t *testing.T) {
+			if loss.AfterWork && transport == servicetest.TLS {
+				t.Run(fmt.Sprintf("%s/%s of each DELETE", transport, loss.Name), func(t *testing.T) {
 					t.Parallel()
-					all.getLost(t, how, way, true)
+					all.loseWrites(t, transport, loss, true)
 				})
 			}
 		}
 	}
 }
 
-func (c *chronicle) getLost(t *testing.T, how link, way loss, everyDelete bool) {
-	met := make(map[string]int)
-	begin := func(p plot) *story {
-		l := &losses{how: way, everyDelete: everyDelete, met: met}
-		s := newStoryIn(newLossyWorld(t, how, l), p, c)
-		s.losses = l
+func (c *coverage) loseWrites(t *testing.T, transport servicetest.Transport, loss servicetest.Loss, everyDelete bool) {
+	tried := make(map[string]int)
+	start := func(p workloadCase) *story {
+		server, proxy := servicetest.NewLossy(t, transport, loss)
+		s := newStoryOn(server, p, c)
+		s.losses = &lostWrites{proxy: proxy, everyDelete: everyDelete, tried: tried}
 		return s
 	}
-	for _, p := range plots {
-		begin(p).goesOn()
+	for _, p := range workloadCases {
+		start(p).runLifecycle()
 	}
-	begin(plots[0]).takesOver()
+	start(workloadCases[0]).runTakeover()
 	for name, rpc := range c.rpcs {
-		if isWrite(rpc) && met[name] == 0 {
+		if isWrite(rpc) && tried[name] == 0 {
 			t.Errorf("%s was not tried", name)
 		}
 	}
 }
 
 func TestAWriteThatGraphRefusedIsRepeated(t *testing.T) {
-	w := newWorld(t)
+	s := servicetest.New(t)
 	for _, l := range workloads {
-		since := w.mark()
-		w.fault(emulator.Fault{Operation: "POST *", Status: 503, RetryAfter: []string{"0.01"}, Times: 2})
-		l.newPolicy(w, 1, 1)
-		if requests := w.requests(since); len(requests) != 3 || requests[2].Status != 201 {
+		since := s.Mark()
+		s.Fault(emulator.Fault{Operation: "POST *", Status: 503, RetryAfter: []string{"0.01"}, Times: 2})
+		l.newPolicy(s, 1, 1)
+		if requests := s.Requests(since); len(requests) != 3 || requests[2].Status != 201 {
 			t.Errorf("%s: %v", l.name, requests)
 		}
 	}
 }
 
-func TestWhatDidNotComeAboutByTheCallIsNoSuccess(t *testing.T) {
+func TestAStateThatTheCallDidNotCauseIsNoSuccess(t *testing.T) {
 	lostBefore := func(operation string) emulator.Fault { return emulator.Fault{Operation: operation, Cut: "before"} }
-	w := newWorld(t)
-	policy := workloads[0].newPolicy(w, 1, 1).GetId()
-	w.activate(policy)
-	w.emulator.Clock().Advance(10 * 60e9)
+	s := servicetest.New(t)
+	policy := workloads[0].newPolicy(s, 1, 1).GetId()
+	mustActivate(s, policy)
+	s.Emulator.Clock().Advance(10 * 60e9)
 	request := &pb.ActivateProtectionPolicyRequest{ProtectionPolicyId: policy}
 
-	w.fault(lostBefore("POST /protectionPolicies/{id}/activate"))
-	o := w.fails(policies+"ActivateProtectionPolicy", request).call
-	if found := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["observedStatus"]; o.reason() != "OUTCOME_UNKNOWN" || !strings.HasSuffix(found, "_ACTIVE") {
-		t.Errorf("a policy that had been active: %v", o.status)
+	s.Fault(lostBefore("POST /protectionPolicies/{id}/activate"))
+	o := s.Try(policies+"ActivateProtectionPolicy", request)
+	if found := o.Info().GetMetadata()["observedStatus"]; o.Reason() != "OUTCOME_UNKNOWN" || !strings.HasSuffix(found, "_ACTIVE") {
+		t.Errorf("a policy that had been active: %v", o.Status)
 	}
 
-	w.fault(lostBefore("POST /protectionPolicies/{id}/activate"))
-	w.fault(emulator.Fault{Operation: "GET /protectionPolicies/{id}", Code: "PolicyNotFound"})
-	if o := w.fails(policies+"ActivateProtectionPolicy", request).call; o.reason() != "OUTCOME_UNKNOWN" {
-		t.Errorf("a policy that the read does not find: %v", o.status)
+	s.Fault(lostBefore("POST /protectionPolicies/{id}/activate"))
+	s.Fault(emulator.Fault{Operation: "GET /protectionPolicies/{id}", Code: "PolicyNotFound"})
+	if o := s.Try(policies+"ActivateProtectionPolicy", request); o.Reason() != "OUTCOME_UNKNOWN" {
+		t.Errorf("a policy that the read does not find: %v", o.Status)
 	}
 
-	w.fault(lostBefore("POST /protectionPolicies/{id}/deactivate"))
-	w.fault(emulator.Fault{Operation: "GET /protectionPolicies/{id}", Status: 500})
-	if o := w.deactivate(policy).call; o.reason() != "OUTCOME_UNKNOWN" {
-		t.Errorf("a read that fails: %v", o.status)
+	s.Fault(lostBefore("POST /protectionPolicies/{id}/deactivate"))
+	s.Fault(emulator.Fault{Operation: "GET /protectionPolicies/{id}", Status: 500})
+	if o := deactivate(s, policy).call; o.Reason() != "OUTCOME_UNKNOWN" {
+		t.Errorf("a read that fails: %v", o.Status)
 	}
 
-	w.fault(emulator.Fault{Operation: "DELETE /protectionPolicies/{id}", Cut: "before", Times: 3})
-	if o := w.deletePolicy(policy).call; o.reason() != "OUTCOME_UNKNOWN" {
-		t.Errorf("a DELETE lost three times: %v", o.status)
+	s.Fault(emulator.Fault{Operation: "DELETE /protectionPolicies/{id}", Cut: "before", Times: 3})
+	if o := deletePolicy(s, policy).call; o.Reason() != "OUTCOME_UNKNOWN" {
+		t.Errorf("a DELETE lost three times: %v", o.Status)
 	}
 }
 
-func TestAPolicyThatIsThereByTheReadSettlesItsAction(t *testing.T) {
-	// As quick as a policy of nothing may be. Graph's clock is not the server's: it stands still but for this.
+// The outcome of an activation or a deactivation is known when the read shows the state that it leads to, and a change
+// since the call.
+func TestAPolicyInItsEndStateResolvesTheOutcome(t *testing.T) {
+	// A policy changes within a millisecond, as one without units can. Graph's clock is not the server's: it stands still,
+	// and advances only by this.
 	const quick = time.Millisecond
 	e := emulator.New(emulator.Options{Stopped: true, Lengths: emulator.Lengths{Protect: quick, Unprotect: quick}})
 	var reads atomic.Int64
-	w := newWorldOver(t, secure, e, httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	s := servicetest.NewOnEmulator(t, servicetest.TLS, e, httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			reads.Add(1)
 		}
@@ -279,7 +293,7 @@ func TestAPolicyThatIsThereByTheReadSettlesItsAction(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})))
 	for _, l := range workloads {
-		policy := l.newPolicy(w, 1, 1).GetId()
+		policy := l.newPolicy(s, 1, 1).GetId()
 		for _, action := range []struct {
 			name     string
 			request  proto.Message
@@ -292,13 +306,13 @@ func TestAPolicyThatIsThereByTheReadSettlesItsAction(t *testing.T) {
 			{"Activate", &pb.ActivateProtectionPolicyRequest{ProtectionPolicyId: policy}, new(pb.ActivateProtectionPolicyResponse), pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE},
 			{"Deactivate", &pb.DeactivateProtectionPolicyRequest{ProtectionPolicyId: policy}, new(pb.DeactivateProtectionPolicyResponse), pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_INACTIVE},
 		} {
-			since := w.mark()
+			since := s.Mark()
 			reads.Store(0)
-			o := w.call(policies+action.name+"ProtectionPolicy", action.request, action.response)
-			if got := action.response.GetProtectionPolicy(); o.status != nil || got.GetId() != policy || got.GetStatus() != action.end {
-				t.Errorf("%s of %s: %v %v", action.name, l.name, o.status, got)
+			o := s.Call(policies+action.name+"ProtectionPolicy", action.request, action.response)
+			if got := action.response.GetProtectionPolicy(); o.Status != nil || got.GetId() != policy || got.GetStatus() != action.end {
+				t.Errorf("%s of %s: %v %v", action.name, l.name, o.Status, got)
 			}
-			if _, requests := w.writesSince(since); requests != 1 || reads.Load() != 1 {
+			if _, requests := writesSince(s, since); requests != 1 || reads.Load() != 1 {
 				t.Errorf("%s of %s: %d writes and %d reads", action.name, l.name, requests, reads.Load())
 			}
 		}
@@ -306,7 +320,7 @@ func TestAPolicyThatIsThereByTheReadSettlesItsAction(t *testing.T) {
 }
 
 func TestOnlyGraphItselfCanSayThatAPolicyIsGone(t *testing.T) {
-	// The answers to the DELETE are lost, and the read is answered in Graph's place.
+	// The responses to the DELETE are lost. Something else than Graph may respond to the read that follows.
 	for name, c := range map[string]struct{ body, reason string }{
 		"a gateway's page":     {"<html><title>404 Not Found</title></html>", "OUTCOME_UNKNOWN"},
 		"a gateway's JSON":     {`{"statusCode":404,"message":"Resource not found"}`, "OUTCOME_UNKNOWN"},
@@ -314,34 +328,35 @@ func TestOnlyGraphItselfCanSayThatAPolicyIsGone(t *testing.T) {
 		"Graph's own error":    {`{"error":{"code":"PolicyNotFound"}}`, ""},
 		"Graph's general code": {`{"error":{"code":"notFound","message":"m"}}`, ""},
 	} {
-		w := newWorldAnswering(t, func(rw http.ResponseWriter, r *http.Request) {
+		s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodDelete {
 				rw.WriteHeader(http.StatusGatewayTimeout)
 				return
 			}
-			answering(http.StatusNotFound, c.body)(rw, r)
+			servicetest.Respond(http.StatusNotFound, c.body)(rw, r)
 		})
-		o := w.call(policies+"DeleteProtectionPolicy", &pb.DeleteProtectionPolicyRequest{ProtectionPolicyId: unknownPolicy}, new(pb.DeleteProtectionPolicyResponse))
-		if o.reason() != c.reason || (o.status == nil) != (c.reason == "") {
-			t.Errorf("%s: %v", name, o.status)
+		o := s.Call(policies+"DeleteProtectionPolicy", &pb.DeleteProtectionPolicyRequest{ProtectionPolicyId: unknownPolicy}, new(pb.DeleteProtectionPolicyResponse))
+		if o.Reason() != c.reason || (o.Status == nil) != (c.reason == "") {
+			t.Errorf("%s: %v", name, o.Status)
 		}
 	}
 }
 
 func TestAPolicyThatSomebodyElseChangesIsNoSuccess(t *testing.T) {
-	w := newWorld(t)
-	policy := workloads[0].activePolicy(w)
-	must[pb.DeactivateProtectionPolicyResponse](w, policies+"DeactivateProtectionPolicy", &pb.DeactivateProtectionPolicyRequest{ProtectionPolicyId: policy})
-	w.fault(emulator.Fault{Operation: "POST /protectionPolicies/{id}/activate", Cut: "before"})
-	o := w.activateFails(policy).call
-	if found := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["observedStatus"]; o.reason() != "OUTCOME_UNKNOWN" || !strings.HasSuffix(found, "_UPDATING") {
-		t.Errorf("activated while it is being turned off: %v", o.status)
+	s := servicetest.New(t)
+	policy := workloads[0].activePolicy(s)
+	servicetest.Must[pb.DeactivateProtectionPolicyResponse](s, policies+"DeactivateProtectionPolicy", &pb.DeactivateProtectionPolicyRequest{ProtectionPolicyId: policy})
+	s.Fault(emulator.Fault{Operation: "POST /protectionPolicies/{id}/activate", Cut: "before"})
+	o := activateFails(s, policy).call
+	if found := o.Info().GetMetadata()["observedStatus"]; o.Reason() != "OUTCOME_UNKNOWN" || !strings.HasSuffix(found, "_UPDATING") {
+		t.Errorf("activated while it is being turned off: %v", o.Status)
 	}
 }
 
-func TestASessionThatTheReadDoesNotFindMayHaveBeenActivated(t *testing.T) {
-	// A replica that has not heard of the session yet answers the read.
-	w := newWorldBehind(t, func(e http.Handler) http.Handler {
+// A session that the read does not find may have been activated all the same.
+func TestASessionThatIsNotFoundMayBeActivated(t *testing.T) {
+	// The read reaches a replica that does not know the session yet.
+	s := servicetest.NewBehind(t, func(e http.Handler) http.Handler {
 		return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 			switch {
 			case strings.HasSuffix(r.URL.Path, "/activate"):
@@ -354,8 +369,8 @@ func TestASessionThatTheReadDoesNotFindMayHaveBeenActivated(t *testing.T) {
 			}
 		})
 	})
-	o := w.fails(sessions+"ActivateRestoreSession", &pb.ActivateRestoreSessionRequest{RestoreSessionId: "61633878-8321-4950-bfaf-ed285bdd1461"}).call
-	if o.reason() != "OUTCOME_UNKNOWN" {
-		t.Errorf("activated or not, nobody knows: %v", o.status)
+	o := s.Try(sessions+"ActivateRestoreSession", &pb.ActivateRestoreSessionRequest{RestoreSessionId: "61633878-8321-4950-bfaf-ed285bdd1461"})
+	if o.Reason() != "OUTCOME_UNKNOWN" {
+		t.Errorf("activated or not, nobody knows: %v", o.Status)
 	}
 }

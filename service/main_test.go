@@ -4,5 +4,5 @@ package service_test
 
 import "testing"
 
-// Elsewhere the benchmark's file has it.
+// Elsewhere bench_test.go has it.
 func TestMain(m *testing.M) { checkLeaks(m) }

@@ -6,13 +6,14 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 func TestAPolicyGoesFromItsCreationToItsEnd(t *testing.T) {
 	for _, l := range workloads {
 		t.Run(l.name, func(t *testing.T) {
-			w := newWorld(t)
-			policy := l.newPolicy(w, 1, 3)
+			s := servicetest.New(t)
+			policy := l.newPolicy(s, 1, 3)
 			if policy.GetStatus() != pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_INACTIVE || policy.GetDisplayName() != l.name+" policy" {
 				t.Fatalf("created: %v", policy)
 			}
@@ -22,61 +23,61 @@ func TestAPolicyGoesFromItsCreationToItsEnd(t *testing.T) {
 			if policy.GetCreatedDateTime() == nil || policy.GetCreatedBy().GetApplication().GetId() != emulator.DefaultApp {
 				t.Errorf("who and when: %v", policy)
 			}
-			if got := w.policy(policy.GetId()); got.GetWorkload() != l.value {
+			if got := mustGetPolicy(s, policy.GetId()); got.GetWorkload() != l.value {
 				t.Errorf("workload: got %v, want %v", got.GetWorkload(), l.value)
 			}
-			if got := w.activate(policy.GetId()); got.GetStatus() != pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_UPDATING {
+			if got := mustActivate(s, policy.GetId()); got.GetStatus() != pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_UPDATING {
 				t.Errorf("activated: %v", got)
 			}
-			w.wantUnits(l, policy.GetId(), 3, pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_PROTECT_REQUESTED)
-			w.emulator.Clock().Advance(time.Hour)
-			if got := w.policy(policy.GetId()).GetStatus(); got != pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE {
+			wantUnits(s, l, policy.GetId(), 3, pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_PROTECT_REQUESTED)
+			s.Emulator.Clock().Advance(time.Hour)
+			if got := mustGetPolicy(s, policy.GetId()).GetStatus(); got != pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE {
 				t.Errorf("after an hour: %v", got)
 			}
-			w.wantUnits(l, policy.GetId(), 3, pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_PROTECTED)
-			deactivated := must[pb.DeactivateProtectionPolicyResponse](w, policies+"DeactivateProtectionPolicy", &pb.DeactivateProtectionPolicyRequest{ProtectionPolicyId: policy.GetId()})
+			wantUnits(s, l, policy.GetId(), 3, pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_PROTECTED)
+			deactivated := servicetest.Must[pb.DeactivateProtectionPolicyResponse](s, policies+"DeactivateProtectionPolicy", &pb.DeactivateProtectionPolicyRequest{ProtectionPolicyId: policy.GetId()})
 			if got := deactivated.GetProtectionPolicy().GetStatus(); got != pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_UPDATING {
 				t.Errorf("deactivated: %v", got)
 			}
-			w.emulator.Clock().Advance(time.Hour)
-			if got := w.policy(policy.GetId()).GetStatus(); got != pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_INACTIVE {
+			s.Emulator.Clock().Advance(time.Hour)
+			if got := mustGetPolicy(s, policy.GetId()).GetStatus(); got != pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_INACTIVE {
 				t.Errorf("after another hour: %v", got)
 			}
-			must[pb.DeleteProtectionPolicyResponse](w, policies+"DeleteProtectionPolicy", &pb.DeleteProtectionPolicyRequest{ProtectionPolicyId: policy.GetId()})
-			gone := w.call(policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: policy.GetId()}, new(pb.GetProtectionPolicyResponse))
-			if gone.reason() != "POLICY_NOT_FOUND" {
-				t.Errorf("after its deletion: %v", gone.status)
+			servicetest.Must[pb.DeleteProtectionPolicyResponse](s, policies+"DeleteProtectionPolicy", &pb.DeleteProtectionPolicyRequest{ProtectionPolicyId: policy.GetId()})
+			gone := s.Call(policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: policy.GetId()}, new(pb.GetProtectionPolicyResponse))
+			if gone.Reason() != "POLICY_NOT_FOUND" {
+				t.Errorf("after its deletion: %v", gone.Status)
 			}
 		})
 	}
 }
 
-// wantUnits checks that a policy has a number of units, each in the given state and with what it protects.
-func (w *world) wantUnits(l workload, policy string, count int, state pb.ProtectionUnitStatus) {
-	w.t.Helper()
-	all, _ := l.unitsOf(w, policy, 0)
+// wantUnits checks that a policy has a number of units, each in a given state and with the id of what it protects.
+func wantUnits(s *servicetest.Server, l workload, policy string, count int, state pb.ProtectionUnitStatus) {
+	s.TB.Helper()
+	all, _ := l.unitsOf(s, policy, 0)
 	if len(all) != count {
-		w.t.Errorf("%d units, want %d", len(all), count)
+		s.TB.Errorf("%d units, want %d", len(all), count)
 	}
 	for _, unit := range all {
 		if unit.GetStatus() != state || unit.GetPolicyId() != policy || unit.GetWorkload() != l.value || unit.GetError() != nil {
-			w.t.Errorf("unit %v, want %v", unit, state)
+			s.TB.Errorf("unit %v, want %v", unit, state)
 		}
 		if unit.GetUser().GetDirectoryObjectId() == "" && unit.GetSite().GetSiteId() == "" {
-			w.t.Errorf("unit %s protects nothing", unit.GetId())
+			s.TB.Errorf("unit %s protects nothing", unit.GetId())
 		}
 	}
 }
 
-func TestAnUpdateTellsWhatBecameOfEachItem(t *testing.T) {
+func TestAnUpdateReportsEachItem(t *testing.T) {
 	for _, l := range workloads {
 		t.Run(l.name, func(t *testing.T) {
-			w := newWorld(t)
-			policy := l.newPolicy(w, 1, 3).GetId()
-			w.activate(policy)
-			w.emulator.Clock().Advance(time.Hour)
-			foreign := l.unitID(w.tenant, 40)
-			changes := l.changes(w, l.update(w, policy, 7, 8, l.unitID(w.tenant, 1), foreign))
+			s := servicetest.New(t)
+			policy := l.newPolicy(s, 1, 3).GetId()
+			mustActivate(s, policy)
+			s.Emulator.Clock().Advance(time.Hour)
+			foreign := l.unitID(s.Tenant, 40)
+			changes := l.changes(s, l.update(s, policy, 7, 8, l.unitID(s.Tenant, 1), foreign))
 			if len(changes) != 4 {
 				t.Fatalf("%d changes, want 4: %v", len(changes), changes)
 			}
@@ -86,7 +87,7 @@ func TestAnUpdateTellsWhatBecameOfEachItem(t *testing.T) {
 					states[change.GetProtectionUnit().GetStatus()]++
 					continue
 				}
-				if got := reasonOf(change.GetError()); got != "PROTECTION_UNIT_NOT_FOUND" {
+				if got := servicetest.ReasonOf(change.GetError()); got != "PROTECTION_UNIT_NOT_FOUND" {
 					t.Errorf("reason of the item that failed: %s", got)
 				}
 				if got := change.GetProtectionUnit().GetId(); got != foreign {
@@ -96,8 +97,8 @@ func TestAnUpdateTellsWhatBecameOfEachItem(t *testing.T) {
 			if states[pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_PROTECT_REQUESTED] != 2 || states[pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_REMOVE_REQUESTED] != 1 {
 				t.Errorf("states of the items: %v", states)
 			}
-			w.emulator.Clock().Advance(time.Hour)
-			w.wantUnits(l, policy, 4, pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_PROTECTED)
+			s.Emulator.Clock().Advance(time.Hour)
+			wantUnits(s, l, policy, 4, pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_PROTECTED)
 		})
 	}
 }
@@ -105,12 +106,12 @@ func TestAnUpdateTellsWhatBecameOfEachItem(t *testing.T) {
 func TestAPolicyCanBeRenamed(t *testing.T) {
 	for _, l := range workloads {
 		t.Run(l.name, func(t *testing.T) {
-			w := newWorld(t)
-			policy := l.newPolicy(w, 1, 1).GetId()
-			if got := len(l.changes(w, l.rename(policy, "Новое имя"))); got != 0 {
+			s := servicetest.New(t)
+			policy := l.newPolicy(s, 1, 1).GetId()
+			if got := len(l.changes(s, l.rename(policy, "Новое имя"))); got != 0 {
 				t.Errorf("%d units changed", got)
 			}
-			if got := w.policy(policy).GetDisplayName(); got != "Новое имя" {
+			if got := mustGetPolicy(s, policy).GetDisplayName(); got != "Новое имя" {
 				t.Errorf("name is %q", got)
 			}
 		})
@@ -118,23 +119,23 @@ func TestAPolicyCanBeRenamed(t *testing.T) {
 }
 
 func TestAUnitThatCannotBeProtectedCarriesItsError(t *testing.T) {
-	w := newWorld(t)
-	request := &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "Mail", MailboxProtectionUnits: append(w.mailboxes(1, 2),
+	s := servicetest.New(t)
+	request := &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "Mail", MailboxProtectionUnits: append(newMailboxes(s, 1, 2),
 		&pb.NewMailboxProtectionUnit{DirectoryObjectId: "99999999-0000-4000-8000-000000000099"})}
-	policy := must[pb.CreateExchangeProtectionPolicyResponse](w, policies+"CreateExchangeProtectionPolicy", request).GetProtectionPolicy().GetId()
-	w.activate(policy)
-	w.emulator.Clock().Advance(time.Hour)
-	if got := w.policy(policy).GetStatus(); got != pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE_WITH_ERRORS {
+	policy := servicetest.Must[pb.CreateExchangeProtectionPolicyResponse](s, policies+"CreateExchangeProtectionPolicy", request).GetProtectionPolicy().GetId()
+	mustActivate(s, policy)
+	s.Emulator.Clock().Advance(time.Hour)
+	if got := mustGetPolicy(s, policy).GetStatus(); got != pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE_WITH_ERRORS {
 		t.Errorf("policy is %v", got)
 	}
-	all, _ := workloads[0].unitsOf(w, policy, 0)
+	all, _ := workloads[0].unitsOf(s, policy, 0)
 	failed := 0
 	for _, unit := range all {
 		if unit.GetError() == nil {
 			continue
 		}
 		failed++
-		if unit.GetStatus() != pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_UNPROTECTED || reasonOf(unit.GetError()) == "" {
+		if unit.GetStatus() != pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_UNPROTECTED || servicetest.ReasonOf(unit.GetError()) == "" {
 			t.Errorf("failed unit: %v", unit)
 		}
 	}
@@ -144,11 +145,11 @@ func TestAUnitThatCannotBeProtectedCarriesItsError(t *testing.T) {
 }
 
 func TestPagesHaveEachUnitOnce(t *testing.T) {
-	w := newWorld(t)
+	s := servicetest.New(t)
 	l := workloads[0]
-	policy := l.newPolicy(w, 1, 50).GetId()
+	policy := l.newPolicy(s, 1, 50).GetId()
 	seen := make(map[string]bool)
-	all, pages := l.unitsOf(w, policy, 7)
+	all, pages := l.unitsOf(s, policy, 7)
 	for _, unit := range all {
 		if seen[unit.GetId()] {
 			t.Errorf("unit %s came twice", unit.GetId())
@@ -161,13 +162,13 @@ func TestPagesHaveEachUnitOnce(t *testing.T) {
 }
 
 func TestTheTenantsUnitsAreListedByWorkload(t *testing.T) {
-	w := newWorld(t)
+	s := servicetest.New(t)
 	for _, l := range workloads {
-		l.newPolicy(w, 1, 5)
+		l.newPolicy(s, 1, 5)
 	}
 	for _, l := range workloads {
-		// The three list rpcs have the same shape on the wire.
-		page := must[pb.ListMailboxProtectionUnitsResponse](w, units+l.listUnits, &pb.ListMailboxProtectionUnitsRequest{PageSize: 3})
+		// The responses of the three rpcs have the same shape on the wire.
+		page := servicetest.Must[pb.ListMailboxProtectionUnitsResponse](s, units+l.listUnits, &pb.ListMailboxProtectionUnitsRequest{PageSize: 3})
 		if len(page.GetProtectionUnits()) != 3 || page.GetNextPageToken() == "" {
 			t.Errorf("%s: first page has %d units", l.name, len(page.GetProtectionUnits()))
 		}
@@ -175,38 +176,38 @@ func TestTheTenantsUnitsAreListedByWorkload(t *testing.T) {
 			if unit.GetWorkload() != l.value {
 				t.Errorf("%s lists %v", l.name, unit)
 			}
-			got := must[pb.GetProtectionUnitResponse](w, units+"GetProtectionUnit", &pb.GetProtectionUnitRequest{ProtectionUnitId: unit.GetId()})
+			got := servicetest.Must[pb.GetProtectionUnitResponse](s, units+"GetProtectionUnit", &pb.GetProtectionUnitRequest{ProtectionUnitId: unit.GetId()})
 			if got.GetProtectionUnit().GetId() != unit.GetId() {
 				t.Errorf("%s: unit %s comes back as %v", l.name, unit.GetId(), got)
 			}
 		}
-		rest := must[pb.ListMailboxProtectionUnitsResponse](w, units+l.listUnits, &pb.ListMailboxProtectionUnitsRequest{PageToken: page.GetNextPageToken()})
+		rest := servicetest.Must[pb.ListMailboxProtectionUnitsResponse](s, units+l.listUnits, &pb.ListMailboxProtectionUnitsRequest{PageToken: page.GetNextPageToken()})
 		if len(rest.GetProtectionUnits()) != 2 || rest.GetNextPageToken() != "" {
 			t.Errorf("%s: second page has %d units", l.name, len(rest.GetProtectionUnits()))
 		}
 	}
-	all := must[pb.ListProtectionPoliciesResponse](w, policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest))
+	all := servicetest.Must[pb.ListProtectionPoliciesResponse](s, policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest))
 	if got := len(all.GetProtectionPolicies()); got != 3 {
 		t.Errorf("%d policies, want 3", got)
 	}
 }
 
 func TestTheServiceIsEnabledAfterItsDataStoreIsReady(t *testing.T) {
-	w := newWorld(t)
-	w.tenant = emulator.TenantB
+	s := servicetest.New(t)
+	s.Tenant = emulator.TenantB
 	state := func() pb.BackupServiceStatus {
-		return must[pb.GetBackupRestoreResponse](w, backup+"GetBackupRestore", new(pb.GetBackupRestoreRequest)).GetBackupRestore().GetServiceStatus().GetStatus()
+		return servicetest.Must[pb.GetBackupRestoreResponse](s, backup+"GetBackupRestore", new(pb.GetBackupRestoreRequest)).GetBackupRestore().GetServiceStatus().GetStatus()
 	}
 	if got := state(); got != pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_DISABLED {
 		t.Fatalf("at first: %v", got)
 	}
 	enable := &pb.EnableBackupRestoreRequest{AppOwnerTenantId: emulator.TenantA}
-	if o := w.call(backup+"EnableBackupRestore", enable, new(pb.EnableBackupRestoreResponse)); o.status == nil || o.reason() == "" {
-		t.Errorf("enabled before the data store was ready: %v", o.status)
+	if o := s.Call(backup+"EnableBackupRestore", enable, new(pb.EnableBackupRestoreResponse)); o.Status == nil || o.Reason() == "" {
+		t.Errorf("enabled before the data store was ready: %v", o.Status)
 	}
-	must[pb.ListProtectionPoliciesResponse](w, policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest))
-	w.emulator.Clock().Advance(10 * time.Minute)
-	enabled := must[pb.EnableBackupRestoreResponse](w, backup+"EnableBackupRestore", enable)
+	servicetest.Must[pb.ListProtectionPoliciesResponse](s, policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest))
+	s.Emulator.Clock().Advance(10 * time.Minute)
+	enabled := servicetest.Must[pb.EnableBackupRestoreResponse](s, backup+"EnableBackupRestore", enable)
 	if got := enabled.GetServiceStatus().GetStatus(); got != pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_ENABLED {
 		t.Errorf("enabled: %v", enabled)
 	}
@@ -216,13 +217,13 @@ func TestTheServiceIsEnabledAfterItsDataStoreIsReady(t *testing.T) {
 }
 
 func TestMailNotificationsCanBeChangedAndCleared(t *testing.T) {
-	w := newWorld(t)
+	s := servicetest.New(t)
 	get := func() *pb.EmailNotificationsSetting {
-		return must[pb.GetEmailNotificationsSettingResponse](w, backup+"GetEmailNotificationsSetting", new(pb.GetEmailNotificationsSettingRequest)).GetEmailNotificationsSetting()
+		return servicetest.Must[pb.GetEmailNotificationsSettingResponse](s, backup+"GetEmailNotificationsSetting", new(pb.GetEmailNotificationsSettingRequest)).GetEmailNotificationsSetting()
 	}
 	enabled := true
 	update := func(recipients *pb.NotificationRecipientsUpdate) {
-		must[pb.UpdateEmailNotificationsSettingResponse](w, backup+"UpdateEmailNotificationsSetting", &pb.UpdateEmailNotificationsSettingRequest{
+		servicetest.Must[pb.UpdateEmailNotificationsSettingResponse](s, backup+"UpdateEmailNotificationsSetting", &pb.UpdateEmailNotificationsSettingRequest{
 			IsEnabled: &enabled, Recipients: recipients,
 			AdditionalEvents: []pb.NotificationEventsType{pb.NotificationEventsType_NOTIFICATION_EVENTS_TYPE_RESTORE_AND_POLICY_UPDATES},
 		})

@@ -20,14 +20,14 @@ var (
 	aBrowse = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 )
 
-// shapes are what an id of a kind looks like. An id of another shape is a slip of the example, which no seed can make
-// exist, and is sent as it stands. Ids of points, searches and items are opaque: any text may be one.
+// shapes are the forms of ids by kind. An id of another form is a mistake in the example: nothing can have it, and it
+// is sent unchanged. Ids of points, searches and items are opaque, so any text can be one.
 var shapes = map[string]*regexp.Regexp{
 	"tenant": aGUID, "policy": aGUID, "unit": aGUID, "user": aGUID, "group": aGUID, "rule": aGUID, "job": aGUID, "app": aGUID,
 	"session": aGUID, "request": aGUID, "site": aSite, "browse": aBrowse,
 }
 
-// inPath are the kinds of the ids behind a segment, by the end of the segment.
+// inPath are the kinds of the ids after a path segment, by the end of the segment.
 var inPath = []struct{ segment, kind string }{
 	{"serviceapps", "app"}, {"protectionpolicies", "policy"}, {"protectionunits", "unit"}, {"restoresessions", "session"},
 	{"browsesessions", "browse"}, {"inclusionrules", "rule"}, {"inclionrules", "rule"}, {"bulkadditionjobs", "job"},
@@ -39,12 +39,12 @@ var inBody = map[string]string{
 	"appOwnerTenantId": "tenant", "directoryObjectId": "user", "directoryObjectIds": "user", "userId": "user",
 	"siteId": "site", "siteIds": "site", "mailboxes": "address", "drives": "address", "siteWebUrls": "address",
 	"restorePointId": "point", "searchResponseId": "search", "browseSessionId": "browse", "protectionUnitIds": "unit",
-	"browseLocationItemKey": "place",
+	"browseLocationItemKey": "location",
 }
 
-// realPath is the path of the example with the ids of the emulator. Braces around an id stay.
+// realPath is the path of the example with ids of the emulator. Braces around an id stay.
 func (r *replay) realPath() string {
-	r.t.Helper()
+	r.TB.Helper()
 	path, query, hasQuery := strings.Cut(r.path, "?")
 	segments := strings.Split(path, "/")
 	for i := 1; i < len(segments); i++ {
@@ -60,7 +60,7 @@ func (r *replay) realPath() string {
 		}
 	}
 	if r.method == http.MethodGet {
-		// What is listed has something in it.
+		// A list has to have something in it.
 		for _, in := range inPath {
 			if strings.HasSuffix(strings.ToLower(segments[len(segments)-1]), in.segment) {
 				r.make(in.kind)
@@ -82,13 +82,13 @@ func (r *replay) realPath() string {
 	return path + "?" + query
 }
 
-// realBody is a value of the body with the ids of the emulator: object is the one that has the value in the property
-// key, and parent the property that has the object.
+// realBody is a value of the body with ids of the emulator. The value is in the property key of object, and object is
+// in the property parent.
 func (r *replay) realBody(value any, key, parent string, object map[string]any) any {
-	r.t.Helper()
+	r.TB.Helper()
 	switch v := value.(type) {
 	case map[string]any:
-		// What is made for an id may depend on those before it, so their order is fixed.
+		// What is created for an id may depend on earlier ones, so the order is fixed.
 		changed := make(map[string]any, len(v))
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			changed[name] = r.realBody(v[name], name, key, v)
@@ -107,7 +107,7 @@ func (r *replay) realBody(value any, key, parent string, object map[string]any) 
 }
 
 func (r *replay) realText(text, key, parent string, object map[string]any) string {
-	r.t.Helper()
+	r.TB.Helper()
 	if kind := inBody[key]; kind != "" {
 		return r.id(kind, text)
 	}
@@ -126,7 +126,7 @@ func (r *replay) realText(text, key, parent string, object map[string]any) strin
 	case "endDateTime":
 		return r.ago(0)
 	case "effectiveDateTime":
-		// A date that cannot be read is the example's slip and stays.
+		// A date that cannot be read is a mistake in the example and stays.
 		if _, err := time.Parse(time.RFC3339, text); err == nil {
 			return r.ago(-10 * 24 * time.Hour)
 		}
@@ -137,12 +137,12 @@ func (r *replay) realText(text, key, parent string, object map[string]any) strin
 }
 
 func (r *replay) ago(d time.Duration) string {
-	return r.emulator.Clock().Now().Add(-d).UTC().Format(time.RFC3339)
+	return r.Emulator.Clock().Now().Add(-d).UTC().Format(time.RFC3339)
 }
 
-// id is the id that stands for one of the example's.
+// id is the id in the emulator that stands for one of the example.
 func (r *replay) id(kind, given string) string {
-	r.t.Helper()
+	r.TB.Helper()
 	if shape := shapes[kind]; shape != nil && !shape.MatchString(given) {
 		return given
 	}

@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// search asks for one restore point of a unit, in the manner of more.
-func (r *replay) search(unit string, more map[string]any) made {
-	r.t.Helper()
+// search finds one restore point of a unit. more are further properties of the search.
+func (r *replay) search(unit string, more map[string]any) created {
+	r.TB.Helper()
 	body := map[string]any{"protectionUnitIds": []string{unit}}
 	maps.Copy(body, more)
 	found := r.ask(http.MethodPost, "/restorePoints/search", body)
 	if len(found.SearchResults) != 1 {
-		r.t.Fatalf("%d restore points of %s", len(found.SearchResults), unit)
+		r.TB.Fatalf("%d restore points of %s", len(found.SearchResults), unit)
 	}
 	return found
 }
 
-// point is one that can be restored from and browsed.
+// point is a restore point that can be restored from and browsed.
 func (r *replay) point(unit string) string {
-	r.t.Helper()
+	r.TB.Helper()
 	return r.search(unit, map[string]any{"tags": "fastRestore"}).SearchResults[0].RestorePoint.ID
 }
 
@@ -34,14 +34,14 @@ func (r *replay) sessions() string {
 	return "/" + strings.TrimSuffix(r.l.collection, "ProtectionPolicies") + "RestoreSessions"
 }
 
-// makeSession is a draft, with what the example wants to see or to take out.
+// makeSession creates a draft with what the example reads or removes.
 func (r *replay) makeSession() string {
-	r.t.Helper()
+	r.TB.Helper()
 	text, _ := json.Marshal(r.body)
 	lower := strings.ToLower(r.path + string(text))
 	switch {
 	case strings.Contains(lower, "bulkadditionrequests"):
-		// A session takes either artifacts one by one or a bulk request.
+		// A session has either single artifacts or a bulk request.
 		return r.ask(http.MethodPost, r.sessions(), nil).ID
 	case strings.Contains(lower, "granular"):
 		return r.makeGranularSession()
@@ -64,7 +64,7 @@ func (r *replay) makeSession() string {
 }
 
 func (r *replay) makeGranularSession() string {
-	r.t.Helper()
+	r.TB.Helper()
 	browse := r.makeBrowse()
 	item := r.take("item")
 	r.spare["member"] = []string{item}
@@ -72,9 +72,9 @@ func (r *replay) makeGranularSession() string {
 	return r.ask(http.MethodPost, r.sessions(), map[string]any{list: []any{map[string]any{"browseSessionId": browse, "id": item}}}).ID
 }
 
-// makeRequest puts a request into the session of the path and lets it come to its end.
+// makeRequest adds a bulk request to the session of the path and waits until it has ended.
 func (r *replay) makeRequest() string {
-	r.t.Helper()
+	r.TB.Helper()
 	parent := ""
 	for key, id := range r.real {
 		if strings.HasPrefix(key, "session ") {
@@ -84,7 +84,7 @@ func (r *replay) makeRequest() string {
 	list := map[string]string{"mailbox": "mailboxes", "drive": "drives", "site": "siteWebUrls"}[r.thing()]
 	request := r.ask(http.MethodPost, r.sessions()+"/"+parent+"/"+r.thing()+"RestoreArtifactsBulkAdditionRequests", map[string]any{
 		"displayName": "Ours", list: []string{r.address(firstMember)}, "destinationType": "inPlace"})
-	r.pass(10 * time.Minute)
+	r.advance(10 * time.Minute)
 	return request.ID
 }
 
@@ -93,16 +93,16 @@ func (r *replay) browses() string {
 	return strings.Replace(r.sessions(), "RestoreSessions", "BrowseSessions", 1)
 }
 
-// makeBrowse makes one browse session and takes the keys of its site and of files for the example.
+// makeBrowse creates one browse session, and keeps the keys of its site and of files for the example.
 func (r *replay) makeBrowse() string {
-	r.t.Helper()
+	r.TB.Helper()
 	if made := r.spare["browse"]; made != nil {
 		return made[0]
 	}
 	id := r.ask(http.MethodPost, r.browses(), map[string]any{"restorePointId": r.point(r.unitID(firstProtected))}).ID
 	r.spare["browse"] = []string{id}
 	for _, site := range r.browse(id, nil).Value {
-		r.spare["place"] = append(r.spare["place"], site.ItemKey)
+		r.spare["location"] = append(r.spare["location"], site.ItemKey)
 	}
 	for _, file := range r.browse(id, map[string]any{"filter": "name -contains 'note'"}).Value {
 		r.spare["item"] = append(r.spare["item"], file.ItemKey)
@@ -110,18 +110,18 @@ func (r *replay) makeBrowse() string {
 	return id
 }
 
-func (r *replay) browse(session string, body any) made {
-	r.t.Helper()
+func (r *replay) browse(session string, body any) created {
+	r.TB.Helper()
 	return r.ask(http.MethodPost, r.browses()+"/"+session+"/browse", body)
 }
 
-// makeToken is that of the second page of all files, which are more than a page holds.
+// makeToken is the skip token of the second page of all files, which are more than one page.
 func (r *replay) makeToken() string {
-	r.t.Helper()
+	r.TB.Helper()
 	page := r.browse(r.makeBrowse(), map[string]any{"filter": "name -contains 'report'"})
 	link, err := url.Parse(page.NextLink)
 	if err != nil || link.Query().Get("$skiptoken") == "" {
-		r.t.Fatalf("no token in %q: %v", page.NextLink, err)
+		r.TB.Fatalf("no token in %q: %v", page.NextLink, err)
 	}
 	return link.Query().Get("$skiptoken")
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -32,15 +33,15 @@ func TestPublishedRequestsAreReplayed(t *testing.T) {
 	for _, e := range readExamples(t, folder) {
 		names[e.name] = true
 		t.Run(e.name, func(t *testing.T) {
-			status, answer := newReplay(t, rpcs, folder, e).send()
+			status, response := newReplay(t, rpcs, folder, e).send()
 			x, listed := known[e.name]
 			switch {
 			case !listed && status != e.Response.Status:
-				t.Errorf("got %d, want %d: %s", status, e.Response.Status, answer)
+				t.Errorf("got %d, want %d: %s", status, e.Response.Status, response)
 			case listed && status == e.Response.Status:
 				t.Errorf("the exception is not needed: got %d", status)
 			case listed && status != x.status:
-				t.Errorf("got %d, want %d by the list of exceptions: %s", status, x.status, answer)
+				t.Errorf("got %d, want %d by the list of exceptions: %s", status, x.status, response)
 			}
 		})
 	}
@@ -84,26 +85,26 @@ func readExceptions(t *testing.T) map[string]exception {
 	return all
 }
 
-// replay is one example in a world of its own.
+// replay is one example on a server of its own.
 type replay struct {
-	*world
+	*servicetest.Server
 	name, method, path string
 	// body is the JSON of the request, nil without one.
 	body any
-	// rpc is the operation that the example shows.
+	// rpc is the operation of the example.
 	rpc protoreflect.Name
 	l   workload
-	// real are the ids of the emulator by kind and the id of the example, so that an id that stands in two places
-	// stays one id, and an item that is listed twice stays a duplicate.
+	// real are the ids in the emulator, by kind and id of the example. An id that appears twice stays one id, and a
+	// duplicate in a list stays a duplicate.
 	real map[string]string
-	// spare are ids that were made in advance, by kind.
+	// spare are ids that were created in advance, by kind.
 	spare map[string][]string
-	// counts are how many of a kind were handed out by number.
+	// counts are how many ids of a kind were used.
 	counts map[string]int
 }
 
-// newReplay reads an example. The pairs of text in mends are replaced in it before.
-func newReplay(t *testing.T, rpcs []protoreflect.MethodDescriptor, folder string, e example, mends ...string) *replay {
+// newReplay reads an example, and applies corrections to it: pairs of a text and its replacement.
+func newReplay(t *testing.T, rpcs []protoreflect.MethodDescriptor, folder string, e example, corrections ...string) *replay {
 	t.Helper()
 	method, _, ok := match(rpcs, e)
 	if !ok {
@@ -119,7 +120,7 @@ func newReplay(t *testing.T, rpcs []protoreflect.MethodDescriptor, folder string
 	if err := json.Unmarshal(text, &full); err != nil {
 		t.Fatal(err)
 	}
-	r := &replay{world: newWorld(t), name: e.name, method: e.Request.Method, path: e.Request.Path, rpc: method.Name(),
+	r := &replay{Server: servicetest.New(t), name: e.name, method: e.Request.Method, path: e.Request.Path, rpc: method.Name(),
 		real: make(map[string]string), spare: make(map[string][]string), counts: make(map[string]int)}
 	var compact bytes.Buffer
 	if len(full.Request.Body) > 0 {
@@ -128,12 +129,12 @@ func newReplay(t *testing.T, rpcs []protoreflect.MethodDescriptor, folder string
 		}
 	}
 	raw := compact.String()
-	for i := 0; i+1 < len(mends); i += 2 {
-		if !strings.Contains(r.path+raw, mends[i]) {
-			t.Errorf("%q is not in the example", mends[i])
+	for i := 0; i+1 < len(corrections); i += 2 {
+		if !strings.Contains(r.path+raw, corrections[i]) {
+			t.Errorf("%q is not in the example", corrections[i])
 		}
-		r.path = strings.ReplaceAll(r.path, mends[i], mends[i+1])
-		raw = strings.ReplaceAll(raw, mends[i], mends[i+1])
+		r.path = strings.ReplaceAll(r.path, corrections[i], corrections[i+1])
+		raw = strings.ReplaceAll(raw, corrections[i], corrections[i+1])
 	}
 	if raw != "" {
 		if err := json.Unmarshal([]byte(raw), &r.body); err != nil {
@@ -149,48 +150,48 @@ func newReplay(t *testing.T, rpcs []protoreflect.MethodDescriptor, folder string
 	return r
 }
 
-// send makes what the example names and sends it with the ids of that.
-func (r *replay) send() (status int, answer string) {
-	r.t.Helper()
-	r.stage()
+// send creates what the example names, and sends the example with those ids.
+func (r *replay) send() (status int, response string) {
+	r.TB.Helper()
+	r.seed()
 	path := r.realPath()
 	var text []byte
 	if r.body != nil {
 		var err error
 		if text, err = json.Marshal(r.realBody(r.body, "", "", nil)); err != nil {
-			r.t.Fatal(err)
+			r.TB.Fatal(err)
 		}
 	}
-	status, answer = r.http(r.method, path, text, "")
-	// What exists nowhere would not spoil the status: it is an item that failed, or that is not there.
+	status, response = r.http(r.method, path, text, "")
+	// An id that nothing has would not change the status: the response would have a failed item or an empty list.
 	for _, sign := range []string{`"@Core.DataModificationException"`, `"value":[]`, `"searchResults":[]`} {
-		if strings.Contains(answer, sign) {
-			r.t.Errorf("the answer has %s: %s", sign, answer)
+		if strings.Contains(response, sign) {
+			r.TB.Errorf("the response has %s: %s", sign, response)
 		}
 	}
-	r.t.Logf("%s %s %s", r.method, path, text)
-	return status, answer
+	r.TB.Logf("%s %s %s", r.method, path, text)
+	return status, response
 }
 
-// http sends to a path from the root of the host, since examples have paths outside of the API too.
-func (r *replay) http(method, path string, body []byte, token string) (status int, answer string) {
-	r.t.Helper()
-	host := strings.TrimSuffix(r.upstream, "/v1.0")
-	request, err := http.NewRequestWithContext(r.context(), method, host+strings.ReplaceAll(path, " ", "%20"), bytes.NewReader(body))
+// http sends to a path from the root of the host, because examples also have paths outside of the API.
+func (r *replay) http(method, path string, body []byte, token string) (status int, text string) {
+	r.TB.Helper()
+	host := strings.TrimSuffix(r.Endpoint, "/v1.0")
+	request, err := http.NewRequestWithContext(r.Context(), method, host+strings.ReplaceAll(path, " ", "%20"), bytes.NewReader(body))
 	if err != nil {
-		r.t.Fatal(err)
+		r.TB.Fatal(err)
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		r.t.Fatal(err)
+		r.TB.Fatal(err)
 	}
 	defer response.Body.Close()
 	read, err := io.ReadAll(response.Body)
 	if err != nil {
-		r.t.Fatal(err)
+		r.TB.Fatal(err)
 	}
 	return response.StatusCode, string(read)
 }

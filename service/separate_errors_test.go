@@ -6,22 +6,22 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// newSeparate starts a server on an upstream that refuses every call because of several things.
-func newSeparate(t *testing.T, status int, code string, details ...string) *world {
+// newServerWithDetails starts a server on an upstream that refuses every call with several separate errors.
+func newServerWithDetails(t *testing.T, status int, code string, details ...string) *servicetest.Server {
 	t.Helper()
-	return newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+	return servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {
 		rw.WriteHeader(status)
 		fmt.Fprintf(rw, `{"error":{"code":%q,"message":"m","details":[%s]}}`, code, strings.Join(details, ","))
 	})
 }
 
-func TestSeparateErrorsNameTheirPlaceInTheRequest(t *testing.T) {
+func TestSeparateErrorsNameTheirPosition(t *testing.T) {
 	const site = "https://a.sharepoint.example/sites/b"
 	for name, c := range map[string]struct {
 		method  string
@@ -39,21 +39,21 @@ func TestSeparateErrorsNameTheirPlaceInTheRequest(t *testing.T) {
 		"a field beside the lists": {"units", "My policy", "mailbox_protection_units", "My policy: EmailNotFound: m", "m"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newSeparate(t, 400, "InvalidProtectionUnitId", fmt.Sprintf(`{"code":"EmailNotFound","message":%q,"target":%q}`, c.message, c.target))
-			var o *outcome
+			s := newServerWithDetails(t, 400, "InvalidProtectionUnitId", fmt.Sprintf(`{"code":"EmailNotFound","message":%q,"target":%q}`, c.message, c.target))
+			var o *servicetest.Outcome
 			switch c.method {
 			case "units":
 				request := &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "My policy"}
 				for n := 1; n <= 4; n++ {
 					request.MailboxProtectionUnits = append(request.MailboxProtectionUnits, &pb.NewMailboxProtectionUnit{DirectoryObjectId: fmt.Sprintf("e0000001-0000-4000-8000-%012d", n)})
 				}
-				o = w.fails(policies+"CreateExchangeProtectionPolicy", request).call
+				o = s.Try(policies+"CreateExchangeProtectionPolicy", request)
 			case "urls":
-				o = w.fails("RestoreArtifactBulkAdditionRequestService/CreateSiteRestoreArtifactsBulkAdditionRequest", &pb.CreateSiteRestoreArtifactsBulkAdditionRequestRequest{
+				o = s.Try("RestoreArtifactBulkAdditionRequestService/CreateSiteRestoreArtifactsBulkAdditionRequest", &pb.CreateSiteRestoreArtifactsBulkAdditionRequestRequest{
 					RestoreSessionId: unknown, SiteWebUrls: []string{site + "c", site, site},
-				}).call
+				})
 			}
-			violations := detail[*errdetails.BadRequest](o.status).GetFieldViolations()
+			violations := o.FieldViolations()
 			if len(violations) != 1 || violations[0].GetField() != c.field || violations[0].GetDescription() != c.text {
 				t.Errorf("got %v, want %s: %s", violations, c.field, c.text)
 			}
@@ -73,38 +73,38 @@ func TestTheFieldIsTheOneThatGraphNames(t *testing.T) {
 		"by nothing":                {`"message":"The request is wrong."`, "protection_time_period"},
 		"by its value":              {`"target":"` + strings.ToUpper(id) + `","message":"protectionTimePeriod"`, "protection_unit_ids[1]"},
 	} {
-		w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+		s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {
 			rw.WriteHeader(http.StatusBadRequest)
 			fmt.Fprintf(rw, `{"error":{"code":"InvalidSearchRequest",%s}}`, c.error)
 		})
-		o := w.fails("RestorePointService/SearchRestorePoints", search).call
-		if violations := detail[*errdetails.BadRequest](o.status).GetFieldViolations(); len(violations) != 1 || violations[0].GetField() != c.field {
+		o := s.Try("RestorePointService/SearchRestorePoints", search)
+		if violations := o.FieldViolations(); len(violations) != 1 || violations[0].GetField() != c.field {
 			t.Errorf("%s: got %v, want %s", name, violations, c.field)
 		}
 	}
 }
 
-func TestSeparateErrorsThatAreNotToldAreCounted(t *testing.T) {
+func TestSeparateErrorsLeftOutAreCounted(t *testing.T) {
 	for _, c := range []struct {
 		errors, length int
-		told, left     int
+		kept, left     int
 	}{
 		{1, 4000, 1, 0}, {3, 4000, 3, 0}, {4, 4000, 4, 0}, {50, 4000, 3, 47}, {300, 3000, 3, 297}, {50, 0, 50, 0}, {300, 0, 50, 250}, {300, 60, 3, 297},
 	} {
 		one := fmt.Sprintf(`{"code":"E","message":%q}`, strings.Repeat("m", c.length))
-		w := newSeparate(t, 413, "ProtectionUnitsLimitBreached", strings.Split(strings.Repeat(one+" ", c.errors), " ")[:c.errors]...)
-		o := write(w)
-		wantSmall(t, o.status, "PROTECTION_UNITS_LIMIT_BREACHED", codes.InvalidArgument, false)
-		metadata := infoOf(o.status).GetMetadata()
+		s := newServerWithDetails(t, 413, "ProtectionUnitsLimitBreached", strings.Split(strings.Repeat(one+" ", c.errors), " ")[:c.errors]...)
+		o := write(s)
+		wantSmall(t, o.Status, "PROTECTION_UNITS_LIMIT_BREACHED", codes.InvalidArgument, false)
+		metadata := o.Info().GetMetadata()
 		want := ""
 		if c.left > 0 {
 			want = fmt.Sprint(c.left)
 		}
-		if told := len(detail[*errdetails.BadRequest](o.status).GetFieldViolations()); told != c.told || metadata["violationsLeftOut"] != want {
-			t.Errorf("%d errors of %d bytes: %d are told and %q left out, want %d and %q", c.errors, c.length, told, metadata["violationsLeftOut"], c.told, want)
+		if kept := len(o.FieldViolations()); kept != c.kept || metadata["violationsLeftOut"] != want {
+			t.Errorf("%d errors of %d bytes: %d are kept and %q left out, want %d and %q", c.errors, c.length, kept, metadata["violationsLeftOut"], c.kept, want)
 		}
-		// What a client divides its request by has to survive the longest of texts.
-		if metadata["documentedLimit"] != "50" || o.status.GetMessage() == "" {
+		// The number by which a client divides its request has to remain in the Status, even with the longest texts.
+		if metadata["documentedLimit"] != "50" || o.Status.GetMessage() == "" {
 			t.Errorf("%d errors of %d bytes: %v", c.errors, c.length, metadata)
 		}
 	}

@@ -19,13 +19,14 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 const maxStatusSize = 4096
 
-// hostileError is an error object of a million bytes of text that is as costly as text can be, and fifty separate
-// errors: every character is one that JSON, percent-encoding or UTF-8 makes longer. bytes are put between them: some
-// that are no character are hostile too, but a good answer with them is not read at all.
+// hostileError is an error object with a million bytes of text and fifty separate errors. Every character of it is one
+// that JSON, percent-encoding or UTF-8 makes longer. The given bytes are put between them. Invalid UTF-8 is possible in
+// error bodies only, because a successful response with it is not read at all.
 func hostileError(code, bytes string) string {
 	piece := "\\u0000%ж\"" + bytes
 	text := func(size int) string {
@@ -43,8 +44,8 @@ func hostileError(code, bytes string) string {
 		`],"innerError":{"code":"` + strings.Repeat("x", 64) + `","date":"2030-01-01T00:00:00"}}`
 }
 
-// hostileAnswer answers with that error, headers that are as long as any that are kept, and a delay.
-func hostileAnswer(status int, code string) http.HandlerFunc {
+// hostileResponse responds with that error, with ids and headers as long as the server keeps, and with a delay.
+func hostileResponse(status int, code string) http.HandlerFunc {
 	body := []byte(`{"error":` + hostileError(code, "\xff\xc3") + `}`)
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("request-id", strings.Repeat("r", 128))
@@ -59,41 +60,41 @@ func hostileAnswer(status int, code string) http.HandlerFunc {
 // longID is the longest id that can stand in a path.
 var longID = strings.Repeat("i", 256)
 
-// wantSmall checks that a Status has its size, is UTF-8, and still says what a program needs.
+// wantSmall checks that a Status is small, is UTF-8, and has what a program needs.
 func wantSmall(t *testing.T, s *statuspb.Status, reason string, code codes.Code, retry bool) {
 	t.Helper()
-	if got := codes.Code(s.GetCode()); got != code || reasonOf(s) != reason {
-		t.Errorf("got %v %s, want %v %s", got, reasonOf(s), code, reason)
+	if got := codes.Code(s.GetCode()); got != code || servicetest.ReasonOf(s) != reason {
+		t.Errorf("got %v %s, want %v %s", got, servicetest.ReasonOf(s), code, reason)
 	}
 	if size := proto.Size(s); size > maxStatusSize {
 		t.Errorf("%s: the Status has %d bytes", reason, size)
 	}
-	if got := detail[*errdetails.RetryInfo](s) != nil; got != retry {
+	if got := servicetest.Detail[*errdetails.RetryInfo](s) != nil; got != retry {
 		t.Errorf("%s: RetryInfo is there: %v, want %v", reason, got, retry)
 	}
 	if !utf8.ValidString(s.GetMessage()) || len(s.GetMessage()) > 512 {
 		t.Errorf("%s: the message has %d bytes", reason, len(s.GetMessage()))
 	}
-	for key, value := range infoOf(s).GetMetadata() {
+	for key, value := range servicetest.InfoOf(s).GetMetadata() {
 		if len(value) > 256 {
 			t.Errorf("%s: metadata %s has %d bytes", reason, key, len(value))
 		}
 	}
 }
 
-// headerList is the size of the header block that an error comes in, as HTTP/2 counts it.
-func headerList(o *outcome) int {
-	details, err := proto.Marshal(o.status)
+// headerList is the size of the header block of an error, as HTTP/2 counts it.
+func headerList(o *servicetest.Outcome) int {
+	details, err := proto.Marshal(o.Status)
 	if err != nil {
 		return 0
 	}
 	fields := map[string]string{
-		":status": "200", "grpc-status": strconv.Itoa(int(o.status.GetCode())), "grpc-status-details-bin": base64.RawStdEncoding.EncodeToString(details),
-		// gRPC leaves more characters as they are, so this is a little too much.
-		"grpc-message": url.PathEscape(o.status.GetMessage()),
+		":status": "200", "grpc-status": strconv.Itoa(int(o.Status.GetCode())), "grpc-status-details-bin": base64.RawStdEncoding.EncodeToString(details),
+		// gRPC escapes fewer characters, so this is a little too much.
+		"grpc-message": url.PathEscape(o.Status.GetMessage()),
 	}
-	for key, values := range o.trailer {
-		// The client has decoded binary ones.
+	for key, values := range o.Trailer {
+		// The client has decoded the binary ones.
 		if !strings.HasSuffix(key, "-bin") {
 			fields[key] = strings.Join(values, ",")
 		}
@@ -105,25 +106,26 @@ func headerList(o *outcome) int {
 	return size
 }
 
-func TestEveryReasonIsReadableWhateverGraphSaysWithIt(t *testing.T) {
+// Every reason comes with a Status and headers of a readable size, no matter what Graph says with it.
+func TestEveryReasonIsReadableWithAnyText(t *testing.T) {
 	largest, largestList := 0, 0
-	check := func(t *testing.T, o *outcome, reason string, code codes.Code, retry bool) {
+	check := func(t *testing.T, o *servicetest.Outcome, reason string, code codes.Code, retry bool) {
 		t.Helper()
-		wantSmall(t, o.status, reason, code, retry)
-		largest, largestList = max(largest, proto.Size(o.status)), max(largestList, headerList(o))
-		if got := detail[*errdetails.RequestInfo](o.status).GetRequestId(); got != strings.Repeat("r", 128) {
+		wantSmall(t, o.Status, reason, code, retry)
+		largest, largestList = max(largest, proto.Size(o.Status)), max(largestList, headerList(o))
+		if got := servicetest.Detail[*errdetails.RequestInfo](o.Status).GetRequestId(); got != strings.Repeat("r", 128) {
 			t.Errorf("%s: RequestInfo has %q", reason, got)
 		}
 		if size := headerList(o); size > headerLimit {
 			t.Errorf("%s: the header block has %d bytes", reason, size)
 		}
 	}
-	// calls makes a read and a write whose requests are as long as they can be.
-	calls := func(t *testing.T, status int, code string) map[bool]*outcome {
-		upstream := newHostile(t, hostileAnswer(status, code))
-		return map[bool]*outcome{
-			false: upstream.fails(policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: longID}).call,
-			true:  upstream.fails(policies+"UpdateExchangeProtectionPolicy", workloads[0].update(upstream, longID, 1, 50)).call,
+	// calls makes a read and a write whose requests are as long as possible.
+	calls := func(t *testing.T, status int, code string) map[bool]*servicetest.Outcome {
+		upstream := newHostile(t, hostileResponse(status, code))
+		return map[bool]*servicetest.Outcome{
+			false: upstream.Try(policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: longID}),
+			true:  upstream.Try(policies+"UpdateExchangeProtectionPolicy", workloads[0].update(upstream, longID, 1, 50)),
 		}
 	}
 	statuses := make(map[string]int)
@@ -162,17 +164,17 @@ func TestEveryReasonIsReadableWhateverGraphSaysWithIt(t *testing.T) {
 		})
 	}
 	t.Run("a user's token is refused", func(t *testing.T) {
-		w := newHostile(t, hostileAnswer(http.StatusUnauthorized, "InvalidAuthenticationToken"))
-		o := w.callFor([]string{assertion("u", 1)}, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: longID}, new(pb.GetProtectionPolicyResponse))
+		s := newHostile(t, hostileResponse(http.StatusUnauthorized, "InvalidAuthenticationToken"))
+		o := callFor(s, []string{assertion("u", 1)}, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: longID}, new(pb.GetProtectionPolicyResponse))
 		check(t, o, "DELEGATED_TOKEN_REJECTED", codes.Unauthenticated, false)
 	})
 	t.Run("claims are wanted", func(t *testing.T) {
-		answer := hostileAnswer(http.StatusForbidden, "accessDenied")
-		w := newHostile(t, func(rw http.ResponseWriter, r *http.Request) {
+		handler := hostileResponse(http.StatusForbidden, "accessDenied")
+		s := newHostile(t, func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Add("WWW-Authenticate", `Bearer error="insufficient_claims", claims="`+base64.StdEncoding.EncodeToString([]byte(`{"access_token":{}}`))+`"`)
-			answer(rw, r)
+			handler(rw, r)
 		})
-		o := w.fails(policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: longID}).call
+		o := s.Try(policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: longID})
 		check(t, o, "INSUFFICIENT_CLAIMS", codes.PermissionDenied, false)
 	})
 	t.Logf("the largest Status has %d bytes, the largest header block %d", largest, largestList)
@@ -181,20 +183,21 @@ func TestEveryReasonIsReadableWhateverGraphSaysWithIt(t *testing.T) {
 	}
 }
 
-func TestEveryReasonInsideAResourceIsSmallWhateverGraphSaysWithIt(t *testing.T) {
+// The same holds for a Status that is embedded in a resource.
+func TestEveryEmbeddedReasonIsSmallWithAnyText(t *testing.T) {
 	for code, want := range expectations(t) {
 		t.Run(code, func(t *testing.T) {
-			w := newHostile(t, answering(200, `{"id":"`+longID+`","error":`+hostileError(code, "")+`}`))
-			got := w.getUnit(longID)
-			if got.call.status != nil {
-				t.Fatalf("the call failed: %v", got.call.status)
+			s := newHostile(t, servicetest.Respond(200, `{"id":"`+longID+`","error":`+hostileError(code, "")+`}`))
+			got := getUnit(s, longID)
+			if got.call.Status != nil {
+				t.Fatalf("the call failed: %v", got.call.Status)
 			}
-			wantSmall(t, got.inside, want.reason, want.code, want.delay > 0)
+			wantSmall(t, got.embedded, want.reason, want.code, want.delay > 0)
 		})
 	}
 	t.Run("failed resources", func(t *testing.T) {
-		w := newHostile(t, answering(200, `{"id":"1","error":`+hostileError("ProtectionResourcesNotFound", "")+`}`))
-		job := must[pb.GetMailboxProtectionUnitsBulkAdditionJobResponse](w, "ProtectionUnitBulkAdditionJobService/GetMailboxProtectionUnitsBulkAdditionJob",
+		s := newHostile(t, servicetest.Respond(200, `{"id":"1","error":`+hostileError("ProtectionResourcesNotFound", "")+`}`))
+		job := servicetest.Must[pb.GetMailboxProtectionUnitsBulkAdditionJobResponse](s, "ProtectionUnitBulkAdditionJobService/GetMailboxProtectionUnitsBulkAdditionJob",
 			&pb.GetMailboxProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: unknownPolicy, BulkAdditionJobId: unknown}).GetBulkAdditionJob()
 		wantSmall(t, job.GetError(), "PROTECTION_RESOURCES_NOT_FOUND", codes.NotFound, false)
 		if len(job.GetFailedResources()) != 50 {
@@ -206,10 +209,10 @@ func TestEveryReasonInsideAResourceIsSmallWhateverGraphSaysWithIt(t *testing.T) 
 	})
 }
 
-// Few separate errors are told in full and many are cut down, so the largest Status is that of a number in between.
+// Few separate errors are reported in full and many are cut, so the largest Status comes from a number in between.
 func TestAnyNumberOfSeparateErrorsIsReadable(t *testing.T) {
 	var body atomic.Value
-	w := newHostile(t, func(w http.ResponseWriter, r *http.Request) {
+	s := newHostile(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("request-id", strings.Repeat("r", 128))
 		w.WriteHeader(http.StatusBadRequest)
 		w.Write(body.Load().([]byte))
@@ -219,14 +222,14 @@ func TestAnyNumberOfSeparateErrorsIsReadable(t *testing.T) {
 	for n := range 51 {
 		details := strings.TrimSuffix(strings.Repeat(one+",", n), ",")
 		body.Store([]byte(`{"error":{"code":"InvalidProtectionUnitId","message":"` + text + `","details":[` + details + `]}}`))
-		o := w.fails(policies+"UpdateExchangeProtectionPolicy", workloads[0].update(w, longID, 1, 50)).call
-		wantSmall(t, o.status, "INVALID_PROTECTION_UNIT_ID", codes.InvalidArgument, false)
-		violations := len(detail[*errdetails.BadRequest](o.status).GetFieldViolations())
-		left, _ := strconv.Atoi(infoOf(o.status).GetMetadata()["violationsLeftOut"])
+		o := s.Try(policies+"UpdateExchangeProtectionPolicy", workloads[0].update(s, longID, 1, 50))
+		wantSmall(t, o.Status, "INVALID_PROTECTION_UNIT_ID", codes.InvalidArgument, false)
+		violations := len(o.FieldViolations())
+		left, _ := strconv.Atoi(o.Info().GetMetadata()["violationsLeftOut"])
 		if violations+left != max(n, 1) {
-			t.Errorf("%d separate errors: %d are told and %d left out", n, violations, left)
+			t.Errorf("%d separate errors: %d are kept and %d left out", n, violations, left)
 		}
-		largest, largestList = max(largest, proto.Size(o.status)), max(largestList, headerList(o))
+		largest, largestList = max(largest, proto.Size(o.Status)), max(largestList, headerList(o))
 	}
 	t.Logf("the largest Status has %d bytes, the largest header block %d", largest, largestList)
 	if largest < maxStatusSize*9/10 || largestList > headerLimit {
@@ -234,8 +237,8 @@ func TestAnyNumberOfSeparateErrorsIsReadable(t *testing.T) {
 	}
 }
 
-// The server's own reasons come with what the caller said at most.
-func TestOwnReasonsAreReadableWhateverTheCallerSays(t *testing.T) {
+// The server's own reasons have no text of Graph's. They must not repeat a long request either.
+func TestOwnReasonsAreReadableWithAnyRequest(t *testing.T) {
 	huge := strings.Repeat("ж%", 100_000)
 	for name, c := range map[string]struct {
 		method  string
@@ -246,16 +249,16 @@ func TestOwnReasonsAreReadableWhateverTheCallerSays(t *testing.T) {
 		"INVALID_PAGE_TOKEN":  {policies + "ListProtectionPolicies", &pb.ListProtectionPoliciesRequest{PageToken: huge}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := newGoldenWorld(t).fails(c.method, c.request).call
-			wantSmall(t, o.status, name, codes.InvalidArgument, false)
-			if strings.Contains(fmt.Sprint(o.status), "ж") {
-				t.Errorf("the request is in the Status: %v", o.status)
+			o := newGoldenServer(t).Try(c.method, c.request)
+			wantSmall(t, o.Status, name, codes.InvalidArgument, false)
+			if strings.Contains(fmt.Sprint(o.Status), "ж") {
+				t.Errorf("the request is in the Status: %v", o.Status)
 			}
 		})
 	}
 }
 
-// readCode reads a code of the table, of which the read's counts where reads and writes differ.
+// readCode reads a code of the table. Where reads and writes differ, it is that of reads.
 func readCode(t *testing.T, text string) codes.Code {
 	t.Helper()
 	text, _, _ = strings.Cut(strings.TrimPrefix(text, "read: "), ";")
@@ -266,8 +269,8 @@ func readCode(t *testing.T, text string) codes.Code {
 	return codes.Code(number)
 }
 
-func newHostile(t *testing.T, answer http.HandlerFunc) *world {
+func newHostile(t *testing.T, handler http.HandlerFunc) *servicetest.Server {
 	t.Helper()
-	w := newWorldAnswering(t, answer)
-	return newGoldenWorldOn(t, w.upstream)
+	s := servicetest.NewOnHandler(t, handler)
+	return newGoldenServerOn(t, s.Endpoint)
 }

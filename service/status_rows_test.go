@@ -11,35 +11,36 @@ import (
 	"google.golang.org/grpc/codes"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// statusTelling is what a status of Graph's without a known code becomes, besides its reason and code, which the table of
-// the contract has.
-type statusTelling struct {
-	// detail is the type of the detail that tells what it is about, about what that says.
-	detail, about string
-	// What a runtime is told about a repeat of a read, a write, and a DELETE, which is idempotent, and behind the slash
-	// when Graph has sent a Retry-After: nothing (-), never, or the delay. A question mark says that the write may have
-	// been done.
+// statusExpectation is what the client gets for a status of Graph's without a known code, besides the reason and the
+// code, which are in the table of the contract.
+type statusExpectation struct {
+	// detail is the type of the detail that says what the error is about, subject what that detail says.
+	detail, subject string
+	// The pushback for a read, a write that is not idempotent, and a DELETE, which is. Before the slash without a
+	// Retry-After of Graph's, after it with one. "-" is none, "never" is -1, "delay" is that of RetryInfo. A question
+	// mark means that the write may have been done.
 	read, write, delete string
 }
 
-// silent is a row whose code no runtime retries.
-func silent(detail, about string) statusTelling {
-	return statusTelling{detail, about, "-/-", "-/-", "-/-"}
+// silent is a row with a code that no gRPC runtime retries.
+func silent(detail, about string) statusExpectation {
+	return statusExpectation{detail, about, "-/-", "-/-", "-/-"}
 }
 
 var (
-	// fault is one of the server's own: Graph refused what it sent.
-	fault = statusTelling{read: "never/never", write: "never/never", delete: "never/never"}
-	// lost is an answer of Graph's that did not get through.
-	lost = statusTelling{read: "delay/delay", write: "never?/never?", delete: "never?/never?"}
-	// broken is a failure inside of Graph that says nothing about how far it came.
-	broken   = statusTelling{read: "never/never", write: "never?/never?", delete: "never?/never?"}
-	throttle = statusTelling{"QuotaFailure", "", "delay/delay", "delay/delay", "delay/delay"}
+	// fault means that Graph refused what the server sent, which is a fault of the server.
+	fault = statusExpectation{read: "never/never", write: "never/never", delete: "never/never"}
+	// lost means that a response of Graph's did not get through.
+	lost = statusExpectation{read: "delay/delay", write: "never?/never?", delete: "never?/never?"}
+	// broken means that Graph failed, and does not say how far it came.
+	broken   = statusExpectation{read: "never/never", write: "never?/never?", delete: "never?/never?"}
+	throttle = statusExpectation{"QuotaFailure", "", "delay/delay", "delay/delay", "delay/delay"}
 )
 
-var statusTellings = map[int]statusTelling{
+var statusExpectations = map[int]statusExpectation{
 	400: silent("", ""),
 	401: silent("PreconditionFailure", "GRAPH_CREDENTIALS application"),
 	402: silent("PreconditionFailure", "BILLING tenant"),
@@ -70,16 +71,18 @@ var statusTellings = map[int]statusTelling{
 	307: lost,
 }
 
-func TestEveryStatusIsToldByReadsAndWritesWithAndWithoutADelay(t *testing.T) {
+// TestEveryStatusForReadsAndWrites has the upstream respond with every status to reads and writes, with and without a
+// delay.
+func TestEveryStatusForReadsAndWrites(t *testing.T) {
 	for _, row := range statusRows(t) {
-		want, ok := statusTellings[row.status]
+		want, ok := statusExpectations[row.status]
 		if !ok {
 			t.Errorf("no row for %d", row.status)
 			continue
 		}
 		for i, retryAfter := range []string{"", "3"} {
-			call := func(method string) *outcome {
-				w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+			call := func(method string) *servicetest.Outcome {
+				s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {
 					if retryAfter != "" {
 						rw.Header().Set("Retry-After", retryAfter)
 					}
@@ -87,34 +90,34 @@ func TestEveryStatusIsToldByReadsAndWritesWithAndWithoutADelay(t *testing.T) {
 				})
 				switch method {
 				case "read":
-					return w.fails("RestoreSessionService/GetRestoreSession", &pb.GetRestoreSessionRequest{RestoreSessionId: unknown}).call
+					return s.Try("RestoreSessionService/GetRestoreSession", &pb.GetRestoreSessionRequest{RestoreSessionId: unknown})
 				case "write":
-					return w.fails("RestoreSessionService/ActivateRestoreSession", &pb.ActivateRestoreSessionRequest{RestoreSessionId: unknown}).call
+					return s.Try("RestoreSessionService/ActivateRestoreSession", &pb.ActivateRestoreSessionRequest{RestoreSessionId: unknown})
 				}
-				return w.fails("RestoreSessionService/DeleteRestoreSession", &pb.DeleteRestoreSessionRequest{RestoreSessionId: unknown}).call
+				return s.Try("RestoreSessionService/DeleteRestoreSession", &pb.DeleteRestoreSessionRequest{RestoreSessionId: unknown})
 			}
-			for method, told := range map[string]string{"read": want.read, "write": want.write, "delete": want.delete} {
-				pushback := strings.Split(told, "/")[i]
+			for method, pushbacks := range map[string]string{"read": want.read, "write": want.write, "delete": want.delete} {
+				pushback := strings.Split(pushbacks, "/")[i]
 				t.Run(fmt.Sprintf("%d/%s/%s", row.status, method, retryAfter), func(t *testing.T) {
 					row := row
 					if method != "read" {
 						row = row.ofWrite()
 					}
 					o := call(method)
-					if o.reason() != row.reason || o.code() != row.code {
-						t.Errorf("got %v %s, want %v %s", o.code(), o.reason(), row.code, row.reason)
+					if o.Reason() != row.reason || o.Code() != row.code {
+						t.Errorf("got %v %s, want %v %s", o.Code(), o.Reason(), row.code, row.reason)
 					}
 					retry := row.retry == "yes" || row.retry == "read" && method == "read" || row.retry == "if told" && retryAfter != ""
 					wantRetry(t, o, strings.TrimSuffix(pushback, "?"), retry)
-					metadata := infoOf(o.status).GetMetadata()
+					metadata := o.Info().GetMetadata()
 					if unknown := strings.HasSuffix(pushback, "?"); (metadata["outcome"] == "unknown") != unknown || (metadata["verifyWith"] != "") != unknown {
 						t.Errorf("metadata %v, want outcome unknown: %t", metadata, unknown)
 					}
 					if (metadata["permission"] != "") != (row.code == codes.PermissionDenied) || metadata["httpStatus"] != strconv.Itoa(row.status) {
 						t.Errorf("metadata %v", metadata)
 					}
-					if detail, about := aboutOf(o); row.reason != "OUTCOME_UNKNOWN" && (detail != want.detail || about != want.about) {
-						t.Errorf("it is about %s %s, want %s %s", detail, about, want.detail, want.about)
+					if detail, about := subjectOf(o); row.reason != "OUTCOME_UNKNOWN" && (detail != want.detail || about != want.subject) {
+						t.Errorf("it is about %s %s, want %s %s", detail, about, want.detail, want.subject)
 					}
 				})
 			}
@@ -122,33 +125,33 @@ func TestEveryStatusIsToldByReadsAndWritesWithAndWithoutADelay(t *testing.T) {
 	}
 }
 
-// wantRetry checks RetryInfo and the trailer for runtimes.
-func wantRetry(t *testing.T, o *outcome, pushback string, retry bool) {
+// wantRetry checks RetryInfo and the pushback.
+func wantRetry(t *testing.T, o *servicetest.Outcome, pushback string, retry bool) {
 	t.Helper()
-	info := detail[*errdetails.RetryInfo](o.status)
+	info := servicetest.Detail[*errdetails.RetryInfo](o.Status)
 	if (info != nil) != retry {
 		t.Errorf("RetryInfo %v, want one: %t", info, retry)
 	}
 	want := map[string][]string{
 		"-": nil, "never": {"-1"}, "delay": {strconv.FormatInt(info.GetRetryDelay().AsDuration().Milliseconds(), 10)},
 	}[pushback]
-	if got := o.pushback(); len(got) != len(want) || len(want) == 1 && got[0] != want[0] {
+	if got := o.Pushback(); len(got) != len(want) || len(want) == 1 && got[0] != want[0] {
 		t.Errorf("pushback %v, want %v", got, want)
 	}
 }
 
-// aboutOf is the type of the detail that tells what an error is about, and what that says.
-func aboutOf(o *outcome) (kind, about string) {
+// subjectOf is the type of the detail that says what an error is about, and what that detail says.
+func subjectOf(o *servicetest.Outcome) (kind, about string) {
 	switch {
-	case detail[*errdetails.ResourceInfo](o.status) != nil:
-		resource := detail[*errdetails.ResourceInfo](o.status)
+	case servicetest.Detail[*errdetails.ResourceInfo](o.Status) != nil:
+		resource := servicetest.Detail[*errdetails.ResourceInfo](o.Status)
 		return "ResourceInfo", resource.GetResourceType() + "/" + resource.GetResourceName()
-	case detail[*errdetails.PreconditionFailure](o.status) != nil:
-		violation := detail[*errdetails.PreconditionFailure](o.status).GetViolations()[0]
+	case servicetest.Detail[*errdetails.PreconditionFailure](o.Status) != nil:
+		violation := servicetest.Detail[*errdetails.PreconditionFailure](o.Status).GetViolations()[0]
 		return "PreconditionFailure", strings.TrimSuffix(violation.GetType()+" "+violation.GetSubject(), " ")
-	case detail[*errdetails.QuotaFailure](o.status) != nil:
+	case servicetest.Detail[*errdetails.QuotaFailure](o.Status) != nil:
 		return "QuotaFailure", ""
-	case detail[*errdetails.BadRequest](o.status) != nil:
+	case servicetest.Detail[*errdetails.BadRequest](o.Status) != nil:
 		return "BadRequest", ""
 	}
 	return "", ""

@@ -5,6 +5,7 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 const (
@@ -12,8 +13,8 @@ const (
 	newHome = "DESTINATION_TYPE_NEW"
 )
 
-// restores finds restore points and restores from them: in place, and to a new place, where one of two fails.
-func (s *story) restores() {
+// restore finds restore points and restores from them: in place, and to a new location, where one of two fails.
+func (s *story) restore() {
 	s.wait("points to restore from", func() bool { return len(s.points(1)) > 2 && len(s.points(3)) > 0 && len(s.points(5)) > 0 })
 	before := s.points(1)[0]
 	found := s.do("SearchRestorePoints", fields{
@@ -21,7 +22,7 @@ func (s *story) restores() {
 		"protection_time_period":   fields{"end_date_time": s.now()},
 		"restore_point_preference": "RESTORE_POINT_PREFERENCE_LATEST",
 	})
-	results := those[*pb.RestorePointSearchResult](found)
+	results := resources[*pb.RestorePointSearchResult](found)
 	want(s, "results of the search", len(results), 2)
 	for _, result := range results {
 		if unit := result.GetRestorePoint().GetProtectionUnit().GetId(); unit == s.unitOf(1) {
@@ -29,26 +30,26 @@ func (s *story) restores() {
 		}
 	}
 
-	session := s.newSession(s.wholes(inPlace, 1, 3))
-	s.activates(session)
+	session := s.newSession(s.wholeUnits(inPlace, 1, 3))
+	s.activate(session)
 	s.waitForSession(session, pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_COMPLETED)
 	for _, artifact := range s.artifacts(session) {
 		want(s, "artifact in place", artifact.GetStatus(), pb.ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_SUCCEEDED)
 	}
 
-	session = s.newSession(s.wholes(newHome, 1, 3))
-	s.changesItsMind(session)
+	session = s.newSession(s.wholeUnits(newHome, 1, 3))
+	s.changeDraft(session)
 	if !s.hasDynamicRules() {
-		// Restores of user 5 fail by themselves; for a site it takes a rule.
-		s.fault(emulator.Fault{Operation: "POST /restoreSessions/{id}/activate", Item: s.unitOf(5), InBand: &emulator.InBandError{Code: "UnknownError"}})
+		// In the emulator, restores of user 5 fail without a fault; those of a site need one.
+		s.Fault(emulator.Fault{Operation: "POST /restoreSessions/{id}/activate", Item: s.unitOf(5), InBand: &emulator.InBandError{Code: "UnknownError"}})
 	}
-	s.activates(session)
+	s.activate(session)
 	s.waitForSession(session, pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_COMPLETED_WITH_ERROR)
 	s.wantOneFailed(session)
 }
 
-// changesItsMind takes unit 3 out of a draft and puts unit 5 in.
-func (s *story) changesItsMind(session string) {
+// changeDraft removes unit 3 from a draft and adds unit 5.
+func (s *story) changeDraft(session string) {
 	var third string
 	for _, artifact := range s.artifacts(session) {
 		if strings.HasPrefix(artifact.GetRestorePoint().GetId(), s.unitOf(3)) {
@@ -56,35 +57,36 @@ func (s *story) changesItsMind(session string) {
 		}
 	}
 	changed := s.do("Update"+s.prefix+"RestoreSession", fields{
-		"restore_session_id": session, "add_" + s.field + "_restore_artifacts": s.restored(newHome, 5),
+		"restore_session_id": session, "add_" + s.field + "_restore_artifacts": s.artifactsOf(newHome, 5),
 		"remove_" + s.field + "_restore_artifact_ids": []string{third},
 	})
-	// Of a whole unit's restore the answer shows what was added only.
-	want(s, "artifacts that were added", len(those[*pb.RestoreArtifactChange](changed)), 1)
+	// For restores of whole units, the response has only what was added.
+	want(s, "artifacts that were added", len(resources[*pb.RestoreArtifactChange](changed)), 1)
 }
 
-// wantOneFailed checks that of a session's two artifacts unit 5's failed, and the other says where it went.
+// wantOneFailed checks the two artifacts of a session: that of unit 5 failed, and the other one says where it was
+// restored to.
 func (s *story) wantOneFailed(session string) {
 	artifacts := s.artifacts(session)
 	want(s, "artifacts", len(artifacts), 2)
 	for _, artifact := range artifacts {
 		if strings.HasPrefix(artifact.GetRestorePoint().GetId(), s.unitOf(5)) {
 			want(s, "artifact of unit 5", artifact.GetStatus(), pb.ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_FAILED)
-			want(s, "its reason", reasonOf(artifact.GetError()), "UNKNOWN_ERROR")
+			want(s, "its reason", servicetest.ReasonOf(artifact.GetError()), "UNKNOWN_ERROR")
 			continue
 		}
 		want(s, "artifact of unit 1", artifact.GetStatus(), pb.ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_SUCCEEDED)
 		if artifact.GetMailbox().GetRestoredFolderName() == "" && artifact.GetSite().GetRestoredSiteWebUrl() == "" {
-			s.t.Errorf("does not say where to: %v", artifact)
+			s.TB.Errorf("does not say where to: %v", artifact)
 		}
 	}
 }
 
-// restoresInBulk restores by addresses, one of which nobody has, and deletes another such request with its draft.
-func (s *story) restoresInBulk() {
+// restoreInBulk restores by addresses, one of which does not exist, and deletes a second bulk request with its draft.
+func (s *story) restoreInBulk() {
 	rpc := s.unit + "RestoreArtifactsBulkAdditionRequest"
 	ask := func(session string, addresses ...string) fields {
-		request := the[*pb.RestoreArtifactBulkAdditionRequest](s.do("Create"+rpc, fields{
+		request := resource[*pb.RestoreArtifactBulkAdditionRequest](s.do("Create"+rpc, fields{
 			"restore_session_id": session, "display_name": "Back to the latest", s.addresses: addresses,
 			"protection_time_period": fields{"end_date_time": s.now()}, "restore_point_preference": "RESTORE_POINT_PREFERENCE_LATEST",
 			"tags": []string{"RESTORE_POINT_TAGS_FAST_RESTORE"}, "destination_type": newHome,
@@ -93,19 +95,19 @@ func (s *story) restoresInBulk() {
 	}
 	through := func(request fields, state pb.RestoreArtifactsBulkRequestStatus) (is *pb.RestoreArtifactBulkAdditionRequest) {
 		s.wait("request is through", func() bool {
-			is = the[*pb.RestoreArtifactBulkAdditionRequest](s.do("Get"+rpc, request))
+			is = resource[*pb.RestoreArtifactBulkAdditionRequest](s.do("Get"+rpc, request))
 			return is.GetStatus() == state
 		})
 		return is
 	}
 
 	session := s.newSession(nil)
-	result := through(ask(session, s.address(1), s.nowhere), pb.RestoreArtifactsBulkRequestStatus_RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED_WITH_ERRORS)
-	if failed := result.GetFailedResources(); len(failed) != 1 || failed[0].GetTarget() != s.nowhere || reasonOf(failed[0].GetError()) != "USER_NOT_BACKEDUP" {
-		s.t.Errorf("failed resources: %v", failed)
+	result := through(ask(session, s.address(1), s.missing), pb.RestoreArtifactsBulkRequestStatus_RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED_WITH_ERRORS)
+	if failed := result.GetFailedResources(); len(failed) != 1 || failed[0].GetTarget() != s.missing || servicetest.ReasonOf(failed[0].GetError()) != "USER_NOT_BACKEDUP" {
+		s.TB.Errorf("failed resources: %v", failed)
 	}
-	want(s, "requests of the session", len(those[*pb.RestoreArtifactBulkAdditionRequest](s.do("List"+rpc+"s", fields{"restore_session_id": session}))), 1)
-	s.activates(session)
+	want(s, "requests of the session", len(resources[*pb.RestoreArtifactBulkAdditionRequest](s.do("List"+rpc+"s", fields{"restore_session_id": session}))), 1)
+	s.activate(session)
 	s.waitForSession(session, pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_COMPLETED)
 	want(s, "artifacts of the request", len(s.artifacts(session)), 1)
 
@@ -115,49 +117,49 @@ func (s *story) restoresInBulk() {
 	s.do("Delete"+rpc, request)
 	want(s, "artifacts without the request", len(s.artifacts(session)), 0)
 	s.do("DeleteRestoreSession", fields{"restore_session_id": session})
-	for _, left := range those[*pb.RestoreSession](s.do("ListRestoreSessions", nil)) {
+	for _, left := range resources[*pb.RestoreSession](s.do("ListRestoreSessions", nil)) {
 		if left.GetId() == session {
-			s.t.Errorf("session is still there: %v", left)
+			s.TB.Errorf("session is still there: %v", left)
 		}
 	}
 }
 
-// restoresParts restores mail that a search found, or files that browsing did.
-func (s *story) restoresParts() {
+// restoreParts restores mail that a search found, or files that browsing found.
+func (s *story) restoreParts() {
 	if s.unit == "Mailbox" {
-		s.restoresMail()
+		s.restoreMail()
 		return
 	}
-	s.restoresFiles()
+	s.restoreFiles()
 }
 
-func (s *story) restoresMail() {
+func (s *story) restoreMail() {
 	found := s.do("SearchRestorePoints", fields{
 		"protection_unit_ids":      []string{s.unitOf(1)},
 		"protection_time_period":   fields{"end_date_time": s.now()},
 		"restore_point_preference": "RESTORE_POINT_PREFERENCE_LATEST",
 		"artifact_query":           fields{"artifact_type": "RESTORABLE_ARTIFACT_MESSAGE", "query_expression": "Sender -eq 'news@partner.example'"},
 	})
-	results := those[*pb.RestorePointSearchResult](found)
+	results := resources[*pb.RestorePointSearchResult](found)
 	if len(results) != 1 || results[0].GetArtifactHitCount() == 0 {
-		s.t.Fatalf("search for mail: %v", found)
+		s.TB.Fatalf("search for mail: %v", found)
 	}
 	search, ok := found.(*pb.SearchRestorePointsResponse)
 	if !ok || search.GetSearchResponseId() == "" {
-		s.t.Fatalf("a search has no id: %v", found)
+		s.TB.Fatalf("a search has no id: %v", found)
 	}
 	session := s.newSession(fields{"granular_mailbox_restore_artifacts": fields{"items": []fields{{
 		"restore_point": fields{"id": results[0].GetRestorePoint().GetId()}, "destination_type": newHome,
 		"search_response_id": search.GetSearchResponseId(),
 	}}}})
-	s.activates(session)
+	s.activate(session)
 	s.waitForSession(session, pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_COMPLETED)
 	artifacts := s.artifacts(session)
 	want(s, "artifacts", len(artifacts), 1)
 	want(s, "messages that came back", artifacts[0].GetMailbox().GetRestoredItemCount(), results[0].GetArtifactHitCount())
 }
 
-func (s *story) restoresFiles() {
+func (s *story) restoreFiles() {
 	var point string
 	for _, p := range s.points(1) {
 		if len(p.GetTags()) > 0 && p.GetTags()[0] == pb.RestorePointTags_RESTORE_POINT_TAGS_FAST_RESTORE {
@@ -165,11 +167,11 @@ func (s *story) restoresFiles() {
 		}
 	}
 	rpc := s.prefix + "BrowseSession"
-	browse := the[*pb.BrowseSession](s.do("Create"+rpc, fields{"restore_point_id": point}))
-	want(s, "browse sessions of the workload", len(those[*pb.BrowseSession](s.do("List"+rpc+"s", nil))), 1)
-	want(s, "browse sessions", len(those[*pb.BrowseSession](s.do("ListBrowseSessions", nil))), 1)
+	browse := resource[*pb.BrowseSession](s.do("Create"+rpc, fields{"restore_point_id": point}))
+	want(s, "browse sessions of the workload", len(resources[*pb.BrowseSession](s.do("List"+rpc+"s", nil))), 1)
+	want(s, "browse sessions", len(resources[*pb.BrowseSession](s.do("ListBrowseSessions", nil))), 1)
 	s.wait("browse session created", func() bool {
-		is := the[*pb.BrowseSession](s.do("Get"+rpc, fields{"browse_session_id": browse.GetId()}))
+		is := resource[*pb.BrowseSession](s.do("Get"+rpc, fields{"browse_session_id": browse.GetId()}))
 		return is.GetStatus() == pb.BrowseSessionStatus_BROWSE_SESSION_STATUS_CREATED
 	})
 
@@ -182,33 +184,33 @@ func (s *story) restoresFiles() {
 		}
 	}
 	files := s.browse(browse.GetId(), reports.GetItemKey(), "BROWSABLE_RESOURCE_TYPE_FOLDER")
-	// Pages have ten items: the last file is on the third.
+	// Pages have ten items, so the last file is on the third.
 	want(s, "files in the folder", len(files), 23)
 
 	session := s.newSession(fields{s.partial + "_restore_artifacts": fields{"items": []fields{{"browse_session_id": browse.GetId(), "id": files[0].GetItemKey()}}}})
 	key := "id"
 	if s.unit == "Drive" {
-		// Of the two names for the same key a drive's PATCH takes the other one.
+		// The key has two names, and PATCH of a drive's session takes the other one.
 		key = "item_key"
 	}
 	s.do("Update"+s.prefix+"RestoreSession", fields{
 		"restore_session_id": session, "add_" + s.partial + "_restore_artifacts": []fields{{"browse_session_id": browse.GetId(), key: files[22].GetItemKey()}},
 	})
-	s.activates(session)
+	s.activate(session)
 	s.waitForSession(session, pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_COMPLETED)
-	parts := those[*pb.GranularRestoreArtifact](s.do("ListGranular"+s.unit+"RestoreArtifacts", fields{"restore_session_id": session}))
+	parts := resources[*pb.GranularRestoreArtifact](s.do("ListGranular"+s.unit+"RestoreArtifacts", fields{"restore_session_id": session}))
 	want(s, "files that came back", len(parts), 2)
 	for _, part := range parts {
 		want(s, "a file", part.GetStatus(), pb.ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_SUCCEEDED)
 		if part.GetRestoredItemPath() == "" {
-			s.t.Errorf("does not say where to: %v", part)
+			s.TB.Errorf("does not say where to: %v", part)
 		}
 	}
 }
 
-// browse returns what is at a place of a browse session, from all its pages.
+// browse returns the items at a location of a browse session, from all pages.
 func (s *story) browse(session, key, kind string) (items []*pb.BrowseQueryResponseItem) {
-	s.t.Helper()
+	s.TB.Helper()
 	request := fields{"browse_session_id": session}
 	if key != "" {
 		request["browse_location_item_key"] = key
@@ -216,29 +218,29 @@ func (s *story) browse(session, key, kind string) (items []*pb.BrowseQueryRespon
 	}
 	for range 10 {
 		page := s.do("Browse"+s.prefix+"BrowseSession", request)
-		items = append(items, those[*pb.BrowseQueryResponseItem](page)...)
+		items = append(items, resources[*pb.BrowseQueryResponseItem](page)...)
 		more, ok := page.(interface{ GetNextPageToken() string })
 		if !ok || more.GetNextPageToken() == "" {
 			return items
 		}
-		// A token is good for the request that it continues.
+		// A page token belongs to the request that it continues.
 		request["page_token"] = more.GetNextPageToken()
 	}
-	s.t.Fatal("no end of pages")
+	s.TB.Fatal("no end of pages")
 	return nil
 }
 
-// points are the newest restore points of a unit.
+// points are the restore points of a unit, newest first.
 func (s *story) points(n int) []*pb.RestorePoint {
-	s.t.Helper()
-	return those[*pb.RestorePoint](s.do("ListRestorePoints", fields{
+	s.TB.Helper()
+	return resources[*pb.RestorePoint](s.do("ListRestorePoints", fields{
 		"protection_unit_id": s.unitOf(n), "protection_date_time_before": s.now(), "order": "RESTORE_POINT_ORDER_NEWEST_FIRST",
 	}))
 }
 
-// restored are new artifacts that restore units whole, from their newest points.
-func (s *story) restored(destination string, numbers ...int) []fields {
-	s.t.Helper()
+// artifactsOf are new artifacts that restore whole units from their newest points.
+func (s *story) artifactsOf(destination string, numbers ...int) []fields {
+	s.TB.Helper()
 	var all []fields
 	for _, n := range numbers {
 		all = append(all, fields{"restore_point": fields{"id": s.points(n)[0].GetId()}, "destination_type": destination})
@@ -246,32 +248,32 @@ func (s *story) restored(destination string, numbers ...int) []fields {
 	return all
 }
 
-func (s *story) wholes(destination string, numbers ...int) fields {
-	s.t.Helper()
-	return fields{s.field + "_restore_artifacts": fields{"items": s.restored(destination, numbers...)}}
+func (s *story) wholeUnits(destination string, numbers ...int) fields {
+	s.TB.Helper()
+	return fields{s.field + "_restore_artifacts": fields{"items": s.artifactsOf(destination, numbers...)}}
 }
 
 func (s *story) newSession(request fields) string {
-	s.t.Helper()
-	session := the[*pb.RestoreSession](s.do("Create"+s.prefix+"RestoreSession", request))
+	s.TB.Helper()
+	session := resource[*pb.RestoreSession](s.do("Create"+s.prefix+"RestoreSession", request))
 	want(s, "status of a new session", session.GetStatus(), pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_DRAFT)
 	return session.GetId()
 }
 
-func (s *story) activates(session string) {
-	s.t.Helper()
-	is := the[*pb.RestoreSession](s.do("ActivateRestoreSession", fields{"restore_session_id": session}))
+func (s *story) activate(session string) {
+	s.TB.Helper()
+	is := resource[*pb.RestoreSession](s.do("ActivateRestoreSession", fields{"restore_session_id": session}))
 	want(s, "status of an activated session", is.GetStatus(), pb.RestoreSessionStatus_RESTORE_SESSION_STATUS_ACTIVATING)
 }
 
 func (s *story) waitForSession(session string, state pb.RestoreSessionStatus) {
-	s.t.Helper()
+	s.TB.Helper()
 	s.wait("session "+state.String(), func() bool {
-		return the[*pb.RestoreSession](s.do("GetRestoreSession", fields{"restore_session_id": session})).GetStatus() == state
+		return resource[*pb.RestoreSession](s.do("GetRestoreSession", fields{"restore_session_id": session})).GetStatus() == state
 	})
 }
 
 func (s *story) artifacts(session string) []*pb.RestoreArtifact {
-	s.t.Helper()
-	return those[*pb.RestoreArtifact](s.do("List"+s.unit+"RestoreArtifacts", fields{"restore_session_id": session}))
+	s.TB.Helper()
+	return resources[*pb.RestoreArtifact](s.do("List"+s.unit+"RestoreArtifacts", fields{"restore_session_id": session}))
 }

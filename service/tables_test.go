@@ -15,8 +15,8 @@ import (
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
-// The expectations of the tables are the reference data, of which the contract has a copy, and never error_spec: a
-// mistake there would otherwise confirm itself.
+// The expectations come from the reference data, of which the contract has a copy, and never from error_spec: a mistake
+// there would confirm itself.
 
 // documented is a row of the documented errors.
 type documented struct {
@@ -27,14 +27,14 @@ type documented struct {
 	operations []string
 }
 
-// expected is what a code of Graph's has to become.
+// expected is what the client gets for a code of Graph's.
 type expected struct {
 	reason string
 	code   codes.Code
-	// delay is the default of RetryInfo, 0 for none.
-	delay    time.Duration
-	workDone string
-	detail   string
+	// delay is the default of RetryInfo; 0 means none.
+	delay       time.Duration
+	sideEffects string
+	detail      string
 }
 
 func table(t *testing.T, name string) [][]string {
@@ -74,7 +74,7 @@ func expectations(t *testing.T) map[string]expected {
 		if !ok {
 			t.Fatalf("%s is no gRPC code", row[2])
 		}
-		e := expected{reason: row[1], code: codes.Code(number), workDone: row[4], detail: row[5]}
+		e := expected{reason: row[1], code: codes.Code(number), sideEffects: row[4], detail: row[5]}
 		if row[3] != "-" {
 			delay, err := time.ParseDuration(row[3])
 			if err != nil {
@@ -97,7 +97,7 @@ func idempotent(t *testing.T) map[string]bool {
 	return all
 }
 
-// graphCall returns what the contract says of an rpc.
+// graphCall returns the option of the contract for an rpc.
 func graphCall(method protoreflect.MethodDescriptor) *pb.GraphCall {
 	call, _ := proto.GetExtension(method.Options(), pb.E_GraphCall).(*pb.GraphCall)
 	return call

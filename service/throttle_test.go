@@ -11,49 +11,52 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-func TestAClosedGateAnswersAsGraphWould(t *testing.T) {
-	w := newWorld(t)
-	w.fault(emulator.Fault{Operation: "*", Status: 429, RetryAfter: []string{"30"}})
-	if o := read(w); o.reason() != "TOO_MANY_REQUESTS" || detail[*errdetails.ErrorInfo](o.status).GetMetadata()["throttledBy"] != "" {
-		t.Fatalf("Graph's own answer: %v", o.status)
+// A blocked throttle responds with the reason that Graph's 429 has, and says that the server made it.
+func TestABlockedThrottleRespondsAsGraphWould(t *testing.T) {
+	s := servicetest.New(t)
+	s.Fault(emulator.Fault{Operation: "*", Status: 429, RetryAfter: []string{"30"}})
+	if o := read(s); o.Reason() != "TOO_MANY_REQUESTS" || o.Info().GetMetadata()["throttledBy"] != "" {
+		t.Fatalf("Graph's own response: %v", o.Status)
 	}
-	since := w.mark()
-	o := read(w)
-	info, retry := detail[*errdetails.ErrorInfo](o.status), detail[*errdetails.RetryInfo](o.status).GetRetryDelay().AsDuration()
-	if o.code() != codes.ResourceExhausted || o.reason() != "TOO_MANY_REQUESTS" || info.GetDomain() != "graph.microsoft.com" || info.GetMetadata()["throttledBy"] != "server" {
-		t.Errorf("got %v", o.status)
+	since := s.Mark()
+	o := read(s)
+	info, retry := o.Info(), servicetest.Detail[*errdetails.RetryInfo](o.Status).GetRetryDelay().AsDuration()
+	if o.Code() != codes.ResourceExhausted || o.Reason() != "TOO_MANY_REQUESTS" || info.GetDomain() != "graph.microsoft.com" || info.GetMetadata()["throttledBy"] != "server" {
+		t.Errorf("got %v", o.Status)
 	}
-	if retry < 25*time.Second || retry > 36*time.Second || detail[*errdetails.QuotaFailure](o.status) == nil {
-		t.Errorf("got %v", o.status)
+	if retry < 25*time.Second || retry > 36*time.Second || servicetest.Detail[*errdetails.QuotaFailure](o.Status) == nil {
+		t.Errorf("got %v", o.Status)
 	}
-	if _, ok := info.GetMetadata()["httpStatus"]; ok || len(w.requests(since)) != 0 {
-		t.Errorf("something was sent: %v", o.status)
+	if _, ok := info.GetMetadata()["httpStatus"]; ok || len(s.Requests(since)) != 0 {
+		t.Errorf("something was sent: %v", o.Status)
 	}
-	if o := write(w); o.reason() == "TOO_MANY_REQUESTS" {
-		t.Errorf("a write is held up by a read: %v", o.status)
-	}
-}
-
-func TestAThrottleThatIsOverSoonIsWaitedFor(t *testing.T) {
-	w := newWorld(t)
-	w.fault(emulator.Fault{Operation: "*", Status: 429, RetryAfter: []string{"0.2"}})
-	since := w.mark()
-	if o := w.call(workloads[0].createRPC(), workloads[0].create(w, "p", 1, 1), new(pb.CreateExchangeProtectionPolicyResponse)); o.status != nil || len(w.requests(since)) != 2 {
-		t.Errorf("got %v after %d requests", o.status, len(w.requests(since)))
+	if o := write(s); o.Reason() == "TOO_MANY_REQUESTS" {
+		t.Errorf("a write is held up by a read: %v", o.Status)
 	}
 }
 
-func TestADemandForClaimsThatCannotBeMetSaysSo(t *testing.T) {
+func TestAShortThrottleIsWaitedFor(t *testing.T) {
+	s := servicetest.New(t)
+	s.Fault(emulator.Fault{Operation: "*", Status: 429, RetryAfter: []string{"0.2"}})
+	since := s.Mark()
+	if o := s.Call(workloads[0].createRPC(), workloads[0].create(s, "p", 1, 1), new(pb.CreateExchangeProtectionPolicyResponse)); o.Status != nil || len(s.Requests(since)) != 2 {
+		t.Errorf("got %v after %d requests", o.Status, len(s.Requests(since)))
+	}
+}
+
+// A demand for claims that no new token satisfies is reported as INSUFFICIENT_CLAIMS.
+func TestUnmetClaimsAreReported(t *testing.T) {
 	var requests atomic.Int64
-	w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+	s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {
 		requests.Add(1)
 		rw.Header().Set("WWW-Authenticate", `Bearer error="insufficient_claims", claims="eyJjYW5hcnkiOnt9fQ=="`)
 		rw.WriteHeader(http.StatusForbidden)
 		rw.Write([]byte(`{"error":{"code":"Forbidden","message":"m"}}`))
 	})
-	if o := read(w); o.code() != codes.PermissionDenied || o.reason() != "INSUFFICIENT_CLAIMS" || requests.Load() != 2 {
-		t.Errorf("got %v after %d requests", o.status, requests.Load())
+	if o := read(s); o.Code() != codes.PermissionDenied || o.Reason() != "INSUFFICIENT_CLAIMS" || requests.Load() != 2 {
+		t.Errorf("got %v after %d requests", o.Status, requests.Load())
 	}
 }

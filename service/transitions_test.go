@@ -10,13 +10,14 @@ import (
 	"github.com/m365backup/backupstorage/graph/emulator"
 )
 
-// transitions are the changes of state that Microsoft's pages allow, read for this test and not shared with the
-// emulator. A kind is the Graph type, or what stands at its end; “ before is a creation, “ behind an end.
+// transitions are the changes of state that Microsoft's pages allow. They were read for this test and are not shared
+// with the emulator. A kind is the Graph type or the end of its name. An empty state before a change is a creation,
+// after it a deletion.
 var transitions = map[string]map[string][]string{
 	"ProtectionPolicy": {
 		"":         {"inactive"},
 		"inactive": {"updating", "active", ""},
-		// All that is under way can end well, badly or in part, and a new change can come before the last is through.
+		// A change can succeed, fail, or succeed in part, and a new one can start before the last one has ended.
 		"updating":         {"active", "activeWithErrors", "inactive"},
 		"active":           {"updating", "activeWithErrors", "inactive"},
 		"activeWithErrors": {"updating", "active", "inactive"},
@@ -35,7 +36,7 @@ var transitions = map[string]map[string][]string{
 	"ProtectionRule": {
 		"":       {"active"},
 		"active": {"completed", "completedWithErrors"},
-		// A dynamic rule is evaluated again at intervals, and may find more or less to do.
+		// A dynamic rule is evaluated again at intervals, and its result can change.
 		"completed":           {"active", "updateRequested", "deleteRequested", "completedWithErrors", ""},
 		"completedWithErrors": {"active", "updateRequested", "deleteRequested", "completed", ""},
 		"updateRequested":     {"completed", "completedWithErrors"},
@@ -88,11 +89,11 @@ var transitions = map[string]map[string][]string{
 	"dataStore": {"": {"initialising"}, "initialising": {"ready"}},
 }
 
-// stateless kinds have no states, only contents.
+// stateless kinds have contents but no states.
 var stateless = []string{"emailNotificationsSetting", "displayName", "protectionSources", "group", "mailFolder", "site", "drive", "mail", "file", "folder"}
 
-// checkTransitions replays a ledger: every change must be allowed, and must begin where the last one of the same
-// resource ended.
+// checkTransitions replays a ledger: every change must be allowed, and must start at the state in which the last change
+// of the resource ended.
 func checkTransitions(t *testing.T, entries []emulator.Entry) {
 	t.Helper()
 	last := make(map[string]string)
@@ -107,7 +108,7 @@ func checkTransitions(t *testing.T, entries []emulator.Entry) {
 		if !slices.Contains(transitions[kind][entry.From], entry.To) {
 			wrong[fmt.Sprintf("%s from %q to %q is impossible", entry.Resource, entry.From, entry.To)]++
 		}
-		// Seeded units change by the thousand in one entry and are not followed one by one.
+		// Seeded units change by the thousand in one entry, so single ones are not followed.
 		key := entry.Tenant + entry.Resource + entry.ID
 		if state, ok := last[key]; ok && entry.Count <= 1 && state != entry.From {
 			wrong[fmt.Sprintf("%s was %q and changed from %q", entry.Resource, state, entry.From)]++
@@ -122,7 +123,7 @@ func checkTransitions(t *testing.T, entries []emulator.Entry) {
 	}
 }
 
-// kindOf finds the kind that a Graph type belongs to: the one at the end of its name.
+// kindOf finds the kind of a Graph type: the one at the end of its name.
 func kindOf(resource string) string {
 	for kind := range transitions {
 		if strings.HasSuffix(resource, kind) {

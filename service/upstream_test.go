@@ -2,7 +2,6 @@ package service_test
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,28 +12,17 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// newWorldAnswering starts a server on an upstream that gives every request the same answer.
-func newWorldAnswering(t *testing.T, answer http.HandlerFunc) *world {
-	t.Helper()
-	return newWorldAnsweringOver(t, plain, answer)
+func read(s *servicetest.Server) *servicetest.Outcome { return getPolicy(s, unknownPolicy).call }
+
+func write(s *servicetest.Server) *servicetest.Outcome {
+	return s.Try(policies+"CreateExchangeProtectionPolicy", workloads[0].create(s, "p", 1, 1))
 }
 
-func newWorldAnsweringOver(t *testing.T, how link, answer http.HandlerFunc) *world {
-	t.Helper()
-	o := how.start(t, httptest.NewUnstartedServer(answer))
-	o.Repeats = -1
-	return newWorldWith(t, o)
-}
-
-func read(w *world) *outcome { return w.getPolicy(unknownPolicy).call }
-
-func write(w *world) *outcome {
-	return w.fails(policies+"CreateExchangeProtectionPolicy", workloads[0].create(w, "p", 1, 1)).call
-}
-
-func TestTheDeepestKnownCodeDecidesAndAThrottleKeepsItsMeaning(t *testing.T) {
+// The deepest known code of a body decides the reason, but 429 and 503 keep their meaning.
+func TestTheDeepestKnownCodeDecides(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		status int
@@ -55,14 +43,14 @@ func TestTheDeepestKnownCodeDecidesAndAThrottleKeepsItsMeaning(t *testing.T) {
 		{"the code of an item as that of a call", 500, `{"error":{"code":"Invalid"}}`, "INTERNAL_SERVER_ERROR", "Invalid "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+			s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {
 				rw.WriteHeader(c.status)
 				rw.Write([]byte(c.body))
 			})
-			o := read(w)
-			metadata := detail[*errdetails.ErrorInfo](o.status).GetMetadata()
-			if o.reason() != c.reason || metadata["graphCode"]+" "+metadata["graphInnerCode"] != c.codes {
-				t.Errorf("got %s with %v, want %s with %s", o.reason(), metadata, c.reason, c.codes)
+			o := read(s)
+			metadata := o.Info().GetMetadata()
+			if o.Reason() != c.reason || metadata["graphCode"]+" "+metadata["graphInnerCode"] != c.codes {
+				t.Errorf("got %s with %v, want %s with %s", o.Reason(), metadata, c.reason, c.codes)
 			}
 		})
 	}
@@ -70,32 +58,34 @@ func TestTheDeepestKnownCodeDecidesAndAThrottleKeepsItsMeaning(t *testing.T) {
 
 func TestAWriteThatFailedInsideGraphMayHaveBeenDone(t *testing.T) {
 	for status, want := range map[int]string{500: "unknown", 503: "unknown", 505: "unknown", 520: "unknown", 501: "", 507: ""} {
-		w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(status) })
+		s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(status) })
 		for name, c := range map[string]struct {
-			o    *outcome
+			o    *servicetest.Outcome
 			want string
-		}{"write": {write(w), want}, "read": {read(w), ""}} {
-			metadata := detail[*errdetails.ErrorInfo](c.o.status).GetMetadata()
+		}{"write": {write(s), want}, "read": {read(s), ""}} {
+			metadata := c.o.Info().GetMetadata()
 			if metadata["outcome"] != c.want || (metadata["verifyWith"] != "") != (c.want != "") {
-				t.Errorf("%s answered %d: metadata %v, want outcome %q", name, status, metadata, c.want)
+				t.Errorf("%s with status %d: metadata %v, want outcome %q", name, status, metadata, c.want)
 			}
 		}
 	}
 }
 
-func TestACodeBehindAGatewayThatLostTheAnswerProvesNoRefusal(t *testing.T) {
+// A gateway that responds with 408 or 502 has lost Graph's response. A known code in its body does not prove that Graph
+// refused the write.
+func TestACodeFromAGatewayProvesNoRefusal(t *testing.T) {
 	for _, status := range []int{408, 502} {
 		for code, reason := range map[string]string{"TooManyActiveRestoreSessions": "TOO_MANY_ACTIVE_RESTORE_SESSIONS", "PolicySaveFailed": "POLICY_SAVE_FAILED"} {
-			w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+			s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {
 				rw.WriteHeader(status)
 				rw.Write([]byte(`{"error":{"code":"` + code + `"}}`))
 			})
-			o := write(w)
-			metadata := infoOf(o.status).GetMetadata()
-			if o.reason() != reason || metadata["outcome"] != "unknown" || metadata["verifyWith"] == "" || o.pushback()[0] != "-1" {
-				t.Errorf("%d %s: %v, pushback %v", status, code, o.status, o.pushback())
+			o := write(s)
+			metadata := o.Info().GetMetadata()
+			if o.Reason() != reason || metadata["outcome"] != "unknown" || metadata["verifyWith"] == "" || o.Pushback()[0] != "-1" {
+				t.Errorf("%d %s: %v, pushback %v", status, code, o.Status, o.Pushback())
 			}
-			if metadata := infoOf(read(w).status).GetMetadata(); metadata["outcome"] != "" {
+			if metadata := read(s).Info().GetMetadata(); metadata["outcome"] != "" {
 				t.Errorf("%d %s of a read: %v", status, code, metadata)
 			}
 		}
@@ -103,13 +93,13 @@ func TestACodeBehindAGatewayThatLostTheAnswerProvesNoRefusal(t *testing.T) {
 }
 
 func TestSeparateErrorsOfACallBecomeFieldViolations(t *testing.T) {
-	w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+	s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {
 		rw.WriteHeader(http.StatusBadRequest)
 		details := strings.Repeat(`{"code":"EmailNotFound","message":"one","target":"a@b.example"},`, 60)
 		rw.Write([]byte(`{"error":{"code":"InvalidProtectionUnitId","message":"m","details":[` + details + `{"code":"Other"}]}}`))
 	})
-	o := write(w)
-	violations := detail[*errdetails.BadRequest](o.status).GetFieldViolations()
+	o := write(s)
+	violations := o.FieldViolations()
 	if len(violations) < 3 {
 		t.Fatalf("violations: %v", violations)
 	}
@@ -118,18 +108,18 @@ func TestSeparateErrorsOfACallBecomeFieldViolations(t *testing.T) {
 			t.Errorf("violation %v", v)
 		}
 	}
-	if left := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["violationsLeftOut"]; len(violations) < 50 && left == "" {
+	if left := o.Info().GetMetadata()["violationsLeftOut"]; len(violations) < 50 && left == "" {
 		t.Error("nothing says that violations were left out")
 	}
 }
 
-func TestAnAnswerThatCannotBeUsedSaysWhy(t *testing.T) {
-	for problem, answer := range map[string]string{
+func TestAnInvalidResponseHasACause(t *testing.T) {
+	for cause, body := range map[string]string{
 		"syntax": `{"id":`, "wrong-type": `{"id":7}`, "encoding": "", "truncated": `{"id":"x"}`, "redirect": "",
 	} {
-		t.Run(problem, func(t *testing.T) {
-			w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
-				switch problem {
+		t.Run(cause, func(t *testing.T) {
+			s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {
+				switch cause {
 				case "encoding":
 					rw.Header().Set("Content-Encoding", "gzip")
 				case "truncated":
@@ -138,44 +128,44 @@ func TestAnAnswerThatCannotBeUsedSaysWhy(t *testing.T) {
 					rw.Header().Set("Location", "http://127.0.0.1:1/")
 					rw.WriteHeader(http.StatusFound)
 				}
-				rw.Write([]byte(answer))
+				rw.Write([]byte(body))
 			})
-			for name, o := range map[string]*outcome{"GRAPH_RESPONSE_INVALID": read(w), "OUTCOME_UNKNOWN": write(w)} {
-				info := detail[*errdetails.ErrorInfo](o.status)
-				if o.reason() != name || info.GetDomain() != "m365.backupstorage" || info.GetMetadata()["cause"] != problem {
-					t.Errorf("got %v, want %s for %s", o.status, name, problem)
+			for name, o := range map[string]*servicetest.Outcome{"GRAPH_RESPONSE_INVALID": read(s), "OUTCOME_UNKNOWN": write(s)} {
+				info := o.Info()
+				if o.Reason() != name || info.GetDomain() != "m365.backupstorage" || info.GetMetadata()["cause"] != cause {
+					t.Errorf("got %v, want %s for %s", o.Status, name, cause)
 				}
 			}
 		})
 	}
 }
 
-func TestAnAnswerThatIsTooLargeIsNotAskedForAgain(t *testing.T) {
-	w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Content-Length", strconv.Itoa(9<<20)) })
-	o := read(w)
-	if o.reason() != "GRAPH_RESPONSE_INVALID" || infoOf(o.status).GetMetadata()["cause"] != "too-large" {
-		t.Fatal(o.status)
+func TestATooLargeResponseIsNotRepeated(t *testing.T) {
+	s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Content-Length", strconv.Itoa(9<<20)) })
+	o := read(s)
+	if o.Reason() != "GRAPH_RESPONSE_INVALID" || o.Info().GetMetadata()["cause"] != "too-large" {
+		t.Fatal(o.Status)
 	}
 	wantRetry(t, o, "never", false)
 }
 
 func TestALostWriteIsUnknownAndOneThatWasNotSentIsNot(t *testing.T) {
-	w := newWorld(t)
-	w.fault(emulator.Fault{Operation: "POST /exchangeProtectionPolicies", Cut: "after"})
-	o := write(w)
-	metadata := detail[*errdetails.ErrorInfo](o.status).GetMetadata()
-	if o.code() != codes.Unknown || o.reason() != "OUTCOME_UNKNOWN" || metadata["verifyWith"] != "ProtectionPolicyService/ListProtectionPolicies" {
-		t.Errorf("lost after the work: %v", o.status)
+	s := servicetest.New(t)
+	s.Fault(emulator.Fault{Operation: "POST /exchangeProtectionPolicies", Cut: "after"})
+	o := write(s)
+	metadata := o.Info().GetMetadata()
+	if o.Code() != codes.Unknown || o.Reason() != "OUTCOME_UNKNOWN" || metadata["verifyWith"] != "ProtectionPolicyService/ListProtectionPolicies" {
+		t.Errorf("lost after the work: %v", o.Status)
 	}
-	if got := o.pushback(); len(got) != 1 || got[0] != "-1" {
+	if got := o.Pushback(); len(got) != 1 || got[0] != "-1" {
 		t.Errorf("pushback %v", got)
 	}
-	if got := len(must[pb.ListProtectionPoliciesResponse](w, policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest)).GetProtectionPolicies()); got != 1 {
+	if got := len(servicetest.Must[pb.ListProtectionPoliciesResponse](s, policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest)).GetProtectionPolicies()); got != 1 {
 		t.Errorf("%d policies were made", got)
 	}
-	gone := newWorldOn(t, "http://127.0.0.1:1/v1.0")
-	if o := write(gone); o.code() != codes.Unavailable || o.reason() != "GRAPH_UNREACHABLE" || o.pushback()[0] == "-1" {
-		t.Errorf("never sent: %v, pushback %v", o.status, o.pushback())
+	gone := servicetest.NewOnEndpoint(t, "http://127.0.0.1:1/v1.0")
+	if o := write(gone); o.Code() != codes.Unavailable || o.Reason() != "GRAPH_UNREACHABLE" || o.Pushback()[0] == "-1" {
+		t.Errorf("never sent: %v, pushback %v", o.Status, o.Pushback())
 	}
 }
 
@@ -184,8 +174,8 @@ func TestRetryAfterBecomesRetryInfoAndPushback(t *testing.T) {
 		name       string
 		status     int
 		retryAfter string
-		// Least and most of RetryInfo; the jitter adds up to a fifth.
-		least       time.Duration
+		// RetryInfo has at least min, and up to a fifth more by the jitter.
+		min         time.Duration
 		readPushed  bool
 		writePushed bool
 	}{
@@ -198,23 +188,23 @@ func TestRetryAfterBecomesRetryInfoAndPushback(t *testing.T) {
 		{"less than half a second", 429, "0.1", 500 * time.Millisecond, true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorldAnswering(t, func(rw http.ResponseWriter, _ *http.Request) {
+			s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {
 				if c.retryAfter != "" {
 					rw.Header().Set("Retry-After", c.retryAfter)
 				}
 				rw.WriteHeader(c.status)
 			})
 			for name, pushed := range map[string]bool{"read": c.readPushed, "write": c.writePushed} {
-				o := map[string]func(*world) *outcome{"read": read, "write": write}[name](w)
-				delay := detail[*errdetails.RetryInfo](o.status).GetRetryDelay().AsDuration()
-				if delay < c.least || delay > c.least*6/5 {
-					t.Errorf("%s: delay %v, want %v and up to a fifth more", name, delay, c.least)
+				o := map[string]func(*servicetest.Server) *servicetest.Outcome{"read": read, "write": write}[name](s)
+				delay := servicetest.Detail[*errdetails.RetryInfo](o.Status).GetRetryDelay().AsDuration()
+				if delay < c.min || delay > c.min*6/5 {
+					t.Errorf("%s: delay %v, want %v and up to a fifth more", name, delay, c.min)
 				}
 				want := "-1"
 				if pushed {
 					want = strconv.FormatInt(delay.Milliseconds(), 10)
 				}
-				if got := o.pushback(); len(got) != 1 || got[0] != want {
+				if got := o.Pushback(); len(got) != 1 || got[0] != want {
 					t.Errorf("%s: pushback %v, want %s", name, got, want)
 				}
 			}
@@ -227,19 +217,19 @@ func TestANextLinkThatLeadsElsewhereIsAnError(t *testing.T) {
 		"https://evil.example/v1.0/solutions/backupRestore/protectionPolicies?$skiptoken=x", "/v1.0/users", "//evil.example/solutions/backupRestore/x",
 		"/solutions/backupRestore/../../users", "/solutions/backupRestore/%2e%2e/users", "/solutions/backupRestore/protectionPolicies",
 	} {
-		w := newWorld(t)
-		w.fault(emulator.Fault{Operation: "GET /protectionPolicies", NextLink: &link})
+		s := servicetest.New(t)
+		s.Fault(emulator.Fault{Operation: "GET /protectionPolicies", NextLink: &link})
 		response := new(pb.ListProtectionPoliciesResponse)
-		o := w.call(policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest), response)
-		if o.reason() != "GRAPH_RESPONSE_INVALID" || detail[*errdetails.ErrorInfo](o.status).GetMetadata()["cause"] != "next-link" {
-			t.Errorf("%s: %v %v", link, o.status, response)
+		o := s.Call(policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest), response)
+		if o.Reason() != "GRAPH_RESPONSE_INVALID" || o.Info().GetMetadata()["cause"] != "next-link" {
+			t.Errorf("%s: %v %v", link, o.Status, response)
 		}
 	}
 }
 
 func TestNothingOfTheTenantReachesTheLog(t *testing.T) {
 	const canary = "canary-7f3e"
-	w := newWorldAnswering(t, func(rw http.ResponseWriter, r *http.Request) {
+	s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, r *http.Request) {
 		switch r.Method {
 		case http.MethodGet:
 			rw.Write([]byte(`{"id":"` + canary + `","displayName":"` + canary + `"}`))
@@ -248,22 +238,22 @@ func TestNothingOfTheTenantReachesTheLog(t *testing.T) {
 			rw.Write([]byte(`{"error":{"code":"InvalidDisplayName","message":"` + canary + `","target":"` + canary + `"}}`))
 		}
 	})
-	must[pb.GetProtectionPolicyResponse](w, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: canary})
-	o := w.fails(policies+"CreateExchangeProtectionPolicy", &pb.CreateExchangeProtectionPolicyRequest{DisplayName: canary}).call
-	if !strings.Contains(o.status.GetMessage(), canary) {
-		t.Errorf("Graph's own text on what the caller did is missing: %v", o.status)
+	servicetest.Must[pb.GetProtectionPolicyResponse](s, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: canary})
+	o := s.Try(policies+"CreateExchangeProtectionPolicy", &pb.CreateExchangeProtectionPolicyRequest{DisplayName: canary})
+	if !strings.Contains(o.Status.GetMessage(), canary) {
+		t.Errorf("Graph's own text on what the caller did is missing: %v", o.Status)
 	}
-	if strings.Count(w.log.String(), `"msg":"call"`) != 2 || strings.Contains(w.log.String(), canary) || strings.Contains(w.log.String(), emulator.TenantA) {
-		t.Errorf("log: %s", w.log)
+	if strings.Count(s.Log.String(), `"msg":"call"`) != 2 || strings.Contains(s.Log.String(), canary) || strings.Contains(s.Log.String(), emulator.TenantA) {
+		t.Errorf("log: %s", s.Log)
 	}
 }
 
-func TestMethodsThatDoNotExistAreAnsweredTyped(t *testing.T) {
-	w := newWorld(t)
+func TestUnknownMethodsGetATypedError(t *testing.T) {
+	s := servicetest.New(t)
 	for _, method := range []string{"ProtectionPolicyService/Frobnicate", "NoSuchService/Get"} {
-		o := w.fails(method, new(pb.GetBackupRestoreRequest)).call
-		if o.code() != codes.Unimplemented || o.reason() != "UNKNOWN_METHOD" || len(o.trailer.Get("x-request-id")) != 1 {
-			t.Errorf("%s: %v %v", method, o.status, o.trailer)
+		o := s.Try(method, new(pb.GetBackupRestoreRequest))
+		if o.Code() != codes.Unimplemented || o.Reason() != "UNKNOWN_METHOD" || len(o.Trailer.Get("x-request-id")) != 1 {
+			t.Errorf("%s: %v %v", method, o.Status, o.Trailer)
 		}
 	}
 }

@@ -13,33 +13,32 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/emulator"
 	"github.com/m365backup/backupstorage/service"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// askedTokens is a token source that remembers what it was asked for and fails when it is told to.
-type askedTokens struct {
+// recordedTokens is a token source that records the requests for tokens, and fails when it is told to.
+type recordedTokens struct {
 	mu       sync.Mutex
 	requests []graph.TokenRequest
-	problem  error
+	failure  error
 }
 
-func (s *askedTokens) Token(ctx context.Context, request graph.TokenRequest) (string, error) {
+func (s *recordedTokens) Token(ctx context.Context, request graph.TokenRequest) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, request)
-	if s.problem != nil {
-		return "", s.problem
+	if s.failure != nil {
+		return "", s.failure
 	}
 	return graph.Unsigned{}.Token(ctx, request)
 }
 
-func (s *askedTokens) last() graph.TokenRequest {
+func (s *recordedTokens) last() graph.TokenRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.requests) == 0 {
@@ -48,38 +47,38 @@ func (s *askedTokens) last() graph.TokenRequest {
 	return s.requests[len(s.requests)-1]
 }
 
-// onRealCredentials starts a server as it is on real credentials: delegated-only operations need a user.
-func onRealCredentials(t *testing.T) (*world, *askedTokens) {
+// newServerWithTokens starts a server as it is with real credentials: delegated-only operations need a user.
+func newServerWithTokens(t *testing.T) (*servicetest.Server, *recordedTokens) {
 	t.Helper()
-	w := newWorld(t)
-	source := new(askedTokens)
-	client, err := graph.New(graph.Options{Endpoint: w.upstream, Tokens: source})
+	s := servicetest.New(t)
+	source := new(recordedTokens)
+	client, err := graph.New(graph.Options{Endpoint: s.Endpoint, Tokens: source})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	onReal := newWorldOn(t, w.upstream, func(o *service.Options) { o.Graph, o.AllowAppOnly = client, false })
-	onReal.emulator = w.emulator
+	onReal := servicetest.NewOnEndpoint(t, s.Endpoint, func(o *service.Options) { o.Graph, o.AllowAppOnly = client, false })
+	onReal.Emulator = s.Emulator
 	return onReal, source
 }
 
-// assertion is the token of a user; serial makes it another token of the same user.
+// assertion is the token of a user. A serial number makes another token of the same user.
 func assertion(user string, serial int) string {
 	payload := fmt.Sprintf(`{"tid":%q,"oid":%q,"jti":"canary%d"}`, emulator.TenantA, user, serial)
 	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2ln"
 }
 
-func (w *world) callFor(assertions []string, method string, request, response proto.Message) *outcome {
-	ctx := w.context()
+func callFor(s *servicetest.Server, assertions []string, method string, request, response proto.Message) *servicetest.Outcome {
+	ctx := s.Context()
 	for _, a := range assertions {
 		ctx = metadata.AppendToOutgoingContext(ctx, "x-user-assertion", a)
 	}
-	return w.callWith(ctx, method, request, response)
+	return s.CallContext(ctx, method, request, response)
 }
 
 func TestTheUsersTokenIsTheOneInTheMetadata(t *testing.T) {
-	w, source := onRealCredentials(t)
-	longest := strings.Repeat("a", 12<<10)
+	s, source := newServerWithTokens(t)
+	maxAssertion := strings.Repeat("a", 12<<10)
 	for _, c := range []struct {
 		name       string
 		assertions []string
@@ -87,21 +86,21 @@ func TestTheUsersTokenIsTheOneInTheMetadata(t *testing.T) {
 	}{
 		{"none", nil, false},
 		{"one", []string{assertion("u", 1)}, false},
-		{"of the largest size", []string{longest}, false},
-		{"one too large", []string{longest + "a"}, true},
+		{"of the largest size", []string{maxAssertion}, false},
+		{"one too large", []string{maxAssertion + "a"}, true},
 		{"two", []string{assertion("u", 1), assertion("u", 2)}, true},
 		{"an empty one", []string{""}, true},
 		{"with Bearer", []string{"Bearer " + assertion("u", 1)}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			mark := w.mark()
-			o := w.callFor(c.assertions, backup+"GetBackupRestore", new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse))
+			mark := s.Mark()
+			o := callFor(s, c.assertions, backup+"GetBackupRestore", new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse))
 			if c.refused {
-				w.wantRefused(o, "INVALID_REQUEST", "x-user-assertion", false, mark)
+				wantRefused(s, o, "INVALID_REQUEST", "x-user-assertion", false, mark)
 				return
 			}
-			if o.status != nil {
-				t.Fatal(o.status)
+			if o.Status != nil {
+				t.Fatal(o.Status)
 			}
 			want := graph.TokenRequest{Tenant: emulator.TenantA, UserAssertion: strings.Join(c.assertions, "")}
 			if got := source.last(); got != want {
@@ -112,79 +111,62 @@ func TestTheUsersTokenIsTheOneInTheMetadata(t *testing.T) {
 }
 
 func TestWhatGraphAllowsForUsersOnlyIsRefusedWithoutOne(t *testing.T) {
-	w, source := onRealCredentials(t)
+	s, source := newServerWithTokens(t)
 	seen := 0
-	protoregistry.GlobalFiles.RangeFilesByPackage("m365.backupstorage.v1", func(file protoreflect.FileDescriptor) bool {
-		for i := range file.Services().Len() {
-			methods := file.Services().Get(i).Methods()
-			for j := range methods.Len() {
-				method := methods.Get(j)
-				call, _ := proto.GetExtension(method.Options(), pb.E_GraphCall).(*pb.GraphCall)
-				if !call.GetDelegatedOnly() {
-					continue
-				}
-				seen++
-				name := fmt.Sprintf("%s/%s", method.Parent().Name(), method.Name())
-				request, response := messageOf(t, method.Input()), messageOf(t, method.Output())
-				o := w.call(name, request, response)
-				if o.code() != codes.FailedPrecondition || o.reason() != "DELEGATED_TOKEN_REQUIRED" {
-					t.Errorf("%s: %v", name, o.status)
-				}
-				violations := detail[*errdetails.PreconditionFailure](o.status).GetViolations()
-				if len(violations) != 1 || violations[0].GetSubject() != "x-user-assertion" {
-					t.Errorf("%s: violations %v", name, violations)
-				}
-				if source.last() != (graph.TokenRequest{}) {
-					t.Errorf("%s: a token was asked for", name)
-				}
-				// With a user it is Graph's to judge.
-				if o := w.callFor([]string{assertion("u", 1)}, name, request, response); o.reason() == "DELEGATED_TOKEN_REQUIRED" {
-					t.Errorf("%s is refused with a user, too", name)
-				}
-				source.mu.Lock()
-				source.requests = nil
-				source.mu.Unlock()
-			}
+	for _, method := range servicetest.RPCs(t) {
+		if !graphCall(method).GetDelegatedOnly() {
+			continue
 		}
-		return true
-	})
+		seen++
+		name := fmt.Sprintf("%s/%s", method.Parent().Name(), method.Name())
+		request, response := servicetest.NewMessage(t, method.Input()), servicetest.NewMessage(t, method.Output())
+		o := s.Call(name, request, response)
+		if o.Code() != codes.FailedPrecondition || o.Reason() != "DELEGATED_TOKEN_REQUIRED" {
+			t.Errorf("%s: %v", name, o.Status)
+		}
+		violations := servicetest.Detail[*errdetails.PreconditionFailure](o.Status).GetViolations()
+		if len(violations) != 1 || violations[0].GetSubject() != "x-user-assertion" {
+			t.Errorf("%s: violations %v", name, violations)
+		}
+		if source.last() != (graph.TokenRequest{}) {
+			t.Errorf("%s: a token was asked for", name)
+		}
+		// With a user the server asks Graph.
+		if o := callFor(s, []string{assertion("u", 1)}, name, request, response); o.Reason() == "DELEGATED_TOKEN_REQUIRED" {
+			t.Errorf("%s is refused with a user, too", name)
+		}
+		source.mu.Lock()
+		source.requests = nil
+		source.mu.Unlock()
+	}
 	if seen != 5 {
 		t.Errorf("%d operations for users only, want 5", seen)
 	}
 }
 
-func messageOf(t *testing.T, descriptor protoreflect.MessageDescriptor) proto.Message {
-	t.Helper()
-	kind, err := protoregistry.GlobalTypes.FindMessageByName(descriptor.FullName())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kind.New().Interface()
-}
-
-func TestAUserWhomGraphRefusesIsToldApart(t *testing.T) {
-	w, _ := onRealCredentials(t)
+func TestAUserWhomGraphRefusesHasAnOwnReason(t *testing.T) {
+	s, _ := newServerWithTokens(t)
 	for _, c := range []struct {
 		assertions []string
 		code       codes.Code
 		reason     string
 	}{{nil, codes.FailedPrecondition, "UNAUTHORIZED"}, {[]string{assertion("u", 1)}, codes.Unauthenticated, "DELEGATED_TOKEN_REJECTED"}} {
 		fault := emulator.Fault{Operation: "GET /", Status: 401, Code: "InvalidAuthenticationToken", Times: 3}
-		id, err := w.emulator.AddFault(fault)
+		id, err := s.Emulator.AddFault(fault)
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := w.callFor(c.assertions, backup+"GetBackupRestore", new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse))
-		info := detail[*errdetails.ErrorInfo](o.status)
-		if o.code() != c.code || o.reason() != c.reason || info.GetMetadata()["httpStatus"] != "401" || info.GetMetadata()["graphCode"] != "InvalidAuthenticationToken" {
-			t.Errorf("with %d users: %v", len(c.assertions), o.status)
+		o := callFor(s, c.assertions, backup+"GetBackupRestore", new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse))
+		info := o.Info()
+		if o.Code() != c.code || o.Reason() != c.reason || info.GetMetadata()["httpStatus"] != "401" || info.GetMetadata()["graphCode"] != "InvalidAuthenticationToken" {
+			t.Errorf("with %d users: %v", len(c.assertions), o.Status)
 		}
-		w.emulator.RemoveFault(id)
+		s.Emulator.RemoveFault(id)
 	}
 }
 
-func TestNoProblemOfAUsersTokenTellsTheToken(t *testing.T) {
-	w, source := onRealCredentials(t)
+func TestNoTokenErrorContainsTheToken(t *testing.T) {
+	s, source := newServerWithTokens(t)
 	user := assertion("u", 1)
 	for problem, want := range map[graph.TokenKind]struct {
 		code   codes.Code
@@ -197,30 +179,30 @@ func TestNoProblemOfAUsersTokenTellsTheToken(t *testing.T) {
 		graph.TokenClaimsRefused:    {codes.PermissionDenied, "INSUFFICIENT_CLAIMS"},
 		graph.TokenCloud:            {codes.FailedPrecondition, "CLOUD_NOT_SUPPORTED"},
 	} {
-		source.problem = &graph.TokenError{Kind: problem, Err: status.Error(codes.Unknown, "it was "+user)}
-		mark := w.mark()
-		o := w.callFor([]string{user}, backup+"GetBackupRestore", new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse))
-		if o.code() != want.code || o.reason() != want.reason || len(w.requests(mark)) != 0 {
-			t.Errorf("problem %d: %v", problem, o.status)
+		source.failure = &graph.TokenError{Kind: problem, Err: status.Error(codes.Unknown, "it was "+user)}
+		mark := s.Mark()
+		o := callFor(s, []string{user}, backup+"GetBackupRestore", new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse))
+		if o.Code() != want.code || o.Reason() != want.reason || len(s.Requests(mark)) != 0 {
+			t.Errorf("problem %d: %v", problem, o.Status)
 		}
-		if strings.Contains(o.status.String(), user) {
-			t.Errorf("problem %d: the status has the token: %v", problem, o.status)
+		if strings.Contains(o.Status.String(), user) {
+			t.Errorf("problem %d: the status has the token: %v", problem, o.Status)
 		}
 	}
-	if log := w.log.String(); strings.Contains(log, user) || strings.Contains(log, "canary") {
+	if log := s.Log.String(); strings.Contains(log, user) || strings.Contains(log, "canary") {
 		t.Errorf("the log has the token: %s", log)
 	}
 }
 
 func TestAPageTokenIsGoodForItsUserAlone(t *testing.T) {
-	w, _ := onRealCredentials(t)
-	list := func(assertions []string, token string) (string, *outcome) {
+	s, _ := newServerWithTokens(t)
+	list := func(assertions []string, token string) (string, *servicetest.Outcome) {
 		response := new(pb.ListMailboxProtectionUnitsResponse)
-		o := w.callFor(assertions, units+"ListMailboxProtectionUnits", &pb.ListMailboxProtectionUnitsRequest{PageSize: 1, PageToken: token}, response)
+		o := callFor(s, assertions, units+"ListMailboxProtectionUnits", &pb.ListMailboxProtectionUnitsRequest{PageSize: 1, PageToken: token}, response)
 		return response.GetNextPageToken(), o
 	}
-	must[pb.CreateExchangeProtectionPolicyResponse](w, policies+"CreateExchangeProtectionPolicy", &pb.CreateExchangeProtectionPolicyRequest{
-		DisplayName: "p", MailboxProtectionUnits: w.mailboxes(1, 3),
+	servicetest.Must[pb.CreateExchangeProtectionPolicyResponse](s, policies+"CreateExchangeProtectionPolicy", &pb.CreateExchangeProtectionPolicyRequest{
+		DisplayName: "p", MailboxProtectionUnits: newMailboxes(s, 1, 3),
 	})
 	one, two := []string{assertion("one", 1)}, []string{assertion("two", 1)}
 	ofOne, _ := list(one, "")
@@ -228,23 +210,23 @@ func TestAPageTokenIsGoodForItsUserAlone(t *testing.T) {
 	if ofOne == "" || ofNobody == "" {
 		t.Fatal("there is no second page")
 	}
-	// The same user with a new token goes on.
-	if _, o := list([]string{assertion("one", 2)}, ofOne); o.status != nil {
-		t.Error(o.status)
+	// The same user continues with a new token.
+	if _, o := list([]string{assertion("one", 2)}, ofOne); o.Status != nil {
+		t.Error(o.Status)
 	}
-	if _, o := list(nil, ofNobody); o.status != nil {
-		t.Error(o.status)
+	if _, o := list(nil, ofNobody); o.Status != nil {
+		t.Error(o.Status)
 	}
 	for name, c := range map[string]struct {
 		assertions []string
 		token      string
 	}{"another user": {two, ofOne}, "nobody": {nil, ofOne}, "a user with the application's": {one, ofNobody}} {
-		mark := w.mark()
+		mark := s.Mark()
 		_, o := list(c.assertions, c.token)
-		if o.status == nil {
+		if o.Status == nil {
 			t.Errorf("%s went on", name)
 			continue
 		}
-		w.wantRefused(o, "INVALID_PAGE_TOKEN", "page_token", false, mark)
+		wantRefused(s, o, "INVALID_PAGE_TOKEN", "page_token", false, mark)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 const (
@@ -15,11 +16,11 @@ const (
 	backup   = "BackupRestoreService/"
 )
 
-// workload says how the rpcs of one workload are called.
+// workload has the rpcs and requests of one workload.
 type workload struct {
 	name  string
 	value pb.Workload
-	// prefix of the rpcs that are one per workload: `Exchange` of CreateExchangeProtectionPolicy.
+	// prefix of the rpcs that exist once per workload: `Exchange` of CreateExchangeProtectionPolicy.
 	prefix string
 	// listUnits lists the units of the tenant.
 	listUnits string
@@ -27,12 +28,12 @@ type workload struct {
 	field string
 	// collection is the path segment of the policies, units that of their units.
 	collection, units string
-	create            func(w *world, name string, first, last int) proto.Message
-	update            func(w *world, id string, first, last int, remove ...string) proto.Message
+	create            func(s *servicetest.Server, name string, first, last int) proto.Message
+	update            func(s *servicetest.Server, id string, first, last int, remove ...string) proto.Message
 	rename            func(id, name string) proto.Message
 	// unit is a create request with one unit of the given id.
 	unit func(id string) proto.Message
-	// object is the id of the n-th thing to protect.
+	// object is the id of the n-th object that can be protected.
 	object func(tenant string, n int) string
 	unitID func(tenant string, n int) string
 }
@@ -42,11 +43,11 @@ var workloads = []workload{
 		name: "Exchange", value: pb.Workload_WORKLOAD_EXCHANGE, prefix: "Exchange",
 		listUnits: "ListMailboxProtectionUnits", field: "mailbox_protection_units",
 		collection: "exchangeProtectionPolicies", units: "mailboxProtectionUnits",
-		create: func(w *world, name string, first, last int) proto.Message {
-			return &pb.CreateExchangeProtectionPolicyRequest{DisplayName: name, MailboxProtectionUnits: w.mailboxes(first, last)}
+		create: func(s *servicetest.Server, name string, first, last int) proto.Message {
+			return &pb.CreateExchangeProtectionPolicyRequest{DisplayName: name, MailboxProtectionUnits: newMailboxes(s, first, last)}
 		},
-		update: func(w *world, id string, first, last int, remove ...string) proto.Message {
-			return &pb.UpdateExchangeProtectionPolicyRequest{ProtectionPolicyId: id, AddMailboxProtectionUnits: w.mailboxes(first, last), RemoveMailboxProtectionUnitIds: remove}
+		update: func(s *servicetest.Server, id string, first, last int, remove ...string) proto.Message {
+			return &pb.UpdateExchangeProtectionPolicyRequest{ProtectionPolicyId: id, AddMailboxProtectionUnits: newMailboxes(s, first, last), RemoveMailboxProtectionUnitIds: remove}
 		},
 		rename: func(id, name string) proto.Message {
 			return &pb.UpdateExchangeProtectionPolicyRequest{ProtectionPolicyId: id, DisplayName: &name}
@@ -61,11 +62,11 @@ var workloads = []workload{
 		name: "OneDrive", value: pb.Workload_WORKLOAD_ONE_DRIVE_FOR_BUSINESS, prefix: "OneDriveForBusiness",
 		listUnits: "ListDriveProtectionUnits", field: "drive_protection_units",
 		collection: "oneDriveForBusinessProtectionPolicies", units: "driveProtectionUnits",
-		create: func(w *world, name string, first, last int) proto.Message {
-			return &pb.CreateOneDriveForBusinessProtectionPolicyRequest{DisplayName: name, DriveProtectionUnits: w.drives(first, last)}
+		create: func(s *servicetest.Server, name string, first, last int) proto.Message {
+			return &pb.CreateOneDriveForBusinessProtectionPolicyRequest{DisplayName: name, DriveProtectionUnits: newDrives(s, first, last)}
 		},
-		update: func(w *world, id string, first, last int, remove ...string) proto.Message {
-			return &pb.UpdateOneDriveForBusinessProtectionPolicyRequest{ProtectionPolicyId: id, AddDriveProtectionUnits: w.drives(first, last), RemoveDriveProtectionUnitIds: remove}
+		update: func(s *servicetest.Server, id string, first, last int, remove ...string) proto.Message {
+			return &pb.UpdateOneDriveForBusinessProtectionPolicyRequest{ProtectionPolicyId: id, AddDriveProtectionUnits: newDrives(s, first, last), RemoveDriveProtectionUnitIds: remove}
 		},
 		rename: func(id, name string) proto.Message {
 			return &pb.UpdateOneDriveForBusinessProtectionPolicyRequest{ProtectionPolicyId: id, DisplayName: &name}
@@ -80,11 +81,11 @@ var workloads = []workload{
 		name: "SharePoint", value: pb.Workload_WORKLOAD_SHARE_POINT, prefix: "SharePoint",
 		listUnits: "ListSiteProtectionUnits", field: "site_protection_units",
 		collection: "sharePointProtectionPolicies", units: "siteProtectionUnits",
-		create: func(w *world, name string, first, last int) proto.Message {
-			return &pb.CreateSharePointProtectionPolicyRequest{DisplayName: name, SiteProtectionUnits: w.sites(first, last)}
+		create: func(s *servicetest.Server, name string, first, last int) proto.Message {
+			return &pb.CreateSharePointProtectionPolicyRequest{DisplayName: name, SiteProtectionUnits: newSites(s, first, last)}
 		},
-		update: func(w *world, id string, first, last int, remove ...string) proto.Message {
-			return &pb.UpdateSharePointProtectionPolicyRequest{ProtectionPolicyId: id, AddSiteProtectionUnits: w.sites(first, last), RemoveSiteProtectionUnitIds: remove}
+		update: func(s *servicetest.Server, id string, first, last int, remove ...string) proto.Message {
+			return &pb.UpdateSharePointProtectionPolicyRequest{ProtectionPolicyId: id, AddSiteProtectionUnits: newSites(s, first, last), RemoveSiteProtectionUnitIds: remove}
 		},
 		rename: func(id, name string) proto.Message {
 			return &pb.UpdateSharePointProtectionPolicyRequest{ProtectionPolicyId: id, DisplayName: &name}
@@ -101,25 +102,25 @@ func (l workload) createRPC() string { return policies + "Create" + l.prefix + "
 func (l workload) updateRPC() string { return policies + "Update" + l.prefix + "ProtectionPolicy" }
 func (l workload) listRPC() string   { return units + "List" + l.prefix + "ProtectionPolicyUnits" }
 
-// newPolicy makes an inactive policy with the given units and returns it. The responses of the three rpcs have the
-// same shape on the wire, so one type reads all.
-func (l workload) newPolicy(w *world, first, last int) *pb.ProtectionPolicy {
-	w.t.Helper()
-	return must[pb.CreateExchangeProtectionPolicyResponse](w, l.createRPC(), l.create(w, l.name+" policy", first, last)).GetProtectionPolicy()
+// newPolicy makes an inactive policy with the given units and returns it. The responses of the three rpcs have the same
+// shape on the wire, so one type reads all.
+func (l workload) newPolicy(s *servicetest.Server, first, last int) *pb.ProtectionPolicy {
+	s.TB.Helper()
+	return servicetest.Must[pb.CreateExchangeProtectionPolicyResponse](s, l.createRPC(), l.create(s, l.name+" policy", first, last)).GetProtectionPolicy()
 }
 
-// changes updates a policy and returns what became of each item.
-func (l workload) changes(w *world, request proto.Message) []*pb.ProtectionUnitChange {
-	w.t.Helper()
-	return must[pb.UpdateExchangeProtectionPolicyResponse](w, l.updateRPC(), request).GetMailboxProtectionUnits()
+// changes updates a policy and returns the result of each item.
+func (l workload) changes(s *servicetest.Server, request proto.Message) []*pb.ProtectionUnitChange {
+	s.TB.Helper()
+	return servicetest.Must[pb.UpdateExchangeProtectionPolicyResponse](s, l.updateRPC(), request).GetMailboxProtectionUnits()
 }
 
 // unitsOf lists all units of a policy, in pages of the given size.
-func (l workload) unitsOf(w *world, id string, size int32) (all []*pb.ProtectionUnit, pages int) {
-	w.t.Helper()
+func (l workload) unitsOf(s *servicetest.Server, id string, size int32) (all []*pb.ProtectionUnit, pages int) {
+	s.TB.Helper()
 	token := ""
 	for {
-		page := must[pb.ListExchangeProtectionPolicyUnitsResponse](w, l.listRPC(),
+		page := servicetest.Must[pb.ListExchangeProtectionPolicyUnitsResponse](s, l.listRPC(),
 			&pb.ListExchangeProtectionPolicyUnitsRequest{ProtectionPolicyId: id, PageSize: size, PageToken: token})
 		pages++
 		all = append(all, page.GetProtectionUnits()...)
@@ -127,17 +128,44 @@ func (l workload) unitsOf(w *world, id string, size int32) (all []*pb.Protection
 			return all, pages
 		}
 		if pages > 100 {
-			w.t.Fatal(fmt.Errorf("%s: no end of pages", l.name))
+			s.TB.Fatal(fmt.Errorf("%s: no end of pages", l.name))
 		}
 	}
 }
 
-func (w *world) policy(id string) *pb.ProtectionPolicy {
-	w.t.Helper()
-	return must[pb.GetProtectionPolicyResponse](w, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: id}).GetProtectionPolicy()
+func mustGetPolicy(s *servicetest.Server, id string) *pb.ProtectionPolicy {
+	s.TB.Helper()
+	return servicetest.Must[pb.GetProtectionPolicyResponse](s, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: id}).GetProtectionPolicy()
 }
 
-func (w *world) activate(id string) *pb.ProtectionPolicy {
-	w.t.Helper()
-	return must[pb.ActivateProtectionPolicyResponse](w, policies+"ActivateProtectionPolicy", &pb.ActivateProtectionPolicyRequest{ProtectionPolicyId: id}).GetProtectionPolicy()
+func mustActivate(s *servicetest.Server, id string) *pb.ProtectionPolicy {
+	s.TB.Helper()
+	return servicetest.Must[pb.ActivateProtectionPolicyResponse](s, policies+"ActivateProtectionPolicy", &pb.ActivateProtectionPolicyRequest{ProtectionPolicyId: id}).GetProtectionPolicy()
+}
+
+// newMailboxes are new units for the users from first to last of the server's tenant.
+func newMailboxes(s *servicetest.Server, first, last int) []*pb.NewMailboxProtectionUnit {
+	var units []*pb.NewMailboxProtectionUnit
+	for n := first; n <= last; n++ {
+		units = append(units, &pb.NewMailboxProtectionUnit{DirectoryObjectId: emulator.UserID(s.Tenant, n)})
+	}
+	return units
+}
+
+// newDrives are new units for the drives of the users from first to last.
+func newDrives(s *servicetest.Server, first, last int) []*pb.NewDriveProtectionUnit {
+	var units []*pb.NewDriveProtectionUnit
+	for n := first; n <= last; n++ {
+		units = append(units, &pb.NewDriveProtectionUnit{DirectoryObjectId: emulator.UserID(s.Tenant, n)})
+	}
+	return units
+}
+
+// newSites are new units for the sites from first to last.
+func newSites(s *servicetest.Server, first, last int) []*pb.NewSiteProtectionUnit {
+	var units []*pb.NewSiteProtectionUnit
+	for n := first; n <= last; n++ {
+		units = append(units, &pb.NewSiteProtectionUnit{SiteId: emulator.SiteID(s.Tenant, n)})
+	}
+	return units
 }

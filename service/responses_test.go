@@ -7,27 +7,14 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
-
-// answering answers every request with a status and a text.
-func answering(status int, body string, header ...string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		for i := 0; i < len(header); i += 2 {
-			w.Header().Set(header[i], header[i+1])
-		}
-		w.WriteHeader(status)
-		w.Write([]byte(body))
-	}
-}
-
-func infoOf(s *statuspb.Status) *errdetails.ErrorInfo { return detail[*errdetails.ErrorInfo](s) }
 
 func TestAClaimsChallengeHasAReasonOfItsOwn(t *testing.T) {
 	const challenge = `Bearer error="insufficient_claims", claims="eyJhY2Nlc3MifQ=="`
@@ -45,34 +32,34 @@ func TestAClaimsChallengeHasAReasonOfItsOwn(t *testing.T) {
 		{"missing", `{"error":{"code":"accessDenied"}}`, "", 403, "FORBIDDEN"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := read(newWorldAnswering(t, answering(c.status, c.body, "WWW-Authenticate", c.challenge)))
-			if o.reason() != c.reason {
-				t.Fatalf("got %v, want %s", o.status, c.reason)
+			o := read(servicetest.NewOnHandler(t, servicetest.Respond(c.status, c.body, "WWW-Authenticate", c.challenge)))
+			if o.Reason() != c.reason {
+				t.Fatalf("got %v, want %s", o.Status, c.reason)
 			}
-			if permission := infoOf(o.status).GetMetadata()["permission"]; (permission != "") != (o.code() == codes.PermissionDenied) {
-				t.Errorf("permission %q with %v", permission, o.code())
+			if permission := o.Info().GetMetadata()["permission"]; (permission != "") != (o.Code() == codes.PermissionDenied) {
+				t.Errorf("permission %q with %v", permission, o.Code())
 			}
-			if strings.Contains(o.status.String(), "eyJ") {
-				t.Errorf("the claims are in the Status: %v", o.status)
+			if strings.Contains(o.Status.String(), "eyJ") {
+				t.Errorf("the claims are in the Status: %v", o.Status)
 			}
 		})
 	}
 }
 
-func TestAStatusThatHTTPDoesNotHaveIsNoAnswerOfGraphs(t *testing.T) {
+func TestAStatusOutsideHTTPIsAnInvalidResponse(t *testing.T) {
 	for _, status := range []int{600, 999} {
-		w := newWorldAnswering(t, answering(status, `{"error":{"code":"new"}}`))
-		for reason, o := range map[string]*outcome{"GRAPH_RESPONSE_INVALID": read(w), "OUTCOME_UNKNOWN": write(w)} {
-			metadata := infoOf(o.status).GetMetadata()
-			if o.reason() != reason || metadata["cause"] != "status" || metadata["httpStatus"] != fmt.Sprint(status) {
-				t.Errorf("%d: got %v, want %s", status, o.status, reason)
+		s := servicetest.NewOnHandler(t, servicetest.Respond(status, `{"error":{"code":"new"}}`))
+		for reason, o := range map[string]*servicetest.Outcome{"GRAPH_RESPONSE_INVALID": read(s), "OUTCOME_UNKNOWN": write(s)} {
+			metadata := o.Info().GetMetadata()
+			if o.Reason() != reason || metadata["cause"] != "status" || metadata["httpStatus"] != fmt.Sprint(status) {
+				t.Errorf("%d: got %v, want %s", status, o.Status, reason)
 			}
 		}
 	}
 }
 
 func TestAPageThatIsGoneKeepsGraphsCode(t *testing.T) {
-	w := newWorldAnswering(t, func(rw http.ResponseWriter, r *http.Request) {
+	s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("$skiptoken") == "" {
 			rw.Write([]byte(`{"value":[],"@odata.nextLink":"/solutions/backupRestore/protectionPolicies?$skiptoken=2"}`))
 			return
@@ -81,11 +68,11 @@ func TestAPageThatIsGoneKeepsGraphsCode(t *testing.T) {
 		rw.Write([]byte(`{"error":{"code":"syncStateNotFound"}}`))
 	})
 	const list = policies + "ListProtectionPolicies"
-	first := must[pb.ListProtectionPoliciesResponse](w, list, new(pb.ListProtectionPoliciesRequest))
-	o := w.fails(list, &pb.ListProtectionPoliciesRequest{PageToken: first.GetNextPageToken()}).call
-	metadata := infoOf(o.status).GetMetadata()
-	if o.reason() != "INVALID_PAGE_TOKEN" || metadata["graphCode"] != "syncStateNotFound" || metadata["httpStatus"] != "410" {
-		t.Errorf("got %v", o.status)
+	first := servicetest.Must[pb.ListProtectionPoliciesResponse](s, list, new(pb.ListProtectionPoliciesRequest))
+	o := s.Try(list, &pb.ListProtectionPoliciesRequest{PageToken: first.GetNextPageToken()})
+	metadata := o.Info().GetMetadata()
+	if o.Reason() != "INVALID_PAGE_TOKEN" || metadata["graphCode"] != "syncStateNotFound" || metadata["httpStatus"] != "410" {
+		t.Errorf("got %v", o.Status)
 	}
 }
 
@@ -104,8 +91,8 @@ func TestASearchIsRefusedForWhatItLacks(t *testing.T) {
 		{"a search that lacks nothing", "SearchRestorePoints", &pb.SearchRestorePointsRequest{ProtectionTimePeriod: period, ProtectionUnitIds: []string{unit}}, "protection_time_period"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorldAnswering(t, answering(400, `{"error":{"code":"InvalidSearchRequest"}}`))
-			violations := detail[*errdetails.BadRequest](w.fails(restorePoints+c.method, c.request).call.status).GetFieldViolations()
+			s := servicetest.NewOnHandler(t, servicetest.Respond(400, `{"error":{"code":"InvalidSearchRequest"}}`))
+			violations := s.Try(restorePoints+c.method, c.request).FieldViolations()
 			if len(violations) != 1 || violations[0].GetField() != c.field || violations[0].GetReason() != "INVALID_SEARCH_REQUEST" || violations[0].GetDescription() == "" {
 				t.Errorf("got %v, want the field %s", violations, c.field)
 			}
@@ -114,10 +101,10 @@ func TestASearchIsRefusedForWhatItLacks(t *testing.T) {
 }
 
 func TestEachSeparateErrorNamesItsOwnField(t *testing.T) {
-	w := newWorldAnswering(t, answering(400, `{"error":{"code":"InvalidProtectionUnitId","details":[
+	s := servicetest.NewOnHandler(t, servicetest.Respond(400, `{"error":{"code":"InvalidProtectionUnitId","details":[
 		{"code":"InvalidDisplayName","message":"a"},{"code":"EmailNotFound","message":"b"},{"code":"New","message":"c"}]}}`))
 	var got []string
-	for _, v := range detail[*errdetails.BadRequest](write(w).status).GetFieldViolations() {
+	for _, v := range write(s).FieldViolations() {
 		got = append(got, v.GetField()+" "+v.GetReason()+" "+v.GetDescription())
 	}
 	want := []string{
@@ -130,10 +117,10 @@ func TestEachSeparateErrorNamesItsOwnField(t *testing.T) {
 	}
 }
 
-func TestErrorsInsideResourcesAreReadLikeThoseOfCalls(t *testing.T) {
+func TestEmbeddedErrorsAreReadLikeThoseOfCalls(t *testing.T) {
 	job := func(body string) *statuspb.Status {
-		w := newWorldAnswering(t, answering(200, `{"id":"1","error":`+body+`}`))
-		return must[pb.GetMailboxProtectionUnitsBulkAdditionJobResponse](w, "ProtectionUnitBulkAdditionJobService/GetMailboxProtectionUnitsBulkAdditionJob",
+		s := servicetest.NewOnHandler(t, servicetest.Respond(200, `{"id":"1","error":`+body+`}`))
+		return servicetest.Must[pb.GetMailboxProtectionUnitsBulkAdditionJobResponse](s, "ProtectionUnitBulkAdditionJobService/GetMailboxProtectionUnitsBulkAdditionJob",
 			&pb.GetMailboxProtectionUnitsBulkAdditionJobRequest{ProtectionPolicyId: unknownPolicy, BulkAdditionJobId: unknown}).GetBulkAdditionJob().GetError()
 	}
 	for _, c := range []struct {
@@ -144,25 +131,25 @@ func TestErrorsInsideResourcesAreReadLikeThoseOfCalls(t *testing.T) {
 		{"a known code", `{"code":"ProtectionResourcesNotFound","message":"graph's text"}`, "PROTECTION_RESOURCES_NOT_FOUND", codes.NotFound, true},
 		{"an inner code", `{"code":"x","message":"graph's text","innerError":{"code":"EmailNotFound"}}`, "EMAIL_NOT_FOUND", codes.NotFound, true},
 		{"no code, and details that have one", `{"details":[{"code":"new"},{"code":"SiteUrlNotFound","message":"m"}]}`, "SITE_URL_NOT_FOUND", codes.NotFound, false},
-		{"an unknown code, told in our words", `{"code":"new","message":"graph's text"}`, "UNKNOWN_ERROR", codes.Unknown, false},
+		{"an unknown code, with a message of our own", `{"code":"new","message":"graph's text"}`, "UNKNOWN_ERROR", codes.Unknown, false},
 		{"a list", `[{"code":"ProtectionResourcesNotFound","message":"graph's text"}]`, "PROTECTION_RESOURCES_NOT_FOUND", codes.NotFound, true},
 		{"a text", `"graph's text"`, "UNKNOWN_ERROR", codes.Unknown, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := job(c.body)
-			if reasonOf(got) != c.reason || codes.Code(got.GetCode()) != c.code || strings.Contains(got.GetMessage(), "graph's text") != c.text {
+			if servicetest.ReasonOf(got) != c.reason || codes.Code(got.GetCode()) != c.code || strings.Contains(got.GetMessage(), "graph's text") != c.text {
 				t.Errorf("got %v", got)
 			}
 		})
 	}
 }
 
-func TestTheSeparateErrorsOfARuleAreToldInItsError(t *testing.T) {
-	w := newWorldAnswering(t, answering(200, `{"id":"1","error":{"code":"invalidGroupId","message":"m","details":[
+func TestTheErrorOfARuleHasItsSeparateErrors(t *testing.T) {
+	s := servicetest.NewOnHandler(t, servicetest.Respond(200, `{"id":"1","error":{"code":"invalidGroupId","message":"m","details":[
 		{"code":"invalidGroupId","message":"group 1"},{"code":"ProtectionUnitAlreadyExists","message":"user 2"}]}}`))
-	rule := must[pb.GetMailboxInclusionRuleResponse](w, "InclusionRuleService/GetMailboxInclusionRule",
+	rule := servicetest.Must[pb.GetMailboxInclusionRuleResponse](s, "InclusionRuleService/GetMailboxInclusionRule",
 		&pb.GetMailboxInclusionRuleRequest{ProtectionPolicyId: unknownPolicy, InclusionRuleId: unknown}).GetInclusionRule()
-	violations := detail[*errdetails.BadRequest](rule.GetError()).GetFieldViolations()
+	violations := servicetest.FieldViolationsOf(rule.GetError())
 	if len(violations) != 2 || violations[0].GetDescription() != "invalidGroupId: group 1" || violations[1].GetReason() != "PROTECTION_UNIT_ALREADY_EXISTS" {
 		t.Errorf("got %v", violations)
 	}
@@ -178,10 +165,10 @@ func TestOnlyAFailedRemovalMeansThatTheItemIsNotThere(t *testing.T) {
 		`{"info":{"code":"Invalid","innererror":{"code":"EmailNotFound"}},"failedOperation":"remove"}`:   "EMAIL_NOT_FOUND",
 		`{"info":{"code":"new","message":"m"},"failedOperation":"remove","responseCode":409,"x":[null]}`: "UNKNOWN_ERROR",
 	} {
-		w := newWorldAnswering(t, answering(200, `{"mailboxProtectionUnits@delta":[{"id":"`+unknown+`","@contentId":"7","@Core.DataModificationException":`+exception+`}]}`))
-		changes := must[pb.UpdateExchangeProtectionPolicyResponse](w, policies+"UpdateExchangeProtectionPolicy",
+		s := servicetest.NewOnHandler(t, servicetest.Respond(200, `{"mailboxProtectionUnits@delta":[{"id":"`+unknown+`","@contentId":"7","@Core.DataModificationException":`+exception+`}]}`))
+		changes := servicetest.Must[pb.UpdateExchangeProtectionPolicyResponse](s, policies+"UpdateExchangeProtectionPolicy",
 			&pb.UpdateExchangeProtectionPolicyRequest{ProtectionPolicyId: unknownPolicy}).GetMailboxProtectionUnits()
-		if len(changes) != 1 || reasonOf(changes[0].GetError()) != want || changes[0].GetContentId() != "7" {
+		if len(changes) != 1 || servicetest.ReasonOf(changes[0].GetError()) != want || changes[0].GetContentId() != "7" {
 			t.Errorf("%s: got %v, want %s", exception, changes, want)
 		}
 	}
@@ -197,35 +184,35 @@ func TestUnknownCodesAreCountedAndFlaggedAndNotLogged(t *testing.T) {
 		{"an unknown code of a call", `{"error":{"code":"` + code + `"}}`, 400, map[string]uint64{"call": 1}},
 		{"an unknown inner code", `{"error":{"code":"PolicyNotFound","innerError":{"code":"` + code + `"}}}`, 404, map[string]uint64{"call": 1}},
 		{"unknown codes in details", `{"error":{"code":"InvalidPolicyId","details":[{"code":"` + code + `"},{"code":"` + code + `"},{"code":"EmailNotFound"}]}}`, 400, map[string]uint64{"detail": 2}},
-		{"an unknown code inside a resource", `{"error":{"code":"` + code + `"}}`, 200, map[string]uint64{"resource": 1}},
+		{"an unknown code of an embedded error", `{"error":{"code":"` + code + `"}}`, 200, map[string]uint64{"resource": 1}},
 		{"a known code", `{"error":{"code":"PolicyNotFound","innerError":{"date":"x"}}}`, 404, nil},
 		{"a generic code", `{"error":{"code":"UnknownError"}}`, 500, nil},
 		{"no code", "", 500, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorldAnswering(t, answering(c.status, c.body))
-			w.getUnit(unknown)
+			s := servicetest.NewOnHandler(t, servicetest.Respond(c.status, c.body))
+			getUnit(s, unknown)
 			want := map[string]uint64{"call": 0, "resource": 0, "detail": 0}
 			maps.Copy(want, c.want)
-			if got := w.services.UnknownCodes(); !maps.Equal(got, want) {
+			if got := s.Services.UnknownCodes(); !maps.Equal(got, want) {
 				t.Errorf("counted %v, want %v", got, want)
 			}
-			if flagged := strings.Contains(w.log.String(), `"unknownCode":true`); flagged != (want["call"] > 0) {
-				t.Errorf("flagged is %v: %s", flagged, w.log)
+			if flagged := strings.Contains(s.Log.String(), `"unknownCode":true`); flagged != (want["call"] > 0) {
+				t.Errorf("flagged is %v: %s", flagged, s.Log)
 			}
-			if strings.Contains(w.log.String(), code) {
-				t.Errorf("the code is in the log: %s", w.log)
+			if strings.Contains(s.Log.String(), code) {
+				t.Errorf("the code is in the log: %s", s.Log)
 			}
 		})
 	}
 }
 
-func TestAnAddressInThePlaceOfACodeIsNotTold(t *testing.T) {
+func TestAnAddressInsteadOfACodeIsLeftOut(t *testing.T) {
 	for _, code := range []string{"ada@contoso.example", "https://contoso.example/sites/a", "Bearer opaque"} {
-		o := read(newWorldAnswering(t, answering(404, `{"error":{"code":"`+code+`","innerError":{"code":"`+code+`!"}}}`)))
-		metadata := infoOf(o.status).GetMetadata()
-		if _, told := metadata["graphCode"]; o.reason() != "NOT_FOUND" || told || strings.Contains(o.status.String(), code) {
-			t.Errorf("got %v", o.status)
+		o := read(servicetest.NewOnHandler(t, servicetest.Respond(404, `{"error":{"code":"`+code+`","innerError":{"code":"`+code+`!"}}}`)))
+		metadata := o.Info().GetMetadata()
+		if _, present := metadata["graphCode"]; o.Reason() != "NOT_FOUND" || present || strings.Contains(o.Status.String(), code) {
+			t.Errorf("got %v", o.Status)
 		}
 	}
 }
@@ -235,12 +222,12 @@ func TestARemovalAtFaultIsTheFieldThatIsNamed(t *testing.T) {
 		"InvalidProtectionUnitId": "INVALID_PROTECTION_UNIT_ID", "DuplicateProtectionUnitInList": "DUPLICATE_PROTECTION_UNIT_IN_LIST",
 		"ProtectionUnitsLimitBreached": "PROTECTION_UNITS_LIMIT_BREACHED",
 	} {
-		w := newWorldAnswering(t, answering(400, `{"error":{"code":"`+code+`"}}`))
+		s := servicetest.NewOnHandler(t, servicetest.Respond(400, `{"error":{"code":"`+code+`"}}`))
 		for _, l := range workloads {
-			o := w.fails(l.updateRPC(), l.update(w, unknownPolicy, 1, 0, notGUID)).call
-			violations := detail[*errdetails.BadRequest](o.status).GetFieldViolations()
-			if want := "remove_" + strings.TrimSuffix(l.field, "s") + "_ids"; o.reason() != reason || len(violations) != 1 || violations[0].GetField() != want {
-				t.Errorf("got %s of %v, want %s of %s", o.reason(), violations, reason, want)
+			o := s.Try(l.updateRPC(), l.update(s, unknownPolicy, 1, 0, notGUID))
+			violations := o.FieldViolations()
+			if want := "remove_" + strings.TrimSuffix(l.field, "s") + "_ids"; o.Reason() != reason || len(violations) != 1 || violations[0].GetField() != want {
+				t.Errorf("got %s of %v, want %s of %s", o.Reason(), violations, reason, want)
 			}
 		}
 	}

@@ -16,14 +16,15 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// TestAnErrorInsideAnyResourceBecomesAStatusThere has the upstream put the same error into all that an answer can hold,
-// and looks where Statuses come out: in every message of the contract that has a field for one, and through every rpc
-// that returns such a message.
-func TestAnErrorInsideAnyResourceBecomesAStatusThere(t *testing.T) {
+// TestEveryEmbeddedErrorBecomesAStatus has the upstream embed the same error wherever a response can have one. A Status
+// has to appear in every message of the contract that has a field for one, and in every rpc that returns such a
+// message.
+func TestEveryEmbeddedErrorBecomesAStatus(t *testing.T) {
 	const failure = `{"code":"x","message":"m","innerError":{"code":"DuplicateArtifactRestoreRequest"},"details":[{"code":"EmailNotFound","target":"ada@a.example"}]}`
-	w := newWorldAnswering(t, func(w http.ResponseWriter, r *http.Request) {
+	s := servicetest.NewOnHandler(t, func(w http.ResponseWriter, r *http.Request) {
 		item := `{"id":"` + unknown + `","@contentId":"1","error":` + failure + `,"@Core.DataModificationException":{"info":` + failure + `,"failedOperation":"add"}}`
 		var deltas strings.Builder
 		for _, collection := range []string{
@@ -40,23 +41,23 @@ func TestAnErrorInsideAnyResourceBecomesAStatusThere(t *testing.T) {
 	})
 	seen := make(map[protoreflect.FullName]bool)
 	rpcs := 0
-	for _, rpc := range everyRPC(t) {
+	for _, rpc := range servicetest.RPCs(t) {
 		if !holdsStatus(rpc.Output(), make(map[protoreflect.FullName]bool)) {
 			continue
 		}
 		rpcs++
-		o, response := w.callAny(rpc)
-		if o.status != nil {
-			t.Errorf("%s: %v", rpc.Name(), o.status)
+		o, response := callAny(s, rpc)
+		if o.Status != nil {
+			t.Errorf("%s: %v", rpc.Name(), o.Status)
 			continue
 		}
 		found := 0
 		eachStatus(response.ProtoReflect(), func(holder protoreflect.Message, s *statuspb.Status) {
 			found++
 			seen[holder.Descriptor().FullName()] = true
-			checkInside(t, fmt.Sprintf("%s of %s", holder.Descriptor().Name(), rpc.Name()), holder, s)
+			checkEmbedded(t, fmt.Sprintf("%s of %s", holder.Descriptor().Name(), rpc.Name()), holder, s)
 		})
-		// A new session has artifacts, whose errors come later.
+		// The artifacts of a new session get their errors later.
 		if found == 0 && !strings.HasPrefix(string(rpc.Name()), "Create") && rpc.Parent().Name() != "RestorePointService" {
 			t.Errorf("%s: no error in %v", rpc.Name(), response)
 		}
@@ -75,21 +76,21 @@ func TestAnErrorInsideAnyResourceBecomesAStatusThere(t *testing.T) {
 	t.Logf("%d messages through %d rpcs", len(want), rpcs)
 }
 
-func checkInside(t *testing.T, what string, holder protoreflect.Message, s *statuspb.Status) {
+func checkEmbedded(t *testing.T, what string, holder protoreflect.Message, s *statuspb.Status) {
 	t.Helper()
 	reason, retry := "DUPLICATE_ARTIFACT_RESTORE_REQUEST", true
 	if holder.Descriptor().Name() == "FailedResource" {
 		reason, retry = "EMAIL_NOT_FOUND", false
 	}
-	if reasonOf(s) != reason || (detail[*errdetails.RetryInfo](s) != nil) != retry {
+	if servicetest.ReasonOf(s) != reason || (servicetest.Detail[*errdetails.RetryInfo](s) != nil) != retry {
 		t.Errorf("%s: got %v, want %s", what, s, reason)
 	}
-	if _, ok := infoOf(s).GetMetadata()["httpStatus"]; ok || detail[*errdetails.RequestInfo](s) != nil {
+	if _, ok := servicetest.InfoOf(s).GetMetadata()["httpStatus"]; ok || servicetest.Detail[*errdetails.RequestInfo](s) != nil {
 		t.Errorf("%s: the call was OK, and the Status speaks of a failed one: %v", what, s)
 	}
 }
 
-// statusField is the field of a message that holds an error.
+// statusField is the field of a message that holds an embedded error, nil when it has none.
 func statusField(d protoreflect.MessageDescriptor) protoreflect.FieldDescriptor {
 	if f := d.Fields().ByName("error"); f != nil && f.Message() != nil && f.Message().FullName() == "google.rpc.Status" {
 		return f
@@ -97,24 +98,24 @@ func statusField(d protoreflect.MessageDescriptor) protoreflect.FieldDescriptor 
 	return nil
 }
 
-// holdsStatus tells whether a message, or one within it, can hold an error.
-func holdsStatus(d protoreflect.MessageDescriptor, met map[protoreflect.FullName]bool) bool {
-	if met[d.FullName()] || !strings.HasPrefix(string(d.FullName()), "m365.") {
+// holdsStatus reports whether a message, or one in it, can hold an embedded error.
+func holdsStatus(d protoreflect.MessageDescriptor, seen map[protoreflect.FullName]bool) bool {
+	if seen[d.FullName()] || !strings.HasPrefix(string(d.FullName()), "m365.") {
 		return false
 	}
-	met[d.FullName()] = true
+	seen[d.FullName()] = true
 	if statusField(d) != nil {
 		return true
 	}
 	for i := range d.Fields().Len() {
-		if field := d.Fields().Get(i); field.Message() != nil && !field.IsMap() && holdsStatus(field.Message(), met) {
+		if field := d.Fields().Get(i); field.Message() != nil && !field.IsMap() && holdsStatus(field.Message(), seen) {
 			return true
 		}
 	}
 	return false
 }
 
-// eachStatus visits the errors within a message.
+// eachStatus visits the embedded errors of a message and of all messages in it.
 func eachStatus(m protoreflect.Message, visit func(holder protoreflect.Message, s *statuspb.Status)) {
 	if f := statusField(m.Descriptor()); f != nil && m.Has(f) {
 		if s, ok := m.Get(f).Message().Interface().(*statuspb.Status); ok {
@@ -135,35 +136,28 @@ func eachStatus(m protoreflect.Message, visit func(holder protoreflect.Message, 
 	})
 }
 
-// callAny calls an rpc with a request that the server takes.
-func (w *world) callAny(rpc protoreflect.MethodDescriptor) (*outcome, proto.Message) {
-	w.t.Helper()
-	request, response := newMessage(w.t, rpc.Input()), newMessage(w.t, rpc.Output())
+// callAny calls an rpc with a request that the server accepts.
+func callAny(s *servicetest.Server, rpc protoreflect.MethodDescriptor) (*servicetest.Outcome, proto.Message) {
+	s.TB.Helper()
+	request, response := servicetest.NewMessage(s.TB, rpc.Input()), servicetest.NewMessage(s.TB, rpc.Output())
 	fields := request.ProtoReflect().Descriptor().Fields()
 	for i := range fields.Len() {
 		if field := fields.Get(i); field.Kind() == protoreflect.StringKind && !field.IsList() && field.Name() != "page_token" {
 			request.ProtoReflect().Set(field, protoreflect.ValueOfString(unknown))
 		}
 	}
-	return w.call(fmt.Sprintf("%s/%s", rpc.Parent().Name(), rpc.Name()), request, response), response
+	return s.Call(fmt.Sprintf("%s/%s", rpc.Parent().Name(), rpc.Name()), request, response), response
 }
 
-func newMessage(t *testing.T, d protoreflect.MessageDescriptor) proto.Message {
-	t.Helper()
-	kind, err := protoregistry.GlobalTypes.FindMessageByName(d.FullName())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kind.New().Interface()
-}
-
-func TestAnErrorInAGoodAnswerIsNoEmptyResource(t *testing.T) {
+func TestAnErrorInA200IsNoEmptyResource(t *testing.T) {
 	const list = policies + "ListProtectionPolicies"
-	call := map[string]func(w *world) *outcome{
-		"read":   read,
-		"write":  write,
-		"list":   func(w *world) *outcome { return w.fails(list, new(pb.ListProtectionPoliciesRequest)).call },
-		"delete": func(w *world) *outcome { return w.deletePolicy(unknownPolicy).call },
+	call := map[string]func(s *servicetest.Server) *servicetest.Outcome{
+		"read":  read,
+		"write": write,
+		"list": func(s *servicetest.Server) *servicetest.Outcome {
+			return s.Try(list, new(pb.ListProtectionPoliciesRequest))
+		},
+		"delete": func(s *servicetest.Server) *servicetest.Outcome { return deletePolicy(s, unknownPolicy).call },
 	}
 	for _, c := range []struct {
 		name, body  string
@@ -176,16 +170,16 @@ func TestAnErrorInAGoodAnswerIsNoEmptyResource(t *testing.T) {
 	} {
 		for kind, do := range call {
 			t.Run(c.name+", "+kind, func(t *testing.T) {
-				w := newWorldAnswering(t, answering(200, c.body, "request-id", "graph-1"))
-				o, want := do(w), c.read
+				s := servicetest.NewOnHandler(t, servicetest.Respond(200, c.body, "request-id", "graph-1"))
+				o, want := do(s), c.read
 				if kind == "write" || kind == "delete" {
 					want = c.write
 				}
-				if o.reason() != want || (o.status == nil) != (want == "") {
-					t.Fatalf("got %v, want %q", o.status, want)
+				if o.Reason() != want || (o.Status == nil) != (want == "") {
+					t.Fatalf("got %v, want %q", o.Status, want)
 				}
-				if want != "" && (infoOf(o.status).GetMetadata()["httpStatus"] != "200" || infoOf(o.status).GetMetadata()["graphRequestId"] != "graph-1") {
-					t.Errorf("got %v", o.status)
+				if want != "" && (o.Info().GetMetadata()["httpStatus"] != "200" || o.Info().GetMetadata()["graphRequestId"] != "graph-1") {
+					t.Errorf("got %v", o.Status)
 				}
 			})
 		}

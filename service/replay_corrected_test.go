@@ -7,9 +7,10 @@ import (
 	"testing"
 )
 
-// mends are what is wrong in the text of an example and what was meant, in pairs, with the status that this must get
-// then: the documented one unless the page says another. So a slip hides nothing else that the example shows.
-var mends = map[string]struct {
+// corrections are the mistakes in the text of an example and their corrections, in pairs, with the status that the
+// corrected request must get. It is the documented one unless the page says otherwise. So a mistake hides nothing else
+// that the example shows.
+var corrections = map[string]struct {
 	pairs  []string
 	status int
 }{
@@ -42,7 +43,7 @@ var mends = map[string]struct {
 	},
 	"sharepointbrowsesession-get__01": {[]string{"{sharePointBrowseSessionId}", "any"}, http.StatusOK},
 	"sharepointprotectionpolicy-update__01": {
-		// The second of the two that are the same becomes another site.
+		// The second of two equal sites becomes another one.
 		[]string{
 			`{"siteId":"contoso.sharepoint.com,bf6fb551-d508-4946-a439-b2a6154fc1d9,65a04b8b-1f44-442b-a1fc-9e5852fb946c"},{"@removed"`,
 			`{"siteId":"contoso.sharepoint.com,00000000-0000-4000-8000-000000000000,65a04b8b-1f44-442b-a1fc-9e5852fb946c"},{"@removed"`,
@@ -51,27 +52,28 @@ var mends = map[string]struct {
 	"sharepointrestoresession-update__01": {[]string{"eessions", "e"}, http.StatusOK},
 }
 
-func TestMisspeltPublishedRequestsAreReplayedAsTheyWereMeant(t *testing.T) {
+// Published requests with mistakes are replayed in their corrected form.
+func TestCorrectedPublishedRequestsAreReplayed(t *testing.T) {
 	folder := examplesFolder(t)
 	known := readExceptions(t)
 	rpcs := allRPCs(t)
-	mended := 0
+	corrected := 0
 	for _, e := range readExamples(t, folder) {
-		mend, ok := mends[e.name]
+		correction, ok := corrections[e.name]
 		if !ok {
 			continue
 		}
-		mended++
+		corrected++
 		t.Run(e.name, func(t *testing.T) {
 			if _, listed := known[e.name]; !listed {
 				t.Error("nothing is wrong with the example")
 			}
-			if status, answer := newReplay(t, rpcs, folder, e, mend.pairs...).send(); status != mend.status {
-				t.Errorf("got %d, want %d: %s", status, mend.status, answer)
+			if status, response := newReplay(t, rpcs, folder, e, correction.pairs...).send(); status != correction.status {
+				t.Errorf("got %d, want %d: %s", status, correction.status, response)
 			}
 		})
 	}
-	if mended != len(mends) {
-		t.Errorf("%d of %d mends are of an example", mended, len(mends))
+	if corrected != len(corrections) {
+		t.Errorf("%d of %d corrections are of an example", corrected, len(corrections))
 	}
 }

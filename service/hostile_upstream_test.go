@@ -15,55 +15,54 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// trap is a host that nobody may talk to. Its certificate is one that the client trusts.
-func trap(t *testing.T, how link) (address string) {
+// trap starts a host that must not get any request. The client trusts its certificate.
+func trap(t *testing.T, transport servicetest.Transport) (address string) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("%s %s went to another host, with Authorization of %d bytes", r.Method, r.URL, len(r.Header.Get("Authorization")))
 	}))
-	how.start(t, server)
+	transport.Start(t, server)
 	return server.Listener.Addr().String()
 }
 
-// links are those between the server and its upstream, with the schemes of their URLs.
-var links = map[link]string{plain: "http", secure: "https"}
+// transports are those between the server and its upstream.
+var transports = []servicetest.Transport{servicetest.ClearText, servicetest.TLS}
 
 func TestNoLinkLeadsToAnotherHost(t *testing.T) {
-	for how := range links {
-		t.Run(string(how), func(t *testing.T) { leadsNowhere(t, how) })
+	for _, transport := range transports {
+		t.Run(string(transport), func(t *testing.T) { checkNextLinks(t, transport) })
 	}
 }
 
-func leadsNowhere(t *testing.T, how link) {
-	evil := trap(t, how)
-	own, other := links[how]+"://OWN", "https://OWN"
-	if how == secure {
-		// Where the token would be there for all to read.
+func checkNextLinks(t *testing.T, transport servicetest.Transport) {
+	evil := trap(t, transport)
+	own, other := transport.Scheme()+"://OWN", "https://OWN"
+	if transport == servicetest.TLS {
+		// Over this link the token would be readable for everybody.
 		other = "http://OWN"
 	}
 	const path = graph.Root + "/protectionPolicies?$skiptoken=x"
 	var link string
 	var pages atomic.Int64
-	w := newWorldAnsweringOver(t, how, func(rw http.ResponseWriter, r *http.Request) {
+	s := servicetest.NewOnHandlerOver(t, transport, func(rw http.ResponseWriter, r *http.Request) {
 		pages.Add(1)
 		fmt.Fprintf(rw, `{"value":[],"@odata.nextLink":%q}`, strings.ReplaceAll(link, "OWN", r.Host))
 	})
 	port := evil[strings.LastIndexByte(evil, ':'):]
 	for _, link = range []string{
-		links[how] + "://" + evil + "/v1.0" + path,
+		transport.Scheme() + "://" + evil + "/v1.0" + path,
 		other + "/v1.0" + path,
 		"//" + evil + "/v1.0" + path,
 		own + "@" + evil + "/v1.0" + path,
-		links[how] + "://127.0.0.1" + port + "/v1.0" + path,
-		links[how] + "://localhost" + port + "/v1.0" + path,
-		links[how] + ":" + evil + "/v1.0" + path,
-		links[how] + `:\\` + evil + "/v1.0" + path,
+		transport.Scheme() + "://127.0.0.1" + port + "/v1.0" + path,
+		transport.Scheme() + "://localhost" + port + "/v1.0" + path,
+		transport.Scheme() + ":" + evil + "/v1.0" + path,
+		transport.Scheme() + `:\\` + evil + "/v1.0" + path,
 		own + "/v1.0/users?$skiptoken=x",
 		own + "/v1.0" + graph.Root + "/../../users",
 		own + "/v1.0" + graph.Root + "/%2e%2e/%2e%2e/users",
@@ -73,35 +72,35 @@ func leadsNowhere(t *testing.T, how link) {
 	} {
 		before := pages.Load()
 		response := new(pb.ListProtectionPoliciesResponse)
-		o := w.call(policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest), response)
-		if o.reason() != "GRAPH_RESPONSE_INVALID" || detail[*errdetails.ErrorInfo](o.status).GetMetadata()["cause"] != "next-link" || pages.Load() != before+1 {
-			t.Errorf("%s: %v %v", link, o.status, response)
+		o := s.Call(policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest), response)
+		if o.Reason() != "GRAPH_RESPONSE_INVALID" || o.Info().GetMetadata()["cause"] != "next-link" || pages.Load() != before+1 {
+			t.Errorf("%s: %v %v", link, o.Status, response)
 		}
-		if text := o.status.String(); strings.Contains(text, "skiptoken") || strings.Contains(text, evil) || strings.Contains(w.log.String(), "skiptoken") {
-			t.Errorf("%s is told to the caller or the log", link)
+		if text := o.Status.String(); strings.Contains(text, "skiptoken") || strings.Contains(text, evil) || strings.Contains(s.Log.String(), "skiptoken") {
+			t.Errorf("%s is in the Status or the log", link)
 		}
 	}
 }
 
 func TestNoRedirectLeadsToAnotherHost(t *testing.T) {
-	for how, scheme := range links {
-		evil := trap(t, how)
+	for _, transport := range transports {
+		evil, scheme := trap(t, transport), transport.Scheme()
 		for _, status := range []int{301, 302, 303, 307, 308} {
-			w := newWorldAnsweringOver(t, how, func(rw http.ResponseWriter, r *http.Request) {
+			s := servicetest.NewOnHandlerOver(t, transport, func(rw http.ResponseWriter, r *http.Request) {
 				rw.Header().Set("Location", scheme+"://"+evil+r.URL.Path)
 				rw.Header().Set("Refresh", "0; url="+scheme+"://"+evil+"/")
 				rw.Header().Set("Content-Location", scheme+"://"+evil+"/")
 				rw.Header().Set("Alt-Svc", `h2="`+evil+`"; persist=1`)
 				rw.WriteHeader(status)
 			})
-			if o := read(w); o.reason() != "GRAPH_RESPONSE_INVALID" {
-				t.Errorf("%s, %d: %v", how, status, o.status)
+			if o := read(s); o.Reason() != "GRAPH_RESPONSE_INVALID" {
+				t.Errorf("%s, %d: %v", transport, status, o.Status)
 			}
-			update := w.fails(workloads[0].updateRPC(), workloads[0].rename(unknownPolicy, "p")).call
+			update := s.Try(workloads[0].updateRPC(), workloads[0].rename(unknownPolicy, "p"))
 			// Writes of each method, with a body and without one.
-			for _, o := range []*outcome{write(w), update, w.activateFails(unknownPolicy).call, w.deletePolicy(unknownPolicy).call} {
-				if o.reason() != "OUTCOME_UNKNOWN" {
-					t.Errorf("%s, %d: %v", how, status, o.status)
+			for _, o := range []*servicetest.Outcome{write(s), update, activateFails(s, unknownPolicy).call, deletePolicy(s, unknownPolicy).call} {
+				if o.Reason() != "OUTCOME_UNKNOWN" {
+					t.Errorf("%s, %d: %v", transport, status, o.Status)
 				}
 			}
 		}
@@ -114,7 +113,7 @@ func TestALoopOfPagesEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var requests atomic.Int64
-			w := newWorldAnswering(t, func(rw http.ResponseWriter, r *http.Request) {
+			s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, r *http.Request) {
 				requests.Add(1)
 				at, err := strconv.Atoi(r.URL.Query().Get("$skiptoken"))
 				if err != nil {
@@ -125,13 +124,13 @@ func TestALoopOfPagesEnds(t *testing.T) {
 			token := ""
 			for range 10 {
 				response := new(pb.ListProtectionPoliciesResponse)
-				o := w.call(policies+"ListProtectionPolicies", &pb.ListProtectionPoliciesRequest{PageToken: token}, response)
-				if token = response.GetNextPageToken(); o.status == nil {
+				o := s.Call(policies+"ListProtectionPolicies", &pb.ListProtectionPoliciesRequest{PageToken: token}, response)
+				if token = response.GetNextPageToken(); o.Status == nil {
 					continue
 				}
-				problem := detail[*errdetails.ErrorInfo](o.status).GetMetadata()["cause"]
-				if o.reason() != "GRAPH_RESPONSE_INVALID" || problem != "next-link" && problem != "page-loop" {
-					t.Errorf("got %v", o.status)
+				problem := o.Info().GetMetadata()["cause"]
+				if o.Reason() != "GRAPH_RESPONSE_INVALID" || problem != "next-link" && problem != "page-loop" {
+					t.Errorf("got %v", o.Status)
 				}
 				return
 			}
@@ -140,17 +139,17 @@ func TestALoopOfPagesEnds(t *testing.T) {
 	}
 }
 
-// abuse is what no upstream should send, and the reason of the call that got it.
+// abuse is a response that no upstream should send, and the reason that the client has to get.
 type abuse struct {
-	name   string
-	answer http.HandlerFunc
-	reason string
+	name    string
+	respond http.HandlerFunc
+	reason  string
 }
 
-// abuses are answers in which the given property is a list, and the reason is that of an answer which is no use.
+// abuses are responses in which the property list is a list. invalid is the reason for a response that cannot be used.
 func abuses(list, invalid string) []abuse {
 	head := `{"` + list + `":[`
-	// fill sends pieces until there are so many bytes, or the client has had enough.
+	// fill sends pieces until so many bytes are sent, or the client closes the connection.
 	fill := func(rw io.Writer, head, piece string, size int64) {
 		if _, err := io.WriteString(rw, head); err != nil {
 			return
@@ -203,57 +202,57 @@ func abuses(list, invalid string) []abuse {
 			for n := range 1024 {
 				rw.Header().Set(fmt.Sprintf("X-%d", n), strings.Repeat("x", 1<<10))
 			}
-			// The answer itself is a good one.
+			// The body is valid.
 			io.WriteString(rw, head+"]}")
 		}, invalid},
 	}
 }
 
-// TestHostileAnswersCostLittleMemory looks at the heap while the server takes what no upstream should send.
-func TestHostileAnswersCostLittleMemory(t *testing.T) {
+// TestHostileResponsesCostLittleMemory measures the heap while the server reads responses that no upstream should send.
+func TestHostileResponsesCostLittleMemory(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		how  link
-		// version is that of HTTP.
+		over servicetest.Transport
+		// version is the major version of HTTP.
 		version       int
-		call          func(*world) *outcome
+		call          func(*servicetest.Server) *servicetest.Outcome
 		list, invalid string
 	}{
-		{"a read", plain, 1, func(w *world) *outcome {
-			return w.fails(policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest)).call
+		{"a read", servicetest.ClearText, 1, func(s *servicetest.Server) *servicetest.Outcome {
+			return s.Try(policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest))
 		}, "value", "GRAPH_RESPONSE_INVALID"},
-		{"a write", secure, 2, func(w *world) *outcome {
-			return w.fails(workloads[0].updateRPC(), workloads[0].rename(unknownPolicy, "p")).call
+		{"a write", servicetest.TLS, 2, func(s *servicetest.Server) *servicetest.Outcome {
+			return s.Try(workloads[0].updateRPC(), workloads[0].rename(unknownPolicy, "p"))
 		}, "mailboxProtectionUnits@delta", "OUTCOME_UNKNOWN"},
 	} {
 		for _, test := range abuses(c.list, c.invalid) {
 			t.Run(c.name+"/"+test.name, func(t *testing.T) {
-				w := newWorldAnsweringOver(t, c.how, func(rw http.ResponseWriter, r *http.Request) {
+				s := servicetest.NewOnHandlerOver(t, c.over, func(rw http.ResponseWriter, r *http.Request) {
 					if r.ProtoMajor != c.version {
 						t.Errorf("%s came over %s", c.name, r.Proto)
 					}
-					test.answer(rw, r)
+					test.respond(rw, r)
 				})
-				// The connection is there before the heap is looked at.
-				w.call("BackupRestoreService/NoSuchMethod", new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse))
+				// The connection exists before the heap is measured.
+				s.Call("BackupRestoreService/NoSuchMethod", new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse))
 				runtime.GC()
 				peak := watchHeap(t)
-				o := c.call(w)
+				o := c.call(s)
 				if more := peak(); more > 64<<20 {
 					t.Errorf("%d MiB more", more>>20)
 				} else {
 					t.Logf("%.1f MiB more", float64(more)/(1<<20))
 				}
-				if o.reason() != test.reason {
-					t.Errorf("got %v, want %s", o.status, test.reason)
+				if o.Reason() != test.reason {
+					t.Errorf("got %v, want %s", o.Status, test.reason)
 				}
 			})
 		}
 	}
 }
 
-// watchHeap samples the bytes of the heap, those that wait for the collector included, until the function that it
-// returns is called, which tells how many more there were at most than at the beginning.
+// watchHeap samples the size of the heap, with what the collector has not freed yet. The function that it returns ends
+// that, and returns by how many bytes the heap grew at most.
 func watchHeap(t *testing.T) (peak func() int64) {
 	t.Helper()
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
@@ -262,7 +261,7 @@ func watchHeap(t *testing.T) (peak func() int64) {
 		return int64(sample[0].Value.Uint64())
 	}
 	first := read()
-	most := first
+	peakBytes := first
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -271,9 +270,9 @@ func watchHeap(t *testing.T) (peak func() int64) {
 		for {
 			select {
 			case <-ticker.C:
-				most = max(most, read())
+				peakBytes = max(peakBytes, read())
 			case <-stop:
-				most = max(most, read())
+				peakBytes = max(peakBytes, read())
 				return
 			}
 		}
@@ -281,6 +280,6 @@ func watchHeap(t *testing.T) (peak func() int64) {
 	return func() int64 {
 		close(stop)
 		<-stopped
-		return most - first
+		return peakBytes - first
 	}
 }
