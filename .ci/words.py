@@ -151,7 +151,7 @@ def check(root):
     forbidden = re.search(r"forbidigo:\n.*?pattern: '([^']*)'", config, re.S)[1]
     readers = [
         (r"proto/m365/.*\.proto", proto),
-        (r"proto/(ERRORS|OPERATIONS)\.md|README\.md|clients/README\.md", text_page),
+        (r"proto/(ERRORS|OPERATIONS)\.md|README\.md|(docs|clients)/.*\.md", text_page),
         (r"proto/(errors|service_config)\.json", json_file),
         (r"service/testdata/status/.*\.txt", status_file),
         (r"(service|cmd/server|graph/credential)/(.*/)?(?!\w*_test\.go)[^/]*\.go", go_keys),
