@@ -31,8 +31,8 @@ type response[T any] interface {
 	proto.Message
 }
 
-// unary carries out an rpc. Every rpc goes this way: the type of its request says which operation it is. queries are what
-// a list asks for besides the size of its pages, each escaped and without the `&`.
+// unary carries out an rpc. Every rpc goes this way: the type of its request says which operation it is. queries are
+// what a list asks for besides the size of its pages, each escaped and without the `&`.
 func unary[T any, R response[T]](ctx context.Context, c *core, request proto.Message, queries ...string) (R, error) {
 	result := R(new(T))
 	if err := c.do(ctx, request.ProtoReflect(), result, queries); err != nil {

@@ -25,12 +25,12 @@ import (
 //	is a DELETE               anything else                                      unknown
 //	is any other              (nothing is read)                                  unknown
 //
-// A 404 without an error code is not Graph's: a gateway that does not find its way sends one too. A 404 proves nothing of
-// an action: a replica may not know yet what was just made, and what is gone now may have been there for the action.
+// A 404 without an error code is not Graph's: a gateway that does not find its way sends one too. A 404 proves nothing
+// of an action: a replica may not know yet what was just made, and what is gone now may have been there for the action.
 //
-// It reads once and at once, within what is left of the deadline. A later read would have to come minutes later to find a
-// policy that is no longer updating, and responses get lost while Graph is in trouble: the more calls wait then, the fewer
-// others get in. The error names the rpc to look with, and the caller can look for as long as it likes.
+// It reads once and at once, within what is left of the deadline. A later read would have to come minutes later to find
+// a policy that is no longer updating, and responses get lost while Graph is in trouble: the more calls wait then, the
+// fewer others get in. The error names the rpc to look with, and the caller can look for as long as it likes.
 func (c *core) resolveOutcome(ctx context.Context, op *contract.Operation, message protoreflect.Message, write *graph.Request, result proto.Message, began time.Time, failed *apierror.GraphError) error {
 	isDelete := write.Method == http.MethodDelete
 	if op.Safe || !failed.Err.ResponseLost() || op.Outcome == nil && !isDelete {
@@ -64,8 +64,8 @@ func (c *core) resolveOutcome(ctx context.Context, op *contract.Operation, messa
 	return failed
 }
 
-// verifyMessage is the request message of a write, read by the fields of the request that verifies it: both have the ids
-// under the same names.
+// verifyMessage is the request message of a write, read by the fields of the request that verifies it: both have the
+// ids under the same names.
 type verifyMessage struct{ protoreflect.Message }
 
 // Get returns the field of the write that has the name of a field of the read.

@@ -59,8 +59,8 @@ func (c *core) newRequest(ctx context.Context, op *contract.Operation, message p
 	return request, nil
 }
 
-// target is the path of an operation under the endpoint, with the ids of a request message. An id that does not fit into
-// a path is refused.
+// target is the path of an operation under the endpoint, with the ids of a request message. An id that does not fit
+// into a path is refused.
 func target(op *contract.Operation, message protoreflect.Message) (string, error) {
 	path := make([]byte, 0, 256)
 	path = append(path, graph.Root...)

@@ -23,8 +23,8 @@ import (
 type Options struct {
 	// Graph is the client of the upstream. Required.
 	Graph *graph.Client
-	// PageTokenKeys are keys of 32 bytes for page tokens: the first seals, all open. Without keys the server makes a random
-	// one, which fits a single replica.
+	// PageTokenKeys are keys of 32 bytes for page tokens: the first seals, all open. Without keys the server makes a
+	// random one, which fits a single replica.
 	PageTokenKeys [][]byte
 	// DefaultTenant is the tenant of calls that name none, a GUID; empty refuses such calls.
 	DefaultTenant string
@@ -107,8 +107,8 @@ var (
 	handshakeTime = 5 * time.Second
 )
 
-// GRPCOptions are the options of the gRPC server that the services are registered with: the interceptors, the limits, and
-// a typed error for methods that do not exist.
+// GRPCOptions are the options of the gRPC server that the services are registered with: the interceptors, the limits,
+// and a typed error for methods that do not exist.
 func (s *Server) GRPCOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.UnaryInterceptor(s.chain.Unary),

@@ -10,9 +10,9 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 )
 
-// validate refuses values that Graph has no form for: enum numbers that the contract does not have or that stand for what
-// only Graph can send, a zero in a list of enums, and times outside of the years 1 to 9999. path leads to the message and
-// ends in a dot.
+// validate refuses values that Graph has no form for: enum numbers that the contract does not have or that stand for
+// what only Graph can send, a zero in a list of enums, and times outside of the years 1 to 9999. path leads to the
+// message and ends in a dot.
 func validate(message protoreflect.Message, path string) (err error) {
 	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		at := path + string(field.Name())

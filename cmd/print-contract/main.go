@@ -1,6 +1,6 @@
-// Command print-contract writes what follows from the descriptors of the contract: the reference page of all operations,
-// that of all error reasons as Markdown and as JSON, and the gRPC service config for clients. They stand beside the protos
-// and are never edited by hand.
+// Command print-contract writes what follows from the descriptors of the contract: the reference page of all
+// operations, that of all error reasons as Markdown and as JSON, and the gRPC service config for clients. They stand
+// beside the protos and are never edited by hand.
 //
 // Usage: go run ./cmd/print-contract FOLDER
 package main

@@ -7,8 +7,8 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// What the runtime of a client may do by itself. initialBackoff and maxTokens follow from the server, and a test of package
-// service holds them against it; the other numbers stand here alone.
+// What the runtime of a client may do by itself. initialBackoff and maxTokens follow from the server, and a test of
+// package service holds them against it; the other numbers stand here alone.
 const (
 	// maxAttempts is the call and two retries. Runtimes allow 5, but the server repeats by itself what is safe, and
 	// attempts multiply.

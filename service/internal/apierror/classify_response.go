@@ -48,8 +48,8 @@ func (t *Translator) classifyResponse(op *contract.Operation, failed *GraphError
 	return c
 }
 
-// classifyWay decides of a response without a known code whose status speaks not of the call but of the way to Graph, or
-// of the page that the call follows. ok is false for all other responses.
+// classifyWay decides of a response without a known code whose status speaks not of the call but of the way to Graph,
+// or of the page that the call follows. ok is false for all other responses.
 func (t *Translator) classifyWay(op *contract.Operation, failed *GraphError) (c classification, ok bool) {
 	e := failed.Err
 	switch {

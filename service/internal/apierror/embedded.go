@@ -11,8 +11,8 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/contract"
 )
 
-// Embedded translates an error that stands inside a resource of a response that is itself OK, and the separate errors of
-// the resources that a bulk job names.
+// Embedded translates an error that stands inside a resource of a response that is itself OK, and the separate errors
+// of the resources that a bulk job names.
 func (t *Translator) Embedded(op *contract.Operation, item pb.GraphItemError) (*statuspb.Status, []*pb.FailedResource) {
 	e := graph.ErrorBody(item.JSON)
 	if t.hasUnknownCode(e) {

@@ -24,8 +24,8 @@ func (r *Refusal) Error() string { return r.Reason.String() }
 // Refuse returns the refusal of a call for a reason that speaks of no field.
 func Refuse(reason pb.ErrorReason) error { return &Refusal{Reason: reason} }
 
-// RefuseField returns the refusal of a field that can hold a secret: wanted says what it has to be, and nothing says what
-// it is.
+// RefuseField returns the refusal of a field that can hold a secret: wanted says what it has to be, and nothing says
+// what it is.
 func RefuseField(reason pb.ErrorReason, field, wanted string) error {
 	return &Refusal{Reason: reason, Field: field, Wanted: wanted}
 }

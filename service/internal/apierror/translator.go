@@ -1,5 +1,5 @@
-// Package apierror turns every error of a call into a typed google.rpc.Status. It is the only place that maps anything to
-// a gRPC code.
+// Package apierror turns every error of a call into a typed google.rpc.Status. It is the only place that maps anything
+// to a gRPC code.
 //
 // The way goes in one direction, with immutable values between the steps:
 //

@@ -12,8 +12,8 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/contract"
 )
 
-// violation is the one field violation of a call: the field that the server refused, else the one that Graph names, else
-// the one that is likely to be at fault.
+// violation is the one field violation of a call: the field that the server refused, else the one that Graph names,
+// else the one that is likely to be at fault.
 func (s *subject) violation(c classification) *errdetails.BadRequest_FieldViolation {
 	v := &errdetails.BadRequest_FieldViolation{Reason: c.reason.Name}
 	if c.refusal != nil && c.refusal.Field != "" {
@@ -25,7 +25,8 @@ func (s *subject) violation(c classification) *errdetails.BadRequest_FieldViolat
 	return v
 }
 
-// named returns the field that Graph itself names: by the target of the error, or by the name of a property in its text.
+// named returns the field that Graph itself names: by the target of the error, or by the name of a property in its
+// text.
 func (s *subject) named(spec *pb.ErrorSpec_FieldViolation) string {
 	if s.op == nil || s.request == nil {
 		return ""
@@ -60,8 +61,8 @@ func hasWord(text, word string) bool {
 	}
 }
 
-// unset returns the first field that the request does not set, of a reason that refuses it for what it lacks; empty when
-// all are set.
+// unset returns the first field that the request does not set, of a reason that refuses it for what it lacks; empty
+// when all are set.
 func (s *subject) unset(spec *pb.ErrorSpec_FieldViolation) string {
 	if !spec.GetUnsetFirst() || s.op == nil || s.request == nil {
 		return ""
@@ -74,8 +75,8 @@ func (s *subject) unset(spec *pb.ErrorSpec_FieldViolation) string {
 	return ""
 }
 
-// likely returns the first field that the request sets, unless that is a GUID, which no id is refused for; else the first
-// that it has.
+// likely returns the first field that the request sets, unless that is a GUID, which no id is refused for; else the
+// first that it has.
 func (s *subject) likely(spec *pb.ErrorSpec_FieldViolation) string {
 	if s.op == nil {
 		return ""

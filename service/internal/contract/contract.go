@@ -1,8 +1,8 @@
 // Package contract is the contract as the server reads it at start: the operations and the error reasons, with all that
 // differs between two of them.
 //
-// It reads the options of the generated descriptors and guesses nothing. What the options leave open or contradict is an
-// error of Read, so that a server never runs on half a contract.
+// It reads the options of the generated descriptors and guesses nothing. What the options leave open or contradict is
+// an error of Read, so that a server never runs on half a contract.
 package contract
 
 import (

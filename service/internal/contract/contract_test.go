@@ -98,8 +98,8 @@ func TestEffects(t *testing.T) {
 	}
 }
 
-// A list of units to remove from a policy adds REMOVE to the effect of an update. Artifacts that are removed from a draft
-// of a restore are no backups.
+// A list of units to remove from a policy adds REMOVE to the effect of an update. Artifacts that are removed from a
+// draft of a restore are no backups.
 func TestEffectsOfFields(t *testing.T) {
 	for _, op := range read(t).Operations() {
 		for i := range op.Request.Fields().Len() {

@@ -19,7 +19,8 @@ type Outcome struct {
 }
 
 // Observe returns the state of the resource in a response of the operation, and whether it proves that the write was
-// carried out. sent is when the write was sent, by Graph's clock; the zero time proves nothing where a change is needed.
+// carried out. sent is when the write was sent, by Graph's clock; the zero time proves nothing where a change is
+// needed.
 func (o *Outcome) Observe(response protoreflect.Message, sent time.Time) (state string, proven bool) {
 	resource := response.Get(o.resource).Message()
 	number := resource.Get(o.status).Enum()

@@ -30,7 +30,8 @@ type Reasons struct {
 	byCode   map[string]*Reason
 	byStatus map[int]*Reason
 	generic  map[string]bool
-	// byPathID are the reasons for an id that does not fit into a path, by request field and in the order of their numbers.
+	// byPathID are the reasons for an id that does not fit into a path, by request field and in the order of their
+	// numbers.
 	byPathID map[string][]*Reason
 }
 
@@ -133,8 +134,8 @@ func (all *Reasons) IsUnknown(code string) bool {
 	return code != "" && all.byCode[code] == nil && !all.generic[code]
 }
 
-// ofPathID returns the reason for an id of a request field that does not fit into a path: the one that is documented for
-// the operation, else the one with the lowest number.
+// ofPathID returns the reason for an id of a request field that does not fit into a path: the one that is documented
+// for the operation, else the one with the lowest number.
 func (all *Reasons) ofPathID(field string, documented []pb.ErrorReason) *Reason {
 	candidates := all.byPathID[field]
 	for _, value := range documented {

@@ -1,7 +1,7 @@
 // Package interceptor is what happens around every call: recovery, ids, log, translation of errors, limits.
 //
-// Each concern is a function in a file of its own and has just what it needs. The chain is their order, the same for unary
-// and streaming calls.
+// Each concern is a function in a file of its own and has just what it needs. The chain is their order, the same for
+// unary and streaming calls.
 package interceptor
 
 import (

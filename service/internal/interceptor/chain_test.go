@@ -322,7 +322,8 @@ type stream struct {
 
 func (s stream) Context() context.Context { return s.ctx }
 
-// A stream passes the same interceptors as a unary call: it has an id, a deadline, a typed Status and a line in the log.
+// A stream passes the same interceptors as a unary call: it has an id, a deadline, a typed Status and a line in the
+// log.
 func TestStreamPassesTheSameChain(t *testing.T) {
 	s := newSuite(t, 1)
 	carrier := new(transport)

@@ -21,8 +21,8 @@ func limitCalls(calls *inFlight, tenantOf func(context.Context) string) around {
 	}
 }
 
-// inFlight counts the calls that are under way. One tenant gets nine tenths of what the server takes: otherwise a tenant
-// whose tokens or responses hang would keep out all others until its calls have run out of time.
+// inFlight counts the calls that are under way. One tenant gets nine tenths of what the server takes: otherwise a
+// tenant whose tokens or responses hang would keep out all others until its calls have run out of time.
 type inFlight struct {
 	max, maxOfTenant int
 

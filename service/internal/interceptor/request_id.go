@@ -13,7 +13,8 @@ import (
 // requestIDKey is the metadata and the trailer with the id of a call.
 const requestIDKey = "x-request-id"
 
-// assignRequestID gives the call an id, the caller's when it is a GUID and else a new one, and returns it in the trailers.
+// assignRequestID gives the call an id, the caller's when it is a GUID and else a new one, and returns it in the
+// trailers.
 func assignRequestID(ctx context.Context, c *call, next handler) error {
 	if values := metadata.ValueFromIncomingContext(ctx, requestIDKey); len(values) == 1 && graph.IsGUID(values[0]) {
 		c.requestID = strings.ToLower(values[0])

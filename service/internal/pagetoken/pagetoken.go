@@ -81,7 +81,8 @@ func New(keys ...[]byte) (*Sealer, error) {
 // Next makes the token of the page behind the given one. read is the target that the given page was read from, next the
 // target of the page behind it. binding is what the token is valid for, such as a hash of tenant, method and arguments.
 //
-// The error is ErrLoop: next is the page itself, the one before it or the remembered one, or the list has 100,000 pages.
+// The error is ErrLoop: next is the page itself, the one before it or the remembered one, or the list has 100,000
+// pages.
 func (s *Sealer) Next(page Page, read, next string, binding []byte) (string, error) {
 	if page.number >= maxPages-1 || next == read || page.number > 0 && page.before == hashTarget(next) {
 		return "", ErrLoop

@@ -44,8 +44,8 @@ func (s *Server) CallContext(ctx context.Context, method string, request, respon
 	return o
 }
 
-// Try calls an rpc whose response does not matter, usually one that fails. The call has two minutes: with less time than
-// RetryInfo asks for, the server would tell the client not to retry.
+// Try calls an rpc whose response does not matter, usually one that fails. The call has two minutes: with less time
+// than RetryInfo asks for, the server would tell the client not to retry.
 func (s *Server) Try(method string, request proto.Message) *Outcome {
 	s.TB.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.Context()), 2*time.Minute)

@@ -135,8 +135,8 @@ func (p *LossyProxy) Lose(attempts int) {
 	p.mu.Unlock()
 }
 
-// Stop ends the losses. It returns the body of the last response that was lost, nil when the emulator made none, and how
-// many reads came since Lose.
+// Stop ends the losses. It returns the body of the last response that was lost, nil when the emulator made none, and
+// how many reads came since Lose.
 func (p *LossyProxy) Stop() (body []byte, reads int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -33,8 +33,8 @@ func (o *Outcome) FieldViolations() []*errdetails.BadRequest_FieldViolation {
 // Pushback is the trailer that tells a gRPC runtime when to retry: milliseconds, or -1 for never.
 func (o *Outcome) Pushback() []string { return o.Trailer.Get("grpc-retry-pushback-ms") }
 
-// ReasonOf is the reason of a Status. It is that of the ErrorInfo, which has to be the first detail; empty when there is
-// none.
+// ReasonOf is the reason of a Status. It is that of the ErrorInfo, which has to be the first detail; empty when there
+// is none.
 func ReasonOf(s *statuspb.Status) string {
 	if len(s.GetDetails()) == 0 {
 		return ""
