@@ -21,7 +21,7 @@ func TestConfigurationPageHasEveryFlag(t *testing.T) {
 	}
 	var help bytes.Buffer
 	if _, err := readConfig([]string{"--help"}, environment(nil), &help); err == nil {
-		t.Fatal("--help is no error")
+		t.Fatal("--help returned no error")
 	}
 	flags := regexp.MustCompile(`(?m)^  -([a-z-]+)[^\n]*\n((?:    [^\n]*\n)+)`).FindAllStringSubmatch(help.String(), -1)
 	if len(flags) < 10 {
