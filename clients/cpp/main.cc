@@ -1,4 +1,4 @@
-// Reads the typed errors of this server and says what it would do: client ADDRESS REQUEST_ID
+// Reads the typed errors of this server and prints what it would do about each: client ADDRESS REQUEST_ID
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -25,7 +25,7 @@ namespace {
 
 using Metadata = std::map<std::string, std::string>;
 
-// Returns the whole Status of a call that failed; one of the gRPC runtime's own has no details.
+// Returns the whole Status of a call that failed. One of the gRPC runtime itself has no details.
 google::rpc::Status WholeStatus(const grpc::Status& status) {
   google::rpc::Status whole;
   if (status.error_details().empty() || !whole.ParseFromString(status.error_details())) {
@@ -35,7 +35,7 @@ google::rpc::Status WholeStatus(const grpc::Status& status) {
   return whole;
 }
 
-// Returns the status's detail of a type.
+// Returns the detail of a type.
 template <typename T>
 std::optional<T> Detail(const google::rpc::Status& status) {
   for (const auto& packed : status.details()) {
@@ -57,7 +57,7 @@ std::string Value(const Metadata& metadata, const std::string& key) {
   return found == metadata.end() ? "" : found->second;
 }
 
-// Prints what an error says, and what the program does about it.
+// Prints the content of an error, and what the program would do next.
 void Show(const char* rpc, const google::rpc::Status& status, const grpc::ClientContext& context) {
   const auto info = Detail<google::rpc::ErrorInfo>(status).value_or(google::rpc::ErrorInfo());
   const auto retry = Detail<google::rpc::RetryInfo>(status);
@@ -68,7 +68,7 @@ void Show(const char* rpc, const google::rpc::Status& status, const grpc::Client
     fields += (fields.empty() ? "" : ",") + violation.field();
   }
   const Metadata metadata(info.metadata().begin(), info.metadata().end());
-  // What the gRPC runtime obeys if a service config lets it retry: milliseconds, or negative for never.
+  // gRPC runtimes obey this trailer when a service config allows retries: milliseconds, negative for never.
   std::string pushback = Trailer(context, "grpc-retry-pushback-ms").value_or("");
   if (!pushback.empty()) {
     const long ms = std::stol(pushback);
@@ -87,7 +87,7 @@ void Show(const char* rpc, const google::rpc::Status& status, const grpc::Client
   } else if (reason == "FORBIDDEN") {
     next = "ask:" + Value(metadata, "permission");
   } else if (Value(metadata, "outcome") == "unknown") {
-    // It may have been done: a second call comes after a look.
+    // A write that may have been done: look before calling again.
     next = retry ? "look-then-wait" : "look";
   } else if (retry) {
     next = "wait";
@@ -119,13 +119,13 @@ void Show(const char* rpc, const google::rpc::Status& status, const grpc::Client
   std::cout << '\n';
 }
 
-// Sets up the context of a call; a ClientContext is good for one.
+// Sets up the context of a call. A ClientContext can be used for one call only.
 void SetUp(grpc::ClientContext& context, const Metadata& metadata) {
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
   for (const auto& [key, value] : metadata) context.AddMetadata(key, value);
 }
 
-// Makes a call that fails, and prints what the error says.
+// Makes a call that fails, and prints its error.
 template <typename Stub, typename Request, typename Response>
 void Failed(const char* rpc, Stub& stub, grpc::Status (Stub::*call)(grpc::ClientContext*, const Request&, Response*),
             const Request& request, const Metadata& metadata) {
@@ -187,7 +187,7 @@ int main(int argc, char** argv) try {
   Failed("ListServiceApps", apps, &Apps::ListServiceApps, {}, with_id);
   Failed("ListProtectionPolicies", policies, &Policies::ListProtectionPolicies, {}, with_id);
 
-  // A good answer can hold an error too: why a unit is not protected.
+  // This call does not fail. The unit in its response contains an error, which says why it is not protected.
   grpc::ClientContext context;
   SetUp(context, in_tenant_c);
   GetProtectionUnitRequest request;

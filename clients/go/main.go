@@ -1,4 +1,6 @@
-// Command go reads the typed errors of this server and says what it would do: go run ./clients/go ADDRESS REQUEST_ID
+// Command go reads the typed errors of this server and prints what it would do about each.
+//
+// Usage: go run ./clients/go ADDRESS REQUEST_ID
 package main
 
 import (
@@ -30,7 +32,7 @@ const (
 	unitC   = "e0000011-f1af-426c-8b0c-000000000003"
 )
 
-// typedError is what an error says, whether a call failed with it or an answer has it in a field.
+// typedError is the content of an error: of a call that failed, or of a field in a response.
 type typedError struct {
 	code     codes.Code
 	message  string
@@ -40,6 +42,7 @@ type typedError struct {
 	fields   []string
 }
 
+// read reads the details of a Status.
 func read(s *status.Status) typedError {
 	e := typedError{code: s.Code(), message: s.Message(), info: &errdetails.ErrorInfo{}}
 	for _, detail := range s.Details() {
@@ -59,7 +62,7 @@ func read(s *status.Status) typedError {
 	return e
 }
 
-// next is what to do about the error.
+// next returns what the program would do next.
 func (e typedError) next() string {
 	switch e.info.Reason { // The name of a pb.ErrorReason.
 	case "POLICY_NOT_FOUND":
@@ -71,7 +74,7 @@ func (e typedError) next() string {
 	case "FORBIDDEN":
 		return "ask:" + e.info.Metadata["permission"]
 	}
-	// A write that may have been done: see what is there before calling again.
+	// A write that may have been done: look before calling again.
 	unknown := e.info.Metadata["outcome"] == "unknown"
 	switch {
 	case unknown && e.retry == nil:
@@ -93,7 +96,7 @@ func (e typedError) print(rpc string, trailer metadata.MD) {
 	if e.retry != nil {
 		retry = fmt.Sprintf("%ds", e.retry.RetryDelay.AsDuration()/time.Second)
 	}
-	// What a gRPC runtime obeys when a service config lets it retry.
+	// gRPC runtimes obey this trailer when a service config allows retries: milliseconds, negative for never.
 	if values := trailer["grpc-retry-pushback-ms"]; len(values) > 0 {
 		if ms, err := strconv.Atoi(values[0]); err != nil || ms < 0 {
 			pushback = "never"
@@ -126,9 +129,10 @@ func (e typedError) print(rpc string, trailer metadata.MD) {
 		"next="+e.next())
 }
 
-// failing is an rpc with its request.
+// failing is an rpc with its request. Its call fails.
 type failing func(context.Context, ...grpc.CallOption) error
 
+// with binds a request to an rpc.
 func with[Q, R any](rpc func(context.Context, Q, ...grpc.CallOption) (R, error), request Q) failing {
 	return func(ctx context.Context, options ...grpc.CallOption) error {
 		_, err := rpc(ctx, request, options...)
@@ -173,7 +177,7 @@ func main() {
 		read(status.Convert(err)).print(row.rpc, trailer)
 	}
 
-	// This call does not fail: the unit that it returns says why it could not be protected.
+	// This call does not fail. The unit in its response contains an error, which says why it is not protected.
 	ctx, cancel := callContext(tenantC)
 	defer cancel()
 	var trailer metadata.MD
@@ -184,7 +188,7 @@ func main() {
 	read(status.FromProto(response.ProtectionUnit.Error)).print("GetProtectionUnit", trailer)
 }
 
-// callContext is for one call, in the tenant or, when it is empty, in the server's own.
+// callContext returns the context of one call in a tenant; empty selects the default tenant of the server.
 func callContext(tenant string) (context.Context, context.CancelFunc) {
 	ctx := metadata.AppendToOutgoingContext(context.Background(), "x-request-id", os.Args[2])
 	if tenant != "" {

@@ -1,4 +1,4 @@
-"""Reads the typed errors of this server and says what it would do: python main.py ADDRESS REQUEST_ID"""
+"""Reads the typed errors of this server and prints what it would do about each: python main.py ADDRESS REQUEST_ID"""
 
 import sys
 
@@ -23,7 +23,7 @@ UNIT_C = "e0000011-f1af-426c-8b0c-000000000003"
 
 
 class TypedError:
-    """What an error says, whether a call failed with it or an answer has it in a field."""
+    """The content of an error: of a call that failed, or of a field in a response."""
 
     def __init__(self, status, trailer):
         self.code = code_pb2.Code.Name(status.code)
@@ -42,12 +42,12 @@ class TypedError:
                 self.resource = resource
         trailer = dict(trailer)
         self.request_id = trailer.get("x-request-id")
-        # What a gRPC runtime obeys when a service config lets it retry: milliseconds, or negative for never.
+        # gRPC runtimes obey this trailer when a service config allows retries: milliseconds, negative for never.
         pushback = trailer.get("grpc-retry-pushback-ms")
         self.pushback = int(pushback) if pushback is not None else None
 
     def next(self):
-        """Returns what to do about it."""
+        """Returns what the program would do next."""
         match self.info.reason:  # The name of an ErrorReason.
             case "POLICY_NOT_FOUND":
                 return "forget"
@@ -58,7 +58,7 @@ class TypedError:
             case "FORBIDDEN":
                 return "ask:" + self.info.metadata["permission"]
         if self.info.metadata.get("outcome") == "unknown":
-            # A write that may have been done: see what is there before calling again.
+            # A write that may have been done: look before calling again.
             return "look-then-wait" if self.retry else "look"
         return "wait" if self.retry else "report"
 
@@ -110,13 +110,13 @@ def main(address, request_id):
             try:
                 getattr(stub, rpc)(request, **options(tenant))
             except grpc.RpcError as error:
-                # The gRPC runtime's own errors have no Status, such as UNAVAILABLE when nothing listens.
+                # Errors of the gRPC runtime itself have no Status, such as UNAVAILABLE when nothing listens.
                 status = rpc_status.from_call(error) or status_pb2.Status(code=error.code().value[0], message=error.details())
                 TypedError(status, error.trailing_metadata()).show(rpc)
             else:
                 sys.exit(f"{rpc} did not fail")
 
-        # This call does not fail: the unit that it returns says why it could not be protected.
+        # This call does not fail. The unit in its response contains an error, which says why it is not protected.
         response, call = units.GetProtectionUnit.with_call(unit_pb.GetProtectionUnitRequest(protection_unit_id=UNIT_C), **options(TENANT_C))
         TypedError(response.protection_unit.error, call.trailing_metadata()).show("GetProtectionUnit")
 

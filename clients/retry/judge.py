@@ -1,7 +1,7 @@
-"""Carries out every scenario with every client, and holds what came of it against what has to: judge.py SCRATCH CONFIG
+"""Runs every scenario with every client, and compares the outcomes with the expected ones: judge.py SCRATCH CONFIG
 
-SCRATCH has the server, and in `clients` a program per language. The server's log, one line a call, tells the calls that
-arrived; the ledger of its emulator tells what reached the upstream and what changed there.
+SCRATCH contains the server, and in `clients` a program for each language. The server's log has a line for each call
+that arrived. The ledger of its emulator has the requests that reached the upstream, and what changed there.
 """
 
 import base64
@@ -21,20 +21,20 @@ import uuid
 import scenarios
 from scenarios import Outcome
 
-PATIENCE = 60  # Seconds for anything to happen, on a machine that is busy.
+PATIENCE = 60  # Seconds to wait for anything. A busy machine is slow.
 
 
 class Server:
     """The server with its emulator, its log and the emulator's control API."""
 
     def __init__(self, program):
-        # --listen is only for this machine, and so are the free ports.
+        # Both ports are free ones on loopback.
         command = [program, "--listen", "127.0.0.1:0", "--emulator-listen", "127.0.0.1:0"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.log = []
         self.logged = threading.Condition()
         threading.Thread(target=self._read_log, daemon=True).start()
-        # The banner comes when both ports take calls.
+        # The server prints the banner when both ports accept connections.
         banner = re.match(r"Serving gRPC on ([^ ,]+), on the built-in emulator at (http://[^/]+)/", self.process.stdout.readline())
         if not banner:
             sys.exit("The server did not start:\n" + "\n".join(map(str, self.log)))
@@ -50,7 +50,7 @@ class Server:
         return [line for line in self.log if line.get("requestId") == request_id]
 
     def wait_for_calls(self, request_id, count):
-        """Returns the lines of the calls with an id, once there are that many; what there is when they do not come."""
+        """Waits until the log has that many calls with an id, at most PATIENCE. Returns the lines that there are."""
         with self.logged:
             self.logged.wait_for(lambda: len(self.calls(request_id)) >= count, PATIENCE)
             return self.calls(request_id)
@@ -58,8 +58,8 @@ class Server:
     def control(self, path, body=None, method=None):
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.emulator}/_emulator/{path}", data=data, method=method)
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+            return json.load(response)
 
     def upstream(self, request_id):
         """Returns the requests of a call in the ledger, and how many of them changed something."""
@@ -74,7 +74,7 @@ class Server:
 
 
 class Cutter:
-    """A port that leads to the server, and whose connections can be cut."""
+    """A proxy in front of the server that can cut its connections."""
 
     def __init__(self, address):
         host, port = address.split(":")
@@ -102,7 +102,7 @@ class Cutter:
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # It was cut.
+            pass  # The connection was cut.
 
     def cut(self):
         cut, self.open = self.open, []
@@ -110,7 +110,7 @@ class Cutter:
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                pass  # The other side was faster.
+                pass  # The other side has closed it already.
             connection.close()
 
     def close(self):
@@ -122,7 +122,7 @@ class Judge:
     def __init__(self, scratch, config):
         self.scratch = pathlib.Path(scratch)
         self.server = Server(self.scratch / "server")
-        # Emulated time is real time, so that the ledger's times can be compared with those of clients.
+        # The emulator's clock runs at real speed, so that times in the ledger can be compared with those of clients.
         self.server.control("clock", {"speed": 1})
         published = json.loads(pathlib.Path(config).read_text(encoding="utf-8"))
         self.budget = published["retryThrottling"]["maxTokens"] // 2 + 10
@@ -149,7 +149,7 @@ class Judge:
         }
 
     def before(self, scenario):
-        """Returns the calls before the one that matters, and how each has to end: a good one opens the connection."""
+        """Returns the calls before the tested one, and how each must end. A successful call opens the connection."""
         tenant, policy = self.seed(scenarios.MISSING)
         calls, ends = [self.call(scenarios.GET_SERVICE, tenant, policy, PATIENCE)], ["OK "]
         if scenario.before == "not found":
@@ -161,15 +161,15 @@ class Judge:
             ends += ["RESOURCE_EXHAUSTED -1"] * self.budget
         return calls, ends
 
-    def carry_out(self, language, scenario):
-        """Returns the outcome of a scenario, and what was wrong besides."""
+    def run(self, language, scenario):
+        """Runs a scenario. Returns its outcome, and a list of other things that were wrong."""
         tenant, policy = self.seed(scenario.rpc)
         calls, ends = self.before(scenario)
         call = self.call(scenario.rpc, tenant, policy, scenario.deadline)
         fault = self.fault(tenant, scenario.rpc, scenario.fault)
         cutter = Cutter(self.server.address) if scenario.cut else None
         address = cutter.address if cutter else self.server.address
-        # One process per scenario: Python's runtime shares the retry budget of a server among channels.
+        # One process for each scenario: the channels of a Python process share the retry budget of a server.
         command = [self.scratch / "clients" / language, address, self.configs[scenario.config], json.dumps(calls + [call])]
         client = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
@@ -194,13 +194,13 @@ class Judge:
         wrong = [] if ended == ends else [f"the calls before ended with {set(ended)}, want {set(ends)}"]
         made = {len(self.server.wait_for_calls(c["requestId"], 1)) for c in calls}
         wrong += [] if made == {1} else [f"the calls before were made {made} times"]
-        # A call that was cut is logged when its handler has noticed.
+        # A call whose connection was cut is logged after its handler has noticed the cut.
         attempts = self.server.wait_for_calls(call["requestId"], self.expected(language, scenario).attempts)
         requests, work = self.server.upstream(call["requestId"])
         times = [datetime.datetime.fromisoformat(entry["time"]) for entry in requests]
         apart = (times[-1] - times[0]).total_seconds() if times else 0
         pushback = result["pushback"]
-        # The server asks for 0.5 s at least, and adds up to a fifth to the upstream's 1 s.
+        # The server asks for at least 0.5 s, and adds up to a fifth to the upstream's 1 s.
         if pushback.isdigit() and 500 <= int(pushback) <= 1200:
             pushback = "delay"
         outcome = Outcome(
@@ -210,7 +210,7 @@ class Judge:
         return outcome, wrong
 
     def wait_for_upstream(self, request_id, work):
-        """Waits until the upstream has the request of a call, and has done the work."""
+        """Waits until the upstream has received the request of a call and has done the work."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             requests, done = self.server.upstream(request_id)
@@ -224,16 +224,16 @@ class Judge:
 
 
 def differences(outcome, expected):
-    """Says in what an outcome is not what it has to be."""
+    """Lists the differences between an outcome and the expected one."""
     wrong = []
     for name in ("attempts", "code", "reason", "pushback", "retry_info", "work"):
         got, want = getattr(outcome, name), getattr(expected, name)
         if got != want:
             wrong.append(f"{name} {got!r}, want {want!r}")
     for name in ("requests", "elapsed"):
-        got, (least, most) = getattr(outcome, name)[0], getattr(expected, name)
-        if not least <= got <= most:
-            wrong.append(f"{name} {got}, want {least} to {most}")
+        got, (low, high) = getattr(outcome, name)[0], getattr(expected, name)
+        if not low <= got <= high:
+            wrong.append(f"{name} {got}, want {low} to {high}")
     if outcome.apart < expected.apart:
         wrong.append(f"requests {outcome.apart} s apart, want {expected.apart}")
     return wrong
@@ -250,7 +250,7 @@ def main(scratch, config):
     try:
         with concurrent.futures.ThreadPoolExecutor(max_workers=2 * len(languages)) as pool:
             started = {
-                (s.name, language): pool.submit(judge.carry_out, language, s) for s in scenarios.SCENARIOS for language in languages
+                (s.name, language): pool.submit(judge.run, language, s) for s in scenarios.SCENARIOS for language in languages
             }
             row(["scenario", "client", "attempts", "code", "reason", "pushback", "RetryInfo", "requests", "work", "seconds"])
             row(["---"] * 10)
@@ -272,10 +272,10 @@ def main(scratch, config):
     for control, name in scenarios.CONTROLS.items():
         for language in languages:
             if (control, language) in outcomes and not differences(outcomes[control, language], expected[name]):
-                failures.append(f"{control}, {language}: passes for {name}")
+                failures.append(f"{control}, {language}: has the outcome of {name}, so that scenario proves nothing")
     if failures:
         sys.exit("\n".join(["clients/retry: not as expected:"] + failures))
-    print(f"clients/retry: {len(scenarios.SCENARIOS)} scenarios came out as expected in {', '.join(languages)}.")
+    print(f"clients/retry: {len(scenarios.SCENARIOS)} scenarios had the expected outcome in {', '.join(languages)}.")
 
 
 if __name__ == "__main__":

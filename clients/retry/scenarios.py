@@ -1,4 +1,4 @@
-"""What is called, what goes wrong upstream, and what has to come of it."""
+"""The scenarios: the call, the fault of the upstream, and the expected outcome."""
 
 import dataclasses
 
@@ -7,17 +7,17 @@ ENABLED = {"serviceStatus": "enabled"}
 
 @dataclasses.dataclass(frozen=True)
 class Rpc:
-    """A method with the one argument of its request, and the operation of Graph that it carries out."""
+    """A method with the one argument of its request, and its operation of Graph."""
 
     method: str
     operation: str
     argument: str = ""
-    """Field 1 of the request, a string; {tenant} and {policy} are the ids that the judge made."""
+    """Field 1 of the request, a string. {tenant} and {policy} stand for ids that the judge makes."""
     seed: dict = dataclasses.field(default_factory=lambda: ENABLED)
-    """What the emulator makes the tenant of."""
+    """The initial state of the tenant in the emulator."""
 
     def request(self, **ids):
-        """Returns the request as protobuf encodes it: number and type of the field, length below 128, text."""
+        """Returns the request in protobuf's encoding: number and type of the field, length (below 128), text."""
         argument = self.argument.format_map(ids).encode()
         return bytes([1 << 3 | 2, len(argument)]) + argument if argument else b""
 
@@ -35,7 +35,7 @@ DELETE = Rpc(
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What the client saw, what the server logged, and what reached the upstream."""
+    """What the client saw, what the server logged, and which requests reached the upstream."""
 
     attempts: int
     """Calls that reached the server."""
@@ -45,25 +45,25 @@ class Outcome:
     """grpc-retry-pushback-ms: "" for none, "-1", or "delay" for the upstream's Retry-After of 1 s and its jitter."""
     retry_info: bool = False
     requests: tuple[int, int] = (1, 1)
-    """Bounds of the requests that the upstream got."""
+    """Minimum and maximum number of requests that the upstream received."""
     work: int = 0
-    """How many of these changed something."""
+    """Number of these requests that changed something."""
     elapsed: tuple[float, float] = (0, 20)
-    """Bounds of the time that the client took, in seconds."""
+    """Minimum and maximum time that the client took, in seconds."""
     apart: float = 0
-    """Least time between the first and the last request to the upstream, in seconds."""
+    """Minimum time between the first and the last request to the upstream, in seconds."""
 
 
-ATTEMPTS_OF_THE_SERVER = 3  # The server may send what is safe again, twice at most.
+ATTEMPTS_OF_THE_SERVER = 3  # The server sends a safe request at most twice more.
 
 
 def retried(delay, work=0):
-    """Refused once, then done, after at least that delay."""
+    """Refused once, and done after at least that delay."""
     return Outcome(2, "OK", requests=(2, ATTEMPTS_OF_THE_SERVER + 1), work=work, elapsed=(delay, 60), apart=delay)
 
 
 def lost():
-    """A write that was done, whose answer was lost, and which nobody repeats."""
+    """A write that was done, whose response was lost, and that nobody repeats."""
     return Outcome(1, "UNKNOWN", "OUTCOME_UNKNOWN", "-1", work=1)
 
 
@@ -74,15 +74,15 @@ class Scenario:
     fault: dict
     expected: Outcome
     java: Outcome | None = None
-    """What Java does instead: it obeys a delay in the trailer whatever the code is."""
+    """The outcome in Java, if it is another one: Java obeys a delay in the trailer with every code."""
     heals: bool = False
-    """The fault ends when the first attempt has failed. The server's own attempts before do not end it."""
+    """The fault ends when the first call has failed. The requests that the server repeats before that do not end it."""
     cut: bool = False
-    """The connection to the server is cut when the upstream has the request; the fault ends."""
+    """The connection to the server is cut when the upstream has received the request. The fault ends too."""
     config: str = "published"
-    """Or none, or everything: a config that retries UNAVAILABLE everywhere."""
+    """The service config: published, none, or everything, which retries UNAVAILABLE for all methods."""
     before: str = ""
-    """What fails before on the same channel, more often than the retry budget allows: not found, or throttled."""
+    """Calls that fail before on the same channel, more than the retry budget allows: not found, or throttled."""
     deadline: float = 40
 
 
@@ -91,11 +91,11 @@ UNAVAILABLE = {"status": 503, "retryAfter": ["1"]}
 UNAVAILABLE_FOR_A_WHILE = {"status": 503}
 LATE = {"status": 429, "retryAfter": ["30"]}
 REFUSED = Outcome(1, "RESOURCE_EXHAUSTED", "TOO_MANY_REQUESTS", "delay", True, requests=(1, ATTEMPTS_OF_THE_SERVER))
-# A connection that was cut is the runtime's own UNAVAILABLE: it has no details and no trailer.
+# When the connection is cut, the runtime makes UNAVAILABLE itself, without details and trailer.
 HUNG = {"delay": "30s", "afterWork": True}
 
 SCENARIOS = [
-    # First, because it takes the longest: the reason's own delay is 5 s.
+    # The first one takes the longest: the default delay of its reason is 5 s.
     Scenario("503 read, no Retry-After", LIST, UNAVAILABLE_FOR_A_WHILE, retried(5), heals=True),
     Scenario("429 read", LIST, THROTTLED, retried(1), heals=True),
     Scenario("429 write", CREATE, THROTTLED, retried(1, work=1), heals=True),
@@ -108,7 +108,7 @@ SCENARIOS = [
         java=retried(1, work=1), heals=True,
     ),
     Scenario("503 write, no Retry-After", CREATE, UNAVAILABLE_FOR_A_WHILE, Outcome(1, "UNAVAILABLE", "SERVICE_UNAVAILABLE", "-1", True)),
-    Scenario("write, answer cut", CREATE, {"cut": "after"}, lost()),
+    Scenario("write, response cut", CREATE, {"cut": "after"}, lost()),
     Scenario("write, 502 after the work", CREATE, {"status": 502, "afterWork": True}, lost()),
     Scenario("write, 504 after the work", CREATE, {"status": 504, "afterWork": True}, lost()),
     Scenario("PolicySaveFailed", CREATE, {"code": "PolicySaveFailed"}, Outcome(1, "UNAVAILABLE", "POLICY_SAVE_FAILED", "-1", True)),
@@ -119,7 +119,7 @@ SCENARIOS = [
     Scenario("read, connection cut", LIST, HUNG, Outcome(2, "OK", requests=(2, 2)), cut=True),
     Scenario("write, connection cut", CREATE, HUNG, Outcome(1, "UNAVAILABLE", work=1), cut=True),
     Scenario("429 read after many NOT_FOUND", LIST, THROTTLED, retried(1), heals=True, before="not found"),
-    # Controls: without what the scenarios above rely on, the same calls end otherwise.
+    # Controls: the same calls end differently without the thing that a scenario above tests.
     Scenario("control: 429 read after many refusals", LIST, THROTTLED, REFUSED, heals=True, before="throttled"),
     Scenario("control: 429 read, no service config", LIST, THROTTLED, REFUSED, heals=True, config="none"),
     Scenario(
@@ -128,7 +128,7 @@ SCENARIOS = [
     ),
 ]
 
-# Each control must be told apart from the scenario that it belongs to, or the judge sees nothing.
+# Each control must have another outcome than its scenario. Otherwise the scenario proves nothing.
 CONTROLS = {
     "control: 429 read after many refusals": "429 read after many NOT_FOUND",
     "control: 429 read, no service config": "429 read",

@@ -1,4 +1,4 @@
-//! Makes the stubs, of the protos in ../../proto and of google/rpc in ../../.thirdparty.
+//! Makes the stubs of the protos in ../../proto and of google/rpc in ../../.thirdparty.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={google}");
     tonic_prost_build::configure()
         .build_server(false)
-        // The Status that tonic-types has methods for, also in fields of messages.
+        // Use the Status of tonic-types in fields of messages too: it has methods that read details.
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .include_file("stubs.rs")
         .compile_fds(protox::compile(protos, [proto, google])?)?;

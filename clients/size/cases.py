@@ -1,4 +1,4 @@
-"""Prints the calls to make and what has to come back, as JSON: python cases.py FOLDER_OF_REFERENCE_DATA"""
+"""Prints the calls and the expected errors as JSON: python cases.py FOLDER_OF_REFERENCE_DATA"""
 
 import base64
 import csv
@@ -18,7 +18,7 @@ def table(name):
 
 
 def text_field(number, text):
-    """A protobuf message with one field."""
+    """Returns a protobuf message with one text field."""
     encoded, length = text.encode(), b""
     rest = len(encoded)
     while rest > 127:
@@ -39,7 +39,7 @@ def case(method, reason, code, retry, request=b"", tenant=TENANT):
 
 
 def upstream(method, status, graph_code, reason, code, retry, errors=50, length=400):
-    # Every call has a tenant of its own: the server keeps the calls of a throttled one to itself for a while.
+    # Each call has a tenant of its own: after a 429 the server refuses the calls of a tenant for a while.
     return case(method, reason, code, retry, text_field(1, f"{status}.{graph_code}.{errors}.{length}"), str(uuid.uuid4()))
 
 
@@ -47,7 +47,7 @@ cases = []
 statuses = {row["graph_code"]: row["http_status"] for row in table("documented_errors.tsv") if row["http_status"] != "200"}
 for row in table("error_reasons.tsv"):
     if row["graph_code"] in ("UnknownError", "Invalid"):
-        continue  # As the code of a call they say nothing.
+        continue  # Generic codes: the server goes by the HTTP status then.
     status = statuses.get(row["graph_code"], "409")
     cases.append(upstream(GET, status, row["graph_code"], row["reason"], row["grpc_code"], row["retry_delay"] != "-"))
 for row in table("http_status_errors.tsv"):
@@ -56,7 +56,7 @@ for row in table("http_status_errors.tsv"):
     cases.append(upstream(GET, status, "SomethingNew", row["reason"], code, row["retry_info"] != "no"))
     if status in ("408", "502", "504", "307"):
         cases.append(upstream(DEACTIVATE, status, "SomethingNew", "OUTCOME_UNKNOWN", "UNKNOWN", False))
-# Few separate errors are told in full and many are cut down: the largest Status is in between.
+# The server keeps a few separate errors whole and shortens many, so the largest Status is in between.
 for errors in range(51):
     cases.append(upstream(GET, "400", "InvalidPolicyId", "INVALID_POLICY_ID", "INVALID_ARGUMENT", False, errors, 30))
 for errors in (1, 2, 3, 4, 300):

@@ -1,4 +1,4 @@
-// Makes the calls of a list and checks that what comes back can be read: node read.mjs PROTOS CASES ADDRESS
+// Makes the calls of a list and checks that their errors can be read: node read.mjs PROTOS CASES ADDRESS
 import { readFileSync } from 'node:fs';
 import grpc from '@grpc/grpc-js';
 import protoLoader from '@grpc/proto-loader';
@@ -6,7 +6,7 @@ import protoLoader from '@grpc/proto-loader';
 const [protos, list, address] = process.argv.slice(2);
 const schema = protoLoader.loadSync(['google/rpc/status.proto', 'google/rpc/error_details.proto'], { includeDirs: [protos] });
 const client = new grpc.Client(address, grpc.credentials.createInsecure());
-const asIs = (bytes) => bytes; // No stubs are needed for an error.
+const asIs = (bytes) => bytes; // Takes and returns bytes: errors need no stubs.
 
 /** Makes a call that fails and returns its error. */
 function fails({ method, request, metadata }) {

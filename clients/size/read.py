@@ -1,4 +1,4 @@
-"""Makes the calls of a list and checks that what comes back can be read: python read.py CASES ADDRESS"""
+"""Makes the calls of a list and checks that their errors can be read: python read.py CASES ADDRESS"""
 
 import base64
 import json
@@ -12,7 +12,7 @@ with open(sys.argv[1]) as file:
 wrong, largest = 0, 0
 with grpc.insecure_channel(sys.argv[2]) as channel:
     for case in cases:
-        call = channel.unary_unary(case["method"])  # Bytes in and out: no stubs are needed for an error.
+        call = channel.unary_unary(case["method"])  # Takes and returns bytes: errors need no stubs.
         try:
             call(base64.b64decode(case["request"]), timeout=5, metadata=list(case["metadata"].items()))
             sys.exit(f"{case['reason']}: the call succeeded")

@@ -1,7 +1,7 @@
-"""Answers like a hostile Graph: python upstream.py PORT_FILE
+"""Responds like a hostile Graph: python upstream.py PORT_FILE
 
-The id in the path of a request says how: STATUS.CODE.ERRORS.LENGTH is the status, the code, how many separate errors
-come with it and how long the message of each is, in characters.
+The id in the path of a request describes the response, as STATUS.CODE.ERRORS.LENGTH: HTTP status, error code, number of
+separate errors, and length of the message of each in characters.
 """
 
 import json
@@ -9,16 +9,16 @@ import pathlib
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-# Characters that are longer in JSON, in UTF-8 or in the encoding of a gRPC message than they look.
+# Characters that need several bytes in JSON, in UTF-8 or in the encoding of a gRPC message.
 COSTLY = "ж%\"\u0000"
 
 
-# The server reads 1 MiB of a body.
+# The server reads the first 1 MiB of an error response.
 SIZE = 1_040_000
 
 
 def body(code, errors, length):
-    """The body of an error of about SIZE bytes, nearly all of them its message's."""
+    """Returns an error body of about SIZE bytes, nearly all of them in its message."""
 
     def encode(message):
         text = (COSTLY * length)[:length]
@@ -33,7 +33,7 @@ def body(code, errors, length):
 class Graph(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def answer(self):
+    def respond(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         status, code, errors, length = self.path.split("/protectionPolicies/")[1].split("/")[0].split(".")
         content = body(code, int(errors), int(length))
@@ -49,15 +49,15 @@ class Graph(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = answer
+    do_GET = do_POST = respond
 
     def log_message(self, *_):
-        """Says nothing: the clients do."""
+        """Prints nothing: the clients print the results."""
 
 
 class Server(ThreadingHTTPServer):
     def handle_error(self, *_):
-        """A client that does not read a redirect's body closes the connection."""
+        """Ignores errors: a client that does not read the body of a redirect closes the connection."""
 
 
 server = Server(("127.0.0.1", 0), Graph)

@@ -1,4 +1,4 @@
-// Reads the typed errors of this server and says what it would do: node dist/main.js ADDRESS REQUEST_ID
+// Reads the typed errors of this server and prints what it would do about each: node dist/main.js ADDRESS REQUEST_ID
 import * as grpc from '@grpc/grpc-js';
 import { Code } from './stubs/google/rpc/code.js';
 import { BadRequest, ErrorInfo, ResourceInfo, RetryInfo } from './stubs/google/rpc/error_details.js';
@@ -20,13 +20,13 @@ const restores = new RestoreSessionServiceClient(address, credentials);
 const apps = new ServiceAppServiceClient(address, credentials);
 const units = new ProtectionUnitServiceClient(address, credentials);
 
-/** Returns the Status of a failed call. The gRPC runtime's own errors have none, such as UNAVAILABLE when nothing listens. */
+/** Returns the Status of a failed call. Errors of the gRPC runtime itself have none: UNAVAILABLE when nothing listens. */
 function statusOf(error: grpc.ServiceError): Status {
   const [bytes] = error.metadata.get('grpc-status-details-bin');
   return bytes ? Status.decode(bytes as Buffer) : { code: error.code, message: error.details, details: [] };
 }
 
-/** Prints what an error says, whether a call failed with it or an answer has it in a field. */
+/** Prints the content of an error: of a call that failed, or of a field in a response. */
 function show(rpc: string, status: Status | undefined, trailer: grpc.Metadata) {
   let info = ErrorInfo.create();
   let retry: RetryInfo | undefined;
@@ -48,7 +48,7 @@ function show(rpc: string, status: Status | undefined, trailer: grpc.Metadata) {
         break;
     }
   }
-  // What a gRPC runtime obeys when a service config lets it retry: milliseconds, or negative for never.
+  // gRPC runtimes obey this trailer when a service config allows retries: milliseconds, negative for never.
   const [ms] = trailer.get('grpc-retry-pushback-ms').map(Number);
   const pushback = ms === undefined ? '-' : ms < 0 ? 'never' : `${Math.floor(ms / 1000)}s`;
 
@@ -68,7 +68,7 @@ function show(rpc: string, status: Status | undefined, trailer: grpc.Metadata) {
       break;
     default:
       if (info.metadata.outcome === 'unknown') {
-        // A write that may have been done: see what is there before calling again.
+        // A write that may have been done: look before calling again.
         next = retry ? 'look-then-wait' : 'look';
       } else {
         next = retry ? 'wait' : 'report';
@@ -124,12 +124,13 @@ for (const [rpc, tenant, call] of calls) {
   show(rpc, statusOf(error), error.metadata);
 }
 
-// This call does not fail: the unit that it returns says why it could not be protected. Its trailers come by an event.
+// This call does not fail. The unit in its response contains an error, which says why it is not protected. The event
+// `status` has the trailers.
 const { response, trailer } = await new Promise<{ response?: GetProtectionUnitResponse; trailer: grpc.Metadata }>((resolve, reject) => {
   let response: GetProtectionUnitResponse;
-  units.getProtectionUnit({ protectionUnitId: unitC }, metadataFor(tenantC), options(), (error, answer) => {
+  units.getProtectionUnit({ protectionUnitId: unitC }, metadataFor(tenantC), options(), (error, received) => {
     if (error) reject(error);
-    response = answer;
+    response = received;
   }).on('status', ({ metadata }) => resolve({ response, trailer: metadata }));
 });
 show('GetProtectionUnit', response?.protectionUnit?.error, trailer);

@@ -18,15 +18,15 @@ import (
 )
 
 const (
-	// onEmulator is the value of --graph-endpoint that stands for the server's own emulator.
+	// onEmulator is the value of --graph-endpoint that selects the built-in emulator.
 	onEmulator = "emulator"
-	// envPrefix stands before the name of every flag in the environment: BACKUPSTORAGE_LISTEN.
+	// envPrefix starts the environment variable of every flag: --listen is BACKUPSTORAGE_LISTEN.
 	envPrefix = "BACKUPSTORAGE_"
-	// freePort is where the emulator listens unless told.
+	// freePort is the default of --emulator-listen: any free port on loopback.
 	freePort = "127.0.0.1:0"
 )
 
-// config is what flags and environment say. Flags win.
+// config holds the values of flags and environment variables. A flag wins over its variable.
 type config struct {
 	listen           string
 	graphEndpoint    string
@@ -47,35 +47,35 @@ type config struct {
 	roots         *x509.CertPool
 }
 
-// readConfig reads flags and environment and checks them as a whole: a server never starts half-configured.
-// What -help prints goes to help.
+// readConfig reads flags and environment variables and checks them together, so that a server never starts
+// half-configured. It writes the output of -help to help. The error is one line for the person who started the server.
 func readConfig(arguments []string, getenv func(string) string, help io.Writer) (*config, error) {
 	c := new(config)
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
-	// The flag package would print a page for each mistake, and the mistake in the middle of it.
+	// The flag package would print the whole list of flags with every error.
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&c.listen, "listen", "127.0.0.1:50051", "address to serve gRPC on")
-	flags.StringVar(&c.graphEndpoint, "graph-endpoint", onEmulator, "upstream: \"emulator\", or a URL with its version such as https://graph.microsoft.com/v1.0")
+	flags.StringVar(&c.listen, "listen", "127.0.0.1:50051", "address that serves gRPC")
+	flags.StringVar(&c.graphEndpoint, "graph-endpoint", onEmulator, "upstream: \"emulator\", or a URL that ends in the version, such as https://graph.microsoft.com/v1.0")
 	c.credential.addFlags(flags)
-	flags.StringVar(&c.graphCAFile, "graph-ca-file", "", "PEM file with the roots to trust for the upstream and the token authority, instead of the machine's")
-	flags.StringVar(&c.defaultTenant, "default-tenant", "", "tenant (GUID) of calls without x-tenant-id; on the emulator its tenant A unless given")
-	flags.StringVar(&c.emulatorListen, "emulator-listen", freePort, "address of the emulator, port 0 for a free one")
-	flags.StringVar(&c.emulatorFaults, "emulator-faults", "", "file with fault rules for the emulator to start with")
-	flags.StringVar(&c.pageTokenKey, "page-token-key", "", "keys that seal page tokens, 32 bytes each in base64, with commas: the first seals, all open; without one a random key")
-	flags.IntVar(&c.maxCalls, "max-calls", 1000, "calls that may be under way at once, of one tenant nine tenths of them")
-	flags.DurationVar(&c.drainWait, "drain-wait", 0, "how long health says NOT_SERVING before connections are closed")
-	flags.DurationVar(&c.drainTimeout, "drain-timeout", 30*time.Second, "how long calls under way may take to end when the server stops")
-	flags.BoolVar(&c.reflection, "reflection", true, "serve gRPC reflection, which grpcurl needs")
-	flags.BoolVar(&c.insecureListen, "insecure-listen", false, "allow to listen beyond this machine without TLS and without asking callers who they are")
-	flags.BoolVar(&c.insecureUpstream, "insecure-upstream", false, "allow an upstream beyond this machine without a credential")
+	flags.StringVar(&c.graphCAFile, "graph-ca-file", "", "PEM file with the root certificates to trust for the upstream and the token authority; replaces those of the machine")
+	flags.StringVar(&c.defaultTenant, "default-tenant", "", "tenant (GUID) of calls without x-tenant-id; on the emulator the default is its tenant A")
+	flags.StringVar(&c.emulatorListen, "emulator-listen", freePort, "address of the emulator; port 0 selects a free port")
+	flags.StringVar(&c.emulatorFaults, "emulator-faults", "", "file with the fault rules that the emulator has at its start")
+	flags.StringVar(&c.pageTokenKey, "page-token-key", "", "keys for page tokens, each 32 bytes in base64, separated by commas; the first seals new tokens, all can open tokens; the default is a random key")
+	flags.IntVar(&c.maxCalls, "max-calls", 1000, "maximum number of calls under way; one tenant can have nine tenths of it")
+	flags.DurationVar(&c.drainWait, "drain-wait", 0, "time between health NOT_SERVING and the end of connections when the server stops")
+	flags.DurationVar(&c.drainTimeout, "drain-timeout", 30*time.Second, "time that calls under way have to end when the server stops")
+	flags.BoolVar(&c.reflection, "reflection", true, "serve gRPC reflection, which grpcurl uses")
+	flags.BoolVar(&c.insecureListen, "insecure-listen", false, "allow --listen and --emulator-listen on addresses that other machines can reach, without TLS and without checking who calls")
+	flags.BoolVar(&c.insecureUpstream, "insecure-upstream", false, "allow an upstream on another machine without a credential")
 	switch err := flags.Parse(arguments); {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(help, "Flags, each also in the environment: --page-token-key as %sPAGE_TOKEN_KEY. Flags win.\n", envPrefix)
+		fmt.Fprintf(help, "Each flag has an environment variable: --page-token-key is %sPAGE_TOKEN_KEY. A flag wins over its variable.\n", envPrefix)
 		flags.SetOutput(help)
 		flags.PrintDefaults()
 		return nil, err
 	case err != nil:
-		return nil, fmt.Errorf("%w; -help prints the flags", err)
+		return nil, fmt.Errorf("%w; -help lists the flags", err)
 	}
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -86,7 +86,7 @@ func readConfig(arguments []string, getenv func(string) string, help io.Writer) 
 	return c, c.check(getenv)
 }
 
-// readEnvironment sets the flags that were not given from the environment.
+// readEnvironment sets each flag that the command line does not have from its environment variable.
 func readEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
 	given := make(map[string]bool)
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
@@ -95,8 +95,8 @@ func readEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
 		name := envPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		if value := getenv(name); value != "" && !given[f.Name] && problem == nil {
 			if err := f.Value.Set(value); err != nil {
-				// The value stays out of it: it may be a key.
-				problem = fmt.Errorf("environment variable %s has no value that fits --%s: %s", name, f.Name, f.Usage)
+				// The value is not printed: it can be a key.
+				problem = fmt.Errorf("environment variable %s has a value that --%s does not accept (%s)", name, f.Name, f.Usage)
 			}
 		}
 	})
@@ -106,10 +106,10 @@ func readEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
 func (c *config) check(getenv func(string) string) error {
 	for _, l := range []struct{ name, address string }{{"listen", c.listen}, {"emulator-listen", c.emulatorListen}} {
 		if _, port, err := net.SplitHostPort(l.address); err != nil || !isPort(port) {
-			return fmt.Errorf("--%s %s is no address with a port, such as 127.0.0.1:50051", l.name, l.address)
+			return fmt.Errorf("--%s %s must be an address with a port, such as 127.0.0.1:50051", l.name, l.address)
 		}
 		if !c.insecureListen && !isLoopback(l.address) {
-			return fmt.Errorf("--%s %s is reachable from other machines, without TLS; say --insecure-listen if that is meant", l.name, l.address)
+			return fmt.Errorf("--%s %s can be reached from other machines, and the server has no TLS: add --insecure-listen to allow it", l.name, l.address)
 		}
 	}
 	endpoint, err := c.checkEndpoint()
@@ -120,10 +120,10 @@ func (c *config) check(getenv func(string) string) error {
 		return err
 	}
 	if c.defaultTenant != "" && !graph.IsGUID(c.defaultTenant) {
-		return errors.New("--default-tenant is no GUID")
+		return errors.New("--default-tenant must be a GUID")
 	}
 	if c.maxCalls < 1 {
-		return fmt.Errorf("--max-calls %d must be 1 or more", c.maxCalls)
+		return fmt.Errorf("--max-calls must be 1 or more, not %d", c.maxCalls)
 	}
 	if c.drainWait < 0 || c.drainTimeout < 0 {
 		return errors.New("--drain-wait and --drain-timeout must not be negative")
@@ -134,27 +134,27 @@ func (c *config) check(getenv func(string) string) error {
 	return c.readRoots()
 }
 
-// checkEndpoint returns the URL of the upstream, nil for the emulator.
+// checkEndpoint returns the URL of the upstream; nil for the emulator.
 func (c *config) checkEndpoint() (*url.URL, error) {
 	if c.graphEndpoint == onEmulator {
 		return nil, nil
 	}
 	u, err := url.Parse(c.graphEndpoint)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		// What it is stays out of it, here and below: it may have a password.
-		return nil, fmt.Errorf("--graph-endpoint is neither %q nor an http or https URL", onEmulator)
+		// The value is not printed, here and below: it can contain a password.
+		return nil, fmt.Errorf("--graph-endpoint must be %q or an http or https URL", onEmulator)
 	}
 	if !strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/v1.0") {
-		return nil, errors.New("--graph-endpoint has to end in its version, /v1.0")
+		return nil, errors.New("--graph-endpoint must end in the version, /v1.0")
 	}
 	if !c.credential.real() && !isLoopback(u.Host) && !c.insecureUpstream {
-		return nil, fmt.Errorf("--graph-endpoint %s is not on this machine and --graph-credential is %q; say --insecure-upstream if that is meant", u.Redacted(), credentialNone)
+		return nil, fmt.Errorf("--graph-endpoint %s is on another machine, and --graph-credential is %q: add --insecure-upstream to allow it", u.Redacted(), credentialNone)
 	}
 	if c.emulatorFaults != "" {
-		return nil, errors.New("--emulator-faults needs --graph-endpoint emulator")
+		return nil, errors.New("--emulator-faults works only with --graph-endpoint emulator")
 	}
 	if c.emulatorListen != freePort {
-		return nil, errors.New("--emulator-listen needs --graph-endpoint emulator")
+		return nil, errors.New("--emulator-listen works only with --graph-endpoint emulator")
 	}
 	return u, nil
 }
@@ -183,18 +183,18 @@ func (c *config) readRoots() error {
 	}
 	c.roots = x509.NewCertPool()
 	if !c.roots.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("--graph-ca-file %s has no certificate in PEM", c.graphCAFile)
+		return fmt.Errorf("--graph-ca-file %s contains no certificate in PEM", c.graphCAFile)
 	}
 	return nil
 }
 
-// isPort tells whether a text is the number of a port, 0 for a free one.
+// isPort reports whether a text is the number of a port; 0 stands for a free one.
 func isPort(text string) bool {
 	_, err := strconv.ParseUint(text, 10, 16)
 	return err == nil
 }
 
-// isLoopback tells whether an address, with or without a port, is on this machine alone.
+// isLoopback reports whether only this machine can reach an address. The address can have a port or not.
 func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -12,11 +12,12 @@ import (
 	"testing"
 )
 
+// environment returns a getenv of these variables.
 func environment(pairs map[string]string) func(string) string {
 	return func(name string) string { return pairs[name] }
 }
 
-func TestAConfigurationThatMakesNoSenseIsOneClearLine(t *testing.T) {
+func TestWrongConfigurationIsOneLine(t *testing.T) {
 	noPEM := filepath.Join(t.TempDir(), "roots.pem")
 	if err := os.WriteFile(noPEM, []byte("no certificate"), 0o600); err != nil {
 		t.Fatal(err)
@@ -30,28 +31,28 @@ func TestAConfigurationThatMakesNoSenseIsOneClearLine(t *testing.T) {
 	}{
 		{"an unknown flag", []string{"--frobnicate"}, nil, "frobnicate"},
 		{"an argument", []string{"serve"}, nil, `unexpected argument "serve"`},
-		{"every address, without TLS", []string{"--listen", "0.0.0.0:50051"}, nil, "--insecure-listen"},
-		{"an address without host", []string{"--listen", ":50051"}, nil, "--insecure-listen"},
-		{"an emulator for everybody", []string{"--emulator-listen", "10.0.0.1:80"}, nil, "--insecure-listen"},
-		{"an endpoint that is no URL", []string{"--graph-endpoint", "graph.microsoft.com"}, nil, "--graph-endpoint"},
-		{"an endpoint elsewhere without a credential", []string{"--graph-endpoint", "https://graph.microsoft.com/v1.0"}, nil, "--insecure-upstream"},
-		{"fault rules for no emulator", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0", "--emulator-faults", "f.json"}, nil, "--emulator-faults"},
-		{"an address of no emulator", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0", "--emulator-listen", "127.0.0.1:8081"}, nil, "--emulator-listen"},
-		{"a password in an endpoint that is no URL", []string{"--graph-endpoint", "ftp://user:" + secret + "@example.com/v1.0"}, nil, "--graph-endpoint"},
+		{"all addresses without TLS", []string{"--listen", "0.0.0.0:50051"}, nil, "--insecure-listen"},
+		{"an address without a host", []string{"--listen", ":50051"}, nil, "--insecure-listen"},
+		{"an emulator that other machines can reach", []string{"--emulator-listen", "10.0.0.1:80"}, nil, "--insecure-listen"},
+		{"an endpoint that is not a URL", []string{"--graph-endpoint", "graph.microsoft.com"}, nil, "--graph-endpoint"},
+		{"an endpoint on another machine without a credential", []string{"--graph-endpoint", "https://graph.microsoft.com/v1.0"}, nil, "--insecure-upstream"},
+		{"fault rules without the emulator", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0", "--emulator-faults", "f.json"}, nil, "--emulator-faults"},
+		{"an emulator address without the emulator", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0", "--emulator-listen", "127.0.0.1:8081"}, nil, "--emulator-listen"},
+		{"a password in an endpoint with a wrong scheme", []string{"--graph-endpoint", "ftp://user:" + secret + "@example.com/v1.0"}, nil, "--graph-endpoint"},
 		{"a password in an endpoint", []string{"--graph-endpoint", "https://user:" + secret + "@example.com/v1.0"}, nil, "--insecure-upstream"},
 		{"a tenant by its domain", []string{"--default-tenant", "contoso.com"}, nil, "--default-tenant"},
-		{"a number that is none", []string{"--max-calls", "many"}, nil, "max-calls"},
+		{"a value that is not a number", []string{"--max-calls", "many"}, nil, "max-calls"},
 		{"an address without a port", []string{"--listen", "localhost"}, nil, "with a port"},
-		{"a port that is none", []string{"--listen", "127.0.0.1:99999"}, nil, "with a port"},
+		{"a port out of range", []string{"--listen", "127.0.0.1:99999"}, nil, "with a port"},
 		{"an endpoint without its version", []string{"--graph-endpoint", "http://127.0.0.1:1"}, nil, "/v1.0"},
-		{"an endpoint with more than its version", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0/solutions/backupRestore"}, nil, "/v1.0"},
-		{"no call at once", []string{"--max-calls", "0"}, nil, "--max-calls"},
+		{"an endpoint with a path after the version", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0/solutions/backupRestore"}, nil, "/v1.0"},
+		{"a limit of zero calls", []string{"--max-calls", "0"}, nil, "--max-calls"},
 		{"a negative wait", []string{"--drain-wait", "-1s"}, nil, "--drain-wait"},
 		{"a short key", []string{"--page-token-key", secret}, nil, "key 1 is not 32 bytes"},
 		{"a short key in the environment", nil, map[string]string{"BACKUPSTORAGE_PAGE_TOKEN_KEY": secret}, "key 1 is not 32 bytes"},
-		{"a number that is none in the environment", nil, map[string]string{"BACKUPSTORAGE_MAX_CALLS": secret}, "BACKUPSTORAGE_MAX_CALLS"},
-		{"roots that are not there", []string{"--graph-ca-file", "/nowhere"}, nil, "--graph-ca-file"},
-		{"roots that are none", []string{"--graph-ca-file", noPEM}, nil, "no certificate"},
+		{"a variable that is not a number", nil, map[string]string{"BACKUPSTORAGE_MAX_CALLS": secret}, "BACKUPSTORAGE_MAX_CALLS"},
+		{"a missing file of roots", []string{"--graph-ca-file", "/nowhere"}, nil, "--graph-ca-file"},
+		{"a file of roots without a certificate", []string{"--graph-ca-file", noPEM}, nil, "no certificate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var output bytes.Buffer
@@ -60,10 +61,10 @@ func TestAConfigurationThatMakesNoSenseIsOneClearLine(t *testing.T) {
 				t.Errorf("got %v, want a line with %q", err, c.says)
 			}
 			if strings.Contains(err.Error(), secret) {
-				t.Error("the value of a key got out")
+				t.Error("the line contains a secret value")
 			}
 			if output.Len() > 0 {
-				t.Errorf("besides the line there is %q", &output)
+				t.Errorf("-help output has %q, want nothing", &output)
 			}
 		})
 	}
@@ -74,7 +75,7 @@ const (
 	someGUID  = "0f6b1d1c-7a4b-4d55-9a31-6c1f0a3f2b11"
 )
 
-func TestACredentialThatMakesNoSenseIsOneClearLine(t *testing.T) {
+func TestWrongCredentialIsOneLine(t *testing.T) {
 	const canary = "canary-of-a-secret"
 	withSecret := map[string]string{"AZURE_CLIENT_ID": someGUID, "AZURE_CLIENT_SECRET": canary}
 	for _, c := range []struct {
@@ -83,37 +84,37 @@ func TestACredentialThatMakesNoSenseIsOneClearLine(t *testing.T) {
 		env       map[string]string
 		says      string
 	}{
-		{"a mode that is none", []string{realGraph, "--graph-credential=password"}, nil, "client-secret"},
+		{"an unknown mode", []string{realGraph, "--graph-credential=password"}, nil, "client-secret"},
 		{"a credential for the emulator", []string{"--graph-credential=client-secret"}, withSecret, "--graph-endpoint"},
-		{"a credential in clear", []string{"--graph-endpoint=http://graph.microsoft.com/v1.0", "--graph-credential=client-secret"}, withSecret, "https"},
-		{"a credential in clear on this machine", []string{"--graph-endpoint=http://127.0.0.1:1/v1.0", "--graph-credential=client-secret"}, withSecret, "https"},
-		{"a credential in clear, whatever else", []string{"--graph-endpoint=http://127.0.0.1:1/v1.0", "--graph-credential=client-secret", "--insecure-upstream", "--insecure-listen"}, withSecret, "https"},
-		{"a credential for everybody", []string{realGraph, "--graph-credential=client-secret", "--listen=0.0.0.0:1"}, withSecret, "--insecure-listen"},
+		{"a credential over http", []string{"--graph-endpoint=http://graph.microsoft.com/v1.0", "--graph-credential=client-secret"}, withSecret, "https"},
+		{"a credential over http on this machine", []string{"--graph-endpoint=http://127.0.0.1:1/v1.0", "--graph-credential=client-secret"}, withSecret, "https"},
+		{"a credential over http with the insecure flags", []string{"--graph-endpoint=http://127.0.0.1:1/v1.0", "--graph-credential=client-secret", "--insecure-upstream", "--insecure-listen"}, withSecret, "https"},
+		{"a credential on all addresses", []string{realGraph, "--graph-credential=client-secret", "--listen=0.0.0.0:1"}, withSecret, "--insecure-listen"},
 		{"no client", []string{realGraph, "--graph-credential=client-secret"}, map[string]string{"AZURE_CLIENT_SECRET": canary}, "--graph-client-id"},
 		{"no secret", []string{realGraph, "--graph-credential=client-secret", "--graph-client-id=" + someGUID}, nil, "--graph-client-secret-file"},
 		{"no certificate", []string{realGraph, "--graph-credential=certificate", "--graph-client-id=" + someGUID}, nil, "--graph-certificate-file"},
 		{"no federated token", []string{realGraph, "--graph-credential=workload-identity", "--graph-client-id=" + someGUID}, nil, "AZURE_FEDERATED_TOKEN_FILE"},
 		{"no home tenant", []string{realGraph, "--graph-credential=managed-identity"}, nil, "--graph-home-tenant"},
-		{"a home tenant that is no GUID", []string{realGraph, "--graph-credential=managed-identity", "--graph-home-tenant=contoso.com"}, nil, "--graph-home-tenant"},
-		{"a tenant of a national cloud that is no GUID", []string{realGraph, "--graph-credential=client-secret", "--national-cloud-tenants=" + someGUID + ",contoso.com"}, withSecret, "--national-cloud-tenants"},
-		{"an authority in clear", []string{realGraph, "--graph-credential=client-secret", "--graph-authority=http://login.microsoftonline.com"}, withSecret, "--graph-authority"},
+		{"a home tenant that is not a GUID", []string{realGraph, "--graph-credential=managed-identity", "--graph-home-tenant=contoso.com"}, nil, "--graph-home-tenant"},
+		{"a tenant of a national cloud that is not a GUID", []string{realGraph, "--graph-credential=client-secret", "--national-cloud-tenants=" + someGUID + ",contoso.com"}, withSecret, "--national-cloud-tenants"},
+		{"an authority over http", []string{realGraph, "--graph-credential=client-secret", "--graph-authority=http://login.microsoftonline.com"}, withSecret, "--graph-authority"},
 		{"an authority with a password", []string{realGraph, "--graph-credential=client-secret", "--graph-authority=https://user:" + canary + "@login.microsoftonline.com"}, withSecret, "--graph-authority"},
 		{"an authority with a tenant", []string{realGraph, "--graph-credential=client-secret", "--graph-authority=https://login.microsoftonline.com/common"}, withSecret, "--graph-authority"},
 		{"Graph of the US", []string{"--graph-endpoint=https://graph.microsoft.us/v1.0", "--graph-credential=client-secret"}, withSecret, "national cloud"},
 		{"Graph of the US without a credential", []string{"--graph-endpoint=https://dod-graph.microsoft.us:443/v1.0", "--insecure-upstream"}, nil, "national cloud"},
-		{"Graph of China in other letters", []string{"--graph-endpoint=https://MicrosoftGraph.ChinaCloudAPI.cn./v1.0", "--graph-credential=client-secret"}, withSecret, "national cloud"},
+		{"Graph of China with capitals and a final dot", []string{"--graph-endpoint=https://MicrosoftGraph.ChinaCloudAPI.cn./v1.0", "--graph-credential=client-secret"}, withSecret, "national cloud"},
 		{"the authority of the US", []string{"--graph-endpoint=https://example.com/v1.0", "--graph-authority=https://login.microsoftonline.us", "--graph-credential=client-secret"}, withSecret, "national cloud"},
 		{"the authority of China", []string{realGraph, "--graph-authority=https://login.chinacloudapi.cn/", "--graph-credential=client-secret"}, withSecret, "national cloud"},
 		{"Graph with another authority", []string{realGraph, "--graph-authority=https://127.0.0.1:1", "--graph-credential=client-secret"}, withSecret, "different clouds"},
 		{"another host with Microsoft's authority", []string{"--graph-endpoint=https://127.0.0.1:1/v1.0", "--graph-credential=client-secret"}, withSecret, "different clouds"},
 		{"another host with another name of Microsoft's authority", []string{"--graph-endpoint=https://127.0.0.1:1/v1.0", "--graph-authority=https://LOGIN.windows.net", "--graph-credential=client-secret"}, withSecret, "different clouds"},
 		{"another host with a region of Microsoft's authority", []string{"--graph-endpoint=https://127.0.0.1:1/v1.0", "--graph-authority=https://eastus.login.microsoft.com", "--graph-credential=client-secret"}, withSecret, "different clouds"},
-		{"another host with the default chain", []string{"--graph-endpoint=https://127.0.0.1:1/v1.0", "--graph-authority=https://127.0.0.1:2", "--graph-credential=default"}, nil, "no use"},
-		{"a client for no credential", []string{"--graph-client-id=" + someGUID}, nil, "no use"},
-		{"a secret for a managed identity", []string{realGraph, "--graph-credential=managed-identity", "--graph-home-tenant=" + someGUID, "--graph-client-secret-file=f"}, nil, "no use"},
-		{"an authority for a managed identity", []string{realGraph, "--graph-credential=managed-identity", "--graph-home-tenant=" + someGUID, "--graph-authority=https://login.microsoftonline.com"}, nil, "no use"},
-		{"a client for the default chain", []string{realGraph, "--graph-credential=default", "--graph-client-id=" + someGUID}, nil, "no use"},
-		{"tenants of national clouds without a credential", []string{"--national-cloud-tenants=" + someGUID}, nil, "no use"},
+		{"another host with the default chain", []string{"--graph-endpoint=https://127.0.0.1:1/v1.0", "--graph-authority=https://127.0.0.1:2", "--graph-credential=default"}, nil, "no effect"},
+		{"a client id without a credential", []string{"--graph-client-id=" + someGUID}, nil, "no effect"},
+		{"a secret for a managed identity", []string{realGraph, "--graph-credential=managed-identity", "--graph-home-tenant=" + someGUID, "--graph-client-secret-file=f"}, nil, "no effect"},
+		{"an authority for a managed identity", []string{realGraph, "--graph-credential=managed-identity", "--graph-home-tenant=" + someGUID, "--graph-authority=https://login.microsoftonline.com"}, nil, "no effect"},
+		{"a client id for the default chain", []string{realGraph, "--graph-credential=default", "--graph-client-id=" + someGUID}, nil, "no effect"},
+		{"tenants of national clouds without a credential", []string{"--national-cloud-tenants=" + someGUID}, nil, "no effect"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var output bytes.Buffer
@@ -122,16 +123,16 @@ func TestACredentialThatMakesNoSenseIsOneClearLine(t *testing.T) {
 				t.Fatalf("got %v, want a line with %q", err, c.says)
 			}
 			if strings.Contains(err.Error(), canary) {
-				t.Error("the secret got out")
+				t.Error("the line contains the secret")
 			}
 			if output.Len() > 0 {
-				t.Errorf("besides the line there is %q", &output)
+				t.Errorf("-help output has %q, want nothing", &output)
 			}
 		})
 	}
 }
 
-func TestACredentialIsMadeOfFlagsAndOfWhatAzidentityReads(t *testing.T) {
+func TestCredentialReadsFlagsAndAzureVariables(t *testing.T) {
 	azure := map[string]string{
 		"AZURE_TENANT_ID": strings.ToUpper(someGUID), "AZURE_CLIENT_ID": "of-azure", "AZURE_CLIENT_SECRET": "secret",
 		"AZURE_CLIENT_CERTIFICATE_PATH": "of-azure.pem", "AZURE_FEDERATED_TOKEN_FILE": "of-azure.jwt",
@@ -164,7 +165,7 @@ func TestACredentialIsMadeOfFlagsAndOfWhatAzidentityReads(t *testing.T) {
 	}
 }
 
-func TestFlagsWinOverTheEnvironment(t *testing.T) {
+func TestFlagWinsOverEnvironment(t *testing.T) {
 	key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
 	c, err := readConfig([]string{"--listen", "[::1]:1"}, environment(map[string]string{
 		"BACKUPSTORAGE_LISTEN": "127.0.0.1:2", "BACKUPSTORAGE_EMULATOR_LISTEN": "localhost:3", "BACKUPSTORAGE_REFLECTION": "false",
@@ -178,7 +179,7 @@ func TestFlagsWinOverTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestListeningForEverybodyIsPossibleWhenItIsSaid(t *testing.T) {
+func TestInsecureFlagsAllowOtherMachines(t *testing.T) {
 	if _, err := readConfig([]string{"--listen", ":0", "--insecure-listen"}, environment(nil), new(bytes.Buffer)); err != nil {
 		t.Error(err)
 	}
@@ -187,14 +188,14 @@ func TestListeningForEverybodyIsPossibleWhenItIsSaid(t *testing.T) {
 	}
 }
 
-func TestHelpIsThePageOfFlags(t *testing.T) {
+func TestHelpListsFlags(t *testing.T) {
 	var help bytes.Buffer
 	if _, err := readConfig([]string{"-help"}, environment(nil), &help); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("got %v", err)
 	}
 	for _, flag := range []string{"-listen", "-graph-credential", "-page-token-key"} {
 		if !strings.Contains(help.String(), flag) {
-			t.Errorf("the page lacks %s", flag)
+			t.Errorf("-help does not list %s", flag)
 		}
 	}
 }

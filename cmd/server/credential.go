@@ -14,19 +14,19 @@ import (
 	"github.com/m365backup/backupstorage/graph/credential"
 )
 
-// credentialNone is the value of --graph-credential for upstreams that check no token.
+// credentialNone is the value of --graph-credential for upstreams that do not check tokens.
 const credentialNone = "none"
 
-// publicGraph is Graph's host in the global cloud, the only one where the API exists.
+// publicGraph is the host of Graph in the global cloud. The API exists only there.
 const publicGraph = "graph.microsoft.com"
 
-// nationalHosts are the hosts of Graph and of token authorities in other clouds.
+// nationalHosts are the hosts of Graph and of the token authorities in national clouds.
 var nationalHosts = []string{
 	"graph.microsoft.us", "dod-graph.microsoft.us", "microsoftgraph.chinacloudapi.cn",
 	"login.microsoftonline.us", "login.chinacloudapi.cn", "login.partner.microsoftonline.cn",
 }
 
-// credentialConfig is what flags and environment say about the credential for the upstream.
+// credentialConfig holds the flags and environment variables for the credential of the upstream.
 type credentialConfig struct {
 	mode                 string
 	authority            string
@@ -36,46 +36,46 @@ type credentialConfig struct {
 	certificateFile      string
 	nationalCloudTenants string
 
-	// secret and federatedTokenFile come from the environment alone: a secret has no place on a command line, and
-	// Kubernetes says where the token is.
+	// secret and federatedTokenFile come only from the environment: a command line can be read by other users of the
+	// machine, and Kubernetes sets the variable with the path of the token.
 	secret             string
 	federatedTokenFile string
 	national           []string
 }
 
 func (c *credentialConfig) addFlags(flags *flag.FlagSet) {
-	flags.StringVar(&c.mode, "graph-credential", credentialNone, "credential for the upstream: \"none\", for the emulator and other upstreams that check no token; \"default\", \"client-secret\", \"certificate\", \"workload-identity\" or \"managed-identity\"")
-	flags.StringVar(&c.authority, "graph-authority", "", "https URL of the token authority; Microsoft's unless given")
-	flags.StringVar(&c.clientID, "graph-client-id", "", "client id of the application, or of a user-assigned managed identity; AZURE_CLIENT_ID unless given")
-	flags.StringVar(&c.homeTenant, "graph-home-tenant", "", "tenant (GUID) of the managed identity, the only one that it serves; AZURE_TENANT_ID unless given")
-	flags.StringVar(&c.secretFile, "graph-client-secret-file", "", "file with the client secret, read again when it changes; the secret in AZURE_CLIENT_SECRET unless given")
-	flags.StringVar(&c.certificateFile, "graph-certificate-file", "", "PEM or PKCS#12 file with certificate and key, read again when it changes; AZURE_CLIENT_CERTIFICATE_PATH unless given")
-	flags.StringVar(&c.nationalCloudTenants, "national-cloud-tenants", "", "tenants (GUIDs, with commas) of national clouds, for which no token is asked")
+	flags.StringVar(&c.mode, "graph-credential", credentialNone, "credential for the upstream: \"client-secret\", \"certificate\", \"workload-identity\", \"managed-identity\", \"default\" (the chain of azidentity), or \"none\" for the emulator and other upstreams that do not check tokens")
+	flags.StringVar(&c.authority, "graph-authority", "", "https URL of the token authority; the default is Microsoft's")
+	flags.StringVar(&c.clientID, "graph-client-id", "", "client id of the application, or of a user-assigned managed identity; the default is AZURE_CLIENT_ID")
+	flags.StringVar(&c.homeTenant, "graph-home-tenant", "", "tenant (GUID) of the managed identity, which serves only this tenant; the default is AZURE_TENANT_ID")
+	flags.StringVar(&c.secretFile, "graph-client-secret-file", "", "file with the client secret, read again when it changes; the default is the secret in AZURE_CLIENT_SECRET")
+	flags.StringVar(&c.certificateFile, "graph-certificate-file", "", "PEM or PKCS#12 file with certificate and RSA key, read again when it changes; the default is AZURE_CLIENT_CERTIFICATE_PATH")
+	flags.StringVar(&c.nationalCloudTenants, "national-cloud-tenants", "", "tenants (GUIDs, separated by commas) in national clouds, where the API does not exist; their calls are refused")
 }
 
-// real tells whether there is a credential that opens something.
+// real reports whether there is a credential that gives access to something.
 func (c *credentialConfig) real() bool { return c.mode != credentialNone }
 
-// check refuses what does not fit together, and fills in what azidentity's users have in the environment.
+// check refuses flags that contradict each other, and fills in the AZURE_ variables that azidentity reads too.
 func (c *credentialConfig) check(endpoint *url.URL, getenv func(string) string) error {
 	mode := credential.Mode(c.mode)
 	if c.real() && !slices.Contains(credential.Modes, mode) {
-		return fmt.Errorf("--graph-credential %q is neither %s nor one of %v", c.mode, credentialNone, credential.Modes)
+		return fmt.Errorf("--graph-credential %q must be %s or one of %v", c.mode, credentialNone, credential.Modes)
 	}
 	if err := c.checkUse(mode); err != nil {
 		return err
 	}
 	if endpoint != nil && slices.Contains(nationalHosts, host(endpoint)) {
-		return fmt.Errorf("--graph-endpoint %s is that of a national cloud, where the API does not exist", host(endpoint))
+		return fmt.Errorf("--graph-endpoint %s belongs to a national cloud, where the API does not exist", host(endpoint))
 	}
 	if !c.real() {
 		return nil
 	}
 	if endpoint == nil {
-		return fmt.Errorf("--graph-credential %s is for no emulator: say which --graph-endpoint, such as https://%s/v1.0", c.mode, publicGraph)
+		return fmt.Errorf("--graph-credential %s does not work with the emulator: set --graph-endpoint, such as https://%s/v1.0", c.mode, publicGraph)
 	}
 	if endpoint.Scheme != "https" {
-		return fmt.Errorf("--graph-endpoint %s has no https: a token must not travel in clear", host(endpoint))
+		return fmt.Errorf("--graph-endpoint %s must use https: with http the token would be sent unencrypted", host(endpoint))
 	}
 	if err := c.checkAuthority(endpoint); err != nil {
 		return err
@@ -83,14 +83,14 @@ func (c *credentialConfig) check(endpoint *url.URL, getenv func(string) string) 
 	return c.complete(mode, getenv)
 }
 
-// checkUse refuses flags that the mode does not use: whoever gave them expects something else.
+// checkUse refuses flags that the mode does not use: a person who sets them expects an effect.
 func (c *credentialConfig) checkUse(mode credential.Mode) error {
 	app := []credential.Mode{credential.ClientSecret, credential.Certificate, credential.WorkloadIdentity}
 	for _, f := range []struct {
 		name, value string
 		modes       []credential.Mode
 	}{
-		// The default chain also asks the machine it runs on, whose tokens are of the real Graph, whatever is said here.
+		// Not for the default chain: it also asks the machine it runs on, and that gives tokens for the real Graph only.
 		{"graph-authority", c.authority, app},
 		{"graph-client-id", c.clientID, append(app, credential.ManagedIdentity)},
 		{"graph-home-tenant", c.homeTenant, []credential.Mode{credential.ManagedIdentity, credential.Default}},
@@ -99,13 +99,13 @@ func (c *credentialConfig) checkUse(mode credential.Mode) error {
 		{"national-cloud-tenants", c.nationalCloudTenants, credential.Modes},
 	} {
 		if f.value != "" && !slices.Contains(f.modes, mode) {
-			return fmt.Errorf("--%s has no use with --graph-credential %s", f.name, c.mode)
+			return fmt.Errorf("--%s has no effect with --graph-credential %s: remove it", f.name, c.mode)
 		}
 	}
 	return nil
 }
 
-// checkAuthority refuses an authority of another cloud than the endpoint's.
+// checkAuthority refuses an authority and an endpoint that belong to different clouds.
 func (c *credentialConfig) checkAuthority(endpoint *url.URL) error {
 	u, err := credential.ParseAuthority(cmp.Or(c.authority, credential.PublicAuthority))
 	if err != nil {
@@ -113,17 +113,17 @@ func (c *credentialConfig) checkAuthority(endpoint *url.URL) error {
 	}
 	authority := host(u)
 	if slices.Contains(nationalHosts, authority) {
-		return fmt.Errorf("--graph-authority %s is that of a national cloud, where the API does not exist", authority)
+		return fmt.Errorf("--graph-authority %s belongs to a national cloud, where the API does not exist", authority)
 	}
 	if graphHost := host(endpoint); graphHost == publicGraph && "https://"+authority != credential.PublicAuthority || graphHost != publicGraph && credential.IsPublicAuthority(authority) {
-		return fmt.Errorf("--graph-endpoint %s and token authority %s are of different clouds: a token of one has no place in the other", graphHost, authority)
+		return fmt.Errorf("--graph-endpoint %s and token authority %s belong to different clouds: a token of one must not be sent to the other", graphHost, authority)
 	}
 	return nil
 }
 
 func host(u *url.URL) string { return strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")) }
 
-// complete fills in what azidentity's users have in the environment, and checks that the mode has all that it needs.
+// complete fills in the AZURE_ variables, and checks that the mode has everything it needs.
 func (c *credentialConfig) complete(mode credential.Mode, getenv func(string) string) error {
 	fill := func(value *string, name string) {
 		if *value == "" {
@@ -163,7 +163,7 @@ func (c *credentialConfig) complete(mode credential.Mode, getenv func(string) st
 func (c *credentialConfig) readTenants() error {
 	c.homeTenant = strings.ToLower(c.homeTenant)
 	if c.homeTenant != "" && !graph.IsGUID(c.homeTenant) {
-		return errors.New("--graph-home-tenant is no GUID")
+		return errors.New("--graph-home-tenant must be a GUID")
 	}
 	if c.nationalCloudTenants == "" {
 		return nil
@@ -171,14 +171,14 @@ func (c *credentialConfig) readTenants() error {
 	for tenant := range strings.SplitSeq(c.nationalCloudTenants, ",") {
 		tenant = strings.ToLower(strings.TrimSpace(tenant))
 		if !graph.IsGUID(tenant) {
-			return fmt.Errorf("--national-cloud-tenants: %q is no GUID", tenant)
+			return fmt.Errorf("--national-cloud-tenants: %q is not a GUID", tenant)
 		}
 		c.national = append(c.national, tenant)
 	}
 	return nil
 }
 
-// tokens returns the token source, and what closes it.
+// tokens returns the token source, and the function that closes it.
 func (c *config) tokens(logger *slog.Logger) (source graph.TokenSource, stop func(), err error) {
 	if !c.credential.real() {
 		return graph.Unsigned{}, func() {}, nil

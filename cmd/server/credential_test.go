@@ -40,7 +40,7 @@ import (
 
 const application = "2b6b1d1c-7a4b-4d55-9a31-6c1f0a3f2b33"
 
-// upstream is the emulator behind TLS. It remembers which token came with which request.
+// upstream is the emulator behind TLS. It records the token of each request.
 type upstream struct {
 	url string
 	// root is the certificate to trust, in PEM.
@@ -48,9 +48,9 @@ type upstream struct {
 
 	mu     sync.Mutex
 	tokens map[string][]string // By client-request-id.
-	// before may answer in the emulator's place.
+	// before, when set, sees each request first. It returns true when it has written the response itself.
 	before func(w http.ResponseWriter, r *http.Request) bool
-	// open is how many connections there are, closed is told of each that ends.
+	// open is the number of connections. closed is signalled when one of them ends.
 	open   int
 	closed sync.Cond
 }
@@ -83,9 +83,9 @@ func newUpstream(t *testing.T) *upstream {
 	}
 	server.EnableHTTP2 = true
 	server.TLS, u.root = newIdentity(t)
-	// With more requests at once than streams, each of them would make a connection of its own.
+	// Enough streams for all requests of a test: each request above the limit would open a connection of its own.
 	server.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 2000}
-	// Connections that end while they shake hands are nobody's concern.
+	// Connections that end during their handshake are not of interest.
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
@@ -93,8 +93,8 @@ func newUpstream(t *testing.T) *upstream {
 	return u
 }
 
-// newIdentity makes a certificate of a kind that a thousand handshakes at once do not wait for, as they do with the RSA
-// one of net/http/httptest.
+// newIdentity makes an ECDSA certificate. A thousand handshakes at the same time would take too long with the RSA
+// certificate of net/http/httptest.
 func newIdentity(t *testing.T) (server *tls.Config, root []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -110,8 +110,8 @@ func newIdentity(t *testing.T) (server *tls.Config, root []byte) {
 		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// wantNoConnections checks that the server has closed its connections. A look for goroutines is too late for that: when the
-// tests have ended, the upstream has closed them.
+// wantNoConnections checks that the server has closed its connections. The check for goroutines after all tests cannot
+// see that: by then the upstream has closed them.
 func (u *upstream) wantNoConnections(t *testing.T) {
 	t.Helper()
 	late := false
@@ -132,14 +132,14 @@ func (u *upstream) wantNoConnections(t *testing.T) {
 	}
 }
 
-// of returns the tokens that came with a request id.
+// of returns the tokens of the requests that had this client-request-id.
 func (u *upstream) of(id string) []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.tokens[id]
 }
 
-// cloud is a server on the emulator behind TLS, with tokens of a stand-in authority.
+// cloud is a server whose upstream is the emulator behind TLS, and whose tokens come from a fake authority.
 type cloud struct {
 	*running
 	upstream   *upstream
@@ -147,6 +147,7 @@ type cloud struct {
 	secretFile string
 }
 
+// startOnCloud starts a server with a client secret, and these flags in addition.
 func startOnCloud(t *testing.T, arguments ...string) *cloud {
 	t.Helper()
 	c := &cloud{upstream: newUpstream(t), authority: authoritytest.New(t), secretFile: filepath.Join(t.TempDir(), "secret")}
@@ -155,7 +156,7 @@ func startOnCloud(t *testing.T, arguments ...string) *cloud {
 	if err := os.WriteFile(roots, append(c.upstream.root, c.authority.Root()...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// After the server has ended.
+	// Cleanups run in reverse order: this check comes after the end of the server.
 	t.Cleanup(func() { c.upstream.wantNoConnections(t) })
 	c.running = start(t, append([]string{
 		"--graph-endpoint", c.upstream.url, "--graph-authority", c.authority.URL, "--graph-ca-file", roots,
@@ -171,7 +172,8 @@ func (c *cloud) setSecret(t *testing.T, secret string) {
 	}
 }
 
-// as is the context of a call, and the id under which the upstream sees it.
+// as returns the context of a call in a tenant, and the id of its request. With an assertion the call is made on behalf
+// of a user.
 func as(ctx context.Context, tenant, assertion string) (_ context.Context, id string) {
 	id = uuid.NewString()
 	ctx = metadata.AppendToOutgoingContext(ctx, "x-tenant-id", tenant, "x-request-id", id)
@@ -181,6 +183,7 @@ func as(ctx context.Context, tenant, assertion string) (_ context.Context, id st
 	return ctx, id
 }
 
+// reasonOf returns the reason of an error; empty when it has no ErrorInfo.
 func reasonOf(err error) string {
 	for _, d := range status.Convert(err).Details() {
 		if info, ok := d.(*errdetails.ErrorInfo); ok {
@@ -190,12 +193,12 @@ func reasonOf(err error) string {
 	return ""
 }
 
-// wantTokens checks that a request went up with a token that has the claims.
+// wantTokens checks that the upstream got the request, and that its token has the claims.
 func (c *cloud) wantTokens(t *testing.T, id string, claims map[string]string) {
 	t.Helper()
 	tokens := c.upstream.of(id)
 	if len(tokens) == 0 {
-		t.Error("the request did not go up")
+		t.Error("the upstream did not get the request")
 	}
 	for _, token := range tokens {
 		got := authoritytest.Claims(token)
@@ -216,7 +219,7 @@ func TestEachCallCarriesTheTokenOfItsTenant(t *testing.T) {
 		calls.Go(func() {
 			ctx, id := as(t.Context(), tenant, "")
 			var err error
-			// Two workloads, by reads and writes, which take different connections.
+			// Writes of two workloads and reads: reads and writes use different connections.
 			switch n / 2 % 3 {
 			case 0:
 				_, err = policies.CreateOneDriveForBusinessProtectionPolicy(ctx, &pb.CreateOneDriveForBusinessProtectionPolicyRequest{DisplayName: "drives"})
@@ -236,14 +239,14 @@ func TestEachCallCarriesTheTokenOfItsTenant(t *testing.T) {
 		t.Errorf("%d token requests, want 2", n)
 	}
 	if _, err := policies.ListProtectionPolicies(t.Context(), new(pb.ListProtectionPoliciesRequest)); reasonOf(err) != "TENANT_REQUIRED" {
-		t.Errorf("a call of no tenant: %v", err)
+		t.Errorf("a call without a tenant: %v", err)
 	}
 	c.end(t)
 }
 
 func TestThousandFirstCallsCostOneTokenRequestATenant(t *testing.T) {
 	c := startOnCloud(t, "--max-calls", "2000")
-	// Writes share a connection to Graph, which is made here: a thousand handshakes at once are not the point.
+	// Writes share a connection to Graph. This call opens it, so that the test does not wait for a thousand handshakes.
 	if err := deletesNothing(t.Context(), c.conn, emulator.TenantB); err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +257,7 @@ func TestThousandFirstCallsCostOneTokenRequestATenant(t *testing.T) {
 	})
 	var started, calls sync.WaitGroup
 	for range 10 {
-		// A connection has 100 streams.
+		// A connection of the server has 100 streams.
 		conn, err := grpc.NewClient(c.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			t.Fatal(err)
@@ -278,7 +281,8 @@ func TestThousandFirstCallsCostOneTokenRequestATenant(t *testing.T) {
 	}
 }
 
-// deletesNothing makes a call that Graph has to answer: it does not know the policy, or the service is off there.
+// deletesNothing makes a call that always reaches Graph and fails there: the policy does not exist, or the service is
+// disabled in the tenant.
 func deletesNothing(ctx context.Context, conn *grpc.ClientConn, tenant string) error {
 	ctx, _ = as(ctx, tenant, "")
 	_, err := pb.NewProtectionPolicyServiceClient(conn).DeleteProtectionPolicy(ctx, &pb.DeleteProtectionPolicyRequest{ProtectionPolicyId: uuid.NewString()})
@@ -288,17 +292,17 @@ func deletesNothing(ctx context.Context, conn *grpc.ClientConn, tenant string) e
 	return nil
 }
 
-// hasty tells the server a deadline and waits for its answer all the same: otherwise a client that is a little late gives
-// up by itself, with an error that looks like the server's.
+// hasty sends a deadline to the server, but its client waits longer than that. Otherwise a client that is a little late
+// ends the call itself, with an error that looks like the server's.
 type hasty struct {
 	context.Context
 	time time.Duration
 }
 
-// Deadline is what gRPC tells the server.
+// Deadline is what gRPC sends to the server.
 func (h hasty) Deadline() (time.Time, bool) { return time.Now().Add(h.time), true }
 
-func TestATenantWhoseTokenHangsHoldsUpNeitherItsCallersNorOthers(t *testing.T) {
+func TestTokenThatHangsHoldsUpNobody(t *testing.T) {
 	c := startOnCloud(t)
 	release, asked := make(chan struct{}), make(chan struct{})
 	c.authority.Handle(func(r authoritytest.Request) authoritytest.Answer {
@@ -324,16 +328,16 @@ func TestATenantWhoseTokenHangsHoldsUpNeitherItsCallersNorOthers(t *testing.T) {
 		start := time.Now()
 		ctx, _ := as(hasty{t.Context(), 200 * time.Millisecond}, emulator.TenantA, "")
 		_, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest))
-		// Far below the time of a token; how exact it is the tests of the cache show, on a clock of their own.
+		// Far below the timeout of a token request. The tests of the cache check exact times, on a clock of their own.
 		if took := time.Since(start); took > 2*time.Second {
 			t.Errorf("after %v: %v", took, err)
 		}
 		if status.Code(err) == codes.DeadlineExceeded && reasonOf(err) == "DEADLINE_EXCEEDED" {
 			break
 		}
-		// On a machine that is too busy for the 20 ms which the server keeps back, gRPC ends the call first.
+		// The server answers 20 ms before the deadline. On a busy machine gRPC can end the call before that.
 		if attempt == 3 {
-			t.Errorf("the server has never answered itself: %v", err)
+			t.Errorf("the server never answered before the deadline: %v", err)
 			break
 		}
 	}
@@ -379,7 +383,7 @@ func TestUsersNeverShareAToken(t *testing.T) {
 	if n := len(c.authority.Requests()); n != 3 {
 		t.Errorf("%d token requests, want 3", n)
 	}
-	// Users are let do what applications are not.
+	// Graph allows this operation to users, and not to applications.
 	ctx, _ := as(t.Context(), emulator.TenantA, "")
 	if _, err := client.UpdateEmailNotificationsSetting(ctx, new(pb.UpdateEmailNotificationsSettingRequest)); reasonOf(err) != "DELEGATED_TOKEN_REQUIRED" {
 		t.Errorf("an application changes the mail settings: %v", err)
@@ -390,7 +394,7 @@ func TestUsersNeverShareAToken(t *testing.T) {
 	}
 }
 
-func TestTheRotationOfASecretLosesNoCall(t *testing.T) {
+func TestRotationOfSecretLosesNoCall(t *testing.T) {
 	c := startOnCloud(t)
 	var mu sync.Mutex
 	accepted := []string{"secret-1"}
@@ -415,7 +419,7 @@ func TestTheRotationOfASecretLosesNoCall(t *testing.T) {
 					return
 				default:
 				}
-				// Every call is that of a new user, so that it needs a new token.
+				// Each call is made for a new user, so that it needs a new token.
 				ctx, _ := as(t.Context(), emulator.TenantA, authoritytest.Assertion(emulator.TenantA, fmt.Sprint(caller, "-", n)))
 				if _, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest)); err != nil {
 					t.Errorf("call %d: %v", n, err)
@@ -425,7 +429,7 @@ func TestTheRotationOfASecretLosesNoCall(t *testing.T) {
 		})
 	}
 	for n := 2; n < 2+rotations; n++ {
-		// Between two rotations every caller begins a call and ends it: no token request sees two of them.
+		// Between two rotations each caller begins and ends a call, so that no token request meets two rotations.
 		for caller := range made {
 			for before := made[caller].Load(); made[caller].Load() < before+2; {
 				ctx, _ := as(t.Context(), emulator.TenantA, "")
@@ -434,7 +438,8 @@ func TestTheRotationOfASecretLosesNoCall(t *testing.T) {
 				}
 			}
 		}
-		// The new secret is good before the file has it. The old one ends while requests with it are under way.
+		// The authority accepts the new secret before the file has it. It stops accepting the old one while requests
+		// with it are under way.
 		secret := fmt.Sprint("secret-", n)
 		mu.Lock()
 		accepted = append(accepted, secret)
@@ -448,7 +453,7 @@ func TestTheRotationOfASecretLosesNoCall(t *testing.T) {
 	calls.Wait()
 }
 
-func TestATenantOfANationalCloudIsRefusedWithoutAsking(t *testing.T) {
+func TestNationalCloudTenantIsRefusedLocally(t *testing.T) {
 	c := startOnCloud(t, "--national-cloud-tenants", strings.ToUpper(emulator.TenantC))
 	ctx, id := as(t.Context(), emulator.TenantC, "")
 	_, err := pb.NewBackupRestoreServiceClient(c.conn).GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest))
@@ -457,7 +462,7 @@ func TestATenantOfANationalCloudIsRefusedWithoutAsking(t *testing.T) {
 	}
 }
 
-func TestNoSecretIsEverTold(t *testing.T) {
+func TestNoSecretIsInLogOrStatus(t *testing.T) {
 	c := startOnCloud(t)
 	const secret, claims = "canary-of-the-secret", `{"access_token":{"canary-of-the-claims":{"essential":true}}}`
 	c.setSecret(t, secret)
@@ -497,7 +502,7 @@ func TestNoSecretIsEverTold(t *testing.T) {
 		c.upstream.mu.Lock()
 		c.upstream.before = step.before
 		c.upstream.mu.Unlock()
-		// A new user each time, so that a token is asked for.
+		// A new user each time, so that the server requests a token.
 		assertion = authoritytest.Assertion(emulator.TenantA, "canary-of-the-user-"+uuid.NewString())
 		ctx, _ := as(t.Context(), emulator.TenantA, assertion)
 		_, err := client.GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest))
@@ -509,7 +514,7 @@ func TestNoSecretIsEverTold(t *testing.T) {
 	c.end(t)
 	seen.WriteString(c.log.String())
 	if !strings.Contains(seen.String(), "no token") {
-		t.Error("the log does not tell of the token that was not there")
+		t.Error("the log has no line about the failed token request")
 	}
 	canaries := []string{secret, "canary", base64.StdEncoding.EncodeToString([]byte(claims))}
 	demanded := false
@@ -527,7 +532,7 @@ func TestNoSecretIsEverTold(t *testing.T) {
 	c.upstream.mu.Unlock()
 	for _, canary := range canaries {
 		if canary != "" && strings.Contains(seen.String(), canary) {
-			t.Errorf("%q was told in: %s", canary, &seen)
+			t.Errorf("%q is in: %s", canary, &seen)
 		}
 	}
 }

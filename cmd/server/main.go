@@ -1,7 +1,7 @@
 // Command server serves Microsoft Graph's Backup Storage API over gRPC.
 //
-// Without flags it runs on its own emulator of the API, on loopback. Every flag can also be given in the environment:
-// --page-token-key as BACKUPSTORAGE_PAGE_TOKEN_KEY.
+// Without flags it runs on its built-in emulator of the API, on loopback. Each flag has an environment variable:
+// --page-token-key is BACKUPSTORAGE_PAGE_TOKEN_KEY.
 package main
 
 import (
@@ -23,7 +23,7 @@ func main() {
 		return
 	}
 	if err == nil {
-		// A second signal ends the process: the first gives the default handler back.
+		// The first signal restores the default handler, so that a second one ends the process at once.
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		context.AfterFunc(ctx, stop)
 		err = run(ctx, c, os.Stdout, os.Stderr)
@@ -35,11 +35,11 @@ func main() {
 	}
 }
 
-// withoutText takes what libraries write to the standard logger. net/http tells there how bytes begin that it did not
-// expect: they are Graph's, with addresses and tokens of pages in them.
+// withoutText logs that a library wrote to the standard logger, without the text. net/http writes there the first bytes
+// of data that it did not expect. That data comes from Graph, and can contain mail addresses and page tokens.
 type withoutText struct{ logger *slog.Logger }
 
 func (w withoutText) Write(line []byte) (int, error) {
-	w.logger.Warn("a library had something to say, which may have Graph's text in it and is left out", slog.Int("bytes", len(line)))
+	w.logger.Warn("a library wrote a log line; its text is left out because it can contain data from Graph", slog.Int("bytes", len(line)))
 	return len(line), nil
 }

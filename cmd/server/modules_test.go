@@ -8,21 +8,21 @@ import (
 	"testing"
 )
 
-// floors are the versions below which known faults are: grpc and x/net because of attacks on HTTP/2.
+// floors are the minimum versions of modules. Older versions of grpc and x/net are open to known attacks on HTTP/2.
 var floors = map[string]string{
 	"google.golang.org/grpc": "v1.83.2",
 	"golang.org/x/net":       "v0.58.0",
 }
 
-func TestTheBinaryIsMadeOfModulesThatAreNewEnough(t *testing.T) {
-	if !slices.ContainsFunc(oldest(t), func(m string) bool { return strings.HasPrefix(m, "google.golang.org/grpc ") }) {
+func TestModulesAreNewEnough(t *testing.T) {
+	if !slices.ContainsFunc(modules(t), func(m string) bool { return strings.HasPrefix(m, "google.golang.org/grpc ") }) {
 		t.Error("grpc is not among the modules")
 	}
 }
 
-// oldest checks the module versions that the server is built of, and returns them. A test binary has no build info of
-// its dependencies, so the go command is asked.
-func oldest(t *testing.T) []string {
+// modules returns the modules that the server is built of, one "path version" each, and checks them against floors. It
+// asks the go command, because a test binary has no build info of its dependencies.
+func modules(t *testing.T) []string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}} {{.Version}}{{end}}", ".").Output()
 	if err != nil {
@@ -32,13 +32,13 @@ func oldest(t *testing.T) []string {
 	for _, line := range lines {
 		path, version, _ := strings.Cut(line, " ")
 		if floor, ok := floors[path]; ok && older(version, floor) {
-			t.Errorf("%s is at %s and must be at %s", path, version, floor)
+			t.Errorf("%s is at %s, want at least %s", path, version, floor)
 		}
 	}
 	return lines
 }
 
-// older compares versions of the form v1.2.3.
+// older reports whether a version is below the floor. Versions have the form v1.2.3.
 func older(version, floor string) bool {
 	a, b := numbers(version), numbers(floor)
 	for i := range b {

@@ -22,7 +22,7 @@ import (
 	"github.com/m365backup/backupstorage/graph/emulator"
 )
 
-// asServer is set in the environment of a process that is to be the server itself instead of its tests.
+// asServer makes the test binary run as the server instead of running its tests, when the environment has it.
 const asServer = "BACKUPSTORAGE_TEST_AS_SERVER"
 
 func TestMain(m *testing.M) {
@@ -30,11 +30,11 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	// It fails when a test leaves a goroutine behind, and with it a connection.
+	// A goroutine that a test leaves behind is a failure: it can hold a connection.
 	goleak.VerifyTestMain(m)
 }
 
-// process makes the server a process of its own, configured by its environment alone.
+// process returns the server as a process of its own, configured by its environment only.
 func process(t *testing.T, environment ...string) (server *exec.Cmd, log *bytes.Buffer) {
 	t.Helper()
 	self, err := os.Executable()
@@ -43,13 +43,13 @@ func process(t *testing.T, environment ...string) (server *exec.Cmd, log *bytes.
 	}
 	log = new(bytes.Buffer)
 	server = exec.CommandContext(t.Context(), self)
-	// A proxy of the machine is not for a loopback address, and nothing else is of any use to a server.
+	// Nothing of the machine's own environment is passed on: its proxy must not serve a loopback address.
 	server.Env = append([]string{asServer + "=1", "BACKUPSTORAGE_LISTEN=127.0.0.1:0"}, environment...)
 	server.Stderr = log
 	return server, log
 }
 
-// begin starts the process and connects to it. stop asks it to end, and returns how it did.
+// begin starts the process and connects to it. stop sends SIGTERM, and returns how the process ended.
 func begin(t *testing.T, server *exec.Cmd) (conn *grpc.ClientConn, stop func() error) {
 	t.Helper()
 	out, err := server.StdoutPipe()
@@ -77,13 +77,13 @@ func begin(t *testing.T, server *exec.Cmd) (conn *grpc.ClientConn, stop func() e
 			return err
 		}
 		for lines.Scan() {
-			// To the end of the output, before which Wait must not be called.
+			// Wait must not be called before the end of the output.
 		}
 		return server.Wait()
 	}
 }
 
-func TestTheProcessServesTenantsOfTheirOwnCredentialAndEndsOnSIGTERM(t *testing.T) {
+func TestProcessServesTenantsAndEndsOnSIGTERM(t *testing.T) {
 	const secret = "canary-of-the-secret"
 	u, authority := newUpstream(t), authoritytest.New(t)
 	roots := filepath.Join(t.TempDir(), "roots.pem")
@@ -105,14 +105,14 @@ func TestTheProcessServesTenantsOfTheirOwnCredentialAndEndsOnSIGTERM(t *testing.
 		t.Errorf("the process ended with %v: %s", err, log)
 	}
 	if strings.Contains(log.String(), "canary") {
-		t.Errorf("the log tells the secret: %s", log)
+		t.Errorf("the log contains the secret: %s", log)
 	}
 	if n := strings.Count(log.String(), `"msg":"call"`); n != 2 {
-		t.Errorf("%d calls in the log: %s", n, log)
+		t.Errorf("%d calls in the log, want 2: %s", n, log)
 	}
 }
 
-func TestNothingOfGraphsReachesTheLogByWayOfNetHTTP(t *testing.T) {
+func TestNetHTTPLogsNothingFromGraph(t *testing.T) {
 	const surplus = `,"@odata.nextLink":"https://graph.example/?$skiptoken=canary","email":"canary@a.example"}`
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -126,7 +126,7 @@ func TestNothingOfGraphsReachesTheLogByWayOfNetHTTP(t *testing.T) {
 				return
 			}
 			if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-				// net/http looks at what comes behind an answer, and says so.
+				// net/http logs bytes that come after the end of a response.
 				io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"+surplus)
 			}
 			defer conn.Close()
@@ -145,10 +145,10 @@ func TestNothingOfGraphsReachesTheLogByWayOfNetHTTP(t *testing.T) {
 	}
 	for lines := bufio.NewScanner(log); ; {
 		if !lines.Scan() {
-			t.Fatal("net/http had nothing to say: this test shows nothing")
+			t.Fatal("net/http logged nothing, so this test proves nothing")
 		}
 		if strings.Contains(lines.Text(), "canary") || strings.Contains(lines.Text(), "Unsolicited") {
-			t.Errorf("the log tells what Graph sent: %s", lines.Text())
+			t.Errorf("the log contains what Graph sent: %s", lines.Text())
 		} else if !strings.Contains(lines.Text(), "a library") {
 			continue
 		}
@@ -159,7 +159,8 @@ func TestNothingOfGraphsReachesTheLogByWayOfNetHTTP(t *testing.T) {
 	}
 }
 
-func TestAConfigurationThatMakesNoSenseIsOneLineAndExitCodeOne(t *testing.T) {
+func TestWrongConfigurationIsExitCodeOne(t *testing.T) {
+	// One line on standard error, without the value, and exit code 1.
 	for _, environment := range [][]string{
 		{"BACKUPSTORAGE_GRAPH_CREDENTIAL=client-secret"},
 		{"BACKUPSTORAGE_GRAPH_CREDENTIAL=client-secret", "BACKUPSTORAGE_GRAPH_ENDPOINT=http://127.0.0.1:1/v1.0", "AZURE_CLIENT_ID=" + application, "AZURE_CLIENT_SECRET=canary"},

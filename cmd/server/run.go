@@ -24,7 +24,7 @@ import (
 
 const userAgent = "ISV|m365backup|backupstorage/0.1"
 
-// run serves until the context ends and then drains. What a person wants to read goes to out, the log to log.
+// run serves until the context ends, and then drains. It writes the banner to out and the log to log.
 func run(ctx context.Context, c *config, out, log io.Writer) error {
 	logger := slog.New(slog.NewJSONHandler(log, nil))
 	upstream, stopUpstream, err := startUpstream(c, logger)
@@ -45,7 +45,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	}
 	defer client.Close()
 	if len(c.pageTokenKeys) == 0 {
-		logger.Info("page tokens are sealed with a random key: fit for a single replica only")
+		logger.Info("page tokens are sealed with a random key: only this process can read them; with several replicas set --page-token-key")
 	}
 	tenant := c.defaultTenant
 	if tenant == "" && c.graphEndpoint == onEmulator {
@@ -84,7 +84,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	return nil
 }
 
-// banner says where the server is and what to try.
+// banner prints the addresses of the server and of its upstream, and a command to try. Scripts wait for its first line.
 func banner(out io.Writer, c *config, address, upstream string) {
 	try := "list"
 	if c.graphEndpoint == onEmulator {
@@ -94,15 +94,16 @@ func banner(out io.Writer, c *config, address, upstream string) {
 	if c.reflection {
 		fmt.Fprintf(out, "Try: grpcurl -plaintext %s %s\n", address, try)
 	} else {
-		fmt.Fprintln(out, "Reflection is off: grpcurl needs the protos, -import-path proto -proto FILE")
+		fmt.Fprintln(out, "Reflection is off: grpcurl needs -protoset FILE, which clients/README.md explains")
 	}
 }
 
-// drain lets balancers see that the server goes, then lets calls end, then ends them.
+// drain stops the server in three steps: it sets health to NOT_SERVING for load balancers, waits for the calls under
+// way, and ends those that are left.
 func drain(server *grpc.Server, healthy *health.Server, watches *watches, c *config, logger *slog.Logger) {
-	logger.Info("stopping")
+	logger.Info("stopping: health says NOT_SERVING")
 	healthy.Shutdown()
-	// Nothing ends this wait but a second signal, which ends the process: balancers ask for the health in their own time.
+	// Load balancers ask for health at their own interval, so this wait runs to its end. A second signal ends the process.
 	time.Sleep(c.drainWait)
 	watches.end()
 	stopped := make(chan struct{})
@@ -113,12 +114,13 @@ func drain(server *grpc.Server, healthy *health.Server, watches *watches, c *con
 	select {
 	case <-stopped:
 	case <-time.After(c.drainTimeout):
-		logger.Warn("calls were still under way and are ended")
+		logger.Warn("drain timeout reached: ending the calls that are still under way")
 		server.Stop()
 	}
 }
 
-// startUpstream returns the URL of the upstream, after starting the emulator if that is it, and what stops it.
+// startUpstream returns the URL of the upstream and the function that stops it. It starts the emulator if that is the
+// upstream.
 func startUpstream(c *config, logger *slog.Logger) (endpoint string, stop func(), err error) {
 	if c.graphEndpoint != onEmulator {
 		return c.graphEndpoint, func() {}, nil
@@ -141,7 +143,7 @@ func startUpstream(c *config, logger *slog.Logger) (endpoint string, stop func()
 	server := &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			logger.Error("emulator stopped", slog.String("error", err.Error()))
+			logger.Error("the emulator stopped", slog.String("error", err.Error()))
 		}
 	}()
 	return "http://" + listener.Addr().String() + "/v1.0", func() { _ = server.Close() }, nil

@@ -26,19 +26,20 @@ import (
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
-// running is a server under test.
+// running is a server under test, in this process.
 type running struct {
 	conn    *grpc.ClientConn
 	address string
 	banner  string
 	log     *logBuffer
-	// stop asks the server to stop; done yields what run returned.
+	// stop asks the server to stop; done receives the error of run.
 	stop context.CancelFunc
 	done chan error
 }
 
 var address = regexp.MustCompile(`gRPC on (\S+),`)
 
+// start runs a server with these flags on a free port and connects to it. The test ends it.
 func start(t *testing.T, arguments ...string) *running {
 	t.Helper()
 	c, err := readConfig(append([]string{"--listen", "127.0.0.1:0"}, arguments...), func(string) string { return "" }, io.Discard)
@@ -71,13 +72,13 @@ func start(t *testing.T, arguments ...string) *running {
 	t.Cleanup(func() {
 		r.conn.Close()
 		stop()
-		// It may have ended before.
+		// The test can have ended it before: then done is closed.
 		<-r.done
 	})
 	return r
 }
 
-// logBuffer is a log that is written to and read at once.
+// logBuffer is a log that can be written and read at the same time.
 type logBuffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer
@@ -95,6 +96,7 @@ func (b *logBuffer) String() string {
 	return b.buffer.String()
 }
 
+// end stops the server and waits until run has returned.
 func (r *running) end(t *testing.T) {
 	t.Helper()
 	r.stop()
@@ -108,7 +110,7 @@ func (r *running) end(t *testing.T) {
 	}
 }
 
-func TestTheServerStartsOnItsEmulatorAndSaysWhatToTry(t *testing.T) {
+func TestServerStartsOnEmulatorAndPrintsBanner(t *testing.T) {
 	r := start(t)
 	if !strings.Contains(r.banner, "built-in emulator at http://127.0.0.1:") || !strings.Contains(r.banner, "grpcurl -plaintext 127.0.0.1:") {
 		t.Errorf("banner: %s", r.banner)
@@ -120,7 +122,7 @@ func TestTheServerStartsOnItsEmulatorAndSaysWhatToTry(t *testing.T) {
 	if got := answer.GetBackupRestore().GetServiceStatus().GetStatus(); got != pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_ENABLED {
 		t.Errorf("the service of the default tenant is %v", got)
 	}
-	// What Graph allows for users only needs no user here.
+	// Graph allows this operation on behalf of users only. The emulator checks no token, so no user is needed.
 	request := &pb.UpdateEmailNotificationsSettingRequest{IsEnabled: proto.Bool(true)}
 	if _, err := pb.NewBackupRestoreServiceClient(r.conn).UpdateEmailNotificationsSetting(t.Context(), request); err != nil {
 		t.Error(err)
@@ -143,13 +145,13 @@ func TestReflectionShowsElevenServices(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := stream.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}); err != nil && !errors.Is(err, io.EOF) {
-			// EOF means that the answer is there already, and Recv tells it.
+			// EOF means that the stream has ended already; Recv returns the status.
 			t.Fatal(err)
 		}
 		answer, err := stream.Recv()
 		if !on {
 			if status.Code(err) != codes.Unimplemented {
-				t.Errorf("reflection that is off answers %v", err)
+				t.Errorf("reflection is off, but the call ended with %v", err)
 			}
 			continue
 		}
@@ -165,7 +167,7 @@ func TestReflectionShowsElevenServices(t *testing.T) {
 	}
 }
 
-func TestHealthIsToldOverallAndPerService(t *testing.T) {
+func TestHealthIsServedOverallAndPerService(t *testing.T) {
 	r := start(t)
 	client := healthpb.NewHealthClient(r.conn)
 	for _, service := range []string{"", "m365.backupstorage.v1.ProtectionPolicyService", "m365.backupstorage.v1.BrowseSessionService"} {
@@ -175,11 +177,11 @@ func TestHealthIsToldOverallAndPerService(t *testing.T) {
 		}
 	}
 	if _, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "nobody"}); status.Code(err) != codes.NotFound {
-		t.Errorf("a service that is not there: %v", err)
+		t.Errorf("an unknown service: %v", err)
 	}
 }
 
-func TestAStopLetsTheCallUnderWayEnd(t *testing.T) {
+func TestStopLetsCallUnderWayEnd(t *testing.T) {
 	faults := filepath.Join(t.TempDir(), "faults.json")
 	if err := os.WriteFile(faults, []byte(`[{"operation":"GET /","delay":"300ms"}]`), 0o600); err != nil {
 		t.Fatal(err)
@@ -197,7 +199,7 @@ func TestAStopLetsTheCallUnderWayEnd(t *testing.T) {
 		_, err := pb.NewBackupRestoreServiceClient(r.conn).GetBackupRestore(t.Context(), new(pb.GetBackupRestoreRequest))
 		called <- err
 	}()
-	// The call is under way when a second one, which is not held back, was answered on the same connection.
+	// A second call, which has no delay, ends on the same connection: so the first one has reached the server.
 	if _, err := pb.NewProtectionPolicyServiceClient(r.conn).ListProtectionPolicies(t.Context(), new(pb.ListProtectionPoliciesRequest)); err != nil {
 		t.Fatal(err)
 	}
@@ -208,11 +210,11 @@ func TestAStopLetsTheCallUnderWayEnd(t *testing.T) {
 	if err := <-called; err != nil {
 		t.Errorf("the call under way: %v", err)
 	}
-	// The watch is still there and must not hold the server up.
+	// The watch is still open, and must not hold up the stop.
 	r.end(t)
 }
 
-func TestAnAddressThatIsTakenIsAClearError(t *testing.T) {
+func TestAddressInUseIsAClearError(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +231,7 @@ func TestAnAddressThatIsTakenIsAClearError(t *testing.T) {
 	}
 }
 
-func TestFaultRulesThatMakeNoSenseStopTheStart(t *testing.T) {
+func TestWrongFaultRulesPreventStart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "faults.json")
 	if err := os.WriteFile(file, []byte(`[{"operation":"GET /","frobnicate":1}]`), 0o600); err != nil {
 		t.Fatal(err)

@@ -6,8 +6,8 @@ import (
 	"google.golang.org/grpc"
 )
 
-// watches are the streams that would never end by themselves, those of health. Left alone, each of them would keep a
-// server from stopping until its time is up.
+// watches ends the streams that never end by themselves: the watches of the health service. Without it, each of them
+// would hold up a stopping server until the drain timeout.
 type watches struct {
 	stopping context.Context
 	end      context.CancelFunc

@@ -2,8 +2,8 @@
 //
 // Usage: go ADDRESS CONFIG CALLS
 //
-// CONFIG is a file; empty for none. CALLS is a list of calls as JSON, made one after the other on one channel. The
-// result is a list as JSON, with an object for each of them.
+// CONFIG is a file, or empty for none. CALLS is a list of calls as JSON; the program makes them one after the other on
+// one channel. It prints a list as JSON, with an object for each call.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// call is a call to make; an encoded request needs no stubs.
+// call is a call to make. Its request is already encoded, so it needs no stubs.
 type call struct {
 	Method    string  `json:"method"`
 	Request   []byte  `json:"request"`
@@ -32,8 +32,8 @@ type call struct {
 	Deadline  float64 `json:"deadline"`
 }
 
-// result is how a call ended, after what the runtime did by itself. RetryDelay is that of RetryInfo, 0 without one;
-// both times are in seconds.
+// result is how a call ended, after the retries of the runtime. RetryDelay is the delay of RetryInfo, 0 without one.
+// Both times are in seconds.
 type result struct {
 	Code       string  `json:"code"`
 	Reason     string  `json:"reason"`
@@ -78,7 +78,7 @@ func run(address, config, list string) error {
 }
 
 func invoke(conn *grpc.ClientConn, c call) (result, error) {
-	// It keeps the fields that it does not know, and sends them as they are.
+	// Empty keeps unknown fields, and sends them as they are.
 	request := new(emptypb.Empty)
 	if err := proto.Unmarshal(c.Request, request); err != nil {
 		return result{}, err

@@ -1,7 +1,7 @@
 // Makes calls with a service config and prints how they ended: node main.mjs ADDRESS CONFIG CALLS
 //
-// CONFIG is a file; empty for none. CALLS is a list of calls as JSON, made one after the other on one channel. The
-// result is a list as JSON, with an object for each of them.
+// CONFIG is a file, or empty for none. CALLS is a list of calls as JSON; the program makes them one after the other on
+// one channel. It prints a list as JSON, with an object for each call.
 
 import { readFileSync } from 'node:fs';
 import grpc from '@grpc/grpc-js';
@@ -16,7 +16,7 @@ const { root } = protobuf.parse(`
   message RetryInfo { Duration retry_delay = 1; }
 `, { keepCase: true });
 
-// Of an error that the runtime made itself there are no details.
+// Returns a detail of an error, empty if missing: errors of the runtime itself have no details.
 function detail(metadata, name) {
   const [bytes] = metadata.get('grpc-status-details-bin');
   const details = bytes ? root.lookupType('Status').decode(bytes).details : [];
@@ -28,7 +28,7 @@ function invoke(client, call) {
   const metadata = new grpc.Metadata();
   metadata.set('x-tenant-id', call.tenant);
   metadata.set('x-request-id', call.requestId);
-  const bytes = (value) => value; // Without stubs: messages are encoded already.
+  const bytes = (value) => value; // Without stubs: messages are already encoded.
   const start = performance.now();
   return new Promise((resolve) => {
     const deadline = Date.now() + call.deadline * 1000;

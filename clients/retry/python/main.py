@@ -1,7 +1,7 @@
 """Makes calls with a service config and prints how they ended: python main.py ADDRESS CONFIG CALLS
 
-CONFIG is a file; empty for none. CALLS is a list of calls as JSON, made one after the other on one channel. The result
-is a list as JSON, with an object for each of them.
+CONFIG is a file, or empty for none. CALLS is a list of calls as JSON; the program makes them one after the other on
+one channel. It prints a list as JSON, with an object for each call.
 """
 
 import base64
@@ -16,7 +16,7 @@ from grpc_status import rpc_status
 
 
 def details_of(error):
-    """The error's ErrorInfo and RetryInfo, empty where there is none: the runtime's own errors have no details."""
+    """Returns the ErrorInfo and RetryInfo of an error, empty if missing: the runtime's own errors have no details."""
     status = rpc_status.from_call(error)
     info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
     for detail in status.details if status else ():
@@ -25,7 +25,7 @@ def details_of(error):
 
 
 def invoke(channel, call):
-    """Makes one call; times are in seconds, elapsed has the retries of the runtime in it."""
+    """Makes one call. Times are in seconds; elapsed includes the retries of the runtime."""
     rpc = channel.unary_unary("/" + call["method"])  # Without stubs: takes and returns bytes.
     metadata = [("x-tenant-id", call["tenant"]), ("x-request-id", call["requestId"])]
     start = time.monotonic()

@@ -1,4 +1,4 @@
-//! Reads the typed errors of this server and says what it would do: client ADDRESS REQUEST_ID
+//! Reads the typed errors of this server and prints what it would do about each: client ADDRESS REQUEST_ID
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
@@ -15,13 +15,13 @@ use stubs::m365::backupstorage::v1::{
     restore_session_service_client::RestoreSessionServiceClient, service_app_service_client::ServiceAppServiceClient, *,
 };
 
-// Not every message is used here.
+// The program does not use every message.
 #[allow(dead_code, clippy::all)]
 mod stubs {
     include!(concat!(env!("OUT_DIR"), "/stubs.rs"));
 }
 
-/// Prints what an error says, and what the program does about it.
+/// Prints the content of an error, and what the program would do next.
 fn show(rpc: &str, code: Code, message: &str, details: &ErrorDetails, trailers: &MetadataMap) {
     let trailer = |key| trailers.get(key).and_then(|value| value.to_str().ok());
     let nothing = ErrorInfo::new("", "", HashMap::new());
@@ -32,7 +32,7 @@ fn show(rpc: &str, code: Code, message: &str, details: &ErrorDetails, trailers: 
     let violations = details.bad_request().map_or(&[][..], |it| &it.field_violations);
     let fields = violations.iter().map(|it| it.field.as_str()).collect::<Vec<_>>().join(",");
     let resource = details.resource_info().map(|it| format!("{}/{}", it.resource_type, it.resource_name));
-    // What the gRPC runtime obeys if it is set up to retry: milliseconds, or negative for never.
+    // gRPC runtimes obey this trailer when a service config allows retries: milliseconds, negative for never.
     let pushback = trailer("grpc-retry-pushback-ms").map(|value| match value.parse::<u64>() {
         Ok(ms) => format!("{}s", ms / 1000),
         Err(_) => "never".into(),
@@ -45,7 +45,7 @@ fn show(rpc: &str, code: Code, message: &str, details: &ErrorDetails, trailers: 
         "PROTECTION_UNITS_LIMIT_BREACHED" => format!("split:{}", fact("documentedLimit")),
         "FORBIDDEN" => format!("ask:{}", fact("permission")),
         _ => match (fact("outcome"), delay.is_some()) {
-            // It may have been done: a second call comes after a look.
+            // A write that may have been done: look before calling again.
             ("unknown", true) => "look-then-wait".into(),
             ("unknown", false) => "look".into(),
             (_, true) => "wait".into(),
@@ -73,7 +73,7 @@ fn show(rpc: &str, code: Code, message: &str, details: &ErrorDetails, trailers: 
     println!("{rpc}{}", line.concat());
 }
 
-/// Shows the error of a call that failed.
+/// Prints the error of a call that failed.
 fn failed<T>(rpc: &str, result: Result<Response<T>, Status>) -> Result<(), Box<dyn Error>> {
     let Err(status) = result else {
         return Err(format!("{rpc} did not fail").into());
@@ -83,7 +83,7 @@ fn failed<T>(rpc: &str, result: Result<Response<T>, Status>) -> Result<(), Box<d
     Ok(())
 }
 
-/// A request in tenant C of the emulator, which has an active policy for mailboxes.
+/// Returns a request in tenant C of the emulator, which has an active policy for mailboxes.
 fn in_tenant_c<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("x-tenant-id", MetadataValue::from_static("cccccccc-0000-4000-8000-00000000000c"));
@@ -131,11 +131,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     failed("ListServiceApps", apps.list_service_apps(ListServiceAppsRequest::default()).await)?;
     failed("ListProtectionPolicies", policies.list_protection_policies(ListProtectionPoliciesRequest::default()).await)?;
 
-    // A good answer can hold an error too: why a unit is not protected.
-    let answer = units
+    // This call does not fail. The unit in its response contains an error, which says why it is not protected.
+    let response = units
         .get_protection_unit(in_tenant_c(GetProtectionUnitRequest { protection_unit_id: "e0000011-f1af-426c-8b0c-000000000003".into() }))
         .await?;
-    let error = answer.get_ref().protection_unit.as_ref().and_then(|unit| unit.error.as_ref()).ok_or("the unit has no error")?;
-    show("GetProtectionUnit", Code::try_from(error.code)?, &error.message, &error.get_error_details(), answer.metadata());
+    let error = response.get_ref().protection_unit.as_ref().and_then(|unit| unit.error.as_ref()).ok_or("the unit has no error")?;
+    show("GetProtectionUnit", Code::try_from(error.code)?, &error.message, &error.get_error_details(), response.metadata());
     Ok(())
 }

@@ -25,7 +25,7 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 
-/** Reads the typed errors of this server and says what it would do: Client ADDRESS REQUEST_ID */
+/** Reads the typed errors of this server and prints what it would do about each: Client ADDRESS REQUEST_ID */
 public final class Client {
   private static final Metadata.Key<String> PUSHBACK = key("grpc-retry-pushback-ms");
   private static final Metadata.Key<String> REQUEST_ID = key("x-request-id");
@@ -35,7 +35,7 @@ public final class Client {
     return Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER);
   }
 
-  /** Returns the status's detail of a type. */
+  /** Returns the detail of a type. */
   private static <T extends Message> Optional<T> detail(Status status, Class<T> type) throws InvalidProtocolBufferException {
     for (Any packed : status.getDetailsList()) {
       if (packed.is(type)) {
@@ -45,7 +45,7 @@ public final class Client {
     return Optional.empty();
   }
 
-  /** Makes a call that fails and prints what the error says. */
+  /** Makes a call that fails, and prints its error. */
   private static <S extends AbstractBlockingStub<S>> void failed(String rpc, S stub, Function<S, Message> call)
       throws InvalidProtocolBufferException {
     try {
@@ -57,16 +57,16 @@ public final class Client {
     throw new IllegalStateException(rpc + " did not fail");
   }
 
-  /** Prints what an error says, and what the program does about it. */
+  /** Prints the content of an error, and what the program would do next. */
   private static void show(String rpc, Status status, Metadata trailers) throws InvalidProtocolBufferException {
     ErrorInfo info = detail(status, ErrorInfo.class).orElse(ErrorInfo.getDefaultInstance());
     Optional<RetryInfo> retry = detail(status, RetryInfo.class);
     Optional<ResourceInfo> resource = detail(status, ResourceInfo.class);
     BadRequest badRequest = detail(status, BadRequest.class).orElse(BadRequest.getDefaultInstance());
     String fields = badRequest.getFieldViolationsList().stream().map(FieldViolation::getField).collect(joining(","));
-    // What the gRPC runtime obeys if a service config lets it retry: milliseconds, or negative for never.
+    // gRPC runtimes obey this trailer when a service config allows retries: milliseconds, negative for never.
     Optional<Long> pushback = Optional.ofNullable(trailers.get(PUSHBACK)).map(Long::valueOf);
-    // A write that may have been done: a second call comes after a look.
+    // A write that may have been done: look before calling again.
     boolean unknown = info.getMetadataOrDefault("outcome", "").equals("unknown");
 
     // The name of an ErrorReason decides, never a message.
@@ -145,12 +145,12 @@ public final class Client {
     failed("ListServiceApps", apps, it -> it.listServiceApps(allApps));
     failed("ListProtectionPolicies", policies, it -> it.listProtectionPolicies(allPolicies));
 
-    // A good answer can hold an error too: why a unit is not protected.
+    // This call does not fail. The unit in its response contains an error, which says why it is not protected.
     var trailers = new AtomicReference<Metadata>();
-    var answer = unitsOfC.withDeadlineAfter(20, TimeUnit.SECONDS)
+    var response = unitsOfC.withDeadlineAfter(20, TimeUnit.SECONDS)
         .withInterceptors(MetadataUtils.newCaptureMetadataInterceptor(new AtomicReference<>(), trailers))
         .getProtectionUnit(GetProtectionUnitRequest.newBuilder().setProtectionUnitId("e0000011-f1af-426c-8b0c-000000000003").build());
-    show("GetProtectionUnit", answer.getProtectionUnit().getError(), trailers.get());
+    show("GetProtectionUnit", response.getProtectionUnit().getError(), trailers.get());
 
     channel.shutdown().awaitTermination(5, TimeUnit.SECONDS);
   }

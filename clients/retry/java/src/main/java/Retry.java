@@ -33,14 +33,14 @@ import java.util.concurrent.atomic.AtomicReference;
 /**
  * Makes calls with a service config and prints how they ended: Retry ADDRESS CONFIG CALLS.
  *
- * <p>CONFIG is a file; empty for none. CALLS is a list of calls as JSON, made one after the other on one channel. The
- * result is a list as JSON, with an object for each of them.
+ * <p>CONFIG is a file, or empty for none. CALLS is a list of calls as JSON; the program makes them one after the other
+ * on one channel. It prints a list as JSON, with an object for each call.
  */
 public final class Retry {
   record Call(String method, String request, String tenant, String requestId, double deadline) {}
 
   /**
-   * How a call ended, after what the runtime did by itself. The delay is that of RetryInfo, 0 without one; both times are
+   * How a call ended, after the retries of the runtime. The delay is that of RetryInfo, 0 without one. Both times are
    * in seconds.
    */
   record Result(String code, String reason, String pushback, double retryDelay, double elapsed) {}
@@ -51,7 +51,7 @@ public final class Retry {
     return Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER);
   }
 
-  /** Takes messages that are encoded already, so that no stubs are needed. */
+  /** Takes messages that are already encoded, so that no stubs are needed. */
   private static final MethodDescriptor.Marshaller<byte[]> BYTES = new MethodDescriptor.Marshaller<>() {
     @Override
     public InputStream stream(byte[] value) {
@@ -116,7 +116,7 @@ public final class Retry {
     return new Result(code, info.getReason(), pushback == null ? "" : pushback, delay, elapsed);
   }
 
-  /** Returns the error's detail of a kind, or none: an error that the runtime made itself has no details. */
+  /** Returns the detail of a type, or the default: an error of the runtime itself has no details. */
   private static <T extends Message> T detail(StatusRuntimeException e, Class<T> kind, T none) {
     com.google.rpc.Status status = StatusProto.fromThrowable(e);
     for (Any detail : status == null ? List.<Any>of() : status.getDetailsList()) {
