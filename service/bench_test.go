@@ -103,7 +103,7 @@ func runServer(upstream string) error {
 	if err != nil {
 		return err
 	}
-	_, address, stop, err := servicetest.Serve(service.Options{Graph: client, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	_, address, stop, err := servicetest.Serve(service.Options{Graph: client, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

@@ -57,8 +57,7 @@ func (c *core) do(ctx context.Context, message protoreflect.Message, result prot
 	if err == nil {
 		err = c.decode(op, received, result)
 	}
-	var failed *graph.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*graph.Error](err); ok {
 		return c.resolveOutcome(ctx, op, message, request, result, began, &apierror.GraphError{
 			Err: failed, NextPage: page.Target != "", OnBehalfOfUser: request.UserAssertion != "",
 		})

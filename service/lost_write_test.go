@@ -126,7 +126,7 @@ func (s *story) wantOK(rpc string, o *servicetest.Outcome) {
 func fill(s *story, lost []byte, out proto.Message) {
 	s.TB.Helper()
 	into, ok := out.(interface {
-		UnmarshalGraphJSON([]byte, pb.GraphReadOptions) error
+		UnmarshalGraphJSON(body []byte, options pb.GraphReadOptions) error
 	})
 	if !ok {
 		return

@@ -36,8 +36,7 @@ func (c *core) decode(op *contract.Operation, received *graph.Response, result p
 		return nil
 	}
 	cause := graph.CauseSyntax
-	var unread *pb.GraphJSONError
-	if errors.As(err, &unread) {
+	if unread, ok := errors.AsType[*pb.GraphJSONError](err); ok {
 		cause = graph.Cause(unread.Cause)
 	}
 	return &graph.Error{Kind: graph.KindInvalidResponse, Meta: received.Meta, Cause: cause, Sent: !op.Safe, Err: err}

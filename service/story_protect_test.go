@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"maps"
 	"slices"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
@@ -172,9 +173,7 @@ func (s *story) end() {
 // inPolicy adds the id of the policy to a request.
 func (s *story) inPolicy(request fields) fields {
 	all := fields{"protection_policy_id": s.policyID}
-	for name, value := range request {
-		all[name] = value
-	}
+	maps.Copy(all, request)
 	return all
 }
 

@@ -24,13 +24,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: print-google-protos FOLDER")
 		os.Exit(2)
 	}
-	if err := print(os.Args[1]); err != nil {
+	if err := printProtos(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "print-google-protos:", err)
 		os.Exit(1)
 	}
 }
 
-func print(dir string) error {
+func printProtos(dir string) error {
 	files := []protoreflect.FileDescriptor{
 		code.File_google_rpc_code_proto,
 		errdetails.File_google_rpc_error_details_proto,

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -89,9 +90,7 @@ func (e encoder) property(object map[string]any, m protoreflect.Message, field p
 	case option.GetPlace() == pb.GraphField_INLINE && e.wrap && len(option.GetAliases()) > 0:
 		object[option.GetAliases()[0]] = e.object(value.Message())
 	case option.GetPlace() == pb.GraphField_INLINE:
-		for key, inner := range e.object(value.Message()) {
-			object[key] = inner
-		}
+		maps.Copy(object, e.object(value.Message()))
 	case option.GetPlace() == pb.GraphField_PRESENCE:
 		object[name] = map[string]any{"reason": "changed"}
 	case option.GetPlace() == pb.GraphField_ERROR_DETAILS:

@@ -144,10 +144,5 @@ func markWrite(m *message) {
 
 // isResponse reports whether the message is the response of an rpc.
 func (m *model) isResponse(msg *message) bool {
-	for _, response := range m.responses {
-		if response == msg {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(m.responses, msg)
 }

@@ -21,7 +21,6 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
@@ -123,7 +122,7 @@ func TestServerStartsOnEmulatorAndPrintsBanner(t *testing.T) {
 		t.Errorf("the service of the default tenant is %v", got)
 	}
 	// Graph allows this operation on behalf of users only. The emulator checks no token, so no user is needed.
-	request := &pb.UpdateEmailNotificationsSettingRequest{IsEnabled: proto.Bool(true)}
+	request := &pb.UpdateEmailNotificationsSettingRequest{IsEnabled: new(true)}
 	if _, err := pb.NewBackupRestoreServiceClient(r.conn).UpdateEmailNotificationsSetting(t.Context(), request); err != nil {
 		t.Error(err)
 	}

@@ -2,6 +2,7 @@ package emulator_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -142,9 +143,7 @@ func TestBulkRequestRefusals(t *testing.T) {
 		path, body := w.bulk(k, []string{k.name})
 		with := func(name string, value any) map[string]any {
 			changed := map[string]any{}
-			for n, v := range body {
-				changed[n] = v
-			}
+			maps.Copy(changed, body)
 			changed[name] = value
 			return changed
 		}

@@ -180,7 +180,7 @@ func (r *reply) at(path string) any {
 	if err := json.Unmarshal(r.raw, &v); err != nil {
 		r.t.Fatalf("body is no JSON: %v\n%s", err, r.raw)
 	}
-	for _, key := range strings.Split(path, ".") {
+	for key := range strings.SplitSeq(path, ".") {
 		if key == "" {
 			continue
 		}

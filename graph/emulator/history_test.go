@@ -19,7 +19,7 @@ func TestALongHistoryStaysConsistent(t *testing.T) {
 		for seed := range uint64(4) {
 			t.Run(fmt.Sprintf("%d seeded units, history %d", seeded, seed), func(t *testing.T) {
 				w := newWorld(t)
-				policy := ""
+				var policy string
 				if seeded > 0 {
 					policy = w.withUnits(seeded)
 				} else {

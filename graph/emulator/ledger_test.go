@@ -71,13 +71,13 @@ func TestARequestIsNotedWithWhatIdentifiesItAndWithoutItsToken(t *testing.T) {
 	const mine = "11111111-2222-4333-8444-555555555555"
 	r := w.do(http.MethodGet, "/protectionUnits?$top=3", nil, "client-request-id", mine)
 	e := w.e.Ledger(0).Entries[0]
-	if e.Tenant != emulator.TenantC || e.Method != "GET" || e.Path != root+"/protectionUnits?$top=3" || e.Operation != "GET /protectionUnits" ||
+	if e.Tenant != emulator.TenantC || e.Method != http.MethodGet || e.Path != root+"/protectionUnits?$top=3" || e.Operation != "GET /protectionUnits" ||
 		e.ClientRequestID != mine || e.RequestID != r.header.Get("request-id") || e.Status != 200 || !e.Time.Equal(start()) {
 		t.Errorf("entry %+v", e)
 	}
 	raw := string(w.send(http.MethodGet, "/_emulator/ledger", nil).want(200).raw)
 	token := strings.TrimPrefix(w.auth, "Bearer ")
-	for _, part := range strings.Split(token, ".") {
+	for part := range strings.SplitSeq(token, ".") {
 		if part != "" && strings.Contains(raw, part) {
 			t.Error("the token is in the ledger")
 		}

@@ -102,7 +102,7 @@ func patchNotifications(c *call) (*answer, *graphError) {
 
 // isFlags tells whether value is one or more of the members, comma-separated.
 func isFlags(value string, members ...string) bool {
-	for _, flag := range strings.Split(value, ",") {
+	for flag := range strings.SplitSeq(value, ",") {
 		known := false
 		for _, m := range members {
 			known = known || m == strings.TrimSpace(flag)
@@ -115,7 +115,7 @@ func isFlags(value string, members ...string) bool {
 }
 
 func hasFlag(value, member string) bool {
-	for _, flag := range strings.Split(value, ",") {
+	for flag := range strings.SplitSeq(value, ",") {
 		if strings.TrimSpace(flag) == member {
 			return true
 		}

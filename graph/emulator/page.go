@@ -133,7 +133,7 @@ func (c *call) readToken(token string, q query) (mark, bool) {
 // host and path, with its own options kept.
 func (c *call) nextPage(q query) string {
 	var kept []string
-	for _, option := range strings.Split(c.r.URL.RawQuery, "&") {
+	for option := range strings.SplitSeq(c.r.URL.RawQuery, "&") {
 		name, _, _ := strings.Cut(option, "=")
 		if name, err := url.QueryUnescape(name); option == "" || err != nil || name == "$skiptoken" {
 			continue

@@ -75,12 +75,13 @@ func (s span) last(now time.Time) int {
 	if !s.to.IsZero() && s.to.Before(now) {
 		now = s.to
 	}
-	return floorDiv(now.Sub(s.base()), pointEvery)
+	return periods(now.Sub(s.base()))
 }
 
-func floorDiv(a, b time.Duration) int {
-	q := a / b
-	if a%b < 0 {
+// periods is how many whole periods between points a time has, rounded down.
+func periods(a time.Duration) int {
+	q := a / pointEvery
+	if a%pointEvery < 0 {
 		q--
 	}
 	return int(q)
@@ -136,9 +137,9 @@ func (u *unit) points(now, from, to time.Time, newestFirst bool) iter.Seq[restor
 			slices.Reverse(spans)
 		}
 		for _, s := range spans {
-			low, high := 0, min(s.last(now), floorDiv(to.Sub(s.base()), pointEvery))
+			low, high := 0, min(s.last(now), periods(to.Sub(s.base())))
 			if !from.IsZero() {
-				low = max(low, -floorDiv(s.base().Sub(from), pointEvery))
+				low = max(low, -periods(s.base().Sub(from)))
 			}
 			if !s.walk(u, low, high, now, newestFirst, yield) {
 				return
@@ -150,7 +151,7 @@ func (u *unit) points(now, from, to time.Time, newestFirst bool) iter.Seq[restor
 // walk yields the points low to high that are still kept. Where only weekly
 // points are left, it jumps from one to the next.
 func (s span) walk(u *unit, low, high int, now time.Time, newestFirst bool, yield func(restorePoint) bool) bool {
-	dense := floorDiv(now.Add(-shortDays*day).Sub(s.base()), pointEvery) + 1 // from here on all are kept
+	dense := periods(now.Add(-shortDays*day).Sub(s.base())) + 1 // from here on all are kept
 	if newestFirst {
 		for n := high; n >= low; n-- {
 			if n < dense {

@@ -11,7 +11,7 @@ const preferUnknown = "include-unknown-enum-members"
 
 func (c *call) prefersUnknown() bool {
 	for _, header := range c.r.Header.Values("Prefer") {
-		for _, preference := range strings.Split(header, ",") {
+		for preference := range strings.SplitSeq(header, ",") {
 			token, _, _ := strings.Cut(preference, ";")
 			if strings.EqualFold(strings.TrimSpace(token), preferUnknown) {
 				return true

@@ -160,7 +160,7 @@ func (t *tenant) deliver(a *restoreArtifact, why cause) {
 		a.restored.count = countIn(t.findMail(a.number, a.query, why.at), a.point.at)
 	default:
 		p := t.placeOf(w, a.number)
-		host := strings.SplitN(strings.TrimPrefix(p.webURL, "https://"), "/", 2)[0]
+		host, _, _ := strings.Cut(strings.TrimPrefix(p.webURL, "https://"), "/")
 		a.restored = restored{id: host + "," + p.guids[0] + "," + p.guids[1], name: p.name, url: p.webURL}
 		if copied > 0 {
 			suffix := "R" + strconv.Itoa(copied-1)

@@ -65,7 +65,7 @@ func splitPath(escaped string) ([]string, bool) {
 	escaped = strings.TrimPrefix(escaped, "/")
 	escaped = strings.TrimSuffix(escaped, "/")
 	var segments []string
-	for _, raw := range strings.Split(escaped, "/") {
+	for raw := range strings.SplitSeq(escaped, "/") {
 		s, err := url.PathUnescape(raw)
 		if err != nil || s == "" {
 			return nil, false

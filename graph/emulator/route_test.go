@@ -129,7 +129,7 @@ func TestTheHandlerIsSafeForConcurrentUse(t *testing.T) {
 				body := strings.NewReader(fmt.Sprintf(`{"mailboxProtectionUnits@delta":[{"directoryObjectId":%q}]}`, user(20+n*10+i)))
 				req, _ := http.NewRequest(http.MethodPatch, w.server.URL+root+"/exchangeProtectionPolicies/"+policy, body)
 				resp, err := w.client.Do(req)
-				if err != nil || resp.StatusCode != 200 {
+				if err != nil || resp.StatusCode != http.StatusOK {
 					done <- fmt.Errorf("patch: %v %w", resp, err)
 					return
 				}

@@ -76,8 +76,9 @@ func (t *tenant) stir(at time.Time) {
 				continue
 			}
 			r.planned = true
-			intervals := at.Sub(r.anchor)/t.lengths.Reevaluate + 1
-			t.steps.schedule(r.anchor.Add(intervals*t.lengths.Reevaluate), func(at time.Time) {
+			// The next whole interval since the anchor.
+			next := at.Add(t.lengths.Reevaluate - at.Sub(r.anchor)%t.lengths.Reevaluate)
+			t.steps.schedule(next, func(at time.Time) {
 				r.planned = false
 				if r.in(t) {
 					t.reevaluate(r, cause{at: at})

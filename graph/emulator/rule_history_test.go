@@ -20,7 +20,7 @@ func TestALongHistoryWithRulesStaysConsistent(t *testing.T) {
 		for seed := range uint64(4) {
 			t.Run(fmt.Sprintf("%d seeded units, history %d", seeded, seed), func(t *testing.T) {
 				w := newWorld(t)
-				policy := ""
+				var policy string
 				if seeded > 0 {
 					policy = w.withUnits(seeded, func(s *emulator.Seed) { s.Policies[0].DynamicRuleUnits = 5 })
 				} else {
@@ -92,7 +92,7 @@ func (w *world) wantHeld(policy, path string) {
 		if rule["isAutoApplyEnabled"] != true {
 			continue
 		}
-		for _, word := range strings.Split(rule["mailboxExpression"].(string), "'") {
+		for word := range strings.SplitSeq(rule["mailboxExpression"].(string), "'") {
 			members, err := w.e.GroupMembers("", word)
 			if err != nil {
 				continue

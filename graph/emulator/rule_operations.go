@@ -123,7 +123,7 @@ func createRule(w Workload) handler {
 		if dynamic && w == SharePoint {
 			return bad("There are no dynamic rules for sites.")
 		}
-		text, parsed, err := readExpression(c, w, fields[property], dynamic)
+		text, parsed, err := readExpression(w, fields[property], dynamic)
 		if err != nil {
 			return nil, err
 		}
@@ -147,7 +147,7 @@ func (t *tenant) newRule(p *policy, id, text string, parsed *ruleExpression, dyn
 	return r
 }
 
-func readExpression(c *call, w Workload, raw json.RawMessage, dynamic bool) (string, *ruleExpression, *graphError) {
+func readExpression(w Workload, raw json.RawMessage, dynamic bool) (string, *ruleExpression, *graphError) {
 	var text string
 	_ = json.Unmarshal(raw, &text) // what is no string stays empty, and empty is invalid
 	parsed, err := parseRule(text, w, dynamic)
@@ -169,7 +169,7 @@ func updateRule(w Workload) handler {
 		if unknown := unknownField(fields, property); unknown != "" {
 			return nil, refuse(c.r.Method, "InvalidProtectionRulePatchRequest", "A %s rule has no property %q that can be changed.", w.info().thing, unknown)
 		}
-		text, parsed, err := readExpression(c, w, fields[property], true)
+		text, parsed, err := readExpression(w, fields[property], true)
 		switch {
 		case err != nil:
 			return nil, err

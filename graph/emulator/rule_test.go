@@ -314,7 +314,7 @@ func TestExpressionsCombineMemberships(t *testing.T) {
 		if fmt.Sprint(len(got)) != fmt.Sprint(len(strings.Fields(want))) {
 			t.Errorf("%s selects %v, want %s", expression, got, want)
 		}
-		for _, n := range strings.Fields(want) {
+		for n := range strings.FieldsSeq(want) {
 			if !strings.Contains(" "+strings.Join(got, " ")+" ", " "+n+" ") {
 				t.Errorf("%s does not select %s", expression, n)
 			}

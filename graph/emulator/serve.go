@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -180,9 +181,7 @@ func (c *call) head(h http.Header, resp response) {
 	h.Set("request-id", c.requestID)
 	h.Set("client-request-id", c.clientRequestID)
 	h.Set("Date", c.now.UTC().Format(http.TimeFormat))
-	for name, values := range resp.header {
-		h[name] = values
-	}
+	maps.Copy(h, resp.header)
 }
 
 func (c *call) send(w http.ResponseWriter, f *Fault, resp response) {

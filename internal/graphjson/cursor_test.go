@@ -17,8 +17,7 @@ func wantCause(t *testing.T, c *Cursor, want Cause) {
 		}
 		return
 	}
-	var failed *Error
-	if !errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*Error](err); !ok {
 		t.Errorf("%.60q: no error, want the cause %s", c.data, want)
 	} else if failed.Cause != want {
 		t.Errorf("%.60q: %v, want the cause %s", c.data, err, want)

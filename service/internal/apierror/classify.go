@@ -155,7 +155,7 @@ func (t *Translator) outcomeUnknown(failed *GraphError) classification {
 func (t *Translator) classifyToken(e *graph.Error) classification {
 	var token *graph.TokenError
 	known := errors.As(e.Err, &token)
-	c := classification{}
+	var c classification
 	switch e.Token {
 	case graph.TokenAssertionRefused:
 		c = t.of(pb.ErrorReason_DELEGATED_TOKEN_REJECTED)

@@ -2,6 +2,7 @@ package apierror
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -80,11 +81,11 @@ func (t *Translator) byStatus(failed *GraphError) *contract.Reason {
 // byCode returns the reason of the deepest known code, nil when there is none. Generic codes count only for an embedded
 // error, which has no status to fall back to.
 func (t *Translator) byCode(e *graph.Error, embedded bool) *contract.Reason {
-	for i := len(e.Codes) - 1; i >= 0; i-- {
-		if !embedded && t.reasons.IsGeneric(e.Codes[i]) {
+	for _, v := range slices.Backward(e.Codes) {
+		if !embedded && t.reasons.IsGeneric(v) {
 			continue
 		}
-		if r := t.reasons.OfCode(e.Codes[i]); r != nil {
+		if r := t.reasons.OfCode(v); r != nil {
 			return r
 		}
 	}

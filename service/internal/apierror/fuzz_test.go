@@ -87,8 +87,7 @@ func FuzzTranslate(f *testing.F) {
 			// A tenant that was throttled is left alone for a while, so each call has a tenant of its own.
 			Method: op.Spec.GetMethod(), Target: graph.Root, Safe: op.Safe, Tenant: strconv.FormatInt(calls.Add(1), 10),
 		})
-		var failed *graph.Error
-		if !errors.As(err, &failed) {
+		if _, ok := errors.AsType[*graph.Error](err); !ok {
 			t.Fatalf("%d is no error: %v", response.status, err)
 		}
 		failure := translator.Translate(op, requestWithIDs(op), "own", err)

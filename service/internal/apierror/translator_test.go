@@ -97,7 +97,7 @@ func TestShowableCodes(t *testing.T) {
 
 func TestEqualFailuresMakeEqualBytes(t *testing.T) {
 	translator, c := steady(t)
-	make := func() []byte {
+	marshal := func() []byte {
 		f := translator.Translate(c.OfMethod(getPolicy), nil, "own", &graph.Error{
 			Meta: graph.Meta{Status: 429, RequestID: "graph-1", ClientRequestID: "own"}, Codes: []string{"x"}, RetryAfter: 7 * time.Second, HasRetryAfter: true,
 		})
@@ -107,9 +107,9 @@ func TestEqualFailuresMakeEqualBytes(t *testing.T) {
 		}
 		return b
 	}
-	first := make()
+	first := marshal()
 	for range 20 {
-		if string(make()) != string(first) {
+		if string(marshal()) != string(first) {
 			t.Fatal("two equal failures made different Statuses")
 		}
 	}

@@ -1,6 +1,7 @@
 package apierror
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -24,12 +25,7 @@ func (t *Translator) UnknownCodes() map[string]uint64 {
 
 // hasUnknownCode reports whether one of the codes of an error is neither a reason's nor a generic one.
 func (t *Translator) hasUnknownCode(e *graph.Error) bool {
-	for _, code := range e.Codes {
-		if t.reasons.IsUnknown(code) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.Codes, t.reasons.IsUnknown)
 }
 
 // HasUnknownCode reports whether Graph's response to a failed call had a code that the contract does not know.

@@ -7,6 +7,7 @@ package interceptor
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -117,8 +118,8 @@ func (ch *Chain) UnknownMethod(_ any, stream grpc.ServerStream) error {
 // run sends a call through the interceptors to its handler.
 func (ch *Chain) run(ctx context.Context, c *call, handle handler) error {
 	ctx = context.WithValue(ctx, callKey{}, c)
-	for i := len(ch.around) - 1; i >= 0; i-- {
-		intercept, next := ch.around[i].around, handle
+	for _, v := range slices.Backward(ch.around) {
+		intercept, next := v.around, handle
 		handle = func(ctx context.Context) error { return intercept(ctx, c, next) }
 	}
 	return handle(ctx)
