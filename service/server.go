@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/contract"
 	"github.com/m365backup/backupstorage/service/internal/interceptor"
 	"github.com/m365backup/backupstorage/service/internal/pagetoken"
+	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
 // Options configures a Server.
@@ -33,14 +35,30 @@ type Options struct {
 	AllowAppOnly bool
 	// Logger takes one line a call. Required.
 	Logger *slog.Logger
-	// MaxCalls is how many calls may be under way at once, nine tenths of them of one tenant; 0 means 1,000.
+	// MaxCalls is how many calls may be under way at once; 0 means 1,000. A tenant gets another place while it has fewer
+	// than are free: alone it gets half of them.
 	MaxCalls int
+	// OneTenant is set where only one tenant is possible: it may take all places.
+	OneTenant bool
+	// MaxResponseBytes is how many bytes of responses all calls hold together, from Graph and to clients that have not
+	// taken them yet; 0 means 256 MiB. Tenants share them like places.
+	MaxResponseBytes int64
+	// Connections bounds the connections that Listen accepts.
+	Connections ConnectionLimits
 }
+
+// ConnectionLimits bounds the connections of a server.
+type ConnectionLimits = wire.Limits
+
+// Listener is a listener with bounded connections.
+type Listener = wire.Listener
 
 // Server holds the services and the interceptors around them.
 type Server struct {
-	core  *core
-	chain *interceptor.Chain
+	core        *core
+	chain       *interceptor.Chain
+	bytes       *wire.Bytes
+	connections ConnectionLimits
 }
 
 // New wires the services. It fails when an option is missing or wrong.
@@ -65,18 +83,24 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 	if options.MaxCalls == 0 {
 		options.MaxCalls = 1000
 	}
+	if options.MaxResponseBytes == 0 {
+		options.MaxResponseBytes = DefaultResponseBytes
+	}
 	pages, err := pagetoken.New(options.PageTokenKeys...)
 	if err != nil {
 		return nil, err
 	}
 	tenants := tenants{fallback: strings.ToLower(options.DefaultTenant)}
+	bytes := wire.NewBytes(options.MaxResponseBytes)
 	return &Server{
+		bytes: bytes, connections: options.Connections,
 		core: &core{
 			graph: options.Graph, pages: pages, contract: c, translator: translator,
 			tenants: tenants, allowAppOnly: options.AllowAppOnly,
 		},
 		chain: interceptor.New(interceptor.Options{
 			Contract: c, Translator: translator, Logger: options.Logger, MaxCalls: options.MaxCalls,
+			OneTenant: options.OneTenant, Bytes: bytes,
 			Tenant: func(ctx context.Context) string {
 				tenant, _ := tenants.of(ctx)
 				return tenant
@@ -85,13 +109,16 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 	}, nil
 }
 
+// DefaultResponseBytes is how many bytes of responses all calls hold together unless told otherwise.
+const DefaultResponseBytes = 256 << 20
+
 const (
 	// maxReceive has room for a bulk request, which Graph lets have 10,000 addresses or URLs, of 800 bytes each.
 	maxReceive = 8 << 20
 	// maxHeaderList has room for the largest assertion of a user.
 	maxHeaderList = 16 << 10
 	// maxStreams keeps one connection from taking all the calls that the server takes.
-	maxStreams = 100
+	maxStreams = 250
 )
 
 // The times of connections.
@@ -101,8 +128,9 @@ var (
 	keepaliveParameters = keepalive.ServerParameters{
 		MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: 5 * time.Minute, MaxConnectionAgeGrace: interceptor.MaxTime,
 	}
-	// A client may ask whether an idle connection is still there, though not all the time.
-	keepalivePolicy = keepalive.EnforcementPolicy{MinTime: 30 * time.Second, PermitWithoutStream: true}
+	// A client may ping every 10 s, with calls and without. gRPC counts each ping that comes before MinTime as a strike, and
+	// closes the connection after a few: clients whose timers are early would lose calls at a MinTime of 10 s.
+	keepalivePolicy = keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}
 	// handshakeTime is what a client that connects has for the beginning of HTTP/2.
 	handshakeTime = 5 * time.Second
 )
@@ -118,10 +146,20 @@ func (s *Server) GRPCOptions() []grpc.ServerOption {
 		grpc.MaxRecvMsgSize(maxReceive),
 		grpc.MaxHeaderListSize(maxHeaderList),
 		grpc.ConnectionTimeout(handshakeTime),
+		grpc.ForceServerCodecV2(wire.Codec{}),
+		// Stop waits for the handlers, so that each has the time to log what became of its call.
+		grpc.WaitForHandlers(true),
 		grpc.KeepaliveParams(keepaliveParameters),
 		grpc.KeepaliveEnforcementPolicy(keepalivePolicy),
 	}
 }
+
+// Listen bounds the connections of a listener. Without it responses that a client does not take are held for as long as
+// its connection.
+func (s *Server) Listen(inner net.Listener) *Listener { return wire.Listen(inner, s.connections) }
+
+// HeldBytes returns how many bytes of responses are held now.
+func (s *Server) HeldBytes() int64 { return s.bytes.Held() }
 
 // Services are the full names of the services, for health and for what lists them.
 func (s *Server) Services() []string { return s.core.contract.Services }

@@ -21,7 +21,7 @@ const (
 	backoffMultiplier = 2
 	// maxTokens is the number of calls that a connection of this server takes at once: when half of them fail with no
 	// success between them, retries stop until calls succeed again.
-	maxTokens = 100
+	maxTokens = 250
 	// tokenRatio is what a success gives back: above one failure in ten successes the budget shrinks.
 	tokenRatio = 0.1
 )
@@ -51,12 +51,9 @@ type methodName struct {
 // idempotency level included, falls to the name of its service, and is retried on RESOURCE_EXHAUSTED alone: a runtime
 // makes UNAVAILABLE itself when a connection is cut, and then nobody knows whether a write was done.
 func (c *contract) serviceConfig() ([]byte, error) {
-	var repeatable, services []methodName
+	var repeatable []methodName
 	for _, r := range c.rpcs {
 		name := methodName{Service: "m365.backupstorage.v1." + r.service}
-		if len(services) == 0 || services[len(services)-1] != name {
-			services = append(services, name)
-		}
 		if r.level == descriptorpb.MethodOptions_NO_SIDE_EFFECTS || r.level == descriptorpb.MethodOptions_IDEMPOTENT {
 			name.Method = r.name
 			repeatable = append(repeatable, name)
@@ -65,10 +62,6 @@ func (c *contract) serviceConfig() ([]byte, error) {
 	var page bytes.Buffer
 	page.WriteString("{\n \"methodConfig\": [\n")
 	if err := writeMethodConfig(&page, repeatable, "UNAVAILABLE", "RESOURCE_EXHAUSTED"); err != nil {
-		return nil, err
-	}
-	page.WriteString(",\n")
-	if err := writeMethodConfig(&page, services, "RESOURCE_EXHAUSTED"); err != nil {
 		return nil, err
 	}
 	page.WriteString("\n ],\n \"retryThrottling\": ")

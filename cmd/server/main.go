@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"log"
 	"log/slog"
 	"os"
@@ -17,7 +16,11 @@ import (
 )
 
 func main() {
-	log.SetOutput(withoutText{slog.New(slog.NewJSONHandler(os.Stderr, nil))})
+	// A reader of standard error or output that goes away must not end the process, nor a terminal that closes.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
+	queue := newLogQueue(os.Stderr)
+	defer queue.close()
+	log.SetOutput(withoutText{slog.New(slog.NewJSONHandler(queue, nil))})
 	c, err := readConfig(os.Args[1:], os.Getenv, os.Stdout)
 	if errors.Is(err, flag.ErrHelp) {
 		return
@@ -26,11 +29,12 @@ func main() {
 		// The first signal restores the default handler, so that a second one ends the process at once.
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		context.AfterFunc(ctx, stop)
-		err = run(ctx, c, os.Stdout, os.Stderr)
+		err = run(ctx, c, os.Stdout, queue)
 		stop()
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "server:", err)
+		queue.printError(err)
+		queue.close()
 		os.Exit(1)
 	}
 }

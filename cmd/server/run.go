@@ -73,7 +73,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		reflection.Register(server)
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(services.Listen(listener)) }()
 	banner(out, c, listener.Addr().String(), upstream)
 	select {
 	case err := <-served:
@@ -115,7 +115,26 @@ func drain(server *grpc.Server, healthy *health.Server, watches *watches, c *con
 	case <-stopped:
 	case <-time.After(c.drainTimeout):
 		logger.Warn("drain timeout reached: ending the calls that are still under way")
+		end(server)
+	}
+}
+
+// lastWords is how long the handlers of calls that were cut have to log what became of them.
+const lastWords = 2 * time.Second
+
+// end cuts the calls that are under way. A write that was cut has a line in the log with outcome=unknown.
+func end(server *grpc.Server) {
+	ended := make(chan struct{})
+	go func() {
+		// It waits for the handlers.
 		server.Stop()
+		close(ended)
+	}()
+	timer := time.NewTimer(lastWords)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
 	}
 }
 

@@ -245,3 +245,37 @@ func TestWrongFaultRulesPreventStart(t *testing.T) {
 		}
 	}
 }
+
+// A write that --drain-timeout cuts has a line in the log that says that it may have been done.
+func TestWriteCutByDrainIsLogged(t *testing.T) {
+	faults := filepath.Join(t.TempDir(), "faults.json")
+	if err := os.WriteFile(faults, []byte(`[{"operation":"POST /exchangeProtectionPolicies","delay":"1h"}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, "--emulator-faults", faults, "--drain-timeout", "50ms")
+	called := make(chan error, 1)
+	go func() {
+		_, err := pb.NewProtectionPolicyServiceClient(r.conn).CreateExchangeProtectionPolicy(t.Context(),
+			&pb.CreateExchangeProtectionPolicyRequest{DisplayName: "cut"})
+		called <- err
+	}()
+	// A second call ends on the same connection: so the first one has reached the server, and soon Graph.
+	for range 20 {
+		if _, err := pb.NewProtectionPolicyServiceClient(r.conn).ListProtectionPolicies(t.Context(), new(pb.ListProtectionPoliciesRequest)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.end(t)
+	if err := <-called; status.Code(err) != codes.Unavailable {
+		t.Errorf("the client got %v", err)
+	}
+	for line := range strings.Lines(r.log.String()) {
+		if strings.Contains(line, "CreateExchangeProtectionPolicy") {
+			if !strings.Contains(line, `"outcome":"unknown"`) || !strings.Contains(line, `"reason":"CANCELLED"`) {
+				t.Errorf("the line of the write: %s", line)
+			}
+			return
+		}
+	}
+	t.Errorf("the write has no line: %s", r.log)
+}

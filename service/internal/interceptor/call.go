@@ -2,6 +2,7 @@ package interceptor
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
+	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
 // call is one invocation of an rpc, unary or streaming, and what the interceptors know of it.
@@ -26,6 +28,20 @@ type call struct {
 	cause   error
 	// hasPushback is set once the trailer for retries is.
 	hasPushback bool
+	// deadline is when the call has to be done.
+	deadline time.Time
+	// place is the call's place among those under way, holding what it holds of the bytes of responses. A call that was
+	// refused has neither.
+	place   func()
+	holding *wire.Holding
+}
+
+// leave gives back the place of the call and what it holds. A unary call that succeeded does so when its response is out.
+func (c *call) leave() {
+	if c.place != nil {
+		c.holding.Release()
+		c.place()
+	}
 }
 
 type callKey struct{}
@@ -36,6 +52,12 @@ func RequestID(ctx context.Context) string {
 		return c.requestID
 	}
 	return ""
+}
+
+// Grow asks whether a call may hold n more bytes of a response of Graph's. It always may outside of one.
+func Grow(ctx context.Context, n int) bool {
+	c, ok := ctx.Value(callKey{}).(*call)
+	return !ok || c.holding == nil || c.holding.Grow(int64(n))
 }
 
 // setTrailer sets a trailer of a call. Ids and delays go into trailers and never into headers: a header before an error

@@ -16,6 +16,7 @@ import (
 
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
+	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
 // handler carries a call out, or passes it to the interceptors further in.
@@ -38,8 +39,12 @@ type Options struct {
 	Translator *apierror.Translator
 	// Logger takes one line a call.
 	Logger *slog.Logger
-	// MaxCalls is how many calls may be under way at once, nine tenths of them of one tenant.
+	// MaxCalls is how many calls may be under way at once.
 	MaxCalls int
+	// OneTenant is set where only one tenant is possible: it may take all.
+	OneTenant bool
+	// Bytes bounds the bytes of responses that calls hold.
+	Bytes *wire.Bytes
 	// Tenant returns the tenant that a call names, empty when it names none.
 	Tenant func(context.Context) string
 }
@@ -53,7 +58,7 @@ type Chain struct {
 
 // New returns the chain.
 func New(o Options) *Chain {
-	return &Chain{contract: o.Contract, around: order(o, newInFlight(o.MaxCalls))}
+	return &Chain{contract: o.Contract, around: order(o, newInFlight(o.MaxCalls, o.OneTenant))}
 }
 
 // order returns the interceptors, outermost first. What stands outside of translation must not fail; what stands inside
@@ -70,7 +75,7 @@ func order(o Options, calls *inFlight) []named {
 		// A panic in a handler is translated, logged and counted like any error.
 		{"inner recovery", recoverHandler},
 		// Calls are refused before any work.
-		{"overload", limitCalls(calls, o.Tenant)},
+		{"overload", limitCalls(calls, o.Bytes, o.Tenant)},
 		{"deadline", limitTime},
 	}
 }
@@ -90,10 +95,13 @@ func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerI
 		response, err = handle(ctx, request)
 		return err
 	})
-	if err != nil {
+	message, ok := response.(proto.Message)
+	if err != nil || !ok {
+		c.leave()
 		return nil, err
 	}
-	return response, nil
+	// The bytes of the response replace those that came from Graph, and its place stays taken until it is out.
+	return wire.NewResponse(ctx, c.deadline, message, func(size int) { c.holding.Set(int64(size)) }, c.leave), nil
 }
 
 // Stream is a grpc.StreamServerInterceptor.
@@ -102,7 +110,9 @@ func (ch *Chain) Stream(server any, stream grpc.ServerStream, info *grpc.StreamS
 	if op == nil {
 		return handle(server, stream)
 	}
-	return ch.run(stream.Context(), &call{method: info.FullMethod, op: op}, func(ctx context.Context) error {
+	c := &call{method: info.FullMethod, op: op}
+	defer c.leave()
+	return ch.run(stream.Context(), c, func(ctx context.Context) error {
 		return handle(server, streamWithin{stream, ctx})
 	})
 }
@@ -110,7 +120,9 @@ func (ch *Chain) Stream(server any, stream grpc.ServerStream, info *grpc.StreamS
 // UnknownMethod is a grpc.StreamHandler for methods that do not exist. They get a typed Status like every other call.
 func (ch *Chain) UnknownMethod(_ any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
-	return ch.run(stream.Context(), &call{method: method}, func(context.Context) error {
+	c := &call{method: method}
+	defer c.leave()
+	return ch.run(stream.Context(), c, func(context.Context) error {
 		return status.Error(codes.Unimplemented, "unknown method")
 	})
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
+	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
 const getPolicy = "/m365.backupstorage.v1.ProtectionPolicyService/GetProtectionPolicy"
@@ -47,12 +48,12 @@ func newSuiteWith(t *testing.T, maxCalls int, handler slog.Handler) *suite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &suite{log: new(bytes.Buffer), calls: newInFlight(maxCalls)}
+	s := &suite{log: new(bytes.Buffer), calls: newInFlight(maxCalls, false)}
 	if handler == nil {
 		handler = slog.NewJSONHandler(s.log, nil)
 	}
 	o := Options{
-		Contract: c, Translator: apierror.New(c.Reasons), Logger: slog.New(handler), MaxCalls: maxCalls,
+		Contract: c, Translator: apierror.New(c.Reasons), Logger: slog.New(handler), MaxCalls: maxCalls, Bytes: wire.NewBytes(1 << 20),
 		Tenant: func(ctx context.Context) string {
 			return strings.ToLower(strings.Join(metadata.ValueFromIncomingContext(ctx, tenantKey), ","))
 		},
@@ -79,7 +80,15 @@ func (t *transport) SetTrailer(md metadata.MD) error {
 func through(ctx context.Context, s *suite, handler grpc.UnaryHandler) (*status.Status, metadata.MD) {
 	carrier := new(transport)
 	ctx = grpc.NewContextWithServerTransportStream(ctx, carrier)
-	_, err := s.Unary(ctx, new(pb.GetProtectionPolicyRequest), &grpc.UnaryServerInfo{FullMethod: getPolicy}, handler)
+	response, err := s.Unary(ctx, new(pb.GetProtectionPolicyRequest), &grpc.UnaryServerInfo{FullMethod: getPolicy}, handler)
+	if r, ok := response.(*wire.Response); ok {
+		// As gRPC does: it marshals the response and frees it.
+		data, err := wire.Codec{}.Marshal(r)
+		if err != nil {
+			return status.Convert(err), carrier.trailer
+		}
+		data.Free()
+	}
 	return status.Convert(err), carrier.trailer
 }
 
@@ -153,7 +162,7 @@ func TestPanicIsAnIncidentThatTheLogHas(t *testing.T) {
 func TestPanicOutsideOfTranslationIsTyped(t *testing.T) {
 	s := newSuiteWith(t, 1000, panicking{})
 	_, err := s.Unary(grpc.NewContextWithServerTransportStream(t.Context(), new(transport)), new(pb.GetProtectionPolicyRequest),
-		&grpc.UnaryServerInfo{FullMethod: getPolicy}, func(context.Context, any) (any, error) { return nil, nil })
+		&grpc.UnaryServerInfo{FullMethod: getPolicy}, func(context.Context, any) (any, error) { return new(pb.GetProtectionPolicyResponse), nil })
 	if got := status.Convert(err); got.Code() != codes.Internal || infoOf(t, got).GetReason() != "INTERNAL" {
 		t.Errorf("got %v, log %s", got, s.log)
 	}
@@ -210,57 +219,72 @@ func TestOverloadIsRefusedAtOnce(t *testing.T) {
 	s := newSuite(t, 1)
 	reached := false
 	outer, _ := through(t.Context(), s, func(ctx context.Context, _ any) (any, error) {
-		got, trailer := through(ctx, s, func(context.Context, any) (any, error) { reached = true; return nil, nil })
+		got, trailer := through(ctx, s, func(context.Context, any) (any, error) {
+			reached = true
+			return new(pb.GetProtectionPolicyResponse), nil
+		})
 		if got.Code() != codes.Unavailable || infoOf(t, got).GetReason() != "SERVER_OVERLOADED" {
 			t.Errorf("got %v", got)
 		}
 		if len(trailer.Get(pushbackKey)) != 1 || trailer.Get(pushbackKey)[0] == "-1" {
 			t.Errorf("pushback %v: nothing was done, so the runtime may come back", trailer.Get(pushbackKey))
 		}
-		return nil, nil
+		return new(pb.GetProtectionPolicyResponse), nil
 	})
 	if outer.Code() != codes.OK || reached {
 		t.Errorf("outer call: %v; the one too many got through: %v", outer, reached)
 	}
-	again, _ := through(t.Context(), s, func(context.Context, any) (any, error) { return nil, nil })
+	again, _ := through(t.Context(), s, func(context.Context, any) (any, error) { return new(pb.GetProtectionPolicyResponse), nil })
 	if again.Code() != codes.OK {
 		t.Errorf("afterwards: %v", again)
 	}
 }
 
+// A tenant gets another place while it has fewer than are free.
 func TestNoTenantTakesAllCalls(t *testing.T) {
 	s := newSuite(t, 10)
 	of := func(tenant string) context.Context {
 		return metadata.NewIncomingContext(t.Context(), metadata.Pairs(tenantKey, tenant))
 	}
-	const greedy, other = "aaaaaaaa-0000-4000-8000-00000000000a", "bbbbbbbb-0000-4000-8000-00000000000b"
+	const greedy, other, third = "aaaaaaaa-0000-4000-8000-00000000000a", "bbbbbbbb-0000-4000-8000-00000000000b", "cccccccc-0000-4000-8000-00000000000c"
 	release := make(chan struct{})
 	var entered, held sync.WaitGroup
 	hold := func(tenant string) {
 		entered.Add(1)
 		held.Go(func() {
-			if got, _ := through(of(tenant), s, func(context.Context, any) (any, error) { entered.Done(); <-release; return nil, nil }); got.Code() != codes.OK {
+			got, _ := through(of(tenant), s, func(context.Context, any) (any, error) {
+				entered.Done()
+				<-release
+				return new(pb.GetProtectionPolicyResponse), nil
+			})
+			if got.Code() != codes.OK {
 				t.Errorf("%s: %v", tenant, got)
 				entered.Done()
 			}
 		})
 		entered.Wait()
 	}
-	nothing := func(context.Context, any) (any, error) { return nil, nil }
-	for range 9 {
+	nothing := func(context.Context, any) (any, error) { return new(pb.GetProtectionPolicyResponse), nil }
+	refused := func(what, tenant string) {
+		t.Helper()
+		if got, _ := through(of(tenant), s, nothing); got.Code() != codes.Unavailable || infoOf(t, got).GetReason() != "SERVER_OVERLOADED" {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+	for range 5 {
 		hold(greedy)
 	}
-	if got, _ := through(of(greedy), s, nothing); got.Code() != codes.Unavailable || infoOf(t, got).GetReason() != "SERVER_OVERLOADED" {
-		t.Errorf("the tenth call of one tenant: %v", got)
-	}
+	refused("the sixth call of one tenant", greedy)
 	// In other letters it is the same tenant.
-	if got, _ := through(of(strings.ToUpper(greedy)), s, nothing); got.Code() != codes.Unavailable {
-		t.Errorf("the tenth call of one tenant, written in capitals: %v", got)
+	refused("the sixth call of one tenant, written in capitals", strings.ToUpper(greedy))
+	for range 3 {
+		hold(other)
 	}
-	hold(other)
-	if got, _ := through(of(other), s, nothing); got.Code() != codes.Unavailable {
-		t.Errorf("the eleventh call of all: %v", got)
-	}
+	refused("a call of the second tenant, when two are free", other)
+	hold(third)
+	refused("a second call of the third tenant, when one is free", third)
+	hold("dddddddd-0000-4000-8000-00000000000d")
+	refused("the eleventh call of all", "eeeeeeee-0000-4000-8000-00000000000e")
 	close(release)
 	held.Wait()
 	if len(s.calls.byTenant) > 0 || s.calls.all != 0 {
@@ -268,6 +292,19 @@ func TestNoTenantTakesAllCalls(t *testing.T) {
 	}
 	if got, _ := through(of(greedy), s, nothing); got.Code() != codes.OK {
 		t.Errorf("afterwards: %v", got)
+	}
+}
+
+// Where only one tenant is possible, it may have all places.
+func TestOneTenantTakesAllCalls(t *testing.T) {
+	calls := newInFlight(3, true)
+	for range 3 {
+		if !calls.enter("a") {
+			t.Fatal("refused")
+		}
+	}
+	if calls.enter("a") {
+		t.Error("the fourth call got in")
 	}
 }
 

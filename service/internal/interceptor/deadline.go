@@ -23,7 +23,7 @@ const (
 )
 
 // limitTime gives every call a deadline, a little before the caller's own.
-func limitTime(ctx context.Context, _ *call, next handler) error {
+func limitTime(ctx context.Context, c *call, next handler) error {
 	limit := defaultTime
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline)
@@ -32,7 +32,8 @@ func limitTime(ctx context.Context, _ *call, next handler) error {
 		}
 		limit = min(left-min(max(left/50, minKeptBack), maxKeptBack), MaxTime)
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	c.deadline = time.Now().Add(limit)
+	ctx, cancel := context.WithDeadline(ctx, c.deadline)
 	defer cancel()
 	return next(ctx)
 }

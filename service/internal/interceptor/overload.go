@@ -4,41 +4,51 @@ import (
 	"context"
 	"sync"
 
+	"google.golang.org/grpc"
+
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
+	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
-// limitCalls refuses a call at once when as many are under way as the server takes, of all tenants or of one.
-func limitCalls(calls *inFlight, tenantOf func(context.Context) string) around {
-	return func(ctx context.Context, _ *call, next handler) error {
+// limitCalls refuses a call at once when as many are under way as the server takes, of all tenants or of one. The call
+// keeps its place until its response is out.
+func limitCalls(calls *inFlight, bytes *wire.Bytes, tenantOf func(context.Context) string) around {
+	return func(ctx context.Context, c *call, next handler) error {
 		// A call without a tenant is refused later, and for that.
 		tenant := tenantOf(ctx)
 		if !calls.enter(tenant) {
 			return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 		}
-		defer calls.leave(tenant)
+		c.place = func() { calls.leave(tenant) }
+		c.holding = bytes.Hold(tenant)
+		// A compressed response is a copy that nothing counts. It fails only outside of a call.
+		_ = grpc.SetSendCompressor(ctx, "identity")
 		return next(ctx)
 	}
 }
 
-// inFlight counts the calls that are under way. One tenant gets nine tenths of what the server takes: otherwise a
-// tenant whose tokens or responses hang would keep out all others until its calls have run out of time.
+// inFlight counts the calls that are under way. A tenant gets another place while it has fewer than are free: a single
+// greedy tenant leaves half of them to the others, k of them leave 1/(k+1). Otherwise tenants whose tokens or responses
+// hang would keep out all others until their calls have run out of time.
 type inFlight struct {
-	max, maxOfTenant int
+	max       int
+	oneTenant bool
 
 	mu       sync.Mutex
 	all      int
 	byTenant map[string]int
 }
 
-func newInFlight(most int) *inFlight {
-	return &inFlight{max: most, maxOfTenant: most - most/10, byTenant: make(map[string]int)}
+func newInFlight(limit int, oneTenant bool) *inFlight {
+	return &inFlight{max: limit, oneTenant: oneTenant, byTenant: make(map[string]int)}
 }
 
 func (n *inFlight) enter(tenant string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.all >= n.max || n.byTenant[tenant] >= n.maxOfTenant {
+	free := n.max - n.all
+	if free <= 0 || !n.oneTenant && n.byTenant[tenant] >= free {
 		return false
 	}
 	n.all++

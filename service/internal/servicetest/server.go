@@ -67,17 +67,17 @@ func NewOnEmulator(tb testing.TB, transport Transport, e *emulator.Emulator, ups
 
 // NewOnHandler starts a server on an upstream that serves all requests with one handler. The server sends each request
 // once: a repeat would get the same response.
-func NewOnHandler(tb testing.TB, handler http.HandlerFunc) *Server {
+func NewOnHandler(tb testing.TB, handler http.HandlerFunc, options ...Option) *Server {
 	tb.Helper()
-	return NewOnHandlerOver(tb, ClearText, handler)
+	return NewOnHandlerOver(tb, ClearText, handler, options...)
 }
 
 // NewOnHandlerOver is NewOnHandler with a choice of the transport.
-func NewOnHandlerOver(tb testing.TB, transport Transport, handler http.HandlerFunc) *Server {
+func NewOnHandlerOver(tb testing.TB, transport Transport, handler http.HandlerFunc, options ...Option) *Server {
 	tb.Helper()
 	o := transport.Start(tb, httptest.NewUnstartedServer(handler))
 	o.Repeats = -1
-	return start(tb, o)
+	return start(tb, o, options...)
 }
 
 // NewOnEndpoint starts a server on an upstream that runs already, or that cannot be reached. The server sends each
@@ -144,9 +144,10 @@ func serve(newServices Maker, options service.Options) (services *service.Server
 	if err != nil {
 		return nil, "", nil, err
 	}
+	limited := services.Listen(listener)
 	server := grpc.NewServer(services.GRPCOptions()...)
 	services.Register(server)
-	go func() { _ = server.Serve(listener) }()
+	go func() { _ = server.Serve(limited) }()
 	return services, listener.Addr().String(), server.Stop, nil
 }
 

@@ -1,0 +1,153 @@
+package service_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/service"
+	"github.com/m365backup/backupstorage/service/internal/servicetest"
+)
+
+// stalledClient is an HTTP/2 client that never opens its window: it takes headers and no byte of a response.
+type stalledClient struct {
+	t      *testing.T
+	conn   net.Conn
+	framer *http2.Framer
+	next   uint32
+	// closed is closed when the server has closed the connection.
+	closed chan struct{}
+}
+
+func newStalledClient(t *testing.T, address string) *stalledClient {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	c := &stalledClient{t: t, conn: conn, framer: http2.NewFramer(conn, conn), next: 1, closed: make(chan struct{})}
+	io.WriteString(conn, http2.ClientPreface)
+	c.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	go func() {
+		defer close(c.closed)
+		for {
+			frame, err := c.framer.ReadFrame()
+			if err != nil {
+				return
+			}
+			if settings, ok := frame.(*http2.SettingsFrame); ok && !settings.IsAck() {
+				c.framer.WriteSettingsAck()
+			}
+		}
+	}()
+	return c
+}
+
+// call begins a call and does not wait for its response.
+func (c *stalledClient) call(method string, request proto.Message, timeout time.Duration) {
+	c.t.Helper()
+	var headers strings.Builder
+	encoder := hpack.NewEncoder(&headers)
+	for _, h := range [][2]string{
+		{":method", "POST"}, {":scheme", "http"}, {":path", method}, {":authority", "test"}, {"content-type", "application/grpc"},
+		{"te", "trailers"}, {"grpc-timeout", fmt.Sprintf("%dm", timeout.Milliseconds())}, {"x-tenant-id", emulator.TenantA},
+	} {
+		encoder.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
+	}
+	body, err := proto.Marshal(request)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	prefix := make([]byte, 5)
+	binary.BigEndian.PutUint32(prefix[1:], uint32(len(body)))
+	c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: c.next, BlockFragment: []byte(headers.String()), EndHeaders: true})
+	if err := c.framer.WriteData(c.next, true, append(prefix, body...)); err != nil {
+		c.t.Fatal(err)
+	}
+	c.next += 2
+}
+
+// largeList responds with a list of policies of about the given size.
+func largeList(size int) http.HandlerFunc {
+	const one = `{"@odata.type":"#microsoft.graph.exchangeProtectionPolicy","id":"61ec3a77-a61a-4e53-80be-5d0e4cc088d3","displayName":"`
+	item := one + strings.Repeat("x", 1000) + `"}`
+	body := `{"value":[` + strings.Repeat(item+",", size/len(item)) + item + `]}`
+	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) }
+}
+
+const listPolicies = "/m365.backupstorage.v1.ProtectionPolicyService/ListProtectionPolicies"
+
+// A client that does not take its responses keeps the places of its calls, so that it cannot make the server hold more
+// than that; it loses its connection 5 s after their deadline, and with it everything that was held.
+func TestUnreadResponsesAreBounded(t *testing.T) {
+	const limit = 4
+	s := servicetest.NewOnHandler(t, largeList(300_000), func(o *service.Options) { o.MaxCalls, o.OneTenant = limit, true })
+	stalled := newStalledClient(t, s.Conn.Target())
+	for range limit {
+		stalled.call(listPolicies, new(pb.ListProtectionPoliciesRequest), 300*time.Millisecond)
+	}
+	began := time.Now()
+	overloaded, held := false, int64(0)
+	for time.Since(began) < 20*time.Second {
+		_, err := pb.NewProtectionPolicyServiceClient(s.Conn).ListProtectionPolicies(s.Context(), new(pb.ListProtectionPoliciesRequest))
+		held = max(held, s.Services.HeldBytes())
+		if err == nil && overloaded {
+			break
+		}
+		if err != nil {
+			overloaded = true
+		}
+	}
+	took := time.Since(began)
+	if !overloaded || took < 5*time.Second || took > 8*time.Second {
+		t.Errorf("overloaded: %v; the places were free again after %v, want 5.3 s to 7 s", overloaded, took)
+	}
+	if held < limit*300_000/2 || held > 3*limit*400_000 {
+		t.Errorf("%d bytes were held", held)
+	}
+	select {
+	case <-stalled.closed:
+	case <-time.After(5 * time.Second):
+		t.Error("the connection is still there")
+	}
+	if left := s.Services.HeldBytes(); left != 0 {
+		t.Errorf("%d bytes are still held", left)
+	}
+}
+
+// What a connection held is free as soon as it ends.
+func TestEndOfAConnectionFreesItsResponses(t *testing.T) {
+	s := servicetest.NewOnHandler(t, largeList(300_000), func(o *service.Options) { o.MaxCalls, o.OneTenant = 2, true })
+	list := func() error {
+		_, err := pb.NewProtectionPolicyServiceClient(s.Conn).ListProtectionPolicies(s.Context(), new(pb.ListProtectionPoliciesRequest))
+		return err
+	}
+	for round := range 5 {
+		stalled := newStalledClient(t, s.Conn.Target())
+		stalled.call(listPolicies, new(pb.ListProtectionPoliciesRequest), time.Minute)
+		stalled.call(listPolicies, new(pb.ListProtectionPoliciesRequest), time.Minute)
+		for began := time.Now(); list() == nil; {
+			if time.Since(began) > 10*time.Second {
+				t.Fatalf("round %d: the stalled client holds no place", round)
+			}
+		}
+		stalled.conn.Close()
+		for began := time.Now(); list() != nil; {
+			if time.Since(began) > 3*time.Second {
+				t.Fatalf("round %d: the places are not free: %v", round, list())
+			}
+		}
+	}
+}
