@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -121,4 +122,26 @@ func TestAnAnswerThatDoesNotBeginIsWaitedForAMinute(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestDialsThatHangKeepNoPlaceFromTheWritesThatFollow(t *testing.T) {
+	overMemory(t, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, client *Client, network *inMemory) {
+		network.lost.Store(mostWrites)
+		var hanging sync.WaitGroup
+		for range mostWrites {
+			hanging.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if _, err := client.Do(ctx, call(http.MethodPost)); err == nil {
+					t.Error("a write got through a network that takes none")
+				}
+			})
+		}
+		hanging.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		if got := <-begin(t, ctx, client, call(http.MethodPost)); got.err != nil {
+			t.Errorf("the network is well again: %+v after %v", got.err, got.took)
+		}
+	})
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/internal/throttle"
 )
 
 // Root is the path of the API under the endpoint.
@@ -52,7 +54,7 @@ type Client struct {
 	connections *connections
 	// roundTrip sends a request; tests within the package stand in for the network here.
 	roundTrip func(*http.Request, way) (*http.Response, error)
-	gate      *gate
+	throttles *throttle.Throttles
 	budget    budget
 	repeats   int
 	backoff   time.Duration
@@ -87,7 +89,7 @@ func New(options Options) (*Client, error) {
 		tokens:      options.Tokens,
 		userAgent:   options.UserAgent,
 		connections: newConnections(options.RootCAs),
-		gate:        newGate(),
+		throttles:   throttle.New(),
 		repeats:     max(options.Repeats, 0),
 		backoff:     options.Backoff,
 		jitter:      rand.Float64,

@@ -304,9 +304,9 @@ func TestTheErrorTextTellsNothingOfTheTenant(t *testing.T) {
 		want string
 		e    graph.Error
 	}{
-		{"graph answered 404", graph.Error{Meta: graph.Meta{Status: 404}}},
-		{"graph answered 403 deep", graph.Error{Meta: graph.Meta{Status: 403}, Codes: []string{"a", "deep"}}},
-		{"graph answer cannot be used: redirect", graph.Error{Kind: graph.KindInvalidResponse, Cause: graph.CauseRedirect}},
+		{"graph responded 404", graph.Error{Meta: graph.Meta{Status: 404}}},
+		{"graph responded 403 deep", graph.Error{Meta: graph.Meta{Status: 403}, Codes: []string{"a", "deep"}}},
+		{"graph response cannot be used: redirect", graph.Error{Kind: graph.KindInvalidResponse, Cause: graph.CauseRedirect}},
 		{"call cannot be sent to graph", graph.Error{Kind: graph.KindInvalidRequest}},
 		{"no token for graph", graph.Error{Kind: graph.KindToken}},
 		{"graph is unreachable", graph.Error{Kind: graph.KindUnreachable}},

@@ -77,9 +77,9 @@ func (e *Error) Error() string {
 	switch e.Kind {
 	case KindResponse:
 		if len(e.Codes) > 0 {
-			return fmt.Sprintf("graph answered %d %s", e.Status, e.Codes[len(e.Codes)-1])
+			return fmt.Sprintf("graph responded %d %s", e.Status, e.Codes[len(e.Codes)-1])
 		}
-		return fmt.Sprintf("graph answered %d", e.Status)
+		return fmt.Sprintf("graph responded %d", e.Status)
 	case KindInvalidResponse:
 		return "graph response cannot be used: " + string(e.Cause)
 	case KindInvalidRequest:

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/internal/throttle"
 )
 
 const (
@@ -12,11 +14,9 @@ const (
 	defaultRepeats = 2
 	// defaultBackoff is the most that the first repeat waits when Graph does not say how long, the second twice that.
 	defaultBackoff = 500 * time.Millisecond
-	// longestWait is how long the server waits for a caller. Whoever is to wait longer is told so at once: it would
-	// hold up one of a bounded number of calls all the while.
-	longestWait = 10 * time.Second
-	// leastTime is what must be left of a deadline for an attempt to make sense.
-	leastTime = 100 * time.Millisecond
+	// maxWait is how long a request waits for its repeat, and minTime what must be left of a deadline for an attempt. The
+	// throttles have the same bounds.
+	maxWait, minTime = throttle.MaxWait, throttle.MinTime
 )
 
 // Do carries out a call: it sends it, repeats it where that can do no harm, and reads the answer. Every error is an
@@ -73,13 +73,13 @@ func (r *run) attempt(ctx context.Context) (answer *Response, failed *Error) {
 		return nil, tokenError(ctx, err)
 	}
 	r.used = token
-	pass, refused := c.gate.enter(ctx, r.call, r.throttled != nil)
+	pass, refused := c.enter(ctx, r.call, r.throttled != nil)
 	if refused != nil {
 		return nil, refused
 	}
 	// An attempt that does not come to its end must not leave the gate waiting for its probe.
 	failed = &Error{}
-	defer func() { c.gate.leave(r.call, pass, failed) }()
+	defer func() { c.leave(r.call, pass, failed) }()
 	return c.once(ctx, r.call, token, r.fresh)
 }
 
@@ -97,7 +97,7 @@ func (r *run) again(ctx context.Context, failed *Error) (again bool, ended *Erro
 		return false, nil
 	}
 	wait := r.wait(failed)
-	if wait > longestWait || !fits(ctx, wait) || !r.client.budget.spend() {
+	if wait > maxWait || !fits(ctx, wait) || !r.client.budget.spend() {
 		return false, nil
 	}
 	if r.lost == nil && r.mayHaveWorked(failed) {
@@ -105,7 +105,7 @@ func (r *run) again(ctx context.Context, failed *Error) (again bool, ended *Erro
 	}
 	r.repeats++
 	r.fresh = failed.Status == http.StatusServiceUnavailable
-	if ended := sleep(ctx, wait, nil); ended != nil {
+	if ended := sleep(ctx, wait); ended != nil {
 		return false, ended
 	}
 	return true, nil
@@ -141,11 +141,7 @@ func (r *run) wait(failed *Error) time.Duration {
 	c := r.client
 	switch {
 	case failed.throttled():
-		wait := throttledFor
-		if failed.HasRetryAfter {
-			wait = failed.RetryAfter
-		}
-		return max(wait, c.gate.left(r.call))
+		return max(failed.throttledFor(), c.throttles.Remaining(keyOf(r.call)))
 	case failed.Kind == KindResponse && failed.HasRetryAfter:
 		// Those who were sent away together shall not come back together.
 		return failed.RetryAfter + time.Duration(c.jitter()*float64(failed.RetryAfter)/5)
@@ -191,11 +187,11 @@ func (e *Error) judges() bool {
 // fits tells whether there is time for a wait and an attempt behind it.
 func fits(ctx context.Context, wait time.Duration) bool {
 	deadline, ok := ctx.Deadline()
-	return !ok || time.Until(deadline) >= wait+leastTime
+	return !ok || time.Until(deadline) >= wait+minTime
 }
 
-// sleep waits until the time has passed, something has changed, or the call has ended, which is an error.
-func sleep(ctx context.Context, wait time.Duration, changed <-chan struct{}) *Error {
+// sleep waits until the time has passed. When the context ends first, that is the error.
+func sleep(ctx context.Context, wait time.Duration) *Error {
 	if wait <= 0 {
 		return contextError(ctx, ctx.Err(), false)
 	}
@@ -203,7 +199,6 @@ func sleep(ctx context.Context, wait time.Duration, changed <-chan struct{}) *Er
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-changed:
 	case <-ctx.Done():
 		return contextError(ctx, ctx.Err(), false)
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/internal/throttle"
 )
 
 // script is an upstream in memory that answers each request with the next of its answers, the last one for ever.
@@ -60,10 +62,35 @@ func gone() (*http.Response, error) {
 
 func cut() (*http.Response, error) { return nil, errors.New("connection reset") }
 
-const testTenant = "0f6b1d1c-7a4b-4d55-9a31-6c1f0a3f2b11"
+const (
+	testTenant  = "0f6b1d1c-7a4b-4d55-9a31-6c1f0a3f2b11"
+	otherTenant = "11111111-2222-4333-8444-555555555555"
+)
 
 func call(method string) *Request {
 	return &Request{Method: method, Target: Root, Tenant: testTenant, RequestID: "1", Safe: method == http.MethodGet}
+}
+
+func readOf(tenant string) *Request {
+	return &Request{Method: http.MethodGet, Target: Root, Tenant: tenant, RequestID: "1", Safe: true}
+}
+
+// outcome is how a call ended, and when since it was made.
+type outcome struct {
+	err  *Error
+	took time.Duration
+}
+
+// begin makes a call and returns when it is sent, refused or waiting.
+func begin(t *testing.T, ctx context.Context, client *Client, call *Request) <-chan outcome {
+	ended := make(chan outcome, 1)
+	start := time.Now()
+	go func() {
+		_, err := client.Do(ctx, call)
+		ended <- outcome{failure(t, err), time.Since(start)}
+	}()
+	synctest.Wait()
+	return ended
 }
 
 // failure returns the *Error of a call that failed, nil of one that did not.
@@ -93,13 +120,13 @@ func TestARepeatWaitsAsLongAsGraphAsks(t *testing.T) {
 		{"a date", func() []string { return at(3*time.Second, 0) }, 3 * time.Second, 0},
 		{"a date by a clock an hour ahead", func() []string { return at(3*time.Second, time.Hour) }, 3 * time.Second, 0},
 		{"a date by a clock a day behind", func() []string { return at(3*time.Second, -24*time.Hour) }, 3 * time.Second, 0},
-		{"a past date", func() []string { return at(-3*time.Second, 0) }, 0, throttledFor},
-		{"negative", func() []string { return []string{"Retry-After", "-5"} }, 0, throttledFor},
-		{"a word", func() []string { return []string{"Retry-After", "soon"} }, 0, throttledFor},
-		{"years", func() []string { return []string{"Retry-After", "1e9"} }, 0, throttledFor},
+		{"a past date", func() []string { return at(-3*time.Second, 0) }, 0, throttle.DefaultWait},
+		{"negative", func() []string { return []string{"Retry-After", "-5"} }, 0, throttle.DefaultWait},
+		{"a word", func() []string { return []string{"Retry-After", "soon"} }, 0, throttle.DefaultWait},
+		{"years", func() []string { return []string{"Retry-After", "1e9"} }, 0, throttle.DefaultWait},
 		{"two headers", func() []string { return []string{"Retry-After", "2", "Retry-After", "5"} }, 5 * time.Second, 0},
 		{"two values in one header", func() []string { return []string{"Retry-After", "5, 2"} }, 5 * time.Second, 0},
-		{"missing", func() []string { return nil }, 0, throttledFor},
+		{"missing", func() []string { return nil }, 0, throttle.DefaultWait},
 	} {
 		for _, status := range []int{429, 503, 509} {
 			t.Run(test.name+" "+http.StatusText(status), func(t *testing.T) {

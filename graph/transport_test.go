@@ -131,7 +131,7 @@ func (d *dripping) Read(p []byte) (int, error) {
 	if d.left <= 0 {
 		return 0, io.EOF
 	}
-	if err := sleep(d.ctx, d.wait(d.n), nil); err != nil {
+	if err := sleep(d.ctx, d.wait(d.n)); err != nil {
 		return 0, err
 	}
 	d.n++

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -256,10 +255,11 @@ func TestAProbeThatHangsIsFollowedByAnother(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- second(client.Do(t.Context(), call(http.MethodGet))) }()
 		synctest.Wait()
-		time.Sleep(longestProbe - time.Second)
+		time.Sleep(9 * time.Second)
 		if e := failure(t, second(client.Do(t.Context(), call(http.MethodGet)))); e == nil || e.Kind != KindThrottled || len(upstream.sent) != 2 {
 			t.Errorf("while the probe is out: %+v after %d requests", e, len(upstream.sent))
 		}
+		// A probe holds the others up for 10 s.
 		time.Sleep(time.Second)
 		if _, err := client.Do(t.Context(), call(http.MethodGet)); err != nil || len(upstream.sent) != 3 {
 			t.Errorf("later: %v after %d requests", err, len(upstream.sent))
@@ -313,72 +313,64 @@ func TestCallsWithoutATokenTakeNobodysTurn(t *testing.T) {
 	})
 }
 
-func TestAThrottleIsForgotten(t *testing.T) {
+// TestACallThatCannotBeSentTakesNoSlot has a tenant that is paced after a probe, and calls that are no requests.
+func TestACallThatCannotBeSentTakesNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, upstream := answering(t, reply(429, "Retry-After", "60"), reply(200))
+		client, upstream := answering(t, reply(429, "Retry-After", "1"), reply(200))
 		client.repeats = 0
-		client.Do(t.Context(), call(http.MethodGet))
-		time.Sleep(time.Minute + forgetAfter + time.Second)
-		for range 1000 {
-			if _, err := client.Do(t.Context(), call(http.MethodGet)); err != nil {
-				t.Fatal(err)
+		<-begin(t, t.Context(), client, readOf(testTenant))
+		time.Sleep(time.Second)
+		if got := <-begin(t, t.Context(), client, readOf(testTenant)); got.err != nil {
+			t.Fatalf("the probe: %+v", got)
+		}
+		time.Sleep(time.Second)
+		for range 10 {
+			bad := readOf(testTenant)
+			bad.Target = "no path"
+			if e := failure(t, second(client.Do(t.Context(), bad))); e == nil || e.Kind != KindInvalidRequest {
+				t.Errorf("got %+v", e)
 			}
 		}
-		if client.gate.count.Load() != 0 || upstream.sent[1] != upstream.sent[1000] {
-			t.Errorf("%d lanes; sent from %v to %v", client.gate.count.Load(), upstream.sent[1], upstream.sent[1000])
+		if got := <-begin(t, t.Context(), client, readOf(testTenant)); got.err != nil || got.took != 0 {
+			t.Errorf("got %+v after requests at %v", got, upstream.sent)
+		}
+		if got := <-begin(t, t.Context(), client, readOf(testTenant)); got.err != nil || got.took == 0 {
+			t.Errorf("there is no pace: %+v", got)
 		}
 	})
 }
 
-func TestTheGateIsBounded(t *testing.T) {
+func TestAWaitForASlotEndsWithTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, _ := answering(t, reply(429, "Retry-After", "60"))
+		client, upstream := answering(t, reply(429, "Retry-After", "1"), reply(200))
 		client.repeats = 0
-		for n := range maxLanes + 10 {
-			client.Do(t.Context(), &Request{Method: http.MethodGet, Target: Root, Tenant: fmt.Sprint(n), Safe: true})
-		}
-		if n := len(client.gate.lanes); n > maxLanes || client.gate.count.Load() != int64(n) {
-			t.Errorf("%d lanes, count %d", n, client.gate.count.Load())
-		}
-		time.Sleep(time.Minute + forgetAfter + time.Second)
-		const later = maxLanes / 5
-		for n := range later {
-			client.Do(t.Context(), &Request{Method: http.MethodGet, Target: Root, Tenant: fmt.Sprint("new", n), Safe: true})
-		}
-		if n := len(client.gate.lanes); n > later {
-			t.Errorf("%d lanes when all but %d are forgotten", n, later)
+		<-begin(t, t.Context(), client, readOf(testTenant))
+		time.Sleep(time.Second)
+		<-begin(t, t.Context(), client, readOf(testTenant))
+		ctx, cancel := context.WithCancel(t.Context())
+		waiting := begin(t, ctx, client, readOf(testTenant))
+		cancel()
+		if got := <-waiting; got.err == nil || got.err.Kind != KindCancelled || got.err.Sent || len(upstream.sent) != 2 {
+			t.Errorf("got %+v after requests at %v", got, upstream.sent)
 		}
 	})
 }
 
-func BenchmarkNewLane(b *testing.B) {
-	g := newGate()
-	b.ReportAllocs()
-	for n := range b.N {
-		g.findOrMake(laneKey{tenant: strconv.Itoa(n % maxLanes)})
-		if n%maxLanes == maxLanes-1 {
-			g = newGate()
+// TestAProbeOfTheApplicationThatATenantsThrottleEndsLetsTheOthersGo has the application's probe answered with the
+// throttle of its tenant: that says that the application may go on.
+func TestAProbeOfTheApplicationThatATenantsThrottleEndsLetsTheOthersGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, upstream := answering(t,
+			reply(429, "Retry-After", "1", "X-Ms-Throttle-Scope", "Application/Read/app"),
+			reply(429, "Retry-After", "60", "X-Ms-Throttle-Scope", "Tenant/Read/app/tenant"), reply(200))
+		client.repeats = 0
+		<-begin(t, t.Context(), client, readOf(testTenant))
+		time.Sleep(time.Second)
+		if got := <-begin(t, t.Context(), client, readOf(testTenant)); got.err == nil || got.err.Status != 429 {
+			t.Fatalf("the probe: %+v", got)
 		}
-	}
-}
-
-func BenchmarkGate(b *testing.B) {
-	for _, other := range []bool{false, true} {
-		b.Run(fmt.Sprintf("another tenant is throttled %t", other), func(b *testing.B) {
-			g, ctx, c := newGate(), context.Background(), call(http.MethodGet)
-			if other {
-				g.close(&Request{Tenant: "other", Safe: true}, pass{}, &Error{Meta: Meta{Status: 429}, RetryAfter: time.Hour, HasRetryAfter: true})
-			}
-			b.ReportAllocs()
-			b.RunParallel(func(b *testing.PB) {
-				for b.Next() {
-					p, failed := g.enter(ctx, c, false)
-					if failed != nil {
-						panic(failed)
-					}
-					g.leave(c, p, nil)
-				}
-			})
-		})
-	}
+		if got := <-begin(t, t.Context(), client, readOf(otherTenant)); got.err != nil || got.took > time.Second {
+			t.Errorf("another tenant: %+v after requests at %v", got, upstream.sent)
+		}
+	})
 }
