@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/m365backup/backupstorage/graph/internal/errorbody"
 	"github.com/m365backup/backupstorage/graph/internal/throttle"
 )
 
@@ -216,8 +217,8 @@ func (c *Client) request(ctx context.Context, call *Request, token string) (*htt
 func readResponse(ctx context.Context, response *http.Response, safe bool) (*Response, *Error) {
 	meta := Meta{
 		Status:          response.StatusCode,
-		RequestID:       headerID(response.Header.Get("Request-Id")),
-		ClientRequestID: headerID(response.Header.Get("Client-Request-Id")),
+		RequestID:       errorbody.CleanID(response.Header.Get("Request-Id")),
+		ClientRequestID: errorbody.CleanID(response.Header.Get("Client-Request-Id")),
 	}
 	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
 		meta.Date = date
@@ -231,8 +232,8 @@ func readResponse(ctx context.Context, response *http.Response, safe bool) (*Res
 	case meta.Status >= 400:
 		e := &Error{Kind: KindResponse, Meta: meta, Sent: !safe}
 		e.RetryAfter, e.HasRetryAfter = retryAfter(response.Header, meta.Date)
-		// What the body says comes on top: the status and the headers stand without it.
-		e.readResponse(response)
+		// The body only adds to the status and the headers.
+		e.add(errorbody.Read(response.Body, maxErrorBody, e.head()))
 		e.readChallenge(response.Header)
 		e.scope = response.Header.Get("X-Ms-Throttle-Scope")
 		return nil, e
@@ -262,23 +263,6 @@ func readResponse(ctx context.Context, response *http.Response, safe bool) (*Res
 	return &Response{Meta: meta, Body: body}, nil
 }
 
-// headerID keeps an id that fits into a header and a log line: Graph's are GUIDs, other gateways' have letters, digits
-// and any of `-_.:|`. An address or a URL is no id.
-func headerID(id string) string {
-	if len(id) > 128 {
-		return ""
-	}
-	for i := range len(id) {
-		switch c := id[i]; {
-		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
-		case c == '-', c == '_', c == '.', c == ':', c == '|':
-		default:
-			return ""
-		}
-	}
-	return id
-}
-
 // fitsHeader tells whether a text can be the value of a header as it is.
 func fitsHeader(value string) bool {
 	for i := range len(value) {
@@ -299,11 +283,7 @@ func readBody(response *http.Response, limit int) ([]byte, error) {
 	if promised := response.ContentLength; promised >= 0 {
 		size = int(min(promised, firstRead)) + 1
 	}
-	return readInto(make([]byte, 0, size), response, limit)
-}
-
-// readInto is readBody into memory that there is already; the body is elsewhere when it does not fit.
-func readInto(body []byte, response *http.Response, limit int) ([]byte, error) {
+	body := make([]byte, 0, size)
 	for {
 		n, err := response.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]

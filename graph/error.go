@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/internal/errorbody"
 )
 
 // Kind says how far a call came before it failed.
@@ -66,10 +68,28 @@ type Error struct {
 	scope, claims string
 }
 
-// Detail is one of several errors of a call. Its texts are cut like those of an Error: Code to 256 bytes, Message to
+// Detail is one of the separate errors of a request about several things. Its texts are cut: Code to 256 bytes, Message to
 // 4,096, Target to 2,048.
-type Detail struct {
-	Code, Message, Target string
+type Detail = errorbody.Detail
+
+// ErrorBody reads an error that came in a response with a good status: an error object inside a resource, or a whole body
+// that has one in `error`. An array counts as its first element. Of a text that is no JSON it keeps what comes before the
+// mistake.
+func ErrorBody(text []byte) *Error {
+	e := &Error{Kind: KindResponse}
+	e.add(errorbody.Parse(text, e.head()))
+	return e
+}
+
+// head is what the headers have said already.
+func (e *Error) head() errorbody.Head {
+	return errorbody.Head{RequestID: e.RequestID, ClientRequestID: e.ClientRequestID, Date: e.Date}
+}
+
+// add adds what the body says.
+func (e *Error) add(body errorbody.Body) {
+	e.RequestID, e.ClientRequestID, e.Date = body.RequestID, body.ClientRequestID, body.Date
+	e.Codes, e.Message, e.Target, e.Details = body.Codes, body.Message, body.Target, body.Details
 }
 
 // Error describes the failure without any text of Graph's: it is safe to log.
