@@ -36,8 +36,29 @@ const (
 
 // The causes of a connection that failed.
 const (
-	// CauseTimeout is a peer that did not answer in time.
+	// CauseDNS is a host name that could not be looked up.
+	CauseDNS Cause = "dns"
+	// CauseRefused is a host where nothing listens.
+	CauseRefused Cause = "refused"
+	// CauseReset is a connection that the peer, or something on the way to it, ended before the response.
+	CauseReset Cause = "reset"
+	// CauseTimeout is a peer that did not respond in time.
 	CauseTimeout Cause = "timeout"
+	// CauseTLSUnknownAuthority is a certificate of an authority that is not trusted, such as that of a proxy that
+	// inspects traffic.
+	CauseTLSUnknownAuthority Cause = "tls-unknown-authority"
+	// CauseTLSExpired is a certificate that has expired, or is not valid yet.
+	CauseTLSExpired Cause = "tls-expired"
+	// CauseTLSName is a certificate for another host name.
+	CauseTLSName Cause = "tls-name"
+	// CauseTLSOther is any other failure of the TLS handshake.
+	CauseTLSOther Cause = "tls-other"
+	// CauseProxyAuthentication is a proxy that demands other credentials.
+	CauseProxyAuthentication Cause = "proxy-authentication"
+	// CauseProxyRefused is a proxy that cannot be reached, or that does not connect to Graph.
+	CauseProxyRefused Cause = "proxy-refused"
+	// CauseNoDescriptors is a process or machine that has no file descriptor left for another connection.
+	CauseNoDescriptors Cause = "no-descriptors"
 )
 
 // The causes of a token that could not be had.

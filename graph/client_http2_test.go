@@ -128,8 +128,8 @@ func TestHTTP2TellsWhatWasNotProcessed(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer client.Close()
-				if e := fails(t, t.Context(), client, call, graph.KindUnreachable); e.Sent != test.sent || received.Load() != 1 {
-					t.Errorf("Sent is %t after %d requests: %v", e.Sent, received.Load(), e.Err)
+				if e := fails(t, t.Context(), client, call, graph.KindUnreachable); e.Sent != test.sent || received.Load() != 1 || e.Cause != graph.CauseReset {
+					t.Errorf("Sent is %t, cause %q after %d requests: %v", e.Sent, e.Cause, received.Load(), e.Err)
 				}
 			})
 			t.Run(test.name+" once, "+method, func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -175,11 +174,7 @@ func transportError(ctx context.Context, err error, sent bool) *Error {
 	if cause := responseCause(err); cause != "" {
 		return &Error{Kind: KindInvalidResponse, Sent: sent, Cause: cause, Err: err}
 	}
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		return &Error{Kind: KindUnreachable, Sent: sent, Cause: CauseTimeout, Err: err}
-	}
-	return &Error{Kind: KindUnreachable, Sent: sent, Err: err}
+	return &Error{Kind: KindUnreachable, Sent: sent, Cause: connectionCause(err), Err: err}
 }
 
 // responseCause tells what was wrong with an answer that net/http gave up on, empty when there was none. net/http has no
