@@ -29,11 +29,11 @@ const (
 	// refusedTime is for how long at least, and twice that for how long at most, a refusal of the authority is kept.
 	refusedTime = 30 * time.Second
 	// unavailableTime is for how long an authority that did not answer is left alone, when it does not say itself, and
-	// longestTime for how long at most when it does. It is short, as an authority that blinks shall not cost its tenants
+	// maxFailureTime for how long at most when it does. It is short, as an authority that blinks shall not cost its tenants
 	// half a minute: one that is down is asked by one request a key meanwhile, however many calls there are, and one that
 	// hangs costs fetchTime besides.
 	unavailableTime = 5 * time.Second
-	longestTime     = time.Minute
+	maxFailureTime  = time.Minute
 	// expiryMargin is how long before its end a token is not used any more: a call takes its time.
 	expiryMargin = time.Minute
 )
@@ -120,18 +120,18 @@ func (c *cache) close() {
 
 var (
 	errClosed  = &graph.TokenError{Kind: graph.TokenUnavailable, Err: errors.New("token source is closed")}
-	errClaims  = &graph.TokenError{Kind: graph.TokenClaimsRefused, Err: errors.New("a token with the claims was refused")}
-	errTooMany = &graph.TokenError{Kind: graph.TokenUnavailable, Err: errors.New("too many token requests are under way")}
+	errClaims  = &graph.TokenError{Kind: graph.TokenClaimsRefused, Cause: graph.CausePolicy, Err: errors.New("a token with the claims was refused")}
+	errTooMany = unavailable(errors.New("too many token requests are under way"))
 )
 
 // noOther is the error of a request for another token than a refused one, when there is none to be had. Of a user it is
 // the user's token that is of no use.
 func noOther(request graph.TokenRequest) *graph.TokenError {
-	failed := &graph.TokenError{Kind: graph.TokenRefused, Err: errors.New("there is no other token than the refused one")}
+	const text = "there is no other token than the refused one"
 	if request.UserAssertion != "" {
-		failed.Kind = graph.TokenAssertionRefused
+		return assertionRefused(graph.CauseUserAssertion, text)
 	}
-	return failed
+	return &graph.TokenError{Kind: graph.TokenRefused, Cause: graph.CauseOther, Err: errors.New(text)}
 }
 
 // token returns a token for the request, a cached one if there is one that will do. It returns with the context's
@@ -292,7 +292,7 @@ func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 	}
 	e := c.entry(want.key)
 	if err != nil {
-		f.err = e.fail(problemOf(err), want.claims, version, now).told(now)
+		f.err = e.fail(asTokenError(err), want.claims, version, now).told(now)
 	} else {
 		f.token = token.Token
 		e.succeed(f.number, token, want.claims, now)

@@ -229,7 +229,7 @@ func TestFailuresAreKeptForAWhile(t *testing.T) {
 				}
 				return numbered(ctx, number, request)
 			}, func(t *testing.T, a *asked, c *cache) {
-				problem := problemOf(test.err).Kind
+				problem := asTokenError(test.err).Kind
 				wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, problem)
 				time.Sleep(test.least - time.Millisecond)
 				wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, problem)

@@ -124,13 +124,14 @@ func logged(fetch fetchFunc, logger *slog.Logger) fetchFunc {
 		if err == nil {
 			return token, nil
 		}
+		failed := asTokenError(err)
 		attributes := []any{
-			slog.String("problem", problemOf(err).Error()),
+			slog.String("error", failed.Error()), slog.String("cause", string(failed.Cause)),
 			slog.Bool("delegated", request.UserAssertion != ""), slog.Duration("duration", time.Since(start)),
 		}
-		var answer *authorityError
-		if errors.As(err, &answer) {
-			attributes = append(attributes, slog.Int("httpStatus", answer.status), slog.String("code", answer.code), slog.Any("numbers", answer.numbers))
+		var response *authorityError
+		if errors.As(err, &response) {
+			attributes = append(attributes, slog.Int("httpStatus", response.status), slog.String("code", response.code), slog.Any("numbers", response.numbers))
 		}
 		logger.Warn("no token", attributes...)
 		return token, err
@@ -149,14 +150,14 @@ func (s *Source) Token(ctx context.Context, request graph.TokenRequest) (string,
 		return "", &graph.TokenError{Kind: graph.TokenCloud}
 	}
 	if s.home != "" && request.Tenant != s.home {
-		return "", &graph.TokenError{Kind: graph.TokenRefused, Err: errors.New("a managed identity has one tenant")}
+		return "", wrongTenant("a managed identity has one tenant")
 	}
 	if request.UserAssertion != "" {
 		if !s.mode.Delegates() {
-			return "", &graph.TokenError{Kind: graph.TokenNotDelegable}
+			return "", &graph.TokenError{Kind: graph.TokenNotDelegable, Cause: graph.CauseDelegationUnsupported}
 		}
 		if err := checkAssertion(request, time.Now()); err != nil {
-			return "", &graph.TokenError{Kind: graph.TokenAssertionRefused, Err: err}
+			return "", err
 		}
 	}
 	return s.cache.token(ctx, request)
@@ -167,15 +168,15 @@ const skew = 5 * time.Minute
 
 // checkAssertion refuses what the authority would refuse as well, and what must not get a cached token: an assertion
 // that has ended. Its signature is the authority's to check, before there is a token that could be cached.
-func checkAssertion(request graph.TokenRequest, now time.Time) error {
+func checkAssertion(request graph.TokenRequest, now time.Time) *graph.TokenError {
 	claims, ok := graph.ReadClaims(request.UserAssertion)
 	switch {
 	case !ok:
-		return errors.New("the assertion is no JWT")
+		return assertionRefused(graph.CauseUserAssertion, "the assertion is no JWT")
 	case claims.Tenant != request.Tenant:
-		return errors.New("the assertion is of another tenant")
+		return assertionRefused(graph.CauseWrongTenant, "the assertion is of another tenant")
 	case !claims.Expires.IsZero() && now.After(claims.Expires.Add(skew)):
-		return errors.New("the assertion has ended")
+		return assertionRefused(graph.CauseUserAssertion, "the assertion has expired")
 	}
 	return nil
 }

@@ -161,7 +161,7 @@ func failureTime(err *graph.TokenError) time.Duration {
 		return refusedTime + jitter(refusedTime)
 	}
 	if told := retryAfter(err); told > 0 {
-		return min(told, longestTime) + jitter(time.Second)
+		return min(told, maxFailureTime) + jitter(time.Second)
 	}
 	return unavailableTime + jitter(time.Second)
 }

@@ -84,7 +84,7 @@ func (p *provider) fetch(ctx context.Context, request graph.TokenRequest) (azcor
 	if p.keeper != nil {
 		var err error
 		if with, err = p.keeper.material(); err != nil {
-			return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused, Err: err}
+			return azcore.AccessToken{}, unusable(err)
 		}
 	}
 	token, err := p.ask(ctx, request, with)
@@ -111,7 +111,7 @@ func (p *provider) ask(ctx context.Context, request graph.TokenRequest, with *ma
 	}
 	source, err := p.credential(request, with)
 	if err != nil {
-		return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused, Err: errors.New("the credential cannot be used")}
+		return azcore.AccessToken{}, unusable(errors.New("the credential cannot be used"))
 	}
 	token, err := source.GetToken(ctx, policy.TokenRequestOptions{
 		Scopes: []string{scope}, Claims: request.Claims, TenantID: request.Tenant,
@@ -120,17 +120,20 @@ func (p *provider) ask(ctx context.Context, request graph.TokenRequest, with *ma
 	})
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenUnavailable, Err: ctx.Err()}
+		return azcore.AccessToken{}, unavailable(ctx.Err())
 	case err != nil:
 		return azcore.AccessToken{}, classify(err, delegated)
 	}
 	if !token.ExpiresOn.After(time.Now()) {
-		return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenUnavailable, Err: errors.New("the token has ended already")}
+		return azcore.AccessToken{}, unavailable(errors.New("the token has expired already"))
 	}
-	// A managed identity gives the token of its own tenant, whatever was asked for. What cannot be read might be
-	// anybody's.
-	if claims, ok := graph.ReadClaims(token.Token); !ok || claims.Tenant != request.Tenant {
-		return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused, Err: errors.New("the token is of another tenant")}
+	// A managed identity gives the token of its own tenant, whatever tenant was asked for. A token that cannot be read may
+	// be of any tenant.
+	switch claims, ok := graph.ReadClaims(token.Token); {
+	case !ok:
+		return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused, Cause: graph.CauseOther, Err: errors.New("the token is no JWT")}
+	case claims.Tenant != request.Tenant:
+		return azcore.AccessToken{}, wrongTenant("the token is of another tenant")
 	}
 	return token, nil
 }
