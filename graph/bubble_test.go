@@ -126,9 +126,9 @@ func TestAnAnswerThatDoesNotBeginIsWaitedForAMinute(t *testing.T) {
 
 func TestDialsThatHangKeepNoPlaceFromTheWritesThatFollow(t *testing.T) {
 	overMemory(t, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, client *Client, network *inMemory) {
-		network.lost.Store(mostWrites)
+		network.lost.Store(maxWrites)
 		var hanging sync.WaitGroup
-		for range mostWrites {
+		for range maxWrites {
 			hanging.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()

@@ -1,7 +1,7 @@
 package graph
 
-// Cause names what stood in the way of a request, in one kebab-case word. Metadata, log and metrics use the same words;
-// the comment of ErrorReason in the contract lists those that clients see.
+// Cause names why a request failed, in one kebab-case word. Metadata, log and metrics use the same words. The comment of
+// ErrorReason in the contract lists those that clients see.
 type Cause string
 
 // The causes of a response that cannot be used.
@@ -18,7 +18,7 @@ const (
 	CauseWrongType Cause = "wrong-type"
 	// CauseRedirect is a 3xx status. Redirects are never followed.
 	CauseRedirect Cause = "redirect"
-	// CauseNextLink is a nextLink that leads out of the API or back to its own page.
+	// CauseNextLink is a nextLink that leads out of the API, or back to its own page.
 	CauseNextLink Cause = "next-link"
 	// CausePageLoop is a list that has no end.
 	CausePageLoop Cause = "page-loop"
@@ -61,7 +61,7 @@ const (
 	CauseNoDescriptors Cause = "no-descriptors"
 )
 
-// The causes of a token that could not be had.
+// The causes of a token that is missing.
 const (
 	// CauseApplicationCredential is a secret, certificate or assertion of the application that the authority refuses, or
 	// that the server cannot use.
@@ -74,9 +74,9 @@ const (
 	CauseTenantUnknown Cause = "tenant-unknown"
 	// CauseUserAssertion is a user's token that the authority refuses.
 	CauseUserAssertion Cause = "user-assertion"
-	// CausePolicy is a policy of the tenant, such as conditional access, that stands in the way.
+	// CausePolicy is a policy of the tenant that forbids it, such as conditional access.
 	CausePolicy Cause = "policy"
-	// CauseAuthorityUnavailable is an authority that is down or overloaded. It passes by itself.
+	// CauseAuthorityUnavailable is an authority that is down or overloaded. That passes by itself.
 	CauseAuthorityUnavailable Cause = "authority-unavailable"
 	// CauseWrongTenant is a token of another tenant than the request is for.
 	CauseWrongTenant Cause = "wrong-tenant"

@@ -307,11 +307,11 @@ func TestTheErrorTextTellsNothingOfTheTenant(t *testing.T) {
 		{"graph responded 404", graph.Error{Meta: graph.Meta{Status: 404}}},
 		{"graph responded 403 deep", graph.Error{Meta: graph.Meta{Status: 403}, Codes: []string{"a", "deep"}}},
 		{"graph response cannot be used: redirect", graph.Error{Kind: graph.KindInvalidResponse, Cause: graph.CauseRedirect}},
-		{"call cannot be sent to graph", graph.Error{Kind: graph.KindInvalidRequest}},
+		{"request cannot be sent to graph", graph.Error{Kind: graph.KindInvalidRequest}},
 		{"no token for graph", graph.Error{Kind: graph.KindToken}},
 		{"graph is unreachable", graph.Error{Kind: graph.KindUnreachable}},
-		{"deadline passed while calling graph", graph.Error{Kind: graph.KindDeadline}},
-		{"caller gave up while calling graph", graph.Error{Kind: graph.KindCancelled}},
+		{"deadline passed while graph was called", graph.Error{Kind: graph.KindDeadline}},
+		{"caller cancelled while graph was called", graph.Error{Kind: graph.KindCancelled}},
 	} {
 		test.e.Message, test.e.Target, test.e.Err = "Contoso", "contoso", cause
 		if got := test.e.Error(); got != test.want {

@@ -23,16 +23,16 @@ func TestConnectionsAreRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConnections(nil)
 		first := c.get()
-		time.Sleep(leastAge - time.Second)
+		time.Sleep(minAge - time.Second)
 		if c.get() != first {
 			t.Error("renewed too early")
 		}
-		time.Sleep(mostAge - leastAge + 2*time.Second)
+		time.Sleep(maxAge - minAge + 2*time.Second)
 		next := c.get()
 		if next == first || next.before != first || c.get() != next {
 			t.Error("not renewed once")
 		}
-		time.Sleep(mostAge + time.Second)
+		time.Sleep(maxAge + time.Second)
 		if last := c.get(); last.before != next || next.before != nil {
 			t.Error("what is long gone is kept")
 		}
@@ -191,7 +191,7 @@ func TestATrickleOverTheNetworkIsCut(t *testing.T) {
 		http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
-	request, err := client.request(t.Context(), call(http.MethodGet), "")
+	request, err := client.httpRequest(t.Context(), call(http.MethodGet), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func TestATrickleOverTheNetworkIsCut(t *testing.T) {
 	body := watch(response.Body, cancel)
 	defer body.Close()
 	// As the timer would, ten seconds on.
-	go body.look()
+	go body.measure()
 	if _, err := io.ReadAll(body); !errors.Is(err, errTooSlow) {
 		t.Errorf("got %v", err)
 	}
@@ -259,9 +259,9 @@ func TestARequestThatIsCutWhileItIsSentIsSentOnce(t *testing.T) {
 	}
 }
 
-// BenchmarkKeptConnections makes reads 16 at a time and keeps as few connections as net/http does unless told, or as
+// BenchmarkIdleConnections makes reads 16 at a time and keeps as few connections as net/http does unless told, or as
 // many as the client does. The time is CPU where no core is idle.
-func BenchmarkKeptConnections(b *testing.B) {
+func BenchmarkIdleConnections(b *testing.B) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	// Connections that are not kept end in the middle of a handshake, too.
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)

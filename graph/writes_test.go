@@ -79,7 +79,7 @@ func TestAThousandWritesAtOnceShareTheirConnections(t *testing.T) {
 				made := opened.Load() - before
 				t.Logf("%s: %d connections in %v", when, made, time.Since(start).Round(time.Millisecond))
 				// What they need, and what was under way beside it.
-				if most := int64(writes/streams + 5*mostWrites); made > most || when == "warm" && made > mostWrites {
+				if most := int64(writes/streams + 5*maxWrites); made > most || when == "warm" && made > maxWrites {
 					t.Errorf("%s: %d connections, want at most %d", when, made, most)
 				}
 			}
@@ -94,9 +94,9 @@ func TestWritesThatGiveUpLeaveNoConnectionCounted(t *testing.T) {
 	for range 10 {
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
-		for n := range 4 * mostWrites {
+		for n := range 4 * maxWrites {
 			group.Go(func() {
-				if n == 3*mostWrites {
+				if n == 3*maxWrites {
 					client.Close()
 					cancel()
 				}
@@ -109,7 +109,7 @@ func TestWritesThatGiveUpLeaveNoConnectionCounted(t *testing.T) {
 	for range 10 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		var group sync.WaitGroup
-		for range 4 * mostWrites {
+		for range 4 * maxWrites {
 			group.Go(func() {
 				if _, err := client.Do(ctx, call(http.MethodPost)); err != nil {
 					t.Error(failure(t, err).Err)
