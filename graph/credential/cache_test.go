@@ -612,7 +612,7 @@ func TestOperationsThatDemandDifferentClaimsDoNotCostATokenACall(t *testing.T) {
 		if a.count() != 3 {
 			t.Errorf("%d requests in 20 seconds, want 3", a.count())
 		}
-		time.Sleep(renewalPace)
+		time.Sleep(renewalInterval)
 		want(t, c, graph.TokenRequest{Tenant: "a", Claims: `{"a":1}`, Refused: "a3"}, "a4")
 	})
 }
@@ -636,7 +636,7 @@ func TestClaimsThatAreNewWithEveryCallDoNotCostATokenACall(t *testing.T) {
 			t.Errorf("%d requests, want %d", a.count(), maxDemands+1)
 		}
 		want(t, c, graph.TokenRequest{Tenant: "a", Refused: last}, fmt.Sprint("a", maxDemands+2))
-		time.Sleep(renewalPace)
+		time.Sleep(renewalInterval)
 		want(t, c, demand(300, fmt.Sprint("a", maxDemands+2)), fmt.Sprint("a", maxDemands+3))
 	})
 }
