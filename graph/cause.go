@@ -1,7 +1,7 @@
 package graph
 
-// Cause names why a request failed, in one kebab-case word. Metadata, log and metrics use the same words. The comment of
-// ErrorReason in the contract lists those that clients see.
+// Cause names why a request failed, in one kebab-case word. Metadata, log and metrics use the same words. The comment
+// of ErrorReason in the contract lists those that clients see.
 type Cause string
 
 // The causes of a response that cannot be used.

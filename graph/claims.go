@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Claims are what a token says about itself. Its signature is not checked: claims can be a reason to refuse a token, never
-// to accept one.
+// Claims are what a token says about itself. Its signature is not checked: claims can be a reason to refuse a token,
+// never to accept one.
 type Claims struct {
 	// Tenant is the tenant of the token, in lower case; empty when the token does not say.
 	Tenant string

@@ -13,7 +13,7 @@ import (
 )
 
 // connectionCause says why a connection failed; empty when that is not known. The order matters, since errors wrap each
-// other: a name server that refuses the connection is a problem of DNS, and a proxy that does is one of the proxy.
+// other. A name server that refuses the connection is a failure of DNS, and a proxy that does is one of the proxy.
 func connectionCause(err error) Cause {
 	var dns *net.DNSError
 	var timeout net.Error
@@ -67,7 +67,7 @@ func tlsCause(err error) Cause {
 	return ""
 }
 
-// proxyResponse is the status with which a proxy answered CONNECT. It is the error of the connection unless it is 200.
+// proxyResponse makes an error of the status of a proxy's response to CONNECT, unless it is 200.
 func proxyResponse(status int) error {
 	if status == http.StatusOK {
 		return nil
@@ -101,8 +101,8 @@ func proxyCause(err error) Cause {
 	return CauseProxyRefused
 }
 
-// isHTTP2Reset reports whether the server reset the stream or closed the connection over HTTP/2. net/http does not export
-// the types of these errors, and wraps some of them as text.
+// isHTTP2Reset reports whether the server reset the stream or closed the connection over HTTP/2. net/http does not
+// export the types of these errors, and wraps some of them as text.
 func isHTTP2Reset(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "stream error: stream ID ") || strings.Contains(text, "GOAWAY")

@@ -44,7 +44,7 @@ func (u unreachable) fails(t *testing.T, cause Cause, sent bool) {
 		}
 	}
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
-		e := failure(t, second(client.Do(t.Context(), call(method))))
+		e := failure(t, second(client.Do(t.Context(), newRequest(method))))
 		if e == nil || e.Kind != KindUnreachable || e.Cause != cause || e.Sent != (sent && method == http.MethodPost) {
 			t.Errorf("%s: got %v, caused by %v, want cause %q", method, e, errors.Unwrap(e), cause)
 		}
@@ -78,8 +78,8 @@ func listenTCP(t *testing.T, handle func(conn net.Conn, received *bufio.Reader))
 	return listener.Addr().String()
 }
 
-// nobody is an address where nothing listens.
-func nobody(t *testing.T) (address string) {
+// deadAddress is an address where nothing listens.
+func deadAddress(t *testing.T) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -146,7 +146,7 @@ func connectProxy(t *testing.T, status int) unreachable {
 	return throughProxy("http", strings.TrimPrefix(proxy.URL, "http://"))
 }
 
-// socksProxy answers the greeting of SOCKS 5 with a method, and the request to connect with a code.
+// socksProxy responds to the greeting of SOCKS 5 with a method, and to the request to connect with a code.
 func socksProxy(t *testing.T, method, code byte) unreachable {
 	return throughProxy("socks5", listenTCP(t, func(conn net.Conn, received *bufio.Reader) {
 		head := make([]byte, 2)
@@ -171,7 +171,7 @@ func TestAConnectionThatFailsSaysWhy(t *testing.T) {
 		with  func(t *testing.T) unreachable
 	}{
 		{"no name server", CauseDNS, false, func(t *testing.T) unreachable {
-			dead := nobody(t)
+			dead := deadAddress(t)
 			resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, "tcp", dead)
 			}}
@@ -179,8 +179,8 @@ func TestAConnectionThatFailsSaysWhy(t *testing.T) {
 				transport.DialContext = (&net.Dialer{Resolver: resolver}).DialContext
 			}}
 		}},
-		{"nobody listens", CauseRefused, false, func(t *testing.T) unreachable {
-			return unreachable{endpoint: "http://" + nobody(t)}
+		{"nothing listens", CauseRefused, false, func(t *testing.T) unreachable {
+			return unreachable{endpoint: "http://" + deadAddress(t)}
 		}},
 		{"the connection is reset", CauseReset, true, func(t *testing.T) unreachable {
 			return unreachable{endpoint: "http://" + listenTCP(t, func(conn net.Conn, received *bufio.Reader) {
@@ -261,7 +261,7 @@ func TestAConnectionThatFailsSaysWhy(t *testing.T) {
 			return socksProxy(t, 0, 2)
 		}},
 		{"no proxy", CauseProxyRefused, false, func(t *testing.T) unreachable {
-			return throughProxy("http", nobody(t))
+			return throughProxy("http", deadAddress(t))
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.with(t).fails(t, test.cause, test.sent) })

@@ -1,7 +1,7 @@
 // Package graph sends requests to Microsoft Graph's Backup Storage API over HTTP.
 //
-// It reads responses within bounds, and reports every failure as an *Error that keeps all that Graph said. Package service
-// decides what a failure means to a caller.
+// It reads responses within bounds, and reports every failure as an *Error that keeps all that Graph said. Package
+// service decides what a failure means to a caller.
 //
 // # Repeats
 //
@@ -16,20 +16,20 @@
 //	any other response                          no    no      no
 //
 // The wait is Graph's Retry-After. Without one it is random, up to 0.5 s for the first repeat and 1 s for the second. A
-// wait that is longer than 10 s, or that does not fit the deadline, ends the request with its error at once. All repeats of
-// a client together are at most a tenth of its requests, and 20 in a burst. The repeat after a 503 gets a new connection. A
-// 401, or a 403 that demands claims, gets one new token and one attempt with it, for any request.
+// wait that is longer than 10 s, or that does not fit the deadline, ends the request with its error at once. All
+// repeats of a client together are at most a tenth of its requests, and 20 in a burst. The repeat after a 503 gets a
+// new connection. A 401, or a 403 that demands claims, gets one new token and one attempt with it, for any request.
 //
 // # Throttling
 //
 // A throttle response (429, 509, or 503 with a throttle scope) blocks its tenant and kind of request, reads or writes,
-// until its Retry-After, or for 10 s without one. Meanwhile such requests fail at once with KindThrottled, and nothing is
-// sent. Then one request is sent as the probe. When Graph answers it, the others follow at a pace that is learnt. The header
-// x-ms-throttle-scope can widen the block to both kinds, or to all tenants of the application. A tenant that is blocked takes
-// no slots of the others. Package internal/throttle has the states, and how the pace is learnt.
+// until its Retry-After, or for 10 s without one. Meanwhile such requests fail at once with KindThrottled, and nothing
+// is sent. Then one request is sent as the probe. When Graph responds, the others follow at a pace that is learned. The
+// header x-ms-throttle-scope can widen the block to both kinds, or to all tenants of the application. A tenant that is
+// blocked takes no slots of the others. Package internal/throttle has the states, and how the pace is learned.
 //
 // # Connections
 //
-// Reads use HTTP/1.1, writes HTTP/2 where the server has it. Connections are renewed every 10 to 15 minutes. A body of which
-// less than 10 KiB arrives in 10 s is cut.
+// Reads use HTTP/1.1, writes HTTP/2 where the server has it. Connections are renewed every 10 to 15 minutes. A body of
+// which less than 10 KiB arrives in 10 s is cut.
 package graph

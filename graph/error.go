@@ -18,8 +18,8 @@ type Kind int
 const (
 	// KindResponse is an error response of Graph.
 	KindResponse Kind = iota
-	// KindInvalidResponse is a response that cannot be used: a redirect, a header block over 64 KiB, a body that is cut, too
-	// large or of another type.
+	// KindInvalidResponse is a response that cannot be used: a redirect, a header block over 64 KiB, a body that is cut,
+	// too large or of another type.
 	KindInvalidResponse
 	// KindInvalidRequest is a request that cannot be sent as it is. Nothing was sent.
 	KindInvalidRequest
@@ -67,13 +67,13 @@ type Error struct {
 	scope, claims string
 }
 
-// Detail is one of the separate errors of a request about several things. Its texts are cut: Code to 256 bytes, Message to
-// 4,096, Target to 2,048.
+// Detail is one of the separate errors of a request about several things. Its texts are cut: Code to 256 bytes, Message
+// to 4,096, Target to 2,048.
 type Detail = errorbody.Detail
 
-// ErrorBody reads an error that came in a response with a good status: an error object inside a resource, or a whole body
-// that has one in `error`. An array counts as its first element. Of a text that is no JSON it keeps what comes before the
-// mistake.
+// ErrorBody reads an error that came in a response with a good status: an error object inside a resource, or a whole
+// body that has one in `error`. An array counts as its first element. Of a text that is no JSON it keeps what comes
+// before the mistake.
 func ErrorBody(text []byte) *Error {
 	e := &Error{Kind: KindResponse}
 	e.add(errorbody.Parse(text, e.head()))
@@ -115,8 +115,8 @@ func (e *Error) Error() string {
 	return "graph is unreachable"
 }
 
-// ResponseLost reports whether Graph may have carried out a request although its response is lost: the connection was cut,
-// the response cannot be read, or a gateway stopped waiting for it. It only has a meaning for requests that change
+// ResponseLost reports whether Graph may have carried out a request although its response is lost: the connection was
+// cut, the response cannot be read, or a gateway stopped waiting for it. It only has a meaning for requests that change
 // something.
 func (e *Error) ResponseLost() bool {
 	switch e.Kind {
@@ -128,8 +128,8 @@ func (e *Error) ResponseLost() bool {
 	return false
 }
 
-// Gone reports whether Graph does not know the resource any more. A gateway that does not know the path responds with 404
-// as well, but without a code.
+// Gone reports whether Graph does not know the resource any more. A gateway that does not know the path responds with
+// 404 as well, but without a code.
 func (e *Error) Gone() bool {
 	return e.Kind == KindResponse && e.Status == http.StatusNotFound && len(e.Codes) > 0
 }
@@ -148,8 +148,8 @@ func contextError(ctx context.Context, err error, sent bool) *Error {
 	return nil
 }
 
-// pastDeadline reports whether the deadline has passed, also in the moment before the context notices. The timeouts of the
-// dialer and the transport are context.DeadlineExceeded as well, but not the caller's.
+// pastDeadline reports whether the deadline has passed, also in the moment before the context notices. The timeouts of
+// the dialer and the transport are context.DeadlineExceeded as well, but not the caller's.
 func pastDeadline(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ok && !time.Now().Before(deadline)
@@ -177,8 +177,8 @@ func transportError(ctx context.Context, err error, sent bool) *Error {
 	return &Error{Kind: KindUnreachable, Sent: sent, Cause: connectionCause(err), Err: err}
 }
 
-// responseCause says what is wrong with a response that net/http could not read; empty when there was no response. net/http
-// has no types for these errors, so it compares their texts. Tests fail when a text changes.
+// responseCause says what is wrong with a response that net/http could not read; empty when there was no response.
+// net/http has no types for these errors, so it compares their texts. Tests fail when a text changes.
 func responseCause(err error) Cause {
 	text := err.Error()
 	for _, tooLarge := range []string{

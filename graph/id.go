@@ -9,8 +9,8 @@ import (
 // maxID bounds the id of a resource, in characters.
 const maxID = 256
 
-// ValidID reports whether an id can be one segment of a path: 1 to 256 letters, digits or any of `_.=,+~-`, and neither `.`
-// nor `..`. Graph decides on any other requirement.
+// ValidID reports whether an id can be one segment of a path: 1 to 256 letters, digits or any of `_.=,+~-`, and neither
+// `.` nor `..`. Graph decides on any other requirement.
 func ValidID(id string) bool {
 	if id == "" || len(id) > maxID || id == "." || id == ".." {
 		return false
@@ -26,8 +26,8 @@ func ValidID(id string) bool {
 	return true
 }
 
-// IsGUID reports whether s is a GUID as Graph writes the ids of tenants, users and requests: 8-4-4-4-12 hexadecimal digits,
-// in upper or lower case.
+// IsGUID reports whether s is a GUID as Graph writes the ids of tenants, users and requests: 8-4-4-4-12 hexadecimal
+// digits, in upper or lower case.
 func IsGUID(s string) bool {
 	// uuid accepts other forms as well, which have other lengths.
 	return len(s) == 36 && uuid.Validate(s) == nil

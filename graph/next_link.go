@@ -8,10 +8,10 @@ import (
 // maxNextLink bounds the nextLink that is followed, in bytes.
 const maxNextLink = 16 << 10
 
-// NextTarget makes the target of a request from the nextLink of a response to the target from. The link is absolute, with
-// the scheme, host and port of this endpoint, or relative, with or without the version. Its path is under Root, in upper or
-// lower case. Its query stays as it is, byte for byte. ok is false for any other link, and for one that leads back to from.
-// Callers never see a link, and no text of theirs becomes one.
+// NextTarget makes the target of a request from the nextLink of a response to the target from. The link is absolute,
+// with the scheme, host and port of this endpoint, or relative, with or without the version. Its path is under Root, in
+// upper or lower case. Its query stays as it is, byte for byte. ok is false for any other link, and for one that leads
+// back to from. Callers never see a link, and no text of theirs becomes one.
 func (c *Client) NextTarget(link, from string) (target string, ok bool) {
 	if link == "" || len(link) > maxNextLink {
 		return "", false
@@ -70,8 +70,8 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
-// plainSegments reports whether every segment of an escaped path is a plain name: not empty, not `.` or `..`, and without
-// a character that would make it one of these, or two segments, when it is unescaped twice.
+// plainSegments reports whether every segment of an escaped path is a plain name: not empty, not `.` or `..`, and
+// without a character that would make it one of these, or two segments, when it is unescaped twice.
 func plainSegments(path string) bool {
 	for segment := range strings.SplitSeq(path[1:], "/") {
 		plain, err := url.PathUnescape(segment)

@@ -12,22 +12,22 @@ import (
 const (
 	// defaultRepeats is how often a request is repeated at most.
 	defaultRepeats = 2
-	// defaultBackoff bounds the wait before the first repeat when Graph does not say how long; the second waits up to twice
-	// as long.
+	// defaultBackoff bounds the wait before the first repeat when Graph does not say how long; the second waits up to
+	// twice as long.
 	defaultBackoff = 500 * time.Millisecond
 	// maxWait is how long a request waits for its repeat, and minTime what must be left of a deadline for an attempt. The
 	// throttles have the same bounds.
 	maxWait, minTime = throttle.MaxWait, throttle.MinTime
 )
 
-// Do sends a request, repeats it where that can do no harm, and reads the response. Every error is an *Error. A 2xx is a
-// response, anything else an error, with one exception: Graph's 404 to a DELETE is a response when the DELETE was repeated
-// because its first response was lost. Redirects are never followed.
+// Do sends a request, repeats it where that can do no harm, and reads the response. Every error is an *Error. A 2xx is
+// a response, anything else an error, with one exception: Graph's 404 to a DELETE is a response when the DELETE was
+// repeated because its first response was lost. Redirects are never followed.
 //
-// It repeats at most twice, within the deadline and a budget, and only what has certainly changed nothing: a read, and any
-// request that Graph refused (429, 509, 503 with Retry-After) or never received. A DELETE is repeated as well. When the wait
-// does not fit the deadline, or is longer than 10 s, it returns the error at once. Besides, a 401, or a 403 that demands
-// claims, gets one new token.
+// It repeats at most twice, within the deadline and a budget, and only what has certainly changed nothing: a read, and
+// any request that Graph refused (429, 509, 503 with Retry-After) or never received. A DELETE is repeated as well. When
+// the wait does not fit the deadline, or is longer than 10 s, it returns the error at once. Besides, a 401, or a 403
+// that demands claims, gets one new token.
 func (c *Client) Do(ctx context.Context, request *Request) (*Response, error) {
 	c.budget.earn()
 	r := &run{client: c, request: request, token: TokenRequest{Tenant: request.Tenant, UserAssertion: request.UserAssertion}}
@@ -209,8 +209,8 @@ func sleep(ctx context.Context, wait time.Duration) *Error {
 	return nil
 }
 
-// budget bounds all repeats together to a tenth of the requests, so that an outage does not triple the load. It is counted
-// in tenths of a repeat.
+// budget bounds all repeats together to a tenth of the requests, so that an outage does not triple the load. It is
+// counted in tenths of a repeat.
 type budget struct{ tenths atomic.Int64 }
 
 // fullBudget is 20 repeats, which can be spent at once.

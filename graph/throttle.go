@@ -28,7 +28,7 @@ func (c *Client) enter(ctx context.Context, request *Request, patient bool) (thr
 	return pass, contextError(ctx, err, false)
 }
 
-// leave tells the throttles what became of a request; failed is nil when it succeeded.
+// leave reports the end of a request to the throttles; failed is nil when it succeeded.
 func (c *Client) leave(request *Request, pass throttle.Pass, failed *Error) {
 	switch {
 	case failed == nil:
@@ -42,8 +42,8 @@ func (c *Client) leave(request *Request, pass throttle.Pass, failed *Error) {
 	}
 }
 
-// scopeOf reads the header x-ms-throttle-scope, `Scope/Limit/AppId/TenantId`, such as `Tenant_Application/Read/…/…`. What
-// it does not say is as the request was: its tenant, and reads or writes.
+// scopeOf reads the header x-ms-throttle-scope, `Scope/Limit/AppId/TenantId`, such as `Tenant_Application/Read/…/…`.
+// What it does not say is as the request was: its tenant, and reads or writes.
 func scopeOf(header string, request *Request) []throttle.Key {
 	scope, rest, _ := strings.Cut(header, "/")
 	limit, _, _ := strings.Cut(rest, "/")
@@ -62,8 +62,8 @@ func scopeOf(header string, request *Request) []throttle.Key {
 	return []throttle.Key{key}
 }
 
-// throttled reports whether a response says that the caller asks too much. A 503 is the response of an overloaded service
-// unless it names the scope of a throttle.
+// throttled reports whether a response says that the caller asks too much. A 503 is the response of an overloaded
+// service unless it names the scope of a throttle.
 func (e *Error) throttled() bool {
 	if e.Kind != KindResponse {
 		return false

@@ -21,8 +21,8 @@ type TokenRequest struct {
 
 // TokenSource gives bearer tokens. It is safe for concurrent use.
 type TokenSource interface {
-	// Token returns a token for the request. It keeps the deadline of the context. An error that is no *TokenError counts as
-	// one with TokenUnavailable.
+	// Token returns a token for the request. It keeps the deadline of the context. An error that is no *TokenError counts
+	// as one with TokenUnavailable.
 	Token(ctx context.Context, request TokenRequest) (string, error)
 }
 
@@ -33,8 +33,8 @@ type TokenKind int
 const (
 	// TokenUnavailable: the token authority did not respond, or is overloaded. It may work later.
 	TokenUnavailable TokenKind = iota
-	// TokenRefused: the authority refuses the application in this tenant, or the credential cannot be used. A person has to
-	// change something.
+	// TokenRefused: the authority refuses the application in this tenant, or the credential cannot be used. A person has
+	// to change something.
 	TokenRefused
 	// TokenAssertionRefused: the user's token is refused, has expired, or belongs to another tenant.
 	TokenAssertionRefused
@@ -77,8 +77,8 @@ func (e *TokenError) Error() string {
 // Unwrap returns the underlying error.
 func (e *TokenError) Unwrap() error { return e.Err }
 
-// Unsigned is the token source for upstreams on this machine that check no signature, such as the emulator. Its tokens name
-// the tenant and nothing else.
+// Unsigned is the token source for upstreams on this machine that check no signature, such as the emulator. Its tokens
+// name the tenant and nothing else.
 type Unsigned struct{}
 
 // Token returns a JWT without signature whose only claim is the tenant. It never fails.

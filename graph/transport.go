@@ -19,15 +19,16 @@ const (
 	// idlePerHost is how many idle connections to Graph stay open. With net/http's default of 2, most requests under load
 	// would need a new handshake: BenchmarkIdleConnections prints what that costs.
 	idlePerHost = 256
-	// maxReads bounds the connections for reads; further reads wait for one. With a thousand handshakes at once, each would
-	// exceed its time limit.
+	// maxReads bounds the connections for reads; further reads wait for one. With a thousand handshakes at once, each
+	// would exceed its time limit.
 	maxReads = 512
 	// maxWrites bounds the connections for writes. Over HTTP/2 writes soon share the first one: without a bound, each of a
 	// thousand writes would start a handshake before there is one, and again with every renewal. A connection that is full
-	// of streams does not count, so that no write waits for another. Without HTTP/2 it is how many writes are sent at once.
+	// of streams does not count, so that no write waits for another. Without HTTP/2 it is how many writes are sent at
+	// once.
 	maxWrites = 64
-	// Connections are renewed after minAge to maxAge, so that a change of Graph's addresses is noticed. The age is random, so
-	// that not all replicas renew at once.
+	// Connections are renewed after minAge to maxAge, so that a change of Graph's addresses is noticed. The age is random,
+	// so that not all replicas renew at once.
 	minAge, maxAge = 10 * time.Minute, 15 * time.Minute
 )
 
@@ -105,8 +106,8 @@ func (c *connections) roundTrip(request *http.Request, way way) (*http.Response,
 	return g.reads.RoundTrip(request)
 }
 
-// giveUpDialing ends the dials that no write waits for any more. A dial outlives the write that started it, and one that
-// hangs would count against maxWrites.
+// giveUpDialing ends the dials that no write waits for any more. A dial outlives the write that started it, and one
+// that hangs would count against maxWrites.
 func (c *connections) giveUpDialing() {
 	// net/http ends such dials when it closes idle connections.
 	c.current.Load().writes.CloseIdleConnections()
@@ -163,9 +164,9 @@ func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
 
 func (emptyBody) Close() error { return nil }
 
-// neverProcessed reports whether an HTTP/2 error says that the server did not process the request: it refused the stream, or
-// closed the connection and named an earlier stream as the last one. The transport has no type for that. If the text
-// changes, a write counts as possibly sent, which is safe, and a test fails.
+// neverProcessed reports whether an HTTP/2 error says that the server did not process the request: it refused the
+// stream, or closed the connection and named an earlier stream as the last one. The transport has no type for that. If
+// the text changes, a write counts as possibly sent, which is safe, and a test fails.
 func neverProcessed(err error) bool {
 	reason, ok := strings.CutPrefix(err.Error(), "http2: Transport: cannot retry err [")
 	return ok && (strings.Contains(reason, "REFUSED_STREAM") || strings.HasPrefix(reason, "http2: Transport received Server's graceful shutdown GOAWAY"))

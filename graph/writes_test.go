@@ -31,7 +31,7 @@ func serveWrites(t *testing.T, streams int, handler http.HandlerFunc) (*Client, 
 	return client, opened
 }
 
-// renew makes the next call find that its connections are due to be renewed.
+// renew makes the connections due for renewal.
 func renew(client *Client) {
 	aged := *client.connections.get()
 	aged.until = time.Now()
@@ -48,14 +48,14 @@ func TestAThousandWritesAtOnceShareTheirConnections(t *testing.T) {
 			waiting, all := 0, make(chan struct{})
 			client, opened := serveWrites(t, streams, func(_ http.ResponseWriter, r *http.Request) {
 				mutex.Lock()
-				gate := all
+				release := all
 				if waiting++; waiting == writes {
 					close(all)
 					waiting, all = 0, make(chan struct{})
 				}
 				mutex.Unlock()
 				select {
-				case <-gate:
+				case <-release:
 				case <-r.Context().Done():
 				}
 			})
@@ -68,7 +68,7 @@ func TestAThousandWritesAtOnceShareTheirConnections(t *testing.T) {
 				var group sync.WaitGroup
 				for range writes {
 					group.Go(func() {
-						if _, err := client.Do(ctx, call(http.MethodPost)); err != nil {
+						if _, err := client.Do(ctx, newRequest(http.MethodPost)); err != nil {
 							t.Errorf("%s: %v", when, failure(t, err).Err)
 							cancel()
 						}
@@ -79,8 +79,8 @@ func TestAThousandWritesAtOnceShareTheirConnections(t *testing.T) {
 				made := opened.Load() - before
 				t.Logf("%s: %d connections in %v", when, made, time.Since(start).Round(time.Millisecond))
 				// What they need, and what was under way beside it.
-				if most := int64(writes/streams + 5*maxWrites); made > most || when == "warm" && made > maxWrites {
-					t.Errorf("%s: %d connections, want at most %d", when, made, most)
+				if limit := int64(writes/streams + 5*maxWrites); made > limit || when == "warm" && made > maxWrites {
+					t.Errorf("%s: %d connections, want at most %d", when, made, limit)
 				}
 			}
 		})
@@ -100,7 +100,7 @@ func TestWritesThatGiveUpLeaveNoConnectionCounted(t *testing.T) {
 					client.Close()
 					cancel()
 				}
-				client.Do(ctx, call(http.MethodPost))
+				client.Do(ctx, newRequest(http.MethodPost))
 			})
 		}
 		group.Wait()
@@ -111,7 +111,7 @@ func TestWritesThatGiveUpLeaveNoConnectionCounted(t *testing.T) {
 		var group sync.WaitGroup
 		for range 4 * maxWrites {
 			group.Go(func() {
-				if _, err := client.Do(ctx, call(http.MethodPost)); err != nil {
+				if _, err := client.Do(ctx, newRequest(http.MethodPost)); err != nil {
 					t.Error(failure(t, err).Err)
 				}
 			})

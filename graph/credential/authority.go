@@ -27,7 +27,8 @@ const (
 
 var publicAliases = []string{"login.windows.net", "sts.windows.net"}
 
-// IsPublicAuthority reports whether a host, in lower case, issues tokens of Microsoft's global cloud, under any of its names.
+// IsPublicAuthority reports whether a host, in lower case, issues tokens of Microsoft's global cloud, under any of its
+// names.
 func IsPublicAuthority(host string) bool {
 	return host == publicHost || isRegional(host) || slices.Contains(publicAliases, host)
 }
@@ -36,8 +37,8 @@ func isRegional(host string) bool {
 	return host == publicRegions || strings.HasSuffix(host, "."+publicRegions)
 }
 
-// ParseAuthority parses the URL of an authority, https with a host and nothing else, and returns it without a slash at the
-// end.
+// ParseAuthority parses the URL of an authority, https with a host and nothing else, and returns it without a slash at
+// the end.
 func ParseAuthority(text string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimRight(text, "/"))
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.Path != "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
@@ -79,8 +80,9 @@ func newHTTPClient(roots *x509.CertPool) *http.Client {
 	}
 }
 
-// authority sends requests to one host and to no other, also when the authority's own metadata names endpoints elsewhere. It
-// caches that metadata: azidentity would request it before every token, since each token has a credential of its own.
+// authority sends requests to one host and to no other, also when the authority's own metadata names endpoints
+// elsewhere. It caches that metadata: azidentity would request it before every token, since each token has a credential
+// of its own.
 type authority struct {
 	transport http.RoundTripper
 	host      string
@@ -134,13 +136,14 @@ func (a *authority) Do(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// mayAsk reports whether a host is the authority's. Microsoft's authority has regional hosts, which azidentity can be set to.
+// mayAsk reports whether a host is the authority's. Microsoft's authority has regional hosts, which azidentity can be
+// set to.
 func (a *authority) mayAsk(host string) bool {
 	return host == a.host || a.host == publicHost && isRegional(host)
 }
 
-// namesEndpoint reports whether a response names a token endpoint on a host that may be asked. Any other page with status
-// 200, such as that of a proxy, would leave a tenant without tokens for as long as it is cached.
+// namesEndpoint reports whether a response names a token endpoint on a host that may be asked. Any other page with
+// status 200, such as that of a proxy, would leave a tenant without tokens for as long as it is cached.
 func (a *authority) namesEndpoint(body []byte) bool {
 	var metadata struct {
 		Issuer    string `json:"issuer"`

@@ -16,8 +16,8 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 )
 
-// authorityError is an error response of an authority without any of its text, which can hold names and ids of the tenant,
-// and parts of the request.
+// authorityError is an error response of an authority without any of its text, which can hold names and ids of the
+// tenant, and parts of the request.
 type authorityError struct {
 	status int
 	// code is the error code of OAuth, numbers are those of Microsoft (AADSTS…).
@@ -150,8 +150,8 @@ func isMalformedJWT(number int) bool {
 }
 
 // numberCauses are the causes of Microsoft's numbers, by the list of AADSTS error codes:
-// https://learn.microsoft.com/entra/identity-platform/reference-error-codes. Microsoft may change them: they only add to
-// the kind, which decides what happens.
+// https://learn.microsoft.com/entra/identity-platform/reference-error-codes. Microsoft may change them: they only add
+// to the kind, which decides what happens.
 var numberCauses = map[int]graph.Cause{
 	70002:           graph.CauseApplicationCredential, // The secret is another one.
 	7000215:         graph.CauseApplicationCredential, // The secret is invalid.
@@ -171,7 +171,7 @@ var numberCauses = map[int]graph.Cause{
 	7000229:         graph.CauseApplicationUnknown,    // The application has no service principal in the tenant.
 	consentRequired: graph.CauseConsentMissing,
 	65004:           graph.CauseConsentMissing, // The user declined to consent.
-	90008:           graph.CauseConsentMissing, // Nobody has consented.
+	90008:           graph.CauseConsentMissing, // Neither the user nor an administrator has consented.
 	90094:           graph.CauseConsentMissing, // An administrator has to consent.
 	90002:           graph.CauseTenantUnknown,  // There is no such tenant.
 	900023:          graph.CauseTenantUnknown,  // The name of the tenant is neither a domain nor an id.

@@ -28,8 +28,8 @@ const (
 	// minRefusalTime is how long a refusal of the authority is cached at least. Jitter adds up to as much again.
 	minRefusalTime = 30 * time.Second
 	// unavailableTime is how long an authority that did not respond is left alone when it names no time itself, and
-	// maxFailureTime bounds the time that it names. The time is short, so that a short outage costs the tenants little. While
-	// the authority is down, each key costs one request in that time, for any number of calls. One that hangs costs
+	// maxFailureTime bounds the time that it names. The time is short, so that a short outage costs the tenants little.
+	// While the authority is down, each key costs one request in that time, for any number of calls. One that hangs costs
 	// fetchTime as well.
 	unavailableTime = 5 * time.Second
 	maxFailureTime  = time.Minute
@@ -37,8 +37,8 @@ const (
 	expiryMargin = time.Minute
 )
 
-// hash stands for a token, an assertion or claims where they are compared, so that these are no keys and are not held longer
-// than needed. The zero hash stands for none.
+// hash stands for a token, an assertion or claims where they are compared, so that these are no keys and are not held
+// longer than needed. The zero hash stands for none.
 type hash [sha256.Size]byte
 
 func hashOf(s string) hash {
@@ -60,8 +60,8 @@ func (k key) isUsers() bool { return k.user != hash{} }
 // fetchFunc requests a token. The request's Refused is the refused token of the first caller.
 type fetchFunc func(ctx context.Context, request graph.TokenRequest) (azcore.AccessToken, error)
 
-// cache holds tokens and the failures to get them. A token is requested in the background, once for all callers that need
-// the same one, so that each caller keeps its own deadline.
+// cache holds tokens and the failures to get them. A token is requested in the background, once for all callers that
+// need the same one, so that each caller keeps its own deadline.
 type cache struct {
 	fetch fetchFunc
 	// versions says when the file of the credential has changed: a cached refusal is then void.
@@ -133,8 +133,8 @@ func noOther(request graph.TokenRequest) *graph.TokenError {
 	return &graph.TokenError{Kind: graph.TokenRefused, Cause: graph.CauseOther, Err: errors.New(text)}
 }
 
-// token returns a token for the request, a cached one if there is one that suits. When the context ends first, it returns the
-// context's error, and the token request goes on for the other callers.
+// token returns a token for the request, a cached one if there is one that suits. When the context ends first, it
+// returns the context's error, and the token request goes on for the other callers.
 func (c *cache) token(ctx context.Context, request graph.TokenRequest) (string, error) {
 	token, f, err := c.wait(ctx, request)
 	if err == nil && token == request.Refused && f != nil && f.refused != request.Refused {
@@ -171,8 +171,8 @@ func (c *cache) wait(ctx context.Context, request graph.TokenRequest) (string, *
 	return found.flight.token, found.flight, found.flight.err
 }
 
-// lookup is what the cache has for a request: a token, the flight that will bring one, or an error. failure is set when the
-// error is a cached one.
+// lookup is what the cache has for a request: a token, the flight that will bring one, or an error. failure is set when
+// the error is a cached one.
 type lookup struct {
 	token   string
 	flight  *flight
@@ -228,7 +228,8 @@ func (c *cache) forget(f *failure) {
 	f.until = time.Time{}
 }
 
-// refreshAhead requests the next shared token when it is time. If no flight can be started, the present token stays good.
+// refreshAhead requests the next shared token when it is time. If no flight can be started, the present token stays
+// good.
 func (c *cache) refreshAhead(e *entry, request graph.TokenRequest, now time.Time) {
 	want := wanted{key: e.key}
 	if now.Before(e.refresh) || c.flights[want] != nil {
@@ -300,8 +301,8 @@ func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 	close(f.done)
 }
 
-// fetched is what fetch returns, and the version of the credential before it. A panic becomes an error: it must not end the
-// process, which serves other tenants.
+// fetched is what fetch returns, and the version of the credential before it. A panic becomes an error: it must not end
+// the process, which serves other tenants.
 func (c *cache) fetched(ctx context.Context, request graph.TokenRequest) (token azcore.AccessToken, version hash, err error) {
 	defer func() {
 		if value := recover(); value != nil {

@@ -22,7 +22,7 @@ func TestARefusalSaysItsCause(t *testing.T) {
 		status int
 		body   string
 		forApp graph.Cause
-		// onBehalf is the cause when a user's token was asked for; empty when it is that of the application's.
+		// onBehalf is the cause when the token was to be a user's; empty when it is the same.
 		onBehalf graph.Cause
 	}{
 		{"invalid secret", 401, aadsts("invalid_client", 7000215, "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '…'."), graph.CauseApplicationCredential, ""},

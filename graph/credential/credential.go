@@ -71,7 +71,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Source gives tokens. It is safe for concurrent use.
+// Source returns tokens. It is safe for concurrent use.
 type Source struct {
 	mode     Mode
 	home     string
@@ -166,8 +166,8 @@ func (s *Source) Token(ctx context.Context, request graph.TokenRequest) (string,
 // skew is how far the clocks of this machine and the authority may be apart.
 const skew = 5 * time.Minute
 
-// checkAssertion refuses what the authority would refuse as well, and an assertion that has expired, which must not get a
-// cached token. The authority checks the signature, before there is a token that could be cached.
+// checkAssertion refuses what the authority would refuse as well, and an assertion that has expired, which must not get
+// a cached token. The authority checks the signature, before there is a token that could be cached.
 func checkAssertion(request graph.TokenRequest, now time.Time) *graph.TokenError {
 	claims, ok := graph.ReadClaims(request.UserAssertion)
 	switch {

@@ -9,8 +9,8 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 )
 
-// maxDemands is for how many different claims a key remembers that its token was renewed for them. With more of them in one
-// renewalInterval, no token is requested.
+// maxDemands is for how many different claims a key remembers that its token was renewed for them. With more of them in
+// one renewalInterval, no token is requested.
 const maxDemands = 8
 
 // entry is what is known of a key: its token if there is one, and the failures of later attempts.
@@ -39,8 +39,8 @@ func (t token) good(now time.Time) bool { return t.text != "" && now.Before(t.ex
 // suits reports whether a caller to whom the given token was refused, or none, can use this one.
 func (t token) suits(refused hash, now time.Time) bool { return t.good(now) && t.hash != refused }
 
-// demand is what is remembered of the requests for tokens with certain claims, or with none. What one operation demands, and
-// how the authority responds, does not affect the others.
+// demand is what is remembered of the requests for tokens with certain claims, or with none. What one operation
+// demands, and how the authority responds, does not affect the others.
 type demand struct {
 	claims hash
 	// renewed is when a good token was last replaced to satisfy the demand, token the new one.
@@ -107,8 +107,8 @@ func (e *entry) mayRenew(claims hash, now time.Time) bool {
 	return d != nil && !d.renewedRecently(now)
 }
 
-// instead returns a token for a demand for which none is requested now: the last one that came for it, else the shared one,
-// which may suit as well. There is none when both are refused.
+// instead returns a token for a demand for which none is requested now: the last one that came for it, else the shared
+// one, which may suit as well. There is none when both are refused.
 func (e *entry) instead(claims, refused hash, now time.Time) (string, bool) {
 	if d := e.demand(claims, now); d != nil && d.token.suits(refused, now) {
 		return d.token.text, true

@@ -29,18 +29,18 @@ type material struct {
 	assertion string
 }
 
-// give is the callback through which azidentity gets the token of the workload.
-func (m *material) give(context.Context) (string, error) { return m.assertion, nil }
+// assertionCallback is how azidentity gets the token of the workload.
+func (m *material) assertionCallback(context.Context) (string, error) { return m.assertion, nil }
 
-// materialFile reads the material from its file each time, since tokens are requested rarely. While the file cannot be used,
-// for example because it is being written, the last material stays in use.
+// materialFile reads the material from its file each time, since tokens are requested rarely. While the file cannot be
+// used, for example because it is being written, the last material stays in use.
 type materialFile struct {
 	// path is the file; empty when the material never changes.
 	path  string
 	parse func(content []byte) (*material, error)
 
-	// last is the last material that could be used. No lock is held while the file is read, since its disk may be slow. A slow
-	// read may therefore bring back the material before it, until the next read.
+	// last is the last material that could be used. No lock is held while the file is read, since its disk may be slow. A
+	// slow read may therefore bring back the material before it, until the next read.
 	last atomic.Pointer[material]
 }
 

@@ -17,14 +17,14 @@ import (
 // scope requests all permissions that were granted to the application, or by the user to the application.
 const scope = "https://graph.microsoft.com/.default"
 
-// demandNothing are claims that bypass a cache. MSAL holds the tokens of managed identities in one cache of the process, for
-// all credential objects, and uses it unless there are claims. It sends those claims nowhere.
+// demandNothing are claims that bypass a cache. MSAL holds the tokens of managed identities in one cache of the
+// process, for all credential objects, and uses it unless there are claims. It sends those claims nowhere.
 const demandNothing = "{}"
 
-// provider requests tokens through azidentity. Each token has a credential object of its own. One object for several tenants
-// would request their tokens one after another, so that a tenant that hangs would block the others. Its cache would also
-// return refused tokens again, and would not refresh early. Managed identities share a cache nevertheless; see
-// demandNothing.
+// provider requests tokens through azidentity. Each token has a credential object of its own. One object for several
+// tenants would request their tokens one after another, so that a tenant that hangs would block the others. Its cache
+// would also return refused tokens again, and would not refresh early. Managed identities share a cache nevertheless;
+// see demandNothing.
 type provider struct {
 	mode       Mode
 	clientID   string
@@ -87,24 +87,24 @@ func (p *provider) fetch(ctx context.Context, request graph.TokenRequest) (azcor
 			return azcore.AccessToken{}, unusable(err)
 		}
 	}
-	token, err := p.ask(ctx, request, with)
+	token, err := p.request(ctx, request, with)
 	if err != nil && p.file != nil && refusesClient(err) {
 		if replaced, again := p.file.material(); again == nil && replaced.version != with.version {
-			token, err = p.ask(ctx, request, replaced)
+			token, err = p.request(ctx, request, replaced)
 		}
 	}
 	if err == nil && p.mode == Default && token.Token == request.Refused && request.Claims == "" {
 		// The token may be that of a managed identity. The tools of a developer's machine do not accept claims, so claims are
 		// not sent with every request.
 		request.Claims = demandNothing
-		if another, failed := p.ask(ctx, request, with); failed == nil {
+		if another, failed := p.request(ctx, request, with); failed == nil {
 			token = another
 		}
 	}
 	return token, err
 }
 
-func (p *provider) ask(ctx context.Context, request graph.TokenRequest, with *material) (azcore.AccessToken, error) {
+func (p *provider) request(ctx context.Context, request graph.TokenRequest, with *material) (azcore.AccessToken, error) {
 	delegated := request.UserAssertion != ""
 	if p.mode == ManagedIdentity && request.Claims == "" {
 		request.Claims = demandNothing
@@ -127,7 +127,7 @@ func (p *provider) ask(ctx context.Context, request graph.TokenRequest, with *ma
 	if !token.ExpiresOn.After(time.Now()) {
 		return azcore.AccessToken{}, unavailable(errors.New("the token has expired already"))
 	}
-	// A managed identity gives the token of its own tenant, whatever tenant was asked for. A token that cannot be read may
+	// A managed identity gives the token of its own tenant, whatever tenant was requested. A token that cannot be read may
 	// be of any tenant.
 	switch claims, ok := graph.ReadClaims(token.Token); {
 	case !ok:
@@ -143,7 +143,7 @@ func (p *provider) credential(request graph.TokenRequest, with *material) (azcor
 	if request.UserAssertion != "" {
 		return p.onBehalfOf(request, with)
 	}
-	// Only the configured authority gets requests, so there is no need to ask Microsoft whether it is a real one.
+	// Only the configured authority gets requests, so there is no need to check with Microsoft that it is a real one.
 	const noDiscovery = true
 	switch p.mode {
 	case ClientSecret:
@@ -155,7 +155,7 @@ func (p *provider) credential(request graph.TokenRequest, with *material) (azcor
 			ClientOptions: p.options, DisableInstanceDiscovery: noDiscovery,
 		})
 	case WorkloadIdentity:
-		return azidentity.NewClientAssertionCredential(request.Tenant, p.clientID, with.give, &azidentity.ClientAssertionCredentialOptions{
+		return azidentity.NewClientAssertionCredential(request.Tenant, p.clientID, with.assertionCallback, &azidentity.ClientAssertionCredentialOptions{
 			ClientOptions: p.options, DisableInstanceDiscovery: noDiscovery,
 		})
 	case ManagedIdentity:
@@ -178,5 +178,5 @@ func (p *provider) onBehalfOf(request graph.TokenRequest, with *material) (azcor
 	case Certificate:
 		return azidentity.NewOnBehalfOfCredentialWithCertificate(request.Tenant, p.clientID, request.UserAssertion, with.certificates, with.key, options)
 	}
-	return azidentity.NewOnBehalfOfCredentialWithClientAssertions(request.Tenant, p.clientID, request.UserAssertion, with.give, options)
+	return azidentity.NewOnBehalfOfCredentialWithClientAssertions(request.Tenant, p.clientID, request.UserAssertion, with.assertionCallback, options)
 }

@@ -2,8 +2,8 @@ package credential
 
 import "container/list"
 
-// recent holds the most recently used entries: up to a limit with a token, and as many without one. So requests for tenants
-// that do not exist, or requests while the authority hangs, do not evict tokens.
+// recent holds the most recently used entries: up to a limit with a token, and as many without one. So requests for
+// tenants that do not exist, or requests while the authority hangs, do not evict tokens.
 type recent struct {
 	limit   int
 	entries map[key]*list.Element

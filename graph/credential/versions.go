@@ -9,8 +9,8 @@ import (
 // versionTime is how long a version counts as current. Every call of a tenant that was refused needs the version.
 const versionTime = time.Second
 
-// versions reads the version of the application's credential. The disk of its file may be slow: no lock is held meanwhile, and
-// no caller waits past its deadline.
+// versions reads the version of the application's credential. The disk of its file may be slow: no lock is held
+// meanwhile, and no caller waits past its deadline.
 type versions struct {
 	read func() hash
 
@@ -49,8 +49,8 @@ func (v *versions) recent(ctx context.Context) (hash, error) {
 	return v.last, nil
 }
 
-// refresh starts a read when the last version is old. It returns a channel that is closed when the read ends, nil when no
-// read is under way.
+// refresh starts a read when the last version is old. It returns a channel that is closed when the read ends, nil when
+// no read is under way.
 func (v *versions) refresh() <-chan struct{} {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package authoritytest is a small stand-in for Microsoft's token authority, for tests. It serves https on loopback, issues
-// unsigned tokens for every well-formed request, and records the requests.
+// Package authoritytest is a small stand-in for Microsoft's token authority, for tests. It serves https on loopback,
+// issues unsigned tokens for every well-formed request, and records the requests.
 package authoritytest
 
 import (

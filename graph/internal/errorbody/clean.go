@@ -5,9 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// clean appends a JSON string without its quotes to dst as a text that can be shown: escapes are resolved, bytes that are
-// not UTF-8 replaced, control characters become spaces, and invisible characters are left out. It reads at most limit
-// bytes of the string, counted without escapes and up to a whole character.
+// clean appends a JSON string without its quotes to dst as a text that can be shown: escapes are resolved, bytes that
+// are not UTF-8 replaced, control characters become spaces, and invisible characters are left out. It reads at most
+// limit bytes of the string, counted without escapes and up to a whole character.
 func clean(dst, raw []byte, limit int) []byte {
 	for len(raw) > 0 {
 		r, n := character(raw)
@@ -31,8 +31,8 @@ func control(r rune) bool {
 	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029'
 }
 
-// invisible reports whether a character has no width of its own, or changes the direction of writing: with such characters
-// one text can look like another.
+// invisible reports whether a character has no width of its own, or changes the direction of writing: with such
+// characters one text can look like another.
 func invisible(r rune) bool {
 	switch {
 	case r == 0x061C, r == 0xFEFF:

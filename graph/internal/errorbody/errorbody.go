@@ -60,8 +60,9 @@ type Detail struct {
 	Code, Message, Target string
 }
 
-// Parse reads an error body: an error object, an object that has one in `error` or `info`, or an array, whose first element
-// counts. Of a text that is no JSON it keeps what comes before the mistake. What known holds wins over the body.
+// Parse reads an error body: an error object, an object that has one in `error` or `info`, or an array, whose first
+// element counts. Of a text that is no JSON it keeps what comes before the mistake. What known holds wins over the
+// body.
 func Parse(text []byte, known Head) Body {
 	r, _ := readers.Get().(*reader)
 	body := r.read(text, known)
@@ -85,8 +86,8 @@ func Read(response io.Reader, limit int64, known Head) Body {
 	return body
 }
 
-// CleanID returns an id that fits into a header and a log line, and an empty text for anything else. Graph's ids are GUIDs;
-// those of other gateways have letters, digits and any of `-_.:|`. An address or a URL is no id.
+// CleanID returns an id that fits into a header and a log line, and an empty text for anything else. Graph's ids are
+// GUIDs; those of other gateways have letters, digits and any of `-_.:|`. An address or a URL is no id.
 func CleanID(id string) string {
 	if len(id) > 128 {
 		return ""
@@ -102,8 +103,8 @@ func CleanID(id string) string {
 	return id
 }
 
-// reader reads one property after the other, so that a body that is cut off still says what came before. Nothing that it
-// returns refers to the body.
+// reader reads one property after the other, so that a body that is cut off still says what came before. Nothing that
+// it returns refers to the body.
 type reader struct {
 	scanner
 	body Body
@@ -224,8 +225,8 @@ func (r *reader) property(key []byte, at position) bool {
 	return r.skip()
 }
 
-// date reads the time of the error, unless it is known. It has no zone and is UTC. Graph has been seen to write dashes in
-// the time.
+// date reads the time of the error, unless it is known. It has no zone and is UTC. Graph has been seen to write dashes
+// in the time.
 func (r *reader) date() bool {
 	if !r.body.Date.IsZero() {
 		return r.skip()

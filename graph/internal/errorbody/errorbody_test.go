@@ -32,7 +32,7 @@ func saidBy(e Body) said {
 	return said{strings.Join(e.Codes, " "), e.Message, e.Target, e.RequestID, e.Details}
 }
 
-func TestWhateverAnErrorBodySaysReadablyIsKept(t *testing.T) {
+func TestWhateverIsReadableIsKept(t *testing.T) {
 	x := func(n int) string { return strings.Repeat("x", n) }
 	for _, test := range []struct {
 		name, body string

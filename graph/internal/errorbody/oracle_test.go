@@ -18,8 +18,8 @@ import (
 	"unicode/utf8"
 )
 
-// parseByTokens is Parse with the tokens of encoding/json: slow, and without a line of the reader that it is compared with.
-// The two agree on every body, also on one that is no JSON.
+// parseByTokens is Parse with the tokens of encoding/json: slow, and without a line of the reader that it is compared
+// with. The two agree on every body, also on one that is no JSON.
 func parseByTokens(text []byte) (body Body) {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	r := oracle{body: &body, decoder: json.NewDecoder(bytes.NewReader(text))}
@@ -87,8 +87,8 @@ func (r *oracle) object(at position) bool {
 	return r.end()
 }
 
-// published are the types of the properties of Graph's error types by their names in small letters, from Graph's schema:
-// were the names the reader's own, the oracle would repeat a mistake in them.
+// published are the types of the properties of Graph's error types by their names in small letters, from Graph's
+// schema: were the names the reader's own, the oracle would repeat a mistake in them.
 var published = sync.OnceValue(func() map[string]string {
 	schema, err := os.ReadFile("../../../proto/testdata/schema.tsv")
 	if err != nil {
@@ -262,7 +262,7 @@ func (r *oracle) text(into *string, limit int) bool {
 	return true
 }
 
-// id reads an id that the headers may have told already.
+// id reads an id.
 func (r *oracle) id(into *string) bool {
 	var id string
 	ok := r.text(&id, maxCode)
@@ -310,7 +310,8 @@ func (r *oracle) end() bool {
 	return err == nil
 }
 
-// cleanText cuts a text to a number of bytes, at a character, and takes control characters and those that are not seen out of it.
+// cleanText cuts a text to a number of bytes, at a character, and takes control characters and those that are not seen
+// out of it.
 func cleanText(s string, limit int) string {
 	if len(s) > limit {
 		// The rest of a long text is not held on to.
@@ -369,7 +370,7 @@ func sameAsOracle(t *testing.T, body []byte) {
 	}
 }
 
-func TestTheReaderSaysOfEveryBodyWhatTheTokensOfEncodingJSONSay(t *testing.T) {
+func TestParseAgreesWithEncodingJSON(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 11))
 	const signs = "{}[]:,\"\\ \x00\n0-.eEtu\xc3\xff"
 	for _, text := range oracleBodies() {
@@ -398,7 +399,7 @@ func TestTheReaderSaysOfEveryBodyWhatTheTokensOfEncodingJSONSay(t *testing.T) {
 	}
 }
 
-func TestEachByteAnywhereInATextIsReadAsTheTokensOfEncodingJSONReadIt(t *testing.T) {
+func TestParseAgreesWithEncodingJSONOnEveryByte(t *testing.T) {
 	for c := range 256 {
 		for at := range 18 {
 			text := []byte(strings.Repeat("x", 18))

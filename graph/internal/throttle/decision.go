@@ -6,7 +6,7 @@ const (
 	// maxSlotWait is how long a request waits for its slot, and maxQueued how many do at once.
 	maxSlotWait = 2 * time.Second
 	maxQueued   = 64
-	// probeWait is the wait that callers are told while a probe is under way. Nobody knows how long that takes.
+	// probeWait is the wait that refusals name while a probe is under way. How long the probe takes is not known.
 	probeWait = time.Second
 )
 
@@ -28,7 +28,8 @@ type decision struct {
 	closed bool
 }
 
-// decide says what becomes of a request that comes now, would wait until giveUp, and is patient or not. It changes nothing.
+// decide says what becomes of a request that comes now, would wait until giveUp, and is patient or not. It changes
+// nothing.
 func (t *throttle) decide(now, giveUp time.Time, patient bool) decision {
 	switch {
 	case now.Before(t.until):
@@ -55,8 +56,8 @@ func closed(left time.Duration, waits bool) decision {
 	return decision{action: refuse, wait: left, closed: true}
 }
 
-// and combines the decisions of two throttles that a request has to pass. The longer wait counts. How long the queue of one
-// will be when the other is no longer closed, nobody knows, so a closed one decides alone.
+// and combines the decisions of two throttles that a request has to pass. The longer wait counts. If one is closed, it
+// decides alone: the queue of the other will have changed when it opens.
 func (d decision) and(other decision) decision {
 	both := decision{wait: max(d.wait, other.wait), closed: d.closed || other.closed}
 	for _, one := range []decision{d, other} {

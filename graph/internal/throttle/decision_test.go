@@ -71,8 +71,8 @@ func TestALongQueueAndAnEarlyDeadlineRefuse(t *testing.T) {
 	}
 }
 
-// TestTwoDecisionsBecomeOne holds how the decisions of the tenant's throttle and the application's are combined, in either
-// order.
+// TestTwoDecisionsBecomeOne holds how the decisions of the tenant's throttle and the application's are combined, in
+// either order.
 func TestTwoDecisionsBecomeOne(t *testing.T) {
 	const short, long = time.Second, time.Minute
 	for _, test := range []struct{ one, other, want decision }{

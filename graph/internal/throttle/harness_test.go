@@ -60,7 +60,8 @@ func (o outcome) refusedFor() time.Duration {
 	return 0
 }
 
-// begin starts a request, which is answered as soon as it is sent, and returns when it is sent, refused or waiting.
+// begin starts a request, which gets its response as soon as it is sent. It returns when the request is sent, refused
+// or waiting.
 func begin(ctx context.Context, throttles *Throttles, key Key) <-chan outcome {
 	ended := make(chan outcome, 1)
 	start := time.Now()

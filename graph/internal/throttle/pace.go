@@ -6,21 +6,21 @@ import (
 )
 
 const (
-	// firstPace is the pace, in requests a second, when nothing is known but that there were too many. growth is the factor
-	// by which it then grows each second.
+	// firstPace is the pace, in requests a second, when nothing is known but that there were too many. growth is the
+	// factor by which it then grows each second.
 	firstPace, growth = 4.0, 1.35
 	// minPace and maxPace bound the pace.
 	minPace, maxPace = 1.0, 5000.0
 	// After a throttle response the pace falls to fallTo of the measured rate, and comes back to holdAt within seconds.
 	fallTo, holdAt = 0.85, 0.95
-	// minHold is how long the pace stays at holdAt before it probes whether more is allowed. Each time that the answer is a
-	// throttle response, the hold doubles, up to maxHold.
+	// minHold is how long the pace stays at holdAt before it probes whether more is allowed. Each time that it then
+	// gets a throttle response, the hold doubles, up to maxHold.
 	minHold, maxHold = 20 * time.Second, 160 * time.Second
 )
 
-// pace is how fast requests pass a throttle. It follows CUBIC, the congestion control: it remembers the rate at which it
-// was throttled, returns quickly to just below it, stays there, and then probes above it, slowly at first. Requests are
-// spaced evenly, since the upstream may count in windows of any length.
+// pace is how fast requests pass a throttle. It follows CUBIC, the congestion control: it remembers the rate at which
+// it was throttled, returns quickly to just below it, stays there, and then probes above it, slowly at first. Requests
+// are spaced evenly, since the upstream may count in windows of any length.
 type pace struct {
 	// ceiling is the rate, in requests a second, that was accepted when a throttle response came; 0 while it is unknown.
 	ceiling float64
@@ -81,7 +81,7 @@ func (p *pace) accept(now time.Time) {
 // throttled notes a throttle response.
 func (p *pace) throttled(now time.Time) {
 	if p.opened.IsZero() {
-		// The first throttle response: nobody has counted the requests before it.
+		// This is the first throttle response: the requests before it were not counted.
 		return
 	}
 	rate, open := p.rate(), now.Sub(p.opened)
@@ -100,8 +100,8 @@ func (p *pace) throttled(now time.Time) {
 	p.age = 0
 }
 
-// measured is the rate of accepted requests over the last second, or over the last eight requests of a slow pace. open is
-// how long the throttle has been paced.
+// measured is the rate of accepted requests over the last second, or over the last eight requests of a slow pace. open
+// is how long the throttle has been paced.
 func (p *pace) measured(now time.Time, open time.Duration, rate float64) float64 {
 	span := max(min(open, time.Duration(8/rate*float64(time.Second))), time.Second)
 	from, n := now.Add(-span), 0

@@ -13,8 +13,8 @@ type queue struct {
 	throttle
 	// changed is closed when the state changes, over when it becomes blocked.
 	changed, over chan struct{}
-	// waiting are the requests that wait for a slot, each with a channel that tells it to look again. A slot belongs to
-	// nobody until its time comes, so that a request that gives up takes none along.
+	// waiting are the requests that wait for a slot, each with a channel that makes it look again. A slot belongs to no
+	// request until its time comes, so that a request that gives up takes no slot with it.
 	waiting []chan struct{}
 }
 
@@ -28,9 +28,9 @@ func (q *queue) decide(giveUp time.Time, patient bool) (d decision, changed <-ch
 	return q.throttle.decide(now, giveUp, patient), q.changed
 }
 
-// enter takes a slot, which may have to come first, or sends the request as the probe. It takes nothing when it refuses the
-// request, when the throttle is blocked meanwhile or over is closed, which stands for the other throttle, or when the
-// context ends.
+// enter takes a slot, which may have to come first, or sends the request as the probe. It takes nothing when it refuses
+// the request, when the throttle is blocked meanwhile or over is closed, which stands for the other throttle, or when
+// the context ends.
 func (q *queue) enter(ctx context.Context, giveUp time.Time, over <-chan struct{}) (a admission, taken bool, err error) {
 	now := time.Now()
 	q.mu.Lock()
@@ -64,8 +64,8 @@ func (q *queue) enter(ctx context.Context, giveUp time.Time, over <-chan struct{
 	}
 }
 
-// await releases the lock until the request has reason to look again, or is gone: one of its throttles was blocked, or its
-// context ended, which is the error.
+// await releases the lock until the request has reason to look again, or is gone: one of its throttles was blocked, or
+// its context ended, which is the error.
 func (q *queue) await(ctx context.Context, own chan struct{}, over, otherOver <-chan struct{}) (gone bool, err error) {
 	// Only the first in the queue looks at the clock.
 	var slot <-chan time.Time
@@ -130,11 +130,11 @@ func (q *queue) giveBack(a admission) {
 	q.wake()
 }
 
-func (q *queue) leave(a admission, answered bool) {
+func (q *queue) leave(a admission, responded bool) {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.throttle.leave(a, answered, now) {
+	if q.throttle.leave(a, responded, now) {
 		q.signal()
 	}
 }

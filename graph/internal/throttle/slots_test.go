@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestABlockedTenantCostsOthersNothing has 50 callers of a blocked tenant who come again and again, beside one of another
-// tenant who asks just as much as the application may.
+// TestABlockedTenantCostsOthersNothing has 50 callers of a blocked tenant who come again and again, beside one of
+// another tenant who asks just as much as the application may.
 func TestABlockedTenantCostsOthersNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttles := New()
@@ -134,7 +134,8 @@ func TestASlotOfOneThrottleIsGivenBack(t *testing.T) {
 	})
 }
 
-// TestAWaitEndsWhenAThrottleIsBlocked has requests that wait for a slot of one throttle when it, or the other, is blocked.
+// TestAWaitEndsWhenAThrottleIsBlocked has requests that wait for a slot of one throttle when it, or the other, is
+// blocked.
 func TestAWaitEndsWhenAThrottleIsBlocked(t *testing.T) {
 	for _, test := range []struct {
 		name           string
@@ -198,8 +199,8 @@ func TestAWaitSeesAThrottleThatIsNew(t *testing.T) {
 	})
 }
 
-// TestAProbeThatIsNotSentHoldsNobodyUp has the probe of a tenant wait for the application, and not get there.
-func TestAProbeThatIsNotSentHoldsNobodyUp(t *testing.T) {
+// TestAnUnsentProbeHoldsNoRequestUp has the probe of a tenant wait for the application, and not get there.
+func TestAnUnsentProbeHoldsNoRequestUp(t *testing.T) {
 	for _, blocks := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			throttles := New()
@@ -256,28 +257,28 @@ func TestAPatientRequestTakesTheProbeOver(t *testing.T) {
 	})
 }
 
-// TestAPaceLearnsNothingFromAnUnsentRequest has a request that was held up at its tenant's throttle, where requests that are
-// held up let the pace grow, and gives up at the application's.
+// TestAPaceLearnsNothingFromAnUnsentRequest has a request that was held up at its tenant's throttle, where requests
+// that are held up let the pace grow, and gives up at the application's.
 func TestAPaceLearnsNothingFromAnUnsentRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttles := New()
 		pacedAt(throttles, application, 1)
 		pacedAt(throttles, reads, 4)
 		<-begin(t.Context(), throttles, reads)
-		learnt := throttles.find(reads).pace.age
+		learned := throttles.find(reads).pace.age
 		ctx, cancel := context.WithCancel(t.Context())
 		gone := begin(ctx, throttles, reads)
 		time.Sleep(500 * time.Millisecond)
 		cancel()
 		<-gone
-		if age := throttles.find(reads).pace.age; age != learnt {
-			t.Errorf("the pace is %v old, and was %v", age, learnt)
+		if age := throttles.find(reads).pace.age; age != learned {
+			t.Errorf("the pace is %v old, and was %v", age, learned)
 		}
 	})
 }
 
-// TestBothThrottlesHaveToLetARequestPass has a request that both its throttles refuse: it is told the longer wait, and takes
-// the probe of neither.
+// TestBothThrottlesHaveToLetARequestPass has a request that both its throttles refuse. The refusal names the longer
+// wait, and takes the probe of neither.
 func TestBothThrottlesHaveToLetARequestPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttles := New()

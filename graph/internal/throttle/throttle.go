@@ -12,11 +12,11 @@ const maxProbe = 10 * time.Second
 //	blocked        the upstream throttled a request       refused with the time left; a patient one may wait
 //	blocked, due   that time has passed                   the probe, which alone is sent
 //	probing        the probe was sent                     refused; a patient one may wait; after 10 s the next probe
-//	paced          the upstream answered the probe        sent in its slot, at the pace; refused when its slot is too late
+//	paced          the upstream responds to the probe     sent in its slot, at the pace; refused when its slot is too late
 //	(none)         5 minutes pass without a throttle      sent
 //
-// A probe that gets no response, or is not sent after all, makes the throttle due again. A throttle response blocks it in
-// any state.
+// A probe that gets no response, or is not sent after all, makes the throttle due again. A throttle response blocks it
+// in any state.
 type state int
 
 const (
@@ -31,8 +31,8 @@ type throttle struct {
 	state state
 	// epoch counts how often the throttle was blocked.
 	epoch uint64
-	// until is when a blocked throttle is due, throttledAt the time of the last throttle response, probedAt that of the last
-	// probe.
+	// until is when a blocked throttle is due, throttledAt the time of the last throttle response, probedAt that of the
+	// last probe.
 	until, throttledAt, probedAt time.Time
 	// slot is when the next request may go, queued how many wait for a slot.
 	slot   time.Time
@@ -57,8 +57,8 @@ func (t *throttle) takeSlot(a *admission) {
 	t.slot = t.slot.Add(a.interval)
 }
 
-// giveBack notes that an admitted request was not sent: the next one goes that much earlier, or is the probe. It reports
-// whether the state changed. Slots whose time has passed are not saved up: requests are spaced evenly.
+// giveBack notes that an admitted request was not sent: the next one goes that much earlier, or is the probe. It
+// reports whether the state changed. Slots whose time has passed are not saved up: requests are spaced evenly.
 func (t *throttle) giveBack(a admission, now time.Time) (changed bool) {
 	switch {
 	case a.epoch != t.epoch:
@@ -79,18 +79,18 @@ func (t *throttle) giveBack(a admission, now time.Time) (changed bool) {
 }
 
 // leave notes that an admitted request was not throttled. It reports whether the state may have changed.
-func (t *throttle) leave(a admission, answered bool, now time.Time) (changed bool) {
+func (t *throttle) leave(a admission, responded bool, now time.Time) (changed bool) {
 	if a.epoch != t.epoch {
 		return false
 	}
-	if answered {
+	if responded {
 		t.pace.accept(now)
 	}
-	if !a.probe || !answered && !a.probedAt.Equal(t.probedAt) {
+	if !a.probe || !responded && !a.probedAt.Equal(t.probedAt) {
 		return false
 	}
 	t.endProbe()
-	if answered && t.state != paced {
+	if responded && t.state != paced {
 		t.state = paced
 		t.pace.open(now)
 		t.slot = now.Add(t.pace.next(false))

@@ -2,7 +2,7 @@
 //
 // Upstreams count refused requests against the caller: a client that goes on asking waits longer. So after a throttle
 // response the requests with the same key are refused here, until the time that the response names has passed. Then one
-// request goes ahead as the probe. When it is answered, the others follow at a pace that is learnt.
+// request goes ahead as the probe. When it gets a response, the others follow at a pace that is learned.
 //
 // The package knows no HTTP. The caller translates responses into Keys and durations.
 package throttle
@@ -65,8 +65,8 @@ type Throttles struct {
 // New returns throttles that let everything through.
 func New() *Throttles { return &Throttles{queues: make(map[Key]*queue)} }
 
-// Pass is what a request got on its way in: its admission through each throttle in force, if there were any. Each pass is
-// handed back exactly once, to Leave, GiveBack or Block.
+// Pass is what a request got on its way in: its admission through each throttle in force, if there were any. Each pass
+// is handed back exactly once, to Leave, GiveBack or Block.
 type Pass struct{ admissions [2]admission }
 
 // admission is the passage of one request through one throttle; the zero value is none.
@@ -84,8 +84,8 @@ type admission struct {
 	held     bool
 }
 
-// Enter lets a request through, makes it wait for its slot, or refuses it with a *Refused. When the context ends first, the
-// error is the context's. A patient request, one that was throttled itself, also waits for a blocked throttle.
+// Enter lets a request through, makes it wait for its slot, or refuses it with a *Refused. When the context ends first,
+// the error is the context's. A patient request, one that was throttled itself, also waits for a blocked throttle.
 func (t *Throttles) Enter(ctx context.Context, key Key, patient bool) (Pass, error) {
 	if t.count.Load() == 0 {
 		return Pass{}, nil
@@ -142,8 +142,8 @@ func decide(queues [2]*queue, giveUp time.Time, patient bool) (d decision, chang
 	return d, changed
 }
 
-// pass takes a slot of each throttle, the tenant's first. A request that does not get both gives back what it has: then ok
-// is false, and without an error the throttles are no longer what they were when they decided.
+// pass takes a slot of each throttle, the tenant's first. A request that does not get both gives back what it has: then
+// ok is false, and without an error the throttles are no longer what they were when they decided.
 func pass(ctx context.Context, queues [2]*queue, giveUp time.Time) (p Pass, ok bool, err error) {
 	for i, q := range queues {
 		if q == nil {
@@ -178,11 +178,11 @@ func (p *Pass) giveBack() {
 // GiveBack takes back the pass of a request that was not sent: its slots are for others.
 func (*Throttles) GiveBack(p Pass) { p.giveBack() }
 
-// Leave takes back the pass of a request that was not throttled. answered is false when it got no response.
-func (*Throttles) Leave(p Pass, answered bool) {
+// Leave takes back the pass of a request that was not throttled. responded is false when it got no response.
+func (*Throttles) Leave(p Pass, responded bool) {
 	for _, a := range p.admissions {
 		if a.queue != nil {
-			a.queue.leave(a, answered)
+			a.queue.leave(a, responded)
 		}
 	}
 }
@@ -260,8 +260,8 @@ func (t *Throttles) findOrAdd(key Key) *queue {
 	return q
 }
 
-// evict drops the forgotten throttles. If that does not free a tenth, it drops others until a tenth is free, so that not
-// every new throttle evicts. Which ones is left to the order of the map.
+// evict drops the forgotten throttles. If that does not free a tenth, it drops others until a tenth is free, so that
+// not every new throttle evicts. Which ones is left to the order of the map.
 func (t *Throttles) evict() {
 	for key, q := range t.queues {
 		if q.forgotten() {

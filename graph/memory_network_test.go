@@ -20,7 +20,7 @@ type inMemory struct {
 	accepted chan net.Conn
 	closed   chan struct{}
 	dialed   atomic.Int64
-	// lost is how many of the first connections are dead: what is written to them goes nowhere, and nobody is told.
+	// lost is how many of the first connections are dead: what is written to them is lost without an error.
 	lost atomic.Int64
 }
 
@@ -96,7 +96,7 @@ func TestADeadConnectionFailsWritesForSecondsOnly(t *testing.T) {
 		}{{0, false}, {1, true}, {1, false}} {
 			network.lost.Store(test.lost)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-			got := <-begin(t, ctx, client, call(http.MethodPost))
+			got := <-begin(t, ctx, client, newRequest(http.MethodPost))
 			cancel()
 			if (got.err != nil) != test.fail || got.took > 25*time.Second {
 				t.Errorf("%d connections of %d are dead: got %+v after %v", test.lost, network.dialed.Load(), got.err, got.took)
@@ -108,14 +108,14 @@ func TestADeadConnectionFailsWritesForSecondsOnly(t *testing.T) {
 	})
 }
 
-func TestAnAnswerThatDoesNotBeginIsWaitedForAMinute(t *testing.T) {
+func TestAResponseIsWaitedForAMinute(t *testing.T) {
 	silent := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		t.Run(method, func(t *testing.T) {
 			overMemory(t, silent, func(t *testing.T, client *Client, _ *inMemory) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
-				got := <-begin(t, ctx, client, call(method))
+				got := <-begin(t, ctx, client, newRequest(method))
 				if got.err == nil || got.err.Kind != KindUnreachable || got.err.Cause != CauseTimeout || got.took != time.Minute {
 					t.Errorf("got %+v after %v", got.err, got.took)
 				}
@@ -124,7 +124,7 @@ func TestAnAnswerThatDoesNotBeginIsWaitedForAMinute(t *testing.T) {
 	}
 }
 
-func TestDialsThatHangKeepNoPlaceFromTheWritesThatFollow(t *testing.T) {
+func TestDialsThatHangDoNotBlockLaterWrites(t *testing.T) {
 	overMemory(t, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, client *Client, network *inMemory) {
 		network.lost.Store(maxWrites)
 		var hanging sync.WaitGroup
@@ -132,7 +132,7 @@ func TestDialsThatHangKeepNoPlaceFromTheWritesThatFollow(t *testing.T) {
 			hanging.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				if _, err := client.Do(ctx, call(http.MethodPost)); err == nil {
+				if _, err := client.Do(ctx, newRequest(http.MethodPost)); err == nil {
 					t.Error("a write got through a network that takes none")
 				}
 			})
@@ -140,7 +140,7 @@ func TestDialsThatHangKeepNoPlaceFromTheWritesThatFollow(t *testing.T) {
 		hanging.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 		defer cancel()
-		if got := <-begin(t, ctx, client, call(http.MethodPost)); got.err != nil {
+		if got := <-begin(t, ctx, client, newRequest(http.MethodPost)); got.err != nil {
 			t.Errorf("the network is well again: %+v after %v", got.err, got.took)
 		}
 	})
