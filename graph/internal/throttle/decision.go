@@ -15,7 +15,7 @@ type action int
 
 const (
 	send action = iota
-	wait
+	await
 	refuse
 )
 
@@ -44,14 +44,14 @@ func (t *throttle) decide(now, giveUp time.Time, patient bool) decision {
 	case slotWait == 0:
 		return decision{}
 	case slotWait <= maxSlotWait && t.queued < maxQueued && !now.Add(slotWait).After(giveUp):
-		return decision{action: wait, wait: slotWait}
+		return decision{action: await, wait: slotWait}
 	}
 	return decision{action: refuse, wait: slotWait}
 }
 
 func closed(left time.Duration, waits bool) decision {
 	if waits {
-		return decision{action: wait, wait: left, closed: true}
+		return decision{action: await, wait: left, closed: true}
 	}
 	return decision{action: refuse, wait: left, closed: true}
 }

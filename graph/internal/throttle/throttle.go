@@ -7,13 +7,13 @@ const maxProbe = 10 * time.Second
 
 // state is how a throttle treats requests.
 //
-//	state          begins when                            a request is
-//	-------------  -------------------------------------  ---------------------------------------------------------------
-//	blocked        the upstream throttled a request       refused with the time left; a patient one may wait
-//	blocked, due   that time has passed                   the probe, which alone is sent
-//	probing        the probe was sent                     refused; a patient one may wait; after 10 s the next probe
-//	paced          the upstream responds to the probe     sent in its slot, at the pace; refused when its slot is too late
-//	(none)         5 minutes pass without a throttle      sent
+//	state         begins when                        a request is
+//	------------  ---------------------------------  -------------------------------------------------------------
+//	blocked       the upstream throttled a request   refused with the time left; a patient one may wait
+//	blocked, due  that time has passed               the probe, which alone is sent
+//	probing       the probe was sent                 refused; a patient one may wait; after 10 s the next probe
+//	paced         the upstream responded to a probe  sent in its slot, at the pace; refused when its slot is too late
+//	(none)        5 minutes pass without a throttle  sent
 //
 // A probe that gets no response, or is not sent after all, makes the throttle due again. A throttle response blocks it
 // in any state.
