@@ -19,7 +19,7 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 )
 
-// ending is what a server of HTTP/2 does with a request that it has received to its end.
+// ending is how a server of HTTP/2 ends a request that it has received completely.
 type ending func(framer *http2.Framer, stream uint32)
 
 func respondOK(framer *http2.Framer, stream uint32) {
@@ -31,7 +31,7 @@ func reset(code http2.ErrCode) ending {
 	return func(framer *http2.Framer, stream uint32) { framer.WriteRSTStream(stream, code) }
 }
 
-// goAway names the last stream that was worked on.
+// goAway names the last stream that was processed.
 func goAway(last uint32) ending {
 	return func(framer *http2.Framer, _ uint32) { framer.WriteGoAway(last, http2.ErrCodeNo, nil) }
 }

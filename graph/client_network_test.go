@@ -43,7 +43,7 @@ func TestNothingIsSentToAHostWithAnotherCertificate(t *testing.T) {
 	}
 }
 
-// bodyless is a write that net/http may repeat when it wrote nothing of it.
+// bodyless is a write without a body. net/http may repeat it when it has written nothing of it.
 func bodyless(method string) *graph.Request {
 	request := write()
 	request.Method, request.Body = method, nil
@@ -288,7 +288,7 @@ func TestASwitchOfProtocolsIsAnInvalidResponse(t *testing.T) {
 	client := newClient(t, tcpServer(t, func(_ int, conn net.Conn, requests *bufio.Reader) {
 		if takeRequest(requests) {
 			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
-			// Nothing follows, and the connection stays open until the client has had enough.
+			// Nothing follows, and the connection stays open until the client closes it.
 			io.Copy(io.Discard, requests)
 			closed <- struct{}{}
 		}

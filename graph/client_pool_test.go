@@ -140,7 +140,7 @@ func TestAClosedClientLeavesNoGoroutine(t *testing.T) {
 	}
 	client.Close()
 	server.Close()
-	// Connections end beside Close, not in it.
+	// Connections end concurrently with Close.
 	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			stacks := make([]byte, mebi)

@@ -222,7 +222,7 @@ func TestAHeaderBlockOver64KiBIsAnInvalidResponse(t *testing.T) {
 		name      string
 		kibibytes int
 		http2     bool
-		// cause is that of a write. Reads go over HTTP/1.1 whatever the server speaks.
+		// cause is that of a write. Reads use HTTP/1.1 with every server.
 		cause graph.Cause
 	}{
 		{"a little over, HTTP/1.1", 66, false, graph.CauseHeadersTooLarge},

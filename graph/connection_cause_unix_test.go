@@ -17,7 +17,7 @@ func TestAProcessWithoutDescriptorsSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	none := limit
-	// The descriptors that are open stay so.
+	// Open descriptors stay open.
 	none.Cur = 1
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
 		t.Fatal(err)

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// inMemory is a network of connections in memory. In a bubble of synctest the limits of the transport pass there in no
-// time.
+// inMemory is a network of connections in memory. In a bubble of synctest the time limits of the transport pass at
+// once.
 type inMemory struct {
 	accepted chan net.Conn
 	closed   chan struct{}
@@ -60,17 +60,17 @@ func (l *losable) Write(p []byte) (int, error) {
 }
 
 // overMemory runs a test in a bubble with a server of HTTP/1.1 and HTTP/2 and a client of it that repeats nothing. The
-// client's transports are those that New makes, but for the dialer.
+// client's transports are those of New, except for the dialer.
 func overMemory(t *testing.T, handler http.HandlerFunc, test func(*testing.T, *Client, *inMemory)) {
 	t.Helper()
-	// Its certificate is made once, and nothing is served.
+	// The server is only needed for its certificate.
 	certified := httptest.NewTLSServer(http.NotFoundHandler())
 	certified.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(certified.Certificate())
 	synctest.Test(t, func(t *testing.T) {
 		network := &inMemory{accepted: make(chan net.Conn), closed: make(chan struct{})}
-		// Tickets would come while the client writes, which a pipe without a buffer does not allow.
+		// Session tickets would arrive while the client writes, and a pipe has no buffer for them.
 		config := &tls.Config{Certificates: certified.TLS.Certificates, SessionTicketsDisabled: true}
 		server := &http.Server{Handler: handler, TLSConfig: config}
 		ended := make(chan error)

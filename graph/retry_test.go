@@ -199,7 +199,7 @@ func TestAWaitThatDoesNotFitEndsTheRequestAtOnce(t *testing.T) {
 func TestOnlyWhatDoesNoHarmIsRepeated(t *testing.T) {
 	refused := func() (*http.Response, error) { return nil, errors.New("connection refused") }
 	sent := map[string]map[string]int{
-		// By what happens: how many requests there are for it, of a read, a DELETE and a POST.
+		// The key is what happens, the values are the numbers of requests for a read, a DELETE and a POST.
 		"429":         {"GET": 3, "DELETE": 3, "POST": 3},
 		"509":         {"GET": 3, "DELETE": 3, "POST": 3},
 		"503 after 1": {"GET": 3, "DELETE": 3, "POST": 3},
@@ -363,7 +363,7 @@ func TestARefusedTokenIsRenewedOnce(t *testing.T) {
 	}
 }
 
-// askedTokens gives token-1, token-2 and so on.
+// askedTokens returns token-1, token-2 and so on.
 type askedTokens []TokenRequest
 
 func (a *askedTokens) Token(_ context.Context, request TokenRequest) (string, error) {

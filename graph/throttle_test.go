@@ -270,7 +270,7 @@ func TestAProbeThatHangsIsFollowedByAnother(t *testing.T) {
 	})
 }
 
-// assertionRefused is a token source with which every user is refused.
+// assertionRefused is a token source that refuses every user.
 type assertionRefused struct{}
 
 func (assertionRefused) Token(_ context.Context, request TokenRequest) (string, error) {

@@ -33,7 +33,7 @@ func TestATimeoutOfTheTransportIsNotTheCallersDeadline(t *testing.T) {
 				defer client.Close()
 				test.limit(client.connections.get().reads)
 				test.limit(client.connections.get().writes)
-				// A deadline that is far away must not matter.
+				// A distant deadline makes no difference.
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
 				_, err = client.Do(ctx, &Request{Method: http.MethodPost, Target: Root, Safe: safe})

@@ -39,8 +39,8 @@ func TestConnectionsAreRenewed(t *testing.T) {
 	})
 }
 
-// CountConnections counts the connections that a server gets that is yet to start. The tests from outside the package
-// use it, too.
+// CountConnections counts the connections of a server that has not started yet. The tests outside the package use it as
+// well.
 func CountConnections(server *httptest.Server) *atomic.Int64 {
 	opened := new(atomic.Int64)
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -118,7 +118,7 @@ func TestARepeatAfterA503OpensAConnection(t *testing.T) {
 	}
 }
 
-// dripping is a body that gives a piece at a time, each after a wait, and fails when the request is given up.
+// dripping is a body that arrives in pieces, each after a wait, and fails when the request is cancelled.
 type dripping struct {
 	ctx   context.Context
 	wait  func(n int) time.Duration
@@ -149,7 +149,7 @@ func TestABodyThatTricklesIsCut(t *testing.T) {
 		piece  int
 		wait   func(n int) time.Duration
 		status int
-		// cut is after how long; 0 when it is read to its end of 64 KiB.
+		// cut is when the body is cut; 0 when it is read to its end of 64 KiB.
 		cut time.Duration
 	}{
 		{"a byte a second", 1, every(time.Second), 200, 10 * time.Second},
@@ -203,7 +203,7 @@ func TestATrickleOverTheNetworkIsCut(t *testing.T) {
 	}
 	body := watch(response.Body, cancel)
 	defer body.Close()
-	// As the timer would, ten seconds on.
+	// The timer does the same after ten seconds.
 	go body.measure()
 	if _, err := io.ReadAll(body); !errors.Is(err, errTooSlow) {
 		t.Errorf("got %v", err)
@@ -227,7 +227,7 @@ func TestAPackedErrorKeepsItsStatus(t *testing.T) {
 	}
 }
 
-// TestARequestThatIsCutWhileItIsSentIsSentOnce has a server that hangs up in the middle of a large body.
+// TestARequestThatIsCutWhileItIsSentIsSentOnce has a server that closes the connection in the middle of a large body.
 func TestARequestThatIsCutWhileItIsSentIsSentOnce(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -259,8 +259,8 @@ func TestARequestThatIsCutWhileItIsSentIsSentOnce(t *testing.T) {
 	}
 }
 
-// BenchmarkIdleConnections makes reads 16 at a time and keeps as few connections as net/http does unless told, or as
-// many as the client does. The time is CPU where no core is idle.
+// BenchmarkIdleConnections sends 16 reads at a time, with net/http's default number of idle connections and with that
+// of the client. The time is CPU time as long as no core is idle.
 func BenchmarkIdleConnections(b *testing.B) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	// Some connections end during the handshake.

@@ -38,8 +38,9 @@ func renew(client *Client) {
 	client.connections.current.Store(&aged)
 }
 
-// TestAThousandWritesAtOnceShareTheirConnections prints how many connections they made, and how long that took. Nobody
-// is answered before all have come, so that a connection that is full stays so. No server takes fewer than 100 streams.
+// TestAThousandWritesAtOnceShareTheirConnections prints how many connections they made, and how long that took. No
+// response is sent before all requests are there, so that a full connection stays full. No server takes fewer than 100
+// streams.
 func TestAThousandWritesAtOnceShareTheirConnections(t *testing.T) {
 	const writes = 1000
 	for _, streams := range []int{100, 250} {
@@ -78,7 +79,7 @@ func TestAThousandWritesAtOnceShareTheirConnections(t *testing.T) {
 				cancel()
 				made := opened.Load() - before
 				t.Logf("%s: %d connections in %v", when, made, time.Since(start).Round(time.Millisecond))
-				// What they need, and what was under way beside it.
+				// The connections that they need, and those that were being made meanwhile.
 				if limit := int64(writes/streams + 5*maxWrites); made > limit || when == "warm" && made > maxWrites {
 					t.Errorf("%s: %d connections, want at most %d", when, made, limit)
 				}
@@ -87,8 +88,8 @@ func TestAThousandWritesAtOnceShareTheirConnections(t *testing.T) {
 	}
 }
 
-// TestWritesThatGiveUpLeaveNoConnectionCounted has callers go while connections are made and lost: net/http has counted
-// wrongly then (golang.org/issue/61474), until nobody got a connection.
+// TestWritesThatGiveUpLeaveNoConnectionCounted has callers give up while connections are made and lost. net/http has
+// miscounted its connections then (golang.org/issue/61474), until no request got one.
 func TestWritesThatGiveUpLeaveNoConnectionCounted(t *testing.T) {
 	client, _ := serveWrites(t, 100, func(http.ResponseWriter, *http.Request) {})
 	for range 10 {

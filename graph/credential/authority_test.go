@@ -236,7 +236,7 @@ func TestRefusalsAreToldApartByTheirCodes(t *testing.T) {
 func TestOnlyTheAuthorityGetsRequests(t *testing.T) {
 	other := authoritytest.New(t)
 	authority := authoritytest.New(t)
-	// An authority whose endpoint is elsewhere: the secret does not go there.
+	// The metadata names a token endpoint on another host: the secret is not sent there.
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		tenant, _, _ := strings.Cut(r.URL.Path[1:], "/")
@@ -329,7 +329,7 @@ func TestRefusalsThatNeedNoRequest(t *testing.T) {
 }
 
 // managedIdentity is a machine with a managed identity of tenant A. That of App Service is a URL in the environment.
-// Each of its tokens is another one.
+// Each token differs.
 func managedIdentity(t *testing.T) *authoritytest.Authority {
 	t.Helper()
 	authority := authoritytest.New(t)
@@ -387,7 +387,7 @@ func TestTheDefaultChainServesEveryTenant(t *testing.T) {
 	authority := authoritytest.New(t)
 	for name, value := range map[string]string{
 		"AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential", "AZURE_TENANT_ID": tenantA, "AZURE_CLIENT_ID": client, "AZURE_CLIENT_SECRET": "secret-1",
-		// What the environment says of the authority does not count.
+		// The authority in the environment is not used.
 		"AZURE_AUTHORITY_HOST": "https://login.microsoftonline.us",
 	} {
 		t.Setenv(name, value)

@@ -115,7 +115,7 @@ func TestACallerKeepsItsDeadlineAndTheOthersTheirToken(t *testing.T) {
 				t.Errorf("the other caller waited %v, want 2s", took)
 			}
 		})
-		// The impatient one comes first or second: either way the request is not its own.
+		// The caller without patience comes first or second. In both cases the token request outlives it.
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		if _, err := c.token(ctx, graph.TokenRequest{Tenant: "a"}); !errors.Is(err, context.DeadlineExceeded) {
@@ -205,7 +205,7 @@ func TestAGoodTokenOutlivesAnOutage(t *testing.T) {
 		if a.count() != 2 {
 			t.Errorf("%d requests, want 2: a renewal that failed is not tried again with every call", a.count())
 		}
-		// A minute before its end the token is not used any more.
+		// A minute before it expires, the token is no longer used.
 		time.Sleep(time.Minute)
 		wantKind(t, c, graph.TokenRequest{Tenant: "a"}, graph.TokenUnavailable)
 	})
@@ -361,7 +361,7 @@ func TestARefusedTokenIsReplacedOnceForAll(t *testing.T) {
 			calls.Go(func() { want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a3") })
 		}
 		calls.Wait()
-		// Those who come late with the old one get the new one, and the token of others is not touched.
+		// Later callers with the old token get the new one, and the tokens of others stay.
 		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a3")
 		want(t, c, graph.TokenRequest{Tenant: "b", Refused: "a1"}, "b2")
 		if a.count() != 3 {
@@ -484,7 +484,7 @@ func TestClaimsBringOneTokenThatReplacesTheOldOne(t *testing.T) {
 			calls.Go(func() { want(t, c, graph.TokenRequest{Tenant: "a", Claims: claims, Refused: "a1"}, "a2") })
 		}
 		synctest.Wait()
-		// Calls that begin meanwhile have no part in it.
+		// Calls that begin meanwhile are not affected.
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		calls.Wait()
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
@@ -492,9 +492,9 @@ func TestClaimsBringOneTokenThatReplacesTheOldOne(t *testing.T) {
 		if a.count() != 2 || a.requests[1].Claims != claims {
 			t.Errorf("requests %+v", a.requests)
 		}
-		// The new one did not satisfy Graph: another will not either.
+		// Graph refused the new one as well, so another one would not help.
 		wantKind(t, c, graph.TokenRequest{Tenant: "a", Claims: claims, Refused: "a2"}, graph.TokenClaimsRefused)
-		// Other claims are another matter.
+		// Other claims get a token of their own.
 		want(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a2"}, "a3")
 	})
 }
@@ -539,7 +539,7 @@ func TestARefusalOfClaimsLeavesTokensWithoutThemAlone(t *testing.T) {
 		if a.count() != 2 {
 			t.Errorf("%d requests, want 2", a.count())
 		}
-		// It does not bring the renewal of the token forward, nor keeps it from being renewed for those without claims.
+		// The failure neither advances nor delays the renewal of the token for callers without claims.
 		time.Sleep(40 * time.Minute)
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		synctest.Wait()
@@ -719,7 +719,7 @@ func TestTheLeastRecentlyUsedTokensAreEvicted(t *testing.T) {
 		want(t, c, user("four"), "a5")
 		want(t, c, user("one"), "a2")
 		want(t, c, user("two"), "a6")
-		// Users do not push tenants out.
+		// Users do not evict tenants.
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		if len(c.users.entries) != 3 || c.users.with.Len() != 3 {
 			t.Errorf("%d entries for 3", len(c.users.entries))
@@ -749,7 +749,7 @@ func TestTenantsWithoutATokenEvictNoTokens(t *testing.T) {
 		}
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		want(t, c, graph.TokenRequest{Tenant: "b"}, "b2")
-		// A tenant that gets a token after all is as good as the others.
+		// A tenant that gets a token later counts like the others.
 		want(t, c, graph.TokenRequest{Tenant: "c"}, "c23")
 		want(t, c, graph.TokenRequest{Tenant: "c"}, "c23")
 		if c.tenants.with.Len() != 3 || c.tenants.without.Len() != 2 || len(c.tenants.entries) != 5 {
@@ -828,7 +828,7 @@ func TestATenantThatHangsLeavesRoomForTheOthers(t *testing.T) {
 				if underWay < 6 || underWay > 12 {
 					t.Errorf("%d requests under way", underWay)
 				}
-				// Who has a token gets the next one, be it ahead of its end or because it was refused.
+				// A caller with a token gets the next one, both before it expires and after it was refused.
 				want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 				synctest.Wait()
 				want(t, c, graph.TokenRequest{Tenant: "a"}, fmt.Sprint("a", underWay+3))

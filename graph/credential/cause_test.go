@@ -75,7 +75,7 @@ func TestARefusalSaysItsCause(t *testing.T) {
 	}
 }
 
-// TestAFailureWithoutARefusalSaysItsCause has failures that the server finds by itself.
+// TestAFailureWithoutARefusalSaysItsCause has failures that the authority did not report.
 func TestAFailureWithoutARefusalSaysItsCause(t *testing.T) {
 	user := func(claims map[string]any) graph.TokenRequest {
 		return graph.TokenRequest{Tenant: tenantA, UserAssertion: authoritytest.JWT(claims)}
