@@ -1,7 +1,7 @@
 package graph
 
-// Cause names what stood in the way of a request, in one kebab-case word. Metadata, log and metrics use the same words;
-// the comment of ErrorReason in the contract lists those that clients see.
+// Cause names why a request failed, in one kebab-case word. Metadata, log and metrics use the same words. The comment
+// of ErrorReason in the contract lists those that clients see.
 type Cause string
 
 // The causes of a response that cannot be used.
@@ -18,7 +18,7 @@ const (
 	CauseWrongType Cause = "wrong-type"
 	// CauseRedirect is a 3xx status. Redirects are never followed.
 	CauseRedirect Cause = "redirect"
-	// CauseNextLink is a nextLink that leads out of the API or back to its own page.
+	// CauseNextLink is a nextLink that leads out of the API, or back to its own page.
 	CauseNextLink Cause = "next-link"
 	// CausePageLoop is a list that has no end.
 	CausePageLoop Cause = "page-loop"
@@ -36,11 +36,32 @@ const (
 
 // The causes of a connection that failed.
 const (
-	// CauseTimeout is a peer that did not answer in time.
+	// CauseDNS is a host name that could not be looked up.
+	CauseDNS Cause = "dns"
+	// CauseRefused is a host where nothing listens.
+	CauseRefused Cause = "refused"
+	// CauseReset is a connection that the peer, or something on the way to it, ended before the response.
+	CauseReset Cause = "reset"
+	// CauseTimeout is a peer that did not respond in time.
 	CauseTimeout Cause = "timeout"
+	// CauseTLSUnknownAuthority is a certificate of an authority that is not trusted, such as that of a proxy that
+	// inspects traffic.
+	CauseTLSUnknownAuthority Cause = "tls-unknown-authority"
+	// CauseTLSExpired is a certificate that has expired, or is not valid yet.
+	CauseTLSExpired Cause = "tls-expired"
+	// CauseTLSName is a certificate for another host name.
+	CauseTLSName Cause = "tls-name"
+	// CauseTLSOther is any other failure of the TLS handshake.
+	CauseTLSOther Cause = "tls-other"
+	// CauseProxyAuthentication is a proxy that demands other credentials.
+	CauseProxyAuthentication Cause = "proxy-authentication"
+	// CauseProxyRefused is a proxy that cannot be reached, or that does not connect to Graph.
+	CauseProxyRefused Cause = "proxy-refused"
+	// CauseNoDescriptors is a process or machine that has no file descriptor left for another connection.
+	CauseNoDescriptors Cause = "no-descriptors"
 )
 
-// The causes of a token that could not be had.
+// The causes of a token that is missing.
 const (
 	// CauseApplicationCredential is a secret, certificate or assertion of the application that the authority refuses, or
 	// that the server cannot use.
@@ -53,9 +74,9 @@ const (
 	CauseTenantUnknown Cause = "tenant-unknown"
 	// CauseUserAssertion is a user's token that the authority refuses.
 	CauseUserAssertion Cause = "user-assertion"
-	// CausePolicy is a policy of the tenant, such as conditional access, that stands in the way.
+	// CausePolicy is a policy of the tenant that forbids it, such as conditional access.
 	CausePolicy Cause = "policy"
-	// CauseAuthorityUnavailable is an authority that is down or overloaded. It passes by itself.
+	// CauseAuthorityUnavailable is an authority that is down or overloaded. That passes by itself.
 	CauseAuthorityUnavailable Cause = "authority-unavailable"
 	// CauseWrongTenant is a token of another tenant than the request is for.
 	CauseWrongTenant Cause = "wrong-tenant"

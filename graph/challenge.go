@@ -14,7 +14,7 @@ const (
 	maxClaims = 4 << 10
 )
 
-// challenge tells whether a new token may help, and which claims it must have, if any.
+// challenge reports whether a new token may help, and which claims it must have, if any.
 func (e *Error) challenge() (claims string, ok bool) {
 	if e.Kind != KindResponse {
 		return "", false
@@ -22,7 +22,7 @@ func (e *Error) challenge() (claims string, ok bool) {
 	return e.claims, e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden && e.InsufficientClaims
 }
 
-// readChallenge reads what an answer says about tokens (RFC 6750, and Microsoft's claims challenge).
+// readChallenge reads what a response says about tokens (RFC 6750, and Microsoft's claims challenge).
 func (e *Error) readChallenge(header http.Header) {
 	if e.Status != http.StatusUnauthorized && e.Status != http.StatusForbidden {
 		return
@@ -56,7 +56,7 @@ func bearerParameters(value string) (parameters map[string]string, ok bool) {
 		}
 		word, rest = rest[:end], rest[end:]
 		if !strings.HasPrefix(strings.TrimLeft(rest, " \t"), "=") {
-			// A word without a value begins the next challenge.
+			// A word without a value is the scheme of the next challenge.
 			if scheme = word; word == "" {
 				return parameters, ok
 			}
@@ -74,7 +74,7 @@ func bearerParameters(value string) (parameters map[string]string, ok bool) {
 	return parameters, ok
 }
 
-// parameterValue reads a token or a quoted string, and returns what is behind it.
+// parameterValue reads a token or a quoted string, and returns the rest after it.
 func parameterValue(s string) (value, rest string) {
 	if !strings.HasPrefix(s, `"`) {
 		end := strings.IndexAny(s, " \t,")
@@ -98,7 +98,7 @@ func parameterValue(s string) (value, rest string) {
 	return text.String(), ""
 }
 
-// decodeClaims returns the JSON object of a claims challenge, empty when it is none or too large.
+// decodeClaims returns the JSON object of a claims challenge; empty when there is none or it is too large.
 func decodeClaims(text string) string {
 	text = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
 	if len(text) > base64.RawStdEncoding.EncodedLen(maxClaims) {

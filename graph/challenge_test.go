@@ -33,7 +33,7 @@ func TestClaimsAreReadFromTheBearerChallenge(t *testing.T) {
 		{"too large", 403, []string{`Bearer error="insufficient_claims", claims="` + tooLarge + `"`}, "", true},
 		{"an open quote", 403, []string{`Bearer error="insufficient_claims`}, "", true},
 		{"another error", 401, []string{`Bearer error="invalid_token"`}, "", false},
-		{"an answer that is about something else", 404, []string{`Bearer error="insufficient_claims", claims="` + padded + `"`}, "", false},
+		{"a response about something else", 404, []string{`Bearer error="insufficient_claims", claims="` + padded + `"`}, "", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := &Error{Meta: Meta{Status: test.status}}

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Claims are what a token says of itself. Nobody has checked its signature: they are good for refusing a token, and for
-// nothing else.
+// Claims are what a token says about itself. Its signature is not checked: claims can be a reason to refuse a token,
+// never to accept one.
 type Claims struct {
 	// Tenant is the tenant of the token, in lower case; empty when the token does not say.
 	Tenant string
-	// User is the object id of the user; empty when the token does not say, as those of applications may not.
+	// User is the object id of the user; empty when the token does not say, as tokens of applications may not.
 	User string
-	// Expires is when the token ends; zero when it does not say in a way that can be read.
+	// Expires is when the token expires; zero when the token does not say, or not readably.
 	Expires time.Time
 }
 
@@ -28,13 +28,13 @@ func ReadClaims(token string) (claims Claims, ok bool) {
 	if err != nil {
 		return claims, false
 	}
-	// A map, since the names of claims differ in small and capital letters, which struct fields do not heed.
+	// A map, since names of claims are case-sensitive, which names of struct fields are not.
 	var all map[string]json.RawMessage
 	if json.Unmarshal(payload, &all) != nil || all == nil {
 		return claims, false
 	}
 	text := func(name string) (s string) {
-		// A claim of another type says nothing.
+		// A claim of another type is ignored.
 		if json.Unmarshal(all[name], &s) != nil {
 			return ""
 		}

@@ -13,17 +13,20 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/internal/errorbody"
+	"github.com/m365backup/backupstorage/graph/internal/throttle"
 )
 
 // Root is the path of the API under the endpoint.
 const Root = "/solutions/backupRestore"
 
 const (
-	// maxBody is how much of a successful answer is read, maxErrorBody of one that tells an error.
+	// maxBody is how much of the body of a successful response is read, maxErrorBody of that of an error.
 	maxBody      = 8 << 20
 	maxErrorBody = 1 << 20
-	// firstRead is how much memory a body gets before any of it was read.
-	firstRead = 64 << 10
+	// initialBody is how much memory a body gets before any of it was read.
+	initialBody = 64 << 10
 )
 
 // Options configures a Client.
@@ -37,22 +40,22 @@ type Options struct {
 	UserAgent string
 	// RootCAs are the only authorities whose certificates are trusted; nil trusts those of the machine.
 	RootCAs *x509.CertPool
-	// Repeats is how often a call is repeated at most, of those that can be; 0 means 2, a negative number never.
+	// Repeats is how often a request that may be repeated is repeated at most; 0 means 2, a negative number never.
 	Repeats int
-	// Backoff is the most that the first repeat waits when Graph does not say how long; the second waits up to twice
-	// that. 0 means 500 ms.
+	// Backoff bounds the wait before the first repeat when Graph does not say how long; the second waits up to twice as
+	// long. 0 means 500 ms.
 	Backoff time.Duration
 }
 
-// Client sends calls to one endpoint. It is safe for concurrent use.
+// Client sends requests to one endpoint. It is safe for concurrent use.
 type Client struct {
 	endpoint    *url.URL
 	tokens      TokenSource
 	userAgent   string
 	connections *connections
-	// roundTrip sends a request; tests within the package stand in for the network here.
+	// roundTrip sends a request. Tests of this package replace the network here.
 	roundTrip func(*http.Request, way) (*http.Response, error)
-	gate      *gate
+	throttles *throttle.Throttles
 	budget    budget
 	repeats   int
 	backoff   time.Duration
@@ -64,7 +67,7 @@ type Client struct {
 func New(options Options) (*Client, error) {
 	endpoint, err := url.Parse(strings.TrimRight(options.Endpoint, "/"))
 	if err != nil || endpoint.Scheme != "https" && endpoint.Scheme != "http" || endpoint.Hostname() == "" {
-		// What it is stays out of it: it may have a password.
+		// The error does not quote the endpoint, which may hold a password.
 		return nil, errors.New("graph endpoint is no http or https URL")
 	}
 	if endpoint.User != nil || endpoint.RawQuery != "" || endpoint.ForceQuery || endpoint.Fragment != "" {
@@ -87,7 +90,7 @@ func New(options Options) (*Client, error) {
 		tokens:      options.Tokens,
 		userAgent:   options.UserAgent,
 		connections: newConnections(options.RootCAs),
-		gate:        newGate(),
+		throttles:   throttle.New(),
 		repeats:     max(options.Repeats, 0),
 		backoff:     options.Backoff,
 		jitter:      rand.Float64,
@@ -97,7 +100,7 @@ func New(options Options) (*Client, error) {
 	return c, nil
 }
 
-// Close closes the connections that are idle. Calls under way end by themselves.
+// Close closes the idle connections. Requests under way end by themselves.
 func (c *Client) Close() { c.connections.closeIdle() }
 
 // Request is one request to Graph.
@@ -110,71 +113,72 @@ type Request struct {
 	Body []byte
 	// Tenant is the tenant to act in, a GUID in lower case.
 	Tenant string
-	// UserAssertion is the access token of the user on whose behalf to call; empty for the application itself.
+	// UserAssertion is the access token of the user on whose behalf to send the request; empty for the application itself.
 	UserAssertion string
-	// RequestID is a GUID; Graph returns it and Microsoft's support finds requests by it.
+	// RequestID is a GUID. Graph returns it, and Microsoft's support finds requests by it.
 	RequestID string
-	// Safe tells that the call changes nothing, whatever its method.
+	// Safe says that the request changes nothing, whatever its method.
 	Safe bool
 }
 
-// Response is what Graph answered to a call that it carried out.
+// Response is Graph's response to a request that it carried out.
 type Response struct {
 	Meta
 	// Body is the whole body. It belongs to the caller.
 	Body []byte
 }
 
-// Meta is what the head of an answer says.
+// Meta is the head of a response.
 type Meta struct {
 	// Status is the HTTP status.
 	Status int
-	// RequestID is Graph's id of the request, ClientRequestID the one that it was sent; empty when Graph did not say.
+	// RequestID is Graph's id of the request, ClientRequestID the one that the client sent. Either is empty when Graph did
+	// not return it.
 	RequestID, ClientRequestID string
-	// Date is the time of the answer by Graph's clock; zero when Graph did not say.
+	// Date is the time of the response by Graph's clock; zero when Graph did not say.
 	Date time.Time
 }
 
-// once sends a call once and reads the answer. fresh asks for a connection of its own.
-func (c *Client) once(ctx context.Context, call *Request, token string, fresh bool) (*Response, *Error) {
+// once sends a request once and reads the response. fresh asks for a connection of its own.
+func (c *Client) once(ctx context.Context, request *Request, token string, fresh bool) (*Response, *Error) {
 	if !fitsHeader(token) {
 		return nil, tokenError(ctx, errors.New("token must be printable ASCII"))
 	}
 	var sent atomic.Bool
 	within, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if !call.Safe {
+	if !request.Safe {
 		within = httptrace.WithClientTrace(within, &httptrace.ClientTrace{
-			// From here on bytes may be on their way, and Graph may act on them. Later hooks come too late: they run
-			// beside RoundTrip, which a context can end between the bytes and the hook.
+			// From here on Graph may receive bytes and act on them. Later hooks are too late: they run concurrently with
+			// RoundTrip, which a context can end between the bytes and the hook.
 			GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
 		})
 	}
-	request, err := c.request(within, call, token)
+	httpRequest, err := c.httpRequest(within, request, token)
 	if err != nil {
 		return nil, &Error{Kind: KindInvalidRequest, Err: err}
 	}
-	response, err := c.roundTrip(request, way{write: !call.Safe, fresh: fresh})
+	response, err := c.roundTrip(httpRequest, way{write: !request.Safe, fresh: fresh})
 	if err != nil {
-		if !call.Safe && !sent.Load() && ctx.Err() != nil {
+		if !request.Safe && !sent.Load() && ctx.Err() != nil {
 			c.connections.giveUpDialing()
 		}
-		return nil, transportError(ctx, err, !call.Safe && sent.Load() && !neverProcessed(err))
+		return nil, transportError(ctx, err, !request.Safe && sent.Load() && !neverProcessed(err))
 	}
 	response.Body = watch(response.Body, cancel)
 	defer response.Body.Close()
-	return readResponse(ctx, response, call.Safe)
+	return readResponse(ctx, response, request.Safe)
 }
 
-func (c *Client) request(ctx context.Context, call *Request, token string) (*http.Request, error) {
-	target, err := url.Parse(call.Target)
+func (c *Client) httpRequest(ctx context.Context, request *Request, token string) (*http.Request, error) {
+	target, err := url.Parse(request.Target)
 	if err != nil {
 		return nil, err
 	}
 	if target.Scheme != "" || target.Host != "" || !strings.HasPrefix(target.Path, "/") {
 		return nil, errors.New("target is no path")
 	}
-	if !fitsHeader(call.RequestID) {
+	if !fitsHeader(request.RequestID) {
 		return nil, errors.New("request id must be printable ASCII")
 	}
 	u := *c.endpoint
@@ -184,38 +188,38 @@ func (c *Client) request(ctx context.Context, call *Request, token string) (*htt
 	header := http.Header{
 		"Accept":            {"application/json"},
 		"Authorization":     {"Bearer " + token},
-		"Client-Request-Id": {call.RequestID},
-		// Without it Graph hides the members that were added behind unknownFutureValue.
+		"Client-Request-Id": {request.RequestID},
+		// Without it Graph hides the enum members that were added after unknownFutureValue.
 		"Prefer":     {"include-unknown-enum-members"},
 		"User-Agent": {c.userAgent},
 	}
 	if token == "" {
 		delete(header, "Authorization")
 	}
-	request := &http.Request{
-		Method: call.Method, URL: &u, Host: u.Host, Header: header,
+	result := &http.Request{
+		Method: request.Method, URL: &u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	if len(call.Body) > 0 {
+	if len(request.Body) > 0 {
 		header["Content-Type"] = []string{"application/json"}
-		request.Body = io.NopCloser(bytes.NewReader(call.Body))
-		request.ContentLength = int64(len(call.Body))
+		result.Body = io.NopCloser(bytes.NewReader(request.Body))
+		result.ContentLength = int64(len(request.Body))
 		// No GetBody: the transport must not repeat a request of which it may have written a part.
-	} else if call.Method != http.MethodGet && call.Method != http.MethodDelete {
-		request.Body = http.NoBody
-		if !call.Safe && u.Scheme == "https" {
-			// Over HTTP/2 the transport repeats requests without a body, also when the server may have worked on them.
-			request.Body = emptyBody{}
+	} else if request.Method != http.MethodGet && request.Method != http.MethodDelete {
+		result.Body = http.NoBody
+		if !request.Safe && u.Scheme == "https" {
+			// Over HTTP/2 the transport repeats requests without a body, even when the server may have processed them.
+			result.Body = emptyBody{}
 		}
 	}
-	return request.WithContext(ctx), nil
+	return result.WithContext(ctx), nil
 }
 
 func readResponse(ctx context.Context, response *http.Response, safe bool) (*Response, *Error) {
 	meta := Meta{
 		Status:          response.StatusCode,
-		RequestID:       headerID(response.Header.Get("Request-Id")),
-		ClientRequestID: headerID(response.Header.Get("Client-Request-Id")),
+		RequestID:       errorbody.CleanID(response.Header.Get("Request-Id")),
+		ClientRequestID: errorbody.CleanID(response.Header.Get("Client-Request-Id")),
 	}
 	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
 		meta.Date = date
@@ -224,13 +228,13 @@ func readResponse(ctx context.Context, response *http.Response, safe bool) (*Res
 	case meta.Status >= 300 && meta.Status < 400:
 		return nil, &Error{Kind: KindInvalidResponse, Meta: meta, Cause: CauseRedirect, Sent: !safe}
 	case meta.Status < 200:
-		// What follows 101 is no body: it ends when the connection does.
+		// The bytes after a 101 are no body: they end only with the connection.
 		return nil, &Error{Kind: KindInvalidResponse, Meta: meta, Cause: CauseStatus, Sent: !safe}
 	case meta.Status >= 400:
 		e := &Error{Kind: KindResponse, Meta: meta, Sent: !safe}
 		e.RetryAfter, e.HasRetryAfter = retryAfter(response.Header, meta.Date)
-		// What the body says comes on top: the status and the headers stand without it.
-		e.readResponse(response)
+		// The body only adds to the status and the headers.
+		e.add(errorbody.Read(response.Body, maxErrorBody, e.head()))
 		e.readChallenge(response.Header)
 		e.scope = response.Header.Get("X-Ms-Throttle-Scope")
 		return nil, e
@@ -260,24 +264,7 @@ func readResponse(ctx context.Context, response *http.Response, safe bool) (*Res
 	return &Response{Meta: meta, Body: body}, nil
 }
 
-// headerID keeps an id that fits into a header and a log line: Graph's are GUIDs, other gateways' have letters, digits
-// and any of `-_.:|`. An address or a URL is no id.
-func headerID(id string) string {
-	if len(id) > 128 {
-		return ""
-	}
-	for i := range len(id) {
-		switch c := id[i]; {
-		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
-		case c == '-', c == '_', c == '.', c == ':', c == '|':
-		default:
-			return ""
-		}
-	}
-	return id
-}
-
-// fitsHeader tells whether a text can be the value of a header as it is.
+// fitsHeader reports whether a text can be the value of a header as it is.
 func fitsHeader(value string) bool {
 	for i := range len(value) {
 		if value[i] < ' ' || value[i] > '~' {
@@ -287,21 +274,17 @@ func fitsHeader(value string) bool {
 	return true
 }
 
-var errTooLarge = errors.New("answer is larger than the limit")
+var errTooLarge = errors.New("response is larger than the limit")
 
-// readBody reads a body up to its end, which HTTP/2 needs to be rid of the stream, but at most limit bytes. It returns
-// what it could read with any error.
+// readBody reads a body up to its end, which HTTP/2 needs to free the stream, but at most limit bytes. With an error it
+// returns what it has read.
 func readBody(response *http.Response, limit int) ([]byte, error) {
-	// A length is only a promise: memory beyond a usual page is set aside as bytes arrive.
-	size := firstRead
+	// Content-Length is only a promise: memory for more than a usual page is allocated as bytes arrive.
+	size := initialBody
 	if promised := response.ContentLength; promised >= 0 {
-		size = int(min(promised, firstRead)) + 1
+		size = int(min(promised, initialBody)) + 1
 	}
-	return readInto(make([]byte, 0, size), response, limit)
-}
-
-// readInto is readBody into memory that there is already; the body is elsewhere when it does not fit.
-func readInto(body []byte, response *http.Response, limit int) ([]byte, error) {
+	body := make([]byte, 0, size)
 	for {
 		n, err := response.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]

@@ -19,10 +19,10 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 )
 
-// ending is what a server of HTTP/2 does with a request that it has received to its end.
+// ending is how a server of HTTP/2 ends a request that it has received completely.
 type ending func(framer *http2.Framer, stream uint32)
 
-func answerOK(framer *http2.Framer, stream uint32) {
+func respondOK(framer *http2.Framer, stream uint32) {
 	// 0x88 is `:status: 200` in the static table.
 	framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: []byte{0x88}, EndHeaders: true, EndStream: true})
 }
@@ -31,12 +31,12 @@ func reset(code http2.ErrCode) ending {
 	return func(framer *http2.Framer, stream uint32) { framer.WriteRSTStream(stream, code) }
 }
 
-// goAway names the last stream that was worked on.
+// goAway names the last stream that was processed.
 func goAway(last uint32) ending {
 	return func(framer *http2.Framer, _ uint32) { framer.WriteGoAway(last, http2.ErrCodeNo, nil) }
 }
 
-// http2Server ends each request as told, the last way for ever. It returns how many there were.
+// http2Server ends each request with the next ending, and then repeats the last one. It counts the requests.
 func http2Server(t *testing.T, endings ...ending) (endpoint string, roots *x509.CertPool, received *atomic.Int64) {
 	t.Helper()
 	certified := httptest.NewTLSServer(http.NotFoundHandler())
@@ -108,7 +108,7 @@ func serveHTTP2(conn net.Conn, end ending) {
 	}
 }
 
-func TestHTTP2TellsWhatWasNotProcessed(t *testing.T) {
+func TestHTTP2SaysWhatWasNotProcessed(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		ends ending
@@ -120,7 +120,7 @@ func TestHTTP2TellsWhatWasNotProcessed(t *testing.T) {
 		{"reset as a protocol error", reset(http2.ErrCodeProtocol), true},
 		{"cancelled", reset(http2.ErrCodeCancel), true},
 	} {
-		for method, call := range map[string]*graph.Request{"POST": write(), "POST without a body": bodyless("POST"), "PATCH": patching()} {
+		for method, request := range map[string]*graph.Request{"POST": write(), "POST without a body": bodyless("POST"), "PATCH": patching()} {
 			t.Run(test.name+" "+method, func(t *testing.T) {
 				endpoint, roots, received := http2Server(t, test.ends)
 				client, err := graph.New(graph.Options{Endpoint: endpoint, Tokens: fixedToken("secret"), RootCAs: roots, Repeats: -1})
@@ -128,18 +128,18 @@ func TestHTTP2TellsWhatWasNotProcessed(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer client.Close()
-				if e := fails(t, t.Context(), client, call, graph.KindUnreachable); e.Sent != test.sent || received.Load() != 1 {
-					t.Errorf("Sent is %t after %d requests: %v", e.Sent, received.Load(), e.Err)
+				if e := fails(t, t.Context(), client, request, graph.KindUnreachable); e.Sent != test.sent || received.Load() != 1 || e.Cause != graph.CauseReset {
+					t.Errorf("Sent is %t, cause %q after %d requests: %v", e.Sent, e.Cause, received.Load(), e.Err)
 				}
 			})
 			t.Run(test.name+" once, "+method, func(t *testing.T) {
-				endpoint, roots, received := http2Server(t, test.ends, answerOK)
+				endpoint, roots, received := http2Server(t, test.ends, respondOK)
 				client, err := graph.New(graph.Options{Endpoint: endpoint, Tokens: fixedToken("secret"), RootCAs: roots, Backoff: 1})
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer client.Close()
-				_, err = client.Do(t.Context(), call)
+				_, err = client.Do(t.Context(), request)
 				var failed *graph.Error
 				if test.sent != errors.As(err, &failed) || test.sent != (received.Load() == 1) {
 					t.Errorf("got %v after %d requests", err, received.Load())
@@ -150,7 +150,7 @@ func TestHTTP2TellsWhatWasNotProcessed(t *testing.T) {
 }
 
 func patching() *graph.Request {
-	call := write()
-	call.Method = http.MethodPatch
-	return call
+	request := write()
+	request.Method = http.MethodPatch
+	return request
 }

@@ -22,8 +22,8 @@ func TestNothingWasSentToAHostThatIsNotThere(t *testing.T) {
 	}
 	listener.Close()
 	client := newClient(t, "http://"+listener.Addr().String()+"/v1.0")
-	for _, call := range []*graph.Request{read(), write()} {
-		if e := fails(t, t.Context(), client, call, graph.KindUnreachable); e.Sent || e.Err == nil {
+	for _, request := range []*graph.Request{read(), write()} {
+		if e := fails(t, t.Context(), client, request, graph.KindUnreachable); e.Sent || e.Err == nil {
 			t.Errorf("got %+v", e)
 		}
 	}
@@ -36,18 +36,18 @@ func TestNothingIsSentToAHostWithAnotherCertificate(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	client := newClient(t, server.URL+"/v1.0")
-	for _, call := range []*graph.Request{read(), write()} {
-		if e := fails(t, t.Context(), client, call, graph.KindUnreachable); e.Sent {
+	for _, request := range []*graph.Request{read(), write()} {
+		if e := fails(t, t.Context(), client, request, graph.KindUnreachable); e.Sent {
 			t.Error("Sent is true")
 		}
 	}
 }
 
-// bodyless is a write that net/http may repeat when it wrote nothing of it.
+// bodyless is a write without a body. net/http may repeat it when it has written nothing of it.
 func bodyless(method string) *graph.Request {
-	call := write()
-	call.Method, call.Body = method, nil
-	return call
+	request := write()
+	request.Method, request.Body = method, nil
+	return request
 }
 
 func writes() map[string]*graph.Request {
@@ -68,13 +68,13 @@ func takeRequest(requests *bufio.Reader) bool {
 	return err == nil
 }
 
-const okAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+const okResponse = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
-func TestAWriteWhoseAnswerIsLostWasSentOnceAndSaysSo(t *testing.T) {
-	const informational = "informational answers without end"
+func TestAWriteWhoseResponseIsLostWasSentOnce(t *testing.T) {
+	const informational = "endless informational responses"
 	for _, test := range []struct {
-		name, answer string
-		// earlier is how many calls on the same connection are answered before.
+		name, response string
+		// earlier is how many requests on the same connection get a response before.
 		earlier int
 	}{
 		{"cut on a new connection", "", 0},
@@ -91,25 +91,25 @@ func TestAWriteWhoseAnswerIsLostWasSentOnceAndSaysSo(t *testing.T) {
 			// Together they are a header that is too large.
 			kind = graph.KindInvalidResponse
 		}
-		for method, call := range writes() {
+		for method, request := range writes() {
 			t.Run(test.name+" "+method, func(t *testing.T) {
 				var received atomic.Int64
 				client := newClient(t, tcpServer(t, func(_ int, conn net.Conn, requests *bufio.Reader) {
 					for n := 0; takeRequest(requests); n++ {
 						received.Add(1)
 						if n == test.earlier {
-							io.WriteString(conn, test.answer)
+							io.WriteString(conn, test.response)
 							return
 						}
-						io.WriteString(conn, okAnswer)
+						io.WriteString(conn, okResponse)
 					}
 				}))
 				for range test.earlier {
-					if _, err := client.Do(t.Context(), call); err != nil {
+					if _, err := client.Do(t.Context(), request); err != nil {
 						t.Fatal(err)
 					}
 				}
-				e := fails(t, t.Context(), client, call, kind)
+				e := fails(t, t.Context(), client, request, kind)
 				if !e.Sent {
 					t.Error("Sent is false")
 				}
@@ -128,10 +128,10 @@ func repeat(text string, count int) (all []byte) {
 	return all
 }
 
-func TestAReadIsRepeatedOnANewConnectionWhenTheUsedOneIsCut(t *testing.T) {
+func TestAReadIsRepeatedWhenItsConnectionIsCut(t *testing.T) {
 	client := newClient(t, tcpServer(t, func(number int, conn net.Conn, requests *bufio.Reader) {
 		for n := 0; takeRequest(requests) && (number > 1 || n == 0); n++ {
-			io.WriteString(conn, okAnswer)
+			io.WriteString(conn, okResponse)
 		}
 	}))
 	for range 3 {
@@ -141,49 +141,49 @@ func TestAReadIsRepeatedOnANewConnectionWhenTheUsedOneIsCut(t *testing.T) {
 	}
 }
 
-func TestAWriteIsNeverSentTwiceWhenTheServerClosesIdleConnections(t *testing.T) {
-	for method, call := range writes() {
+func TestAWriteOverAClosedIdleConnectionIsSentOnce(t *testing.T) {
+	for method, request := range writes() {
 		t.Run(method, func(t *testing.T) {
 			var received atomic.Int64
 			client := newClient(t, tcpServer(t, func(_ int, conn net.Conn, requests *bufio.Reader) {
-				// The server closes right behind the answer, without a word: the client may not know yet.
+				// The server closes right after the response, without notice: the client may not know yet.
 				if takeRequest(requests) {
 					received.Add(1)
-					io.WriteString(conn, okAnswer)
+					io.WriteString(conn, okResponse)
 				}
 			}))
 			for n := range 100 {
 				before := received.Load()
-				_, err := client.Do(t.Context(), call)
+				_, err := client.Do(t.Context(), request)
 				got := received.Load() - before
 				if err == nil && got != 1 || got > 1 {
-					t.Fatalf("call %d was received %d times, with error %v", n, got, err)
+					t.Fatalf("request %d was received %d times, with error %v", n, got, err)
 				}
 				var e *graph.Error
 				if errors.As(err, &e) && (e.Kind != graph.KindUnreachable || !e.Sent) {
-					t.Fatalf("call %d: got %+v", n, e)
+					t.Fatalf("request %d: got %+v", n, e)
 				}
 			}
 		})
 	}
 }
 
-func TestACallThatEndedBeforehandSendsNothing(t *testing.T) {
+func TestAContextThatHasEndedSendsNothing(t *testing.T) {
 	_, client := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") })
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	late, cancel := context.WithTimeout(t.Context(), -1)
 	defer cancel()
-	for _, call := range []*graph.Request{read(), write()} {
+	for _, request := range []*graph.Request{read(), write()} {
 		for kind, ctx := range map[graph.Kind]context.Context{graph.KindCancelled: cancelled, graph.KindDeadline: late} {
-			if e := fails(t, ctx, client, call, kind); e.Sent {
+			if e := fails(t, ctx, client, request, kind); e.Sent {
 				t.Error("Sent is true")
 			}
 		}
 	}
 }
 
-func TestACallThatEndsUnderWayTellsWhetherItWasSent(t *testing.T) {
+func TestARequestThatEndsUnderWaySaysIfItWasSent(t *testing.T) {
 	for name, begin := range map[string]func(http.ResponseWriter){
 		"before the head": func(http.ResponseWriter) {},
 		"within the body": func(w http.ResponseWriter) {
@@ -196,7 +196,7 @@ func TestACallThatEndsUnderWayTellsWhetherItWasSent(t *testing.T) {
 			http.NewResponseController(w).Flush()
 		},
 	} {
-		for method, call := range map[string]*graph.Request{"read": read(), "write": write(), "write without a body": bodyless("POST")} {
+		for method, request := range map[string]*graph.Request{"read": read(), "write": write(), "write without a body": bodyless("POST")} {
 			t.Run(name+" of a "+method, func(t *testing.T) {
 				arrived := make(chan struct{})
 				_, client := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -211,7 +211,7 @@ func TestACallThatEndsUnderWayTellsWhetherItWasSent(t *testing.T) {
 					<-arrived
 					cancel()
 				}()
-				if e := fails(t, ctx, client, call, graph.KindCancelled); e.Sent == call.Safe {
+				if e := fails(t, ctx, client, request, graph.KindCancelled); e.Sent == request.Safe {
 					t.Errorf("cancelled: Sent is %t", e.Sent)
 				}
 				clock := newStoppedClock(t)
@@ -219,7 +219,7 @@ func TestACallThatEndsUnderWayTellsWhetherItWasSent(t *testing.T) {
 					<-arrived
 					close(clock.done)
 				}()
-				if e := fails(t, clock, client, call, graph.KindDeadline); e.Sent == call.Safe {
+				if e := fails(t, clock, client, request, graph.KindDeadline); e.Sent == request.Safe {
 					t.Errorf("deadline: Sent is %t", e.Sent)
 				}
 			})
@@ -229,13 +229,13 @@ func TestACallThatEndsUnderWayTellsWhetherItWasSent(t *testing.T) {
 
 func TestWritesGoOverHTTP2AndReadsOverHTTP1(t *testing.T) {
 	client, got := secure(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) })
-	for call, want := range map[*graph.Request]string{read(): "HTTP/1.1", write(): "HTTP/2.0", bodyless("POST"): "HTTP/2.0"} {
-		answer, err := client.Do(t.Context(), call)
+	for request, want := range map[*graph.Request]string{read(): "HTTP/1.1", write(): "HTTP/2.0", bodyless("POST"): "HTTP/2.0"} {
+		response, err := client.Do(t.Context(), request)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(answer.Body) != want {
-			t.Errorf("%s went over %s, want %s", call.Method, answer.Body, want)
+		if string(response.Body) != want {
+			t.Errorf("%s went over %s, want %s", request.Method, response.Body, want)
 		}
 	}
 	if got.Load() != 3 {
@@ -243,15 +243,15 @@ func TestWritesGoOverHTTP2AndReadsOverHTTP1(t *testing.T) {
 	}
 }
 
-func TestAWriteOverHTTP2WhoseStreamIsCutWasSentOnceAndSaysSo(t *testing.T) {
-	for method, call := range writes() {
+func TestAWriteWhoseStreamIsCutWasSentOnce(t *testing.T) {
+	for method, request := range writes() {
 		t.Run(method, func(t *testing.T) {
 			client, got := secure(t, func(_ http.ResponseWriter, r *http.Request) {
 				io.Copy(io.Discard, r.Body)
 				panic(http.ErrAbortHandler)
 			})
 			for n := range int64(3) {
-				if e := fails(t, t.Context(), client, call, graph.KindUnreachable); !e.Sent {
+				if e := fails(t, t.Context(), client, request, graph.KindUnreachable); !e.Sent {
 					t.Error("Sent is false")
 				}
 				if got.Load() != n+1 {
@@ -283,19 +283,19 @@ func secure(t *testing.T, handler http.HandlerFunc) (*graph.Client, *atomic.Int6
 	return client, &received
 }
 
-func TestASwitchOfProtocolsIsAnAnswerThatCannotBeUsed(t *testing.T) {
+func TestASwitchOfProtocolsIsAnInvalidResponse(t *testing.T) {
 	closed := make(chan struct{}, 2)
 	client := newClient(t, tcpServer(t, func(_ int, conn net.Conn, requests *bufio.Reader) {
 		if takeRequest(requests) {
 			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
-			// Nothing follows, and the connection stays open until the client has had enough.
+			// Nothing follows, and the connection stays open until the client closes it.
 			io.Copy(io.Discard, requests)
 			closed <- struct{}{}
 		}
 	}))
-	for _, call := range []*graph.Request{read(), write()} {
-		if e := fails(t, t.Context(), client, call, graph.KindInvalidResponse); e.Cause != graph.CauseStatus || e.Status != 101 || e.Sent == call.Safe {
-			t.Errorf("%s: got %+v", call.Method, e)
+	for _, request := range []*graph.Request{read(), write()} {
+		if e := fails(t, t.Context(), client, request, graph.KindInvalidResponse); e.Cause != graph.CauseStatus || e.Status != 101 || e.Sent == request.Safe {
+			t.Errorf("%s: got %+v", request.Method, e)
 		}
 		<-closed
 	}

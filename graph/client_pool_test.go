@@ -24,9 +24,9 @@ func serveCounted(t *testing.T, handler http.HandlerFunc) (*graph.Client, *atomi
 	return newClient(t, server.URL+"/v1.0"), opened
 }
 
-func TestCallsOneAfterAnotherShareAConnection(t *testing.T) {
+func TestRequestsInSequenceShareAConnection(t *testing.T) {
 	client, opened := serveCounted(t, func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Query().Get("answer") {
+		switch r.URL.Query().Get("response") {
 		case "empty":
 			w.WriteHeader(http.StatusNoContent)
 		case "length":
@@ -40,10 +40,10 @@ func TestCallsOneAfterAnotherShareAConnection(t *testing.T) {
 		}
 	})
 	for range 5 {
-		for _, answer := range []string{"empty", "length", "chunks", "error"} {
-			call := read()
-			call.Target += "?answer=" + answer
-			if _, err := client.Do(t.Context(), call); (err != nil) != (answer == "error") {
+		for _, response := range []string{"empty", "length", "chunks", "error"} {
+			request := read()
+			request.Target += "?response=" + response
+			if _, err := client.Do(t.Context(), request); (err != nil) != (response == "error") {
 				t.Fatal(err)
 			}
 		}
@@ -53,48 +53,48 @@ func TestCallsOneAfterAnotherShareAConnection(t *testing.T) {
 	}
 }
 
-// together makes a call n times at once and wants the answers to be those of their own requests.
+// together sends n requests at once, and wants each to get its own response.
 func together(t *testing.T, client *graph.Client, n int, method string) {
 	t.Helper()
 	var group sync.WaitGroup
 	for i := range n {
 		group.Go(func() {
 			own := fmt.Sprintf("%s-%d", method, i)
-			call := &graph.Request{Method: method, Target: policies + "/" + own, RequestID: own, Safe: method == http.MethodGet}
-			if !call.Safe {
-				call.Body = []byte(own)
+			request := &graph.Request{Method: method, Target: policies + "/" + own, RequestID: own, Safe: method == http.MethodGet}
+			if !request.Safe {
+				request.Body = []byte(own)
 			}
-			answer, err := client.Do(t.Context(), call)
+			response, err := client.Do(t.Context(), request)
 			if err != nil {
 				t.Errorf("%s: %v", own, err)
 				return
 			}
-			want := "/v1.0" + call.Target + " " + string(call.Body)
-			if string(answer.Body) != want || answer.ClientRequestID != own {
-				t.Errorf("%s: got %q of %q, want %q", own, answer.Body, answer.ClientRequestID, want)
+			want := "/v1.0" + request.Target + " " + string(request.Body)
+			if string(response.Body) != want || response.ClientRequestID != own {
+				t.Errorf("%s: got %q of %q, want %q", own, response.Body, response.ClientRequestID, want)
 			}
 		})
 	}
 	group.Wait()
 }
 
-func Test64CallsAtOnceGetTheirOwnAnswersAndKeepTheirConnections(t *testing.T) {
+func Test64RequestsAtOnceShareTheirConnectionsLater(t *testing.T) {
 	const calls = 64
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		t.Run(method, func(t *testing.T) {
-			// Nobody is answered until all are there.
+			// No response is sent until all requests are there.
 			var mutex sync.Mutex
 			waiting, open := 0, make(chan struct{})
 			client, opened := serveCounted(t, func(w http.ResponseWriter, r *http.Request) {
 				body, _ := io.ReadAll(r.Body)
 				mutex.Lock()
-				gate := open
+				release := open
 				if waiting++; waiting == calls {
 					close(open)
 					waiting, open = 0, make(chan struct{})
 				}
 				mutex.Unlock()
-				<-gate
+				<-release
 				w.Header().Set("client-request-id", r.Header.Get("client-request-id"))
 				io.WriteString(w, r.URL.Path+" "+string(body))
 			})
@@ -129,9 +129,9 @@ func TestAClosedClientLeavesNoGoroutine(t *testing.T) {
 	}
 	together(t, client, 16, http.MethodGet)
 	together(t, client, 16, http.MethodPost)
-	for _, call := range []*graph.Request{read(), write()} {
+	for _, request := range []*graph.Request{read(), write()} {
 		for _, end := range []string{"cut", "large"} {
-			bad := *call
+			bad := *request
 			bad.Target += "?end=" + end
 			if _, err := client.Do(t.Context(), &bad); err == nil {
 				t.Errorf("%s: no error", end)
@@ -140,7 +140,7 @@ func TestAClosedClientLeavesNoGoroutine(t *testing.T) {
 	}
 	client.Close()
 	server.Close()
-	// Connections end beside Close, not in it.
+	// Connections end concurrently with Close.
 	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			stacks := make([]byte, mebi)

@@ -12,11 +12,11 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 )
 
-func TestEveryRequestSaysWhoAsksAndNothingThatRepeatsIt(t *testing.T) {
+func TestTheHeadersOfARequest(t *testing.T) {
 	var got http.Header
 	_, client := serve(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header })
-	for _, call := range []*graph.Request{read(), write()} {
-		if _, err := client.Do(t.Context(), call); err != nil {
+	for _, request := range []*graph.Request{read(), write()} {
+		if _, err := client.Do(t.Context(), request); err != nil {
 			t.Fatal(err)
 		}
 		for name, want := range map[string]string{
@@ -27,18 +27,18 @@ func TestEveryRequestSaysWhoAsksAndNothingThatRepeatsIt(t *testing.T) {
 			"Accept":            "application/json",
 		} {
 			if values := got.Values(name); len(values) != 1 || values[0] != want {
-				t.Errorf("%s %s: got %q, want %q once", call.Method, name, values, want)
+				t.Errorf("%s %s: got %q, want %q once", request.Method, name, values, want)
 			}
 		}
 		for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key", "Accept-Encoding", "Cookie", "Referer"} {
 			if values := got.Values(name); len(values) > 0 {
-				t.Errorf("%s sent %s: %q", call.Method, name, values)
+				t.Errorf("%s sent %s: %q", request.Method, name, values)
 			}
 		}
 	}
 }
 
-func TestTheTargetArrivesAsItIsBehindThePathOfTheEndpoint(t *testing.T) {
+func TestTheTargetArrivesUnderThePathOfTheEndpoint(t *testing.T) {
 	var got string
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RequestURI }))
 	defer server.Close()
@@ -53,9 +53,9 @@ func TestTheTargetArrivesAsItIsBehindThePathOfTheEndpoint(t *testing.T) {
 		{"query in its own spelling", "/v1.0", policies + "?$top=5&%24skiptoken=a%2fb+c;d'e''f", "/v1.0" + policies + "?$top=5&%24skiptoken=a%2fb+c;d'e''f"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			call := read()
-			call.Target = test.target
-			if _, err := newClient(t, server.URL+test.endpoint).Do(t.Context(), call); err != nil {
+			request := read()
+			request.Target = test.target
+			if _, err := newClient(t, server.URL+test.endpoint).Do(t.Context(), request); err != nil {
 				t.Fatal(err)
 			}
 			if got != test.want {
@@ -93,8 +93,8 @@ func TestBodiesAreSentWhereThereAreSome(t *testing.T) {
 		{"POST that is a read", "POST", []byte(`{}`), true, seen{"POST", `{}`, "application/json", 2}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			call := &graph.Request{Method: test.method, Target: policies, Body: test.body, RequestID: requestID, Safe: test.safe}
-			if _, err := client.Do(t.Context(), call); err != nil {
+			request := &graph.Request{Method: test.method, Target: policies, Body: test.body, RequestID: requestID, Safe: test.safe}
+			if _, err := client.Do(t.Context(), request); err != nil {
 				t.Fatal(err)
 			}
 			if got != test.want {
@@ -147,7 +147,7 @@ func TestNothingIsSentWithoutAToken(t *testing.T) {
 				t.Errorf("lost the cause %v", test.err)
 			}
 			if test.token != "" && (strings.Contains(e.Error(), test.token) || strings.Contains(e.Err.Error(), test.token)) {
-				t.Error("the error tells the token")
+				t.Error("the error has the token")
 			}
 		})
 	}
@@ -170,7 +170,7 @@ func TestAnEmptyTokenSendsNoAuthorization(t *testing.T) {
 	}
 }
 
-func TestACallThatIsNoRequestIsRefused(t *testing.T) {
+func TestARequestThatCannotBeSentIsRefused(t *testing.T) {
 	_, client := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") })
 	for _, test := range []struct{ name, target, requestID string }{
 		{"another host", "https://evil.example" + policies, requestID},
@@ -182,9 +182,9 @@ func TestACallThatIsNoRequestIsRefused(t *testing.T) {
 		{"a line break in the id", policies, "a\r\nX: y"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			call := write()
-			call.Target, call.RequestID = test.target, test.requestID
-			if e := fails(t, t.Context(), client, call, graph.KindInvalidRequest); e.Sent {
+			request := write()
+			request.Target, request.RequestID = test.target, test.requestID
+			if e := fails(t, t.Context(), client, request, graph.KindInvalidRequest); e.Sent {
 				t.Error("Sent is true")
 			}
 		})
@@ -219,8 +219,8 @@ func TestWrongOptionsAreRefused(t *testing.T) {
 
 func TestWithoutANewerTokenTheRefusalOfTheOldOneStands(t *testing.T) {
 	for _, test := range []struct {
-		problem graph.TokenKind
-		kind    graph.Kind
+		token graph.TokenKind
+		kind  graph.Kind
 	}{
 		{graph.TokenRefused, graph.KindResponse},
 		{graph.TokenAssertionRefused, graph.KindResponse},
@@ -235,7 +235,7 @@ func TestWithoutANewerTokenTheRefusalOfTheOldOneStands(t *testing.T) {
 		defer server.Close()
 		client, err := graph.New(graph.Options{Endpoint: server.URL, Tokens: tokenFunc(func(_ context.Context, request graph.TokenRequest) (string, error) {
 			if request.Refused != "" {
-				return "", &graph.TokenError{Kind: test.problem}
+				return "", &graph.TokenError{Kind: test.token}
 			}
 			return "old", nil
 		})})
@@ -245,7 +245,7 @@ func TestWithoutANewerTokenTheRefusalOfTheOldOneStands(t *testing.T) {
 		defer client.Close()
 		e := fails(t, t.Context(), client, write(), test.kind)
 		if requests != 1 || test.kind == graph.KindResponse && e.Status != http.StatusUnauthorized {
-			t.Errorf("problem %d: %d requests, %+v", test.problem, requests, e)
+			t.Errorf("token kind %d: %d requests, %+v", test.token, requests, e)
 		}
 	}
 }

@@ -1,34 +1,35 @@
-// Package graph talks HTTP to Microsoft Graph's Backup Storage API.
+// Package graph sends requests to Microsoft Graph's Backup Storage API over HTTP.
 //
-// It reads what comes back within bounds, and reports every failure as an *Error that keeps all that Graph said. What a
-// failure means to a caller is decided elsewhere, in package service.
+// It reads responses within bounds, and reports every failure as an *Error that keeps all that Graph said. Package
+// service decides what a failure means to a caller.
 //
 // # Repeats
 //
-// A call is repeated at most twice, and only where that cannot do anything twice:
+// A request is repeated at most twice, and only where that cannot do anything twice:
 //
-//	what happened                               read  DELETE  other write
+//	failure                                     read  DELETE  other write
 //	------------------------------------------  ----  ------  -----------
 //	429, 509, 503 with Retry-After              yes   yes     yes
-//	503 without                                 yes   yes     no
-//	408, 502, 504, answer cut                   yes   yes     no
+//	503 without Retry-After                     yes   yes     no
+//	408, 502, 504, response cut                 yes   yes     no
 //	nothing was sent, or HTTP/2 says so         yes   yes     yes
-//	any other answer                            no    no      no
+//	any other response                          no    no      no
 //
-// The wait is Graph's Retry-After, else random up to 0.5 s and then 1 s. Longer than 10 s, or longer than the deadline
-// leaves room for, and the error is returned at once. All repeats of a client together are at most a tenth of its calls,
-// and 20 in a burst. The repeat after a 503 goes over a connection of its own. A 401, or a 403 that demands claims, gets
-// one new token and one attempt with it, whatever the call.
+// The wait is Graph's Retry-After. Without one it is random, up to 0.5 s for the first repeat and 1 s for the second. A
+// wait that is longer than 10 s, or that does not fit the deadline, ends the request with its error at once. All
+// repeats of a client together are at most a tenth of its requests, and 20 in a burst. The repeat after a 503 gets a
+// new connection. A 401, or a 403 that demands claims, gets one new token and one attempt with it, for any request.
 //
 // # Throttling
 //
-// After a throttle answer Graph is left alone until its Retry-After, 10 s when there is none: calls of that tenant, and
-// of that kind, reads or writes, get KindThrottled at once. Then one goes ahead, and when it is answered the others follow
-// at a pace that is learnt. The header x-ms-throttle-scope widens that to both kinds or to all tenants; a tenant that is
-// refused takes no turn of the others. Lane has the states, pace how it is learnt.
+// A throttle response (429, 509, or 503 with a throttle scope) blocks its tenant and kind of request, reads or writes,
+// until its Retry-After, or for 10 s without one. Meanwhile such requests fail at once with KindThrottled, and nothing
+// is sent. Then one request is sent as the probe. When Graph responds, the others follow at a pace that is learned. The
+// header x-ms-throttle-scope can widen the block to both kinds, or to all tenants of the application. A tenant that is
+// blocked takes no slots of the others. Package internal/throttle has the states, and how the pace is learned.
 //
 // # Connections
 //
-// Reads go over HTTP/1.1, writes over HTTP/2 where the server has it. Connections are renewed every 10 to 15 minutes. A
-// body of which less than 10 KiB comes in 10 s is cut.
+// Reads use HTTP/1.1, writes HTTP/2 where the server has it. Connections are renewed every 10 to 15 minutes. A body of
+// which less than 10 KiB arrives in 10 s is cut.
 package graph

@@ -4,39 +4,40 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/internal/errorbody"
 )
 
-// Kind says how far a call came before it failed.
+// Kind says how far a request came before it failed.
 type Kind int
 
 // The kinds of failure.
 const (
-	// KindResponse is an answer of Graph's that tells an error.
+	// KindResponse is an error response of Graph.
 	KindResponse Kind = iota
-	// KindInvalidResponse is an answer that cannot be used: a redirect, a header block over 64 KiB, a body that is cut, too
-	// large or of another type.
+	// KindInvalidResponse is a response that cannot be used: a redirect, a header block over 64 KiB, a body that is cut,
+	// too large or of another type.
 	KindInvalidResponse
-	// KindInvalidRequest is a call that could not be made into a request. Nothing was sent.
+	// KindInvalidRequest is a request that cannot be sent as it is. Nothing was sent.
 	KindInvalidRequest
-	// KindToken is a call for which there was no token. Nothing was sent.
+	// KindToken is a request for which there was no token. Nothing was sent.
 	KindToken
-	// KindUnreachable is a call that got no answer because of the network.
+	// KindUnreachable is a request that got no response because of the network.
 	KindUnreachable
-	// KindDeadline is a call whose deadline passed, KindCancelled one whose caller gave up.
+	// KindDeadline is a request whose deadline passed, KindCancelled one whose caller cancelled it.
 	KindDeadline
 	KindCancelled
-	// KindThrottled is a call that was not sent since Graph would only refuse it: RetryAfter says for how long.
+	// KindThrottled is a request that was not sent because Graph would refuse it. RetryAfter says for how long.
 	KindThrottled
 )
 
-// Error is a failed call, with all that Graph said about it.
+// Error is a failed request, with all that Graph said about it.
 type Error struct {
 	Kind Kind
-	// Meta is the head of Graph's answer, zero when there was none.
+	// Meta is the head of Graph's response, zero when there was none.
 	Meta
 	// Codes are the codes of Graph's error from the outermost to the deepest inner one, in Graph's spelling; at most
 	// nine, of at most 256 bytes each.
@@ -45,60 +46,78 @@ type Error struct {
 	Message string
 	// Target is what Graph says the error is about, cut to 2,048 bytes.
 	Target string
-	// Details are the separate errors of a call about several things, the first 50,000 of them.
+	// Details are the separate errors of a request about several things, the first 50,000 of them.
 	Details []Detail
 	// RetryAfter is how long Graph asks to wait, when HasRetryAfter says that it did so in a way to believe.
 	RetryAfter    time.Duration
 	HasRetryAfter bool
-	// InsufficientClaims says that the answer challenges the caller for a token with further claims.
+	// InsufficientClaims says that the response demands a token with further claims.
 	InsufficientClaims bool
-	// Cause says what was wrong with an invalid response, or why the connection failed.
+	// Cause says what is wrong with an invalid response, or why the connection failed; empty when that is not known.
 	Cause Cause
-	// Sent tells of a call that changes something that Graph may have received it.
+	// Sent is set when Graph may have received the request, for requests that change something.
 	Sent bool
-	// Lost tells of a repeated DELETE that the answer to an earlier attempt was lost.
+	// Lost is set when the response to an earlier attempt of a DELETE was lost.
 	Lost bool
 	// Token says why there is no token, for KindToken.
 	Token TokenKind
-	// Err is the cause, if there is one besides Graph's answer.
+	// Err is the underlying error; nil when Graph's response is all there is.
 	Err error
-	// scope is what Graph says that it throttles, claims the JSON of those that it wants.
+	// scope is the header x-ms-throttle-scope, claims the JSON of the claims that Graph demands.
 	scope, claims string
 }
 
-// Detail is one of several errors of a call. Its texts are cut like those of an Error: Code to 256 bytes, Message to
-// 4,096, Target to 2,048.
-type Detail struct {
-	Code, Message, Target string
+// Detail is one of the separate errors of a request about several things. Its texts are cut: Code to 256 bytes, Message
+// to 4,096, Target to 2,048.
+type Detail = errorbody.Detail
+
+// ErrorBody reads an error that came in a response with a good status: an error object inside a resource, or a whole
+// body that has one in `error`. An array counts as its first element. Of a text that is no JSON it keeps what comes
+// before the mistake.
+func ErrorBody(text []byte) *Error {
+	e := &Error{Kind: KindResponse}
+	e.add(errorbody.Parse(text, e.head()))
+	return e
 }
 
-// Error describes the failure without any text of Graph's: it is safe to log.
+// head is what the headers have said already.
+func (e *Error) head() errorbody.Head {
+	return errorbody.Head{RequestID: e.RequestID, ClientRequestID: e.ClientRequestID, Date: e.Date}
+}
+
+// add adds what the body says.
+func (e *Error) add(body errorbody.Body) {
+	e.RequestID, e.ClientRequestID, e.Date = body.RequestID, body.ClientRequestID, body.Date
+	e.Codes, e.Message, e.Target, e.Details = body.Codes, body.Message, body.Target, body.Details
+}
+
+// Error describes the failure without any text of Graph. It is safe to log.
 func (e *Error) Error() string {
 	switch e.Kind {
 	case KindResponse:
 		if len(e.Codes) > 0 {
-			return fmt.Sprintf("graph answered %d %s", e.Status, e.Codes[len(e.Codes)-1])
+			return fmt.Sprintf("graph responded %d %s", e.Status, e.Codes[len(e.Codes)-1])
 		}
-		return fmt.Sprintf("graph answered %d", e.Status)
+		return fmt.Sprintf("graph responded %d", e.Status)
 	case KindInvalidResponse:
 		return "graph response cannot be used: " + string(e.Cause)
 	case KindInvalidRequest:
-		return "call cannot be sent to graph"
+		return "request cannot be sent to graph"
 	case KindToken:
 		return "no token for graph"
 	case KindDeadline:
-		return "deadline passed while calling graph"
+		return "deadline passed while graph was called"
 	case KindCancelled:
-		return "caller gave up while calling graph"
+		return "caller cancelled while graph was called"
 	case KindThrottled:
-		return "graph would throttle the call"
+		return "graph would throttle the request"
 	}
 	return "graph is unreachable"
 }
 
-// ResponseLost tells of a call that changes something whether Graph may have carried it out without anyone having heard of
-// it: the connection was lost, the answer cannot be read, or a gateway gave up waiting for it. Of other calls it means
-// nothing.
+// ResponseLost reports whether Graph may have carried out a request although its response is lost: the connection was
+// cut, the response cannot be read, or a gateway stopped waiting for it. It only has a meaning for requests that change
+// something.
 func (e *Error) ResponseLost() bool {
 	switch e.Kind {
 	case KindUnreachable, KindInvalidResponse:
@@ -109,16 +128,16 @@ func (e *Error) ResponseLost() bool {
 	return false
 }
 
-// Gone tells whether it is Graph that does not know the resource any more. A gateway that does not know the path answers
-// 404 too, but without a code.
+// Gone reports whether Graph does not know the resource any more. A gateway that does not know the path responds with
+// 404 as well, but without a code.
 func (e *Error) Gone() bool {
 	return e.Kind == KindResponse && e.Status == http.StatusNotFound && len(e.Codes) > 0
 }
 
-// Unwrap returns the cause.
+// Unwrap returns the underlying error.
 func (e *Error) Unwrap() error { return e.Err }
 
-// contextError returns the error of a call that ended because of its context, nil if it did not.
+// contextError returns the error of a request that ended because of its context, nil if it did not.
 func contextError(ctx context.Context, err error, sent bool) *Error {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
@@ -129,8 +148,8 @@ func contextError(ctx context.Context, err error, sent bool) *Error {
 	return nil
 }
 
-// pastDeadline tells whether the deadline has passed, also in the moment before the context notices. Timeouts of the
-// dialer and of the transport call themselves context.DeadlineExceeded too, without being the caller's.
+// pastDeadline reports whether the deadline has passed, also in the moment before the context notices. The timeouts of
+// the dialer and the transport are context.DeadlineExceeded as well, but not the caller's.
 func pastDeadline(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ok && !time.Now().Before(deadline)
@@ -155,29 +174,25 @@ func transportError(ctx context.Context, err error, sent bool) *Error {
 	if cause := responseCause(err); cause != "" {
 		return &Error{Kind: KindInvalidResponse, Sent: sent, Cause: cause, Err: err}
 	}
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		return &Error{Kind: KindUnreachable, Sent: sent, Cause: CauseTimeout, Err: err}
-	}
-	return &Error{Kind: KindUnreachable, Sent: sent, Err: err}
+	return &Error{Kind: KindUnreachable, Sent: sent, Cause: connectionCause(err), Err: err}
 }
 
-// responseCause tells what was wrong with an answer that net/http gave up on, empty when there was none. net/http has no
-// types for these errors, so their texts have to do; the tests see when they change.
+// responseCause says what is wrong with a response that net/http could not read; empty when there was no response.
+// net/http has no types for these errors, so it compares their texts. Tests fail when a text changes.
 func responseCause(err error) Cause {
 	text := err.Error()
 	for _, tooLarge := range []string{
 		"net/http: server response headers exceeded",
 		"http2: response header list larger than advertised limit",
-		// Of informational answers before the final one.
+		// For informational responses before the final one.
 		"header list too large",
 	} {
 		if strings.Contains(text, tooLarge) {
 			return CauseHeadersTooLarge
 		}
 	}
-	// Over HTTP/2 a block that is larger by far ends the connection with this error, which it shares with other answers
-	// that break the protocol.
+	// Over HTTP/2 a far larger block ends the connection with this error. Other responses that break the protocol have the
+	// same error.
 	if text == "connection error: PROTOCOL_ERROR" {
 		return CauseProtocol
 	}

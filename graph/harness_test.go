@@ -28,7 +28,7 @@ func (f fixedToken) Token(context.Context, graph.TokenRequest) (string, error) {
 	return string(f), nil
 }
 
-// newClient returns a client that sends every call once: what one attempt does is what most tests are about.
+// newClient returns a client that sends every request once, since most tests are about a single attempt.
 func newClient(t *testing.T, endpoint string) *graph.Client {
 	t.Helper()
 	client, err := graph.New(graph.Options{Endpoint: endpoint, Tokens: fixedToken("secret"), UserAgent: "ISV|test|graph/1", Repeats: -1})
@@ -55,13 +55,13 @@ func write() *graph.Request {
 	return &graph.Request{Method: http.MethodPost, Target: policies, Tenant: tenant, RequestID: requestID, Body: []byte(`{"a":1}`)}
 }
 
-// fails makes a call that must fail and returns how.
-func fails(t *testing.T, ctx context.Context, client *graph.Client, call *graph.Request, kind graph.Kind) *graph.Error {
+// fails sends a request that must fail, and returns the error.
+func fails(t *testing.T, ctx context.Context, client *graph.Client, request *graph.Request, kind graph.Kind) *graph.Error {
 	t.Helper()
-	answer, err := client.Do(ctx, call)
+	response, err := client.Do(ctx, request)
 	var failed *graph.Error
 	if !errors.As(err, &failed) {
-		t.Fatalf("got %v and error %v, want a *graph.Error", answer, err)
+		t.Fatalf("got %v and error %v, want a *graph.Error", response, err)
 	}
 	if failed.Kind != kind {
 		t.Fatalf("got kind %d (%v, caused by %v), want %d", failed.Kind, failed, failed.Err, kind)

@@ -6,11 +6,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxID is the longest id of a resource, in characters.
+// maxID bounds the id of a resource, in characters.
 const maxID = 256
 
-// ValidID tells whether an id can stand in a path as one segment: 1 to 256 letters, digits or any of `_.=,+~-`, and
-// not a relative segment. What else an id has to be is Graph's to judge.
+// ValidID reports whether an id can be one segment of a path: 1 to 256 letters, digits or any of `_.=,+~-`, and neither
+// `.` nor `..`. Graph decides on any other requirement.
 func ValidID(id string) bool {
 	if id == "" || len(id) > maxID || id == "." || id == ".." {
 		return false
@@ -26,14 +26,14 @@ func ValidID(id string) bool {
 	return true
 }
 
-// IsGUID tells whether s is a GUID as Graph writes ids of tenants, users and requests: 8-4-4-4-12 hexadecimal digits, in
-// letters of any case.
+// IsGUID reports whether s is a GUID as Graph writes the ids of tenants, users and requests: 8-4-4-4-12 hexadecimal
+// digits, in upper or lower case.
 func IsGUID(s string) bool {
-	// uuid takes other forms, too, which have other lengths.
+	// uuid accepts other forms as well, which have other lengths.
 	return len(s) == 36 && uuid.Validate(s) == nil
 }
 
-// AppendSegment appends an id that is valid to a path, behind a slash.
+// AppendSegment appends a slash and a valid id to a path.
 func AppendSegment(path []byte, id string) []byte {
 	path = append(path, '/')
 	return append(path, url.PathEscape(id)...)

@@ -9,7 +9,7 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 )
 
-func TestAnIdIsValidWhenItStandsInAPathAsOneSegment(t *testing.T) {
+func TestAnIDIsValidWhenItIsOneSegmentOfAPath(t *testing.T) {
 	guid := "845457dc-4bb2-4815-bef3-8628ebd1952e"
 	for _, test := range []struct {
 		name, id string
@@ -111,9 +111,9 @@ func TestEveryValidCharacterArrivesInOneSegment(t *testing.T) {
 		if !graph.ValidID(id) {
 			continue
 		}
-		call := read()
-		call.Target = string(append(graph.AppendSegment([]byte(policies), id), "/end"...))
-		if _, err := client.Do(t.Context(), call); err != nil || got != id {
+		request := read()
+		request.Target = string(append(graph.AppendSegment([]byte(policies), id), "/end"...))
+		if _, err := client.Do(t.Context(), request); err != nil || got != id {
 			t.Errorf("%q arrived as %q, %v", id, got, err)
 		}
 	}

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// maxNextLink is the longest nextLink that is followed, in bytes.
+// maxNextLink bounds the nextLink that is followed, in bytes.
 const maxNextLink = 16 << 10
 
-// NextTarget makes the target of a call from the nextLink of an answer, whose own target is given. The link may be
-// absolute, with just this endpoint's scheme, host and port, or relative, with or without the version; its path lies
-// under Root in any case of letters; its query is kept byte for byte. ok is false for anything else, and for a link
-// that leads back to where it came from. Callers never see a link, and no text of theirs becomes one.
+// NextTarget makes the target of a request from the nextLink of a response to the target from. The link is absolute,
+// with the scheme, host and port of this endpoint, or relative, with or without the version. Its path is under Root, in
+// upper or lower case. Its query stays as it is, byte for byte. ok is false for any other link, and for one that leads
+// back to from. Callers never see a link, and no text of theirs becomes one.
 func (c *Client) NextTarget(link, from string) (target string, ok bool) {
 	if link == "" || len(link) > maxNextLink {
 		return "", false
@@ -32,7 +32,7 @@ func (c *Client) NextTarget(link, from string) (target string, ok bool) {
 	}
 	path := u.EscapedPath()
 	if u.Host == "" && !strings.HasPrefix(path, "/") {
-		// Relative to the service, as OData has it.
+		// OData's relative links are relative to the service.
 		path = "/" + path
 	}
 	version := c.endpoint.EscapedPath()
@@ -48,7 +48,7 @@ func (c *Client) NextTarget(link, from string) (target string, ok bool) {
 	if u.RawQuery != "" {
 		target += "?" + u.RawQuery
 	}
-	// Escaping can make a path longer than it was.
+	// Escaping can make a path longer.
 	return target, target != from && len(target) <= maxNextLink
 }
 
@@ -70,8 +70,8 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
-// plainSegments tells whether no segment of an escaped path is empty or leads elsewhere, however it is written, nor
-// would if somebody unescaped it twice.
+// plainSegments reports whether every segment of an escaped path is a plain name: not empty, not `.` or `..`, and
+// without a character that would make it one of these, or two segments, when it is unescaped twice.
 func plainSegments(path string) bool {
 	for segment := range strings.SplitSeq(path[1:], "/") {
 		plain, err := url.PathUnescape(segment)

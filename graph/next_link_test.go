@@ -22,9 +22,9 @@ func nextClient(tb testing.TB, endpoint string) *Client {
 	return client
 }
 
-func TestANextLinkIsFollowedOnlyWhereTheCallsGo(t *testing.T) {
+func TestANextLinkIsFollowedOnlyUnderTheEndpoint(t *testing.T) {
 	const query = "?$skiptoken=a"
-	longest := nextPath + "?a=" + strings.Repeat("x", maxNextLink-len(nextPath)-3)
+	maxLink := nextPath + "?a=" + strings.Repeat("x", maxNextLink-len(nextPath)-3)
 	for _, test := range []struct{ name, endpoint, link, want string }{
 		{"absolute", "", nextHost + "/v1.0" + nextPath + query, nextPath + query},
 		{"absolute with the default port", "", nextHost + ":443/v1.0" + nextPath + query, nextPath + query},
@@ -42,7 +42,7 @@ func TestANextLinkIsFollowedOnlyWhereTheCallsGo(t *testing.T) {
 		{"relative with version", "", "/v1.0" + nextPath + query, nextPath + query},
 		{"relative without a slash", "", nextPath[1:] + query, nextPath + query},
 		{"relative with version without a slash", "", "v1.0" + nextPath + query, nextPath + query},
-		{"the longest", "", longest, longest},
+		{"the longest", "", maxLink, maxLink},
 		{"without a query", "", nextHost + "/v1.0" + nextPath, nextPath},
 		{"with an empty query", "", nextPath + "?", nextPath},
 		{"with an id", "", nextPath + "/a%2Cb=+~/x" + query, nextPath + "/a%2Cb=+~/x" + query},
@@ -52,7 +52,7 @@ func TestANextLinkIsFollowedOnlyWhereTheCallsGo(t *testing.T) {
 		{"empty", "", "", ""},
 		{"equal to the request", "", nextFrom, ""},
 		{"equal to the request, absolute", "", nextHost + "/v1.0" + nextFrom, ""},
-		{"too long", "", longest + "x", ""},
+		{"too long", "", maxLink + "x", ""},
 		{"too long once escaped", "", nextPath + "/" + strings.Repeat(`"`, maxNextLink/2), ""},
 		{"another host", "", "https://graph.microsoft.us/v1.0" + nextPath + query, ""},
 		{"a longer host", "", nextHost + ".evil.example/v1.0" + nextPath + query, ""},
@@ -131,7 +131,7 @@ func FuzzNextTarget(f *testing.F) {
 			if !ok {
 				continue
 			}
-			request, err := client.request(t.Context(), &Request{Method: "GET", Target: target}, "")
+			request, err := client.httpRequest(t.Context(), &Request{Method: "GET", Target: target}, "")
 			if err != nil {
 				t.Fatalf("%q became %q: %v", link, target, err)
 			}

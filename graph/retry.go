@@ -5,35 +5,36 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/internal/throttle"
 )
 
 const (
-	// defaultRepeats is how often a call is repeated at most.
+	// defaultRepeats is how often a request is repeated at most.
 	defaultRepeats = 2
-	// defaultBackoff is the most that the first repeat waits when Graph does not say how long, the second twice that.
+	// defaultBackoff bounds the wait before the first repeat when Graph does not say how long; the second waits up to
+	// twice as long.
 	defaultBackoff = 500 * time.Millisecond
-	// longestWait is how long the server waits for a caller. Whoever is to wait longer is told so at once: it would
-	// hold up one of a bounded number of calls all the while.
-	longestWait = 10 * time.Second
-	// leastTime is what must be left of a deadline for an attempt to make sense.
-	leastTime = 100 * time.Millisecond
+	// maxWait is how long a request waits for its repeat, and minTime what must be left of a deadline for an attempt. The
+	// throttles have the same bounds.
+	maxWait, minTime = throttle.MaxWait, throttle.MinTime
 )
 
-// Do carries out a call: it sends it, repeats it where that can do no harm, and reads the answer. Every error is an
-// *Error. A 2xx is an answer, anything else an error, except that a 404 of Graph's is an answer to a DELETE that was
-// repeated since its first answer was lost; redirects are never followed.
+// Do sends a request, repeats it where that can do no harm, and reads the response. Every error is an *Error. A 2xx is
+// a response, anything else an error, with one exception: Graph's 404 to a DELETE is a response when the DELETE was
+// repeated because its first response was lost. Redirects are never followed.
 //
-// It repeats at most twice, within the deadline and a budget, what it knows to have changed nothing: a read, a call
-// that Graph refused (429, 509, 503 with Retry-After) or never received, and besides these a DELETE. When the wait does
-// not fit the deadline, or is longer than 10 s, it returns the error at once. A 401, or a 403 that demands claims, gets
-// one new token on top of that.
-func (c *Client) Do(ctx context.Context, call *Request) (*Response, error) {
+// It repeats at most twice, within the deadline and a budget, and only what has certainly changed nothing: a read, and
+// any request that Graph refused (429, 509, 503 with Retry-After) or never received. A DELETE is repeated as well. When
+// the wait does not fit the deadline, or is longer than 10 s, it returns the error at once. Besides, a 401, or a 403
+// that demands claims, gets one new token.
+func (c *Client) Do(ctx context.Context, request *Request) (*Response, error) {
 	c.budget.earn()
-	r := &run{client: c, call: call, token: TokenRequest{Tenant: call.Tenant, UserAssertion: call.UserAssertion}}
+	r := &run{client: c, request: request, token: TokenRequest{Tenant: request.Tenant, UserAssertion: request.UserAssertion}}
 	for {
-		answer, failed := r.attempt(ctx)
+		response, failed := r.attempt(ctx)
 		if failed == nil {
-			return answer, nil
+			return response, nil
 		}
 		if r.lost != nil && failed.Gone() {
 			return &Response{Meta: failed.Meta}, nil
@@ -48,42 +49,43 @@ func (c *Client) Do(ctx context.Context, call *Request) (*Response, error) {
 	}
 }
 
-// run is a call and the attempts at it.
+// run is a request and the attempts at it.
 type run struct {
-	client *Client
-	call   *Request
-	token  TokenRequest
+	client  *Client
+	request *Request
+	token   TokenRequest
 	// used is the token of the last attempt.
 	used    string
 	repeats int
-	// challenged is the answer for which the call has got its one new token.
+	// challenged is the error for which the request got its one new token.
 	challenged *Error
 	// fresh asks for a new connection.
 	fresh bool
-	// throttled is the last throttle answer, lost the error of the first attempt at a DELETE that may have worked.
+	// throttled is the last throttle response, lost the error of the first attempt at a DELETE that may have worked.
 	throttled, lost *Error
 }
 
-// attempt sends the call once, if the gate lets it.
-func (r *run) attempt(ctx context.Context) (answer *Response, failed *Error) {
+// attempt sends the request once, if the throttles let it pass.
+func (r *run) attempt(ctx context.Context) (response *Response, failed *Error) {
 	c := r.client
-	// Before the gate: who has no token shall neither take a turn nor be the probe.
+	// The token comes first: a request without one takes no slot and is no probe.
 	token, err := c.tokens.Token(ctx, r.token)
 	if err != nil {
 		return nil, tokenError(ctx, err)
 	}
 	r.used = token
-	pass, refused := c.gate.enter(ctx, r.call, r.throttled != nil)
+	pass, refused := c.enter(ctx, r.request, r.throttled != nil)
 	if refused != nil {
 		return nil, refused
 	}
-	// An attempt that does not come to its end must not leave the gate waiting for its probe.
+	// If the attempt panics, the throttle must not wait for its probe: failed is then an error without a response.
 	failed = &Error{}
-	defer func() { c.gate.leave(r.call, pass, failed) }()
-	return c.once(ctx, r.call, token, r.fresh)
+	defer func() { c.leave(r.request, pass, failed) }()
+	return c.once(ctx, r.request, token, r.fresh)
 }
 
-// again decides whether the call is repeated, and waits until it is time. ended is how the call ended meanwhile.
+// again decides whether the request is repeated, and waits until it is time. ended is the error when the context ends
+// meanwhile.
 func (r *run) again(ctx context.Context, failed *Error) (again bool, ended *Error) {
 	if claims, ok := failed.challenge(); ok && r.challenged == nil {
 		r.challenged = failed
@@ -97,7 +99,7 @@ func (r *run) again(ctx context.Context, failed *Error) (again bool, ended *Erro
 		return false, nil
 	}
 	wait := r.wait(failed)
-	if wait > longestWait || !fits(ctx, wait) || !r.client.budget.spend() {
+	if wait > maxWait || !fits(ctx, wait) || !r.client.budget.spend() {
 		return false, nil
 	}
 	if r.lost == nil && r.mayHaveWorked(failed) {
@@ -105,21 +107,21 @@ func (r *run) again(ctx context.Context, failed *Error) (again bool, ended *Erro
 	}
 	r.repeats++
 	r.fresh = failed.Status == http.StatusServiceUnavailable
-	if ended := sleep(ctx, wait, nil); ended != nil {
+	if ended := sleep(ctx, wait); ended != nil {
 		return false, ended
 	}
 	return true, nil
 }
 
-// harmless tells whether the call can be repeated after a failure without doing anything twice.
+// harmless reports whether the request can be repeated after a failure without doing anything twice.
 func (r *run) harmless(failed *Error) bool {
-	repeatable := r.call.Safe || r.call.Method == http.MethodDelete
+	repeatable := r.request.Safe || r.request.Method == http.MethodDelete
 	switch failed.Kind {
 	case KindResponse:
 		switch failed.Status {
-		case 429, 509:
+		case http.StatusTooManyRequests, statusBandwidthLimit:
 			return true
-		case 503:
+		case http.StatusServiceUnavailable:
 			return repeatable || failed.HasRetryAfter
 		}
 		return repeatable && failed.ResponseLost()
@@ -131,9 +133,10 @@ func (r *run) harmless(failed *Error) bool {
 	return false
 }
 
-// mayHaveWorked tells of a DELETE whether it may have been carried out although it failed.
+// mayHaveWorked reports whether a DELETE may have been carried out although it failed.
 func (r *run) mayHaveWorked(failed *Error) bool {
-	return !r.call.Safe && failed.Sent && !failed.throttled() && (failed.Status != 503 || !failed.HasRetryAfter)
+	refused := failed.Status == http.StatusServiceUnavailable && failed.HasRetryAfter
+	return !r.request.Safe && failed.Sent && !failed.throttled() && !refused
 }
 
 // wait is how long to wait before the repeat.
@@ -141,28 +144,24 @@ func (r *run) wait(failed *Error) time.Duration {
 	c := r.client
 	switch {
 	case failed.throttled():
-		wait := throttledFor
-		if failed.HasRetryAfter {
-			wait = failed.RetryAfter
-		}
-		return max(wait, c.gate.left(r.call))
+		return max(failed.throttledFor(), c.throttles.Remaining(keyOf(r.request)))
 	case failed.Kind == KindResponse && failed.HasRetryAfter:
-		// Those who were sent away together shall not come back together.
+		// Requests that were refused together must not come back together.
 		return failed.RetryAfter + time.Duration(c.jitter()*float64(failed.RetryAfter)/5)
 	}
 	return time.Duration(c.jitter() * float64(c.backoff<<r.repeats))
 }
 
-// end is the error of the call, of which failed is the last attempt's.
+// end is the error of the request, whose last attempt failed with the given one.
 func (r *run) end(failed *Error) *Error {
 	if failed.Kind == KindThrottled && r.throttled != nil {
-		// Graph's own answer says more than the gate's, but not how much time has passed since.
-		told := *r.throttled
-		told.RetryAfter, told.HasRetryAfter = failed.RetryAfter, failed.HasRetryAfter
-		failed = &told
+		// Graph's own response says more than the throttle's error, but not how much time has passed since.
+		response := *r.throttled
+		response.RetryAfter, response.HasRetryAfter = failed.RetryAfter, failed.HasRetryAfter
+		failed = &response
 	}
 	if r.challenged != nil && failed.Kind == KindToken && (failed.Token == TokenRefused || failed.Token == TokenAssertionRefused) {
-		// There is no newer token: what Graph said of the one that there was stands.
+		// There is no newer token, so Graph's error about the last one stands.
 		failed = r.challenged
 	}
 	switch {
@@ -177,7 +176,8 @@ func (r *run) end(failed *Error) *Error {
 	return failed
 }
 
-// judges tells whether an answer is about the call itself, not about when, by whom or on which way it was made.
+// judges reports whether an error response is about the request itself, and not about when, by whom or over which
+// connection it was sent.
 func (e *Error) judges() bool {
 	switch e.Status {
 	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusTooManyRequests:
@@ -188,14 +188,14 @@ func (e *Error) judges() bool {
 	return e.Kind == KindResponse && e.Status >= 400 && e.Status < 500
 }
 
-// fits tells whether there is time for a wait and an attempt behind it.
+// fits reports whether there is time for a wait and an attempt after it.
 func fits(ctx context.Context, wait time.Duration) bool {
 	deadline, ok := ctx.Deadline()
-	return !ok || time.Until(deadline) >= wait+leastTime
+	return !ok || time.Until(deadline) >= wait+minTime
 }
 
-// sleep waits until the time has passed, something has changed, or the call has ended, which is an error.
-func sleep(ctx context.Context, wait time.Duration, changed <-chan struct{}) *Error {
+// sleep waits until the time has passed. When the context ends first, that is the error.
+func sleep(ctx context.Context, wait time.Duration) *Error {
 	if wait <= 0 {
 		return contextError(ctx, ctx.Err(), false)
 	}
@@ -203,15 +203,14 @@ func sleep(ctx context.Context, wait time.Duration, changed <-chan struct{}) *Er
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-changed:
 	case <-ctx.Done():
 		return contextError(ctx, ctx.Err(), false)
 	}
 	return nil
 }
 
-// budget bounds the repeats of all calls together to a tenth of the calls, so that an outage is not answered with three
-// times the load. It is counted in tenths of a repeat.
+// budget bounds all repeats together to a tenth of the requests, so that an outage does not triple the load. It is
+// counted in tenths of a repeat.
 type budget struct{ tenths atomic.Int64 }
 
 // fullBudget is 20 repeats, which can be spent at once.

@@ -8,19 +8,24 @@ import (
 	"time"
 )
 
-// maxRetryAfter is the longest wait that is believed.
+// maxRetryAfter bounds the wait that is believed.
 const maxRetryAfter = time.Hour
 
-// retryAfter reads the Retry-After headers of an answer whose own Date is given. It takes seconds, also with a
-// fraction, which is rounded up to the millisecond, and dates, measured against the answer's Date so that the clocks
-// need not agree. Of several values the longest counts, also when a proxy has joined them with commas. What is negative,
-// past, longer than an hour or unreadable counts as missing.
+// retryAfter reads the Retry-After headers of a response whose own Date is given. Several values may stand in several
+// headers, or in one with commas between them, as proxies join them: the longest wait counts.
+//
+//	value                           wait
+//	------------------------------  ----------------------------------------------------------
+//	seconds, 2 or 2.128             as long, rounded up to the millisecond
+//	date                            from the response's Date, so that the clocks need not agree
+//	negative, past, over an hour    none
+//	unreadable                      none
 func retryAfter(header http.Header, date time.Time) (wait time.Duration, ok bool) {
 	for _, value := range header.Values("Retry-After") {
 		parts := strings.Split(value, ",")
 		for i := 0; i < len(parts); i++ {
 			text := strings.TrimSpace(parts[i])
-			// Dates have a comma of their own, behind the day of the week.
+			// Dates have a comma of their own, after the day of the week.
 			if i+1 < len(parts) {
 				whole := text + ", " + strings.TrimSpace(parts[i+1])
 				if _, err := http.ParseTime(whole); err == nil {
@@ -42,7 +47,7 @@ func parseRetryAfter(value string, date time.Time) (time.Duration, bool) {
 		if math.IsNaN(seconds) || seconds < 0 || seconds > maxRetryAfter.Seconds() {
 			return 0, false
 		}
-		// Ten digits hold what a header can mean; more would round 2.128 up to 2.129.
+		// Ten digits are enough for any header. With more, 2.128 would be rounded up to 2.129.
 		wait = time.Duration(math.Ceil(math.Round(seconds*1e10)/1e7)) * time.Millisecond
 	} else {
 		at, err := http.ParseTime(value)
@@ -50,7 +55,7 @@ func parseRetryAfter(value string, date time.Time) (time.Duration, bool) {
 			return 0, false
 		}
 		if date.IsZero() {
-			// In whole seconds, as a header would tell it.
+			// In whole seconds, like a Date header.
 			date = time.Now().Truncate(time.Second)
 		}
 		wait = at.Sub(date)

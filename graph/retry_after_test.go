@@ -61,13 +61,13 @@ func TestRetryAfterIsReadOrCountsAsMissing(t *testing.T) {
 		{"a date", []string{at(graphs, 30*time.Second)}, graphs, 30 * time.Second},
 		{"a date by a clock that is a year behind", []string{at(graphs.AddDate(-1, 0, 0), 30*time.Second)}, graphs.AddDate(-1, 0, 0), 30 * time.Second},
 		{"a date by a clock that is a year ahead", []string{at(graphs.AddDate(1, 0, 0), 30*time.Second)}, graphs.AddDate(1, 0, 0), 30 * time.Second},
-		{"the date of the answer", []string{at(graphs, 0)}, graphs, 0},
+		{"the date of the response", []string{at(graphs, 0)}, graphs, 0},
 		{"a past date", []string{at(graphs, -time.Second)}, graphs, missing},
 		{"a date in an hour", []string{at(graphs, time.Hour)}, graphs, time.Hour},
 		{"a date in more than an hour", []string{at(graphs, time.Hour+time.Second)}, graphs, missing},
 		{"a date of RFC 850", []string{"Friday, 20-Nov-26 12:00:30 GMT"}, graphs, 30 * time.Second},
 		{"a date of RFC 3339", []string{"2026-11-20T12:00:30Z"}, graphs, missing},
-		{"a past date of an answer without date", []string{at(time.Now(), -time.Minute)}, time.Time{}, missing},
+		{"a past date of a response without a date", []string{at(time.Now(), -time.Minute)}, time.Time{}, missing},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, ok := retryAfter(http.Header{"Retry-After": test.values}, test.date)
@@ -81,7 +81,7 @@ func TestRetryAfterIsReadOrCountsAsMissing(t *testing.T) {
 	}
 }
 
-func TestRetryAfterByOurOwnClockWhenTheAnswerHasNoDate(t *testing.T) {
+func TestRetryAfterWithoutADateUsesOurClock(t *testing.T) {
 	value := time.Now().Add(time.Minute).UTC().Format(http.TimeFormat)
 	got, ok := retryAfter(http.Header{"Retry-After": {value}}, time.Time{})
 	if !ok || got <= 0 || got > time.Minute {

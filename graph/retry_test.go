@@ -9,12 +9,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/internal/throttle"
 )
 
-// script is an upstream in memory that answers each request with the next of its answers, the last one for ever.
+// script is an upstream in memory that sends the next of its responses to each request, and then repeats the last one.
 type script struct {
-	answers []func() (*http.Response, error)
-	// sent are the times of the requests by the bubble's clock, since its start; fresh tells which had to have a
+	responses []func() (*http.Response, error)
+	// sent are the times of the requests by the bubble's clock, since its start; fresh says which had to have a
 	// connection of their own.
 	sent   []time.Duration
 	fresh  []bool
@@ -22,21 +24,21 @@ type script struct {
 	start  time.Time
 }
 
-// answering makes a client of a script. Its jitter is none.
-func answering(t *testing.T, answers ...func() (*http.Response, error)) (*Client, *script) {
+// responding makes a client of a script, without jitter.
+func responding(t *testing.T, responses ...func() (*http.Response, error)) (*Client, *script) {
 	t.Helper()
 	client, err := New(Options{Endpoint: "https://graph.example/v1.0", Tokens: Unsigned{}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &script{answers: answers, start: time.Now()}
+	s := &script{responses: responses, start: time.Now()}
 	client.jitter = func() float64 { return 0 }
 	client.roundTrip = func(request *http.Request, way way) (*http.Response, error) {
-		n := min(len(s.sent), len(s.answers)-1)
+		n := min(len(s.sent), len(s.responses)-1)
 		s.sent = append(s.sent, time.Since(s.start))
 		s.fresh = append(s.fresh, way.fresh)
 		s.tokens = append(s.tokens, request.Header.Get("Authorization"))
-		return s.answers[n]()
+		return s.responses[n]()
 	}
 	return client, s
 }
@@ -51,7 +53,7 @@ func reply(status int, headers ...string) func() (*http.Response, error) {
 	}
 }
 
-// gone is how Graph answers for what it does not know.
+// gone is how Graph responds for a resource that it does not know.
 func gone() (*http.Response, error) {
 	response, err := reply(404)()
 	response.ContentLength, response.Body = -1, io.NopCloser(strings.NewReader(`{"error":{"code":"PolicyNotFound"}}`))
@@ -60,13 +62,38 @@ func gone() (*http.Response, error) {
 
 func cut() (*http.Response, error) { return nil, errors.New("connection reset") }
 
-const testTenant = "0f6b1d1c-7a4b-4d55-9a31-6c1f0a3f2b11"
+const (
+	testTenant  = "0f6b1d1c-7a4b-4d55-9a31-6c1f0a3f2b11"
+	otherTenant = "11111111-2222-4333-8444-555555555555"
+)
 
-func call(method string) *Request {
+func newRequest(method string) *Request {
 	return &Request{Method: method, Target: Root, Tenant: testTenant, RequestID: "1", Safe: method == http.MethodGet}
 }
 
-// failure returns the *Error of a call that failed, nil of one that did not.
+func readOf(tenant string) *Request {
+	return &Request{Method: http.MethodGet, Target: Root, Tenant: tenant, RequestID: "1", Safe: true}
+}
+
+// outcome is how a request ended, and after how long.
+type outcome struct {
+	err  *Error
+	took time.Duration
+}
+
+// begin starts a request and returns when it is sent, refused or waiting.
+func begin(t *testing.T, ctx context.Context, client *Client, request *Request) <-chan outcome {
+	ended := make(chan outcome, 1)
+	start := time.Now()
+	go func() {
+		_, err := client.Do(ctx, request)
+		ended <- outcome{failure(t, err), time.Since(start)}
+	}()
+	synctest.Wait()
+	return ended
+}
+
+// failure returns the *Error of a request that failed, nil for one that did not.
 func failure(t *testing.T, err error) *Error {
 	t.Helper()
 	var failed *Error
@@ -84,7 +111,7 @@ func TestARepeatWaitsAsLongAsGraphAsks(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		headers func() []string
-		// wait is of a 503, throttled of a 429 when that is another: the gate has a default.
+		// wait is that of a 503. throttled is that of a 429 when it differs, since throttles have a default.
 		wait, throttled time.Duration
 	}{
 		{"whole seconds", func() []string { return []string{"Retry-After", "2"} }, 2 * time.Second, 0},
@@ -93,19 +120,19 @@ func TestARepeatWaitsAsLongAsGraphAsks(t *testing.T) {
 		{"a date", func() []string { return at(3*time.Second, 0) }, 3 * time.Second, 0},
 		{"a date by a clock an hour ahead", func() []string { return at(3*time.Second, time.Hour) }, 3 * time.Second, 0},
 		{"a date by a clock a day behind", func() []string { return at(3*time.Second, -24*time.Hour) }, 3 * time.Second, 0},
-		{"a past date", func() []string { return at(-3*time.Second, 0) }, 0, throttledFor},
-		{"negative", func() []string { return []string{"Retry-After", "-5"} }, 0, throttledFor},
-		{"a word", func() []string { return []string{"Retry-After", "soon"} }, 0, throttledFor},
-		{"years", func() []string { return []string{"Retry-After", "1e9"} }, 0, throttledFor},
+		{"a past date", func() []string { return at(-3*time.Second, 0) }, 0, throttle.DefaultWait},
+		{"negative", func() []string { return []string{"Retry-After", "-5"} }, 0, throttle.DefaultWait},
+		{"a word", func() []string { return []string{"Retry-After", "soon"} }, 0, throttle.DefaultWait},
+		{"years", func() []string { return []string{"Retry-After", "1e9"} }, 0, throttle.DefaultWait},
 		{"two headers", func() []string { return []string{"Retry-After", "2", "Retry-After", "5"} }, 5 * time.Second, 0},
 		{"two values in one header", func() []string { return []string{"Retry-After", "5, 2"} }, 5 * time.Second, 0},
-		{"missing", func() []string { return nil }, 0, throttledFor},
+		{"missing", func() []string { return nil }, 0, throttle.DefaultWait},
 	} {
 		for _, status := range []int{429, 503, 509} {
 			t.Run(test.name+" "+http.StatusText(status), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					client, upstream := answering(t, refusing(status, test.headers()), reply(200))
-					if _, err := client.Do(t.Context(), call(http.MethodGet)); err != nil {
+					client, upstream := responding(t, refusing(status, test.headers()), reply(200))
+					if _, err := client.Do(t.Context(), newRequest(http.MethodGet)); err != nil {
 						t.Fatal(err)
 					}
 					want := test.wait
@@ -135,7 +162,7 @@ func refusing(status int, headers []string) func() (*http.Response, error) {
 	}
 }
 
-func TestAWaitThatDoesNotFitIsAnsweredAtOnce(t *testing.T) {
+func TestAWaitThatDoesNotFitEndsTheRequestAtOnce(t *testing.T) {
 	for _, test := range []struct {
 		name, retryAfter string
 		deadline         time.Duration
@@ -150,10 +177,10 @@ func TestAWaitThatDoesNotFitIsAnsweredAtOnce(t *testing.T) {
 		for _, status := range []int{429, 503} {
 			t.Run(test.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					client, upstream := answering(t, reply(status, "Retry-After", test.retryAfter), reply(200))
+					client, upstream := responding(t, reply(status, "Retry-After", test.retryAfter), reply(200))
 					ctx, cancel := context.WithTimeout(t.Context(), test.deadline)
 					defer cancel()
-					_, err := client.Do(ctx, call(http.MethodPost))
+					_, err := client.Do(ctx, newRequest(http.MethodPost))
 					if test.repeated {
 						if err != nil || len(upstream.sent) != 2 {
 							t.Errorf("got %v after requests at %v", err, upstream.sent)
@@ -172,7 +199,7 @@ func TestAWaitThatDoesNotFitIsAnsweredAtOnce(t *testing.T) {
 func TestOnlyWhatDoesNoHarmIsRepeated(t *testing.T) {
 	refused := func() (*http.Response, error) { return nil, errors.New("connection refused") }
 	sent := map[string]map[string]int{
-		// By what happens: how many requests there are for it, of a read, a DELETE and a POST.
+		// The key is what happens, the values are the numbers of requests for a read, a DELETE and a POST.
 		"429":         {"GET": 3, "DELETE": 3, "POST": 3},
 		"509":         {"GET": 3, "DELETE": 3, "POST": 3},
 		"503 after 1": {"GET": 3, "DELETE": 3, "POST": 3},
@@ -185,7 +212,7 @@ func TestOnlyWhatDoesNoHarmIsRepeated(t *testing.T) {
 		"302":         {"GET": 1, "DELETE": 1, "POST": 1},
 		"refused":     {"GET": 3, "DELETE": 3, "POST": 3},
 	}
-	answers := map[string]func() (*http.Response, error){
+	responses := map[string]func() (*http.Response, error){
 		"429": reply(429, "Retry-After", "1"), "509": reply(509, "Retry-After", "1"), "503 after 1": reply(503, "Retry-After", "1"),
 		"503": reply(503), "502": reply(502), "504": reply(504), "408": reply(408), "500": reply(500), "404": reply(404),
 		"302": reply(302), "refused": refused,
@@ -194,8 +221,8 @@ func TestOnlyWhatDoesNoHarmIsRepeated(t *testing.T) {
 		for method, want := range counts {
 			t.Run(what+" "+method, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					client, upstream := answering(t, answers[what])
-					_, err := client.Do(t.Context(), call(method))
+					client, upstream := responding(t, responses[what])
+					_, err := client.Do(t.Context(), newRequest(method))
 					if e := failure(t, err); e == nil || len(upstream.sent) != want {
 						t.Errorf("sent %d requests, want %d; %+v", len(upstream.sent), want, e)
 					}
@@ -207,15 +234,15 @@ func TestOnlyWhatDoesNoHarmIsRepeated(t *testing.T) {
 
 func TestBackoffDoublesAndIsSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, upstream := answering(t, reply(503))
+		client, upstream := responding(t, reply(503))
 		client.jitter = func() float64 { return 0.5 }
-		client.Do(t.Context(), call(http.MethodGet))
+		client.Do(t.Context(), newRequest(http.MethodGet))
 		if len(upstream.sent) != 3 || upstream.sent[1] != 250*time.Millisecond || upstream.sent[2] != 750*time.Millisecond {
 			t.Errorf("sent at %v", upstream.sent)
 		}
-		client, upstream = answering(t, reply(503, "Retry-After", "2"), reply(200))
+		client, upstream = responding(t, reply(503, "Retry-After", "2"), reply(200))
 		client.jitter = func() float64 { return 0.5 }
-		if _, err := client.Do(t.Context(), call(http.MethodGet)); err != nil || upstream.sent[1] != 2200*time.Millisecond {
+		if _, err := client.Do(t.Context(), newRequest(http.MethodGet)); err != nil || upstream.sent[1] != 2200*time.Millisecond {
 			t.Errorf("sent at %v, error %v", upstream.sent, err)
 		}
 	})
@@ -223,8 +250,8 @@ func TestBackoffDoublesAndIsSpread(t *testing.T) {
 
 func TestTheRepeatAfterA503GoesOverAConnectionOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, upstream := answering(t, reply(503), reply(502), reply(200))
-		if _, err := client.Do(t.Context(), call(http.MethodGet)); err != nil {
+		client, upstream := responding(t, reply(503), reply(502), reply(200))
+		if _, err := client.Do(t.Context(), newRequest(http.MethodGet)); err != nil {
 			t.Fatal(err)
 		}
 		if len(upstream.fresh) != 3 || upstream.fresh[0] || !upstream.fresh[1] || upstream.fresh[2] {
@@ -236,10 +263,10 @@ func TestTheRepeatAfterA503GoesOverAConnectionOfItsOwn(t *testing.T) {
 func TestTheCallerCanGiveUpWhileTheServerWaits(t *testing.T) {
 	for _, status := range []int{429, 503} {
 		synctest.Test(t, func(t *testing.T) {
-			client, upstream := answering(t, reply(status, "Retry-After", "5"))
+			client, upstream := responding(t, reply(status, "Retry-After", "5"))
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Second, cancel)
-			_, err := client.Do(ctx, call(http.MethodPost))
+			_, err := client.Do(ctx, newRequest(http.MethodPost))
 			if e := failure(t, err); e == nil || e.Kind != KindCancelled || e.Sent || time.Since(upstream.start) != time.Second {
 				t.Errorf("%d: got %+v after %v", status, e, time.Since(upstream.start))
 			}
@@ -249,11 +276,11 @@ func TestTheCallerCanGiveUpWhileTheServerWaits(t *testing.T) {
 
 func TestA404AfterAnOwnLostDeleteIsSuccess(t *testing.T) {
 	for _, test := range []struct {
-		name    string
-		answers []func() (*http.Response, error)
-		ok      bool
-		status  int
-		lost    bool
+		name      string
+		responses []func() (*http.Response, error)
+		ok        bool
+		status    int
+		lost      bool
 	}{
 		{"lost, then gone", []func() (*http.Response, error){reply(504), gone}, true, 0, false},
 		{"lost twice, then gone", []func() (*http.Response, error){reply(504), reply(502), gone}, true, 0, false},
@@ -268,8 +295,8 @@ func TestA404AfterAnOwnLostDeleteIsSuccess(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client, _ := answering(t, test.answers...)
-				_, err := client.Do(t.Context(), call(http.MethodDelete))
+				client, _ := responding(t, test.responses...)
+				_, err := client.Do(t.Context(), newRequest(http.MethodDelete))
 				e := failure(t, err)
 				if test.ok != (e == nil) || e != nil && (e.Status != test.status || e.Lost != test.lost || !e.Sent) {
 					t.Errorf("got %+v", e)
@@ -281,10 +308,10 @@ func TestA404AfterAnOwnLostDeleteIsSuccess(t *testing.T) {
 
 func TestAnOutageIsNotMultiplied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, upstream := answering(t, reply(503))
+		client, upstream := responding(t, reply(503))
 		const calls = 1000
 		for range calls {
-			client.Do(t.Context(), call(http.MethodGet))
+			client.Do(t.Context(), newRequest(http.MethodGet))
 		}
 		if got := len(upstream.sent); got > calls*11/10+fullBudget/10 || got < calls {
 			t.Errorf("%d calls became %d requests", calls, got)
@@ -296,11 +323,11 @@ func TestARefusedTokenIsRenewedOnce(t *testing.T) {
 	const claims = `{"access_token":{"nbf":{"essential":true,"value":"1702682181"}}}`
 	challenge := `Bearer realm="", authorization_uri="https://login.example/common", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7ImVzc2VudGlhbCI6dHJ1ZSwidmFsdWUiOiIxNzAyNjgyMTgxIn19fQ=="`
 	for _, test := range []struct {
-		name    string
-		answers []func() (*http.Response, error)
-		claims  string
-		status  int
-		sent    int
+		name      string
+		responses []func() (*http.Response, error)
+		claims    string
+		status    int
+		sent      int
 	}{
 		{"expired", []func() (*http.Response, error){reply(401), reply(200)}, "", 0, 2},
 		{"claims", []func() (*http.Response, error){reply(401, "WWW-Authenticate", challenge), reply(200)}, claims, 0, 2},
@@ -313,10 +340,10 @@ func TestARefusedTokenIsRenewedOnce(t *testing.T) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			t.Run(test.name+" "+method, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					client, upstream := answering(t, test.answers...)
+					client, upstream := responding(t, test.responses...)
 					tokens := new(askedTokens)
 					client.tokens = tokens
-					_, err := client.Do(t.Context(), call(method))
+					_, err := client.Do(t.Context(), newRequest(method))
 					if e := failure(t, err); (e == nil) != (test.status == 0) || e != nil && (e.Status != test.status || e.InsufficientClaims != (test.claims != "")) {
 						t.Errorf("got %+v", e)
 					}
@@ -336,7 +363,7 @@ func TestARefusedTokenIsRenewedOnce(t *testing.T) {
 	}
 }
 
-// askedTokens gives token-1, token-2 and so on.
+// askedTokens returns token-1, token-2 and so on.
 type askedTokens []TokenRequest
 
 func (a *askedTokens) Token(_ context.Context, request TokenRequest) (string, error) {
@@ -346,8 +373,8 @@ func (a *askedTokens) Token(_ context.Context, request TokenRequest) (string, er
 
 func TestAnUpstreamThatIsNotThereIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, upstream := answering(t, cut, cut, reply(200))
-		if _, err := client.Do(t.Context(), call(http.MethodGet)); err != nil || len(upstream.sent) != 3 {
+		client, upstream := responding(t, cut, cut, reply(200))
+		if _, err := client.Do(t.Context(), newRequest(http.MethodGet)); err != nil || len(upstream.sent) != 3 {
 			t.Errorf("got %v after %d requests", err, len(upstream.sent))
 		}
 	})

@@ -9,47 +9,47 @@ import (
 )
 
 const (
-	// slowAfter is how often the speed of a body is looked at, leastSpeed what it must have, in bytes a second.
-	slowAfter  = 10 * time.Second
-	leastSpeed = 1 << 10
+	// speedInterval is how often the speed of a body is measured, minSpeed is the limit, in bytes a second.
+	speedInterval = 10 * time.Second
+	minSpeed      = 1 << 10
 )
 
-var errTooSlow = errors.New("answer comes too slowly")
+var errTooSlow = errors.New("response arrives too slowly")
 
-// watchedBody cuts a body of which less than leastSpeed comes over a stretch of slowAfter.
+// watchedBody cuts a body that is slower than minSpeed over a speedInterval.
 type watchedBody struct {
 	io.ReadCloser
-	// cancel ends the request, and with it a Read that waits.
+	// cancel ends the request, and so a Read that waits.
 	cancel func()
 	read   atomic.Int64
 	slow   atomic.Bool
 
 	mu    sync.Mutex
 	timer *time.Timer
-	// seen is how much had been read when the speed was looked at last.
-	seen int64
+	// measured is how much had been read when the speed was measured last.
+	measured int64
 }
 
-// watch begins to measure. The body has to be closed.
+// watch begins to measure the speed of a body. The body has to be closed.
 func watch(body io.ReadCloser, cancel func()) *watchedBody {
 	w := &watchedBody{ReadCloser: body, cancel: cancel}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.timer = time.AfterFunc(slowAfter, w.look)
+	w.timer = time.AfterFunc(speedInterval, w.measure)
 	return w
 }
 
-func (w *watchedBody) look() {
+func (w *watchedBody) measure() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	read := w.read.Load()
-	if read-w.seen < int64(slowAfter.Seconds())*leastSpeed {
+	if read-w.measured < int64(speedInterval.Seconds())*minSpeed {
 		w.slow.Store(true)
 		w.cancel()
 		return
 	}
-	w.seen = read
-	w.timer.Reset(slowAfter)
+	w.measured = read
+	w.timer.Reset(speedInterval)
 }
 
 // Read fails with errTooSlow when the body was cut.
@@ -62,7 +62,7 @@ func (w *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the measuring and the body.
+// Close stops the measurement and closes the body.
 func (w *watchedBody) Close() error {
 	w.mu.Lock()
 	w.timer.Stop()

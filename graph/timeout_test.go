@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The transport's own limits call themselves context.DeadlineExceeded, too.
+// The transport's own time limits are context.DeadlineExceeded as well.
 func TestATimeoutOfTheTransportIsNotTheCallersDeadline(t *testing.T) {
 	release := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-release }))
@@ -33,7 +33,7 @@ func TestATimeoutOfTheTransportIsNotTheCallersDeadline(t *testing.T) {
 				defer client.Close()
 				test.limit(client.connections.get().reads)
 				test.limit(client.connections.get().writes)
-				// A deadline that is far away must not matter.
+				// A distant deadline makes no difference.
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
 				_, err = client.Do(ctx, &Request{Method: http.MethodPost, Target: Root, Safe: safe})
@@ -49,7 +49,7 @@ func TestATimeoutOfTheTransportIsNotTheCallersDeadline(t *testing.T) {
 	}
 }
 
-func TestADeadlineCountsAlreadyBeforeTheContextNotices(t *testing.T) {
+func TestADeadlineCountsBeforeTheContextNotices(t *testing.T) {
 	ctx := passed{t.Context()}
 	if e := transportError(ctx, context.DeadlineExceeded, true); e.Kind != KindDeadline || !e.Sent {
 		t.Errorf("got %+v", e)
@@ -66,11 +66,11 @@ func (passed) Deadline() (time.Time, bool) { return time.Now().Add(-time.Nanosec
 
 func (passed) Err() error { return nil }
 
-func TestACallThatEndsWhileItsBodyIsReadKeepsTheHead(t *testing.T) {
+func TestARequestThatEndsInItsBodyKeepsTheHead(t *testing.T) {
 	for _, status := range []int{200, 403} {
 		for _, safe := range []bool{true, false} {
 			ctx, cancel := context.WithCancel(t.Context())
-			// No server can tell when the client has read the head: the body itself ends the call.
+			// No server knows when the client has read the head, so the body itself ends the request.
 			_, err := readResponse(ctx, &http.Response{
 				StatusCode: status, Header: http.Header{"Request-Id": {"graph-1"}}, ContentLength: 100, Body: endingBody(cancel),
 			}, safe)
@@ -86,7 +86,7 @@ func TestACallThatEndsWhileItsBodyIsReadKeepsTheHead(t *testing.T) {
 	}
 }
 
-// endingBody ends the call when it is read.
+// endingBody ends the request when it is read.
 type endingBody context.CancelFunc
 
 func (b endingBody) Read([]byte) (int, error) {

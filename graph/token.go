@@ -7,42 +7,42 @@ import (
 	"time"
 )
 
-// TokenRequest says whom a token is for.
+// TokenRequest says which token is needed.
 type TokenRequest struct {
 	// Tenant is the GUID of the tenant to act in, in lower case.
 	Tenant string
-	// UserAssertion is the access token of the user on whose behalf the call is made; empty for the application itself.
+	// UserAssertion is the access token of the user on whose behalf to act; empty for the application itself.
 	UserAssertion string
 	// Claims are the claims that Graph demands of the token (continuous access evaluation), as JSON; empty for none.
 	Claims string
-	// Refused is a token that Graph has just refused and that must not be given again; empty for none.
+	// Refused is a token that Graph has just refused, and that must not be returned again; empty for none.
 	Refused string
 }
 
 // TokenSource gives bearer tokens. It is safe for concurrent use.
 type TokenSource interface {
-	// Token returns a token for the request. It obeys the deadline of the context. An error that is no *TokenError
-	// counts as one with TokenUnavailable.
+	// Token returns a token for the request. It keeps the deadline of the context. An error that is no *TokenError counts
+	// as one with TokenUnavailable.
 	Token(ctx context.Context, request TokenRequest) (string, error)
 }
 
 // TokenKind says why there is no token.
 type TokenKind int
 
-// The problems of tokens.
+// The kinds.
 const (
-	// TokenUnavailable: the token authority did not answer, or is overloaded. It may work later.
+	// TokenUnavailable: the token authority did not respond, or is overloaded. It may work later.
 	TokenUnavailable TokenKind = iota
-	// TokenRefused: the authority refuses the application in this tenant, or the credential is of no use. It has to be
-	// mended by a person.
+	// TokenRefused: the authority refuses the application in this tenant, or the credential cannot be used. A person has
+	// to change something.
 	TokenRefused
 	// TokenAssertionRefused: the user's token is refused, has expired, or belongs to another tenant.
 	TokenAssertionRefused
 	// TokenNotDelegable: the configured credential cannot act on behalf of users.
 	TokenNotDelegable
-	// TokenClaimsRefused: the authority wants the user to do something first, such as a second factor.
+	// TokenClaimsRefused: the user has to do something first, such as a second factor.
 	TokenClaimsRefused
-	// TokenCloud: the tenant lives in a cloud where this API does not exist.
+	// TokenCloud: the tenant is in a cloud where this API does not exist.
 	TokenCloud
 )
 
@@ -51,10 +51,10 @@ type TokenError struct {
 	Kind TokenKind
 	// Cause tells refusals of one kind apart; empty when nothing more is known.
 	Cause Cause
-	// RetryAfter is for how long from now the source fails in the same way without asking the authority; zero when that
-	// is not known.
+	// RetryAfter is how long from now the source fails in the same way without asking the authority; zero when that is not
+	// known.
 	RetryAfter time.Duration
-	// Err is the cause. Its text is never shown or logged, as it may hold anything that an authority says.
+	// Err is the underlying error. Its text is never shown or logged, since it may hold any text of the authority.
 	Err error
 }
 
@@ -67,18 +67,18 @@ func (e *TokenError) Error() string {
 	case TokenNotDelegable:
 		return "credential cannot act on behalf of users"
 	case TokenClaimsRefused:
-		return "token authority wants the user to interact"
+		return "token authority demands an interaction of the user"
 	case TokenCloud:
-		return "tenant lives in another cloud"
+		return "tenant is in another cloud"
 	}
 	return "token authority is unavailable"
 }
 
-// Unwrap returns the cause.
+// Unwrap returns the underlying error.
 func (e *TokenError) Unwrap() error { return e.Err }
 
-// Unsigned is the token source for upstreams on this machine that check no signature, such as the emulator: a token
-// that names the tenant and says nothing else.
+// Unsigned is the token source for upstreams on this machine that check no signature, such as the emulator. Its tokens
+// name the tenant and nothing else.
 type Unsigned struct{}
 
 // Token returns a JWT without signature whose only claim is the tenant. It never fails.

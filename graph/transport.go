@@ -1,12 +1,14 @@
 package graph
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,38 +16,39 @@ import (
 )
 
 const (
-	// idlePerHost is how many connections to Graph are kept. With net/http's default of 2 most of the calls that are made
-	// at once would shake hands anew: BenchmarkKeptConnections prints what that costs.
+	// idlePerHost is how many idle connections to Graph stay open. With net/http's default of 2, most requests under load
+	// would need a new handshake: BenchmarkIdleConnections prints what that costs.
 	idlePerHost = 256
-	// mostReads is how many connections reads have at most; more reads wait for one. A thousand handshakes at once would
-	// take each of them beyond its time.
-	mostReads = 512
-	// mostWrites is how many connections are made for writes at once. Over HTTP/2 they soon share the first: without a
-	// bound, each of a thousand writes would shake hands before there is one, again with every renewal. One that is full
-	// of streams does not count, so that no write waits for another. Without HTTP/2 it is how many writes go at once.
-	mostWrites = 64
-	// Connections are renewed after leastAge to mostAge, so that a change of Graph's addresses is seen, and not by all
-	// replicas at once.
-	leastAge, mostAge = 10 * time.Minute, 15 * time.Minute
+	// maxReads bounds the connections for reads; further reads wait for one. With a thousand handshakes at once, each
+	// would exceed its time limit.
+	maxReads = 512
+	// maxWrites bounds the connections for writes. Over HTTP/2 writes soon share the first one: without a bound, each of a
+	// thousand writes would start a handshake before there is one, and again with every renewal. A connection that is full
+	// of streams does not count, so that no write waits for another. Without HTTP/2 it is how many writes are sent at
+	// once.
+	maxWrites = 64
+	// Connections are renewed after minAge to maxAge, so that a change of Graph's addresses is noticed. The age is random,
+	// so that not all replicas renew at once.
+	minAge, maxAge = 10 * time.Minute, 15 * time.Minute
 )
 
-// way says over which connections a request goes.
+// way selects the connections for a request.
 type way struct {
-	// Reads and writes go separate ways: pages are cheaper over several HTTP/1.1 connections, and for writes HTTP/2
-	// tells what was not processed.
+	// write separates writes from reads: pages are cheaper over several HTTP/1.1 connections, and for writes HTTP/2 says
+	// what was not processed.
 	write bool
-	// fresh is a connection for this request alone: after a 503 another server may be better off.
+	// fresh asks for a connection for this request alone: after a 503 another server may have capacity.
 	fresh bool
 }
 
-// connections are the transports of a client. They are replaced from time to time; calls under way keep theirs.
+// connections are the transports of a client. They are replaced from time to time; requests under way keep theirs.
 type connections struct {
 	roots   *x509.CertPool
 	current atomic.Pointer[generation]
 	mu      sync.Mutex
 }
 
-// generation is the transports that are in use at a time, and those before them, whose calls may not have ended.
+// generation is a set of transports that are in use together, and the set before it, whose requests may not have ended.
 type generation struct {
 	reads, writes, fresh *http.Transport
 	until                time.Time
@@ -63,7 +66,7 @@ func (c *connections) generation() *generation {
 		reads:  newTransport(c.roots, false),
 		writes: newTransport(c.roots, true),
 		fresh:  newTransport(c.roots, false),
-		until:  time.Now().Add(leastAge + rand.N(mostAge-leastAge)),
+		until:  time.Now().Add(minAge + rand.N(maxAge-minAge)),
 	}
 	g.fresh.DisableKeepAlives = true
 	return g
@@ -83,7 +86,7 @@ func (c *connections) get() *generation {
 	next := c.generation()
 	next.before, old.before = old, nil
 	c.current.Store(next)
-	// What is still in use is closed when it has been idle for IdleConnTimeout.
+	// A connection in use is closed later, when it has been idle for IdleConnTimeout.
 	old.closeIdle()
 	return next
 }
@@ -93,7 +96,7 @@ func (c *connections) roundTrip(request *http.Request, way way) (*http.Response,
 	switch {
 	case way.fresh:
 		if _, ok := request.Body.(emptyBody); ok {
-			// This way there is no HTTP/2, and no need to send nothing in chunks.
+			// Fresh connections have no HTTP/2, so the empty body need not be hidden.
 			request.Body = http.NoBody
 		}
 		return g.fresh.RoundTrip(request)
@@ -103,10 +106,10 @@ func (c *connections) roundTrip(request *http.Request, way way) (*http.Response,
 	return g.reads.RoundTrip(request)
 }
 
-// giveUpDialing ends the dialing that no write waits for any more. A dial outlives the write that began it, and one that
-// hangs would keep its place among the few that there are.
+// giveUpDialing ends the dials that no write waits for any more. A dial outlives the write that started it, and one
+// that hangs would count against maxWrites.
 func (c *connections) giveUpDialing() {
-	// net/http does so when it closes idle connections.
+	// net/http ends such dials when it closes idle connections.
 	c.current.Load().writes.CloseIdleConnections()
 }
 
@@ -127,40 +130,43 @@ func newTransport(roots *x509.CertPool, http2 bool) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(http2)
-	mostConnections := mostReads
+	maxConnections := maxReads
 	if http2 {
-		mostConnections = mostWrites
+		maxConnections = maxWrites
 	}
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer.DialContext,
+		Proxy:       http.ProxyFromEnvironment,
+		DialContext: dialer.DialContext,
+		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
+			return proxyResponse(response.StatusCode)
+		},
 		TLSHandshakeTimeout:   10 * time.Second,
 		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		Protocols:             protocols,
 		MaxIdleConns:          2 * idlePerHost,
 		MaxIdleConnsPerHost:   idlePerHost,
-		MaxConnsPerHost:       mostConnections,
+		MaxConnsPerHost:       maxConnections,
 		IdleConnTimeout:       90 * time.Second,
 		ResponseHeaderTimeout: 60 * time.Second,
-		// On a network as fast as that between clouds, gzip costs more CPU than it saves time.
+		// Between clouds the network is so fast that gzip costs more CPU than it saves time.
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: 64 << 10,
-		// A dead connection would fail calls for minutes if nobody asked it.
+		// Without pings a dead connection would fail requests for minutes.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
 	}
 }
 
-// emptyBody is a body of no bytes that the transport does not recognise as such.
+// emptyBody is a body of no bytes that the transport does not recognise as empty.
 type emptyBody struct{}
 
 func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
 
 func (emptyBody) Close() error { return nil }
 
-// neverProcessed tells whether an error of HTTP/2 says that the server did not work on the request: it refused the
-// stream, or closed the connection and named an earlier one as the last. The transport has no type for that: when the
-// text changes, a write is taken for lost, which is the safe side, and a test fails.
+// neverProcessed reports whether an HTTP/2 error says that the server did not process the request: it refused the
+// stream, or closed the connection and named an earlier stream as the last one. The transport has no type for that. If
+// the text changes, a write counts as possibly sent, which is safe, and a test fails.
 func neverProcessed(err error) bool {
 	reason, ok := strings.CutPrefix(err.Error(), "http2: Transport: cannot retry err [")
 	return ok && (strings.Contains(reason, "REFUSED_STREAM") || strings.HasPrefix(reason, "http2: Transport received Server's graceful shutdown GOAWAY"))

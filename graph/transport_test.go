@@ -23,24 +23,24 @@ func TestConnectionsAreRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConnections(nil)
 		first := c.get()
-		time.Sleep(leastAge - time.Second)
+		time.Sleep(minAge - time.Second)
 		if c.get() != first {
 			t.Error("renewed too early")
 		}
-		time.Sleep(mostAge - leastAge + 2*time.Second)
+		time.Sleep(maxAge - minAge + 2*time.Second)
 		next := c.get()
 		if next == first || next.before != first || c.get() != next {
 			t.Error("not renewed once")
 		}
-		time.Sleep(mostAge + time.Second)
+		time.Sleep(maxAge + time.Second)
 		if last := c.get(); last.before != next || next.before != nil {
-			t.Error("what is long gone is kept")
+			t.Error("an old generation is still held")
 		}
 	})
 }
 
-// CountConnections counts the connections that a server gets that is yet to start. The tests from outside the package
-// use it, too.
+// CountConnections counts the connections of a server that has not started yet. The tests outside the package use it as
+// well.
 func CountConnections(server *httptest.Server) *atomic.Int64 {
 	opened := new(atomic.Int64)
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -66,7 +66,7 @@ func counted(t *testing.T, handler http.HandlerFunc) (*Client, *atomic.Int64) {
 	return client, opened
 }
 
-func TestACallUnderWayKeepsItsConnection(t *testing.T) {
+func TestARequestUnderWayKeepsItsConnection(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	client, opened := counted(t, func(_ http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Client-Request-Id") == "slow" {
@@ -76,7 +76,7 @@ func TestACallUnderWayKeepsItsConnection(t *testing.T) {
 	})
 	ended := make(chan error)
 	go func() {
-		slow := call(http.MethodGet)
+		slow := newRequest(http.MethodGet)
 		slow.RequestID = "slow"
 		_, err := client.Do(context.Background(), slow)
 		ended <- err
@@ -86,7 +86,7 @@ func TestACallUnderWayKeepsItsConnection(t *testing.T) {
 	aged := *old
 	aged.until = time.Now()
 	client.connections.current.Store(&aged)
-	if _, err := client.Do(t.Context(), call(http.MethodGet)); err != nil {
+	if _, err := client.Do(t.Context(), newRequest(http.MethodGet)); err != nil {
 		t.Fatal(err)
 	}
 	if client.connections.get().reads == old.reads || opened.Load() != 2 {
@@ -94,7 +94,7 @@ func TestACallUnderWayKeepsItsConnection(t *testing.T) {
 	}
 	close(release)
 	if err := <-ended; err != nil {
-		t.Errorf("the call under way: %v", err)
+		t.Errorf("the request under way: %v", err)
 	}
 }
 
@@ -107,18 +107,18 @@ func TestARepeatAfterA503OpensAConnection(t *testing.T) {
 			}
 		})
 		for range 3 {
-			if _, err := client.Do(t.Context(), call(method)); err != nil {
+			if _, err := client.Do(t.Context(), newRequest(method)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		// One is kept for first attempts; each repeat has its own.
+		// One stays open for first attempts; each repeat has its own.
 		if opened.Load() != 4 {
 			t.Errorf("%s: %d connections, want 4", method, opened.Load())
 		}
 	}
 }
 
-// dripping is a body that gives a piece at a time, each after a wait, and fails when the request is given up.
+// dripping is a body that arrives in pieces, each after a wait, and fails when the request is cancelled.
 type dripping struct {
 	ctx   context.Context
 	wait  func(n int) time.Duration
@@ -131,7 +131,7 @@ func (d *dripping) Read(p []byte) (int, error) {
 	if d.left <= 0 {
 		return 0, io.EOF
 	}
-	if err := sleep(d.ctx, d.wait(d.n), nil); err != nil {
+	if err := sleep(d.ctx, d.wait(d.n)); err != nil {
 		return 0, err
 	}
 	d.n++
@@ -149,7 +149,7 @@ func TestABodyThatTricklesIsCut(t *testing.T) {
 		piece  int
 		wait   func(n int) time.Duration
 		status int
-		// cut is after how long; 0 when it is read to its end of 64 KiB.
+		// cut is when the body is cut; 0 when it is read to its end of 64 KiB.
 		cut time.Duration
 	}{
 		{"a byte a second", 1, every(time.Second), 200, 10 * time.Second},
@@ -162,12 +162,12 @@ func TestABodyThatTricklesIsCut(t *testing.T) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			t.Run(test.name+" "+method, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					client, upstream := answering(t, nil)
+					client, upstream := responding(t, nil)
 					client.roundTrip = func(request *http.Request, _ way) (*http.Response, error) {
 						body := &dripping{ctx: request.Context(), wait: test.wait, piece: test.piece, left: 64 << 10}
 						return &http.Response{StatusCode: test.status, Header: http.Header{}, ContentLength: -1, Body: body}, nil
 					}
-					_, err := client.Do(t.Context(), call(method))
+					_, err := client.Do(t.Context(), newRequest(method))
 					e, took := failure(t, err), time.Since(upstream.start)
 					switch {
 					case test.cut == 0:
@@ -191,7 +191,7 @@ func TestATrickleOverTheNetworkIsCut(t *testing.T) {
 		http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
-	request, err := client.request(t.Context(), call(http.MethodGet), "")
+	request, err := client.httpRequest(t.Context(), newRequest(http.MethodGet), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,8 +203,8 @@ func TestATrickleOverTheNetworkIsCut(t *testing.T) {
 	}
 	body := watch(response.Body, cancel)
 	defer body.Close()
-	// As the timer would, ten seconds on.
-	go body.look()
+	// The timer does the same after ten seconds.
+	go body.measure()
 	if _, err := io.ReadAll(body); !errors.Is(err, errTooSlow) {
 		t.Errorf("got %v", err)
 	}
@@ -221,13 +221,13 @@ func TestAPackedErrorKeepsItsStatus(t *testing.T) {
 		w.WriteHeader(http.StatusNotFound)
 		w.Write(packed.Bytes())
 	})
-	_, err := client.Do(t.Context(), call(http.MethodGet))
+	_, err := client.Do(t.Context(), newRequest(http.MethodGet))
 	if e := failure(t, err); e == nil || e.Kind != KindResponse || e.Status != 404 || e.RequestID != "graph-1" || len(e.Codes) != 0 {
 		t.Errorf("got %+v", e)
 	}
 }
 
-// TestARequestThatIsCutWhileItIsSentIsSentOnce has a server that hangs up in the middle of a large body.
+// TestARequestThatIsCutWhileItIsSentIsSentOnce has a server that closes the connection in the middle of a large body.
 func TestARequestThatIsCutWhileItIsSentIsSentOnce(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -251,7 +251,7 @@ func TestARequestThatIsCutWhileItIsSentIsSentOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	large := call(http.MethodPost)
+	large := newRequest(http.MethodPost)
 	large.Body = bytes.Repeat([]byte(" "), 8<<20)
 	_, err = client.Do(t.Context(), large)
 	if e := failure(t, err); e == nil || e.Kind != KindUnreachable || !e.Sent || opened.Load() != 1 {
@@ -259,28 +259,28 @@ func TestARequestThatIsCutWhileItIsSentIsSentOnce(t *testing.T) {
 	}
 }
 
-// BenchmarkKeptConnections makes reads 16 at a time and keeps as few connections as net/http does unless told, or as
-// many as the client does. The time is CPU where no core is idle.
-func BenchmarkKeptConnections(b *testing.B) {
+// BenchmarkIdleConnections sends 16 reads at a time, with net/http's default number of idle connections and with that
+// of the client. The time is CPU time as long as no core is idle.
+func BenchmarkIdleConnections(b *testing.B) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	// Connections that are not kept end in the middle of a handshake, too.
+	// Some connections end during the handshake.
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	for _, kept := range []int{http.DefaultMaxIdleConnsPerHost, idlePerHost} {
-		b.Run(strconv.Itoa(kept), func(b *testing.B) {
+	for _, idle := range []int{http.DefaultMaxIdleConnsPerHost, idlePerHost} {
+		b.Run(strconv.Itoa(idle), func(b *testing.B) {
 			client, err := New(Options{Endpoint: server.URL, Tokens: Unsigned{}, RootCAs: roots})
 			if err != nil {
 				b.Fatal(err)
 			}
 			defer client.Close()
-			client.connections.get().reads.MaxIdleConnsPerHost = kept
+			client.connections.get().reads.MaxIdleConnsPerHost = idle
 			b.SetParallelism(max(1, 16/runtime.GOMAXPROCS(0)))
 			b.RunParallel(func(b *testing.PB) {
 				for b.Next() {
-					if _, err := client.Do(context.Background(), call(http.MethodGet)); err != nil {
+					if _, err := client.Do(context.Background(), newRequest(http.MethodGet)); err != nil {
 						panic(err)
 					}
 				}

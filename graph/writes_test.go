@@ -31,15 +31,16 @@ func serveWrites(t *testing.T, streams int, handler http.HandlerFunc) (*Client, 
 	return client, opened
 }
 
-// renew makes the next call find that its connections are due to be renewed.
+// renew makes the connections due for renewal.
 func renew(client *Client) {
 	aged := *client.connections.get()
 	aged.until = time.Now()
 	client.connections.current.Store(&aged)
 }
 
-// TestAThousandWritesAtOnceShareTheirConnections prints how many connections they made, and how long that took. Nobody
-// is answered before all have come, so that a connection that is full stays so. No server takes fewer than 100 streams.
+// TestAThousandWritesAtOnceShareTheirConnections prints how many connections they made, and how long that took. No
+// response is sent before all requests are there, so that a full connection stays full. No server takes fewer than 100
+// streams.
 func TestAThousandWritesAtOnceShareTheirConnections(t *testing.T) {
 	const writes = 1000
 	for _, streams := range []int{100, 250} {
@@ -48,14 +49,14 @@ func TestAThousandWritesAtOnceShareTheirConnections(t *testing.T) {
 			waiting, all := 0, make(chan struct{})
 			client, opened := serveWrites(t, streams, func(_ http.ResponseWriter, r *http.Request) {
 				mutex.Lock()
-				gate := all
+				release := all
 				if waiting++; waiting == writes {
 					close(all)
 					waiting, all = 0, make(chan struct{})
 				}
 				mutex.Unlock()
 				select {
-				case <-gate:
+				case <-release:
 				case <-r.Context().Done():
 				}
 			})
@@ -68,7 +69,7 @@ func TestAThousandWritesAtOnceShareTheirConnections(t *testing.T) {
 				var group sync.WaitGroup
 				for range writes {
 					group.Go(func() {
-						if _, err := client.Do(ctx, call(http.MethodPost)); err != nil {
+						if _, err := client.Do(ctx, newRequest(http.MethodPost)); err != nil {
 							t.Errorf("%s: %v", when, failure(t, err).Err)
 							cancel()
 						}
@@ -78,29 +79,29 @@ func TestAThousandWritesAtOnceShareTheirConnections(t *testing.T) {
 				cancel()
 				made := opened.Load() - before
 				t.Logf("%s: %d connections in %v", when, made, time.Since(start).Round(time.Millisecond))
-				// What they need, and what was under way beside it.
-				if most := int64(writes/streams + 5*mostWrites); made > most || when == "warm" && made > mostWrites {
-					t.Errorf("%s: %d connections, want at most %d", when, made, most)
+				// The connections that they need, and those that were being made meanwhile.
+				if limit := int64(writes/streams + 5*maxWrites); made > limit || when == "warm" && made > maxWrites {
+					t.Errorf("%s: %d connections, want at most %d", when, made, limit)
 				}
 			}
 		})
 	}
 }
 
-// TestWritesThatGiveUpLeaveNoConnectionCounted has callers go while connections are made and lost: net/http has counted
-// wrongly then (golang.org/issue/61474), until nobody got a connection.
+// TestWritesThatGiveUpLeaveNoConnectionCounted has callers give up while connections are made and lost. net/http has
+// miscounted its connections then (golang.org/issue/61474), until no request got one.
 func TestWritesThatGiveUpLeaveNoConnectionCounted(t *testing.T) {
 	client, _ := serveWrites(t, 100, func(http.ResponseWriter, *http.Request) {})
 	for range 10 {
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
-		for n := range 4 * mostWrites {
+		for n := range 4 * maxWrites {
 			group.Go(func() {
-				if n == 3*mostWrites {
+				if n == 3*maxWrites {
 					client.Close()
 					cancel()
 				}
-				client.Do(ctx, call(http.MethodPost))
+				client.Do(ctx, newRequest(http.MethodPost))
 			})
 		}
 		group.Wait()
@@ -109,9 +110,9 @@ func TestWritesThatGiveUpLeaveNoConnectionCounted(t *testing.T) {
 	for range 10 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		var group sync.WaitGroup
-		for range 4 * mostWrites {
+		for range 4 * maxWrites {
 			group.Go(func() {
-				if _, err := client.Do(ctx, call(http.MethodPost)); err != nil {
+				if _, err := client.Do(ctx, newRequest(http.MethodPost)); err != nil {
 					t.Error(failure(t, err).Err)
 				}
 			})

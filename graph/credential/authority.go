@@ -19,8 +19,7 @@ import (
 // PublicAuthority is Microsoft's token authority of the global cloud.
 const PublicAuthority = "https://" + publicHost
 
-// publicHost is its host, publicRegions the end of the names of its regional ones, and publicAliases are its other
-// names.
+// publicHost is its host, publicRegions the suffix of its regional hosts, and publicAliases are its other names.
 const (
 	publicHost    = "login.microsoftonline.com"
 	publicRegions = "login.microsoft.com"
@@ -28,7 +27,8 @@ const (
 
 var publicAliases = []string{"login.windows.net", "sts.windows.net"}
 
-// IsPublicAuthority tells whether a host, in lower case, gives tokens of Microsoft's global cloud, under whatever name.
+// IsPublicAuthority reports whether a host, in lower case, issues tokens of Microsoft's global cloud, under any of its
+// names.
 func IsPublicAuthority(host string) bool {
 	return host == publicHost || isRegional(host) || slices.Contains(publicAliases, host)
 }
@@ -37,27 +37,27 @@ func isRegional(host string) bool {
 	return host == publicRegions || strings.HasSuffix(host, "."+publicRegions)
 }
 
-// ParseAuthority checks the URL of an authority, https with a host and nothing else, and returns it without a slash at
+// ParseAuthority parses the URL of an authority, https with a host and nothing else, and returns it without a slash at
 // the end.
 func ParseAuthority(text string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimRight(text, "/"))
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.Path != "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		// What it is stays out of it: it may have a password.
+		// The error does not quote the URL, which may hold a password.
 		return nil, errors.New("the token authority is no https URL of a host alone")
 	}
 	return u, nil
 }
 
 const (
-	// maxAnswer is how much of an answer of the authority is read.
-	maxAnswer = 1 << 20
-	// discoveryTime is for how long the endpoints of a tenant are remembered, maxDiscoveries for how many tenants.
+	// maxBody is how much of a response of the authority is read.
+	maxBody = 1 << 20
+	// discoveryTime is how long the endpoints of a tenant are cached, maxDiscoveries for how many tenants.
 	discoveryTime  = 24 * time.Hour
 	maxDiscoveries = 10_000
 	discoveryPath  = "/v2.0/.well-known/openid-configuration"
 )
 
-// newHTTPClient returns a client that follows no redirect: a secret would go along.
+// newHTTPClient returns a client that follows no redirect, since a redirected request carries a secret.
 func newHTTPClient(roots *x509.CertPool) *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -73,15 +73,16 @@ func newHTTPClient(roots *x509.CertPool) *http.Client {
 			MaxIdleConnsPerHost:    16,
 			IdleConnTimeout:        90 * time.Second,
 			MaxResponseHeaderBytes: 64 << 10,
-			// An authority that hangs in one answer must not hang the other tenants on its connection.
+			// A response that hangs must not block the other tenants on the same connection.
 			HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-// authority carries requests to one host and to no other, whatever the authority itself says about where its endpoints
-// are. It remembers what it says: azidentity would ask before every token, as each token has a credential of its own.
+// authority sends requests to one host and to no other, also when the authority's own metadata names endpoints
+// elsewhere. It caches that metadata: azidentity would request it before every token, since each token has a credential
+// of its own.
 type authority struct {
 	transport http.RoundTripper
 	host      string
@@ -115,18 +116,18 @@ func (a *authority) Do(request *http.Request) (*http.Response, error) {
 			}, nil
 		}
 	}
-	// A client would look after redirects, and to do so rewind the body that the transport may still be sending.
+	// An http.Client would handle redirects, and for that rewind the body that the transport may still be sending.
 	response, err := a.transport.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(body) > maxAnswer {
-		return nil, errors.New("the answer of the authority is too large")
+	if len(body) > maxBody {
+		return nil, errors.New("the response of the authority is too large")
 	}
 	if discovers && response.StatusCode == http.StatusOK && a.namesEndpoint(body) {
 		a.discover(where, discovery{response.Header.Clone(), body, time.Now().Add(discoveryTime)})
@@ -135,23 +136,24 @@ func (a *authority) Do(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// mayAsk tells whether a host is the authority's. Microsoft's has regional ones, for those who ask azidentity for them.
+// mayAsk reports whether a host is the authority's. Microsoft's authority has regional hosts, which azidentity can be
+// set to.
 func (a *authority) mayAsk(host string) bool {
 	return host == a.host || a.host == publicHost && isRegional(host)
 }
 
-// namesEndpoint tells whether an answer says where tokens are, on a host that may be asked. Whatever else a proxy answers
-// with 200 would keep a tenant without tokens for as long as it is remembered.
+// namesEndpoint reports whether a response names a token endpoint on a host that may be asked. Any other page with
+// status 200, such as that of a proxy, would leave a tenant without tokens for as long as it is cached.
 func (a *authority) namesEndpoint(body []byte) bool {
-	var said struct {
+	var metadata struct {
 		Issuer    string `json:"issuer"`
 		Authorize string `json:"authorization_endpoint"`
 		Token     string `json:"token_endpoint"`
 	}
-	if json.Unmarshal(body, &said) != nil || said.Issuer == "" || said.Authorize == "" {
+	if json.Unmarshal(body, &metadata) != nil || metadata.Issuer == "" || metadata.Authorize == "" {
 		return false
 	}
-	token, err := url.Parse(said.Token)
+	token, err := url.Parse(metadata.Token)
 	return err == nil && token.Scheme == "https" && a.mayAsk(strings.ToLower(token.Host))
 }
 

@@ -94,7 +94,7 @@ func ask(t *testing.T, s *credential.Source, request graph.TokenRequest) string 
 	return token
 }
 
-// refuses asks for a token that must not be there and returns why.
+// refuses requests a token that must be refused, and returns the error.
 func refuses(t *testing.T, s *credential.Source, request graph.TokenRequest) *graph.TokenError {
 	t.Helper()
 	token, err := s.Token(t.Context(), request)
@@ -167,7 +167,7 @@ func TestEveryModeAsksInItsOwnWay(t *testing.T) {
 	}
 }
 
-func TestTheEndpointsOfATenantAreAskedForOnce(t *testing.T) {
+func TestTheEndpointsOfATenantAreRequestedOnce(t *testing.T) {
 	authority := authoritytest.New(t)
 	s := source(t, authority)
 	for _, user := range []string{"1", "2", "3"} {
@@ -198,12 +198,12 @@ func TestRefusalsAreToldApartByTheirCodes(t *testing.T) {
 		{"suberror", authoritytest.Answer{Status: 400, Body: `{"error":"invalid_grant","suberror":"basic_action"}`}, graph.TokenClaimsRefused, graph.TokenClaimsRefused, true},
 		{"overloaded", authoritytest.Answer{Status: 429, Code: "invalid_request"}, graph.TokenUnavailable, graph.TokenUnavailable, true},
 		{"down", authoritytest.Answer{Status: 503, Body: html}, graph.TokenUnavailable, graph.TokenUnavailable, true},
-		{"an error inside", authoritytest.Answer{Status: 400, Code: "server_error"}, graph.TokenUnavailable, graph.TokenUnavailable, true},
+		{"an internal error", authoritytest.Answer{Status: 400, Code: "server_error"}, graph.TokenUnavailable, graph.TokenUnavailable, true},
 		{"a proxy", authoritytest.Answer{Status: 403, Body: html}, graph.TokenUnavailable, graph.TokenUnavailable, true},
 		{"a redirect", authoritytest.Answer{Status: 307, Header: http.Header{"Location": {"https://evil.example/"}}, Body: html}, graph.TokenUnavailable, graph.TokenUnavailable, true},
 		{"no JSON", authoritytest.Answer{Body: html}, graph.TokenUnavailable, graph.TokenUnavailable, false},
 		{"no token", authoritytest.Answer{Body: "{}"}, graph.TokenUnavailable, graph.TokenUnavailable, false},
-		{"a large answer", authoritytest.Answer{Body: `{"token_type":"Bearer","expires_in":3600,"access_token":"` + authoritytest.JWT(map[string]any{"tid": tenantA}) + `"}` + strings.Repeat(" ", 2<<20)}, graph.TokenUnavailable, graph.TokenUnavailable, false},
+		{"a large response", authoritytest.Answer{Body: `{"token_type":"Bearer","expires_in":3600,"access_token":"` + authoritytest.JWT(map[string]any{"tid": tenantA}) + `"}` + strings.Repeat(" ", 2<<20)}, graph.TokenUnavailable, graph.TokenUnavailable, false},
 		{"a token of another tenant", authoritytest.Answer{Token: authoritytest.JWT(map[string]any{"tid": tenantB})}, graph.TokenRefused, graph.TokenRefused, false},
 		{"a token without a tenant", authoritytest.Answer{Token: authoritytest.JWT(map[string]any{})}, graph.TokenRefused, graph.TokenRefused, false},
 		{"a token that cannot be read", authoritytest.Answer{Token: "opaque"}, graph.TokenRefused, graph.TokenRefused, false},
@@ -220,7 +220,7 @@ func TestRefusalsAreToldApartByTheirCodes(t *testing.T) {
 			} {
 				got := refuses(t, s, request)
 				if got.Kind != want {
-					t.Errorf("delegated %v: got %v (%v), want problem %d", request.UserAssertion != "", got, got.Err, want)
+					t.Errorf("delegated %v: got %v (%v), want kind %d", request.UserAssertion != "", got, got.Err, want)
 				}
 			}
 			if test.keepsCode != strings.Contains(log.String(), `"httpStatus":`) {
@@ -233,10 +233,10 @@ func TestRefusalsAreToldApartByTheirCodes(t *testing.T) {
 	}
 }
 
-func TestNobodyButTheAuthorityIsAsked(t *testing.T) {
+func TestOnlyTheAuthorityGetsRequests(t *testing.T) {
 	other := authoritytest.New(t)
 	authority := authoritytest.New(t)
-	// An authority whose endpoint is elsewhere: the secret does not go there.
+	// The metadata names a token endpoint on another host: the secret is not sent there.
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		tenant, _, _ := strings.Cut(r.URL.Path[1:], "/")
@@ -248,11 +248,11 @@ func TestNobodyButTheAuthorityIsAsked(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	if n := len(other.Requests()); n != 0 {
-		t.Errorf("another host was asked %d times", n)
+		t.Errorf("another host got %d requests", n)
 	}
 }
 
-func TestAPageInThePlaceOfTheEndpointsIsNotRemembered(t *testing.T) {
+func TestAPageInsteadOfTheEndpointsIsNotCached(t *testing.T) {
 	for name, page := range map[string]string{
 		"no JSON":         "<html>Back soon</html>",
 		"nothing":         "",
@@ -274,7 +274,7 @@ func TestAPageInThePlaceOfTheEndpointsIsNotRemembered(t *testing.T) {
 			s := source(t, authority)
 			refuses(t, s, graph.TokenRequest{Tenant: tenantA, UserAssertion: authoritytest.Assertion(tenantA, "1")})
 			down.Store(false)
-			// Another user of the tenant: of the first the failure itself is kept for some seconds.
+			// For the first user of the tenant the failure is cached for some seconds, so this is another one.
 			ask(t, s, graph.TokenRequest{Tenant: tenantA, UserAssertion: authoritytest.Assertion(tenantA, "2")})
 		})
 	}
@@ -288,11 +288,11 @@ func TestAnAuthorityThatIsNotThereIsUnavailable(t *testing.T) {
 	}
 	strict := source(t, authority, func(o *credential.Options) { o.RootCAs = x509.NewCertPool() })
 	if got := refuses(t, strict, graph.TokenRequest{Tenant: tenantA}); got.Kind != graph.TokenUnavailable {
-		t.Errorf("an authority that nobody vouches for: %v", got)
+		t.Errorf("an authority with an unknown certificate: %v", got)
 	}
 }
 
-func TestWhatNeedNotBeAskedIsRefusedAtOnce(t *testing.T) {
+func TestRefusalsThatNeedNoRequest(t *testing.T) {
 	authority := authoritytest.New(t)
 	secret := source(t, authority, func(o *credential.Options) { o.NationalCloudTenants = []string{tenantB} })
 	managed := source(t, authority, func(o *credential.Options) { o.Mode, o.HomeTenant = credential.ManagedIdentity, tenantA })
@@ -328,14 +328,14 @@ func TestWhatNeedNotBeAskedIsRefusedAtOnce(t *testing.T) {
 	}
 }
 
-// managedIdentity is a machine with a managed identity of tenant A. That of App Service is a URL in the environment. Each
-// of its tokens is another one.
+// managedIdentity is a machine with a managed identity of tenant A. That of App Service is a URL in the environment.
+// Each token differs.
 func managedIdentity(t *testing.T) *authoritytest.Authority {
 	t.Helper()
 	authority := authoritytest.New(t)
 	authority.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Identity-Header") != "header" {
-			t.Errorf("asked without the header: %v", r)
+			t.Errorf("a request without the header: %v", r)
 		}
 		w.Write([]byte(`{"access_token":"` + authoritytest.JWT(map[string]any{"tid": tenantA, "jti": rand.Text()}) + `","expires_on":"4102444800","resource":"https://graph.microsoft.com","token_type":"Bearer"}`))
 	}))
@@ -383,11 +383,11 @@ func TestADefaultChainWithoutAnyCredentialIsOfNoUse(t *testing.T) {
 	}
 }
 
-func TestTheDefaultChainServesEveryTenantOfItsApplication(t *testing.T) {
+func TestTheDefaultChainServesEveryTenant(t *testing.T) {
 	authority := authoritytest.New(t)
 	for name, value := range map[string]string{
 		"AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential", "AZURE_TENANT_ID": tenantA, "AZURE_CLIENT_ID": client, "AZURE_CLIENT_SECRET": "secret-1",
-		// What the environment says of the authority does not count.
+		// The authority in the environment is not used.
 		"AZURE_AUTHORITY_HOST": "https://login.microsoftonline.us",
 	} {
 		t.Setenv(name, value)

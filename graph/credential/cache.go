@@ -15,31 +15,30 @@ import (
 )
 
 const (
-	// maxTenants and maxUsers are how many tenants and users of them tokens are kept for, and failures for as many. Those
-	// used longest ago go.
+	// maxTenants and maxUsers bound the cached tokens, and as many failures besides. The least recently used are evicted.
 	maxTenants = 10_000
 	maxUsers   = 10_000
-	// maxFetches is how many requests for tokens may be under way. With more, calls are answered at once; see hasRoom.
+	// maxFetches is how many token requests may be under way. Further callers get an error at once; see hasRoom.
 	maxFetches = 2_000
-	// fetchTime is how long a request for a token may take. Its callers may be gone long before.
+	// fetchTime is how long a token request may take. Its callers may be gone long before.
 	fetchTime = 30 * time.Second
-	// renewalPace is how often one and the same key gets a new token for one demand because the last new one was refused
-	// as well. An operation that Graph always answers with 401 would otherwise cost a token request a call.
-	renewalPace = 30 * time.Second
-	// refusedTime is for how long at least, and twice that for how long at most, a refusal of the authority is kept.
-	refusedTime = 30 * time.Second
-	// unavailableTime is for how long an authority that did not answer is left alone, when it does not say itself, and
-	// longestTime for how long at most when it does. It is short, as an authority that blinks shall not cost its tenants
-	// half a minute: one that is down is asked by one request a key meanwhile, however many calls there are, and one that
-	// hangs costs fetchTime besides.
+	// renewalInterval is the minimum time between two new tokens of one key for one demand when the first was refused as
+	// well. Without it, an operation to which Graph always responds 401 would cost a token request for every call.
+	renewalInterval = 30 * time.Second
+	// minRefusalTime is how long a refusal of the authority is cached at least. Jitter adds up to as much again.
+	minRefusalTime = 30 * time.Second
+	// unavailableTime is how long an authority that did not respond is left alone when it names no time itself, and
+	// maxFailureTime bounds the time that it names. The time is short, so that a short outage costs the tenants little.
+	// While the authority is down, each key costs one request in that time, for any number of calls. One that hangs costs
+	// fetchTime as well.
 	unavailableTime = 5 * time.Second
-	longestTime     = time.Minute
-	// expiryMargin is how long before its end a token is not used any more: a call takes its time.
+	maxFailureTime  = time.Minute
+	// expiryMargin is how long before it expires a token is no longer used, since a call takes time.
 	expiryMargin = time.Minute
 )
 
-// hash stands for tokens, assertions and claims wherever they are compared: none of them is a key or is kept longer
-// than it has to be. The zero hash stands for none.
+// hash stands for a token, an assertion or claims where they are compared, so that these are no keys and are not held
+// longer than needed. The zero hash stands for none.
 type hash [sha256.Size]byte
 
 func hashOf(s string) hash {
@@ -49,7 +48,7 @@ func hashOf(s string) hash {
 	return sha256.Sum256([]byte(s))
 }
 
-// key says whose token it is: that of the application in a tenant, or that of a user of it.
+// key says whose token it is: that of the application in a tenant, or that of a user of the tenant.
 type key struct {
 	tenant string
 	// user is the hash of the user's assertion.
@@ -58,14 +57,14 @@ type key struct {
 
 func (k key) isUsers() bool { return k.user != hash{} }
 
-// fetchFunc asks for a token. Refused of the request is what the caller was refused who came first.
+// fetchFunc requests a token. The request's Refused is the refused token of the first caller.
 type fetchFunc func(ctx context.Context, request graph.TokenRequest) (azcore.AccessToken, error)
 
-// cache keeps tokens and the failures to get them. A token is asked for in the background, once for all callers that
-// want the same, so that each caller keeps its own deadline.
+// cache holds tokens and the failures to get them. A token is requested in the background, once for all callers that
+// need the same one, so that each caller keeps its own deadline.
 type cache struct {
 	fetch fetchFunc
-	// versions change when a refusal of the credential has to be forgotten, because its file has changed.
+	// versions says when the file of the credential has changed: a cached refusal is then void.
 	versions versions
 
 	background context.Context
@@ -76,23 +75,23 @@ type cache struct {
 	tenants       *recent
 	users         *recent
 	flights       map[wanted]*flight
-	ofUsers       map[string]int // How many flights are for users of a tenant.
+	ofUsers       map[string]int // The number of flights for users of a tenant.
 	started       uint64
 	closed        bool
 	maxConcurrent int
 }
 
-// wanted tells flights apart: those with claims get other tokens than those without.
+// wanted identifies a flight: one with claims brings another token than one without.
 type wanted struct {
 	key
 	claims hash
 }
 
-// flight is a request for a token that is under way. token and err are there when done is closed.
+// flight is a token request that is under way. token and err are set before done is closed.
 type flight struct {
-	// number grows with every flight, so that the answer of an older one does not replace that of a newer one.
+	// number grows with every flight, so that the token of an older one does not replace that of a newer one.
 	number uint64
-	// refused is the token that the flight knows to be refused, which some sources would else give again.
+	// refused is the token that the flight knows to be refused. Some sources would return it again.
 	refused string
 	done    chan struct{}
 	token   string
@@ -108,7 +107,7 @@ func newCache(fetch fetchFunc, version func() hash) *cache {
 	return c
 }
 
-// close ends the requests under way and waits for them.
+// close cancels the requests under way and waits for them.
 func (c *cache) close() {
 	c.mu.Lock()
 	c.closed = true
@@ -120,26 +119,26 @@ func (c *cache) close() {
 
 var (
 	errClosed  = &graph.TokenError{Kind: graph.TokenUnavailable, Err: errors.New("token source is closed")}
-	errClaims  = &graph.TokenError{Kind: graph.TokenClaimsRefused, Err: errors.New("a token with the claims was refused")}
-	errTooMany = &graph.TokenError{Kind: graph.TokenUnavailable, Err: errors.New("too many token requests are under way")}
+	errClaims  = &graph.TokenError{Kind: graph.TokenClaimsRefused, Cause: graph.CausePolicy, Err: errors.New("a token with the claims was refused")}
+	errTooMany = unavailable(errors.New("too many token requests are under way"))
 )
 
-// noOther is the error of a request for another token than a refused one, when there is none to be had. Of a user it is
-// the user's token that is of no use.
+// noOther is the error when a token was refused and no other one can be had. For a user, the fault is with the user's
+// assertion.
 func noOther(request graph.TokenRequest) *graph.TokenError {
-	failed := &graph.TokenError{Kind: graph.TokenRefused, Err: errors.New("there is no other token than the refused one")}
+	const text = "there is no other token than the refused one"
 	if request.UserAssertion != "" {
-		failed.Kind = graph.TokenAssertionRefused
+		return assertionRefused(graph.CauseUserAssertion, text)
 	}
-	return failed
+	return &graph.TokenError{Kind: graph.TokenRefused, Cause: graph.CauseOther, Err: errors.New(text)}
 }
 
-// token returns a token for the request, a cached one if there is one that will do. It returns with the context's
-// error when that ends first; the request for the token then goes on for the others.
+// token returns a token for the request, a cached one if there is one that suits. When the context ends first, it
+// returns the context's error, and the token request goes on for the other callers.
 func (c *cache) token(ctx context.Context, request graph.TokenRequest) (string, error) {
 	token, f, err := c.wait(ctx, request)
 	if err == nil && token == request.Refused && f != nil && f.refused != request.Refused {
-		// The flight was under way for others, who had not been refused the token.
+		// The flight was started for others, to whom the token had not been refused.
 		token, _, err = c.wait(ctx, request)
 	}
 	if err == nil && token == request.Refused {
@@ -148,17 +147,17 @@ func (c *cache) token(ctx context.Context, request graph.TokenRequest) (string, 
 	return token, err
 }
 
-// wait returns a token, which may be the refused one again, and the flight that brought it, if it had to wait for one.
+// wait returns a token, which may be the refused one again, and the flight that brought it if it waited for one.
 func (c *cache) wait(ctx context.Context, request graph.TokenRequest) (string, *flight, error) {
-	found := c.look(request)
+	found := c.lookUp(request)
 	if f := found.failure; f != nil && f.err.Kind == graph.TokenRefused {
-		version, err := c.versions.lately(ctx)
+		version, err := c.versions.recent(ctx)
 		if err != nil {
 			return "", nil, err
 		}
 		if version != f.version {
 			c.forget(f)
-			found = c.look(request)
+			found = c.lookUp(request)
 		}
 	}
 	if found.flight == nil {
@@ -172,64 +171,65 @@ func (c *cache) wait(ctx context.Context, request graph.TokenRequest) (string, *
 	return found.flight.token, found.flight, found.flight.err
 }
 
-// finding is what there is for a request: a token, the flight that will bring one, or an error, which may be that of a
-// failure that was kept.
-type finding struct {
+// lookup is what the cache has for a request: a token, the flight that will bring one, or an error. failure is set when
+// the error is a cached one.
+type lookup struct {
 	token   string
 	flight  *flight
 	err     error
 	failure *failure
 }
 
-// look finds what there is for a request, and starts a flight when there is nothing else.
-func (c *cache) look(request graph.TokenRequest) finding {
+// lookUp returns what the cache has for a request, and starts a flight when it has nothing.
+func (c *cache) lookUp(request graph.TokenRequest) lookup {
 	want := wanted{key{request.Tenant, hashOf(request.UserAssertion)}, hashOf(request.Claims)}
 	refused := hashOf(request.Refused)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return finding{err: errClosed}
+		return lookup{err: errClosed}
 	}
 	now := time.Now()
 	e := c.entry(want.key)
 	if e.fits(want.claims, refused, now) {
 		c.refreshAhead(e, request, now)
-		return finding{token: e.token.text}
+		return lookup{token: e.token.text}
 	}
 	if f := e.failed(want.claims, now); f != nil {
-		return finding{err: f.told(now), failure: f}
+		return lookup{err: f.errorAt(now), failure: f}
 	}
 	if f := c.flights[want]; f != nil {
-		return finding{flight: f}
+		return lookup{flight: f}
 	}
 	renews := e.token.good(now)
 	if renews && !e.mayRenew(want.claims, now) {
 		if token, ok := e.instead(want.claims, refused, now); ok {
-			return finding{token: token}
+			return lookup{token: token}
 		}
 		if request.Claims != "" {
-			return finding{err: errClaims}
+			return lookup{err: errClaims}
 		}
-		return finding{err: noOther(request)}
+		return lookup{err: noOther(request)}
 	}
 	f, err := c.start(want, request)
 	if err != nil {
-		return finding{err: err}
+		return lookup{err: err}
 	}
 	if renews {
 		e.demand(want.claims, now).renewed = now
 	}
-	return finding{flight: f}
+	return lookup{flight: f}
 }
 
-// forget ends a failure before its time.
+// forget makes a cached failure expire now.
 func (c *cache) forget(f *failure) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f.until = time.Time{}
 }
 
-// refreshAhead asks for the next token of everybody when it is time. Without a flight the token is good all the same.
+// refreshAhead requests the next shared token when it is time. If no flight can be started, the present token stays
+// good.
 func (c *cache) refreshAhead(e *entry, request graph.TokenRequest, now time.Time) {
 	want := wanted{key: e.key}
 	if now.Before(e.refresh) || c.flights[want] != nil {
@@ -239,16 +239,16 @@ func (c *cache) refreshAhead(e *entry, request graph.TokenRequest, now time.Time
 	_, _ = c.start(want, request)
 }
 
-func (c *cache) entry(k key) *entry { return c.kept(k).entry(k) }
+func (c *cache) entry(k key) *entry { return c.entries(k).entry(k) }
 
-func (c *cache) kept(k key) *recent {
+func (c *cache) entries(k key) *recent {
 	if k.isUsers() {
 		return c.users
 	}
 	return c.tenants
 }
 
-// start begins the flight that brings what is wanted. There must be none yet.
+// start starts the flight for what is wanted. There must be none yet.
 func (c *cache) start(want wanted, request graph.TokenRequest) (*flight, error) {
 	if !c.hasRoom(want.key) {
 		return nil, errTooMany
@@ -263,9 +263,9 @@ func (c *cache) start(want wanted, request graph.TokenRequest) (*flight, error) 
 	return f, nil
 }
 
-// hasRoom tells whether one more request for a token may be under way. Requests that hang must not take the place of all
-// others: those for tenants and users that have had no token, and may be invented, leave a quarter free, and those for the
-// users of one tenant leave as many free as they take.
+// hasRoom reports whether one more token request may be under way. Requests that hang must not block all others, so two
+// groups are limited further. Requests for tenants and users without a token, which may be invented, leave a quarter of
+// maxFetches free. Requests for the users of one tenant leave as many free as they take.
 func (c *cache) hasRoom(k key) bool {
 	free := c.maxConcurrent - len(c.flights)
 	if c.entry(k).token.text == "" {
@@ -292,17 +292,17 @@ func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 	}
 	e := c.entry(want.key)
 	if err != nil {
-		f.err = e.fail(problemOf(err), want.claims, version, now).told(now)
+		f.err = e.fail(asTokenError(err), want.claims, version, now).errorAt(now)
 	} else {
 		f.token = token.Token
 		e.succeed(f.number, token, want.claims, now)
-		c.kept(want.key).promote(e)
+		c.entries(want.key).promote(e)
 	}
 	close(f.done)
 }
 
-// fetched is what fetch returns, and the version of the credential before. A panic must not end the process, which has
-// other tenants.
+// fetched is what fetch returns, and the version of the credential before it. A panic becomes an error: it must not end
+// the process, which serves other tenants.
 func (c *cache) fetched(ctx context.Context, request graph.TokenRequest) (token azcore.AccessToken, version hash, err error) {
 	defer func() {
 		if value := recover(); value != nil {

@@ -17,11 +17,11 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 )
 
-// asked is an authority in memory: it counts what it is asked and answers by a function.
+// asked is an authority in memory: it counts the requests, and a function responds to them.
 type asked struct {
 	mu       sync.Mutex
 	requests []graph.TokenRequest
-	answer   func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error)
+	respond  func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error)
 }
 
 func (a *asked) fetch(ctx context.Context, request graph.TokenRequest) (azcore.AccessToken, error) {
@@ -29,7 +29,7 @@ func (a *asked) fetch(ctx context.Context, request graph.TokenRequest) (azcore.A
 	a.requests = append(a.requests, request)
 	number := len(a.requests)
 	a.mu.Unlock()
-	return a.answer(ctx, number, request)
+	return a.respond(ctx, number, request)
 }
 
 func (a *asked) count() int {
@@ -38,34 +38,34 @@ func (a *asked) count() int {
 	return len(a.requests)
 }
 
-// numbered answers with tokens that are good for an hour: a1 is the first.
+// numbered responds with tokens that are good for an hour: a1 is the first one of tenant a.
 func numbered(_ context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 	return azcore.AccessToken{Token: fmt.Sprint(request.Tenant, number), ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
-// after answers like another function, but later.
-func after(wait time.Duration, answer func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error)) func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error) {
+// after responds like another function, but later.
+func after(wait time.Duration, respond func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error)) func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error) {
 	return func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		select {
 		case <-time.After(wait):
-			return answer(ctx, number, request)
+			return respond(ctx, number, request)
 		case <-ctx.Done():
 			return azcore.AccessToken{}, ctx.Err()
 		}
 	}
 }
 
-// hanging answers when nobody waits any more.
+// hanging responds when the request has timed out.
 func hanging(ctx context.Context, _ int, _ graph.TokenRequest) (azcore.AccessToken, error) {
 	<-ctx.Done()
 	return azcore.AccessToken{}, ctx.Err()
 }
 
 // inTime runs a test on a clock of its own.
-func inTime(t *testing.T, answer func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error), test func(t *testing.T, a *asked, c *cache)) {
+func inTime(t *testing.T, respond func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error), test func(t *testing.T, a *asked, c *cache)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		a := &asked{answer: answer}
+		a := &asked{respond: respond}
 		c := newCache(a.fetch, func() hash { return hash{} })
 		defer c.close()
 		test(t, a, c)
@@ -80,12 +80,12 @@ func want(t *testing.T, c *cache, request graph.TokenRequest, token string) {
 	}
 }
 
-func wantProblem(t *testing.T, c *cache, request graph.TokenRequest, problem graph.TokenKind) {
+func wantKind(t *testing.T, c *cache, request graph.TokenRequest, kind graph.TokenKind) {
 	t.Helper()
 	got, err := c.token(t.Context(), request)
 	var failed *graph.TokenError
-	if !errors.As(err, &failed) || failed.Kind != problem {
-		t.Errorf("got %q and error %v, want problem %d", got, err, problem)
+	if !errors.As(err, &failed) || failed.Kind != kind {
+		t.Errorf("got %q and error %v, want kind %d", got, err, kind)
 	}
 }
 
@@ -115,14 +115,14 @@ func TestACallerKeepsItsDeadlineAndTheOthersTheirToken(t *testing.T) {
 				t.Errorf("the other caller waited %v, want 2s", took)
 			}
 		})
-		// The impatient one comes first or second: either way the request is not its own.
+		// The caller without patience comes first or second. In both cases the token request outlives it.
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		if _, err := c.token(ctx, graph.TokenRequest{Tenant: "a"}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 		if took := time.Since(start); took != 200*time.Millisecond {
-			t.Errorf("answered after %v, want 200ms", took)
+			t.Errorf("returned after %v, want 200ms", took)
 		}
 		others.Wait()
 		if a.count() != 1 {
@@ -131,7 +131,7 @@ func TestACallerKeepsItsDeadlineAndTheOthersTheirToken(t *testing.T) {
 	})
 }
 
-func TestATenantThatHangsHoldsNoOtherUpAndIsGivenUpAfterAWhile(t *testing.T) {
+func TestATenantThatHangsBlocksNoOther(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		if request.Tenant == "hangs" {
 			return hanging(ctx, number, request)
@@ -140,7 +140,7 @@ func TestATenantThatHangsHoldsNoOtherUpAndIsGivenUpAfterAWhile(t *testing.T) {
 	}, func(t *testing.T, _ *asked, c *cache) {
 		start := time.Now()
 		var hanging sync.WaitGroup
-		hanging.Go(func() { wantProblem(t, c, graph.TokenRequest{Tenant: "hangs"}, graph.TokenUnavailable) })
+		hanging.Go(func() { wantKind(t, c, graph.TokenRequest{Tenant: "hangs"}, graph.TokenUnavailable) })
 		synctest.Wait()
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
 		if time.Since(start) != 0 {
@@ -153,9 +153,9 @@ func TestATenantThatHangsHoldsNoOtherUpAndIsGivenUpAfterAWhile(t *testing.T) {
 	})
 }
 
-func TestATokenIsRenewedAheadOfItsEndWhileTheOldOneIsGiven(t *testing.T) {
+func TestATokenIsRenewedBeforeItExpires(t *testing.T) {
 	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
-		a.answer = numbered
+		a.respond = numbered
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		time.Sleep(44 * time.Minute)
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
@@ -163,7 +163,7 @@ func TestATokenIsRenewedAheadOfItsEndWhileTheOldOneIsGiven(t *testing.T) {
 			t.Fatalf("%d requests after 44 minutes", a.count())
 		}
 		time.Sleep(5 * time.Minute)
-		a.answer = after(2*time.Second, numbered)
+		a.respond = after(2*time.Second, numbered)
 		for range 10 {
 			want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		}
@@ -175,7 +175,7 @@ func TestATokenIsRenewedAheadOfItsEndWhileTheOldOneIsGiven(t *testing.T) {
 	})
 }
 
-func TestTheTokensOwnTimeOfRenewalCounts(t *testing.T) {
+func TestTheTokensOwnRefreshTimeCounts(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		token, err := numbered(ctx, number, request)
 		token.RefreshOn = time.Now().Add(10 * time.Minute)
@@ -189,7 +189,7 @@ func TestTheTokensOwnTimeOfRenewalCounts(t *testing.T) {
 	})
 }
 
-func TestAnAuthorityThatIsDownCostsNothingWhileTheTokenIsGood(t *testing.T) {
+func TestAGoodTokenOutlivesAnOutage(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		if number > 1 {
 			return azcore.AccessToken{}, errors.New("down")
@@ -205,17 +205,17 @@ func TestAnAuthorityThatIsDownCostsNothingWhileTheTokenIsGood(t *testing.T) {
 		if a.count() != 2 {
 			t.Errorf("%d requests, want 2: a renewal that failed is not tried again with every call", a.count())
 		}
-		// A minute before its end the token is not used any more.
+		// A minute before it expires, the token is no longer used.
 		time.Sleep(time.Minute)
-		wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, graph.TokenUnavailable)
+		wantKind(t, c, graph.TokenRequest{Tenant: "a"}, graph.TokenUnavailable)
 	})
 }
 
-func TestFailuresAreKeptForAWhile(t *testing.T) {
+func TestFailuresAreCached(t *testing.T) {
 	for _, test := range []struct {
-		name        string
-		err         error
-		least, most time.Duration
+		name            string
+		err             error
+		atLeast, atMost time.Duration
 	}{
 		{"refused", &graph.TokenError{Kind: graph.TokenRefused}, 30 * time.Second, 60 * time.Second},
 		{"wants claims", &graph.TokenError{Kind: graph.TokenClaimsRefused}, 30 * time.Second, 60 * time.Second},
@@ -229,21 +229,21 @@ func TestFailuresAreKeptForAWhile(t *testing.T) {
 				}
 				return numbered(ctx, number, request)
 			}, func(t *testing.T, a *asked, c *cache) {
-				problem := problemOf(test.err).Kind
-				wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, problem)
-				time.Sleep(test.least - time.Millisecond)
-				wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, problem)
+				kind := asTokenError(test.err).Kind
+				wantKind(t, c, graph.TokenRequest{Tenant: "a"}, kind)
+				time.Sleep(test.atLeast - time.Millisecond)
+				wantKind(t, c, graph.TokenRequest{Tenant: "a"}, kind)
 				if a.count() != 1 {
 					t.Errorf("%d requests, want 1", a.count())
 				}
-				time.Sleep(test.most - test.least + time.Millisecond)
+				time.Sleep(test.atMost - test.atLeast + time.Millisecond)
 				want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
 			})
 		})
 	}
 }
 
-func TestACallerIsToldForHowLongItFails(t *testing.T) {
+func TestAFailureSaysHowLongItLasts(t *testing.T) {
 	for name, err := range map[string]error{
 		"refused":                      &graph.TokenError{Kind: graph.TokenRefused},
 		"down":                         errors.New("down"),
@@ -256,7 +256,7 @@ func TestACallerIsToldForHowLongItFails(t *testing.T) {
 			inTime(t, after(2*time.Second, func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error) {
 				return azcore.AccessToken{}, err
 			}), func(t *testing.T, a *asked, c *cache) {
-				told := func() time.Duration {
+				remaining := func() time.Duration {
 					_, err := c.token(t.Context(), graph.TokenRequest{Tenant: "a"})
 					var failed *graph.TokenError
 					if !errors.As(err, &failed) {
@@ -264,18 +264,18 @@ func TestACallerIsToldForHowLongItFails(t *testing.T) {
 					}
 					return failed.RetryAfter
 				}
-				left := told()
+				left := remaining()
 				if left < unavailableTime {
-					t.Errorf("first told %v", left)
+					t.Errorf("first left %v", left)
 				}
 				time.Sleep(left - time.Millisecond)
-				if left = told(); left != time.Millisecond || a.count() != 1 {
-					t.Errorf("later told %v, after %d requests", left, a.count())
+				if left = remaining(); left != time.Millisecond || a.count() != 1 {
+					t.Errorf("later left %v, after %d requests", left, a.count())
 				}
 				time.Sleep(left)
-				told()
+				remaining()
 				if a.count() != 2 {
-					t.Errorf("%d requests after the time told", a.count())
+					t.Errorf("%d requests after that time", a.count())
 				}
 			})
 		})
@@ -284,7 +284,7 @@ func TestACallerIsToldForHowLongItFails(t *testing.T) {
 
 func TestARefusalIsForgottenWhenTheCredentialChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &asked{answer: func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		a := &asked{respond: func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 			if number == 1 {
 				return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused}
 			}
@@ -293,9 +293,9 @@ func TestARefusalIsForgottenWhenTheCredentialChanges(t *testing.T) {
 		version := hashOf("old")
 		c := newCache(a.fetch, func() hash { return version })
 		defer c.close()
-		wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, graph.TokenRefused)
+		wantKind(t, c, graph.TokenRequest{Tenant: "a"}, graph.TokenRefused)
 		time.Sleep(2 * time.Second)
-		wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, graph.TokenRefused)
+		wantKind(t, c, graph.TokenRequest{Tenant: "a"}, graph.TokenRefused)
 		version = hashOf("new")
 		time.Sleep(2 * time.Second)
 		var calls sync.WaitGroup
@@ -306,9 +306,9 @@ func TestARefusalIsForgottenWhenTheCredentialChanges(t *testing.T) {
 	})
 }
 
-func TestASlowDiskHoldsNobodyUpWhoHasAToken(t *testing.T) {
+func TestASlowDiskDelaysNoCallerWithAToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &asked{answer: func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
+		a := &asked{respond: func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 			if request.Tenant == "refused" {
 				return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused}
 			}
@@ -325,21 +325,21 @@ func TestASlowDiskHoldsNobodyUpWhoHasAToken(t *testing.T) {
 		})
 		defer c.close()
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
-		wantProblem(t, c, graph.TokenRequest{Tenant: "refused"}, graph.TokenRefused)
+		wantKind(t, c, graph.TokenRequest{Tenant: "refused"}, graph.TokenRefused)
 		time.Sleep(2 * time.Second)
 		slow.Store(true)
 		before := reads.Load()
 		start := time.Now()
 		var waiting sync.WaitGroup
 		for range 10 {
-			waiting.Go(func() { wantProblem(t, c, graph.TokenRequest{Tenant: "refused"}, graph.TokenRefused) })
+			waiting.Go(func() { wantKind(t, c, graph.TokenRequest{Tenant: "refused"}, graph.TokenRefused) })
 		}
 		synctest.Wait()
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		if took := time.Since(start); took != 0 {
 			t.Errorf("another tenant waited %v", took)
 		}
-		// Nor does it hold up whoever has no time.
+		// A caller whose deadline passes does not wait for it either.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := c.token(ctx, graph.TokenRequest{Tenant: "refused"}); !errors.Is(err, context.DeadlineExceeded) {
@@ -361,7 +361,7 @@ func TestARefusedTokenIsReplacedOnceForAll(t *testing.T) {
 			calls.Go(func() { want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a3") })
 		}
 		calls.Wait()
-		// Those who come late with the old one get the new one, and the token of others is not touched.
+		// Later callers with the old token get the new one, and the tokens of others stay.
 		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a3")
 		want(t, c, graph.TokenRequest{Tenant: "b", Refused: "a1"}, "b2")
 		if a.count() != 3 {
@@ -370,7 +370,7 @@ func TestARefusedTokenIsReplacedOnceForAll(t *testing.T) {
 	})
 }
 
-func TestARefusedTokenIsGivenToTheOthersUntilThereIsANewOne(t *testing.T) {
+func TestARefusedTokenStaysSharedUntilRenewed(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		if number > 1 {
 			return hanging(ctx, number, request)
@@ -380,24 +380,24 @@ func TestARefusedTokenIsGivenToTheOthersUntilThereIsANewOne(t *testing.T) {
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		var refuser sync.WaitGroup
 		refuser.Go(func() {
-			wantProblem(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, graph.TokenUnavailable)
+			wantKind(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, graph.TokenUnavailable)
 		})
 		synctest.Wait()
 		start := time.Now()
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		if took := time.Since(start); took != 0 {
-			t.Errorf("somebody else waited %v", took)
+			t.Errorf("another caller waited %v", took)
 		}
 		refuser.Wait()
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
-		wantProblem(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, graph.TokenUnavailable)
+		wantKind(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, graph.TokenUnavailable)
 		if a.count() != 2 {
 			t.Errorf("%d requests, want 2", a.count())
 		}
 	})
 }
 
-func TestAnOperationThatRefusesEveryTokenDoesNotCostOneACall(t *testing.T) {
+func TestAlwaysRefusedTokensCostFewRequests(t *testing.T) {
 	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
 		for range 60 {
 			token, err := c.token(t.Context(), graph.TokenRequest{Tenant: "a"})
@@ -405,7 +405,7 @@ func TestAnOperationThatRefusesEveryTokenDoesNotCostOneACall(t *testing.T) {
 				t.Fatalf("a call that refuses nothing: %v", err)
 			}
 			if token, err = c.token(t.Context(), graph.TokenRequest{Tenant: "a", Refused: token}); err != nil {
-				wantProblem(t, c, graph.TokenRequest{Tenant: "a", Refused: "a2"}, graph.TokenRefused)
+				wantKind(t, c, graph.TokenRequest{Tenant: "a", Refused: "a2"}, graph.TokenRefused)
 			} else if token == "" {
 				t.Error("an empty token")
 			}
@@ -417,18 +417,18 @@ func TestAnOperationThatRefusesEveryTokenDoesNotCostOneACall(t *testing.T) {
 	})
 }
 
-func TestATokenThatIsGivenAgainIsNotGivenToWhoeverRefusedIt(t *testing.T) {
+func TestARefusedTokenIsNotReturnedAgain(t *testing.T) {
 	inTime(t, func(context.Context, int, graph.TokenRequest) (azcore.AccessToken, error) {
 		return azcore.AccessToken{Token: "same", ExpiresOn: time.Now().Add(time.Hour)}, nil
 	}, func(t *testing.T, a *asked, c *cache) {
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "same")
 		for range 10 {
-			wantProblem(t, c, graph.TokenRequest{Tenant: "a", Refused: "same"}, graph.TokenRefused)
+			wantKind(t, c, graph.TokenRequest{Tenant: "a", Refused: "same"}, graph.TokenRefused)
 			want(t, c, graph.TokenRequest{Tenant: "a"}, "same")
 		}
 		want(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "one"}, "same")
 		for range 10 {
-			wantProblem(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "one", Refused: "same"}, graph.TokenAssertionRefused)
+			wantKind(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "one", Refused: "same"}, graph.TokenAssertionRefused)
 		}
 		if a.count() != 4 {
 			t.Errorf("%d requests, want 4", a.count())
@@ -436,8 +436,9 @@ func TestATokenThatIsGivenAgainIsNotGivenToWhoeverRefusedIt(t *testing.T) {
 	})
 }
 
-func TestWhoeverRefusedATokenDoesNotGetItFromAFlightOfOthers(t *testing.T) {
-	// A source that keeps tokens itself, as that of a managed identity, gives the same again until it is told.
+func TestARefusedTokenIsNotReturnedFromAnotherFlight(t *testing.T) {
+	// A source with a cache of its own, such as that of a managed identity, returns the same token until it knows that it
+	// was refused.
 	inTime(t, after(time.Second, func(_ context.Context, _ int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		text := "t1"
 		if request.Refused == text {
@@ -447,13 +448,13 @@ func TestWhoeverRefusedATokenDoesNotGetItFromAFlightOfOthers(t *testing.T) {
 	}), func(t *testing.T, _ *asked, c *cache) {
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "t1")
 		time.Sleep(50 * time.Minute)
-		// It begins to ask ahead for the next one.
+		// It starts to request the next one early.
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "t1")
 		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "t1"}, "t2")
 	})
 }
 
-func TestAnAuthorityThatWantsTokensRenewedAtOnceIsNotAskedWithEveryCall(t *testing.T) {
+func TestARefreshTimeInThePastCostsFewRequests(t *testing.T) {
 	for _, renewal := range []time.Duration{-time.Minute, 0, time.Minute} {
 		inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 			token, err := numbered(ctx, number, request)
@@ -483,7 +484,7 @@ func TestClaimsBringOneTokenThatReplacesTheOldOne(t *testing.T) {
 			calls.Go(func() { want(t, c, graph.TokenRequest{Tenant: "a", Claims: claims, Refused: "a1"}, "a2") })
 		}
 		synctest.Wait()
-		// Calls that begin meanwhile have no part in it.
+		// Calls that begin meanwhile are not affected.
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		calls.Wait()
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
@@ -491,14 +492,14 @@ func TestClaimsBringOneTokenThatReplacesTheOldOne(t *testing.T) {
 		if a.count() != 2 || a.requests[1].Claims != claims {
 			t.Errorf("requests %+v", a.requests)
 		}
-		// The new one did not satisfy Graph: another will not either.
-		wantProblem(t, c, graph.TokenRequest{Tenant: "a", Claims: claims, Refused: "a2"}, graph.TokenClaimsRefused)
-		// Other claims are another matter.
+		// Graph refused the new one as well, so another one would not help.
+		wantKind(t, c, graph.TokenRequest{Tenant: "a", Claims: claims, Refused: "a2"}, graph.TokenClaimsRefused)
+		// Other claims get a token of their own.
 		want(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a2"}, "a3")
 	})
 }
 
-func TestClaimsAreAskedForAlsoWhenTheTokenWasReplacedMeanwhile(t *testing.T) {
+func TestClaimsAreRequestedAfterATokenWasReplaced(t *testing.T) {
 	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a2")
@@ -512,7 +513,7 @@ func TestClaimsAreAskedForAlsoWhenTheTokenWasReplacedMeanwhile(t *testing.T) {
 func TestClosingEndsTheRequestsUnderWay(t *testing.T) {
 	inTime(t, after(10*time.Second, numbered), func(t *testing.T, _ *asked, c *cache) {
 		var calls sync.WaitGroup
-		calls.Go(func() { wantProblem(t, c, graph.TokenRequest{Tenant: "a"}, graph.TokenUnavailable) })
+		calls.Go(func() { wantKind(t, c, graph.TokenRequest{Tenant: "a"}, graph.TokenUnavailable) })
 		synctest.Wait()
 		start := time.Now()
 		c.close()
@@ -532,13 +533,13 @@ func TestARefusalOfClaimsLeavesTokensWithoutThemAlone(t *testing.T) {
 	}, func(t *testing.T, a *asked, c *cache) {
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		for range 10 {
-			wantProblem(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenClaimsRefused)
+			wantKind(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenClaimsRefused)
 		}
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		if a.count() != 2 {
 			t.Errorf("%d requests, want 2", a.count())
 		}
-		// It does not bring the renewal of the token forward, nor keeps it from being renewed for those without claims.
+		// The failure neither advances nor delays the renewal of the token for callers without claims.
 		time.Sleep(40 * time.Minute)
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		synctest.Wait()
@@ -546,7 +547,7 @@ func TestARefusalOfClaimsLeavesTokensWithoutThemAlone(t *testing.T) {
 	})
 }
 
-func TestWhoeverDemandsNoClaimsDoesNotWaitForThem(t *testing.T) {
+func TestCallersWithoutClaimsDoNotWaitForClaims(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		if request.Claims != "" {
 			return hanging(ctx, number, request)
@@ -558,13 +559,13 @@ func TestWhoeverDemandsNoClaimsDoesNotWaitForThem(t *testing.T) {
 		start := time.Now()
 		var challenged sync.WaitGroup
 		challenged.Go(func() {
-			wantProblem(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenUnavailable)
+			wantKind(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenUnavailable)
 		})
 		synctest.Wait()
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a3")
 		if took := time.Since(start); took != 0 {
-			t.Errorf("somebody else waited %v", took)
+			t.Errorf("another caller waited %v", took)
 		}
 		challenged.Wait()
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a3")
@@ -581,9 +582,9 @@ func TestWhoeverDemandsNoClaimsDoesNotWaitForThem(t *testing.T) {
 		time.Sleep(59*time.Minute - time.Second)
 		var challenged sync.WaitGroup
 		challenged.Go(func() {
-			wantProblem(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenClaimsRefused)
+			wantKind(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenClaimsRefused)
 		})
-		// The token ends meanwhile: the next one is asked for without the claims.
+		// The token expires meanwhile: the next one is requested without the claims.
 		time.Sleep(2 * time.Second)
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a3")
 		challenged.Wait()
@@ -591,7 +592,7 @@ func TestWhoeverDemandsNoClaimsDoesNotWaitForThem(t *testing.T) {
 	})
 }
 
-func TestOperationsThatDemandDifferentClaimsDoNotCostATokenACall(t *testing.T) {
+func TestDifferentClaimsCostFewRequests(t *testing.T) {
 	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
 		for n := range 50 {
 			claims := []string{`{"a":1}`, `{"b":2}`}[n%2]
@@ -599,7 +600,7 @@ func TestOperationsThatDemandDifferentClaimsDoNotCostATokenACall(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// Each gets a token that was asked for with its claims, whatever the other's are.
+			// Each gets a token that was requested with its own claims.
 			renewed, err := c.token(t.Context(), graph.TokenRequest{Tenant: "a", Claims: claims, Refused: token})
 			if n < 2 {
 				continue
@@ -612,12 +613,12 @@ func TestOperationsThatDemandDifferentClaimsDoNotCostATokenACall(t *testing.T) {
 		if a.count() != 3 {
 			t.Errorf("%d requests in 20 seconds, want 3", a.count())
 		}
-		time.Sleep(renewalPace)
+		time.Sleep(renewalInterval)
 		want(t, c, graph.TokenRequest{Tenant: "a", Claims: `{"a":1}`, Refused: "a3"}, "a4")
 	})
 }
 
-func TestClaimsThatAreNewWithEveryCallDoNotCostATokenACall(t *testing.T) {
+func TestNewClaimsWithEveryCallCostFewRequests(t *testing.T) {
 	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		demand := func(n int, refused string) graph.TokenRequest {
@@ -628,20 +629,20 @@ func TestClaimsThatAreNewWithEveryCallDoNotCostATokenACall(t *testing.T) {
 		}
 		last := fmt.Sprint("a", maxDemands+1)
 		for n := range 50 {
-			// Whoever comes with an older token gets the newest, which may do; of that there is no newer.
+			// A caller with an older token gets the newest one, which may suit. For the newest one there is no other.
 			want(t, c, demand(100+n, "a1"), last)
-			wantProblem(t, c, demand(200+n, last), graph.TokenClaimsRefused)
+			wantKind(t, c, demand(200+n, last), graph.TokenClaimsRefused)
 		}
 		if a.count() != maxDemands+1 {
 			t.Errorf("%d requests, want %d", a.count(), maxDemands+1)
 		}
 		want(t, c, graph.TokenRequest{Tenant: "a", Refused: last}, fmt.Sprint("a", maxDemands+2))
-		time.Sleep(renewalPace)
+		time.Sleep(renewalInterval)
 		want(t, c, demand(300, fmt.Sprint("a", maxDemands+2)), fmt.Sprint("a", maxDemands+3))
 	})
 }
 
-func TestARenewalThatFailedIsTriedAgainBeforeTheNextIsDue(t *testing.T) {
+func TestAFailedRenewalIsRetriedEarly(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		if number == 2 {
 			return azcore.AccessToken{}, errors.New("down")
@@ -649,13 +650,13 @@ func TestARenewalThatFailedIsTriedAgainBeforeTheNextIsDue(t *testing.T) {
 		return numbered(ctx, number, request)
 	}, func(t *testing.T, _ *asked, c *cache) {
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
-		wantProblem(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, graph.TokenUnavailable)
+		wantKind(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, graph.TokenUnavailable)
 		time.Sleep(unavailableTime + time.Second)
 		want(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, "a3")
 	})
 }
 
-func TestAFailureWithClaimsDoesNotLoseTheTokenThatIsOnItsWay(t *testing.T) {
+func TestAFailureWithClaimsLosesNoTokenUnderWay(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		switch number {
 		case 2:
@@ -669,13 +670,13 @@ func TestAFailureWithClaimsDoesNotLoseTheTokenThatIsOnItsWay(t *testing.T) {
 		time.Sleep(50 * time.Minute)
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1") // Its renewal takes ten seconds.
 		synctest.Wait()
-		wantProblem(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenClaimsRefused)
+		wantKind(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenClaimsRefused)
 		time.Sleep(11 * time.Second)
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
 	})
 }
 
-func TestAnOlderAnswerDoesNotReplaceANewerOne(t *testing.T) {
+func TestAnOlderFlightDoesNotReplaceANewerToken(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		if number == 2 {
 			return after(10*time.Second, numbered)(ctx, number, request)
@@ -706,7 +707,7 @@ func TestUsersAndTheApplicationShareNothing(t *testing.T) {
 	})
 }
 
-func TestTokensOfManyAreKeptForThoseWhoCameLast(t *testing.T) {
+func TestTheLeastRecentlyUsedTokensAreEvicted(t *testing.T) {
 	inTime(t, numbered, func(t *testing.T, a *asked, c *cache) {
 		c.users.limit = 3
 		user := func(name string) graph.TokenRequest { return graph.TokenRequest{Tenant: "a", UserAssertion: name} }
@@ -718,7 +719,7 @@ func TestTokensOfManyAreKeptForThoseWhoCameLast(t *testing.T) {
 		want(t, c, user("four"), "a5")
 		want(t, c, user("one"), "a2")
 		want(t, c, user("two"), "a6")
-		// Users do not push tenants out.
+		// Users do not evict tenants.
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		if len(c.users.entries) != 3 || c.users.with.Len() != 3 {
 			t.Errorf("%d entries for 3", len(c.users.entries))
@@ -726,7 +727,7 @@ func TestTokensOfManyAreKeptForThoseWhoCameLast(t *testing.T) {
 	})
 }
 
-func TestTenantsWithoutATokenDoNotDriveOutThoseWithOne(t *testing.T) {
+func TestTenantsWithoutATokenEvictNoTokens(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		if strings.HasPrefix(request.Tenant, "unknown") {
 			return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused}
@@ -738,9 +739,9 @@ func TestTenantsWithoutATokenDoNotDriveOutThoseWithOne(t *testing.T) {
 		want(t, c, graph.TokenRequest{Tenant: "b"}, "b2")
 		for round := range 2 {
 			for n := range 10 {
-				// Twice, since what is refused again is not asked for again.
-				wantProblem(t, c, graph.TokenRequest{Tenant: fmt.Sprint("unknown", round, n)}, graph.TokenRefused)
-				wantProblem(t, c, graph.TokenRequest{Tenant: fmt.Sprint("unknown", round, n)}, graph.TokenRefused)
+				// Twice, since the second refusal comes from the cache.
+				wantKind(t, c, graph.TokenRequest{Tenant: fmt.Sprint("unknown", round, n)}, graph.TokenRefused)
+				wantKind(t, c, graph.TokenRequest{Tenant: fmt.Sprint("unknown", round, n)}, graph.TokenRefused)
 			}
 		}
 		if a.count() != 22 {
@@ -748,7 +749,7 @@ func TestTenantsWithoutATokenDoNotDriveOutThoseWithOne(t *testing.T) {
 		}
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		want(t, c, graph.TokenRequest{Tenant: "b"}, "b2")
-		// A tenant that gets a token after all is as good as the others.
+		// A tenant that gets a token later counts like the others.
 		want(t, c, graph.TokenRequest{Tenant: "c"}, "c23")
 		want(t, c, graph.TokenRequest{Tenant: "c"}, "c23")
 		if c.tenants.with.Len() != 3 || c.tenants.without.Len() != 2 || len(c.tenants.entries) != 5 {
@@ -757,7 +758,7 @@ func TestTenantsWithoutATokenDoNotDriveOutThoseWithOne(t *testing.T) {
 	})
 }
 
-func TestTenantsThatAreAskedForWhileTheAuthorityHangsDoNotDriveOutThoseWithAToken(t *testing.T) {
+func TestTenantsThatHangEvictNoTokens(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		if strings.HasPrefix(request.Tenant, "unknown") {
 			return hanging(ctx, number, request)
@@ -769,12 +770,12 @@ func TestTenantsThatAreAskedForWhileTheAuthorityHangsDoNotDriveOutThoseWithAToke
 		var waiting sync.WaitGroup
 		for n := range 2 {
 			waiting.Go(func() {
-				wantProblem(t, c, graph.TokenRequest{Tenant: fmt.Sprint("unknown", n)}, graph.TokenUnavailable)
+				wantKind(t, c, graph.TokenRequest{Tenant: fmt.Sprint("unknown", n)}, graph.TokenUnavailable)
 			})
 		}
 		synctest.Wait()
 		for n := range 10 {
-			wantProblem(t, c, graph.TokenRequest{Tenant: fmt.Sprint("unknown", 2+n)}, graph.TokenUnavailable)
+			wantKind(t, c, graph.TokenRequest{Tenant: fmt.Sprint("unknown", 2+n)}, graph.TokenUnavailable)
 		}
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		waiting.Wait()
@@ -793,7 +794,7 @@ func TestTooManyRequestsAtOnceAreNotMade(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		wantProblem(t, c, graph.TokenRequest{Tenant: "c"}, graph.TokenUnavailable)
+		wantKind(t, c, graph.TokenRequest{Tenant: "c"}, graph.TokenUnavailable)
 		calls.Wait()
 		want(t, c, graph.TokenRequest{Tenant: "c"}, "c3")
 	})
@@ -820,14 +821,14 @@ func TestATenantThatHangsLeavesRoomForTheOthers(t *testing.T) {
 				time.Sleep(50 * time.Minute)
 				var waiting sync.WaitGroup
 				for n := range 20 {
-					waiting.Go(func() { wantProblem(t, c, request(n), graph.TokenUnavailable) })
+					waiting.Go(func() { wantKind(t, c, request(n), graph.TokenUnavailable) })
 				}
 				synctest.Wait()
 				underWay := a.count() - 2
 				if underWay < 6 || underWay > 12 {
 					t.Errorf("%d requests under way", underWay)
 				}
-				// Who has a token gets the next one, be it ahead of its end or because it was refused.
+				// A caller with a token gets the next one, both before it expires and after it was refused.
 				want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 				synctest.Wait()
 				want(t, c, graph.TokenRequest{Tenant: "a"}, fmt.Sprint("a", underWay+3))
@@ -845,9 +846,9 @@ func TestATenantThatHangsLeavesRoomForTheOthers(t *testing.T) {
 	}
 }
 
-func TestNoAssertionAndNoClaimIsKept(t *testing.T) {
+func TestNoAssertionAndNoClaimIsHeld(t *testing.T) {
 	assertion, claims := strings.Repeat("assertion", 10_000), strings.Repeat("claims", 10_000)
-	a := &asked{answer: numbered}
+	a := &asked{respond: numbered}
 	c := newCache(func(ctx context.Context, request graph.TokenRequest) (azcore.AccessToken, error) {
 		return numbered(ctx, 1, request)
 	}, func() hash { return hash{} })
@@ -879,7 +880,7 @@ func TestAPanicOfTheFetchIsAFailureOfItsCallersAlone(t *testing.T) {
 		}
 		return azcore.AccessToken{Token: "good", ExpiresOn: time.Now().Add(time.Hour)}, nil
 	}, func(t *testing.T, _ *asked, c *cache) {
-		wantProblem(t, c, graph.TokenRequest{Tenant: "bad"}, graph.TokenUnavailable)
+		wantKind(t, c, graph.TokenRequest{Tenant: "bad"}, graph.TokenUnavailable)
 		want(t, c, graph.TokenRequest{Tenant: "good"}, "good")
 	})
 }

@@ -1,8 +1,8 @@
 // Package credential gets the tokens of Microsoft Graph from Microsoft's token authority, for many tenants at once and
 // on behalf of their users.
 //
-// Package azidentity asks for the tokens. This package keeps them, asks for each but once, ahead of its end and in the
-// background, and checks whose they are.
+// Package azidentity requests the tokens. This package caches them, requests each one only once, in the background and
+// before the last one expires, and checks whose they are.
 package credential
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 )
 
-// Mode is how the application proves itself.
+// Mode is how the application authenticates itself.
 type Mode string
 
 // The modes.
@@ -28,19 +28,19 @@ const (
 	// Default is azidentity's chain: environment, workload identity, managed identity, and the tools of a developer's
 	// machine.
 	Default Mode = "default"
-	// ClientSecret, Certificate and WorkloadIdentity serve any tenant in which the application is known, and can act on
-	// behalf of users.
+	// ClientSecret, Certificate and WorkloadIdentity serve any tenant that knows the application, and can act on behalf of
+	// users.
 	ClientSecret     Mode = "client-secret"
 	Certificate      Mode = "certificate"
 	WorkloadIdentity Mode = "workload-identity"
-	// ManagedIdentity serves its home tenant alone.
+	// ManagedIdentity serves only its home tenant.
 	ManagedIdentity Mode = "managed-identity"
 )
 
 // Modes are all modes.
 var Modes = []Mode{Default, ClientSecret, Certificate, WorkloadIdentity, ManagedIdentity}
 
-// Delegates tells whether a mode can act on behalf of users.
+// Delegates reports whether a mode can act on behalf of users.
 func (m Mode) Delegates() bool { return m == ClientSecret || m == Certificate || m == WorkloadIdentity }
 
 // Options configures a Source.
@@ -54,7 +54,7 @@ type Options struct {
 	// does not use it.
 	ClientID string
 	// HomeTenant is the tenant (GUID) of a managed identity. For Default it is the tenant that the tools of a developer's
-	// machine sign in to; empty leaves it to them. The other modes do not use it.
+	// machine sign in to; empty leaves the choice to them. The other modes do not use it.
 	HomeTenant string
 	// SecretFile, or Secret, is for ClientSecret; the file is read again when it changes.
 	SecretFile, Secret string
@@ -63,15 +63,15 @@ type Options struct {
 	CertificateFile string
 	// FederatedTokenFile is for WorkloadIdentity. It is read again when it changes.
 	FederatedTokenFile string
-	// NationalCloudTenants are tenants (GUIDs in lower case) of clouds where the API does not exist: no token is asked
-	// for.
+	// NationalCloudTenants are tenants (GUIDs in lower case) of clouds where the API does not exist: no token is requested
+	// for them.
 	NationalCloudTenants []string
-	// Logger gets a line for every token request that failed: its code, and never a text, a tenant or a token. Nil is
-	// none.
+	// Logger gets a line for every token request that failed: its cause and codes, never a text, a tenant or a token. Nil
+	// logs nothing.
 	Logger *slog.Logger
 }
 
-// Source gives tokens. It is safe for concurrent use.
+// Source returns tokens. It is safe for concurrent use.
 type Source struct {
 	mode     Mode
 	home     string
@@ -82,7 +82,7 @@ type Source struct {
 
 var _ graph.TokenSource = (*Source)(nil)
 
-// New returns a source that asks no one yet. It fails when an option is missing or wrong, or a file cannot be used.
+// New returns a source. It sends no request yet. It fails when an option is missing or wrong, or a file cannot be used.
 func New(options Options) (*Source, error) {
 	if options.Authority == "" {
 		options.Authority = PublicAuthority
@@ -95,7 +95,7 @@ func New(options Options) (*Source, error) {
 	p := &provider{mode: options.Mode, clientID: options.ClientID, homeTenant: options.HomeTenant}
 	p.options = azcore.ClientOptions{
 		Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: host.String()},
-		// The caller decides whether to come again: a retry here would only keep everybody waiting.
+		// The caller decides whether to retry: a retry here would only keep everyone waiting.
 		Retry:     policy.RetryOptions{MaxRetries: -1},
 		Transport: newAuthority(client.Transport, host.Host),
 	}
@@ -124,13 +124,14 @@ func logged(fetch fetchFunc, logger *slog.Logger) fetchFunc {
 		if err == nil {
 			return token, nil
 		}
+		failed := asTokenError(err)
 		attributes := []any{
-			slog.String("problem", problemOf(err).Error()),
+			slog.String("error", failed.Error()), slog.String("cause", string(failed.Cause)),
 			slog.Bool("delegated", request.UserAssertion != ""), slog.Duration("duration", time.Since(start)),
 		}
-		var answer *authorityError
-		if errors.As(err, &answer) {
-			attributes = append(attributes, slog.Int("httpStatus", answer.status), slog.String("code", answer.code), slog.Any("numbers", answer.numbers))
+		var response *authorityError
+		if errors.As(err, &response) {
+			attributes = append(attributes, slog.Int("httpStatus", response.status), slog.String("code", response.code), slog.Any("numbers", response.numbers))
 		}
 		logger.Warn("no token", attributes...)
 		return token, err
@@ -143,20 +144,20 @@ func (s *Source) Close() {
 	s.client.CloseIdleConnections()
 }
 
-// Token returns a token of the request's tenant, of the application or of the user whose assertion is there.
+// Token returns a token of the request's tenant, for the user of the assertion, or for the application without one.
 func (s *Source) Token(ctx context.Context, request graph.TokenRequest) (string, error) {
 	if s.national[request.Tenant] {
 		return "", &graph.TokenError{Kind: graph.TokenCloud}
 	}
 	if s.home != "" && request.Tenant != s.home {
-		return "", &graph.TokenError{Kind: graph.TokenRefused, Err: errors.New("a managed identity has one tenant")}
+		return "", wrongTenant("a managed identity has one tenant")
 	}
 	if request.UserAssertion != "" {
 		if !s.mode.Delegates() {
-			return "", &graph.TokenError{Kind: graph.TokenNotDelegable}
+			return "", &graph.TokenError{Kind: graph.TokenNotDelegable, Cause: graph.CauseDelegationUnsupported}
 		}
 		if err := checkAssertion(request, time.Now()); err != nil {
-			return "", &graph.TokenError{Kind: graph.TokenAssertionRefused, Err: err}
+			return "", err
 		}
 	}
 	return s.cache.token(ctx, request)
@@ -165,17 +166,17 @@ func (s *Source) Token(ctx context.Context, request graph.TokenRequest) (string,
 // skew is how far the clocks of this machine and the authority may be apart.
 const skew = 5 * time.Minute
 
-// checkAssertion refuses what the authority would refuse as well, and what must not get a cached token: an assertion
-// that has ended. Its signature is the authority's to check, before there is a token that could be cached.
-func checkAssertion(request graph.TokenRequest, now time.Time) error {
+// checkAssertion refuses what the authority would refuse as well, and an assertion that has expired, which must not get
+// a cached token. The authority checks the signature, before there is a token that could be cached.
+func checkAssertion(request graph.TokenRequest, now time.Time) *graph.TokenError {
 	claims, ok := graph.ReadClaims(request.UserAssertion)
 	switch {
 	case !ok:
-		return errors.New("the assertion is no JWT")
+		return assertionRefused(graph.CauseUserAssertion, "the assertion is no JWT")
 	case claims.Tenant != request.Tenant:
-		return errors.New("the assertion is of another tenant")
+		return assertionRefused(graph.CauseWrongTenant, "the assertion is of another tenant")
 	case !claims.Expires.IsZero() && now.After(claims.Expires.Add(skew)):
-		return errors.New("the assertion has ended")
+		return assertionRefused(graph.CauseUserAssertion, "the assertion has expired")
 	}
 	return nil
 }

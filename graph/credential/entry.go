@@ -9,25 +9,25 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 )
 
-// maxDemands is of how many different claims it is remembered that a key's token was renewed for them. With more in one
-// renewalPace, no token is asked for.
+// maxDemands is for how many different claims a key remembers that its token was renewed for them. With more of them in
+// one renewalInterval, no token is requested.
 const maxDemands = 8
 
-// entry is what is known of a key. Its token may be there, and the failures of later attempts as well.
+// entry is what is known of a key: its token if there is one, and the failures of later attempts.
 type entry struct {
 	key key
-	// token is the one for everybody, claims those that it was asked for with. It stays when somebody says that Graph
-	// refused it: that may be Graph's answer to his operation alone, and the authority may be slow or down.
+	// token is shared by all callers, claims are those that it was requested with. It stays when a caller says that Graph
+	// refused it: Graph may have refused it for that operation alone, and the authority may be slow or down.
 	token  token
 	claims hash
-	// refresh is when to ask for the next token while this one is still good.
+	// refresh is when to request the next token, while this one is still good.
 	refresh time.Time
 	// number is that of the flight that brought the token.
 	number  uint64
 	demands []*demand
 }
 
-// token is a token that was brought. The zero token is none.
+// token is a token that a flight brought. The zero token is none.
 type token struct {
 	text    string
 	hash    hash
@@ -36,35 +36,35 @@ type token struct {
 
 func (t token) good(now time.Time) bool { return t.text != "" && now.Before(t.expires) }
 
-// suits tells whether a token can be given to somebody who was refused another one, or none.
+// suits reports whether a caller to whom the given token was refused, or none, can use this one.
 func (t token) suits(refused hash, now time.Time) bool { return t.good(now) && t.hash != refused }
 
-// demand is what is remembered of the requests for tokens with certain claims, or with none. Each has its own: what one
-// operation demands, and what the authority says to that, is not the others' concern.
+// demand is what is remembered of the requests for tokens with certain claims, or with none. What one operation
+// demands, and how the authority responds, does not affect the others.
 type demand struct {
 	claims hash
-	// renewed is when a good token was replaced last to satisfy the demand, and token the one that came.
+	// renewed is when a good token was last replaced to satisfy the demand, token the new one.
 	renewed time.Time
 	token   token
 	failure *failure
 }
 
-// failure is kept so that not every call asks an authority that says no.
+// failure is cached, so that not every call sends a request to an authority that refuses.
 type failure struct {
 	err     *graph.TokenError
 	until   time.Time
 	version hash
 }
 
-// told is the error for a caller, with the time left.
-func (f *failure) told(now time.Time) *graph.TokenError {
-	told := *f.err
-	told.RetryAfter = max(0, f.until.Sub(now))
-	return &told
+// errorAt is the error for a caller, with the time left.
+func (f *failure) errorAt(now time.Time) *graph.TokenError {
+	failed := *f.err
+	failed.RetryAfter = max(0, f.until.Sub(now))
+	return &failed
 }
 
-// demand returns what is remembered of a demand, nil when there are too many others. There is always room for the one
-// without claims.
+// demand returns what is remembered of a demand, nil when there are too many others. The one without claims always has
+// room.
 func (e *entry) demand(claims hash, now time.Time) *demand {
 	for _, d := range e.demands {
 		if d.claims == claims {
@@ -72,7 +72,7 @@ func (e *entry) demand(claims hash, now time.Time) *demand {
 		}
 	}
 	if claims != (hash{}) && len(e.demands) >= maxDemands {
-		e.demands = slices.DeleteFunc(e.demands, func(d *demand) bool { return !d.renewedLately(now) && !d.failed(now) })
+		e.demands = slices.DeleteFunc(e.demands, func(d *demand) bool { return !d.renewedRecently(now) && !d.failed(now) })
 		if len(e.demands) >= maxDemands {
 			return nil
 		}
@@ -82,16 +82,16 @@ func (e *entry) demand(claims hash, now time.Time) *demand {
 	return d
 }
 
-func (d *demand) renewedLately(now time.Time) bool { return now.Sub(d.renewed) < renewalPace }
+func (d *demand) renewedRecently(now time.Time) bool { return now.Sub(d.renewed) < renewalInterval }
 
 func (d *demand) failed(now time.Time) bool { return d.failure != nil && now.Before(d.failure.until) }
 
-// fits tells whether the token for everybody is one with the claims, and not the refused one.
+// fits reports whether the shared token has the claims and is not the refused one.
 func (e *entry) fits(claims, refused hash, now time.Time) bool {
 	return e.token.suits(refused, now) && (claims == hash{} || claims == e.claims)
 }
 
-// failed returns the failure of the last attempt to satisfy a demand, nil when there was none lately.
+// failed returns the cached failure of the last attempt to satisfy a demand, nil when there is none.
 func (e *entry) failed(claims hash, now time.Time) *failure {
 	for _, d := range e.demands {
 		if d.claims == claims && d.failed(now) {
@@ -101,14 +101,14 @@ func (e *entry) failed(claims hash, now time.Time) *failure {
 	return nil
 }
 
-// mayRenew tells whether another token may be asked for to satisfy a demand, although there is a good one.
+// mayRenew reports whether another token may be requested to satisfy a demand, although there is a good one.
 func (e *entry) mayRenew(claims hash, now time.Time) bool {
 	d := e.demand(claims, now)
-	return d != nil && !d.renewedLately(now)
+	return d != nil && !d.renewedRecently(now)
 }
 
-// instead returns a token for a demand for which no other is asked for now: the one that came for it last, else the one
-// for everybody, which may do as well. There is none when both are refused.
+// instead returns a token for a demand for which none is requested now: the last one that came for it, else the shared
+// one, which may suit as well. There is none when both are refused.
 func (e *entry) instead(claims, refused hash, now time.Time) (string, bool) {
 	if d := e.demand(claims, now); d != nil && d.token.suits(refused, now) {
 		return d.token.text, true
@@ -116,7 +116,7 @@ func (e *entry) instead(claims, refused hash, now time.Time) (string, bool) {
 	return e.token.text, e.token.suits(refused, now)
 }
 
-// succeed takes a token that a flight brought. An older flight's does not replace a newer one's for everybody.
+// succeed takes a token that a flight brought. It becomes the shared one unless that came from a newer flight.
 func (e *entry) succeed(number uint64, came azcore.AccessToken, claims hash, now time.Time) {
 	lifetime := came.ExpiresOn.Sub(now)
 	t := token{came.Token, hashOf(came.Token), came.ExpiresOn.Add(-min(expiryMargin, lifetime/5))}
@@ -133,35 +133,35 @@ func (e *entry) succeed(number uint64, came azcore.AccessToken, claims hash, now
 	if e.refresh.IsZero() || e.refresh.After(t.expires) {
 		e.refresh = now.Add(lifetime * 4 / 5)
 	}
-	// Replicas that started together do not ask together.
+	// Replicas that started together do not refresh together.
 	e.refresh = e.refresh.Add(-jitter(lifetime / 20))
-	// An authority that wants the next one at once would be asked with every call.
-	if soonest := now.Add(min(renewalPace, lifetime/2)); e.refresh.Before(soonest) {
+	// An authority that asks for a refresh at once would get a request with every call.
+	if soonest := now.Add(min(renewalInterval, lifetime/2)); e.refresh.Before(soonest) {
 		e.refresh = soonest
 	}
 }
 
-// fail keeps a failure of a demand and returns it.
+// fail caches a failure of a demand and returns it.
 func (e *entry) fail(err *graph.TokenError, claims, version hash, now time.Time) *failure {
 	f := &failure{err: err, until: now.Add(failureTime(err)), version: version}
 	if d := e.demand(claims, now); d != nil {
-		// Nothing was renewed, and the failure has a time of its own.
+		// Nothing was renewed, and the failure has its own time.
 		d.renewed, d.failure = time.Time{}, f
 	}
 	if claims == (hash{}) && e.refresh.Before(f.until) {
-		// A token that is still good is used on.
+		// A token that is still good stays in use.
 		e.refresh = f.until
 	}
 	return f
 }
 
-// failureTime is for how long a failure is kept.
+// failureTime is how long a failure is cached.
 func failureTime(err *graph.TokenError) time.Duration {
 	if err.Kind != graph.TokenUnavailable {
-		return refusedTime + jitter(refusedTime)
+		return minRefusalTime + jitter(minRefusalTime)
 	}
-	if told := retryAfter(err); told > 0 {
-		return min(told, longestTime) + jitter(time.Second)
+	if named := retryAfter(err); named > 0 {
+		return min(named, maxFailureTime) + jitter(time.Second)
 	}
 	return unavailableTime + jitter(time.Second)
 }

@@ -18,7 +18,7 @@ import (
 // maxFile is how large a file with a secret, a certificate or a federated token may be.
 const maxFile = 1 << 20
 
-// material is what the application proves itself with. One of its parts is set.
+// material is the credential of the application. One of its parts is set.
 type material struct {
 	version hash
 	secret  string
@@ -29,40 +29,40 @@ type material struct {
 	assertion string
 }
 
-// give is the callback by which azidentity asks for the workload's token.
-func (m *material) give(context.Context) (string, error) { return m.assertion, nil }
+// assertionCallback is how azidentity gets the token of the workload.
+func (m *material) assertionCallback(context.Context) (string, error) { return m.assertion, nil }
 
-// keeper reads the material of a file whenever it is asked for: tokens are asked for so rarely that the file is simply
-// read each time. A file that cannot be used, because it is being written, is as good as the last one that could.
-type keeper struct {
+// materialFile reads the material from its file each time, since tokens are requested rarely. While the file cannot be
+// used, for example because it is being written, the last material stays in use.
+type materialFile struct {
 	// path is the file; empty when the material never changes.
 	path  string
 	parse func(content []byte) (*material, error)
 
-	// last is the last material that could be used. No lock is held while a file is read, as its disk may be slow: a slow
-	// reader may put back what an earlier file had, until the next one.
+	// last is the last material that could be used. No lock is held while the file is read, since its disk may be slow. A
+	// slow read may therefore bring back the material before it, until the next read.
 	last atomic.Pointer[material]
 }
 
-func (k *keeper) material() (*material, error) {
-	last := k.last.Load()
-	if k.path == "" && last != nil {
+func (f *materialFile) material() (*material, error) {
+	last := f.last.Load()
+	if f.path == "" && last != nil {
 		return last, nil
 	}
-	read, err := k.read(last)
+	read, err := f.read(last)
 	if err == nil {
-		k.last.Store(read)
+		f.last.Store(read)
 		return read, nil
 	}
-	if last = k.last.Load(); last != nil {
+	if last = f.last.Load(); last != nil {
 		return last, nil
 	}
 	return nil, err
 }
 
 // read returns the material of the file, last itself if that has not changed.
-func (k *keeper) read(last *material) (*material, error) {
-	content, err := readFile(k.path)
+func (f *materialFile) read(last *material) (*material, error) {
+	content, err := readFile(f.path)
 	if err != nil {
 		return nil, err
 	}
@@ -70,17 +70,17 @@ func (k *keeper) read(last *material) (*material, error) {
 	if last != nil && last.version == version {
 		return last, nil
 	}
-	read, err := k.parse(content)
+	read, err := f.parse(content)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", k.path, err)
+		return nil, fmt.Errorf("%s: %w", f.path, err)
 	}
 	read.version = version
 	return read, nil
 }
 
 // version is that of the material; zero when there is none.
-func (k *keeper) version() hash {
-	m, err := k.material()
+func (f *materialFile) version() hash {
+	m, err := f.material()
 	if err != nil {
 		return hash{}
 	}
@@ -88,7 +88,7 @@ func (k *keeper) version() hash {
 }
 
 func readFile(path string) ([]byte, error) {
-	// A pipe would be waited for without end.
+	// A read of a pipe might never end.
 	if info, err := os.Stat(path); err != nil {
 		return nil, err
 	} else if !info.Mode().IsRegular() {
@@ -133,13 +133,13 @@ func parseAssertion(content []byte) (*material, error) {
 func parseCertificate(content []byte) (*material, error) {
 	certificates, key, err := azidentity.ParseCertificates(content, nil)
 	if err != nil && !bytes.Contains(content, []byte("-----BEGIN ")) {
-		// What azidentity says then is about ASN.1, whatever the file is.
+		// azidentity's error is about ASN.1 then, whatever the file holds.
 		err = errors.New("neither PEM nor PKCS#12 without a password")
 	}
 	if err != nil {
 		return nil, err
 	}
-	// What azidentity would refuse only when a token is asked for, such as a key of another certificate.
+	// This finds what azidentity would refuse only with the first token, such as the key of another certificate.
 	_, err = azidentity.NewClientCertificateCredential("tenant", "application", certificates, key, nil)
 	return &material{certificates: certificates, key: key}, err
 }

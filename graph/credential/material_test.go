@@ -12,7 +12,7 @@ func TestTwoReadAFileAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	reads, release := make(chan struct{}), make(chan struct{})
-	k := &keeper{path: path, parse: func(content []byte) (*material, error) {
+	k := &materialFile{path: path, parse: func(content []byte) (*material, error) {
 		reads <- struct{}{}
 		<-release
 		return parseSecret(content)

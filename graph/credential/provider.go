@@ -14,46 +14,46 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 )
 
-// scope asks for all permissions that the application, or the user to it, was given.
+// scope requests all permissions that were granted to the application, or by the user to the application.
 const scope = "https://graph.microsoft.com/.default"
 
-// demandNothing are claims that pass a cache by. MSAL keeps the tokens of managed identities in one cache of the process,
-// whichever object asks, and looks into it unless there are claims, which it then sends nowhere.
+// demandNothing are claims that bypass a cache. MSAL holds the tokens of managed identities in one cache of the
+// process, for all credential objects, and uses it unless there are claims. It sends those claims nowhere.
 const demandNothing = "{}"
 
-// provider asks for tokens by azidentity. Each token has a credential object of its own: one that serves several
-// tenants asks for them one after another, so that a tenant that hangs would hang them all, and its cache would give
-// refused tokens again and know nothing of a refresh ahead of time. Those of managed identities share a cache all the
-// same; see demandNothing.
+// provider requests tokens through azidentity. Each token has a credential object of its own. One object for several
+// tenants would request their tokens one after another, so that a tenant that hangs would block the others. Its cache
+// would also return refused tokens again, and would not refresh early. Managed identities share a cache nevertheless;
+// see demandNothing.
 type provider struct {
 	mode       Mode
 	clientID   string
 	homeTenant string
 	options    azcore.ClientOptions
-	// keeper is nil where azidentity finds the material by itself.
-	keeper *keeper
+	// file is nil where azidentity finds the material by itself.
+	file *materialFile
 }
 
 // prepare checks what the mode needs, and reads it.
 func (p *provider) prepare(options Options, client *http.Client) error {
 	switch options.Mode {
 	case ClientSecret:
-		p.keeper = &keeper{path: options.SecretFile, parse: parseSecret}
+		p.file = &materialFile{path: options.SecretFile, parse: parseSecret}
 		if options.SecretFile == "" && options.Secret != "" {
-			p.keeper.last.Store(&material{secret: options.Secret})
+			p.file.last.Store(&material{secret: options.Secret})
 		}
 	case Certificate:
-		p.keeper = &keeper{path: options.CertificateFile, parse: parseCertificate}
+		p.file = &materialFile{path: options.CertificateFile, parse: parseCertificate}
 	case WorkloadIdentity:
-		p.keeper = &keeper{path: options.FederatedTokenFile, parse: parseAssertion}
+		p.file = &materialFile{path: options.FederatedTokenFile, parse: parseAssertion}
 	case ManagedIdentity, Default:
-		// These ask the machine they run on as well as the authority, and some kinds of machine take no other client.
+		// These also send requests to the machine they run on. Some kinds of machine work with no other client.
 		p.options.Transport = client
 		if options.Mode == ManagedIdentity {
 			if options.HomeTenant == "" {
 				return errors.New("managed identity needs its home tenant")
 			}
-			// The endpoints of identities are slow to start, and azidentity knows which of their answers say so.
+			// The endpoints of managed identities are slow to start. azidentity knows which of their responses say so.
 			p.options.Retry = policy.RetryOptions{}
 		}
 		_, err := p.credential(graph.TokenRequest{}, nil)
@@ -64,83 +64,86 @@ func (p *provider) prepare(options Options, client *http.Client) error {
 	if options.ClientID == "" {
 		return fmt.Errorf("credential mode %s needs a client id", options.Mode)
 	}
-	if p.keeper.path == "" && p.keeper.last.Load() == nil {
+	if p.file.path == "" && p.file.last.Load() == nil {
 		return fmt.Errorf("credential mode %s needs a file", options.Mode)
 	}
-	_, err := p.keeper.material()
+	_, err := p.file.material()
 	return err
 }
 
 func (p *provider) version() hash {
-	if p.keeper == nil {
+	if p.file == nil {
 		return hash{}
 	}
-	return p.keeper.version()
+	return p.file.version()
 }
 
-// fetch asks for a token once, and once more when what the application proves itself with was replaced meanwhile.
+// fetch requests a token once, and once more when the credential of the application was replaced meanwhile.
 func (p *provider) fetch(ctx context.Context, request graph.TokenRequest) (azcore.AccessToken, error) {
 	var with *material
-	if p.keeper != nil {
+	if p.file != nil {
 		var err error
-		if with, err = p.keeper.material(); err != nil {
-			return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused, Err: err}
+		if with, err = p.file.material(); err != nil {
+			return azcore.AccessToken{}, unusable(err)
 		}
 	}
-	token, err := p.ask(ctx, request, with)
-	if err != nil && p.keeper != nil && refusesClient(err) {
-		if replaced, again := p.keeper.material(); again == nil && replaced.version != with.version {
-			token, err = p.ask(ctx, request, replaced)
+	token, err := p.request(ctx, request, with)
+	if err != nil && p.file != nil && refusesClient(err) {
+		if replaced, again := p.file.material(); again == nil && replaced.version != with.version {
+			token, err = p.request(ctx, request, replaced)
 		}
 	}
 	if err == nil && p.mode == Default && token.Token == request.Refused && request.Claims == "" {
-		// It may come from a managed identity. The tools of a developer's machine take no claims, so these are not for
-		// every request.
+		// The token may be that of a managed identity. The tools of a developer's machine do not accept claims, so claims are
+		// not sent with every request.
 		request.Claims = demandNothing
-		if another, failed := p.ask(ctx, request, with); failed == nil {
+		if another, failed := p.request(ctx, request, with); failed == nil {
 			token = another
 		}
 	}
 	return token, err
 }
 
-func (p *provider) ask(ctx context.Context, request graph.TokenRequest, with *material) (azcore.AccessToken, error) {
+func (p *provider) request(ctx context.Context, request graph.TokenRequest, with *material) (azcore.AccessToken, error) {
 	delegated := request.UserAssertion != ""
 	if p.mode == ManagedIdentity && request.Claims == "" {
 		request.Claims = demandNothing
 	}
 	source, err := p.credential(request, with)
 	if err != nil {
-		return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused, Err: errors.New("the credential cannot be used")}
+		return azcore.AccessToken{}, unusable(errors.New("the credential cannot be used"))
 	}
 	token, err := source.GetToken(ctx, policy.TokenRequestOptions{
 		Scopes: []string{scope}, Claims: request.Claims, TenantID: request.Tenant,
-		// Graph may revoke such tokens early, and then says so by a claims challenge.
+		// Graph can revoke such tokens early, and then sends a claims challenge.
 		EnableCAE: true,
 	})
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenUnavailable, Err: ctx.Err()}
+		return azcore.AccessToken{}, unavailable(ctx.Err())
 	case err != nil:
 		return azcore.AccessToken{}, classify(err, delegated)
 	}
 	if !token.ExpiresOn.After(time.Now()) {
-		return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenUnavailable, Err: errors.New("the token has ended already")}
+		return azcore.AccessToken{}, unavailable(errors.New("the token has expired already"))
 	}
-	// A managed identity gives the token of its own tenant, whatever was asked for. What cannot be read might be
-	// anybody's.
-	if claims, ok := graph.ReadClaims(token.Token); !ok || claims.Tenant != request.Tenant {
-		return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused, Err: errors.New("the token is of another tenant")}
+	// A managed identity gives the token of its own tenant, whatever tenant was requested. A token that cannot be read may
+	// be of any tenant.
+	switch claims, ok := graph.ReadClaims(token.Token); {
+	case !ok:
+		return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused, Cause: graph.CauseOther, Err: errors.New("the token is no JWT")}
+	case claims.Tenant != request.Tenant:
+		return azcore.AccessToken{}, wrongTenant("the token is of another tenant")
 	}
 	return token, nil
 }
 
-// credential makes the object that asks for one token.
+// credential makes the object that requests one token.
 func (p *provider) credential(request graph.TokenRequest, with *material) (azcore.TokenCredential, error) {
 	if request.UserAssertion != "" {
 		return p.onBehalfOf(request, with)
 	}
-	// Each authority that is asked is the configured one, so nobody has to be asked whether it is a real one.
+	// Only the configured authority gets requests, so there is no need to check with Microsoft that it is a real one.
 	const noDiscovery = true
 	switch p.mode {
 	case ClientSecret:
@@ -152,7 +155,7 @@ func (p *provider) credential(request graph.TokenRequest, with *material) (azcor
 			ClientOptions: p.options, DisableInstanceDiscovery: noDiscovery,
 		})
 	case WorkloadIdentity:
-		return azidentity.NewClientAssertionCredential(request.Tenant, p.clientID, with.give, &azidentity.ClientAssertionCredentialOptions{
+		return azidentity.NewClientAssertionCredential(request.Tenant, p.clientID, with.assertionCallback, &azidentity.ClientAssertionCredentialOptions{
 			ClientOptions: p.options, DisableInstanceDiscovery: noDiscovery,
 		})
 	case ManagedIdentity:
@@ -175,5 +178,5 @@ func (p *provider) onBehalfOf(request graph.TokenRequest, with *material) (azcor
 	case Certificate:
 		return azidentity.NewOnBehalfOfCredentialWithCertificate(request.Tenant, p.clientID, request.UserAssertion, with.certificates, with.key, options)
 	}
-	return azidentity.NewOnBehalfOfCredentialWithClientAssertions(request.Tenant, p.clientID, request.UserAssertion, with.give, options)
+	return azidentity.NewOnBehalfOfCredentialWithClientAssertions(request.Tenant, p.clientID, request.UserAssertion, with.assertionCallback, options)
 }

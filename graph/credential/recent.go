@@ -2,12 +2,12 @@ package credential
 
 import "container/list"
 
-// recent holds the entries used last, up to a limit of those with a token and as many without one: whoever names tenants
-// that do not exist, or while the authority hangs, must not drive out the tokens of those that do.
+// recent holds the most recently used entries: up to a limit with a token, and as many without one. So requests for
+// tenants that do not exist, or requests while the authority hangs, do not evict tokens.
 type recent struct {
 	limit   int
 	entries map[key]*list.Element
-	// with are the entries with a token, without the others. Each has the entry used last in front.
+	// with are the entries with a token, without the others. The most recently used entry of each is in front.
 	with, without *list.List
 }
 
@@ -23,13 +23,13 @@ func (r *recent) entry(k key) *entry {
 		r.add(r.without, e)
 		return e
 	}
-	// A list does nothing about elements of the other.
+	// A list ignores elements of the other list.
 	r.with.MoveToFront(element)
 	r.without.MoveToFront(element)
 	return element.Value.(*entry)
 }
 
-// promote takes an entry, which has got a token, to those with one.
+// promote moves an entry that got a token to those with one.
 func (r *recent) promote(e *entry) {
 	element := r.entries[e.key]
 	r.without.Remove(element)
@@ -37,7 +37,7 @@ func (r *recent) promote(e *entry) {
 	r.add(r.with, e)
 }
 
-// add puts an entry in front of a list. The one used longest ago makes room for it.
+// add puts an entry in front of a list, and evicts the least recently used one if the list is full.
 func (r *recent) add(to *list.List, e *entry) {
 	if to.Len() >= r.limit {
 		delete(r.entries, to.Remove(to.Back()).(*entry).key)

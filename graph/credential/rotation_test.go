@@ -10,7 +10,7 @@ import (
 	"github.com/m365backup/backupstorage/graph/credential/authoritytest"
 )
 
-// secrets are those that the authority was shown, in their order.
+// secrets are those that the authority received, in order.
 func secrets(authority *authoritytest.Authority) (all []string) {
 	for _, r := range authority.Requests() {
 		all = append(all, r.Secret)
@@ -25,7 +25,7 @@ func TestASecretIsReadAgainForEveryToken(t *testing.T) {
 	ask(t, s, graph.TokenRequest{Tenant: tenantA})
 	overwrite(t, path, "new\n")
 	ask(t, s, graph.TokenRequest{Tenant: tenantB})
-	// A file that is just being written, or is gone, is no reason to fail.
+	// A file that is being written, or is gone, must not fail a request.
 	overwrite(t, path, "")
 	ask(t, s, graph.TokenRequest{Tenant: tenantA, UserAssertion: authoritytest.Assertion(tenantA, "u")})
 	if got := secrets(authority); !slices.Equal(got, []string{"old", "new", "new"}) {

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// versionTime is for how long a version is taken to be the last one: every call of a tenant that was refused asks for it.
+// versionTime is how long a version counts as current. Every call of a tenant that was refused needs the version.
 const versionTime = time.Second
 
-// versions tells the version of what the application proves itself with. It is read from a file whose disk may be slow:
-// no lock is held meanwhile, and nobody waits for it for longer than he has time.
+// versions reads the version of the application's credential. The disk of its file may be slow: no lock is held
+// meanwhile, and no caller waits past its deadline.
 type versions struct {
 	read func() hash
 
 	mu     sync.Mutex
 	last   hash
-	at     time.Time     // When the reading of the last one began.
-	under  chan struct{} // Closed when the reading that is under way is done; nil when none is.
+	at     time.Time     // When the read of the last one began.
+	under  chan struct{} // Closed when the read that is under way ends; nil when none is.
 	closed bool
 
 	running sync.WaitGroup
@@ -35,8 +35,8 @@ func (v *versions) now() hash {
 	return version
 }
 
-// lately returns the version as it was up to versionTime ago, and the context's error when that ends before it is read.
-func (v *versions) lately(ctx context.Context) (hash, error) {
+// recent returns the version as it was at most versionTime ago, or the context's error when that ends first.
+func (v *versions) recent(ctx context.Context) (hash, error) {
 	if under := v.refresh(); under != nil {
 		select {
 		case <-under:
@@ -49,8 +49,8 @@ func (v *versions) lately(ctx context.Context) (hash, error) {
 	return v.last, nil
 }
 
-// refresh starts to read the version when the last one is old. It returns what is closed when that is done, nil when
-// there is nothing to wait for.
+// refresh starts a read when the last version is old. It returns a channel that is closed when the read ends, nil when
+// no read is under way.
 func (v *versions) refresh() <-chan struct{} {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -68,7 +68,7 @@ func (v *versions) refresh() <-chan struct{} {
 	return v.under
 }
 
-// close waits for the reading that is under way. There is none afterwards.
+// close waits for the read that is under way, and prevents further ones.
 func (v *versions) close() {
 	v.mu.Lock()
 	v.closed = true

@@ -1,5 +1,5 @@
-// Package authoritytest is a small stand-in for Microsoft's token authority, for tests. It is served over https on
-// loopback, gives unsigned tokens to everybody who asks in the right form, and remembers who asked.
+// Package authoritytest is a small stand-in for Microsoft's token authority, for tests. It serves https on loopback,
+// issues unsigned tokens for every well-formed request, and records the requests.
 package authoritytest
 
 import (
@@ -24,26 +24,26 @@ type Request struct {
 	Tenant string
 	// Grant is `client_credentials`, or `urn:ietf:params:oauth:grant-type:jwt-bearer` on behalf of a user.
 	Grant string
-	// ClientID, Secret and ClientAssertion are what the application proves itself with.
+	// ClientID, Secret and ClientAssertion are the credential of the application.
 	ClientID, Secret, ClientAssertion string
 	// Assertion is the token of the user.
 	Assertion string
 	Scope     string
-	// Claims are those asked for, as JSON, the client's capabilities among them.
+	// Claims are the requested claims, as JSON, with the client's capabilities among them.
 	Claims string
 }
 
-// Answer is what the authority says to a request.
+// Answer is how the authority responds to a request.
 type Answer struct {
 	// Status is 200 unless given.
 	Status int
 	Header http.Header
-	// Body is the answer as it is. Empty makes an error of Code and Numbers, or a token.
+	// Body is the whole body. When it is empty, the body is an error of Code and Numbers, or a token.
 	Body string
-	// Code and Numbers are the error code of OAuth and Microsoft's own ones.
+	// Code is the error code of OAuth, Numbers are those of Microsoft.
 	Code    string
 	Numbers []int
-	// Token is the token, one that fits the request unless given, and Lifetime how long it is good, an hour unless given.
+	// Token is the token; empty makes one that suits the request. Lifetime is how long it is good; 0 is an hour.
 	Token    string
 	Lifetime time.Duration
 }
@@ -52,7 +52,7 @@ type Answer struct {
 type Authority struct {
 	// URL has no path.
 	URL string
-	// Roots are what to trust.
+	// Roots holds the certificate to trust.
 	Roots *x509.CertPool
 
 	server *httptest.Server
@@ -65,7 +65,7 @@ type Authority struct {
 	handler     http.Handler
 }
 
-// New starts an authority that gives a new token to every request.
+// New starts an authority that issues a new token for every request.
 func New(t testing.TB) *Authority {
 	t.Helper()
 	a := new(Authority)
@@ -79,7 +79,7 @@ func New(t testing.TB) *Authority {
 		a.mu.Unlock()
 		handler.ServeHTTP(w, r)
 	}))
-	// Connections that end while they shake hands are nobody's concern.
+	// Connections that end during the handshake are not logged.
 	a.server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	a.server.StartTLS()
 	t.Cleanup(a.server.Close)
@@ -93,21 +93,21 @@ func (a *Authority) Root() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.server.Certificate().Raw})
 }
 
-// Handle makes the authority answer by a function. It may block; the zero Answer gives a new token.
+// Handle makes a function decide the response. It may block. The zero Answer issues a new token.
 func (a *Authority) Handle(answer func(Request) Answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.answer = answer
 }
 
-// Serve makes another handler answer everything from now on.
+// Serve makes another handler respond to everything from now on.
 func (a *Authority) Serve(handler http.Handler) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.handler = handler
 }
 
-// Handler returns what answers now, for a handler around it.
+// Handler returns the present handler, for a handler that wraps it.
 func (a *Authority) Handler() http.Handler {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -121,7 +121,7 @@ func (a *Authority) Requests() []Request {
 	return append([]Request(nil), a.requests...)
 }
 
-// Discoveries returns how often somebody asked where the endpoints are.
+// Discoveries returns how often the metadata with the endpoints was requested.
 func (a *Authority) Discoveries() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -180,7 +180,7 @@ func (a *Authority) token(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// newToken makes a token that fits the request, another one each time.
+// newToken makes a token that suits the request, a different one each time.
 func (r Request) newToken(number int, lifetime time.Duration) string {
 	claims := map[string]any{
 		"tid": r.Tenant, "appid": r.ClientID, "jti": fmt.Sprint("token-", number), "exp": time.Now().Add(lifetime).Unix(),
@@ -231,6 +231,6 @@ func User(token string) string {
 func write(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// Whoever asked may be gone.
+	// The client may be gone.
 	_ = json.NewEncoder(w).Encode(body)
 }

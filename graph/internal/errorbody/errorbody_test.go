@@ -1,13 +1,13 @@
-package graph_test
+package errorbody
 
 import (
 	"fmt"
+	"io"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
-
-	"github.com/m365backup/backupstorage/graph"
 )
 
 // inners nests errors with the codes 1, 2 and so on inside one with the code 0.
@@ -20,17 +20,19 @@ func inners(levels int, key string) string {
 	return text.String()
 }
 
+func parse(body []byte) Body { return Parse(body, Head{}) }
+
 // said is what can be kept of an error body.
 type said struct {
 	codes, message, target, requestID string
-	details                           []graph.Detail
+	details                           []Detail
 }
 
-func saidBy(e *graph.Error) said {
+func saidBy(e Body) said {
 	return said{strings.Join(e.Codes, " "), e.Message, e.Target, e.RequestID, e.Details}
 }
 
-func TestWhateverAnErrorBodySaysReadablyIsKept(t *testing.T) {
+func TestWhateverIsReadableIsKept(t *testing.T) {
 	x := func(n int) string { return strings.Repeat("x", n) }
 	for _, test := range []struct {
 		name, body string
@@ -93,12 +95,12 @@ func TestWhateverAnErrorBodySaysReadablyIsKept(t *testing.T) {
 		{"duplicate messages", `{"error":{"message":"a","message":"b"}}`, said{message: "a"}},
 		{"duplicate inner errors", `{"error":{"code":"a","innererror":{"date":"2026"},"innerError":{"code":"b"},"innerError":{"code":"c"}}}`, said{codes: "a b"}},
 		{"duplicate wrappers", `{"error":{"code":"a"},"error":{"code":"b","message":"m"}}`, said{codes: "a", message: "m"}},
-		{"details", `{"error":{"details":[{"code":"a","message":"m","target":"t"},{"code":7}],"code":"c"}}`, said{codes: "c", details: []graph.Detail{{Code: "a", Message: "m", Target: "t"}, {Code: "7"}}}},
-		{"details is an object", `{"error":{"details":{"code":"a","innererror":{"code":"x"}},"code":"c"}}`, said{codes: "c", details: []graph.Detail{{Code: "a"}}}},
+		{"details", `{"error":{"details":[{"code":"a","message":"m","target":"t"},{"code":7}],"code":"c"}}`, said{codes: "c", details: []Detail{{Code: "a", Message: "m", Target: "t"}, {Code: "7"}}}},
+		{"details is an object", `{"error":{"details":{"code":"a","innererror":{"code":"x"}},"code":"c"}}`, said{codes: "c", details: []Detail{{Code: "a"}}}},
 		{"details is an empty object", `{"error":{"details":{},"code":"c"}}`, said{codes: "c"}},
 		{"details is a text", `{"error":{"details":"x","code":"c"}}`, said{codes: "c"}},
 		{"details is null", `{"error":{"details":null,"code":"c"}}`, said{codes: "c"}},
-		{"details are garbage", `{"error":{"details":[1,null,"x",true,[{"code":"x"}],{},{"code":[]},{"code":"a","z":{"code":"x"}}],"code":"c"}}`, said{codes: "c", details: []graph.Detail{{Code: "a"}}}},
+		{"details are garbage", `{"error":{"details":[1,null,"x",true,[{"code":"x"}],{},{"code":[]},{"code":"a","z":{"code":"x"}}],"code":"c"}}`, said{codes: "c", details: []Detail{{Code: "a"}}}},
 		{"1 MB of message", `{"error":{"message":"` + x(1_000_000) + `","code":"a"}}`, said{codes: "a", message: x(4096)}},
 		{"1 MB of code", `{"error":{"code":"` + x(1_000_000) + `"}}`, said{codes: x(256)}},
 		{"1 MB of code that is a number", `{"error":{"code":` + strings.Repeat("1", 1_000_000) + `}}`, said{codes: strings.Repeat("1", 256)}},
@@ -123,14 +125,14 @@ func TestWhateverAnErrorBodySaysReadablyIsKept(t *testing.T) {
 		{"cut in a key", `{"error":{"code":"a","mess`, said{codes: "a"}},
 		{"cut behind a comma", `{"error":{"code":"a",`, said{codes: "a"}},
 		{"cut in the inner error that came first", `{"error":{"innerError":{"code":"b","date":`, said{codes: "b"}},
-		{"cut in details", `{"error":{"code":"c","details":[{"code":"a","mess`, said{codes: "c", details: []graph.Detail{{Code: "a"}}}},
+		{"cut in details", `{"error":{"code":"c","details":[{"code":"a","mess`, said{codes: "c", details: []Detail{{Code: "a"}}}},
 		{"wrong bracket", `{"error":{"code":"a"],"message":"m"}`, said{codes: "a"}},
 		{"missing comma", `{"error":{"code":"a" "message":"m"}}`, said{codes: "a"}},
 		{"a key that is no text", `{"error":{"code":"a",1:2}}`, said{codes: "a"}},
 		{"text behind the end", `{"error":{"code":"a"}}{"error":{"code":"b"}}`, said{codes: "a"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := saidBy(graph.ErrorBody([]byte(test.body))); !reflect.DeepEqual(got, test.want) {
+			if got := saidBy(parse([]byte(test.body))); !reflect.DeepEqual(got, test.want) {
 				t.Errorf("got %.300q\nwant %.300q", fmt.Sprint(got), fmt.Sprint(test.want))
 			}
 		})
@@ -140,9 +142,9 @@ func TestWhateverAnErrorBodySaysReadablyIsKept(t *testing.T) {
 const fullBody = `{"error":{"code":"a","message":"m","target":"t","details":[{"code":"d","message":"n","target":"u"}],"innerError":{"code":"b","request-id":"r","innerError":{"code":"c"}}}}`
 
 func TestABodyThatIsCutAnywhereKeepsWhatCameBefore(t *testing.T) {
-	whole := saidBy(graph.ErrorBody([]byte(fullBody)))
+	whole := saidBy(parse([]byte(fullBody)))
 	for end := range len(fullBody) {
-		got := saidBy(graph.ErrorBody([]byte(fullBody[:end])))
+		got := saidBy(parse([]byte(fullBody[:end])))
 		for _, part := range []struct {
 			name, text, got, want string
 		}{
@@ -170,13 +172,13 @@ func firstWord(s string) string {
 
 func TestABulkErrorKeepsAtMost50000Details(t *testing.T) {
 	body := `{"error":{"details":[{"code":"a"}` + strings.Repeat(`,{"code":"a"}`, 60_000) + `],"code":"c"}}`
-	e := graph.ErrorBody([]byte(body))
+	e := parse([]byte(body))
 	if len(e.Details) != 50_000 || len(e.Codes) != 1 {
 		t.Errorf("got %d details and codes %q, want 50000 and the code behind them", len(e.Details), e.Codes)
 	}
 }
 
-func FuzzErrorBody(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add([]byte(fullBody))
 	for _, body := range []string{
 		"", "<html>", "\xef\xbb\xbf{}", `{"error":"text"}`, `{"error":[{"code":1}]}`, inners(10, "innerError"),
@@ -185,7 +187,7 @@ func FuzzErrorBody(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		e := graph.ErrorBody(body)
+		e := parse(body)
 		if len(e.Codes) > 9 {
 			t.Errorf("%d codes", len(e.Codes))
 		}
@@ -210,20 +212,53 @@ func FuzzErrorBody(f *testing.F) {
 			check("code of a detail", d.Code, 256)
 			check("message of a detail", d.Message, 4096)
 			check("target of a detail", d.Target, 2048)
-			if d == (graph.Detail{}) {
+			if d == (Detail{}) {
 				t.Error("an empty detail")
 			}
-		}
-		if e.Kind != graph.KindResponse || e.Status != 0 || e.HasRetryAfter {
-			t.Errorf("got %+v", e)
 		}
 		// What stands in a wrapper says the same as without it.
 		lower := strings.ToLower(string(body))
 		if strings.HasPrefix(lower, "{") && !strings.Contains(lower, "error") && !strings.Contains(lower, "info") && !strings.Contains(lower, `\`) {
-			wrapped := graph.ErrorBody(append([]byte(`{"error":`), body...))
+			wrapped := parse(append([]byte(`{"error":`), body...))
 			if !reflect.DeepEqual(saidBy(e), saidBy(wrapped)) {
 				t.Errorf("in a wrapper: got %v, want %v", saidBy(wrapped), saidBy(e))
 			}
 		}
 	})
+}
+
+// broken is a response that is cut after its text.
+type broken struct{ io.Reader }
+
+func (b broken) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func TestABodyIsReadUpToItsLimitOrItsError(t *testing.T) {
+	const text = `{"error":{"code":"a","innerError":{"request-id":"r","client-request-id":"c","date":"2026-11-20T12:00:00"},"message":"m"}}`
+	date := time.Date(2026, 11, 20, 11, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		name  string
+		body  io.Reader
+		limit int64
+		known Head
+		want  Body
+	}{
+		{"whole", strings.NewReader(text), 1000, Head{}, Body{Head{"r", "c", date.Add(time.Hour)}, []string{"a"}, "m", "", nil}},
+		{"cut", broken{strings.NewReader(text[:len(text)-5])}, 1000, Head{}, Body{Head{"r", "c", date.Add(time.Hour)}, []string{"a"}, "", "", nil}},
+		{"too large", strings.NewReader(text), 30, Head{}, Body{Codes: []string{"a"}}},
+		{"the head is known", strings.NewReader(text), 1000, Head{"R", "C", date}, Body{Head{"R", "C", date}, []string{"a"}, "m", "", nil}},
+		{"larger than what stays", strings.NewReader(text + strings.Repeat(" ", 2*maxPooledBody)), 1 << 20, Head{}, Body{Head{"r", "c", date.Add(time.Hour)}, []string{"a"}, "m", "", nil}},
+		{"nothing of the one before", strings.NewReader("{"), 1000, Head{}, Body{}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := Read(test.body, test.limit, test.known); !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
 }

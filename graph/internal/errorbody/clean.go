@@ -1,13 +1,13 @@
-package graph
+package errorbody
 
 import (
 	"unicode"
 	"unicode/utf8"
 )
 
-// clean appends a JSON string without its quotes to dst as a text that can be shown: escapes resolved, bytes that are
-// not UTF-8 replaced, spaces for control characters and nothing for characters that are not seen. Of the string at most
-// limit bytes are read, counted without escapes and up to a whole character.
+// clean appends a JSON string without its quotes to dst as a text that can be shown: escapes are resolved, bytes that
+// are not UTF-8 replaced, control characters become spaces, and invisible characters are left out. It reads at most
+// limit bytes of the string, counted without escapes and up to a whole character.
 func clean(dst, raw []byte, limit int) []byte {
 	for len(raw) > 0 {
 		r, n := character(raw)
@@ -19,21 +19,21 @@ func clean(dst, raw []byte, limit int) []byte {
 		switch {
 		case control(r):
 			dst = append(dst, ' ')
-		case !unseen(r):
+		case !invisible(r):
 			dst = utf8.AppendRune(dst, r)
 		}
 	}
 	return dst
 }
 
-// control tells of characters that end a line or steer a terminal.
+// control reports whether a character ends a line or controls a terminal.
 func control(r rune) bool {
 	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029'
 }
 
-// unseen tells of characters without a width of their own, and of those that turn the direction of writing: with them
-// a text can look like another one.
-func unseen(r rune) bool {
+// invisible reports whether a character has no width of its own, or changes the direction of writing: with such
+// characters one text can look like another.
+func invisible(r rune) bool {
 	switch {
 	case r == 0x061C, r == 0xFEFF:
 	case r >= 0x200B && r <= 0x200F:

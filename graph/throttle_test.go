@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,9 +14,9 @@ import (
 	"github.com/m365backup/backupstorage/graph/emulator"
 )
 
-// onEmulator makes a client of an emulator in memory, with the given delay on the way there and back. It counts the
-// answers by status.
-func onEmulator(t *testing.T, delay time.Duration, faults ...emulator.Fault) (*Client, *answers) {
+// onEmulator makes a client of an emulator in memory, with the given delay in each direction. It counts the responses
+// by status.
+func onEmulator(t *testing.T, delay time.Duration, faults ...emulator.Fault) (*Client, *responses) {
 	t.Helper()
 	client, err := New(Options{Endpoint: "https://graph.example/v1.0", Tokens: Unsigned{}})
 	if err != nil {
@@ -29,7 +28,7 @@ func onEmulator(t *testing.T, delay time.Duration, faults ...emulator.Fault) (*C
 			t.Fatal(err)
 		}
 	}
-	seen := &answers{start: time.Now()}
+	seen := &responses{start: time.Now()}
 	client.roundTrip = func(request *http.Request, _ way) (*http.Response, error) {
 		time.Sleep(delay)
 		if request.Body == nil {
@@ -44,8 +43,8 @@ func onEmulator(t *testing.T, delay time.Duration, faults ...emulator.Fault) (*C
 	return client, seen
 }
 
-// answers are those of an upstream, with the times at which they were made.
-type answers struct {
+// responses are those of an upstream, with their times.
+type responses struct {
 	mu    sync.Mutex
 	start time.Time
 	all   []timedStatus
@@ -56,16 +55,16 @@ type timedStatus struct {
 	status int
 }
 
-func (a *answers) add(status int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.all = append(a.all, timedStatus{time.Since(a.start), status})
+func (r *responses) add(status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, timedStatus{time.Since(r.start), status})
 }
 
-func (a *answers) count(from time.Duration, status int) (n int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, one := range a.all {
+func (r *responses) count(from time.Duration, status int) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, one := range r.all {
 		if one.at >= from && (status == 0 || one.status == status) {
 			n++
 		}
@@ -73,16 +72,16 @@ func (a *answers) count(from time.Duration, status int) (n int) {
 	return n
 }
 
-func emulatorCall(tenant string) *Request {
+func emulatorRequest(tenant string) *Request {
 	return &Request{Method: http.MethodGet, Target: Root + "/protectionPolicies", Tenant: tenant, RequestID: "1", Safe: true}
 }
 
-// TestThePaceIsLearnt has three times the allowed demand. It prints what became of it.
-func TestThePaceIsLearnt(t *testing.T) {
+// TestThePaceIsLearned has three times the allowed demand. It prints how much succeeds.
+func TestThePaceIsLearned(t *testing.T) {
 	const demand, allowed, seconds, learning = 30, 10, 60, 10 * time.Second
 	for _, delay := range []time.Duration{0, 5 * time.Millisecond, 50 * time.Millisecond} {
 		for _, deadline := range []time.Duration{300 * time.Millisecond, time.Second, time.Minute} {
-			t.Run(fmt.Sprintf("%v on the way, %v for a call", 2*delay, deadline), func(t *testing.T) {
+			t.Run(fmt.Sprintf("round trip %v, deadline %v", 2*delay, deadline), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					client, seen := onEmulator(t, delay, emulator.Fault{
 						Operation: "*", Throttle: &emulator.Throttle{Requests: allowed, Window: emulator.Duration(time.Second), RetryAfter: emulator.Duration(time.Second)},
@@ -94,7 +93,7 @@ func TestThePaceIsLearnt(t *testing.T) {
 							late := time.Since(seen.start) >= learning
 							ctx, cancel := context.WithTimeout(context.Background(), deadline)
 							defer cancel()
-							_, err := client.Do(ctx, emulatorCall(testTenant))
+							_, err := client.Do(ctx, emulatorRequest(testTenant))
 							e := failure(t, err)
 							switch {
 							case e == nil && late:
@@ -112,7 +111,7 @@ func TestThePaceIsLearnt(t *testing.T) {
 					sent, throttled := seen.count(learning, 0), seen.count(learning, 429)
 					possible := float64(allowed * (seconds - learning/time.Second))
 					share, wasted := float64(ok.Load())/possible, float64(throttled)/float64(sent)
-					t.Logf("after %v: %.1f %% of the allowed rate succeeds, %.1f %% of %d requests are answered 429; %d answered locally",
+					t.Logf("after %v: %.1f %% of the allowed rate succeeds, %.1f %% of %d requests get a 429; %d are refused locally",
 						learning, 100*share, 100*wasted, sent, local.Load())
 					if share < 0.8 || wasted > 0.05 {
 						t.Error("that is not what was promised")
@@ -123,10 +122,10 @@ func TestThePaceIsLearnt(t *testing.T) {
 	}
 }
 
-func TestAThrottledTenantIsProbedOnceAndOthersAreNotHeldUp(t *testing.T) {
+func TestABlockedTenantIsProbedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, seen := onEmulator(t, 10*time.Millisecond, emulator.Fault{Operation: "*", Tenant: emulator.TenantA, Status: 429, RetryAfter: []string{"30"}, Times: 1})
-		e := failure(t, second(client.Do(t.Context(), emulatorCall(emulator.TenantA))))
+		e := failure(t, second(client.Do(t.Context(), emulatorRequest(emulator.TenantA))))
 		if e == nil || e.Status != 429 {
 			t.Fatalf("got %+v", e)
 		}
@@ -136,7 +135,7 @@ func TestAThrottledTenantIsProbedOnceAndOthersAreNotHeldUp(t *testing.T) {
 			var succeeded, refused atomic.Int64
 			for range callers {
 				group.Go(func() {
-					e := failure(t, second(client.Do(t.Context(), emulatorCall(tenant))))
+					e := failure(t, second(client.Do(t.Context(), emulatorRequest(tenant))))
 					switch {
 					case e == nil:
 						succeeded.Add(1)
@@ -152,7 +151,7 @@ func TestAThrottledTenantIsProbedOnceAndOthersAreNotHeldUp(t *testing.T) {
 		}
 		before, start := seen.count(0, 0), time.Now()
 		if ok, local := all(emulator.TenantA); ok != 0 || local != callers || seen.count(0, 0) != before || time.Since(start) != 0 {
-			t.Errorf("closed: %d succeeded, %d answered locally, %d sent, after %v", ok, local, seen.count(0, 0)-before, time.Since(start))
+			t.Errorf("blocked: %d succeeded, %d refused locally, %d sent, after %v", ok, local, seen.count(0, 0)-before, time.Since(start))
 		}
 		if ok, _ := all(emulator.TenantB); ok != callers {
 			t.Errorf("the other tenant: %d succeeded", ok)
@@ -163,18 +162,18 @@ func TestAThrottledTenantIsProbedOnceAndOthersAreNotHeldUp(t *testing.T) {
 		time.Sleep(30*time.Second - time.Since(start))
 		before = seen.count(0, 0)
 		if ok, local := all(emulator.TenantA); ok != 1 || local != callers-1 || seen.count(0, 0) != before+1 {
-			t.Errorf("due: %d succeeded, %d answered locally, %d sent", ok, local, seen.count(0, 0)-before)
+			t.Errorf("due: %d succeeded, %d refused locally, %d sent", ok, local, seen.count(0, 0)-before)
 		}
 	})
 }
 
 func second[T, U any](_ T, second U) U { return second }
 
-func TestAScopeSaysWhatIsThrottled(t *testing.T) {
+func TestAScopeSaysWhatIsBlocked(t *testing.T) {
 	for _, test := range []struct {
 		scope string
-		// closed tells of a read and a write of the tenant, and of a read and a write of another.
-		closed [4]bool
+		// blocked is for a read and a write of the tenant, and for a read and a write of another one.
+		blocked [4]bool
 	}{
 		{"", [4]bool{true, false, false, false}},
 		{"Tenant_Application/Read/app/tenant", [4]bool{true, false, false, false}},
@@ -186,21 +185,21 @@ func TestAScopeSaysWhatIsThrottled(t *testing.T) {
 	} {
 		t.Run(test.scope, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client, upstream := answering(t, reply(429, "Retry-After", "60", "X-Ms-Throttle-Scope", test.scope), reply(200))
+				client, upstream := responding(t, reply(429, "Retry-After", "60", "X-Ms-Throttle-Scope", test.scope), reply(200))
 				client.repeats = 0
-				if e := failure(t, second(client.Do(t.Context(), call(http.MethodGet)))); e == nil || e.Status != 429 {
+				if e := failure(t, second(client.Do(t.Context(), newRequest(http.MethodGet)))); e == nil || e.Status != 429 {
 					t.Fatalf("got %+v", e)
 				}
 				other := "11111111-2222-4333-8444-555555555555"
 				for i, c := range []*Request{
-					call(http.MethodGet), call(http.MethodPost),
+					newRequest(http.MethodGet), newRequest(http.MethodPost),
 					{Method: http.MethodGet, Target: Root, Tenant: other, Safe: true}, {Method: http.MethodPost, Target: Root, Tenant: other},
 				} {
 					before := len(upstream.sent)
 					e := failure(t, second(client.Do(t.Context(), c)))
-					closed := e != nil && e.Kind == KindThrottled && e.RetryAfter == time.Minute
-					if closed != test.closed[i] || closed == (len(upstream.sent) > before) {
-						t.Errorf("call %d: closed is %t, want %t; %+v", i, closed, test.closed[i], e)
+					blocked := e != nil && e.Kind == KindThrottled && e.RetryAfter == time.Minute
+					if blocked != test.blocked[i] || blocked == (len(upstream.sent) > before) {
+						t.Errorf("request %d: blocked is %t, want %t; %+v", i, blocked, test.blocked[i], e)
 					}
 				}
 			})
@@ -208,36 +207,36 @@ func TestAScopeSaysWhatIsThrottled(t *testing.T) {
 	}
 }
 
-func TestA503ClosesTheGateOnlyWhenItSpeaksOfAThrottle(t *testing.T) {
-	for scope, closes := range map[string]bool{"": false, "Tenant_Application/Read/app/tenant": true} {
+func TestA503BlocksOnlyWithAThrottleScope(t *testing.T) {
+	for scope, blocks := range map[string]bool{"": false, "Tenant_Application/Read/app/tenant": true} {
 		synctest.Test(t, func(t *testing.T) {
 			headers := []string{"Retry-After", "60"}
 			if scope != "" {
 				headers = append(headers, "X-Ms-Throttle-Scope", scope)
 			}
-			client, upstream := answering(t, reply(503, headers...), reply(200))
-			client.Do(t.Context(), call(http.MethodGet))
-			client.Do(t.Context(), call(http.MethodGet))
-			if closed := len(upstream.sent) == 1; closed != closes {
-				t.Errorf("%q: closed is %t", scope, closed)
+			client, upstream := responding(t, reply(503, headers...), reply(200))
+			client.Do(t.Context(), newRequest(http.MethodGet))
+			client.Do(t.Context(), newRequest(http.MethodGet))
+			if blocked := len(upstream.sent) == 1; blocked != blocks {
+				t.Errorf("%q: blocked is %t", scope, blocked)
 			}
 		})
 	}
 }
 
-func TestAProbeThatGetsNoAnswerIsFollowedByAnother(t *testing.T) {
+func TestAProbeWithoutAResponseIsFollowedByAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, upstream := answering(t, reply(429, "Retry-After", "60"), cut, reply(200))
+		client, upstream := responding(t, reply(429, "Retry-After", "60"), cut, reply(200))
 		client.repeats = 0
 		for i, want := range []Kind{KindResponse, KindThrottled, KindUnreachable} {
 			if i == 2 {
 				time.Sleep(time.Minute)
 			}
-			if e := failure(t, second(client.Do(t.Context(), call(http.MethodGet)))); e == nil || e.Kind != want {
-				t.Errorf("call %d: %+v", i, e)
+			if e := failure(t, second(client.Do(t.Context(), newRequest(http.MethodGet)))); e == nil || e.Kind != want {
+				t.Errorf("request %d: %+v", i, e)
 			}
 		}
-		if _, err := client.Do(t.Context(), call(http.MethodGet)); err != nil || len(upstream.sent) != 3 {
+		if _, err := client.Do(t.Context(), newRequest(http.MethodGet)); err != nil || len(upstream.sent) != 3 {
 			t.Errorf("got %v after %d requests", err, len(upstream.sent))
 		}
 	})
@@ -249,19 +248,20 @@ func TestAProbeThatHangsIsFollowedByAnother(t *testing.T) {
 			time.Sleep(time.Minute)
 			return reply(200)()
 		}
-		client, upstream := answering(t, reply(429, "Retry-After", "60"), hang, reply(200))
+		client, upstream := responding(t, reply(429, "Retry-After", "60"), hang, reply(200))
 		client.repeats = 0
-		client.Do(t.Context(), call(http.MethodGet))
+		client.Do(t.Context(), newRequest(http.MethodGet))
 		time.Sleep(time.Minute)
 		ended := make(chan error)
-		go func() { ended <- second(client.Do(t.Context(), call(http.MethodGet))) }()
+		go func() { ended <- second(client.Do(t.Context(), newRequest(http.MethodGet))) }()
 		synctest.Wait()
-		time.Sleep(longestProbe - time.Second)
-		if e := failure(t, second(client.Do(t.Context(), call(http.MethodGet)))); e == nil || e.Kind != KindThrottled || len(upstream.sent) != 2 {
+		time.Sleep(9 * time.Second)
+		if e := failure(t, second(client.Do(t.Context(), newRequest(http.MethodGet)))); e == nil || e.Kind != KindThrottled || len(upstream.sent) != 2 {
 			t.Errorf("while the probe is out: %+v after %d requests", e, len(upstream.sent))
 		}
+		// A probe holds the others up for 10 s.
 		time.Sleep(time.Second)
-		if _, err := client.Do(t.Context(), call(http.MethodGet)); err != nil || len(upstream.sent) != 3 {
+		if _, err := client.Do(t.Context(), newRequest(http.MethodGet)); err != nil || len(upstream.sent) != 3 {
 			t.Errorf("later: %v after %d requests", err, len(upstream.sent))
 		}
 		if err := <-ended; err != nil {
@@ -270,7 +270,7 @@ func TestAProbeThatHangsIsFollowedByAnother(t *testing.T) {
 	})
 }
 
-// assertionRefused is a token source with which every user is refused.
+// assertionRefused is a token source that refuses every user.
 type assertionRefused struct{}
 
 func (assertionRefused) Token(_ context.Context, request TokenRequest) (string, error) {
@@ -280,20 +280,20 @@ func (assertionRefused) Token(_ context.Context, request TokenRequest) (string, 
 	return "token", nil
 }
 
-func TestCallsWithoutATokenTakeNobodysTurn(t *testing.T) {
+func TestRequestsWithoutATokenTakeNoSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, seen := onEmulator(t, 0, emulator.Fault{Operation: "*", Status: 429, RetryAfter: []string{"1"}, Times: 1})
 		client.tokens, client.repeats = assertionRefused{}, 0
-		if e := failure(t, second(client.Do(t.Context(), emulatorCall(testTenant)))); e == nil || e.Status != 429 {
+		if e := failure(t, second(client.Do(t.Context(), emulatorRequest(testTenant)))); e == nil || e.Status != 429 {
 			t.Fatalf("got %v", e)
 		}
 		time.Sleep(time.Second)
-		// Once before the probe, and once while the lane is paced.
+		// Once before the probe, and once while the throttle is paced.
 		for range 2 {
 			var group sync.WaitGroup
 			for range 100 {
 				group.Go(func() {
-					stranger := emulatorCall(testTenant)
+					stranger := emulatorRequest(testTenant)
 					stranger.UserAssertion = "forged"
 					if e := failure(t, second(client.Do(t.Context(), stranger))); e == nil || e.Kind != KindToken {
 						t.Errorf("a stranger got %v", e)
@@ -301,7 +301,7 @@ func TestCallsWithoutATokenTakeNobodysTurn(t *testing.T) {
 				})
 			}
 			synctest.Wait()
-			if e := failure(t, second(client.Do(t.Context(), emulatorCall(testTenant)))); e != nil {
+			if e := failure(t, second(client.Do(t.Context(), emulatorRequest(testTenant)))); e != nil {
 				t.Errorf("got %v", e)
 			}
 			group.Wait()
@@ -313,72 +313,64 @@ func TestCallsWithoutATokenTakeNobodysTurn(t *testing.T) {
 	})
 }
 
-func TestAThrottleIsForgotten(t *testing.T) {
+// TestAnInvalidRequestTakesNoSlot has a tenant that is paced after a probe, and requests that cannot be sent.
+func TestAnInvalidRequestTakesNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, upstream := answering(t, reply(429, "Retry-After", "60"), reply(200))
+		client, upstream := responding(t, reply(429, "Retry-After", "1"), reply(200))
 		client.repeats = 0
-		client.Do(t.Context(), call(http.MethodGet))
-		time.Sleep(time.Minute + forgetAfter + time.Second)
-		for range 1000 {
-			if _, err := client.Do(t.Context(), call(http.MethodGet)); err != nil {
-				t.Fatal(err)
+		<-begin(t, t.Context(), client, readOf(testTenant))
+		time.Sleep(time.Second)
+		if got := <-begin(t, t.Context(), client, readOf(testTenant)); got.err != nil {
+			t.Fatalf("the probe: %+v", got)
+		}
+		time.Sleep(time.Second)
+		for range 10 {
+			bad := readOf(testTenant)
+			bad.Target = "no path"
+			if e := failure(t, second(client.Do(t.Context(), bad))); e == nil || e.Kind != KindInvalidRequest {
+				t.Errorf("got %+v", e)
 			}
 		}
-		if client.gate.count.Load() != 0 || upstream.sent[1] != upstream.sent[1000] {
-			t.Errorf("%d lanes; sent from %v to %v", client.gate.count.Load(), upstream.sent[1], upstream.sent[1000])
+		if got := <-begin(t, t.Context(), client, readOf(testTenant)); got.err != nil || got.took != 0 {
+			t.Errorf("got %+v after requests at %v", got, upstream.sent)
+		}
+		if got := <-begin(t, t.Context(), client, readOf(testTenant)); got.err != nil || got.took == 0 {
+			t.Errorf("there is no pace: %+v", got)
 		}
 	})
 }
 
-func TestTheGateIsBounded(t *testing.T) {
+func TestAWaitForASlotEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, _ := answering(t, reply(429, "Retry-After", "60"))
+		client, upstream := responding(t, reply(429, "Retry-After", "1"), reply(200))
 		client.repeats = 0
-		for n := range maxLanes + 10 {
-			client.Do(t.Context(), &Request{Method: http.MethodGet, Target: Root, Tenant: fmt.Sprint(n), Safe: true})
-		}
-		if n := len(client.gate.lanes); n > maxLanes || client.gate.count.Load() != int64(n) {
-			t.Errorf("%d lanes, count %d", n, client.gate.count.Load())
-		}
-		time.Sleep(time.Minute + forgetAfter + time.Second)
-		const later = maxLanes / 5
-		for n := range later {
-			client.Do(t.Context(), &Request{Method: http.MethodGet, Target: Root, Tenant: fmt.Sprint("new", n), Safe: true})
-		}
-		if n := len(client.gate.lanes); n > later {
-			t.Errorf("%d lanes when all but %d are forgotten", n, later)
+		<-begin(t, t.Context(), client, readOf(testTenant))
+		time.Sleep(time.Second)
+		<-begin(t, t.Context(), client, readOf(testTenant))
+		ctx, cancel := context.WithCancel(t.Context())
+		waiting := begin(t, ctx, client, readOf(testTenant))
+		cancel()
+		if got := <-waiting; got.err == nil || got.err.Kind != KindCancelled || got.err.Sent || len(upstream.sent) != 2 {
+			t.Errorf("got %+v after requests at %v", got, upstream.sent)
 		}
 	})
 }
 
-func BenchmarkNewLane(b *testing.B) {
-	g := newGate()
-	b.ReportAllocs()
-	for n := range b.N {
-		g.findOrMake(laneKey{tenant: strconv.Itoa(n % maxLanes)})
-		if n%maxLanes == maxLanes-1 {
-			g = newGate()
+// TestATenantsThrottleEndsTheApplicationsProbe has a throttle response of its tenant to the application's probe. It
+// says that the application may go on.
+func TestATenantsThrottleEndsTheApplicationsProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, upstream := responding(t,
+			reply(429, "Retry-After", "1", "X-Ms-Throttle-Scope", "Application/Read/app"),
+			reply(429, "Retry-After", "60", "X-Ms-Throttle-Scope", "Tenant/Read/app/tenant"), reply(200))
+		client.repeats = 0
+		<-begin(t, t.Context(), client, readOf(testTenant))
+		time.Sleep(time.Second)
+		if got := <-begin(t, t.Context(), client, readOf(testTenant)); got.err == nil || got.err.Status != 429 {
+			t.Fatalf("the probe: %+v", got)
 		}
-	}
-}
-
-func BenchmarkGate(b *testing.B) {
-	for _, other := range []bool{false, true} {
-		b.Run(fmt.Sprintf("another tenant is throttled %t", other), func(b *testing.B) {
-			g, ctx, c := newGate(), context.Background(), call(http.MethodGet)
-			if other {
-				g.close(&Request{Tenant: "other", Safe: true}, pass{}, &Error{Meta: Meta{Status: 429}, RetryAfter: time.Hour, HasRetryAfter: true})
-			}
-			b.ReportAllocs()
-			b.RunParallel(func(b *testing.PB) {
-				for b.Next() {
-					p, failed := g.enter(ctx, c, false)
-					if failed != nil {
-						panic(failed)
-					}
-					g.leave(c, p, nil)
-				}
-			})
-		})
-	}
+		if got := <-begin(t, t.Context(), client, readOf(otherTenant)); got.err != nil || got.took > time.Second {
+			t.Errorf("another tenant: %+v after requests at %v", got, upstream.sent)
+		}
+	})
 }

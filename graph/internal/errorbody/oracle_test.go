@@ -1,4 +1,4 @@
-package graph
+package errorbody
 
 import (
 	"bytes"
@@ -18,39 +18,34 @@ import (
 	"unicode/utf8"
 )
 
-// oracleBody reads what an error's body says with the tokens of encoding/json: slowly, and without a line of the reader
-// that it is held against. The two agree on every body, also on one that is no JSON.
-func oracleBody(text []byte) *Error {
-	e := &Error{Kind: KindResponse}
-	e.readByTokens(text)
-	return e
-}
-
-func (e *Error) readByTokens(text []byte) {
+// parseByTokens is Parse with the tokens of encoding/json: slow, and without a line of the reader that it is compared
+// with. The two agree on every body, also on one that is no JSON.
+func parseByTokens(text []byte) (body Body) {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-	r := oracle{error: e, decoder: json.NewDecoder(bytes.NewReader(text))}
+	r := oracle{body: &body, decoder: json.NewDecoder(bytes.NewReader(text))}
 	r.decoder.UseNumber()
-	r.value(place{})
+	r.value(position{})
 	for _, level := range r.levels {
 		if level.code != "" {
-			e.Codes = append(e.Codes, level.code)
+			body.Codes = append(body.Codes, level.code)
 		}
-		e.Message = cmp.Or(e.Message, level.message)
-		e.Target = cmp.Or(e.Target, level.target)
+		body.Message = cmp.Or(body.Message, level.message)
+		body.Target = cmp.Or(body.Target, level.target)
 	}
+	return body
 }
 
-// oracle reads tokens, so that a body that is cut off still tells what came before.
+// oracle reads tokens, so that a body that is cut off still says what came before.
 type oracle struct {
-	error   *Error
+	body    *Body
 	decoder *json.Decoder
-	// levels are the error, the error inside it and so on. They are put together at the end, since the properties of
-	// an error can stand behind its inner error. Of equal keys the first counts.
+	// levels are the error, its inner error and so on. They are combined at the end, since the properties of an error can
+	// come after its inner error. Of equal keys the first counts.
 	levels [1 + maxInner]struct{ code, message, target string }
 }
 
 // value reads an error object, something that holds one, or a text in its place. It reports whether the text goes on.
-func (r *oracle) value(at place) bool {
+func (r *oracle) value(at position) bool {
 	token, err := r.decoder.Token()
 	if err != nil {
 		return false
@@ -72,14 +67,14 @@ func (r *oracle) value(at place) bool {
 }
 
 // first reads the first element of an array as the error and skips the others.
-func (r *oracle) first(at place) bool {
+func (r *oracle) first(at position) bool {
 	if r.decoder.More() && !r.value(at) {
 		return false
 	}
 	return r.rest()
 }
 
-func (r *oracle) object(at place) bool {
+func (r *oracle) object(at position) bool {
 	for r.decoder.More() {
 		key, ok := r.name()
 		if !ok {
@@ -92,10 +87,10 @@ func (r *oracle) object(at place) bool {
 	return r.end()
 }
 
-// published are the types of the properties of Graph's error types by their names in small letters, from Graph's schema:
-// were the names the reader's own, the oracle would repeat a mistake in them.
+// published are the types of the properties of Graph's error types by their names in small letters, from Graph's
+// schema: were the names the reader's own, the oracle would repeat a mistake in them.
 var published = sync.OnceValue(func() map[string]string {
-	schema, err := os.ReadFile("../proto/testdata/schema.tsv")
+	schema, err := os.ReadFile("../../../proto/testdata/schema.tsv")
 	if err != nil {
 		panic(err)
 	}
@@ -112,23 +107,23 @@ var published = sync.OnceValue(func() map[string]string {
 	return types
 })
 
-func (r *oracle) property(key string, at place) bool {
+func (r *oracle) property(key string, at position) bool {
 	level := &r.levels[at.level]
 	switch published()[key] {
 	case "wrapper":
 		if at.level == 0 && !at.wrapped {
-			return r.value(place{wrapped: true})
+			return r.value(position{wrapped: true})
 		}
 	case "publicInnerError":
 		if at.level < maxInner {
-			return r.value(place{level: at.level + 1})
+			return r.value(position{level: at.level + 1})
 		}
 	case "Edm.String":
 		return r.published(key, &level.code, &level.message, &level.target)
 	case "id":
-		return r.id(&r.error.RequestID)
+		return r.id(&r.body.RequestID)
 	case "client id":
-		return r.id(&r.error.ClientRequestID)
+		return r.id(&r.body.ClientRequestID)
 	case "date":
 		return r.date()
 	case "Collection(publicErrorDetail)":
@@ -158,7 +153,7 @@ func (r *oracle) date() bool {
 	var text string
 	ok := r.text(&text, 256)
 	part := dates.FindStringSubmatch(text)
-	if part == nil || !r.error.Date.IsZero() {
+	if part == nil || !r.body.Date.IsZero() {
 		return ok
 	}
 	if part[4] == "" {
@@ -179,7 +174,7 @@ func (r *oracle) date() bool {
 		minutes, _ := strconv.Atoi(zone[:1] + zone[4:])
 		at = at.Add(-time.Duration(hours)*time.Hour - time.Duration(minutes)*time.Minute)
 	}
-	r.error.Date = at
+	r.body.Date = at
 	return ok
 }
 
@@ -220,8 +215,8 @@ func (r *oracle) details() bool {
 }
 
 func (r *oracle) keepDetail(d Detail) {
-	if d != (Detail{}) && len(r.error.Details) < maxDetails {
-		r.error.Details = append(r.error.Details, d)
+	if d != (Detail{}) && len(r.body.Details) < maxDetails {
+		r.body.Details = append(r.body.Details, d)
 	}
 }
 
@@ -267,11 +262,11 @@ func (r *oracle) text(into *string, limit int) bool {
 	return true
 }
 
-// id reads an id that the headers may have told already.
+// id reads an id.
 func (r *oracle) id(into *string) bool {
 	var id string
 	ok := r.text(&id, maxCode)
-	keep(into, headerID(id))
+	keep(into, CleanID(id))
 	return ok
 }
 
@@ -315,7 +310,8 @@ func (r *oracle) end() bool {
 	return err == nil
 }
 
-// cleanText cuts a text to a number of bytes, at a character, and takes control characters and those that are not seen out of it.
+// cleanText cuts a text to a number of bytes, at a character, and takes control characters and those that are not seen
+// out of it.
 func cleanText(s string, limit int) string {
 	if len(s) > limit {
 		// The rest of a long text is not held on to.
@@ -363,18 +359,18 @@ func oracleBodies() []string {
 func sameAsOracle(t *testing.T, body []byte) {
 	t.Helper()
 	before := bytes.Clone(body)
-	got, want := ErrorBody(body), oracleBody(body)
-	// The same time can be said in several zones.
+	got, want := parse(body), parseByTokens(body)
+	// The same time can be written in several zones.
 	got.Date = got.Date.UTC()
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("%.500q:\ngot  %.500v\nwant %.500v", body, *got, *want)
+		t.Errorf("%.500q:\ngot  %.500v\nwant %.500v", body, got, want)
 	}
 	if !bytes.Equal(body, before) {
 		t.Errorf("%.500q was changed to %.500q", before, body)
 	}
 }
 
-func TestTheReaderSaysOfEveryBodyWhatTheTokensOfEncodingJSONSay(t *testing.T) {
+func TestParseAgreesWithEncodingJSON(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 11))
 	const signs = "{}[]:,\"\\ \x00\n0-.eEtu\xc3\xff"
 	for _, text := range oracleBodies() {
@@ -403,7 +399,7 @@ func TestTheReaderSaysOfEveryBodyWhatTheTokensOfEncodingJSONSay(t *testing.T) {
 	}
 }
 
-func TestEachByteAnywhereInATextIsReadAsTheTokensOfEncodingJSONReadIt(t *testing.T) {
+func TestParseAgreesWithEncodingJSONOnEveryByte(t *testing.T) {
 	for c := range 256 {
 		for at := range 18 {
 			text := []byte(strings.Repeat("x", 18))
@@ -413,7 +409,7 @@ func TestEachByteAnywhereInATextIsReadAsTheTokensOfEncodingJSONReadIt(t *testing
 	}
 }
 
-func FuzzErrorBodyAgainstTokens(f *testing.F) {
+func FuzzParseAgainstTokens(f *testing.F) {
 	for _, body := range oracleBodies() {
 		// Long ones take the fuzzer too long to make short.
 		if len(body) < 500 {

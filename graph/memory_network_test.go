@@ -7,19 +7,20 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// inMemory is a network of connections in memory. In a bubble of synctest the limits of the transport pass there in no
-// time.
+// inMemory is a network of connections in memory. In a bubble of synctest the time limits of the transport pass at
+// once.
 type inMemory struct {
 	accepted chan net.Conn
 	closed   chan struct{}
 	dialed   atomic.Int64
-	// lost is how many of the first connections are dead: what is written to them goes nowhere, and nobody is told.
+	// lost is how many of the first connections are dead: what is written to them is lost without an error.
 	lost atomic.Int64
 }
 
@@ -59,17 +60,17 @@ func (l *losable) Write(p []byte) (int, error) {
 }
 
 // overMemory runs a test in a bubble with a server of HTTP/1.1 and HTTP/2 and a client of it that repeats nothing. The
-// client's transports are those that New makes, but for the dialer.
+// client's transports are those of New, except for the dialer.
 func overMemory(t *testing.T, handler http.HandlerFunc, test func(*testing.T, *Client, *inMemory)) {
 	t.Helper()
-	// Its certificate is made once, and nothing is served.
+	// The server is only needed for its certificate.
 	certified := httptest.NewTLSServer(http.NotFoundHandler())
 	certified.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(certified.Certificate())
 	synctest.Test(t, func(t *testing.T) {
 		network := &inMemory{accepted: make(chan net.Conn), closed: make(chan struct{})}
-		// Tickets would come while the client writes, which a pipe without a buffer does not allow.
+		// Session tickets would arrive while the client writes, and a pipe has no buffer for them.
 		config := &tls.Config{Certificates: certified.TLS.Certificates, SessionTicketsDisabled: true}
 		server := &http.Server{Handler: handler, TLSConfig: config}
 		ended := make(chan error)
@@ -95,7 +96,7 @@ func TestADeadConnectionFailsWritesForSecondsOnly(t *testing.T) {
 		}{{0, false}, {1, true}, {1, false}} {
 			network.lost.Store(test.lost)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-			got := <-begin(t, ctx, client, call(http.MethodPost))
+			got := <-begin(t, ctx, client, newRequest(http.MethodPost))
 			cancel()
 			if (got.err != nil) != test.fail || got.took > 25*time.Second {
 				t.Errorf("%d connections of %d are dead: got %+v after %v", test.lost, network.dialed.Load(), got.err, got.took)
@@ -107,18 +108,40 @@ func TestADeadConnectionFailsWritesForSecondsOnly(t *testing.T) {
 	})
 }
 
-func TestAnAnswerThatDoesNotBeginIsWaitedForAMinute(t *testing.T) {
+func TestAResponseIsWaitedForAMinute(t *testing.T) {
 	silent := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		t.Run(method, func(t *testing.T) {
 			overMemory(t, silent, func(t *testing.T, client *Client, _ *inMemory) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
-				got := <-begin(t, ctx, client, call(method))
+				got := <-begin(t, ctx, client, newRequest(method))
 				if got.err == nil || got.err.Kind != KindUnreachable || got.err.Cause != CauseTimeout || got.took != time.Minute {
 					t.Errorf("got %+v after %v", got.err, got.took)
 				}
 			})
 		})
 	}
+}
+
+func TestDialsThatHangDoNotBlockLaterWrites(t *testing.T) {
+	overMemory(t, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, client *Client, network *inMemory) {
+		network.lost.Store(maxWrites)
+		var hanging sync.WaitGroup
+		for range maxWrites {
+			hanging.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if _, err := client.Do(ctx, newRequest(http.MethodPost)); err == nil {
+					t.Error("a write got through a network that takes none")
+				}
+			})
+		}
+		hanging.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		if got := <-begin(t, ctx, client, newRequest(http.MethodPost)); got.err != nil {
+			t.Errorf("the network is well again: %+v after %v", got.err, got.took)
+		}
+	})
 }

@@ -52,17 +52,17 @@ func TestASuccessGivesItsBodyAndItsHead(t *testing.T) {
 				}
 				io.WriteString(w, test.body)
 			})
-			for _, call := range []*graph.Request{read(), write()} {
-				answer, err := client.Do(t.Context(), call)
+			for _, request := range []*graph.Request{read(), write()} {
+				response, err := client.Do(t.Context(), request)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if string(answer.Body) != test.body {
-					t.Errorf("got a body of %d bytes, want %d", len(answer.Body), len(test.body))
+				if string(response.Body) != test.body {
+					t.Errorf("got a body of %d bytes, want %d", len(response.Body), len(test.body))
 				}
 				want := graph.Meta{Status: test.status, RequestID: "graph-1", ClientRequestID: requestID, Date: date}
-				if answer.Meta != want {
-					t.Errorf("got %+v, want %+v", answer.Meta, want)
+				if response.Meta != want {
+					t.Errorf("got %+v, want %+v", response.Meta, want)
 				}
 			}
 		})
@@ -85,12 +85,12 @@ func TestIdsThatDoNotFitALogLineAreDropped(t *testing.T) {
 				w.Header().Set("client-request-id", id)
 				w.Header()["Date"] = []string{"today"}
 			})
-			answer, err := client.Do(t.Context(), read())
+			response, err := client.Do(t.Context(), read())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if answer.Meta != (graph.Meta{Status: 200}) {
-				t.Errorf("got %+v", answer.Meta)
+			if response.Meta != (graph.Meta{Status: 200}) {
+				t.Errorf("got %+v", response.Meta)
 			}
 		})
 	}
@@ -108,9 +108,9 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 				w.Header().Set("request-id", "graph-1")
 				w.WriteHeader(status)
 			})
-			for _, call := range []*graph.Request{read(), write()} {
-				e := fails(t, t.Context(), client, call, graph.KindInvalidResponse)
-				if e.Cause != graph.CauseRedirect || e.Status != status || e.RequestID != "graph-1" || e.Sent == call.Safe {
+			for _, request := range []*graph.Request{read(), write()} {
+				e := fails(t, t.Context(), client, request, graph.KindInvalidResponse)
+				if e.Cause != graph.CauseRedirect || e.Status != status || e.RequestID != "graph-1" || e.Sent == request.Safe {
 					t.Errorf("got %+v", e)
 				}
 			}
@@ -135,10 +135,10 @@ func TestErrorStatusesKeepWhatTheHeadSays(t *testing.T) {
 					w.WriteHeader(status)
 					io.WriteString(w, body)
 				})
-				for _, call := range []*graph.Request{read(), write()} {
-					e := fails(t, t.Context(), client, call, graph.KindResponse)
+				for _, request := range []*graph.Request{read(), write()} {
+					e := fails(t, t.Context(), client, request, graph.KindResponse)
 					want := graph.Meta{Status: status, RequestID: "graph-1", ClientRequestID: "own-1", Date: date}
-					if e.Meta != want || !e.HasRetryAfter || e.RetryAfter != 2128*time.Millisecond || e.Sent == call.Safe {
+					if e.Meta != want || !e.HasRetryAfter || e.RetryAfter != 2128*time.Millisecond || e.Sent == request.Safe {
 						t.Errorf("got %+v", e)
 					}
 					codes := ""
@@ -154,7 +154,7 @@ func TestErrorStatusesKeepWhatTheHeadSays(t *testing.T) {
 	}
 }
 
-func TestAnswersThatCannotBeUsedSayWhy(t *testing.T) {
+func TestInvalidResponsesSayWhy(t *testing.T) {
 	var zipped bytes.Buffer
 	packer := gzip.NewWriter(&zipped)
 	packer.Write([]byte(`{}`))
@@ -201,12 +201,12 @@ func TestAnswersThatCannotBeUsedSayWhy(t *testing.T) {
 				w.Header().Set("request-id", "graph-1")
 				test.handler(w, r)
 			})
-			for _, call := range []*graph.Request{read(), write()} {
+			for _, request := range []*graph.Request{read(), write()} {
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
-				e := fails(t, t.Context(), client, call, graph.KindInvalidResponse)
+				e := fails(t, t.Context(), client, request, graph.KindInvalidResponse)
 				runtime.ReadMemStats(&after)
-				if e.Cause != test.cause || e.Status != 200 || e.RequestID != "graph-1" || e.Sent == call.Safe {
+				if e.Cause != test.cause || e.Status != 200 || e.RequestID != "graph-1" || e.Sent == request.Safe {
 					t.Errorf("got %+v", e)
 				}
 				if took := after.TotalAlloc - before.TotalAlloc; took > test.memory {
@@ -217,12 +217,12 @@ func TestAnswersThatCannotBeUsedSayWhy(t *testing.T) {
 	}
 }
 
-func TestAHeaderBlockOver64KiBIsAnAnswerThatCannotBeUsed(t *testing.T) {
+func TestAHeaderBlockOver64KiBIsAnInvalidResponse(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		kibibytes int
 		http2     bool
-		// cause is that of a write. Reads go over HTTP/1.1 whatever the server speaks.
+		// cause is that of a write. Reads use HTTP/1.1 with every server.
 		cause graph.Cause
 	}{
 		{"a little over, HTTP/1.1", 66, false, graph.CauseHeadersTooLarge},
@@ -298,20 +298,20 @@ func TestAnErrorBodyThatIsCutKeepsItsBeginning(t *testing.T) {
 	}
 }
 
-func TestTheErrorTextTellsNothingOfTheTenant(t *testing.T) {
+func TestTheErrorTextSaysNothingOfTheTenant(t *testing.T) {
 	cause := errors.New("https://contoso.sharepoint.com")
 	for _, test := range []struct {
 		want string
 		e    graph.Error
 	}{
-		{"graph answered 404", graph.Error{Meta: graph.Meta{Status: 404}}},
-		{"graph answered 403 deep", graph.Error{Meta: graph.Meta{Status: 403}, Codes: []string{"a", "deep"}}},
-		{"graph answer cannot be used: redirect", graph.Error{Kind: graph.KindInvalidResponse, Cause: graph.CauseRedirect}},
-		{"call cannot be sent to graph", graph.Error{Kind: graph.KindInvalidRequest}},
+		{"graph responded 404", graph.Error{Meta: graph.Meta{Status: 404}}},
+		{"graph responded 403 deep", graph.Error{Meta: graph.Meta{Status: 403}, Codes: []string{"a", "deep"}}},
+		{"graph response cannot be used: redirect", graph.Error{Kind: graph.KindInvalidResponse, Cause: graph.CauseRedirect}},
+		{"request cannot be sent to graph", graph.Error{Kind: graph.KindInvalidRequest}},
 		{"no token for graph", graph.Error{Kind: graph.KindToken}},
 		{"graph is unreachable", graph.Error{Kind: graph.KindUnreachable}},
-		{"deadline passed while calling graph", graph.Error{Kind: graph.KindDeadline}},
-		{"caller gave up while calling graph", graph.Error{Kind: graph.KindCancelled}},
+		{"deadline passed while graph was called", graph.Error{Kind: graph.KindDeadline}},
+		{"caller cancelled while graph was called", graph.Error{Kind: graph.KindCancelled}},
 	} {
 		test.e.Message, test.e.Target, test.e.Err = "Contoso", "contoso", cause
 		if got := test.e.Error(); got != test.want {

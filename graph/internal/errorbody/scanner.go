@@ -1,4 +1,4 @@
-package graph
+package errorbody
 
 import (
 	"bytes"
@@ -12,14 +12,14 @@ import (
 // scanner goes through JSON up to its end or its first mistake. Each of its methods that reads something reports
 // whether it was there; after a mistake nothing more is to be read.
 //
-// It shares nothing with cmd/protoc-gen-graph/graphjson, which reads good answers: that one is strict, refuses a body
-// for any mistake, and is copied into gen. This one reads broken bodies as far as they come, and keeps what it has read.
+// It shares nothing with the codecs of package gen, which read the bodies of successful responses: they are strict and
+// refuse a body for any mistake. A scanner reads broken bodies up to the mistake, and keeps what it has read.
 type scanner struct {
 	data []byte
 	pos  int
 }
 
-// peek returns the next byte that is no space; 0, which no JSON has there, at the end.
+// peek returns the next byte that is no space. At the end it returns 0, which JSON never has there.
 func (s *scanner) peek() byte {
 	for ; s.pos < len(s.data); s.pos++ {
 		switch c := s.data[s.pos]; c {
@@ -31,7 +31,7 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
-// take takes one byte, behind spaces.
+// take takes one byte, after any spaces.
 func (s *scanner) take(c byte) bool {
 	if s.peek() != c {
 		return false
@@ -40,7 +40,7 @@ func (s *scanner) take(c byte) bool {
 	return true
 }
 
-// more goes to the next element of an object or array, or behind its end. first says that no element was read yet.
+// more goes to the next element of an object or array, or past its end. first says that no element was read yet.
 func (s *scanner) more(end byte, first bool) (more, ok bool) {
 	switch {
 	case s.take(end):
@@ -51,7 +51,7 @@ func (s *scanner) more(end byte, first bool) (more, ok bool) {
 	return true, s.take(',')
 }
 
-// ordinary tells the bytes that stand for themselves in a string: printable ASCII without quote and backslash.
+// ordinary reports whether a byte stands for itself in a string: printable ASCII without quote and backslash.
 func ordinary(c byte) bool { return c >= ' ' && c < 0x7f && c != '"' && c != '\\' }
 
 // ordinaryEnd returns where the run of ordinary bytes ends that begins at i.
@@ -59,8 +59,8 @@ func ordinaryEnd(data []byte, i int) int {
 	const each, high = 0x0101010101010101, 0x8080808080808080
 	for ; i+8 <= len(data); i += 8 {
 		w := binary.LittleEndian.Uint64(data[i:])
-		// Of a byte that is not ordinary one of the terms has the high bit; of one beyond ASCII most have. A borrow can
-		// set it in bytes behind such a byte as well, but not in one before: the first is right.
+		// For a byte that is not ordinary one of the terms has the high bit set; for one beyond ASCII most have. A borrow
+		// can also set it in the bytes after such a byte, but never before it: the first one is right.
 		odd := ((w - each*' ') | (w ^ each*'"' - each) | (w ^ each*'\\' - each) | (w ^ each*0x7f - each)) & high
 		if odd != 0 {
 			return i + bits.TrailingZeros64(odd)/8
@@ -72,7 +72,7 @@ func ordinaryEnd(data []byte, i int) int {
 	return i
 }
 
-// quoted reads a string and returns what stands between its quotes. plain says that all of it is ordinary.
+// quoted reads a string and returns the text between its quotes. plain says that all of it is ordinary.
 func (s *scanner) quoted() (raw []byte, plain, ok bool) {
 	if !s.take('"') {
 		return nil, false, false
@@ -133,8 +133,8 @@ func codeUnit(text []byte) (unit rune, ok bool) {
 	return unit, true
 }
 
-// character resolves the first character of what stands in a string, and returns its length there. A byte that is not
-// UTF-8 and half a surrogate pair are U+FFFD.
+// character resolves the first character of a string's text, and returns its length in that text. A byte that is not
+// UTF-8 and half a surrogate pair become U+FFFD.
 func character(raw []byte) (r rune, n int) {
 	if raw[0] != '\\' {
 		return utf8.DecodeRune(raw)
@@ -165,8 +165,8 @@ func character(raw []byte) (r rune, n int) {
 	return rune(raw[1]), 2
 }
 
-// name reads the name of a property and the colon behind it, and appends the name to dst in small letters. What does
-// not fit into dst no error has: it comes back as an empty name.
+// name reads the name of a property and the colon after it, and appends the name to dst in lower case. A name that does
+// not fit into dst is none that an error has: it comes back empty.
 func (s *scanner) name(dst []byte) (name []byte, ok bool) {
 	raw, plain, ok := s.quoted()
 	if !ok || !s.take(':') {
@@ -257,7 +257,7 @@ func (s *scanner) word(word string) bool {
 	return true
 }
 
-// skip reads a value that nobody wants.
+// skip reads a value and keeps nothing of it.
 func (s *scanner) skip() bool {
 	switch s.peek() {
 	case '{', '[':
@@ -268,7 +268,7 @@ func (s *scanner) skip() bool {
 }
 
 // rest reads to the end of the object or array that was entered. first says that no element of it was read yet. It
-// does not call itself: a body can be a million brackets.
+// is not recursive: a body can be a million brackets.
 func (s *scanner) rest(object, first bool) bool {
 	var around nesting
 	around.enter(object)
@@ -306,14 +306,14 @@ func (s *scanner) rest(object, first bool) bool {
 	return true
 }
 
-// nesting remembers which of the brackets around are those of objects, a bit each.
+// nesting remembers which of the open brackets are those of objects, one bit each.
 type nesting struct {
 	depth   int
 	shallow [4]uint64
 	deep    []uint64
 }
 
-// word is where the innermost bracket's bit stands.
+// word is the word that holds the innermost bracket's bit.
 func (n *nesting) word() *uint64 {
 	i := (n.depth - 1) / 64
 	if i < len(n.shallow) {

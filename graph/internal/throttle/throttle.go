@@ -1,0 +1,129 @@
+package throttle
+
+import "time"
+
+// maxProbe is how long a probe holds up the others. One that hangs is followed by the next after that.
+const maxProbe = 10 * time.Second
+
+// state is how a throttle treats requests.
+//
+//	state         begins when                        a request is
+//	------------  ---------------------------------  -------------------------------------------------------------
+//	blocked       the upstream throttled a request   refused with the time left; a patient one may wait
+//	blocked, due  that time has passed               the probe, which alone is sent
+//	probing       the probe was sent                 refused; a patient one may wait; after 10 s the next probe
+//	paced         the upstream responded to a probe  sent in its slot, at the pace; refused when its slot is too late
+//	(none)        5 minutes pass without a throttle  sent
+//
+// A probe that gets no response, or is not sent after all, makes the throttle due again. A throttle response blocks it
+// in any state.
+type state int
+
+const (
+	blocked state = iota
+	probing
+	paced
+)
+
+// throttle is what is known of the requests of one key. It is plain data: every method gets the time, and none waits,
+// locks or starts anything. queue adds that.
+type throttle struct {
+	state state
+	// epoch counts how often the throttle was blocked.
+	epoch uint64
+	// until is when a blocked throttle is due, throttledAt the time of the last throttle response, probedAt that of the
+	// last probe.
+	until, throttledAt, probedAt time.Time
+	// slot is when the next request may go, queued how many wait for a slot.
+	slot   time.Time
+	queued int
+	pace   pace
+}
+
+// due reports whether the next request is the probe.
+func (t *throttle) due(now time.Time) bool {
+	return !now.Before(t.until) && t.state != paced && (t.state != probing || now.Sub(t.probedAt) >= maxProbe)
+}
+
+// probe sends a request as the probe.
+func (t *throttle) probe(a *admission, now time.Time) {
+	t.state, t.probedAt = probing, now
+	a.probe, a.probedAt = true, now
+}
+
+// takeSlot gives a request the slot that has come.
+func (t *throttle) takeSlot(a *admission) {
+	a.interval = t.pace.next(a.held)
+	t.slot = t.slot.Add(a.interval)
+}
+
+// giveBack notes that an admitted request was not sent: the next one goes that much earlier, or is the probe. It
+// reports whether the state changed. Slots whose time has passed are not saved up: requests are spaced evenly.
+func (t *throttle) giveBack(a admission, now time.Time) (changed bool) {
+	switch {
+	case a.epoch != t.epoch:
+	case a.probe && !a.probedAt.Equal(t.probedAt):
+		// The probe hung, and another one was sent meanwhile.
+	case a.probe:
+		t.endProbe()
+		return true
+	default:
+		t.pace.giveBack(a.interval, a.held)
+		if earlier := t.slot.Add(-a.interval); earlier.After(now) {
+			t.slot = earlier
+		} else if t.slot.After(now) {
+			t.slot = now
+		}
+	}
+	return false
+}
+
+// leave notes that an admitted request was not throttled. It reports whether the state may have changed.
+func (t *throttle) leave(a admission, responded bool, now time.Time) (changed bool) {
+	if a.epoch != t.epoch {
+		return false
+	}
+	if responded {
+		t.pace.accept(now)
+	}
+	if !a.probe || !responded && !a.probedAt.Equal(t.probedAt) {
+		return false
+	}
+	t.endProbe()
+	if responded && t.state != paced {
+		t.state = paced
+		t.pace.open(now)
+		t.slot = now.Add(t.pace.next(false))
+	}
+	return true
+}
+
+// endProbe makes a probing throttle due again.
+func (t *throttle) endProbe() {
+	if t.state == probing {
+		t.state = blocked
+	}
+}
+
+// block notes a throttle response. passed reports whether the request passed this throttle since it was blocked last.
+func (t *throttle) block(passed bool, until, now time.Time) {
+	// Requests that were under way together are throttled together: that is one event. The throttled probe says that the
+	// wait was too short, and nothing about the rate, since nothing was sent meanwhile.
+	if t.epoch == 0 || t.state == paced && passed {
+		t.pace.throttled(now)
+	}
+	t.epoch++
+	if until.After(t.until) {
+		t.until = until
+	}
+	t.state, t.throttledAt, t.queued = blocked, now, 0
+}
+
+// forgotten reports whether the throttle is so old that it is no longer in force. One that was never blocked is not.
+func (t *throttle) forgotten(now time.Time) bool {
+	latest := t.throttledAt
+	if t.until.After(latest) {
+		latest = t.until
+	}
+	return !latest.IsZero() && now.Sub(latest) > forgetAfter
+}

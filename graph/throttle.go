@@ -1,0 +1,83 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/m365backup/backupstorage/graph/internal/throttle"
+)
+
+func keyOf(request *Request) throttle.Key {
+	return throttle.Key{Tenant: request.Tenant, Write: !request.Safe}
+}
+
+// enter waits until the throttles let the request pass. Its pass goes back by leave. Of the errors, KindThrottled says
+// that Graph would only refuse the request.
+func (c *Client) enter(ctx context.Context, request *Request, patient bool) (throttle.Pass, *Error) {
+	pass, err := c.throttles.Enter(ctx, keyOf(request), patient)
+	if err == nil {
+		return pass, nil
+	}
+	var refused *throttle.Refused
+	if errors.As(err, &refused) {
+		return pass, &Error{Kind: KindThrottled, RetryAfter: refused.RetryAfter, HasRetryAfter: true}
+	}
+	return pass, contextError(ctx, err, false)
+}
+
+// leave reports the end of a request to the throttles; failed is nil when it succeeded.
+func (c *Client) leave(request *Request, pass throttle.Pass, failed *Error) {
+	switch {
+	case failed == nil:
+		c.throttles.Leave(pass, true)
+	case failed.throttled():
+		c.throttles.Block(keyOf(request), pass, scopeOf(failed.scope, request), failed.throttledFor())
+	case failed.Kind == KindInvalidRequest || failed.Kind == KindToken:
+		c.throttles.GiveBack(pass)
+	default:
+		c.throttles.Leave(pass, failed.Status != 0)
+	}
+}
+
+// scopeOf reads the header x-ms-throttle-scope, `Scope/Limit/AppId/TenantId`, such as `Tenant_Application/Read/…/…`.
+// What it does not say is as the request was: its tenant, and reads or writes.
+func scopeOf(header string, request *Request) []throttle.Key {
+	scope, rest, _ := strings.Cut(header, "/")
+	limit, _, _ := strings.Cut(rest, "/")
+	key := keyOf(request)
+	if strings.EqualFold(strings.TrimSpace(scope), "Application") {
+		key.Tenant = ""
+	}
+	switch strings.ToLower(strings.TrimSpace(limit)) {
+	case "read":
+		key.Write = false
+	case "write":
+		key.Write = true
+	case "readwrite":
+		return []throttle.Key{{Tenant: key.Tenant}, {Tenant: key.Tenant, Write: true}}
+	}
+	return []throttle.Key{key}
+}
+
+// throttled reports whether a response says that the caller asks too much. A 503 is the response of an overloaded
+// service unless it names the scope of a throttle.
+func (e *Error) throttled() bool {
+	if e.Kind != KindResponse {
+		return false
+	}
+	return e.Status == http.StatusTooManyRequests || e.Status == statusBandwidthLimit || e.Status == http.StatusServiceUnavailable && e.scope != ""
+}
+
+// statusBandwidthLimit is 509, which net/http has no name for.
+const statusBandwidthLimit = 509
+
+// throttledFor is how long a throttle response asks to wait.
+func (e *Error) throttledFor() time.Duration {
+	if e.HasRetryAfter {
+		return e.RetryAfter
+	}
+	return throttle.DefaultWait
+}
