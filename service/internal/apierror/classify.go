@@ -177,9 +177,9 @@ func (t *Translator) classifyToken(e *graph.Error) classification {
 	default:
 		c = t.of(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
 		c.cause = graph.CauseOther
-		if known && token.Cause != "" {
-			c.cause = token.Cause
-		}
+	}
+	if known && token.Cause != "" {
+		c.cause = token.Cause
 	}
 	c.noSideEffects = true
 	return c
