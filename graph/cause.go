@@ -16,6 +16,8 @@ const (
 	CauseTruncated Cause = "truncated"
 	// CauseWrongType is a value of another JSON type than the contract has.
 	CauseWrongType Cause = "wrong-type"
+	// CauseMissingID is a resource that was created and has no id in the response.
+	CauseMissingID Cause = "missing-id"
 	// CauseRedirect is a 3xx status. Redirects are never followed.
 	CauseRedirect Cause = "redirect"
 	// CauseNextLink is a nextLink that leads out of the API, or back to its own page.

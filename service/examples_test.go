@@ -88,6 +88,10 @@ func TestPublishedExamplesAreReadWithoutLoss(t *testing.T) {
 					continue
 				}
 				o, got := call(changed)
+				if at == "@odata.type" && o.Reason() == "OUTCOME_UNKNOWN" {
+					// Of a create the type is read too: another one tells nobody what was created.
+					continue
+				}
 				if o.Status != nil {
 					t.Errorf("%s of another value: %v", at, o.Status)
 				}

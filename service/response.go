@@ -22,6 +22,13 @@ func (c *core) decode(op *contract.Operation, received *graph.Response, result p
 	if failed := bareError(op, received); failed != nil {
 		return failed
 	}
+	invalid := &graph.Error{Kind: graph.KindInvalidResponse, Meta: received.Meta, Sent: !op.Safe}
+	// A create whose response does not say what was created is lost: nobody could name it. The reader changes the body, so
+	// the type is read before.
+	if op.Created != nil && !op.Created.HasType(received.Body) {
+		invalid.Cause = graph.CauseWrongType
+		return invalid
+	}
 	into, ok := result.(bodyReader)
 	if !ok {
 		return nil
@@ -32,14 +39,18 @@ func (c *core) decode(op *contract.Operation, received *graph.Response, result p
 			return c.translator.Embedded(op, item)
 		},
 	})
-	if err == nil {
-		return nil
+	switch {
+	case err != nil:
+		invalid.Err, invalid.Cause = err, graph.CauseSyntax
+		if unread, ok := errors.AsType[*pb.GraphJSONError](err); ok {
+			invalid.Cause = graph.Cause(unread.Cause)
+		}
+		return invalid
+	case op.Created != nil && !op.Created.HasID(result.ProtoReflect()):
+		invalid.Cause = graph.CauseMissingID
+		return invalid
 	}
-	cause := graph.CauseSyntax
-	if unread, ok := errors.AsType[*pb.GraphJSONError](err); ok {
-		cause = graph.Cause(unread.Cause)
-	}
-	return &graph.Error{Kind: graph.KindInvalidResponse, Meta: received.Meta, Cause: cause, Sent: !op.Safe, Err: err}
+	return nil
 }
 
 // bareError returns the error of a 2xx response whose body is an error and nothing else, as gateways send them; nil for

@@ -36,6 +36,8 @@ type Operation struct {
 	VerifyWith *Operation
 	// Outcome is how the response of VerifyWith proves that a lost write was carried out; nil when it cannot.
 	Outcome *Outcome
+	// Created is how the response names what was created; nil for an operation that creates nothing.
+	Created *Created
 	// MissingItem is the reason for an item to remove that is not in the collection; nil where no item is removed.
 	MissingItem *Reason
 
@@ -111,6 +113,13 @@ func (c *Contract) link(op *Operation) error {
 	}
 	if removes(op.Request) != (op.MissingItem != nil) {
 		return errors.New("missing_item and fields that remove items must go together")
+	}
+	if spec.GetCreates() {
+		created, ok := newCreated(op)
+		if !ok || op.Safe {
+			return errors.New("creates needs side effects, and a response with one resource that has an id and a type")
+		}
+		op.Created = created
 	}
 	if op.Safe {
 		if spec.GetVerifyWith() != "" || len(spec.GetOutcomeStates()) > 0 {

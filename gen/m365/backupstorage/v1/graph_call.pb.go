@@ -122,7 +122,10 @@ type GraphCall struct {
 	MissingItem ErrorReason `protobuf:"varint,12,opt,name=missing_item,json=missingItem,proto3,enum=m365.backupstorage.v1.ErrorReason" json:"missing_item,omitempty"`
 	// For an rpc that has no Graph request of its own, such as a stream or a wait: the rpc, as `Service/Method`, whose
 	// permission, effect and errors it has. Nothing else is set then.
-	Of            string `protobuf:"bytes,13,opt,name=of,proto3" json:"of,omitempty"`
+	Of string `protobuf:"bytes,13,opt,name=of,proto3" json:"of,omitempty"`
+	// True of a rpc that creates the resource which it returns. A response without the id of the resource, or with the type
+	// of another one, tells nobody what was created: the call ends with OUTCOME_UNKNOWN.
+	Creates       bool `protobuf:"varint,14,opt,name=creates,proto3" json:"creates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -248,6 +251,13 @@ func (x *GraphCall) GetOf() string {
 	return ""
 }
 
+func (x *GraphCall) GetCreates() bool {
+	if x != nil {
+		return x.Creates
+	}
+	return false
+}
+
 var file_m365_backupstorage_v1_graph_call_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -271,7 +281,7 @@ var File_m365_backupstorage_v1_graph_call_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_graph_call_proto_rawDesc = "" +
 	"\n" +
-	"&m365/backupstorage/v1/graph_call.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a(m365/backupstorage/v1/error_reason.proto\"\xd9\x04\n" +
+	"&m365/backupstorage/v1/graph_call.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a(m365/backupstorage/v1/error_reason.proto\"\xf3\x04\n" +
 	"\tGraphCall\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1e\n" +
@@ -290,7 +300,8 @@ const file_m365_backupstorage_v1_graph_call_proto_rawDesc = "" +
 	" \x03(\tR\routcomeStates\x120\n" +
 	"\x14outcome_needs_change\x18\v \x01(\bR\x12outcomeNeedsChange\x12E\n" +
 	"\fmissing_item\x18\f \x01(\x0e2\".m365.backupstorage.v1.ErrorReasonR\vmissingItem\x12\x0e\n" +
-	"\x02of\x18\r \x01(\tR\x02of\"X\n" +
+	"\x02of\x18\r \x01(\tR\x02of\x12\x18\n" +
+	"\acreates\x18\x0e \x01(\bR\acreates\"X\n" +
 	"\x06Effect\x12\x16\n" +
 	"\x12EFFECT_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04READ\x10\x01\x12\a\n" +

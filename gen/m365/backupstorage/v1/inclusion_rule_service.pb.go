@@ -2140,20 +2140,20 @@ const file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDesc = "" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12*\n" +
 	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\"s\n" +
 	"\x1cRunSiteInclusionRuleResponse\x12S\n" +
-	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule2\xdf;\n" +
+	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule2\xe5;\n" +
 	"\x14InclusionRuleService\x12\xeb\x02\n" +
 	"\x19ListMailboxInclusionRules\x127.m365.backupstorage.v1.ListMailboxInclusionRulesRequest\x1a8.m365.backupstorage.v1.ListMailboxInclusionRulesResponse\"\xda\x01\xd2\xda\x19\xd2\x01\n" +
 	"\x03GET\x12H/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules\x1a$BackupRestore-Configuration.Read.All*Yhttps://learn.microsoft.com/graph/api/exchangeprotectionpolicy-list-mailboxinclusionrules@\x01\x90\x02\x01\x12\xf7\x02\n" +
 	"\x17ListDriveInclusionRules\x125.m365.backupstorage.v1.ListDriveInclusionRulesRequest\x1a6.m365.backupstorage.v1.ListDriveInclusionRulesResponse\"\xec\x01\xd2\xda\x19\xe4\x01\n" +
 	"\x03GET\x12Q/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveInclusionRules\x1a$BackupRestore-Configuration.Read.All*bhttps://learn.microsoft.com/graph/api/onedriveforbusinessprotectionpolicy-list-driveinclusionrules@\x01\x90\x02\x01\x12\xe0\x02\n" +
 	"\x16ListSiteInclusionRules\x124.m365.backupstorage.v1.ListSiteInclusionRulesRequest\x1a5.m365.backupstorage.v1.ListSiteInclusionRulesResponse\"\xd8\x01\xd2\xda\x19\xd0\x01\n" +
-	"\x03GET\x12G/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules\x1a$BackupRestore-Configuration.Read.All*Xhttps://learn.microsoft.com/graph/api/sharepointprotectionpolicy-list-siteinclusionrules@\x01\x90\x02\x01\x12\x8a\x03\n" +
-	"\x1aCreateMailboxInclusionRule\x128.m365.backupstorage.v1.CreateMailboxInclusionRuleRequest\x1a9.m365.backupstorage.v1.CreateMailboxInclusionRuleResponse\"\xf6\x01\xd2\xda\x19\xf1\x01\n" +
-	"\x04POST\x12H/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules\x1a)BackupRestore-Configuration.ReadWrite.All*=https://learn.microsoft.com/graph/api/protectionrulebase-post2\x03!\"#@\x02J.InclusionRuleService/ListMailboxInclusionRules\x12\x8b\x03\n" +
-	"\x18CreateDriveInclusionRule\x126.m365.backupstorage.v1.CreateDriveInclusionRuleRequest\x1a7.m365.backupstorage.v1.CreateDriveInclusionRuleResponse\"\xfd\x01\xd2\xda\x19\xf8\x01\n" +
-	"\x04POST\x12Q/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveInclusionRules\x1a)BackupRestore-Configuration.ReadWrite.All*=https://learn.microsoft.com/graph/api/protectionrulebase-post2\x03!\"#@\x02J,InclusionRuleService/ListDriveInclusionRules\x12\xfd\x02\n" +
-	"\x17CreateSiteInclusionRule\x125.m365.backupstorage.v1.CreateSiteInclusionRuleRequest\x1a6.m365.backupstorage.v1.CreateSiteInclusionRuleResponse\"\xf2\x01\xd2\xda\x19\xed\x01\n" +
-	"\x04POST\x12G/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules\x1a)BackupRestore-Configuration.ReadWrite.All*=https://learn.microsoft.com/graph/api/protectionrulebase-post2\x03!\"#@\x02J+InclusionRuleService/ListSiteInclusionRules\x12\xe0\x02\n" +
+	"\x03GET\x12G/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules\x1a$BackupRestore-Configuration.Read.All*Xhttps://learn.microsoft.com/graph/api/sharepointprotectionpolicy-list-siteinclusionrules@\x01\x90\x02\x01\x12\x8c\x03\n" +
+	"\x1aCreateMailboxInclusionRule\x128.m365.backupstorage.v1.CreateMailboxInclusionRuleRequest\x1a9.m365.backupstorage.v1.CreateMailboxInclusionRuleResponse\"\xf8\x01\xd2\xda\x19\xf3\x01\n" +
+	"\x04POST\x12H/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules\x1a)BackupRestore-Configuration.ReadWrite.All*=https://learn.microsoft.com/graph/api/protectionrulebase-post2\x03!\"#@\x02J.InclusionRuleService/ListMailboxInclusionRulesp\x01\x12\x8d\x03\n" +
+	"\x18CreateDriveInclusionRule\x126.m365.backupstorage.v1.CreateDriveInclusionRuleRequest\x1a7.m365.backupstorage.v1.CreateDriveInclusionRuleResponse\"\xff\x01\xd2\xda\x19\xfa\x01\n" +
+	"\x04POST\x12Q/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveInclusionRules\x1a)BackupRestore-Configuration.ReadWrite.All*=https://learn.microsoft.com/graph/api/protectionrulebase-post2\x03!\"#@\x02J,InclusionRuleService/ListDriveInclusionRulesp\x01\x12\xff\x02\n" +
+	"\x17CreateSiteInclusionRule\x125.m365.backupstorage.v1.CreateSiteInclusionRuleRequest\x1a6.m365.backupstorage.v1.CreateSiteInclusionRuleResponse\"\xf4\x01\xd2\xda\x19\xef\x01\n" +
+	"\x04POST\x12G/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules\x1a)BackupRestore-Configuration.ReadWrite.All*=https://learn.microsoft.com/graph/api/protectionrulebase-post2\x03!\"#@\x02J+InclusionRuleService/ListSiteInclusionRulesp\x01\x12\xe0\x02\n" +
 	"\x17GetMailboxInclusionRule\x125.m365.backupstorage.v1.GetMailboxInclusionRuleRequest\x1a6.m365.backupstorage.v1.GetMailboxInclusionRuleResponse\"\xd5\x01\xd2\xda\x19\xcd\x01\n" +
 	"\x03GET\x12\\/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules/{inclusion_rule_id}\x1a$BackupRestore-Configuration.Read.All*<https://learn.microsoft.com/graph/api/protectionrulebase-get2\x02)'@\x01\x90\x02\x01\x12\xe3\x02\n" +
 	"\x15GetDriveInclusionRule\x123.m365.backupstorage.v1.GetDriveInclusionRuleRequest\x1a4.m365.backupstorage.v1.GetDriveInclusionRuleResponse\"\xde\x01\xd2\xda\x19\xd6\x01\n" +

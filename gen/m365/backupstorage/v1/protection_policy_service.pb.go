@@ -1256,7 +1256,7 @@ const file_m365_backupstorage_v1_protection_policy_service_proto_rawDesc = "" +
 	"(UpdateSharePointProtectionPolicyResponse\x12\\\n" +
 	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\x12\x80\x01\n" +
 	"\x15site_protection_units\x18\x02 \x03(\v2+.m365.backupstorage.v1.ProtectionUnitChangeB\x1f\xea\xda\x19\x1b\n" +
-	"\x19siteProtectionUnits@deltaR\x13siteProtectionUnits2\x93\"\n" +
+	"\x19siteProtectionUnits@deltaR\x13siteProtectionUnits2\x99\"\n" +
 	"\x17ProtectionPolicyService\x12\xa3\x02\n" +
 	"\x16ListProtectionPolicies\x124.m365.backupstorage.v1.ListProtectionPoliciesRequest\x1a5.m365.backupstorage.v1.ListProtectionPoliciesResponse\"\x9b\x01\xd2\xda\x19\x93\x01\n" +
 	"\x03GET\x12\x13/protectionPolicies\x1a$BackupRestore-Configuration.Read.All*Ohttps://learn.microsoft.com/graph/api/backuprestoreroot-list-protectionpolicies@\x01\x90\x02\x01\x12\xa4\x02\n" +
@@ -1267,13 +1267,13 @@ const file_m365_backupstorage_v1_protection_policy_service_proto_rawDesc = "" +
 	"\x18ActivateProtectionPolicy\x126.m365.backupstorage.v1.ActivateProtectionPolicyRequest\x1a7.m365.backupstorage.v1.ActivateProtectionPolicyResponse\"\x87\x02\xd2\xda\x19\x82\x02\n" +
 	"\x04POST\x123/protectionPolicies/{protection_policy_id}/activate\x1a)BackupRestore-Configuration.ReadWrite.All*Chttps://learn.microsoft.com/graph/api/protectionpolicybase-activate2\x03\a\f\b@\x02J+ProtectionPolicyService/GetProtectionPolicyR\x1fPROTECTION_POLICY_STATUS_ACTIVEX\x01\x12\xa1\x03\n" +
 	"\x1aDeactivateProtectionPolicy\x128.m365.backupstorage.v1.DeactivateProtectionPolicyRequest\x1a9.m365.backupstorage.v1.DeactivateProtectionPolicyResponse\"\x8d\x02\xd2\xda\x19\x88\x02\n" +
-	"\x04POST\x125/protectionPolicies/{protection_policy_id}/deactivate\x1a)BackupRestore-Configuration.ReadWrite.All*Ehttps://learn.microsoft.com/graph/api/protectionpolicybase-deactivate2\x03\a\f\b@\x04J+ProtectionPolicyService/GetProtectionPolicyR!PROTECTION_POLICY_STATUS_INACTIVEX\x01\x12\x87\x03\n" +
-	"\x1eCreateExchangeProtectionPolicy\x12<.m365.backupstorage.v1.CreateExchangeProtectionPolicyRequest\x1a=.m365.backupstorage.v1.CreateExchangeProtectionPolicyResponse\"\xe7\x01\xd2\xda\x19\xe2\x01\n" +
-	"\x04POST\x12\x1b/exchangeProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*Whttps://learn.microsoft.com/graph/api/backuprestoreroot-post-exchangeprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:@\x02J.ProtectionPolicyService/ListProtectionPolicies\x12\xbe\x03\n" +
-	")CreateOneDriveForBusinessProtectionPolicy\x12G.m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyRequest\x1aH.m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyResponse\"\xfd\x01\xd2\xda\x19\xf8\x01\n" +
-	"\x04POST\x12&/oneDriveForBusinessProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*bhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-onedriveforbusinessprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:@\x02J.ProtectionPolicyService/ListProtectionPolicies\x12\x91\x03\n" +
-	" CreateSharePointProtectionPolicy\x12>.m365.backupstorage.v1.CreateSharePointProtectionPolicyRequest\x1a?.m365.backupstorage.v1.CreateSharePointProtectionPolicyResponse\"\xeb\x01\xd2\xda\x19\xe6\x01\n" +
-	"\x04POST\x12\x1d/sharePointProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*Yhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-sharepointprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:@\x02J.ProtectionPolicyService/ListProtectionPolicies\x12\x96\x03\n" +
+	"\x04POST\x125/protectionPolicies/{protection_policy_id}/deactivate\x1a)BackupRestore-Configuration.ReadWrite.All*Ehttps://learn.microsoft.com/graph/api/protectionpolicybase-deactivate2\x03\a\f\b@\x04J+ProtectionPolicyService/GetProtectionPolicyR!PROTECTION_POLICY_STATUS_INACTIVEX\x01\x12\x89\x03\n" +
+	"\x1eCreateExchangeProtectionPolicy\x12<.m365.backupstorage.v1.CreateExchangeProtectionPolicyRequest\x1a=.m365.backupstorage.v1.CreateExchangeProtectionPolicyResponse\"\xe9\x01\xd2\xda\x19\xe4\x01\n" +
+	"\x04POST\x12\x1b/exchangeProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*Whttps://learn.microsoft.com/graph/api/backuprestoreroot-post-exchangeprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:@\x02J.ProtectionPolicyService/ListProtectionPoliciesp\x01\x12\xc0\x03\n" +
+	")CreateOneDriveForBusinessProtectionPolicy\x12G.m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyRequest\x1aH.m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyResponse\"\xff\x01\xd2\xda\x19\xfa\x01\n" +
+	"\x04POST\x12&/oneDriveForBusinessProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*bhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-onedriveforbusinessprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:@\x02J.ProtectionPolicyService/ListProtectionPoliciesp\x01\x12\x93\x03\n" +
+	" CreateSharePointProtectionPolicy\x12>.m365.backupstorage.v1.CreateSharePointProtectionPolicyRequest\x1a?.m365.backupstorage.v1.CreateSharePointProtectionPolicyResponse\"\xed\x01\xd2\xda\x19\xe8\x01\n" +
+	"\x04POST\x12\x1d/sharePointProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*Yhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-sharepointprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:@\x02J.ProtectionPolicyService/ListProtectionPoliciesp\x01\x12\x96\x03\n" +
 	"\x1eUpdateExchangeProtectionPolicy\x12<.m365.backupstorage.v1.UpdateExchangeProtectionPolicyRequest\x1a=.m365.backupstorage.v1.UpdateExchangeProtectionPolicyResponse\"\xf6\x01\xd2\xda\x19\xf1\x01\n" +
 	"\x05PATCH\x122/exchangeProtectionPolicies/{protection_policy_id}\x1a)BackupRestore-Configuration.ReadWrite.All*Ehttps://learn.microsoft.com/graph/api/exchangeprotectionpolicy-update2\x05\t\n" +
 	"\v\b:@\x03J7ProtectionUnitService/ListExchangeProtectionPolicyUnits`\t\x12\xd8\x03\n" +

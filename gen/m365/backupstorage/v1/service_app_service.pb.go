@@ -619,12 +619,12 @@ const file_m365_backupstorage_v1_service_app_service_proto_rawDesc = "" +
 	"\x0eservice_app_id\x18\x01 \x01(\tR\fserviceAppId\"j\n" +
 	"\x1cDeactivateServiceAppResponse\x12J\n" +
 	"\vservice_app\x18\x01 \x01(\v2!.m365.backupstorage.v1.ServiceAppB\x06\xea\xda\x19\x02\x18\x01R\n" +
-	"serviceApp2\xe4\r\n" +
+	"serviceApp2\xe6\r\n" +
 	"\x11ServiceAppService\x12\xf9\x01\n" +
 	"\x0fListServiceApps\x12-.m365.backupstorage.v1.ListServiceAppsRequest\x1a..m365.backupstorage.v1.ListServiceAppsResponse\"\x86\x01\xd2\xda\x19\x7f\n" +
-	"\x03GET\x12\f/serviceApps\x1a\x1eBackupRestore-Control.Read.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-serviceapps@\x01\x90\x02\x01\x12\xa8\x02\n" +
-	"\x10CreateServiceApp\x12..m365.backupstorage.v1.CreateServiceAppRequest\x1a/.m365.backupstorage.v1.CreateServiceAppResponse\"\xb2\x01\xd2\xda\x19\xad\x01\n" +
-	"\x04POST\x12\f/serviceApps\x1a#BackupRestore-Control.ReadWrite.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-serviceapps2\x01;8\x01@\x02J!ServiceAppService/ListServiceApps\x12\xf0\x01\n" +
+	"\x03GET\x12\f/serviceApps\x1a\x1eBackupRestore-Control.Read.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-serviceapps@\x01\x90\x02\x01\x12\xaa\x02\n" +
+	"\x10CreateServiceApp\x12..m365.backupstorage.v1.CreateServiceAppRequest\x1a/.m365.backupstorage.v1.CreateServiceAppResponse\"\xb4\x01\xd2\xda\x19\xaf\x01\n" +
+	"\x04POST\x12\f/serviceApps\x1a#BackupRestore-Control.ReadWrite.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-serviceapps2\x01;8\x01@\x02J!ServiceAppService/ListServiceAppsp\x01\x12\xf0\x01\n" +
 	"\rGetServiceApp\x12+.m365.backupstorage.v1.GetServiceAppRequest\x1a,.m365.backupstorage.v1.GetServiceAppResponse\"\x83\x01\xd2\xda\x19|\n" +
 	"\x03GET\x12\x1d/serviceApps/{service_app_id}\x1a\x1eBackupRestore-Control.Read.All*4https://learn.microsoft.com/graph/api/serviceapp-get@\x01\x90\x02\x01\x12\xbc\x02\n" +
 	"\x10DeleteServiceApp\x12..m365.backupstorage.v1.DeleteServiceAppRequest\x1a/.m365.backupstorage.v1.DeleteServiceAppResponse\"\xc6\x01\xd2\xda\x19\xbe\x01\n" +
