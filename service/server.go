@@ -109,6 +109,9 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 	}, nil
 }
 
+// DefaultConnections is how many connections a server has at most unless told otherwise.
+const DefaultConnections = wire.DefaultConnections
+
 // DefaultResponseBytes is how many bytes of responses all calls hold together unless told otherwise.
 const DefaultResponseBytes = 256 << 20
 

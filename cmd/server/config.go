@@ -15,7 +15,12 @@ import (
 	"time"
 
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/service"
 )
+
+// minResponseBytes is the least --max-response-bytes: the largest response of Graph's, three times, for it is held as
+// bytes, as messages and as the bytes of the response.
+const minResponseBytes = 3 * 8 << 20
 
 const (
 	// onEmulator is the value of --graph-endpoint that selects the built-in emulator.
@@ -28,20 +33,23 @@ const (
 
 // config holds the values of flags and environment variables. A flag wins over its variable.
 type config struct {
-	listen           string
-	graphEndpoint    string
-	credential       credentialConfig
-	graphCAFile      string
-	defaultTenant    string
-	emulatorListen   string
-	emulatorFaults   string
-	pageTokenKey     string
-	maxCalls         int
-	drainWait        time.Duration
-	drainTimeout     time.Duration
-	reflection       bool
-	insecureListen   bool
-	insecureUpstream bool
+	listen         string
+	graphEndpoint  string
+	credential     credentialConfig
+	graphCAFile    string
+	defaultTenant  string
+	emulatorListen string
+	emulatorFaults string
+	pageTokenKey   string
+	maxCalls       int
+
+	maxConnections, maxConnectionsPerPeer int
+	maxResponseBytes                      int64
+	drainWait                             time.Duration
+	drainTimeout                          time.Duration
+	reflection                            bool
+	insecureListen                        bool
+	insecureUpstream                      bool
 
 	pageTokenKeys [][]byte
 	roots         *x509.CertPool
@@ -62,7 +70,10 @@ func readConfig(arguments []string, getenv func(string) string, help io.Writer) 
 	flags.StringVar(&c.emulatorListen, "emulator-listen", freePort, "address of the emulator; port 0 selects a free port")
 	flags.StringVar(&c.emulatorFaults, "emulator-faults", "", "file with the fault rules that the emulator has at its start")
 	flags.StringVar(&c.pageTokenKey, "page-token-key", "", "keys for page tokens, each 32 bytes in base64, separated by commas; the first seals new tokens, all can open tokens; the default is a random key")
-	flags.IntVar(&c.maxCalls, "max-calls", 1000, "maximum number of calls under way; one tenant can have nine tenths of it")
+	flags.IntVar(&c.maxCalls, "max-calls", 1000, "maximum number of calls under way; one tenant alone can have half of it")
+	flags.IntVar(&c.maxConnections, "max-connections", service.DefaultConnections, "maximum number of connections; further ones are closed")
+	flags.IntVar(&c.maxConnectionsPerPeer, "max-connections-per-peer", 0, "maximum number of connections of one address; 0 is a tenth of --max-connections")
+	flags.Int64Var(&c.maxResponseBytes, "max-response-bytes", 0, "maximum number of bytes of responses that calls hold together; 0 is 256 MiB, or a quarter of the memory limit if that is less")
 	flags.DurationVar(&c.drainWait, "drain-wait", 0, "time between health NOT_SERVING and the end of connections when the server stops")
 	flags.DurationVar(&c.drainTimeout, "drain-timeout", 30*time.Second, "time that calls under way have to end when the server stops")
 	flags.BoolVar(&c.reflection, "reflection", true, "serve gRPC reflection, which grpcurl uses")
@@ -124,6 +135,13 @@ func (c *config) check(getenv func(string) string) error {
 	}
 	if c.maxCalls < 1 {
 		return fmt.Errorf("--max-calls must be 1 or more, not %d", c.maxCalls)
+	}
+	if c.maxConnections < 1 || c.maxConnectionsPerPeer < 0 || c.maxConnectionsPerPeer > c.maxConnections {
+		return errors.New("--max-connections must be 1 or more, and --max-connections-per-peer from 0 to --max-connections")
+	}
+	// With less, the largest response that Graph can send would never fit.
+	if c.maxResponseBytes != 0 && c.maxResponseBytes < minResponseBytes {
+		return fmt.Errorf("--max-response-bytes must be 0 or at least %d", minResponseBytes)
 	}
 	if c.drainWait < 0 || c.drainTimeout < 0 {
 		return errors.New("--drain-wait and --drain-timeout must not be negative")

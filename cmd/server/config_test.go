@@ -46,6 +46,10 @@ func TestWrongConfigurationIsOneLine(t *testing.T) {
 		{"a port out of range", []string{"--listen", "127.0.0.1:99999"}, nil, "with a port"},
 		{"an endpoint without its version", []string{"--graph-endpoint", "http://127.0.0.1:1"}, nil, "/v1.0"},
 		{"an endpoint with a path after the version", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0/solutions/backupRestore"}, nil, "/v1.0"},
+		{"a limit of zero connections", []string{"--max-connections", "0"}, nil, "--max-connections"},
+		{"more connections of a peer than of all", []string{"--max-connections", "10", "--max-connections-per-peer", "11"}, nil, "--max-connections-per-peer"},
+		{"fewer bytes than a response has", []string{"--max-response-bytes", "1000"}, nil, "--max-response-bytes"},
+		{"a negative number of bytes", []string{"--max-response-bytes", "-1"}, nil, "--max-response-bytes"},
 		{"a limit of zero calls", []string{"--max-calls", "0"}, nil, "--max-calls"},
 		{"a negative wait", []string{"--drain-wait", "-1s"}, nil, "--drain-wait"},
 		{"a short key", []string{"--page-token-key", secret}, nil, "key 1 is not 32 bytes"},
@@ -196,6 +200,21 @@ func TestHelpListsFlags(t *testing.T) {
 	for _, flag := range []string{"-listen", "-graph-credential", "-page-token-key"} {
 		if !strings.Contains(help.String(), flag) {
 			t.Errorf("-help does not list %s", flag)
+		}
+	}
+}
+
+// A quarter of the memory limit, within bounds, unless a flag says otherwise.
+func TestResponseBytesFollowTheMemoryLimit(t *testing.T) {
+	for _, test := range []struct{ flag, limit, want int64 }{
+		{0, 1<<63 - 1, 256 << 20},
+		{0, 2 << 30, 256 << 20},
+		{0, 512 << 20, 128 << 20},
+		{0, 1 << 20, 24 << 20},
+		{100 << 20, 1 << 20, 100 << 20},
+	} {
+		if got := (&config{maxResponseBytes: test.flag}).responseBytes(test.limit); got != test.want {
+			t.Errorf("flag %d, limit %d: %d bytes, want %d", test.flag, test.limit, got, test.want)
 		}
 	}
 }

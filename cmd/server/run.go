@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"google.golang.org/grpc"
@@ -18,6 +19,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/graph/credential"
 	"github.com/m365backup/backupstorage/graph/emulator"
 	"github.com/m365backup/backupstorage/service"
 )
@@ -53,6 +55,10 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	}
 	services, err := service.New(service.Options{
 		Graph: client, PageTokenKeys: c.pageTokenKeys, DefaultTenant: tenant, AllowAppOnly: !c.credential.real(), Logger: logger, MaxCalls: c.maxCalls,
+		// A managed identity has tokens for its own tenant alone.
+		OneTenant:        credential.Mode(c.credential.mode) == credential.ManagedIdentity,
+		Connections:      service.ConnectionLimits{Connections: c.maxConnections, ConnectionsPerPeer: c.maxConnectionsPerPeer},
+		MaxResponseBytes: c.responseBytes(debug.SetMemoryLimit(-1)),
 	})
 	if err != nil {
 		return err
