@@ -70,6 +70,7 @@ const (
 // | `too-slow` | response | The body arrives too slowly. |
 // | `truncated` | response | The body ends too early. |
 // | `wrong-type` | response | A value has another JSON type than the contract. |
+// | `missing-id` | response | The response to a creation has no id of the new resource. |
 // | `redirect` | response | The status is 3xx. The server never follows a redirect. |
 // | `next-link` | response | The nextLink leads out of the API, or back to its own page. |
 // | `page-loop` | response | The list does not end. |
