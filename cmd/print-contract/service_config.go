@@ -10,8 +10,8 @@ import (
 // The limits of what a client's runtime does by itself. initialBackoff and maxTokens follow from the server; a test of
 // package service compares them with it. The other numbers are only here.
 const (
-	// maxAttempts is the call and two retries. Runtimes allow 5. But the server also repeats what is safe, and its attempts
-	// multiply with those of the runtime.
+	// maxAttempts is the call and two retries. Runtimes allow 5. But the server also repeats what is safe, and its
+	// attempts multiply with those of the runtime.
 	maxAttempts = 3
 	// initialBackoff is used only when no server responded: a response has its own delay in grpc-retry-pushback-ms. It is
 	// the minimum delay of the server.
