@@ -1,5 +1,5 @@
-// Package proto_test holds the contract against what Microsoft documents: the tables in testdata are facts about
-// the Graph API, copied once, and change only by hand. The tests read the contract from the generated descriptors.
+// Package proto_test compares the contract with Microsoft's documentation. The tables in testdata are facts about the
+// Graph API. They were copied once and change only by hand. The tests read the contract from the generated descriptors.
 package proto_test
 
 import (
@@ -19,10 +19,10 @@ import (
 
 const pkg = protoreflect.FullName("m365.backupstorage.v1")
 
-// row is a line of a table, by column.
+// row is one line of a table: the cells by column.
 type row map[string]string
 
-// table reads a file of testdata: tab-separated, the first line names the columns.
+// table reads a tab-separated file of testdata. The first line has the names of the columns.
 func table(t *testing.T, name string) []row {
 	t.Helper()
 	file, err := os.Open("testdata/" + name)
@@ -57,8 +57,8 @@ func table(t *testing.T, name string) []row {
 	return rows
 }
 
-// exceptions are the rows of a table of exceptions, by the values of their key columns joined with a dot. Each has to
-// say why, and fails the test that it belongs to when nothing needed it.
+// exceptions are the rows of a table of exceptions. The key of a row is the values of its key columns, joined with a
+// dot. Each row must have a reason. A row that the test did not need fails the test.
 type exceptions struct {
 	name string
 	used map[string]bool
@@ -74,7 +74,7 @@ func readExceptions(t *testing.T, name string, key ...string) *exceptions {
 		}
 		k := strings.Join(parts, ".")
 		if _, ok := e.used[k]; ok {
-			t.Errorf("testdata/%s: %s stands twice", name, k)
+			t.Errorf("testdata/%s: %s is there twice", name, k)
 		}
 		if r["reason"] == "" {
 			t.Errorf("testdata/%s: %s has no reason", name, k)
@@ -91,7 +91,7 @@ func readExceptions(t *testing.T, name string, key ...string) *exceptions {
 	return e
 }
 
-// has tells whether there is an exception, and marks it as needed.
+// has reports whether there is an exception, and marks it as needed.
 func (e *exceptions) has(key string) bool {
 	if _, ok := e.used[key]; !ok {
 		return false
@@ -118,7 +118,7 @@ type rpc struct {
 
 func (r rpc) name() string { return string(r.Name()) }
 
-// segments are the parts of the path, without the empty one before the first slash.
+// segments returns the parts of the path, without the empty part before the first slash.
 func (r rpc) segments() []string {
 	path := strings.Trim(r.call.GetPath(), "/")
 	if path == "" {
@@ -127,7 +127,7 @@ func (r rpc) segments() []string {
 	return strings.Split(path, "/")
 }
 
-// parameter is the name inside a segment in braces, empty for any other segment.
+// parameter returns the name in a segment with braces; empty for any other segment.
 func parameter(segment string) string {
 	if name, ok := strings.CutPrefix(segment, "{"); ok && strings.HasSuffix(name, "}") {
 		return strings.TrimSuffix(name, "}")
@@ -137,7 +137,7 @@ func parameter(segment string) string {
 
 func files() []protoreflect.FileDescriptor {
 	var all []protoreflect.FileDescriptor
-	// The generated package is imported for backupstoragev1 above, so its files are registered.
+	// The import of backupstoragev1 registers the files.
 	protoregistry.GlobalFiles.RangeFilesByPackage(pkg, func(f protoreflect.FileDescriptor) bool {
 		all = append(all, f)
 		return true
@@ -169,7 +169,7 @@ func rpcs() []rpc {
 	return all
 }
 
-// messages are all messages of the contract but those inside options.
+// messages returns all messages of the contract, without those of the options.
 func messages() []protoreflect.MessageDescriptor {
 	var all []protoreflect.MessageDescriptor
 	for _, file := range files() {
@@ -198,7 +198,7 @@ func graphValue(v protoreflect.EnumValueDescriptor) *backupstoragev1.GraphValue 
 	return option
 }
 
-// lowerCamel turns snake_case in any case of letters into lowerCamelCase.
+// lowerCamel converts snake_case, in upper or lower case, to lowerCamelCase.
 func lowerCamel(name string) string {
 	parts := strings.Split(strings.ToLower(name), "_")
 	for i, part := range parts {
@@ -209,7 +209,7 @@ func lowerCamel(name string) string {
 	return strings.Join(parts, "")
 }
 
-// property is the name under which a field stands in Graph's JSON; empty when it has none of its own.
+// property returns the name of a field in Graph's JSON; empty when the field has no property of its own.
 func property(f protoreflect.FieldDescriptor) string {
 	switch option := graphField(f); {
 	case option.GetPlace() == backupstoragev1.GraphField_INLINE:
@@ -221,8 +221,8 @@ func property(f protoreflect.FieldDescriptor) string {
 	}
 }
 
-// properties are the fields of a message by their property, those of inline messages among them. Of fields that
-// share a property, the one that holds it is meant, not the one that is filled from inside it.
+// properties returns the fields of a message by their property, including the fields of inline messages. When several
+// fields share a property, it returns the field that has the property itself, not one that is filled from a part of it.
 func properties(m protoreflect.MessageDescriptor) map[string][]protoreflect.FieldDescriptor {
 	all := map[string][]protoreflect.FieldDescriptor{}
 	for i := range m.Fields().Len() {
@@ -242,7 +242,7 @@ func properties(m protoreflect.MessageDescriptor) map[string][]protoreflect.Fiel
 	return all
 }
 
-// report fails with everything that is wrong at once.
+// report fails the test with all that is wrong.
 func report(t *testing.T, wrong []string) {
 	t.Helper()
 	if len(wrong) > 0 {

@@ -29,7 +29,7 @@ type reason struct {
 	spec   *backupstoragev1.ErrorSpec
 }
 
-// reasons are all values but the unspecified one, in the order of the file.
+// reasons returns all values but the unspecified one, in the order of the file.
 func reasons() []reason {
 	var all []reason
 	values := backupstoragev1.ErrorReason(0).Descriptor().Values()
@@ -112,7 +112,7 @@ func TestRPCsListTheirDocumentedErrors(t *testing.T) {
 	report(t, wrong)
 }
 
-func TestEveryReasonSaysWhatItMeans(t *testing.T) {
+func TestReasonsHaveACompleteSpec(t *testing.T) {
 	format := regexp.MustCompile(`^[A-Z][A-Z0-9_]+[A-Z0-9]$`)
 	codes := map[string]string{}
 	statuses := map[int32]string{}
@@ -124,7 +124,7 @@ func TestEveryReasonSaysWhatItMeans(t *testing.T) {
 			continue
 		}
 		if !format.MatchString(r.name) || len(r.name) > 63 {
-			bad("is no reason of an ErrorInfo")
+			bad("is not valid as the reason of an ErrorInfo")
 		}
 		if code := r.spec.GetCode(); code == 0 || code > 16 {
 			bad("code is %s", code)
@@ -145,7 +145,7 @@ func TestEveryReasonSaysWhatItMeans(t *testing.T) {
 				bad("retry_delay is %s", delay)
 			}
 		case backupstoragev1.ErrorSpec_IF_TOLD:
-			// Only the server itself can tell of a reason with a second code, so it has a delay of its own.
+			// Graph sends no Retry-After for a reason with a second code. The reason therefore has its own delay.
 			if second := r.spec.GetCodeWithRetryInfo() != 0; second != (r.spec.RetryDelay != nil) || second && delay < 500*time.Millisecond {
 				bad("retry_delay is %s and code_with_retry_info %s", delay, r.spec.GetCodeWithRetryInfo())
 			}
@@ -168,7 +168,7 @@ func TestEveryReasonSaysWhatItMeans(t *testing.T) {
 			bad("number %d has %d codes of Graph", r.number, len(r.spec.GetGraphCode()))
 		}
 		for _, code := range r.spec.GetGraphCode() {
-			// Graph is not read with regard to case.
+			// The server ignores the case of Graph's codes.
 			if other := codes[strings.ToLower(code)]; other != "" {
 				bad("shares the code %s with %s", code, other)
 			}
@@ -190,7 +190,7 @@ func TestEveryReasonSaysWhatItMeans(t *testing.T) {
 		case backupstoragev1.ErrorSpec_DETAIL_UNSPECIFIED:
 			want(r.spec.GetTypedDetail() == nil)
 		case backupstoragev1.ErrorSpec_BAD_REQUEST:
-			// A test of its own checks the fields, which can be none.
+			// Another test checks the fields. There can be none.
 			want(r.spec.GetFieldViolation() != nil)
 		case backupstoragev1.ErrorSpec_PRECONDITION_FAILURE:
 			want(label.MatchString(r.spec.GetPrecondition().GetType()) && len(r.spec.GetPrecondition().GetSubjects()) > 0)
@@ -203,12 +203,12 @@ func TestEveryReasonSaysWhatItMeans(t *testing.T) {
 	report(t, wrong)
 }
 
-// resourcesOf are the resources that a reason can name.
+// resourcesOf returns the resources that a reason can name.
 func resourcesOf(spec *backupstoragev1.ErrorSpec) []*backupstoragev1.ErrorSpec_Resource {
 	return append(spec.GetPrecondition().GetSubjects(), spec.GetResource().GetResources()...)
 }
 
-// A reason that any rpc can have names the resource of the last id in the path.
+// A reason that any rpc can have names the resource of the last id in the rpc's path.
 func TestStatusNamesTheLastResourceOfThePath(t *testing.T) {
 	byName := reasonsByName()
 	variable := regexp.MustCompile(`\{([^}]+)\}`)
@@ -220,7 +220,7 @@ func TestStatusNamesTheLastResourceOfThePath(t *testing.T) {
 				want = ids[len(ids)-1][1]
 			}
 			if r.name() == "ListRestorePoints" {
-				// The unit stands in its query.
+				// Its query has the id of the unit.
 				want = "protection_unit_id"
 			}
 			got := ""
@@ -238,7 +238,7 @@ func TestStatusNamesTheLastResourceOfThePath(t *testing.T) {
 	report(t, wrong)
 }
 
-// requestFields are the fields of requests, with the rpcs that have them.
+// requestFields returns the fields of all requests, with the rpcs that have them.
 func requestFields() map[string]map[string]bool {
 	all := map[string]map[string]bool{}
 	for _, r := range rpcs() {
@@ -253,7 +253,7 @@ func requestFields() map[string]map[string]bool {
 	return all
 }
 
-// Every field that a reason names is one of a request, and every resource is of a type of Graph's.
+// Every field that a reason names is a field of a request, and every resource has a type of Graph.
 func TestReasonsNameFieldsOfRequests(t *testing.T) {
 	fields := requestFields()
 	s := readSchema(t)
@@ -267,7 +267,7 @@ func TestReasonsNameFieldsOfRequests(t *testing.T) {
 		for _, resource := range resourcesOf(r.spec) {
 			kind := resource.GetType()
 			if _, ok := s.base[kind]; !ok && !slices.Contains(others, kind) && !slices.Contains(metadata, kind) {
-				wrong = append(wrong, fmt.Sprintf("%s: %s is no type of Graph", r.name, kind))
+				wrong = append(wrong, fmt.Sprintf("%s: %s is not a type of Graph", r.name, kind))
 			}
 			if resource.GetIdField() != "" {
 				named = append(named, resource.GetIdField())
@@ -279,7 +279,7 @@ func TestReasonsNameFieldsOfRequests(t *testing.T) {
 			}
 		}
 	}
-	// An rpc that documents a reason has a field to show for it.
+	// An rpc that documents a reason has at least one of its fields.
 	for _, r := range rpcs() {
 		for _, e := range r.call.GetErrors() {
 			spec := byName[e.String()].spec
@@ -314,7 +314,7 @@ func TestEveryReasonAgreesWithTheTableOfCodes(t *testing.T) {
 	for _, entry := range table(t, "error_reasons.tsv") {
 		r, ok := byName[entry["reason"]]
 		if !ok || r.number >= 100 {
-			wrong = append(wrong, entry["reason"]+": is no reason for a code of Graph")
+			wrong = append(wrong, entry["reason"]+": is not a reason for a code of Graph")
 			continue
 		}
 		seen[r.name] = true
@@ -369,14 +369,14 @@ func TestEveryStatusWithoutAKnownCodeHasItsReason(t *testing.T) {
 	for _, entry := range table(t, "http_status_errors.tsv") {
 		r, ok := byName[entry["reason"]]
 		if !ok {
-			wrong = append(wrong, entry["reason"]+": is no reason")
+			wrong = append(wrong, entry["reason"]+": is not a reason")
 			continue
 		}
 		seen[r.name] = true
 		bad := func(what string, got, want any) {
 			wrong = append(wrong, fmt.Sprintf("%s: %s is %v, want %v", r.name, what, got, want))
 		}
-		// 3xx, 4xx and 5xx are what is left over: no status is theirs alone.
+		// 3xx, 4xx and 5xx are for all other statuses. They have no http_status.
 		want, err := strconv.Atoi(entry["status"])
 		if err != nil && !regexp.MustCompile(`^[345]xx$`).MatchString(entry["status"]) {
 			bad("status", entry["status"], "a number or a class")
@@ -399,7 +399,7 @@ func TestEveryStatusWithoutAKnownCodeHasItsReason(t *testing.T) {
 	report(t, wrong)
 }
 
-// The list is what clients may rely on. A line changes by hand, and only before a release that breaks the contract.
+// Clients rely on this list. A line changes only by hand, and only before a release that breaks the contract.
 func TestReasonsAreFrozen(t *testing.T) {
 	data, err := os.ReadFile("testdata/reasons.txt")
 	if err != nil {
@@ -432,7 +432,7 @@ func TestReasonsAreFrozen(t *testing.T) {
 	report(t, wrong)
 }
 
-// The comment of a reason shows its ErrorInfo as JSON. Comments are not in the generated code, so the file is read.
+// The comment of a reason shows its ErrorInfo as JSON. The generated code has no comments, so the test reads the file.
 func TestEveryReasonShowsItsErrorInfo(t *testing.T) {
 	data, err := os.ReadFile("m365/backupstorage/v1/error_reason.proto")
 	if err != nil {
@@ -468,7 +468,7 @@ func TestEveryReasonShowsItsErrorInfo(t *testing.T) {
 		if info.Domain != r.spec.GetDomain() {
 			bad("domain", info.Domain, r.spec.GetDomain())
 		}
-		// A reason of a status can have codes too, which few of its Statuses have.
+		// A reason of an HTTP status can also have codes, but few of its Statuses have one.
 		if codes := r.spec.GetGraphCode(); len(codes) > 0 && r.number < 100 && !slices.Contains(codes, info.Metadata["graphCode"]) {
 			bad("graphCode", info.Metadata["graphCode"], codes)
 		} else if len(codes) == 0 && info.Metadata["graphCode"] != "" {
@@ -506,7 +506,7 @@ func TestErrorsJSONNamesOperationsLikeErrorInfo(t *testing.T) {
 			documented[e.String()] = append(documented[e.String()], fmt.Sprintf("%s/%s", r.Parent().Name(), r.Name()))
 		}
 	}
-	// What a Status says of the operation, as a client reads it.
+	// The operation in the metadata of a Status, as a client reads it.
 	operation := regexp.MustCompile(`(?m)^      operation: (.+)$`)
 	came := statuses(t)
 	var wrong []string

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// nextPageOf is the rpc whose page_token an operation is, empty for an operation with an rpc of its own.
+// nextPageOf returns the rpc whose page_token reads the operation; empty for an operation with its own rpc.
 func nextPageOf(operation row) string {
 	name, ok := strings.CutPrefix(operation["rpc"], "(page_token of ")
 	if !ok {
@@ -78,11 +78,11 @@ func TestEveryDocumentedOperationHasItsRPC(t *testing.T) {
 	report(t, wrong)
 }
 
-func TestEveryPathIsBuiltFromStringFieldsOfTheRequest(t *testing.T) {
+func TestPathsUseStringFieldsOfTheRequest(t *testing.T) {
 	var wrong []string
 	for _, r := range rpcs() {
 		if !strings.HasPrefix(r.call.GetPath(), "/") {
-			wrong = append(wrong, fmt.Sprintf("%s: path %q begins with no slash", r.name(), r.call.GetPath()))
+			wrong = append(wrong, fmt.Sprintf("%s: path %q does not begin with a slash", r.name(), r.call.GetPath()))
 		}
 		seen := map[string]bool{}
 		for _, segment := range r.segments() {
@@ -98,23 +98,23 @@ func TestEveryPathIsBuiltFromStringFieldsOfTheRequest(t *testing.T) {
 			case f == nil:
 				wrong = append(wrong, fmt.Sprintf("%s: the request has no field %s", r.name(), name))
 			case f.Kind() != protoreflect.StringKind || f.IsList() || f.ContainingOneof() != nil:
-				wrong = append(wrong, fmt.Sprintf("%s: field %s is no plain string", r.name(), name))
+				wrong = append(wrong, fmt.Sprintf("%s: field %s is not a plain string", r.name(), name))
 			case seen[name]:
-				wrong = append(wrong, fmt.Sprintf("%s: field %s stands twice in the path", r.name(), name))
+				wrong = append(wrong, fmt.Sprintf("%s: the path has field %s twice", r.name(), name))
 			}
 			seen[name] = true
 		}
 		for i := range r.Input().Fields().Len() {
 			f := r.Input().Fields().Get(i)
 			if i < len(seen) != seen[string(f.Name())] {
-				wrong = append(wrong, fmt.Sprintf("%s: field %s is not where the fields of the path belong, at the beginning", r.name(), f.Name()))
+				wrong = append(wrong, fmt.Sprintf("%s: field %s of the path is not at the beginning of the request", r.name(), f.Name()))
 			}
 		}
 	}
 	report(t, wrong)
 }
 
-func TestAnEmptyBodyIsOfARequestWithoutAFieldForOne(t *testing.T) {
+func TestEmptyBodiesHaveNoFieldsOfTheRequest(t *testing.T) {
 	var wrong []string
 	for _, r := range rpcs() {
 		if !r.call.GetEmptyBody() {
@@ -133,8 +133,8 @@ func TestAnEmptyBodyIsOfARequestWithoutAFieldForOne(t *testing.T) {
 	report(t, wrong)
 }
 
-// The path walks Graph's schema from its root, and what it arrives at is what the response stands for.
-func TestEveryPathLeadsThroughTheSchemaToTheTypeOfItsResponse(t *testing.T) {
+// The test follows each path through Graph's schema, from the root to a type. The response must represent this type.
+func TestPathsLeadToTheTypesOfTheirResponses(t *testing.T) {
 	s := readSchema(t)
 	var wrong []string
 	for _, r := range rpcs() {
@@ -144,15 +144,15 @@ func TestEveryPathLeadsThroughTheSchemaToTheTypeOfItsResponse(t *testing.T) {
 			cast, isCast := strings.CutPrefix(segment, "microsoft.graph.")
 			switch {
 			case problem != "" || action:
-				problem = fmt.Sprintf("path goes on behind %s", at)
+				problem = fmt.Sprintf("path continues after %s", at)
 			case parameter(segment) != "":
 				if !collection {
-					problem = fmt.Sprintf("%s stands behind no collection", segment)
+					problem = fmt.Sprintf("%s does not follow a collection", segment)
 				}
 				collection = false
 			case isCast:
 				if !collection || !slices.Contains(s.lineage(cast), at) {
-					problem = fmt.Sprintf("%s is no %s", cast, at)
+					problem = fmt.Sprintf("%s is not a %s", cast, at)
 				}
 				at = cast
 			default:
@@ -191,13 +191,13 @@ func TestEveryPathLeadsThroughTheSchemaToTheTypeOfItsResponse(t *testing.T) {
 			list = false // A new element comes back.
 		}
 		if carried := carriedTypes(r.Output(), list); !slices.Contains(carried, at) {
-			wrong = append(wrong, fmt.Sprintf("%s: the path leads to %s, the response stands for %v", r.name(), at, carried))
+			wrong = append(wrong, fmt.Sprintf("%s: the path leads to %s, the response represents %v", r.name(), at, carried))
 		}
 	}
 	report(t, wrong)
 }
 
-// carriedTypes are the Graph types of what a response carries: its `value`, its inline resource, or the response.
+// carriedTypes returns the Graph types of the content of a response: its `value`, its inline resource, or the response.
 func carriedTypes(m protoreflect.MessageDescriptor, list bool) []string {
 	types := graphTypes(m)
 	for i := range m.Fields().Len() {
@@ -244,7 +244,7 @@ func TestEveryRPCHasItsOwnRequestAndResponse(t *testing.T) {
 			}
 			used[side.message.FullName()] = r.name()
 			if side.message.ParentFile().Path() != r.ParentFile().Path() {
-				wrong = append(wrong, fmt.Sprintf("%s: %s stands in another file", r.name(), side.message.FullName()))
+				wrong = append(wrong, fmt.Sprintf("%s: %s is in another file", r.name(), side.message.FullName()))
 			}
 		}
 		if names[r.name()] {
@@ -276,7 +276,7 @@ func TestEveryListIsPaged(t *testing.T) {
 		size, token, next := in.ByName("page_size"), in.ByName("page_token"), out.ByName("next_page_token")
 		if !isList {
 			if size != nil || token != nil || next != nil {
-				wrong = append(wrong, r.name()+": is paged and no list")
+				wrong = append(wrong, r.name()+": is paged but is not a list")
 			}
 			continue
 		}

@@ -54,7 +54,7 @@ func readSchema(t *testing.T) *schema {
 	return s
 }
 
-// lineage is a type and its bases, itself first.
+// lineage returns a type and its base types, the type itself first.
 func (s *schema) lineage(name string) []string {
 	var all []string
 	for ; name != "" && name != "-"; name = s.base[name] {
@@ -63,7 +63,7 @@ func (s *schema) lineage(name string) []string {
 	return all
 }
 
-// navigation is the type of a property of a type or its bases.
+// navigation returns the type of a property of a type or of its base types.
 func (s *schema) navigation(name, property string) (string, bool) {
 	for _, ancestor := range s.lineage(name) {
 		for _, member := range s.members[ancestor] {
@@ -75,7 +75,7 @@ func (s *schema) navigation(name, property string) (string, bool) {
 	return "", false
 }
 
-// action is the type of the result of an action that is bound to a type or one of its bases.
+// action returns the result type of an action that is bound to a type or to one of its base types.
 func (s *schema) action(binding, name string) (string, bool) {
 	if result, ok := s.actions[binding+" "+name]; ok {
 		return result, true
@@ -88,7 +88,7 @@ func (s *schema) action(binding, name string) (string, bool) {
 	return "", false
 }
 
-// element takes `Collection(x)` apart.
+// element returns x of `Collection(x)`.
 func element(edm string) (string, bool) {
 	if name, ok := strings.CutPrefix(edm, "Collection("); ok {
 		return strings.TrimSuffix(name, ")"), true
@@ -96,7 +96,7 @@ func element(edm string) (string, bool) {
 	return edm, false
 }
 
-// byGraphType are the messages that stand for each type.
+// byGraphType returns the messages that represent each type.
 func byGraphType() map[string][]protoreflect.MessageDescriptor {
 	all := map[string][]protoreflect.MessageDescriptor{}
 	for _, m := range messages() {
@@ -122,7 +122,7 @@ func TestEveryPropertyOfGraphHasAField(t *testing.T) {
 		found := stands[name]
 		if len(found) != 1 {
 			if len(found) > 1 || !excepted.has(name+".*") {
-				wrong = append(wrong, fmt.Sprintf("%s: %d messages stand for it, want 1", name, len(found)))
+				wrong = append(wrong, fmt.Sprintf("%s: %d messages represent it, want 1", name, len(found)))
 			}
 			continue
 		}
@@ -140,15 +140,15 @@ func TestEveryPropertyOfGraphHasAField(t *testing.T) {
 						}
 					}
 				case member["kind"] == "navigation" && inPath[member["property"]]:
-					// It is not in the resource, and an rpc of its own reads it.
+					// The resource does not have it; its own rpc reads it.
 				case !excepted.has(what):
-					wrong = append(wrong, what+": has neither a field nor an rpc of its own")
+					wrong = append(wrong, what+": has neither a field nor its own rpc")
 				}
 			}
 		}
 	}
 	for _, name := range sortedKeys(stands) {
-		wrong = append(wrong, name+": is no type of Graph")
+		wrong = append(wrong, name+": is not a type of Graph")
 	}
 	report(t, wrong)
 }
@@ -186,7 +186,7 @@ func TestEveryParameterOfAnActionHasAFieldInItsRequests(t *testing.T) {
 	report(t, wrong)
 }
 
-// bound tells whether the first collection of an rpc's path, or the root, is what an action is bound to.
+// bound reports whether an action is bound to the first collection of an rpc's path, or to the root.
 func (s *schema) bound(r rpc, binding string) bool {
 	name, _ := element(binding)
 	first, ok := s.navigation("backupRestoreRoot", r.segments()[0])
@@ -197,14 +197,14 @@ func (s *schema) bound(r rpc, binding string) bool {
 	return slices.Contains(s.lineage(of), name)
 }
 
-// mismatch says why a field cannot hold values of a type; empty when it can.
+// mismatch returns why a field cannot hold values of a type; empty when it can.
 func (s *schema) mismatch(f protoreflect.FieldDescriptor, edm string) string {
 	name, collection := element(edm)
 	if s.flags[name] {
 		collection = true // Flags are a list of their members.
 	}
 	if f.Message() != nil && !f.IsList() && collection {
-		// A message around a list that may be cleared.
+		// A message with one list, which can be cleared.
 		if inner := f.Message().Fields(); inner.Len() == 1 && graphField(inner.Get(0)).GetPlace() == backupstoragev1.GraphField_INLINE {
 			f = inner.Get(0)
 		}
@@ -220,7 +220,7 @@ func (s *schema) mismatch(f protoreflect.FieldDescriptor, edm string) string {
 	}
 	isMessage := func(message protoreflect.FullName) string {
 		if f.Message() == nil || f.Message().FullName() != message {
-			return fmt.Sprintf("is no %s", message)
+			return fmt.Sprintf("is not a %s", message)
 		}
 		return ""
 	}
@@ -257,13 +257,13 @@ func (s *schema) mismatch(f protoreflect.FieldDescriptor, edm string) string {
 		return fmt.Sprintf("is %s, and Graph has %s", f.Kind(), edm)
 	}
 	if !slices.Contains(graphTypes(f.Message()), name) {
-		return fmt.Sprintf("is %s, which does not stand for %s", f.Message().Name(), name)
+		return fmt.Sprintf("is %s, which does not represent %s", f.Message().Name(), name)
 	}
 	return ""
 }
 
-// enumMismatch compares an enum with the members that Graph has: in Graph's order, behind the two values that every
-// enum begins with.
+// enumMismatch compares an enum with Graph's members. They must be in Graph's order, after the two values with which
+// every enum begins.
 func enumMismatch(enum protoreflect.EnumDescriptor, members []string) string {
 	want := []string{"unspecified", "unknownFutureValue"}
 	for _, member := range members {
@@ -284,7 +284,7 @@ func enumMismatch(enum protoreflect.EnumDescriptor, members []string) string {
 	return ""
 }
 
-// member is the name of a value in Graph's JSON.
+// member returns the name of a value in Graph's JSON.
 func member(v protoreflect.EnumValueDescriptor) string {
 	if name := graphValue(v).GetName(); name != "" {
 		return name
@@ -292,7 +292,7 @@ func member(v protoreflect.EnumValueDescriptor) string {
 	return lowerCamel(strings.TrimPrefix(string(v.Name()), upperSnake(string(v.Parent().Name()))+"_"))
 }
 
-// upperSnake turns UpperCamelCase into UPPER_SNAKE_CASE.
+// upperSnake converts UpperCamelCase to UPPER_SNAKE_CASE.
 func upperSnake(name string) string {
 	var b strings.Builder
 	for i, r := range name {
@@ -306,7 +306,7 @@ func upperSnake(name string) string {
 
 func TestEveryEnumOfGraphIsUsed(t *testing.T) {
 	s := readSchema(t)
-	// mismatch compares the members of an enum wherever a property has its type; this makes sure that one does.
+	// mismatch compares the members of an enum when a property has its type. This test makes sure that one has.
 	used := map[string]bool{}
 	for _, members := range s.members {
 		for _, member := range members {

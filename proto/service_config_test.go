@@ -58,17 +58,18 @@ func readClientConfig(t *testing.T) (clientConfig, string) {
 	return config, string(text)
 }
 
-// retriedOn is what may be retried by a runtime, of a method with that idempotency level.
+// retriedOn returns the codes on which a runtime may retry a method with an idempotency level. Runtimes make both codes
+// themselves, so a write that is not idempotent has none: it may have been carried out.
 func retriedOn(level descriptorpb.MethodOptions_IdempotencyLevel) []string {
 	if level == descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN {
-		return []string{"RESOURCE_EXHAUSTED"}
+		return nil
 	}
 	return []string{"RESOURCE_EXHAUSTED", "UNAVAILABLE"}
 }
 
-func TestTheServiceConfigRetriesWhatTheIdempotencyLevelsAllow(t *testing.T) {
+func TestServiceConfigFollowsTheIdempotencyLevels(t *testing.T) {
 	config, _ := readClientConfig(t)
-	// Codes by service/method; the method is empty for the rest of a service.
+	// The codes by service/method. The method is empty for the other methods of a service.
 	named := map[string][]string{}
 	var wrong []string
 	for _, class := range config.MethodConfig {
@@ -100,8 +101,8 @@ func TestTheServiceConfigRetriesWhatTheIdempotencyLevelsAllow(t *testing.T) {
 		if !known[key] {
 			wrong = append(wrong, key+": no such method")
 		}
-		// A method that comes later must not be repeated before its level says so.
-		if strings.HasSuffix(key, "/") && slices.Contains(named[key], "UNAVAILABLE") {
+		// A method that is added later must not be repeated before its level allows it.
+		if strings.HasSuffix(key, "/") {
 			wrong = append(wrong, key+": repeats methods without naming them")
 		}
 	}
@@ -111,7 +112,7 @@ func TestTheServiceConfigRetriesWhatTheIdempotencyLevelsAllow(t *testing.T) {
 	report(t, wrong)
 }
 
-func TestTheServiceConfigStaysInTheBoundsOfRuntimes(t *testing.T) {
+func TestServiceConfigIsWithinTheLimitsOfRuntimes(t *testing.T) {
 	config, _ := readClientConfig(t)
 	for i, class := range config.MethodConfig {
 		policy := class.RetryPolicy
@@ -122,7 +123,7 @@ func TestTheServiceConfigStaysInTheBoundsOfRuntimes(t *testing.T) {
 		if err != nil || initial <= 0 {
 			t.Errorf("class %d: initialBackoff is %q", i, policy.InitialBackoff)
 		}
-		if longest, err := time.ParseDuration(policy.MaxBackoff); err != nil || longest < initial {
+		if maxBackoff, err := time.ParseDuration(policy.MaxBackoff); err != nil || maxBackoff < initial {
 			t.Errorf("class %d: maxBackoff is %q", i, policy.MaxBackoff)
 		}
 		if policy.BackoffMultiplier <= 0 {
@@ -132,19 +133,19 @@ func TestTheServiceConfigStaysInTheBoundsOfRuntimes(t *testing.T) {
 	if tokens := config.RetryThrottling.MaxTokens; tokens < 1 || tokens > 1000 {
 		t.Errorf("maxTokens is %d; runtimes take 1 to 1000", tokens)
 	}
-	// Runtimes count in thousandths.
+	// Runtimes round the ratio to thousandths.
 	if ratio := config.RetryThrottling.TokenRatio; ratio < 0.001 {
 		t.Errorf("tokenRatio is %v", ratio)
 	}
 }
 
-// refuser is a server that refuses every method of every service with the code that the caller names.
+// refuser starts a server that refuses every method of every service with the code that the caller names.
 func refuser(t *testing.T) (address string, calls *atomic.Int32) {
 	t.Helper()
 	calls = new(atomic.Int32)
 	server := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		calls.Add(1)
-		// So that no test waits for a backoff.
+		// With this pushback, no test waits for a backoff.
 		stream.SetTrailer(metadata.Pairs("grpc-retry-pushback-ms", "0"))
 		incoming, _ := metadata.FromIncomingContext(stream.Context())
 		if slices.Equal(incoming.Get("refuse-with"), []string{"UNAVAILABLE"}) {
@@ -182,7 +183,7 @@ func TestAGoClientRetriesAsTheServiceConfigSays(t *testing.T) {
 				want = attempts
 			}
 			calls.Store(0)
-			// A connection of its own: the failures of another method would use up the budget.
+			// Each method has its own connection. Otherwise the failures of another method would use up the retry budget.
 			conn := dial(t, address, text)
 			ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), "refuse-with", code), 20*time.Second)
 			method := fmt.Sprintf("/%s/%s", r.Parent().FullName(), r.name())
@@ -206,6 +207,6 @@ func TestAGoClientRefusesAServiceConfigThatIsWrong(t *testing.T) {
 	conn, err := grpc.NewClient("127.0.0.1:1", grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultServiceConfig(broken))
 	if err == nil {
 		conn.Close()
-		t.Error("a client with a broken service config was made, so that making one shows nothing")
+		t.Error("grpc.NewClient accepted a broken service config, so the other tests prove nothing")
 	}
 }

@@ -11,7 +11,7 @@ import (
 	backupstoragev1 "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
-// typePrefixes are the prefixes of Graph type names that belong to a workload.
+// typePrefixes returns the prefixes of Graph type names that belong to a workload.
 func typePrefixes() map[string]backupstoragev1.Workload {
 	all := map[string]backupstoragev1.Workload{}
 	values := backupstoragev1.Workload(0).Descriptor().Values()
@@ -39,7 +39,7 @@ func TestEveryFamilyOfTypesHasAWorkload(t *testing.T) {
 		}
 		f := m.Fields().ByName("workload")
 		if has := f != nil && f.Enum() == workload; has != (len(found) > 1) {
-			wrong = append(wrong, fmt.Sprintf("%s: has a workload: %t, and stands for types of %d workloads", m.Name(), has, len(found)))
+			wrong = append(wrong, fmt.Sprintf("%s: has a workload: %t, and represents types of %d workloads", m.Name(), has, len(found)))
 		}
 		if len(found) > 1 {
 			families++
@@ -51,7 +51,7 @@ func TestEveryFamilyOfTypesHasAWorkload(t *testing.T) {
 	report(t, wrong)
 }
 
-func TestWhatAFieldImpliesIsOneWorkload(t *testing.T) {
+func TestFieldsImplyOneWorkload(t *testing.T) {
 	prefixes := typePrefixes()
 	var wrong []string
 	for _, m := range messages() {
@@ -62,7 +62,7 @@ func TestWhatAFieldImpliesIsOneWorkload(t *testing.T) {
 				continue
 			}
 			if _, ok := prefixes[implies]; !ok {
-				wrong = append(wrong, fmt.Sprintf("%s: implies %q, which is no type prefix", f.FullName(), implies))
+				wrong = append(wrong, fmt.Sprintf("%s: implies %q, which is not a type prefix", f.FullName(), implies))
 			}
 			if m.Fields().ByName("workload") == nil {
 				wrong = append(wrong, fmt.Sprintf("%s: implies %q, and its message has no workload", f.FullName(), implies))
@@ -72,7 +72,7 @@ func TestWhatAFieldImpliesIsOneWorkload(t *testing.T) {
 	report(t, wrong)
 }
 
-// spellings are the properties under which a field is read.
+// spellings returns the properties from which a field is read.
 func spellings(f protoreflect.FieldDescriptor) []string {
 	var names []string
 	if name := property(f); name != "" {
@@ -137,25 +137,25 @@ func TestEveryPlaceOfAFieldFitsItsKind(t *testing.T) {
 				case option.GetName() != "":
 					bad("is inline and has the name %q", option.GetName())
 				case f.Message() == nil:
-					bad("is inline and no message")
+					bad("is inline but is not a message")
 				case f.IsList() && m.Fields().Len() != 1:
-					bad("is an inline list and not the only field")
+					bad("is an inline list but is not the only field")
 				}
 			case backupstoragev1.GraphField_REMOVED_IDS:
 				if f.Kind() != protoreflect.StringKind || !f.IsList() || !delta || partners != 1 || !strings.HasSuffix(string(f.Name()), "_ids") {
-					bad("is no list of ids behind the items of a delta")
+					bad("is not a list of ids after the items of a delta")
 				}
 			case backupstoragev1.GraphField_ERROR_DETAILS:
 				if f.Message() == nil || !f.IsList() || f.Message().Name() != "FailedResource" || property(f) != "error" || partners != 1 {
-					bad("is no list of failed resources beside an error")
+					bad("is not a list of failed resources next to an error")
 				}
 			case backupstoragev1.GraphField_PRESENCE:
 				if f.Kind() != protoreflect.BoolKind || f.IsList() || f.HasPresence() {
-					bad("is no plain bool")
+					bad("is not a plain bool")
 				}
 			default:
 				if delta && !f.IsList() {
-					bad("is a delta and no list")
+					bad("is a delta but is not a list")
 				}
 			}
 		}
@@ -163,7 +163,7 @@ func TestEveryPlaceOfAFieldFitsItsKind(t *testing.T) {
 	report(t, wrong)
 }
 
-func TestEveryDeltaComesBackItemByItem(t *testing.T) {
+func TestEveryDeltaHasResultsItemByItem(t *testing.T) {
 	var wrong []string
 	deltas := 0
 	for _, r := range rpcs() {
@@ -206,10 +206,10 @@ func TestEveryDeltaComesBackItemByItem(t *testing.T) {
 	report(t, wrong)
 }
 
-// ourEnums have no counterpart in Graph, so they begin with what is unspecified alone.
+// ourEnums have no counterpart in Graph. They begin with the unspecified value only.
 var ourEnums = []protoreflect.Name{"ErrorReason", "Workload", "RestorePointOrder"}
 
-func TestEveryEnumBeginsWithWhatIsNotKnown(t *testing.T) {
+func TestEnumsBeginWithTheUnknownValues(t *testing.T) {
 	var wrong []string
 	for _, file := range files() {
 		for i := range file.Enums().Len() {
@@ -256,7 +256,7 @@ func TestEveryMessageIsUsed(t *testing.T) {
 	var wrong []string
 	for _, m := range messages() {
 		if !used[m.FullName()] {
-			wrong = append(wrong, string(m.FullName())+": no rpc carries it")
+			wrong = append(wrong, string(m.FullName())+": no rpc has it")
 		}
 	}
 	report(t, wrong)

@@ -11,8 +11,8 @@ import (
 	backupstoragev1 "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
-// statuses are the Statuses of the reasons as they came over a real connection: the golden files of package service,
-// by reason.
+// statuses returns the Statuses of the reasons, by reason, as a client received them over a real connection. They are
+// the golden files of package service.
 func statuses(t *testing.T) map[string]string {
 	t.Helper()
 	const folder = "../service/testdata/status"
@@ -31,7 +31,7 @@ func statuses(t *testing.T) map[string]string {
 	return all
 }
 
-func TestTheStatusOfEveryReasonIsWhatItsSpecSays(t *testing.T) {
+func TestStatusesMatchTheSpecsOfTheirReasons(t *testing.T) {
 	line := regexp.MustCompile(`(?m)^(code|    retry_delay): (.+)$`)
 	came := statuses(t)
 	var wrong []string
@@ -70,8 +70,8 @@ func TestTheStatusOfEveryReasonIsWhatItsSpecSays(t *testing.T) {
 	report(t, wrong)
 }
 
-func TestAReasonIsPlannedAsLongAsNothingBringsItAbout(t *testing.T) {
-	// A client that cancels makes the Status itself, so that there is nothing to show.
+func TestPlannedReasonsHaveNoStatus(t *testing.T) {
+	// A client that cancels makes the Status itself, so there is no golden file.
 	unseen := "CANCELLED"
 	came := statuses(t)
 	var wrong []string

@@ -1,6 +1,6 @@
-// Command print-contract writes what follows from the descriptors of the contract: the reference page of all
-// operations, that of all error reasons as Markdown and as JSON, and the gRPC service config for clients. They stand
-// beside the protos and are never edited by hand.
+// Command print-contract writes four files from the descriptors of the contract: the reference page of all operations,
+// the reference of all error reasons as Markdown and as JSON, and the gRPC service config for clients. The files are in
+// the folder of the protos. Nobody edits them by hand.
 //
 // Usage: go run ./cmd/print-contract FOLDER
 package main
@@ -58,11 +58,11 @@ func run(folder string) error {
 	return nil
 }
 
-// contract is what the pages are made of.
+// contract has everything that the pages show.
 type contract struct {
 	rpcs []rpc
-	// aboutReasons is the comment of ErrorReason, by paragraphs.
-	aboutReasons []string
+	// introduction is the comment of ErrorReason, by paragraphs.
+	introduction []string
 	reasons      []reason
 }
 
@@ -77,13 +77,13 @@ type reason struct {
 	name   string
 	number protoreflect.EnumNumber
 	spec   *pb.ErrorSpec
-	// prose is the comment without the example.
+	// prose is the comment without the example of an ErrorInfo.
 	prose string
-	// operations are the rpcs that the reason is documented for, as ErrorInfo's metadata names them.
+	// operations are the rpcs for which Microsoft documents the reason, in the form of metadata operation.
 	operations []string
 }
 
-// readContract reads an image that buf builds, because the descriptors that are linked into a program have no comments.
+// readContract reads an image that buf builds, because the descriptors in a Go program have no comments.
 func readContract() (*contract, error) {
 	command := exec.Command("go", "tool", "buf", "build", "proto", "-o", "-")
 	command.Stderr = os.Stderr
@@ -129,11 +129,11 @@ func (c *contract) addReasons(files *protoregistry.Files) error {
 	}
 	enum, ok := found.(protoreflect.EnumDescriptor)
 	if !ok {
-		return errors.New("ErrorReason is no enum")
+		return errors.New("ErrorReason is not an enum")
 	}
 	locations := enum.ParentFile().SourceLocations()
 	for paragraph := range strings.SplitSeq(locations.ByDescriptor(enum).LeadingComments, "\n\n") {
-		c.aboutReasons = append(c.aboutReasons, prose(paragraph))
+		c.introduction = append(c.introduction, prose(paragraph))
 	}
 	for i := 1; i < enum.Values().Len(); i++ {
 		value := enum.Values().Get(i)

@@ -15,7 +15,7 @@ import (
 
 const generated = "<!-- Written by `go generate ./proto` from the contract. Do not edit. -->\n\n"
 
-// prose is a comment up to the example of its ErrorInfo, each paragraph as one line. Tables keep their lines.
+// prose returns a comment up to the example of its ErrorInfo, as one line. A table keeps its lines.
 func prose(comment string) string {
 	text, _, _ := strings.Cut(comment, "ErrorInfo: `")
 	if strings.HasPrefix(strings.TrimSpace(text), "|") {
@@ -31,20 +31,20 @@ func prose(comment string) string {
 func (c *contract) operationsPage() []byte {
 	var page bytes.Buffer
 	page.WriteString("# Operations\n\n" + generated)
-	page.WriteString(`This page lists the rpcs of package ` + "`m365.backupstorage.v1`" + `, a service at a time.
+	page.WriteString(`This page lists the rpcs of package ` + "`m365.backupstorage.v1`" + ` by service.
 
 | column | meaning |
 |---|---|
 | Graph | HTTP method, and the path under ` + "`/v1.0/solutions/backupRestore`" + ` of Microsoft Graph; ` + "`{names}`" + ` are request fields |
-| effect | what a call does to backups: READ changes nothing, ADD protects more or creates, CHANGE changes settings, REMOVE protects less or deletes, RESTORE prepares or carries out a restore; a field that adds an effect when it is set stands behind it |
-| retry | ` + "`safe`" + `: no side effects; ` + "`idempotent`" + `: may be repeated; empty: look before you repeat a call whose outcome is unknown. [service_config.json](service_config.json) says the same to gRPC runtimes |
-| verify with | the rpc that shows whether a lost write was carried out: ` + "`verifyWith`" + ` in the metadata of an error |
-| least permission | the least Microsoft Graph permission with which the operation can be called |
-| documented reasons | the reasons that Microsoft documents for the operation. Every rpc can fail for others too (throttling, authorization, the server's own): [ERRORS.md](ERRORS.md) has all |
+| effect | what a call does to backups: READ changes nothing; ADD protects more or creates; CHANGE changes settings; REMOVE protects less or deletes; RESTORE prepares or carries out a restore. A request field that adds an effect when it is set follows, with its effect |
+| retry | ` + "`safe`" + `: no side effects. ` + "`idempotent`" + `: can be repeated. Empty: when the outcome of a call is unknown, check it before you repeat the call. [service_config.json](service_config.json) has the same rules for gRPC runtimes |
+| verify with | the rpc that shows whether a write was carried out when its response was lost: ` + "`verifyWith`" + ` in the metadata of an error |
+| least permission | the least privileged Microsoft Graph permission that allows the operation |
+| documented reasons | the error reasons that Microsoft documents for the operation. Every rpc can also fail for other reasons (throttling, authorization, the server's own); [ERRORS.md](ERRORS.md) lists all |
 
-The tenant and the user of a call travel in [metadata](../README.md#calling-it). The emulator carries out every operation;
-[its README](../graph/emulator/README.md#what-it-does-not-do) says what it leaves out. Tests call every rpc on it over real
-connections, with success and with each documented reason.
+The tenant and the user of a call are in the call's [metadata](../README.md#calling-it). The emulator supports every
+operation; [its README](../graph/emulator/README.md#what-it-does-not-do) lists what it leaves out. Tests call every rpc on
+the emulator over real connections: they cover success and each documented reason.
 `)
 	last := ""
 	for _, r := range c.rpcs {
@@ -54,7 +54,7 @@ connections, with success and with each documented reason.
 		}
 		permission := "`" + r.call.GetPermission() + "`"
 		if r.call.GetDelegatedOnly() {
-			permission += ", on behalf of a user only"
+			permission += ", only on behalf of a user"
 		}
 		var reasons []string
 		for _, documented := range r.call.GetErrors() {
@@ -66,7 +66,7 @@ connections, with success and with each documented reason.
 	return page.Bytes()
 }
 
-// effects are the effect of an rpc, and the fields that add another one.
+// effects returns the effect of an rpc, and the fields that add another effect.
 func (r *rpc) effects() string {
 	text := r.call.GetEffect().String()
 	for i := range r.input.Fields().Len() {
@@ -79,7 +79,7 @@ func (r *rpc) effects() string {
 	return text
 }
 
-// verifyWith is the rpc that shows the outcome, and the states that prove it to the server.
+// verifyWith returns the rpc that shows the outcome, and the states that prove it to the server.
 func (r *rpc) verifyWith() string {
 	if r.call.GetVerifyWith() == "" {
 		return ""
@@ -88,49 +88,49 @@ func (r *rpc) verifyWith() string {
 	if states := r.call.GetOutcomeStates(); len(states) > 0 {
 		text += "; carried out when `" + strings.Join(states, "`, `") + "`"
 		if r.call.GetOutcomeNeedsChange() {
-			text += " and modified since the call"
+			text += " and modified after the call"
 		}
 	}
 	return text
 }
 
-// retryText says when the same request may be sent again.
+// retryText returns when the same request can be sent again.
 func (r *reason) retryText() string {
 	switch r.spec.GetRetry() {
 	case pb.ErrorSpec_AFTER_DELAY:
 		return fmt.Sprintf("after RetryInfo, by default %gs", r.spec.GetRetryDelay().AsDuration().Seconds())
 	case pb.ErrorSpec_IF_TOLD:
 		if r.spec.RetryDelay != nil {
-			return fmt.Sprintf("when RetryInfo is there, by default %gs", r.spec.GetRetryDelay().AsDuration().Seconds())
+			return fmt.Sprintf("after RetryInfo if there is one, by default %gs", r.spec.GetRetryDelay().AsDuration().Seconds())
 		}
-		return "when RetryInfo is there"
+		return "after RetryInfo if there is one"
 	}
-	return "no"
+	return "never"
 }
 
 func (c *contract) errorsPage() []byte {
 	var page bytes.Buffer
 	page.WriteString("# Error reasons\n\n" + generated)
-	for _, paragraph := range c.aboutReasons {
+	for _, paragraph := range c.introduction {
 		page.WriteString(paragraph + "\n\n")
 	}
 	page.WriteString(`## How to read the tables
 
 | column | meaning |
 |---|---|
-| Graph's code | ` + "`error.code`" + ` of Graph, or the HTTP status that came without a known code |
+| Graph's code | ` + "`error.code`" + ` of Graph's response, or the HTTP status of a response without a known code |
 | gRPC code | the code of the Status |
-| fault | who has to act before such a request can succeed: the caller, the tenant's administrator, Graph, or the operator of this server |
-| retry | when the same request may be sent again. RetryInfo has Graph's delay, else the default in the table, and up to a fifth more. What a failed write may have changed stands behind it |
-| detail | what the Status carries besides ErrorInfo, RetryInfo, RequestInfo and Help |
-| documented for | the rpcs for which Microsoft documents the reason, as ` + "`operation`" + ` in the metadata names them; ` + "`operations`" + ` in the JSON |
+| fault | who must act before the request can succeed: the caller, the tenant's administrator, Graph, or the operator of this server |
+| retry | when the same request can be sent again, and what a failed write may have changed. The delay of RetryInfo is Graph's, otherwise the default in the table, plus up to a fifth |
+| detail | the typed detail of the Status, in addition to ErrorInfo, RetryInfo, RequestInfo and Help |
+| documented for | the rpcs for which Microsoft documents the reason, in the form of metadata ` + "`operation`" + `; ` + "`operations`" + ` in the JSON |
 
-[errors.json](errors.json) has the same for programs, in the words of [error_spec.proto](m365/backupstorage/v1/error_spec.proto).
+[errors.json](errors.json) has the same data for programs, with the names of [error_spec.proto](m365/backupstorage/v1/error_spec.proto).
 `)
 	groups := []struct {
 		title string
 		below int32
-	}{{"What Graph's Backup Storage API says", 100}, {"HTTP statuses without a known code", 200}, {"What the server says itself", 1000}}
+	}{{"Codes of Graph's Backup Storage API", 100}, {"HTTP statuses without a known code", 200}, {"The server's own reasons", 1000}}
 	at := 0
 	for _, group := range groups {
 		fmt.Fprintf(&page, "\n## %s\n\n| reason | Graph's code | gRPC code | fault | retry | detail | meaning | what to do | documented for |\n|---|---|---|---|---|---|---|---|---|\n", group.title)
@@ -161,7 +161,7 @@ func (r *reason) retrySideEffects() string {
 	case pb.ErrorSpec_NONE:
 		return r.retryText() + "; nothing was changed"
 	case pb.ErrorSpec_POSSIBLE:
-		return r.retryText() + "; it may have been carried out"
+		return r.retryText() + "; the write may have been carried out"
 	}
 	return r.retryText()
 }
@@ -175,7 +175,7 @@ func (r *reason) detail() string {
 
 func (r *reason) meaning() string {
 	if r.spec.GetPlanned() {
-		return "*Planned: no call gets it yet.* " + r.prose
+		return "*Planned: no call returns it yet.* " + r.prose
 	}
 	return r.prose
 }

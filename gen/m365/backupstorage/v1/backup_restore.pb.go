@@ -22,22 +22,22 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// BackupServiceStatus says whether the backup service is on in a tenant. Graph's names are the values' names in
-// lowerCamelCase.
+// BackupServiceStatus is the state of the backup service in a tenant. Graph's names are the value names without the
+// prefix, in lowerCamelCase.
 type BackupServiceStatus int32
 
 const (
-	// Graph did not tell.
+	// Graph sent no value.
 	BackupServiceStatus_BACKUP_SERVICE_STATUS_UNSPECIFIED BackupServiceStatus = 0
-	// A state that this contract does not know.
+	// Graph sent a state that this contract does not know.
 	BackupServiceStatus_BACKUP_SERVICE_STATUS_UNKNOWN_FUTURE_VALUE BackupServiceStatus = 1
-	// Off, as in every tenant at first. Nothing but EnableBackupRestore makes sense.
+	// The service is disabled. This is the first state of every tenant. Only EnableBackupRestore is useful.
 	BackupServiceStatus_BACKUP_SERVICE_STATUS_DISABLED BackupServiceStatus = 2
-	// On.
+	// The service is enabled.
 	BackupServiceStatus_BACKUP_SERVICE_STATUS_ENABLED BackupServiceStatus = 3
-	// In its grace period: policies cannot be changed, restores are allowed.
+	// The grace period: policies cannot be changed; restores are allowed.
 	BackupServiceStatus_BACKUP_SERVICE_STATUS_PROTECTION_CHANGE_LOCKED BackupServiceStatus = 4
-	// Past its grace period: neither changes nor restores are allowed.
+	// After the grace period: policies cannot be changed, and restores are not allowed.
 	BackupServiceStatus_BACKUP_SERVICE_STATUS_RESTORE_LOCKED BackupServiceStatus = 5
 )
 
@@ -88,20 +88,20 @@ func (BackupServiceStatus) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_backup_restore_proto_rawDescGZIP(), []int{0}
 }
 
-// DisableReason is why the backup service is off or on its way there. Graph's names are the values' names in
-// lowerCamelCase.
+// DisableReason is the reason why the backup service is disabled or is being disabled. Graph's names are the value
+// names without the prefix, in lowerCamelCase.
 type DisableReason int32
 
 const (
-	// Graph did not tell.
+	// Graph sent no value.
 	DisableReason_DISABLE_REASON_UNSPECIFIED DisableReason = 0
-	// A reason that this contract does not know.
+	// Graph sent a reason that this contract does not know.
 	DisableReason_DISABLE_REASON_UNKNOWN_FUTURE_VALUE DisableReason = 1
-	// It is not off.
+	// The service is not disabled.
 	DisableReason_DISABLE_REASON_NONE DisableReason = 2
-	// The billing profile is not in order.
+	// The billing profile is invalid.
 	DisableReason_DISABLE_REASON_INVALID_BILLING_PROFILE DisableReason = 3
-	// An administrator turned it off.
+	// An administrator disabled the service.
 	DisableReason_DISABLE_REASON_USER_REQUESTED DisableReason = 4
 )
 
@@ -150,19 +150,19 @@ func (DisableReason) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_backup_restore_proto_rawDescGZIP(), []int{1}
 }
 
-// BackupServiceConsumer says who controls the backup service of a tenant.
+// BackupServiceConsumer is the party that controls the backup service of a tenant.
 type BackupServiceConsumer int32
 
 const (
-	// Graph did not tell.
+	// Graph sent no value.
 	BackupServiceConsumer_BACKUP_SERVICE_CONSUMER_UNSPECIFIED BackupServiceConsumer = 0
-	// A party that this contract does not know.
+	// Graph sent a party that this contract does not know.
 	BackupServiceConsumer_BACKUP_SERVICE_CONSUMER_UNKNOWN_FUTURE_VALUE BackupServiceConsumer = 1
-	// Graph says that it does not know.
+	// Graph itself reports `unknown`.
 	BackupServiceConsumer_BACKUP_SERVICE_CONSUMER_UNKNOWN BackupServiceConsumer = 2
-	// Microsoft's admin center. Graph's member is `firstparty`.
+	// Microsoft 365 admin center. Graph's name is `firstparty`.
 	BackupServiceConsumer_BACKUP_SERVICE_CONSUMER_FIRST_PARTY BackupServiceConsumer = 3
-	// An application of another company. Graph's member is `thirdparty`.
+	// An application of another company. Graph's name is `thirdparty`.
 	BackupServiceConsumer_BACKUP_SERVICE_CONSUMER_THIRD_PARTY BackupServiceConsumer = 4
 )
 
@@ -211,18 +211,18 @@ func (BackupServiceConsumer) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_backup_restore_proto_rawDescGZIP(), []int{2}
 }
 
-// NotificationEventsType is a group of events that can be mailed. Graph sends it as flags. Graph's names are the
-// values' names in lowerCamelCase.
+// NotificationEventsType is a group of events that can be reported by email. Graph sends it as flags. Graph's names
+// are the value names without the prefix, in lowerCamelCase.
 type NotificationEventsType int32
 
 const (
 	// Not used.
 	NotificationEventsType_NOTIFICATION_EVENTS_TYPE_UNSPECIFIED NotificationEventsType = 0
-	// A group that this contract does not know.
+	// Graph sent a group that this contract does not know.
 	NotificationEventsType_NOTIFICATION_EVENTS_TYPE_UNKNOWN_FUTURE_VALUE NotificationEventsType = 1
 	// None.
 	NotificationEventsType_NOTIFICATION_EVENTS_TYPE_NONE NotificationEventsType = 2
-	// What becomes of restores and policies.
+	// Progress and results of restores and policies.
 	NotificationEventsType_NOTIFICATION_EVENTS_TYPE_RESTORE_AND_POLICY_UPDATES NotificationEventsType = 3
 )
 
@@ -269,14 +269,14 @@ func (NotificationEventsType) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_backup_restore_proto_rawDescGZIP(), []int{3}
 }
 
-// NotificationRecipientsType is a group of people who get mail. Graph sends it as flags. Graph's names are the
-// values' names in lowerCamelCase.
+// NotificationRecipientsType is a group of people who receive email. Graph sends it as flags. Graph's names are the
+// value names without the prefix, in lowerCamelCase.
 type NotificationRecipientsType int32
 
 const (
 	// Not used.
 	NotificationRecipientsType_NOTIFICATION_RECIPIENTS_TYPE_UNSPECIFIED NotificationRecipientsType = 0
-	// A group that this contract does not know.
+	// Graph sent a group that this contract does not know.
 	NotificationRecipientsType_NOTIFICATION_RECIPIENTS_TYPE_UNKNOWN_FUTURE_VALUE NotificationRecipientsType = 1
 	// Nobody.
 	NotificationRecipientsType_NOTIFICATION_RECIPIENTS_TYPE_NONE NotificationRecipientsType = 2
@@ -284,9 +284,9 @@ const (
 	NotificationRecipientsType_NOTIFICATION_RECIPIENTS_TYPE_GLOBAL_ADMINS NotificationRecipientsType = 3
 	// The backup administrators of the tenant.
 	NotificationRecipientsType_NOTIFICATION_RECIPIENTS_TYPE_BACKUP_ADMINS NotificationRecipientsType = 4
-	// The recipients that are listed one by one.
+	// The recipients in `custom_recipients`.
 	NotificationRecipientsType_NOTIFICATION_RECIPIENTS_TYPE_CUSTOM NotificationRecipientsType = 5
-	// Global and backup administrators.
+	// The global administrators and the backup administrators.
 	NotificationRecipientsType_NOTIFICATION_RECIPIENTS_TYPE_ALL_ADMINS NotificationRecipientsType = 6
 )
 
@@ -339,14 +339,15 @@ func (NotificationRecipientsType) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_backup_restore_proto_rawDescGZIP(), []int{4}
 }
 
-// BackupRestore is the root of Microsoft 365 Backup Storage in a tenant. Everything else has rpcs of its own.
+// BackupRestore is the root resource of Microsoft 365 Backup Storage in a tenant. The other resources have their own
+// rpcs.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/backuprestoreroot
 type BackupRestore struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. Id of the root. In Graph's schema and in none of its answers that are known.
+	// Output only. Id of the root. Graph's schema has it; no known response of Graph does.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Output only. Whether the service is on in the tenant, and who controls it.
+	// Output only. State of the service in the tenant, and who controls it.
 	ServiceStatus *ServiceStatus `protobuf:"bytes,2,opt,name=service_status,json=serviceStatus,proto3" json:"service_status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -396,25 +397,26 @@ func (x *BackupRestore) GetServiceStatus() *ServiceStatus {
 	return nil
 }
 
-// ServiceStatus says whether Microsoft 365 Backup Storage is on in a tenant, and until when what is allowed when it
-// is being turned off.
+// ServiceStatus is the state of Microsoft 365 Backup Storage in a tenant. While the service is being disabled, it
+// also has the end of the grace period, and the end of the period in which restores are allowed.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/servicestatus
 type ServiceStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. Whether the service is on.
+	// Output only. State of the service.
 	Status BackupServiceStatus `protobuf:"varint,1,opt,name=status,proto3,enum=m365.backupstorage.v1.BackupServiceStatus" json:"status,omitempty"`
-	// Output only. Why the service is off or on its way there.
+	// Output only. Why the service is disabled or is being disabled.
 	DisableReason DisableReason `protobuf:"varint,2,opt,name=disable_reason,json=disableReason,proto3,enum=m365.backupstorage.v1.DisableReason" json:"disable_reason,omitempty"`
-	// Output only. Who controls the service. One of Graph's examples calls it `serviceConsumer`.
+	// Output only. Who controls the service. One of Graph's examples calls the property `serviceConsumer`.
 	BackupServiceConsumer BackupServiceConsumer `protobuf:"varint,3,opt,name=backup_service_consumer,json=backupServiceConsumer,proto3,enum=m365.backupstorage.v1.BackupServiceConsumer" json:"backup_service_consumer,omitempty"`
-	// Output only. When the grace period ends that follows the loss of billing or of the controlling app.
+	// Output only. End of the grace period. The grace period begins when the tenant loses its billing or its
+	// controlling app.
 	GracePeriodDateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=grace_period_date_time,json=gracePeriodDateTime,proto3" json:"grace_period_date_time,omitempty"`
-	// Output only. Until when restores are allowed although protection can no longer be changed.
+	// Output only. End of the period in which restores are allowed but protection cannot be changed.
 	RestoreAllowedTillDateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=restore_allowed_till_date_time,json=restoreAllowedTillDateTime,proto3" json:"restore_allowed_till_date_time,omitempty"`
-	// Output only. Who changed the status last.
+	// Output only. Who last changed the status.
 	LastModifiedBy *IdentitySet `protobuf:"bytes,6,opt,name=last_modified_by,json=lastModifiedBy,proto3" json:"last_modified_by,omitempty"`
-	// Output only. When the status was changed last.
+	// Output only. When the status was last changed.
 	LastModifiedDateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_modified_date_time,json=lastModifiedDateTime,proto3" json:"last_modified_date_time,omitempty"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
@@ -499,18 +501,18 @@ func (x *ServiceStatus) GetLastModifiedDateTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// EmailNotificationsSetting says about what and to whom the backup service sends mail.
+// EmailNotificationsSetting configures which events the backup service reports by email, and to whom.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/emailnotificationssetting
 type EmailNotificationsSetting struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. Id of the setting. In Graph's schema and in none of its answers that are known.
+	// Output only. Id of the setting. Graph's schema has it; no known response of Graph does.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Output only. Whether mail is sent at all.
+	// Output only. True when email is sent.
 	IsEnabled *bool `protobuf:"varint,2,opt,name=is_enabled,json=isEnabled,proto3,oneof" json:"is_enabled,omitempty"`
-	// Output only. Events that are mailed besides those that always are.
+	// Output only. Optional events that are also reported. Some events are always reported.
 	AdditionalEvents []NotificationEventsType `protobuf:"varint,3,rep,packed,name=additional_events,json=additionalEvents,proto3,enum=m365.backupstorage.v1.NotificationEventsType" json:"additional_events,omitempty"`
-	// Output only. Who gets the mail.
+	// Output only. Who receives the email.
 	Recipients    *NotificationRecipients `protobuf:"bytes,4,opt,name=recipients,proto3" json:"recipients,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -574,14 +576,14 @@ func (x *EmailNotificationsSetting) GetRecipients() *NotificationRecipients {
 	return nil
 }
 
-// NotificationRecipients says who gets mail from the backup service.
+// NotificationRecipients lists who receives email from the backup service.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/notificationrecipients
 type NotificationRecipients struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. Groups of people who get the mail. Graph sends them as flags.
+	// Output only. Groups of people who receive the email. Graph sends them as flags.
 	Role []NotificationRecipientsType `protobuf:"varint,1,rep,packed,name=role,proto3,enum=m365.backupstorage.v1.NotificationRecipientsType" json:"role,omitempty"`
-	// Output only. Single recipients, with role CUSTOM. Mostly `email` alone is set.
+	// Output only. Individual recipients, for role CUSTOM. Usually only `email` is set.
 	CustomRecipients []*Identity `protobuf:"bytes,2,rep,name=custom_recipients,json=customRecipients,proto3" json:"custom_recipients,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache

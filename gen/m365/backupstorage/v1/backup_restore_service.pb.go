@@ -61,7 +61,7 @@ func (*GetBackupRestoreRequest) Descriptor() ([]byte, []int) {
 // Response of GetBackupRestore.
 type GetBackupRestoreResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The root of the service.
+	// The root resource of the service.
 	BackupRestore *BackupRestore `protobuf:"bytes,1,opt,name=backup_restore,json=backupRestore,proto3" json:"backup_restore,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -153,7 +153,7 @@ func (x *EnableBackupRestoreRequest) GetAppOwnerTenantId() string {
 // Response of EnableBackupRestore.
 type EnableBackupRestoreResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The status of the service, mostly ENABLED.
+	// The state of the service, usually ENABLED.
 	ServiceStatus *ServiceStatus `protobuf:"bytes,1,opt,name=service_status,json=serviceStatus,proto3" json:"service_status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -282,12 +282,12 @@ func (x *GetEmailNotificationsSettingResponse) GetEmailNotificationsSetting() *E
 // Request of UpdateEmailNotificationsSetting.
 type UpdateEmailNotificationsSettingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether mail is sent at all; unset leaves it.
+	// True to send email, false to send none. Unset: no change.
 	IsEnabled *bool `protobuf:"varint,1,opt,name=is_enabled,json=isEnabled,proto3,oneof" json:"is_enabled,omitempty"`
-	// Events to mail besides those that always are, written to Graph as flags: NONE alone for no more. Empty leaves
-	// them.
+	// Optional events to report as well; some events are always reported. Empty: no change. Only NONE: no optional
+	// events. Sent to Graph as flags.
 	AdditionalEvents []NotificationEventsType `protobuf:"varint,2,rep,packed,name=additional_events,json=additionalEvents,proto3,enum=m365.backupstorage.v1.NotificationEventsType" json:"additional_events,omitempty"`
-	// Who gets the mail; unset leaves it.
+	// Who receives the email. Unset: no change.
 	Recipients    *NotificationRecipientsUpdate `protobuf:"bytes,3,opt,name=recipients,proto3" json:"recipients,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -390,13 +390,13 @@ func (x *UpdateEmailNotificationsSettingResponse) GetEmailNotificationsSetting()
 	return nil
 }
 
-// NotificationRecipientsUpdate changes who gets mail. What is unset stays as it is.
+// NotificationRecipientsUpdate changes who receives email. A field that is unset does not change.
 type NotificationRecipientsUpdate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Groups of people who get the mail, written to Graph as flags: NONE alone for nobody. Empty leaves them; a setting
-	// that was never changed has CUSTOM. Applications of other companies than Microsoft cannot change it.
+	// Groups of people who receive the email. Empty: no change. Only NONE: nobody. Sent to Graph as flags. A setting
+	// that was never changed has CUSTOM. Applications of third parties cannot change this field.
 	Role []NotificationRecipientsType `protobuf:"varint,1,rep,packed,name=role,proto3,enum=m365.backupstorage.v1.NotificationRecipientsType" json:"role,omitempty"`
-	// Single recipients, with role CUSTOM. Unset leaves them; set and empty removes all.
+	// Individual recipients, for role CUSTOM. Unset: no change. Set and empty: remove all.
 	CustomRecipients *NotificationCustomRecipients `protobuf:"bytes,2,opt,name=custom_recipients,json=customRecipients,proto3" json:"custom_recipients,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -446,10 +446,10 @@ func (x *NotificationRecipientsUpdate) GetCustomRecipients() *NotificationCustom
 	return nil
 }
 
-// NotificationCustomRecipients is a list of recipients that may be empty.
+// NotificationCustomRecipients is a list of recipients. It can be empty.
 type NotificationCustomRecipients struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The recipients, which replace those before.
+	// The recipients. They replace all previous ones.
 	Items         []*NotificationCustomRecipient `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -492,10 +492,10 @@ func (x *NotificationCustomRecipients) GetItems() []*NotificationCustomRecipient
 	return nil
 }
 
-// NotificationCustomRecipient is someone who gets mail.
+// NotificationCustomRecipient is a person who receives email.
 type NotificationCustomRecipient struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Mail address.
+	// Required. Email address.
 	Email         string `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -29,22 +29,27 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// BackupRestoreService reads whether Microsoft 365 Backup Storage is on in a tenant, turns it on, and says who gets
-// its mail.
+// BackupRestoreService enables Microsoft 365 Backup Storage in a tenant, reads its state, and configures its email.
+//
+// Usual order: call ProtectionPolicyService/ListProtectionPolicies, so that Graph sets up the tenant's data store.
+// Wait about 5 minutes, then call EnableBackupRestore. GetBackupRestore shows the state at any time.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type BackupRestoreServiceClient interface {
-	// GetBackupRestore returns whether the service is on in the tenant, and who controls it.
+	// GetBackupRestore returns the state of the service in the tenant, and who controls it.
 	GetBackupRestore(ctx context.Context, in *GetBackupRestoreRequest, opts ...grpc.CallOption) (*GetBackupRestoreResponse, error)
-	// EnableBackupRestore turns the service on in the tenant. It needs a billing profile that is in order, and may be
+	// EnableBackupRestore enables the service in the tenant. The tenant needs a valid billing profile. The call can be
 	// repeated.
 	//
-	// Before it the tenant's data store has to be set up: call ListProtectionPolicies and wait about 5 minutes. Nothing
-	// in this API turns the service off.
+	// The tenant's data store must be set up first: call ListProtectionPolicies and wait about 5 minutes. This API has
+	// no operation that disables the service.
 	EnableBackupRestore(ctx context.Context, in *EnableBackupRestoreRequest, opts ...grpc.CallOption) (*EnableBackupRestoreResponse, error)
-	// GetEmailNotificationsSetting returns about what and to whom the service sends mail. Graph asks for a permission
-	// to write even so.
+	// GetEmailNotificationsSetting returns which events the service reports by email, and to whom. Graph requires a
+	// write permission for this read.
 	GetEmailNotificationsSetting(ctx context.Context, in *GetEmailNotificationsSettingRequest, opts ...grpc.CallOption) (*GetEmailNotificationsSettingResponse, error)
-	// UpdateEmailNotificationsSetting changes about what and to whom the service sends mail. What is unset stays as it
-	// is. Graph takes it on behalf of a user only (`x-user-assertion`).
+	// UpdateEmailNotificationsSetting changes which events the service reports by email, and to whom. A field that is
+	// unset does not change. Graph allows it only on behalf of a user (`x-user-assertion`).
 	UpdateEmailNotificationsSetting(ctx context.Context, in *UpdateEmailNotificationsSettingRequest, opts ...grpc.CallOption) (*UpdateEmailNotificationsSettingResponse, error)
 }
 
@@ -100,22 +105,27 @@ func (c *backupRestoreServiceClient) UpdateEmailNotificationsSetting(ctx context
 // All implementations must embed UnimplementedBackupRestoreServiceServer
 // for forward compatibility.
 //
-// BackupRestoreService reads whether Microsoft 365 Backup Storage is on in a tenant, turns it on, and says who gets
-// its mail.
+// BackupRestoreService enables Microsoft 365 Backup Storage in a tenant, reads its state, and configures its email.
+//
+// Usual order: call ProtectionPolicyService/ListProtectionPolicies, so that Graph sets up the tenant's data store.
+// Wait about 5 minutes, then call EnableBackupRestore. GetBackupRestore shows the state at any time.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type BackupRestoreServiceServer interface {
-	// GetBackupRestore returns whether the service is on in the tenant, and who controls it.
+	// GetBackupRestore returns the state of the service in the tenant, and who controls it.
 	GetBackupRestore(context.Context, *GetBackupRestoreRequest) (*GetBackupRestoreResponse, error)
-	// EnableBackupRestore turns the service on in the tenant. It needs a billing profile that is in order, and may be
+	// EnableBackupRestore enables the service in the tenant. The tenant needs a valid billing profile. The call can be
 	// repeated.
 	//
-	// Before it the tenant's data store has to be set up: call ListProtectionPolicies and wait about 5 minutes. Nothing
-	// in this API turns the service off.
+	// The tenant's data store must be set up first: call ListProtectionPolicies and wait about 5 minutes. This API has
+	// no operation that disables the service.
 	EnableBackupRestore(context.Context, *EnableBackupRestoreRequest) (*EnableBackupRestoreResponse, error)
-	// GetEmailNotificationsSetting returns about what and to whom the service sends mail. Graph asks for a permission
-	// to write even so.
+	// GetEmailNotificationsSetting returns which events the service reports by email, and to whom. Graph requires a
+	// write permission for this read.
 	GetEmailNotificationsSetting(context.Context, *GetEmailNotificationsSettingRequest) (*GetEmailNotificationsSettingResponse, error)
-	// UpdateEmailNotificationsSetting changes about what and to whom the service sends mail. What is unset stays as it
-	// is. Graph takes it on behalf of a user only (`x-user-assertion`).
+	// UpdateEmailNotificationsSetting changes which events the service reports by email, and to whom. A field that is
+	// unset does not change. Graph allows it only on behalf of a user (`x-user-assertion`).
 	UpdateEmailNotificationsSetting(context.Context, *UpdateEmailNotificationsSettingRequest) (*UpdateEmailNotificationsSettingResponse, error)
 	mustEmbedUnimplementedBackupRestoreServiceServer()
 }

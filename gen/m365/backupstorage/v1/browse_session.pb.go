@@ -23,19 +23,20 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// BrowseSessionStatus says whether a session can be browsed. Graph's names are the values' names in lowerCamelCase.
+// BrowseSessionStatus is the state of a browse session. Graph's names are the value names without the prefix, in
+// lowerCamelCase.
 type BrowseSessionStatus int32
 
 const (
-	// Graph did not tell.
+	// Graph sent no value.
 	BrowseSessionStatus_BROWSE_SESSION_STATUS_UNSPECIFIED BrowseSessionStatus = 0
-	// A state that this contract does not know.
+	// Graph sent a state that this contract does not know.
 	BrowseSessionStatus_BROWSE_SESSION_STATUS_UNKNOWN_FUTURE_VALUE BrowseSessionStatus = 1
-	// Not yet.
+	// The session is being created and cannot be browsed yet.
 	BrowseSessionStatus_BROWSE_SESSION_STATUS_CREATING BrowseSessionStatus = 2
-	// Yes.
+	// The session can be browsed.
 	BrowseSessionStatus_BROWSE_SESSION_STATUS_CREATED BrowseSessionStatus = 3
-	// No, and it will not be.
+	// The session could not be created. It will never be browsable.
 	BrowseSessionStatus_BROWSE_SESSION_STATUS_FAILED BrowseSessionStatus = 4
 )
 
@@ -84,14 +85,14 @@ func (BrowseSessionStatus) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_browse_session_proto_rawDescGZIP(), []int{0}
 }
 
-// BrowsableResourceType is the kind of item that is looked into. Graph's names are the values' names in
-// lowerCamelCase.
+// BrowsableResourceType is the kind of an item to browse into. Graph's names are the value names without the prefix,
+// in lowerCamelCase.
 type BrowsableResourceType int32
 
 const (
 	// Not set.
 	BrowsableResourceType_BROWSABLE_RESOURCE_TYPE_UNSPECIFIED BrowsableResourceType = 0
-	// A kind that this contract does not know.
+	// Graph sent a kind that this contract does not know.
 	BrowsableResourceType_BROWSABLE_RESOURCE_TYPE_UNKNOWN_FUTURE_VALUE BrowsableResourceType = 1
 	// None.
 	BrowsableResourceType_BROWSABLE_RESOURCE_TYPE_NONE BrowsableResourceType = 2
@@ -150,14 +151,14 @@ func (BrowsableResourceType) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_browse_session_proto_rawDescGZIP(), []int{1}
 }
 
-// BrowseQueryResponseItemType is the kind of item that was found. Graph's names are the values' names in
-// lowerCamelCase.
+// BrowseQueryResponseItemType is the kind of an item that a browse rpc returned. Graph's names are the value names
+// without the prefix, in lowerCamelCase.
 type BrowseQueryResponseItemType int32
 
 const (
-	// Graph did not tell.
+	// Graph sent no value.
 	BrowseQueryResponseItemType_BROWSE_QUERY_RESPONSE_ITEM_TYPE_UNSPECIFIED BrowseQueryResponseItemType = 0
-	// A kind that this contract does not know.
+	// Graph sent a kind that this contract does not know.
 	BrowseQueryResponseItemType_BROWSE_QUERY_RESPONSE_ITEM_TYPE_UNKNOWN_FUTURE_VALUE BrowseQueryResponseItemType = 1
 	// None.
 	BrowseQueryResponseItemType_BROWSE_QUERY_RESPONSE_ITEM_TYPE_NONE BrowseQueryResponseItemType = 2
@@ -220,13 +221,14 @@ func (BrowseQueryResponseItemType) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_browse_session_proto_rawDescGZIP(), []int{2}
 }
 
-// BrowseQueryOrder is the order of the items that are found. Graph's names are the values' names in lowerCamelCase.
+// BrowseQueryOrder is the order of the items that a browse rpc returns. Graph's names are the value names without the
+// prefix, in lowerCamelCase.
 type BrowseQueryOrder int32
 
 const (
 	// Not set.
 	BrowseQueryOrder_BROWSE_QUERY_ORDER_UNSPECIFIED BrowseQueryOrder = 0
-	// An order that this contract does not know.
+	// Graph sent an order that this contract does not know.
 	BrowseQueryOrder_BROWSE_QUERY_ORDER_UNKNOWN_FUTURE_VALUE BrowseQueryOrder = 1
 	// By path, ascending.
 	BrowseQueryOrder_BROWSE_QUERY_ORDER_PATH_ASC BrowseQueryOrder = 2
@@ -285,32 +287,32 @@ func (BrowseQueryOrder) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_browse_session_proto_rawDescGZIP(), []int{3}
 }
 
-// BrowseSession opens one restore point of a drive or site to look for items in it. The service removes it at
-// `expiration_date_time`.
+// BrowseSession opens one restore point of a drive or site, so that its items can be listed. Graph deletes the
+// session at `expiration_date_time`.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/browsesessionbase
 type BrowseSession struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. Id of the session, about 50 characters.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Output only. Whether a drive or a site is browsed.
+	// Output only. Workload of the session: it browses a drive or a site.
 	Workload Workload `protobuf:"varint,2,opt,name=workload,proto3,enum=m365.backupstorage.v1.Workload" json:"workload,omitempty"`
-	// Output only. Whether the session can be browsed.
+	// Output only. State of the session.
 	Status BrowseSessionStatus `protobuf:"varint,3,opt,name=status,proto3,enum=m365.backupstorage.v1.BrowseSessionStatus" json:"status,omitempty"`
-	// Output only. The restore point. Graph's schema has it and its answers leave it out.
+	// Output only. Id of the restore point. Graph's schema has it; Graph's responses leave it out.
 	RestorePointId string `protobuf:"bytes,4,opt,name=restore_point_id,json=restorePointId,proto3" json:"restore_point_id,omitempty"`
-	// Output only. The moment that is browsed.
+	// Output only. Time of the restore point.
 	RestorePointDateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=restore_point_date_time,json=restorePointDateTime,proto3" json:"restore_point_date_time,omitempty"`
-	// Output only. When the session was made.
+	// Output only. When the session was created.
 	CreatedDateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_date_time,json=createdDateTime,proto3" json:"created_date_time,omitempty"`
-	// Output only. When the session is removed, about three days after it was made.
+	// Output only. When Graph deletes the session, about three days after its creation.
 	ExpirationDateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expiration_date_time,json=expirationDateTime,proto3" json:"expiration_date_time,omitempty"`
-	// Output only. Size of the backup in bytes. Graph writes it as text.
+	// Output only. Size of the backup in bytes. Graph sends it as a string.
 	BackupSizeInBytes *int64 `protobuf:"varint,8,opt,name=backup_size_in_bytes,json=backupSizeInBytes,proto3,oneof" json:"backup_size_in_bytes,omitempty"`
-	// Output only. Why the session could not be made; unset when all is well. Reasons and details are those of a failed
-	// call.
+	// Output only. Why the session could not be created; unset when there is no error. It has the same reasons and
+	// details as the Status of a failed call.
 	Error *status.Status `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`
-	// Output only. What is browsed.
+	// Output only. The drive or site that the session browses.
 	//
 	// Types that are valid to be assigned to Resource:
 	//
@@ -444,12 +446,12 @@ type isBrowseSession_Resource interface {
 }
 
 type BrowseSession_DirectoryObjectId struct {
-	// Object id of the drive's owner in Microsoft Entra, a GUID.
+	// Object id of the drive's owner in Microsoft Entra ID, a GUID.
 	DirectoryObjectId string `protobuf:"bytes,10,opt,name=directory_object_id,json=directoryObjectId,proto3,oneof"`
 }
 
 type BrowseSession_SiteId struct {
-	// Id of the site: `host,siteGuid,webGuid`, or a bare GUID.
+	// Id of the site: `host,siteGuid,webGuid`, or a single GUID.
 	SiteId string `protobuf:"bytes,11,opt,name=site_id,json=siteId,proto3,oneof"`
 }
 
@@ -457,22 +459,22 @@ func (*BrowseSession_DirectoryObjectId) isBrowseSession_Resource() {}
 
 func (*BrowseSession_SiteId) isBrowseSession_Resource() {}
 
-// BrowseQueryResponseItem is an item that was found in a browse session.
+// BrowseQueryResponseItem is one item that a browse rpc returned.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/browsequeryresponseitem
 type BrowseQueryResponseItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. Key of the item, to look into it or to restore it: 2 to 4 GUIDs, joined by commas.
+	// Output only. Key of the item: 2 to 4 GUIDs, joined by commas. Use it to browse into the item or to restore it.
 	ItemKey string `protobuf:"bytes,1,opt,name=item_key,json=itemKey,proto3" json:"item_key,omitempty"`
 	// Output only. Name of the item.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Output only. What the item is.
+	// Output only. Kind of the item.
 	Type BrowseQueryResponseItemType `protobuf:"varint,3,opt,name=type,proto3,enum=m365.backupstorage.v1.BrowseQueryResponseItemType" json:"type,omitempty"`
-	// Output only. URL that the item had.
+	// Output only. Original URL of the item.
 	WebUrl string `protobuf:"bytes,4,opt,name=web_url,json=webUrl,proto3" json:"web_url,omitempty"`
-	// Output only. How many items lie in it.
+	// Output only. Number of items inside the item.
 	ItemsCount *int32 `protobuf:"varint,5,opt,name=items_count,json=itemsCount,proto3,oneof" json:"items_count,omitempty"`
-	// Output only. Size of the item in bytes. Graph writes it as text.
+	// Output only. Size of the item in bytes. Graph sends it as a string.
 	SizeInBytes   *int64 `protobuf:"varint,6,opt,name=size_in_bytes,json=sizeInBytes,proto3,oneof" json:"size_in_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -24,9 +24,10 @@ const (
 // Request of ListBrowseSessions.
 type ListBrowseSessionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most sessions to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of sessions to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -79,9 +80,9 @@ func (x *ListBrowseSessionsRequest) GetPageToken() string {
 // Response of ListBrowseSessions.
 type ListBrowseSessionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The sessions of this page. A page may be empty and still have a next one.
+	// The sessions of this page. A page can be empty and still have a `next_page_token`.
 	BrowseSessions []*BrowseSession `protobuf:"bytes,1,rep,name=browse_sessions,json=browseSessions,proto3" json:"browse_sessions,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -134,9 +135,10 @@ func (x *ListBrowseSessionsResponse) GetNextPageToken() string {
 // Request of ListOneDriveForBusinessBrowseSessions.
 type ListOneDriveForBusinessBrowseSessionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most sessions to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of sessions to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -189,9 +191,9 @@ func (x *ListOneDriveForBusinessBrowseSessionsRequest) GetPageToken() string {
 // Response of ListOneDriveForBusinessBrowseSessions.
 type ListOneDriveForBusinessBrowseSessionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The sessions of this page. A page may be empty and still have a next one.
+	// The sessions of this page. A page can be empty and still have a `next_page_token`.
 	BrowseSessions []*BrowseSession `protobuf:"bytes,1,rep,name=browse_sessions,json=browseSessions,proto3" json:"browse_sessions,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -244,7 +246,7 @@ func (x *ListOneDriveForBusinessBrowseSessionsResponse) GetNextPageToken() strin
 // Request of CreateOneDriveForBusinessBrowseSession.
 type CreateOneDriveForBusinessBrowseSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Restore point of a drive, with the tag FAST_RESTORE.
+	// Required. Id of a restore point of a drive. The point must have the tag FAST_RESTORE.
 	RestorePointId string `protobuf:"bytes,1,opt,name=restore_point_id,json=restorePointId,proto3" json:"restore_point_id,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -430,19 +432,19 @@ type BrowseOneDriveForBusinessBrowseSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	BrowseSessionId string `protobuf:"bytes,1,opt,name=browse_session_id,json=browseSessionId,proto3" json:"browse_session_id,omitempty"`
-	// Key of the item to look into; empty for the top.
+	// Key of the item to browse into. Empty: the top level.
 	BrowseLocationItemKey string `protobuf:"bytes,2,opt,name=browse_location_item_key,json=browseLocationItemKey,proto3" json:"browse_location_item_key,omitempty"`
-	// What that item is. Goes with `browse_location_item_key`.
+	// Kind of the item to browse into. Set it together with `browse_location_item_key`.
 	BrowseResourceType BrowsableResourceType `protobuf:"varint,3,opt,name=browse_resource_type,json=browseResourceType,proto3,enum=m365.backupstorage.v1.BrowsableResourceType" json:"browse_resource_type,omitempty"`
-	// Only items that fit, such as `(name -contains 'invoice')`; empty for all.
+	// Filter for the items, such as `(name -contains 'invoice')`. Empty: all items.
 	Filter string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
-	// Order of the items; unspecified leaves it to Graph.
+	// Order of the items. Unspecified: Graph decides.
 	OrderBy BrowseQueryOrder `protobuf:"varint,5,opt,name=order_by,json=orderBy,proto3,enum=m365.backupstorage.v1.BrowseQueryOrder" json:"order_by,omitempty"`
-	// Most items to return; 0 leaves it to Graph, whose pages have 10 and which documents no way to change that.
-	// Negative is refused.
+	// Maximum number of items to return. 0: Graph decides. Graph's pages have 10 items, and Graph documents no way to
+	// change that. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page. The rest of the request is the same for every
-	// page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -530,11 +532,11 @@ func (x *BrowseOneDriveForBusinessBrowseSessionRequest) GetPageToken() string {
 // Response of BrowseOneDriveForBusinessBrowseSession.
 type BrowseOneDriveForBusinessBrowseSessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The items of this page. A page may be empty and still have a next one, and Graph may repeat items.
+	// The items of this page. A page can be empty and still have a `next_page_token`. Graph may repeat an item.
 	Items []*BrowseQueryResponseItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// Graph's `@odata.count`, which in its examples is the number of items of the page.
+	// Graph's `@odata.count`. In Graph's examples it is the number of items of the page.
 	Count         *int32 `protobuf:"varint,3,opt,name=count,proto3,oneof" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -594,9 +596,10 @@ func (x *BrowseOneDriveForBusinessBrowseSessionResponse) GetCount() int32 {
 // Request of ListSharePointBrowseSessions.
 type ListSharePointBrowseSessionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most sessions to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of sessions to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -649,9 +652,9 @@ func (x *ListSharePointBrowseSessionsRequest) GetPageToken() string {
 // Response of ListSharePointBrowseSessions.
 type ListSharePointBrowseSessionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The sessions of this page. A page may be empty and still have a next one.
+	// The sessions of this page. A page can be empty and still have a `next_page_token`.
 	BrowseSessions []*BrowseSession `protobuf:"bytes,1,rep,name=browse_sessions,json=browseSessions,proto3" json:"browse_sessions,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -704,7 +707,7 @@ func (x *ListSharePointBrowseSessionsResponse) GetNextPageToken() string {
 // Request of CreateSharePointBrowseSession.
 type CreateSharePointBrowseSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Restore point of a site, with the tag FAST_RESTORE.
+	// Required. Id of a restore point of a site. The point must have the tag FAST_RESTORE.
 	RestorePointId string `protobuf:"bytes,1,opt,name=restore_point_id,json=restorePointId,proto3" json:"restore_point_id,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -890,19 +893,19 @@ type BrowseSharePointBrowseSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	BrowseSessionId string `protobuf:"bytes,1,opt,name=browse_session_id,json=browseSessionId,proto3" json:"browse_session_id,omitempty"`
-	// Key of the item to look into; empty for the top.
+	// Key of the item to browse into. Empty: the top level.
 	BrowseLocationItemKey string `protobuf:"bytes,2,opt,name=browse_location_item_key,json=browseLocationItemKey,proto3" json:"browse_location_item_key,omitempty"`
-	// What that item is. Goes with `browse_location_item_key`.
+	// Kind of the item to browse into. Set it together with `browse_location_item_key`.
 	BrowseResourceType BrowsableResourceType `protobuf:"varint,3,opt,name=browse_resource_type,json=browseResourceType,proto3,enum=m365.backupstorage.v1.BrowsableResourceType" json:"browse_resource_type,omitempty"`
-	// Only items that fit, such as `(name -contains 'invoice')`; empty for all.
+	// Filter for the items, such as `(name -contains 'invoice')`. Empty: all items.
 	Filter string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
-	// Order of the items; unspecified leaves it to Graph.
+	// Order of the items. Unspecified: Graph decides.
 	OrderBy BrowseQueryOrder `protobuf:"varint,5,opt,name=order_by,json=orderBy,proto3,enum=m365.backupstorage.v1.BrowseQueryOrder" json:"order_by,omitempty"`
-	// Most items to return; 0 leaves it to Graph, whose pages have 10 and which documents no way to change that.
-	// Negative is refused.
+	// Maximum number of items to return. 0: Graph decides. Graph's pages have 10 items, and Graph documents no way to
+	// change that. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page. The rest of the request is the same for every
-	// page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -990,11 +993,11 @@ func (x *BrowseSharePointBrowseSessionRequest) GetPageToken() string {
 // Response of BrowseSharePointBrowseSession.
 type BrowseSharePointBrowseSessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The items of this page. A page may be empty and still have a next one, and Graph may repeat items.
+	// The items of this page. A page can be empty and still have a `next_page_token`. Graph may repeat an item.
 	Items []*BrowseQueryResponseItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// Graph's `@odata.count`, which in its examples is the number of items of the page.
+	// Graph's `@odata.count`. In Graph's examples it is the number of items of the page.
 	Count         *int32 `protobuf:"varint,3,opt,name=count,proto3,oneof" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

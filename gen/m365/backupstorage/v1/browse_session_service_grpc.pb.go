@@ -34,29 +34,37 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// BrowseSessionService looks for items inside the backups of drives and sites, to restore them alone.
+// BrowseSessionService lists the items inside the backup of a drive or site, so that single items can be restored.
 //
-// Graph asks for a permission to write even to read, and of users for the role SharePoint Backup Administrator.
+// Usual order: create a browse session from a restore point that has the tag FAST_RESTORE. Get the session until its
+// status is CREATED. List items with the browse rpc. Then create a restore session from their keys with
+// RestoreSessionService.
+//
+// Graph requires a write permission even for the reads. A user also needs the role SharePoint Backup Administrator.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type BrowseSessionServiceClient interface {
-	// ListBrowseSessions returns the tenant's browse sessions of all workloads, a page at a time.
+	// ListBrowseSessions returns the tenant's browse sessions of all workloads, page by page.
 	ListBrowseSessions(ctx context.Context, in *ListBrowseSessionsRequest, opts ...grpc.CallOption) (*ListBrowseSessionsResponse, error)
-	// ListOneDriveForBusinessBrowseSessions returns the tenant's browse sessions of drives, a page at a time.
+	// ListOneDriveForBusinessBrowseSessions returns the tenant's browse sessions of drives, page by page.
 	ListOneDriveForBusinessBrowseSessions(ctx context.Context, in *ListOneDriveForBusinessBrowseSessionsRequest, opts ...grpc.CallOption) (*ListOneDriveForBusinessBrowseSessionsResponse, error)
-	// CreateOneDriveForBusinessBrowseSession opens a restore point of a drive for about three days.
+	// CreateOneDriveForBusinessBrowseSession opens a restore point of a drive for browsing. The session lasts about
+	// three days.
 	CreateOneDriveForBusinessBrowseSession(ctx context.Context, in *CreateOneDriveForBusinessBrowseSessionRequest, opts ...grpc.CallOption) (*CreateOneDriveForBusinessBrowseSessionResponse, error)
 	// GetOneDriveForBusinessBrowseSession returns one browse session of a drive.
 	GetOneDriveForBusinessBrowseSession(ctx context.Context, in *GetOneDriveForBusinessBrowseSessionRequest, opts ...grpc.CallOption) (*GetOneDriveForBusinessBrowseSessionResponse, error)
-	// BrowseOneDriveForBusinessBrowseSession returns the items in one place of a drive as it was, a page at a time. It
-	// changes nothing.
+	// BrowseOneDriveForBusinessBrowseSession returns the items at one location of a drive, such as a folder, at the
+	// time of the restore point, page by page. It has no side effects.
 	BrowseOneDriveForBusinessBrowseSession(ctx context.Context, in *BrowseOneDriveForBusinessBrowseSessionRequest, opts ...grpc.CallOption) (*BrowseOneDriveForBusinessBrowseSessionResponse, error)
-	// ListSharePointBrowseSessions returns the tenant's browse sessions of sites, a page at a time.
+	// ListSharePointBrowseSessions returns the tenant's browse sessions of sites, page by page.
 	ListSharePointBrowseSessions(ctx context.Context, in *ListSharePointBrowseSessionsRequest, opts ...grpc.CallOption) (*ListSharePointBrowseSessionsResponse, error)
-	// CreateSharePointBrowseSession opens a restore point of a site for about three days.
+	// CreateSharePointBrowseSession opens a restore point of a site for browsing. The session lasts about three days.
 	CreateSharePointBrowseSession(ctx context.Context, in *CreateSharePointBrowseSessionRequest, opts ...grpc.CallOption) (*CreateSharePointBrowseSessionResponse, error)
 	// GetSharePointBrowseSession returns one browse session of a site.
 	GetSharePointBrowseSession(ctx context.Context, in *GetSharePointBrowseSessionRequest, opts ...grpc.CallOption) (*GetSharePointBrowseSessionResponse, error)
-	// BrowseSharePointBrowseSession returns the items in one place of a site as it was, a page at a time. It changes
-	// nothing.
+	// BrowseSharePointBrowseSession returns the items at one location of a site, such as a folder, at the time of the
+	// restore point, page by page. It has no side effects.
 	BrowseSharePointBrowseSession(ctx context.Context, in *BrowseSharePointBrowseSessionRequest, opts ...grpc.CallOption) (*BrowseSharePointBrowseSessionResponse, error)
 }
 
@@ -162,29 +170,37 @@ func (c *browseSessionServiceClient) BrowseSharePointBrowseSession(ctx context.C
 // All implementations must embed UnimplementedBrowseSessionServiceServer
 // for forward compatibility.
 //
-// BrowseSessionService looks for items inside the backups of drives and sites, to restore them alone.
+// BrowseSessionService lists the items inside the backup of a drive or site, so that single items can be restored.
 //
-// Graph asks for a permission to write even to read, and of users for the role SharePoint Backup Administrator.
+// Usual order: create a browse session from a restore point that has the tag FAST_RESTORE. Get the session until its
+// status is CREATED. List items with the browse rpc. Then create a restore session from their keys with
+// RestoreSessionService.
+//
+// Graph requires a write permission even for the reads. A user also needs the role SharePoint Backup Administrator.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type BrowseSessionServiceServer interface {
-	// ListBrowseSessions returns the tenant's browse sessions of all workloads, a page at a time.
+	// ListBrowseSessions returns the tenant's browse sessions of all workloads, page by page.
 	ListBrowseSessions(context.Context, *ListBrowseSessionsRequest) (*ListBrowseSessionsResponse, error)
-	// ListOneDriveForBusinessBrowseSessions returns the tenant's browse sessions of drives, a page at a time.
+	// ListOneDriveForBusinessBrowseSessions returns the tenant's browse sessions of drives, page by page.
 	ListOneDriveForBusinessBrowseSessions(context.Context, *ListOneDriveForBusinessBrowseSessionsRequest) (*ListOneDriveForBusinessBrowseSessionsResponse, error)
-	// CreateOneDriveForBusinessBrowseSession opens a restore point of a drive for about three days.
+	// CreateOneDriveForBusinessBrowseSession opens a restore point of a drive for browsing. The session lasts about
+	// three days.
 	CreateOneDriveForBusinessBrowseSession(context.Context, *CreateOneDriveForBusinessBrowseSessionRequest) (*CreateOneDriveForBusinessBrowseSessionResponse, error)
 	// GetOneDriveForBusinessBrowseSession returns one browse session of a drive.
 	GetOneDriveForBusinessBrowseSession(context.Context, *GetOneDriveForBusinessBrowseSessionRequest) (*GetOneDriveForBusinessBrowseSessionResponse, error)
-	// BrowseOneDriveForBusinessBrowseSession returns the items in one place of a drive as it was, a page at a time. It
-	// changes nothing.
+	// BrowseOneDriveForBusinessBrowseSession returns the items at one location of a drive, such as a folder, at the
+	// time of the restore point, page by page. It has no side effects.
 	BrowseOneDriveForBusinessBrowseSession(context.Context, *BrowseOneDriveForBusinessBrowseSessionRequest) (*BrowseOneDriveForBusinessBrowseSessionResponse, error)
-	// ListSharePointBrowseSessions returns the tenant's browse sessions of sites, a page at a time.
+	// ListSharePointBrowseSessions returns the tenant's browse sessions of sites, page by page.
 	ListSharePointBrowseSessions(context.Context, *ListSharePointBrowseSessionsRequest) (*ListSharePointBrowseSessionsResponse, error)
-	// CreateSharePointBrowseSession opens a restore point of a site for about three days.
+	// CreateSharePointBrowseSession opens a restore point of a site for browsing. The session lasts about three days.
 	CreateSharePointBrowseSession(context.Context, *CreateSharePointBrowseSessionRequest) (*CreateSharePointBrowseSessionResponse, error)
 	// GetSharePointBrowseSession returns one browse session of a site.
 	GetSharePointBrowseSession(context.Context, *GetSharePointBrowseSessionRequest) (*GetSharePointBrowseSessionResponse, error)
-	// BrowseSharePointBrowseSession returns the items in one place of a site as it was, a page at a time. It changes
-	// nothing.
+	// BrowseSharePointBrowseSession returns the items at one location of a site, such as a folder, at the time of the
+	// restore point, page by page. It has no side effects.
 	BrowseSharePointBrowseSession(context.Context, *BrowseSharePointBrowseSessionRequest) (*BrowseSharePointBrowseSessionResponse, error)
 	mustEmbedUnimplementedBrowseSessionServiceServer()
 }

@@ -21,15 +21,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// BulkUsers names the users whose mailboxes or drives a bulk operation takes in. Of `mailboxes` and `drives` at most
-// one is set.
+// BulkUsers lists the users whose mailboxes or drives a bulk operation adds. At most one of `mailboxes` and `drives`
+// is set.
 type BulkUsers struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Mail addresses of the mailboxes.
+	// Email addresses of the mailboxes.
 	Mailboxes []string `protobuf:"bytes,1,rep,name=mailboxes,proto3" json:"mailboxes,omitempty"`
-	// Mail addresses or user principal names of the owners of the drives.
+	// Email addresses or user principal names of the drives' owners.
 	Drives []string `protobuf:"bytes,2,rep,name=drives,proto3" json:"drives,omitempty"`
-	// Object ids of the users in Microsoft Entra, GUIDs.
+	// Object ids of the users in Microsoft Entra ID, GUIDs.
 	DirectoryObjectIds []string `protobuf:"bytes,3,rep,name=directory_object_ids,json=directoryObjectIds,proto3" json:"directory_object_ids,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -86,7 +86,7 @@ func (x *BulkUsers) GetDirectoryObjectIds() []string {
 	return nil
 }
 
-// BulkSites names the sites that a bulk operation takes in.
+// BulkSites lists the sites that a bulk operation adds.
 type BulkSites struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// URLs of the sites.

@@ -21,36 +21,101 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ErrorReason is what a program switches on: `google.rpc.ErrorInfo.reason` of every Status that leaves the server is
-// the name of one of these values. The same value can stand behind several operations, and comes as the Status of a
-// call or as the Status inside a resource. Only what grpc-go refuses before the server sees the call (an undecodable or
-// too large message, too much metadata) has a Status without ErrorInfo.
+// ErrorReason is the machine-readable reason of an error. Every Status that the server makes has a
+// `google.rpc.ErrorInfo`, and its `reason` is the name of one of these values. A program decides by the reason, never
+// by the message.
 //
-// Numbers 1 to 99 are codes of Graph's Backup Storage API, 101 to 199 stand for HTTP statuses that came without a
-// code known here; `ErrorInfo.domain` of both is `graph.microsoft.com`. 201 and up are the server's own, with the domain
-// `m365.backupstorage`.
+// One reason can belong to several operations. It comes in the Status of a failed call, or in an embedded error: a
+// Status inside a resource of a call that is OK, such as `ProtectionUnit.error`.
 //
-// Metadata has `operation`, the rpc as `Service/Method`. When Graph answered it has `httpStatus`, `graphRequestId`,
-// `graphClientRequestId` and `graphDate`, and of a code in Graph's spelling `graphCode`, with `graphInnerCode` where one
-// further in decided. `outcome=unknown` says of a write, whatever the reason, that it may have been done, and `verifyWith`
-// which rpc shows it. `violationsLeftOut` counts the field violations that there was no room for. What else there is
-// stands with its reason. A Status inside a resource has no `httpStatus`, ids and date, and one inside a failed resource
-// no `operation`; the examples in error_reason.proto leave out the operation, the ids and the date.
+// The gRPC runtime of the server refuses some calls before the server sees them: a message that cannot be decoded or
+// is too large, or too much metadata. Such a Status has no ErrorInfo.
+//
+// | numbers | reasons | `ErrorInfo.domain` |
+// |---|---|---|
+// | 1 to 99 | codes of Graph's Backup Storage API | `graph.microsoft.com` |
+// | 101 to 199 | HTTP statuses of Graph without a code that this contract knows | `graph.microsoft.com` |
+// | 201 and up | the server's own reasons | `m365.backupstorage` |
+//
+// The metadata of ErrorInfo can have these keys:
+//
+// | key | meaning |
+// |---|---|
+// | `operation` | The rpc, as `Service/Method`. |
+// | `httpStatus` | HTTP status of Graph's response. |
+// | `graphCode` | Code of Graph's error, in Graph's spelling. |
+// | `graphInnerCode` | Inner code of Graph's error: the one that decided the reason, otherwise the deepest. |
+// | `graphRequestId` | `request-id` of Graph's response. Microsoft's support finds the request by it. |
+// | `graphClientRequestId` | `client-request-id` of Graph's response: the id that the server sent. |
+// | `graphDate` | `Date` of Graph's response, in RFC 3339 format. |
+// | `documentedLimit` | The limit that Microsoft documents, such as `50`. |
+// | `permission` | With PERMISSION_DENIED from Graph: the least privileged Graph permission for the operation. |
+// | `outcome` | `unknown`: the write may have been carried out. Any reason can have it. |
+// | `verifyWith` | With `outcome`: the rpc that shows whether the write was carried out, as `Service/Method`. |
+// | `observedStatus` | With `outcome`: the status that the server read to check the write, an enum value's name. |
+// | `cause` | Why the server has no usable response, connection or token; see the table of causes. |
+// | `throttledBy` | `server`: the server knew that Graph throttles and did not send the request. |
+// | `incident` | Id of an internal error. The server's log has the same id. |
+// | `violationsLeftOut` | Number of field violations that did not fit into the Status. |
+//
+// An embedded error has no `httpStatus`, `graphRequestId`, `graphClientRequestId` and `graphDate`. The error of a
+// failed resource also has no `operation`. The examples of the reasons leave out the operation, the ids and the date.
+//
+// A `cause` has one of these values:
+//
+// | cause | concerns | meaning |
+// |---|---|---|
+// | `syntax` | response | The body is not JSON. |
+// | `too-large` | response | The body is larger than the limit. |
+// | `too-slow` | response | The body arrives too slowly. |
+// | `truncated` | response | The body ends too early. |
+// | `wrong-type` | response | A value has another JSON type than the contract. |
+// | `missing-id` | response | The response to a creation has no id of the new resource. |
+// | `redirect` | response | The status is 3xx. The server never follows a redirect. |
+// | `next-link` | response | The nextLink leads out of the API, or back to its own page. |
+// | `page-loop` | response | The list does not end. |
+// | `headers-too-large` | response | The headers are larger than the limit. |
+// | `status` | response | The status is not one of a final HTTP response. |
+// | `protocol` | response | The response breaks the rules of HTTP/2. |
+// | `encoding` | response | The response has a Content-Encoding that the server did not ask for. |
+// | `embedded-error` | response | A 2xx response has an error with a code that the contract does not have. |
+// | `dns` | connection | The host name could not be looked up. |
+// | `refused` | connection | Nothing listens at the address. |
+// | `reset` | connection | The connection was closed before the response. |
+// | `timeout` | connection | The peer did not respond in time. |
+// | `tls-unknown-authority` | connection | The certificate's authority is not trusted, such as an inspecting proxy's. |
+// | `tls-expired` | connection | The certificate has expired, or is not valid yet. |
+// | `tls-name` | connection | The certificate is for another host name. |
+// | `tls-other` | connection | The TLS handshake failed in another way. |
+// | `proxy-authentication` | connection | The proxy requires other credentials. |
+// | `proxy-refused` | connection | The proxy cannot be reached, or does not connect to Graph. |
+// | `no-descriptors` | connection | The server has no file descriptor left for another connection. |
+// | `application-credential` | token | The authority refuses the application's credential, or it is unusable. |
+// | `application-unknown` | token | The application does not exist in the tenant. |
+// | `consent-missing` | token | No administrator of the tenant has granted the application's permissions. |
+// | `tenant-unknown` | token | The authority does not know the tenant. |
+// | `user-assertion` | token | The authority refuses the user's token. |
+// | `policy` | token | A policy of the tenant, such as conditional access, does not allow it. |
+// | `authority-unavailable` | token | The authority is down or overloaded. This is temporary. |
+// | `wrong-tenant` | token | The token is of another tenant than the request. |
+// | `delegation-unsupported` | token | The server's credential mode cannot act on behalf of users. |
+// | `other` | token | The authority refuses for another reason. |
 type ErrorReason int32
 
 const (
 	// Not used.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
-	// The body of a policy's creation could not be used: it was null, malformed or too large. A request built from
-	// this contract is none of these unless it is very large.
+	// The body of the request to create a policy is null, malformed or too large. A request that is built from this
+	// contract can only be too large.
 	//
 	// ErrorInfo: `{"reason":"INVALID_CREATE_REQUEST","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidCreateRequest","httpStatus":"400"}}`
 	ErrorReason_INVALID_CREATE_REQUEST ErrorReason = 1
-	// The policy's display name is missing, empty, or longer than 1,024 characters.
+	// The policy's display name is missing, empty or longer than 1,024 characters.
 	//
 	// ErrorInfo: `{"reason":"INVALID_DISPLAY_NAME","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidDisplayName","httpStatus":"400"}}`
 	ErrorReason_INVALID_DISPLAY_NAME ErrorReason = 2
-	// An id of a protection unit, or of the directory object or site to protect, is not well-formed.
+	// The id of a protection unit, or of a user or site to protect, is malformed. The server returns this reason itself
+	// for an id that cannot be part of a request path.
 	//
 	// ErrorInfo: `{"reason":"INVALID_PROTECTION_UNIT_ID","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidProtectionUnitId","httpStatus":"400"}}`
 	ErrorReason_INVALID_PROTECTION_UNIT_ID ErrorReason = 3
@@ -58,25 +123,25 @@ const (
 	//
 	// ErrorInfo: `{"reason":"PROTECTION_UNITS_LIMIT_BREACHED","domain":"graph.microsoft.com","metadata":{"graphCode":"ProtectionUnitsLimitBreached","httpStatus":"413","documentedLimit":"50"}}`
 	ErrorReason_PROTECTION_UNITS_LIMIT_BREACHED ErrorReason = 4
-	// The workload has an active policy already, and there can be one.
+	// The workload already has an active policy, and only one is allowed.
 	//
 	// ErrorInfo: `{"reason":"POLICY_CREATION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"PolicyCreationNotAllowed","httpStatus":"409"}}`
 	ErrorReason_POLICY_CREATION_NOT_ALLOWED ErrorReason = 5
-	// The backup service failed for a moment while saving a policy. The policy may have been made, metadata
-	// `outcome=unknown`: list the policies before another attempt.
+	// The backup service temporarily failed to save the policy. The policy may have been created; metadata has
+	// `outcome=unknown`. List the policies before you try again.
 	//
 	// ErrorInfo: `{"reason":"POLICY_SAVE_FAILED","domain":"graph.microsoft.com","metadata":{"graphCode":"PolicySaveFailed","httpStatus":"500"}}`
 	ErrorReason_POLICY_SAVE_FAILED ErrorReason = 6
-	// The policy id is empty or not of the form of a policy id. The server gives this reason itself for an id that
-	// cannot stand in a path.
+	// The policy id is empty or malformed. The server returns this reason itself for an id that cannot be part of a
+	// request path.
 	//
 	// ErrorInfo: `{"reason":"INVALID_POLICY_ID","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidPolicyId","httpStatus":"400"}}`
 	ErrorReason_INVALID_POLICY_ID ErrorReason = 7
-	// The policy id is well-formed, and the tenant has no such policy.
+	// The tenant has no policy with this id. The id itself is well-formed.
 	//
 	// ErrorInfo: `{"reason":"POLICY_NOT_FOUND","domain":"graph.microsoft.com","metadata":{"graphCode":"PolicyNotFound","httpStatus":"404"}}`
 	ErrorReason_POLICY_NOT_FOUND ErrorReason = 8
-	// The tenant has no such protection unit. It comes as the error inside a unit or inside an item of an update.
+	// The tenant has no such protection unit. It is an embedded error of a unit, or of an item of an update.
 	//
 	// ErrorInfo: `{"reason":"PROTECTION_UNIT_NOT_FOUND","domain":"graph.microsoft.com","metadata":{"graphCode":"ProtectionUnitNotFound"}}`
 	ErrorReason_PROTECTION_UNIT_NOT_FOUND ErrorReason = 9
@@ -84,30 +149,30 @@ const (
 	//
 	// ErrorInfo: `{"reason":"DUPLICATE_PROTECTION_UNIT_IN_LIST","domain":"graph.microsoft.com","metadata":{"graphCode":"DuplicateProtectionUnitInList","httpStatus":"400"}}`
 	ErrorReason_DUPLICATE_PROTECTION_UNIT_IN_LIST ErrorReason = 10
-	// A unit that a dynamic rule protects cannot be removed by hand.
+	// A unit that a dynamic rule protects cannot be removed manually.
 	//
 	// ErrorInfo: `{"reason":"PROTECTION_UNIT_ACTION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"ProtectionUnitActionNotAllowed","httpStatus":"400"}}`
 	ErrorReason_PROTECTION_UNIT_ACTION_NOT_ALLOWED ErrorReason = 11
-	// The policy's status does not allow the action: only an inactive policy can be activated or deleted, only an
-	// active one deactivated, and none while it is updating.
+	// The policy's status does not allow the action. An inactive policy can be activated or deleted. An active policy
+	// can be deactivated. A policy that is updating allows none of these actions.
 	//
 	// ErrorInfo: `{"reason":"POLICY_ACTION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"PolicyActionNotAllowed","httpStatus":"403"}}`
 	ErrorReason_POLICY_ACTION_NOT_ALLOWED ErrorReason = 12
-	// The filter that the request became is longer than Graph takes.
+	// The filter that the server made from the request is longer than Graph allows.
 	//
 	// ErrorInfo: `{"reason":"FILTER_LENGTH_EXCEEDED","domain":"graph.microsoft.com","metadata":{"graphCode":"FilterLengthExceeded","httpStatus":"400"}}`
 	ErrorReason_FILTER_LENGTH_EXCEEDED ErrorReason = 13
-	// The backup service met an error that it does not explain. It comes as the error inside a unit or artifact; as
-	// the code of a whole call the HTTP status decides instead.
+	// The backup service failed without an explanation. It is an embedded error of a unit or artifact. When Graph's
+	// code comes with a failed call, the HTTP status decides the reason instead.
 	//
 	// ErrorInfo: `{"reason":"UNKNOWN_ERROR","domain":"graph.microsoft.com","metadata":{"graphCode":"UnknownError"}}`
 	ErrorReason_UNKNOWN_ERROR ErrorReason = 14
-	// Inside a protection unit: the unit to remove was not found.
+	// The protection unit to remove was not found. It is an embedded error of a protection unit.
 	//
 	// ErrorInfo: `{"reason":"INVALID_ARTIFACT_ID","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidArtifactId"}}`
 	ErrorReason_INVALID_ARTIFACT_ID ErrorReason = 15
-	// Inside a protection unit: the Exchange backup of this mailbox has met its size quota. A retry does not help
-	// until the quota changes.
+	// The Exchange backup of this mailbox has reached its size quota. It is an embedded error of a protection unit. A
+	// retry does not help until the quota changes.
 	//
 	// ErrorInfo: `{"reason":"QUOTA_EXCEEDED","domain":"graph.microsoft.com","metadata":{"graphCode":"QuotaExceeded"}}`
 	ErrorReason_QUOTA_EXCEEDED ErrorReason = 16
@@ -119,7 +184,7 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_ARTIFACT_REQUEST","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidArtifactRequest","httpStatus":"400"}}`
 	ErrorReason_INVALID_ARTIFACT_REQUEST ErrorReason = 18
-	// A restore point id is empty or unknown, or the point cannot be used.
+	// A restore point id is empty or unknown, or the restore point cannot be used.
 	//
 	// ErrorInfo: `{"reason":"INVALID_RESTORE_POINT","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidRestorePoint","httpStatus":"400"}}`
 	ErrorReason_INVALID_RESTORE_POINT ErrorReason = 19
@@ -131,67 +196,71 @@ const (
 	//
 	// ErrorInfo: `{"reason":"RESTORE_ARTIFACTS_LIMIT_BREACHED","domain":"graph.microsoft.com","metadata":{"graphCode":"RestoreArtifactsLimitBreached","httpStatus":"413","documentedLimit":"50"}}`
 	ErrorReason_RESTORE_ARTIFACTS_LIMIT_BREACHED ErrorReason = 21
-	// An artifact is named twice, or is in the session already.
+	// The request names an artifact twice, or the session already has the artifact.
 	//
 	// ErrorInfo: `{"reason":"DUPLICATE_ARTIFACT_IN_LIST","domain":"graph.microsoft.com","metadata":{"graphCode":"DuplicateArtifactInList","httpStatus":"400"}}`
 	ErrorReason_DUPLICATE_ARTIFACT_IN_LIST ErrorReason = 22
-	// The restore session id is empty or not of the form of one.
+	// The restore session id is empty or malformed. The server returns this reason itself for an id that cannot be part
+	// of a request path.
 	//
 	// ErrorInfo: `{"reason":"INVALID_RESTORE_SESSION_ID","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidRestoreSessionId","httpStatus":"400"}}`
 	ErrorReason_INVALID_RESTORE_SESSION_ID ErrorReason = 23
-	// The session id is well-formed, and the tenant has no such restore session.
+	// The tenant has no restore session with this id. The id itself is well-formed.
 	//
 	// ErrorInfo: `{"reason":"RESTORE_SESSION_NOT_FOUND","domain":"graph.microsoft.com","metadata":{"graphCode":"RestoreSessionNotFound","httpStatus":"404"}}`
 	ErrorReason_RESTORE_SESSION_NOT_FOUND ErrorReason = 24
-	// The body of a session's update could not be used. A request built from this contract that has its required fields is
-	// not known to cause it.
+	// The body of the request to update a session is invalid. A request that is built from this contract and has its
+	// required fields is not known to cause it.
 	//
 	// ErrorInfo: `{"reason":"INVALID_PATCH_REQUEST","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidPatchRequest","httpStatus":"400"}}`
 	ErrorReason_INVALID_PATCH_REQUEST ErrorReason = 25
-	// The restore session's state does not allow the action: only a draft can be changed, activated or deleted, and only
-	// one with artifacts activated.
+	// The restore session's status does not allow the action. Only a draft can be changed, activated or deleted. Only a
+	// draft with artifacts can be activated.
 	//
 	// ErrorInfo: `{"reason":"RESTORE_SESSION_ACTION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"RestoreSessionActionNotAllowed","httpStatus":"403"}}`
 	ErrorReason_RESTORE_SESSION_ACTION_NOT_ALLOWED ErrorReason = 26
-	// The session's artifacts were deleted in part; metadata `outcome=unknown`, since nobody knows which.
+	// Graph deleted only some of the session's artifacts. Nobody knows which ones; metadata has `outcome=unknown`.
 	//
 	// ErrorInfo: `{"reason":"INCOMPLETE_ARTIFACT_DELETION","domain":"graph.microsoft.com","metadata":{"graphCode":"IncompleteArtifactDeletion","httpStatus":"500"}}`
 	ErrorReason_INCOMPLETE_ARTIFACT_DELETION ErrorReason = 27
-	// The tenant has 25 active restore sessions, which is the limit. Nothing was done; activate again when one has
-	// ended. Graph sends it as HTTP 500.
+	// The tenant already has 25 active restore sessions, which is the limit. Nothing was changed. Graph sends it with
+	// HTTP status 500.
 	//
 	// ErrorInfo: `{"reason":"TOO_MANY_ACTIVE_RESTORE_SESSIONS","domain":"graph.microsoft.com","metadata":{"graphCode":"TooManyActiveRestoreSessions","httpStatus":"500","documentedLimit":"25"}}`
 	ErrorReason_TOO_MANY_ACTIVE_RESTORE_SESSIONS ErrorReason = 28
-	// Inside a restore artifact: what was to be restored does not exist.
+	// The resource to restore does not exist. It is an embedded error of a restore artifact.
 	//
 	// ErrorInfo: `{"reason":"ARTIFACT_NOT_FOUND","domain":"graph.microsoft.com","metadata":{"graphCode":"ArtifactNotFound"}}`
 	ErrorReason_ARTIFACT_NOT_FOUND ErrorReason = 29
-	// Inside a restore artifact: the time of the restore point is invalid or outside the retention.
+	// The time of the restore point is invalid or outside the retention period. It is an embedded error of a restore
+	// artifact.
 	//
 	// ErrorInfo: `{"reason":"INVALID_RESTORE_TIME","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidRestoreTime"}}`
 	ErrorReason_INVALID_RESTORE_TIME ErrorReason = 30
-	// Inside a restore artifact: its state forbids a restore, for example a preservation lock.
+	// The artifact's state does not allow a restore, for example because of a preservation lock. It is an embedded
+	// error of a restore artifact.
 	//
 	// ErrorInfo: `{"reason":"ARTIFACT_CANNOT_BE_RESTORED","domain":"graph.microsoft.com","metadata":{"graphCode":"ArtifactCannotBeRestored"}}`
 	ErrorReason_ARTIFACT_CANNOT_BE_RESTORED ErrorReason = 31
-	// Inside a restore artifact: another restore of the same artifact is running.
+	// Another restore of the same artifact is running. It is an embedded error of a restore artifact.
 	//
 	// ErrorInfo: `{"reason":"DUPLICATE_ARTIFACT_RESTORE_REQUEST","domain":"graph.microsoft.com","metadata":{"graphCode":"DuplicateArtifactRestoreRequest"}}`
 	ErrorReason_DUPLICATE_ARTIFACT_RESTORE_REQUEST ErrorReason = 32
-	// The body of a rule's creation could not be used. Of the requests that can be built from this contract, one for a
-	// second dynamic rule of a policy or for a dynamic rule of sites is likely to cause it.
+	// The body of the request to create a rule is invalid. Two requests that are built from this contract are likely to
+	// cause it: one for a second dynamic rule in a policy, and one for a dynamic rule of sites.
 	//
 	// ErrorInfo: `{"reason":"INVALID_INCLUSION_RULE_CREATE_REQUEST","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidInclusionRuleCreateRequest","httpStatus":"400"}}`
 	ErrorReason_INVALID_INCLUSION_RULE_CREATE_REQUEST ErrorReason = 33
-	// The membership expression of a rule is missing or cannot be parsed.
+	// The rule's membership expression is missing or cannot be parsed.
 	//
 	// ErrorInfo: `{"reason":"INVALID_RULE_EXPRESSION","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidRuleExpression","httpStatus":"400"}}`
 	ErrorReason_INVALID_RULE_EXPRESSION ErrorReason = 34
-	// The membership expression of a rule names more than 100 groups.
+	// The rule's membership expression names more than 100 groups.
 	//
 	// ErrorInfo: `{"reason":"INVALID_RULE_EXPRESSION_GROUP_LIMIT_EXCEEDED","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidRuleExpressionGroupLimitExceeded","httpStatus":"413","documentedLimit":"100"}}`
 	ErrorReason_INVALID_RULE_EXPRESSION_GROUP_LIMIT_EXCEEDED ErrorReason = 35
-	// A rule cannot be turned from static to dynamic or back. A request built from this contract does not ask for it.
+	// A static rule cannot become dynamic, and a dynamic rule cannot become static. A request that is built from this
+	// contract does not cause it.
 	//
 	// ErrorInfo: `{"reason":"INVALID_PROTECTION_RULE_PATCH_REQUEST","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidProtectionRulePatchRequest","httpStatus":"400"}}`
 	ErrorReason_INVALID_PROTECTION_RULE_PATCH_REQUEST ErrorReason = 36
@@ -199,44 +268,45 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_PROTECTION_RULE_STATUS_FOR_UPDATION","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidProtectionRuleStatusForUpdation","httpStatus":"400"}}`
 	ErrorReason_INVALID_PROTECTION_RULE_STATUS_FOR_UPDATION ErrorReason = 37
-	// Static rules cannot be updated; make another one.
+	// A static rule cannot be updated.
 	//
 	// ErrorInfo: `{"reason":"PATCH_NOT_ALLOWED_FOR_STATIC_RULE","domain":"graph.microsoft.com","metadata":{"graphCode":"PatchNotAllowedForStaticRule","httpStatus":"400"}}`
 	ErrorReason_PATCH_NOT_ALLOWED_FOR_STATIC_RULE ErrorReason = 38
-	// The rule id is wrong, or the rule was deleted.
+	// The policy has no such rule: the rule id is wrong, or the rule was deleted.
 	//
 	// ErrorInfo: `{"reason":"PROTECTION_RULE_NOT_FOUND","domain":"graph.microsoft.com","metadata":{"graphCode":"ProtectionRuleNotFound","httpStatus":"404"}}`
 	ErrorReason_PROTECTION_RULE_NOT_FOUND ErrorReason = 39
-	// The dynamic rule is being deleted and can no longer be updated.
+	// The dynamic rule is being deleted and cannot be updated.
 	//
 	// ErrorInfo: `{"reason":"INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_EDIT","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidProtectionRuleStatusForDynamicRuleEdit","httpStatus":"422"}}`
 	ErrorReason_INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_EDIT ErrorReason = 40
-	// The rule id is empty or not of the form of one.
+	// The rule id is empty or malformed. The server returns this reason itself for an id that cannot be part of a
+	// request path.
 	//
 	// ErrorInfo: `{"reason":"INVALID_INCLUSION_RULE_ID","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidInclusionRuleId","httpStatus":"400"}}`
 	ErrorReason_INVALID_INCLUSION_RULE_ID ErrorReason = 41
-	// The dynamic rule's status does not allow to delete it together with its protection. Graph's code is longer than
-	// a reason may be; it stands in the metadata in full.
+	// The dynamic rule's status does not allow the rule to be deleted together with its protection. Graph's code is
+	// longer than a reason can be; metadata `graphCode` has it in full.
 	//
 	// ErrorInfo: `{"reason":"INVALID_PROTECTION_RULE_STATUS_FOR_DELETE_AND_UNPROTECT","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidProtectionRuleStatusForDynamicRuleDeleteAndUnprotectAll","httpStatus":"422"}}`
 	ErrorReason_INVALID_PROTECTION_RULE_STATUS_FOR_DELETE_AND_UNPROTECT ErrorReason = 42
-	// The rule's status does not allow to run it.
+	// The rule's status does not allow a run.
 	//
 	// ErrorInfo: `{"reason":"PROTECTION_RULE_ACTION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"ProtectionRuleActionNotAllowed","httpStatus":"400"}}`
 	ErrorReason_PROTECTION_RULE_ACTION_NOT_ALLOWED ErrorReason = 43
-	// Dynamic rules run by themselves and cannot be run by hand.
+	// A dynamic rule cannot be run manually, because Graph evaluates it at intervals.
 	//
 	// ErrorInfo: `{"reason":"RUN_NOT_ALLOWED_FOR_DYNAMIC_RULE","domain":"graph.microsoft.com","metadata":{"graphCode":"RunNotAllowedForDynamicRule","httpStatus":"400"}}`
 	ErrorReason_RUN_NOT_ALLOWED_FOR_DYNAMIC_RULE ErrorReason = 44
-	// The static rule's status does not allow to delete it.
+	// The static rule's status does not allow the rule to be deleted.
 	//
 	// ErrorInfo: `{"reason":"INVALID_PROTECTION_RULE_STATUS_FOR_DELETION","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidProtectionRuleStatusForDeletion","httpStatus":"400"}}`
 	ErrorReason_INVALID_PROTECTION_RULE_STATUS_FOR_DELETION ErrorReason = 45
-	// The dynamic rule's status does not allow to delete it.
+	// The dynamic rule's status does not allow the rule to be deleted.
 	//
 	// ErrorInfo: `{"reason":"INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_DELETION","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidProtectionRuleStatusForDynamicRuleDeletion","httpStatus":"422"}}`
 	ErrorReason_INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_DELETION ErrorReason = 46
-	// The time range or a protection unit id of a search for restore points is invalid.
+	// The period or a protection unit id of the search for restore points is invalid.
 	//
 	// ErrorInfo: `{"reason":"INVALID_SEARCH_REQUEST","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidSearchRequest","httpStatus":"400"}}`
 	ErrorReason_INVALID_SEARCH_REQUEST ErrorReason = 47
@@ -244,102 +314,106 @@ const (
 	//
 	// ErrorInfo: `{"reason":"UNABLE_TO_READ_BILLING_PROFILE","domain":"graph.microsoft.com","metadata":{"graphCode":"UnableToReadBillingProfile","httpStatus":"403"}}`
 	ErrorReason_UNABLE_TO_READ_BILLING_PROFILE ErrorReason = 48
-	// The tenant's billing profile is not in order, so the service was not enabled.
+	// The tenant's billing profile is invalid, so the service was not enabled.
 	//
 	// ErrorInfo: `{"reason":"INVALID_BILLING_PROFILE","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidBillingProfile","httpStatus":"402"}}`
 	ErrorReason_INVALID_BILLING_PROFILE ErrorReason = 49
-	// The tenant in which the calling application is said to be registered is missing or wrong.
+	// The id of the tenant in which the calling application is registered is missing or wrong.
 	//
 	// ErrorInfo: `{"reason":"INVALID_APP_OWNER_TENANT_ID","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidAppOwnerTenantId","httpStatus":"400"}}`
 	ErrorReason_INVALID_APP_OWNER_TENANT_ID ErrorReason = 50
-	// The id in the path of a bulk addition request is not a GUID.
+	// The id of the restore session or of its bulk addition request is not a GUID. The server returns this reason
+	// itself for an id that cannot be part of a request path.
 	//
 	// ErrorInfo: `{"reason":"INVALID_BULK_RESTORE_ARTIFACT_ID","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidBulkRestoreArtifactId","httpStatus":"400"}}`
 	ErrorReason_INVALID_BULK_RESTORE_ARTIFACT_ID ErrorReason = 51
-	// The body of a bulk addition request could not be used. A request built from this contract that has its required
-	// fields, and no `protection_unit_ids`, is not known to cause it.
+	// The body of the bulk addition request is invalid. A request that is built from this contract, has its required
+	// fields and has no `protection_unit_ids` is not known to cause it.
 	//
 	// ErrorInfo: `{"reason":"BULK_RESTORE_INVALID_CREATE_REQUEST","domain":"graph.microsoft.com","metadata":{"graphCode":"BulkRestoreInvalidCreateRequest","httpStatus":"400"}}`
 	ErrorReason_BULK_RESTORE_INVALID_CREATE_REQUEST ErrorReason = 52
-	// A bulk addition request names more users or sites than one may, 10,000.
+	// One bulk addition request names more than 10,000 users or sites.
 	//
 	// ErrorInfo: `{"reason":"BULK_RESTORE_RESTORATION_RESOURCES_COUNT_EXCEEDS_LIMIT","domain":"graph.microsoft.com","metadata":{"graphCode":"BulkRestoreRestorationResourcesCountExceedsLimit","httpStatus":"400","documentedLimit":"10000"}}`
 	ErrorReason_BULK_RESTORE_RESTORATION_RESOURCES_COUNT_EXCEEDS_LIMIT ErrorReason = 53
-	// A site URL of a bulk addition request is empty or malformed.
+	// A site URL of the bulk addition request is empty or malformed.
 	//
 	// ErrorInfo: `{"reason":"BULK_RESTORE_INVALID_CREATE_REQUEST_SITE_URL","domain":"graph.microsoft.com","metadata":{"graphCode":"BulkRestoreInvalidCreateRequestSiteUrl","httpStatus":"400"}}`
 	ErrorReason_BULK_RESTORE_INVALID_CREATE_REQUEST_SITE_URL ErrorReason = 54
-	// An address of a bulk addition request is empty or malformed.
+	// An email address of the bulk addition request is empty or malformed.
 	//
 	// ErrorInfo: `{"reason":"BULK_RESTORE_INVALID_CREATE_REQUEST_USER_EMAIL","domain":"graph.microsoft.com","metadata":{"graphCode":"BulkRestoreInvalidCreateRequestUserEmail","httpStatus":"400"}}`
 	ErrorReason_BULK_RESTORE_INVALID_CREATE_REQUEST_USER_EMAIL ErrorReason = 55
-	// The restore session has no such bulk addition request.
+	// The restore session has no bulk addition request with this id.
 	//
 	// ErrorInfo: `{"reason":"BULK_RESTORE_ARTIFACTS_NOT_FOUND","domain":"graph.microsoft.com","metadata":{"graphCode":"BulkRestoreArtifactsNotFound","httpStatus":"404"}}`
 	ErrorReason_BULK_RESTORE_ARTIFACTS_NOT_FOUND ErrorReason = 56
-	// A bulk addition request can be deleted only when it is completed, with or without errors.
+	// A bulk addition request can be deleted only when it is COMPLETED or COMPLETED_WITH_ERRORS.
 	//
 	// ErrorInfo: `{"reason":"INVALID_STATE_FOR_BULK_REQUEST_DELETION","domain":"graph.microsoft.com","metadata":{"graphCode":"InvalidStateForBulkRequestDeletion","httpStatus":"403"}}`
 	ErrorReason_INVALID_STATE_FOR_BULK_REQUEST_DELETION ErrorReason = 57
-	// What the request wants to protect is in a protection policy already, in another one or in this one.
+	// The resource to protect is already in a protection policy. The policy is this one or another one.
 	//
 	// ErrorInfo: `{"reason":"PROTECTION_UNIT_ALREADY_EXISTS","domain":"graph.microsoft.com","metadata":{"graphCode":"ProtectionUnitAlreadyExists","httpStatus":"409"}}`
 	ErrorReason_PROTECTION_UNIT_ALREADY_EXISTS ErrorReason = 58
-	// The calling application may not do this: it lacks the Graph permission that metadata `permission` names, or Graph
-	// keeps the operation from it.
+	// The calling application lacks the Graph permission in metadata `permission`, or Graph does not allow it to use
+	// the operation.
 	//
 	// ErrorInfo: `{"reason":"FORBIDDEN","domain":"graph.microsoft.com","metadata":{"graphCode":"Forbidden","httpStatus":"403"}}`
 	ErrorReason_FORBIDDEN ErrorReason = 59
-	// The policy's status does not allow to activate or deactivate it. Microsoft's examples show this code where its
-	// error page has PolicyActionNotAllowed: treat both alike.
+	// The policy's status does not allow the policy to be activated or deactivated. Microsoft's examples show this
+	// code; Microsoft's page on errors has PolicyActionNotAllowed instead. Handle this reason like
+	// POLICY_ACTION_NOT_ALLOWED.
 	//
 	// ErrorInfo: `{"reason":"INVALID_STATE_FOR_ACTIVATION","domain":"graph.microsoft.com","metadata":{"graphCode":"invalidStateForActivation"}}`
 	ErrorReason_INVALID_STATE_FOR_ACTIVATION ErrorReason = 60
-	// The state of a resource, or of the backup service, does not allow the operation: a protection unit that is still in
-	// a policy cannot be offboarded, and while the service is disabled for the tenant hardly anything is allowed.
+	// The state of the resource, or of the backup service, does not allow the operation. For example, a protection unit
+	// that is still in a policy cannot be offboarded. While the service is disabled for the tenant, Graph refuses
+	// almost every operation.
 	//
 	// ErrorInfo: `{"reason":"OPERATION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"OperationNotAllowed"}}`
 	ErrorReason_OPERATION_NOT_ALLOWED ErrorReason = 61
-	// Inside a bulk addition job: some of its resources were not found; each stands in the job's list of failed resources.
+	// Some resources of the bulk addition job were not found; `failed_resources` lists them. It is an embedded error of
+	// a bulk addition job.
 	//
 	// ErrorInfo: `{"reason":"PROTECTION_RESOURCES_NOT_FOUND","domain":"graph.microsoft.com","metadata":{"graphCode":"ProtectionResourcesNotFound"}}`
 	ErrorReason_PROTECTION_RESOURCES_NOT_FOUND ErrorReason = 62
-	// Inside a failed resource of a bulk operation: the directory has no user with this address.
+	// The directory has no user with this email address. It is an embedded error of a failed resource.
 	//
 	// ErrorInfo: `{"reason":"EMAIL_NOT_FOUND","domain":"graph.microsoft.com","metadata":{"graphCode":"EmailNotFound"}}`
 	ErrorReason_EMAIL_NOT_FOUND ErrorReason = 63
-	// Inside a failed resource of a bulk operation: the tenant has no site with this URL.
+	// The tenant has no site with this URL. It is an embedded error of a failed resource.
 	//
 	// ErrorInfo: `{"reason":"SITE_URL_NOT_FOUND","domain":"graph.microsoft.com","metadata":{"graphCode":"SiteUrlNotFound"}}`
 	ErrorReason_SITE_URL_NOT_FOUND ErrorReason = 64
-	// Inside a bulk addition request: some of its resources could not be resolved; each stands in the request's list of
-	// failed resources.
+	// Some resources of the bulk addition request could not be resolved; `failed_resources` lists them. It is an
+	// embedded error of a bulk addition request.
 	//
 	// ErrorInfo: `{"reason":"BULK_RESTORE_ARTIFACTS_NOT_RESOLVED","domain":"graph.microsoft.com","metadata":{"graphCode":"BulkRestoreArtifactsNotResolved"}}`
 	ErrorReason_BULK_RESTORE_ARTIFACTS_NOT_RESOLVED ErrorReason = 65
-	// Inside a failed resource of a bulk operation: the user exists and has no backup.
+	// The user exists but has no backup. It is an embedded error of a failed resource.
 	//
 	// ErrorInfo: `{"reason":"USER_NOT_BACKEDUP","domain":"graph.microsoft.com","metadata":{"graphCode":"UserNotBackedup"}}`
 	ErrorReason_USER_NOT_BACKEDUP ErrorReason = 66
-	// A group id in a rule's expression is not well-formed or unknown.
+	// A group id in the rule's expression is malformed or unknown.
 	//
 	// ErrorInfo: `{"reason":"INVALID_GROUP_ID","domain":"graph.microsoft.com","metadata":{"graphCode":"invalidGroupId"}}`
 	ErrorReason_INVALID_GROUP_ID ErrorReason = 67
-	// Inside an item of an update: it was refused. When the item was to be removed and is not in the collection, the
-	// reason is the one for not found instead.
+	// Graph refused an item of the update. It is an embedded error of the item. For an item to remove that is not in
+	// the collection, the reason is the one for not found instead.
 	//
 	// ErrorInfo: `{"reason":"INVALID_ITEM","domain":"graph.microsoft.com","metadata":{"graphCode":"Invalid"}}`
 	ErrorReason_INVALID_ITEM ErrorReason = 68
-	// Graph refused the request as malformed without a code that this contract knows.
+	// Graph refused the request as malformed, without a code that this contract knows.
 	//
 	// ErrorInfo: `{"reason":"BAD_REQUEST","domain":"graph.microsoft.com","metadata":{"httpStatus":"400"}}`
 	ErrorReason_BAD_REQUEST ErrorReason = 101
 	// Graph refused the server's own token. A retry does not help until the application's credentials or consent are
-	// put right.
+	// corrected.
 	//
 	// ErrorInfo: `{"reason":"UNAUTHORIZED","domain":"graph.microsoft.com","metadata":{"httpStatus":"401"}}`
 	ErrorReason_UNAUTHORIZED ErrorReason = 102
-	// Graph wants a payment or billing question settled first.
+	// Graph refuses the operation until a payment or billing problem is solved.
 	//
 	// ErrorInfo: `{"reason":"PAYMENT_REQUIRED","domain":"graph.microsoft.com","metadata":{"httpStatus":"402"}}`
 	ErrorReason_PAYMENT_REQUIRED ErrorReason = 103
@@ -347,15 +421,16 @@ const (
 	//
 	// ErrorInfo: `{"reason":"NOT_FOUND","domain":"graph.microsoft.com","metadata":{"httpStatus":"404"}}`
 	ErrorReason_NOT_FOUND ErrorReason = 104
-	// Graph does not allow this method on this resource.
+	// Graph does not allow this HTTP method on this resource.
 	//
 	// ErrorInfo: `{"reason":"METHOD_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"httpStatus":"405"}}`
 	ErrorReason_METHOD_NOT_ALLOWED ErrorReason = 105
-	// Graph cannot answer in a form that the server accepts; a fault of the server, not of its caller.
+	// Graph cannot send its response in a format that the server accepts; this is a bug of the server, not of its
+	// caller.
 	//
 	// ErrorInfo: `{"reason":"NOT_ACCEPTABLE","domain":"graph.microsoft.com","metadata":{"httpStatus":"406"}}`
 	ErrorReason_NOT_ACCEPTABLE ErrorReason = 106
-	// Graph gave up waiting for a read. For a write the reason is OUTCOME_UNKNOWN.
+	// Graph timed out on a read. For a write the reason is OUTCOME_UNKNOWN.
 	//
 	// ErrorInfo: `{"reason":"REQUEST_TIMEOUT","domain":"graph.microsoft.com","metadata":{"httpStatus":"408"}}`
 	ErrorReason_REQUEST_TIMEOUT ErrorReason = 107
@@ -363,31 +438,31 @@ const (
 	//
 	// ErrorInfo: `{"reason":"CONFLICT","domain":"graph.microsoft.com","metadata":{"httpStatus":"409"}}`
 	ErrorReason_CONFLICT ErrorReason = 108
-	// The resource is gone. On a next page the reason is INVALID_PAGE_TOKEN.
+	// The resource no longer exists. For a next page the reason is INVALID_PAGE_TOKEN.
 	//
 	// ErrorInfo: `{"reason":"GONE","domain":"graph.microsoft.com","metadata":{"httpStatus":"410"}}`
 	ErrorReason_GONE ErrorReason = 109
-	// Graph missed a length; a fault of the server, not of its caller.
+	// Graph requires the length of the request body; this is a bug of the server, not of its caller.
 	//
 	// ErrorInfo: `{"reason":"LENGTH_REQUIRED","domain":"graph.microsoft.com","metadata":{"httpStatus":"411"}}`
 	ErrorReason_LENGTH_REQUIRED ErrorReason = 110
-	// A precondition of the request does not hold.
+	// A precondition of the request is not met.
 	//
 	// ErrorInfo: `{"reason":"PRECONDITION_FAILED","domain":"graph.microsoft.com","metadata":{"httpStatus":"412"}}`
 	ErrorReason_PRECONDITION_FAILED ErrorReason = 111
-	// The request is larger than Graph takes.
+	// The request is larger than Graph allows.
 	//
 	// ErrorInfo: `{"reason":"REQUEST_ENTITY_TOO_LARGE","domain":"graph.microsoft.com","metadata":{"httpStatus":"413"}}`
 	ErrorReason_REQUEST_ENTITY_TOO_LARGE ErrorReason = 112
-	// Graph does not read this form of request; a fault of the server, not of its caller.
+	// Graph does not support the media type of the request; this is a bug of the server, not of its caller.
 	//
 	// ErrorInfo: `{"reason":"UNSUPPORTED_MEDIA_TYPE","domain":"graph.microsoft.com","metadata":{"httpStatus":"415"}}`
 	ErrorReason_UNSUPPORTED_MEDIA_TYPE ErrorReason = 113
-	// The range asked for does not exist.
+	// The requested range does not exist.
 	//
 	// ErrorInfo: `{"reason":"REQUESTED_RANGE_NOT_SATISFIABLE","domain":"graph.microsoft.com","metadata":{"httpStatus":"416"}}`
 	ErrorReason_REQUESTED_RANGE_NOT_SATISFIABLE ErrorReason = 114
-	// Graph understood the request and cannot process it.
+	// Graph understood the request but cannot process it.
 	//
 	// ErrorInfo: `{"reason":"UNPROCESSABLE_ENTITY","domain":"graph.microsoft.com","metadata":{"httpStatus":"422"}}`
 	ErrorReason_UNPROCESSABLE_ENTITY ErrorReason = 115
@@ -395,12 +470,14 @@ const (
 	//
 	// ErrorInfo: `{"reason":"LOCKED","domain":"graph.microsoft.com","metadata":{"httpStatus":"423"}}`
 	ErrorReason_LOCKED ErrorReason = 116
-	// Graph throttles the application or the tenant. Nothing was done; wait for the delay in RetryInfo, since every
-	// attempt before it counts. Metadata `throttledBy=server` says that the server knew and did not ask.
+	// Graph throttles the application or the tenant. Nothing was changed. Wait for the delay in RetryInfo, because
+	// Graph counts every attempt before it. With metadata `throttledBy=server`, the server knew that Graph throttles
+	// and did not send the request.
 	//
 	// ErrorInfo: `{"reason":"TOO_MANY_REQUESTS","domain":"graph.microsoft.com","metadata":{"httpStatus":"429"}}`
 	ErrorReason_TOO_MANY_REQUESTS ErrorReason = 117
-	// Graph failed without a code that this contract knows. A write may have been done: metadata `outcome=unknown`.
+	// Graph failed without a code that this contract knows. A write may have been carried out; metadata has
+	// `outcome=unknown` then.
 	//
 	// ErrorInfo: `{"reason":"INTERNAL_SERVER_ERROR","domain":"graph.microsoft.com","metadata":{"httpStatus":"500"}}`
 	ErrorReason_INTERNAL_SERVER_ERROR ErrorReason = 118
@@ -408,24 +485,24 @@ const (
 	//
 	// ErrorInfo: `{"reason":"NOT_IMPLEMENTED","domain":"graph.microsoft.com","metadata":{"httpStatus":"501"}}`
 	ErrorReason_NOT_IMPLEMENTED ErrorReason = 119
-	// A gateway before Graph failed on a read. For a write the reason is OUTCOME_UNKNOWN.
+	// A gateway in front of Graph failed on a read. For a write the reason is OUTCOME_UNKNOWN.
 	//
 	// ErrorInfo: `{"reason":"BAD_GATEWAY","domain":"graph.microsoft.com","metadata":{"httpStatus":"502"}}`
 	ErrorReason_BAD_GATEWAY ErrorReason = 120
-	// Graph is unavailable or throttles. With Retry-After nothing was done; without it a write may have been done,
-	// metadata `outcome=unknown`, and is left to the program.
+	// Graph is unavailable or throttles. If Graph sent a Retry-After, nothing was changed. Otherwise a write may have
+	// been carried out: metadata has `outcome=unknown`, and the server does not repeat the write.
 	//
 	// ErrorInfo: `{"reason":"SERVICE_UNAVAILABLE","domain":"graph.microsoft.com","metadata":{"httpStatus":"503"}}`
 	ErrorReason_SERVICE_UNAVAILABLE ErrorReason = 121
-	// A gateway before Graph ran out of time on a read. For a write the reason is OUTCOME_UNKNOWN.
+	// A gateway in front of Graph timed out on a read. For a write the reason is OUTCOME_UNKNOWN.
 	//
 	// ErrorInfo: `{"reason":"GATEWAY_TIMEOUT","domain":"graph.microsoft.com","metadata":{"httpStatus":"504"}}`
 	ErrorReason_GATEWAY_TIMEOUT ErrorReason = 122
-	// The tenant's storage is used up.
+	// The tenant's storage is full.
 	//
 	// ErrorInfo: `{"reason":"INSUFFICIENT_STORAGE","domain":"graph.microsoft.com","metadata":{"httpStatus":"507"}}`
 	ErrorReason_INSUFFICIENT_STORAGE ErrorReason = 123
-	// The application has used up its bandwidth. Nothing was done.
+	// The application has used up its bandwidth. Nothing was changed.
 	//
 	// ErrorInfo: `{"reason":"BANDWIDTH_LIMIT_EXCEEDED","domain":"graph.microsoft.com","metadata":{"httpStatus":"509"}}`
 	ErrorReason_BANDWIDTH_LIMIT_EXCEEDED ErrorReason = 124
@@ -433,17 +510,17 @@ const (
 	//
 	// ErrorInfo: `{"reason":"CLIENT_ERROR","domain":"graph.microsoft.com","metadata":{"httpStatus":"418"}}`
 	ErrorReason_CLIENT_ERROR ErrorReason = 125
-	// Graph failed with a 5xx status that this contract does not know. A write may have been done: metadata
-	// `outcome=unknown`.
+	// Graph failed with a 5xx status that this contract does not know. A write may have been carried out; metadata has
+	// `outcome=unknown` then.
 	//
 	// ErrorInfo: `{"reason":"SERVER_ERROR","domain":"graph.microsoft.com","metadata":{"httpStatus":"520"}}`
 	ErrorReason_SERVER_ERROR ErrorReason = 126
-	// Graph, or Microsoft's token authority before it, refused the token of the user in `x-user-assertion`.
+	// Graph or Microsoft's token authority refused the user's token in `x-user-assertion`.
 	//
 	// ErrorInfo: `{"reason":"DELEGATED_TOKEN_REJECTED","domain":"graph.microsoft.com","metadata":{"httpStatus":"401"}}`
 	ErrorReason_DELEGATED_TOKEN_REJECTED ErrorReason = 151
-	// Graph or Microsoft's token authority wants a token with further claims (continuous access evaluation, conditional
-	// access), and the server could get none.
+	// Graph or Microsoft's token authority requires a token with more claims, and the server could not get one. The
+	// causes are conditional access and continuous access evaluation.
 	//
 	// ErrorInfo: `{"reason":"INSUFFICIENT_CLAIMS","domain":"graph.microsoft.com","metadata":{"httpStatus":"403"}}`
 	ErrorReason_INSUFFICIENT_CLAIMS ErrorReason = 152
@@ -455,12 +532,13 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_TENANT_ID","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_INVALID_TENANT_ID ErrorReason = 202
-	// An id cannot stand in a request path: it is empty, longer than 256 characters, or has other characters than
-	// letters, digits and `_.=,+~-`. Ids of policies, rules, units and sessions have Graph's own reason for that.
+	// An id cannot be part of a request path: it is empty, longer than 256 characters, or has characters other than
+	// letters, digits and `_.=,+~-`. For ids of policies, rules, units and restore sessions the reason is Graph's own,
+	// such as INVALID_POLICY_ID.
 	//
 	// ErrorInfo: `{"reason":"INVALID_RESOURCE_ID","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_INVALID_RESOURCE_ID ErrorReason = 203
-	// The page token was not made by this server for this tenant, rpc and arguments, or Graph no longer has the page.
+	// The page token is not valid for this server, tenant, user, rpc and arguments, or Graph no longer has the page.
 	//
 	// ErrorInfo: `{"reason":"INVALID_PAGE_TOKEN","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_INVALID_PAGE_TOKEN ErrorReason = 204
@@ -468,62 +546,61 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_PAGE_SIZE","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_INVALID_PAGE_SIZE ErrorReason = 205
-	// The request has something that cannot be said to Graph: an enum value or a combination of fields that Graph does not
-	// have, a time outside the years 1 to 9999, or an `x-user-assertion` that is not one access token.
+	// The request has a value, or a combination of values, that cannot be sent to Graph. Examples: an enum value or a
+	// combination of fields that Graph does not have, a time outside the years 1 to 9999, an `x-user-assertion` that is
+	// not one access token.
 	//
 	// ErrorInfo: `{"reason":"INVALID_REQUEST","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_INVALID_REQUEST ErrorReason = 206
-	// The caller's credential to this server is missing or not valid. The server does not ask its callers who they are
-	// yet.
+	// The caller's credential for this server is missing or invalid. The server does not authenticate its callers yet.
 	//
 	// ErrorInfo: `{"reason":"CALLER_UNAUTHENTICATED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CALLER_UNAUTHENTICATED ErrorReason = 207
-	// The caller has no right to this tenant or service, or it does not exist: the answer is the same for both. The
-	// server does not ask its callers who they are yet.
+	// The caller has no right to this tenant or service, or the tenant or service does not exist. The Status is the
+	// same in both cases. The server does not authenticate its callers yet.
 	//
 	// ErrorInfo: `{"reason":"CALLER_NOT_ALLOWED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CALLER_NOT_ALLOWED ErrorReason = 208
-	// Graph allows this operation on behalf of a user only: send `x-user-assertion`.
+	// Graph allows this operation only on behalf of a user: send `x-user-assertion`.
 	//
 	// ErrorInfo: `{"reason":"DELEGATED_TOKEN_REQUIRED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_DELEGATED_TOKEN_REQUIRED ErrorReason = 209
-	// The server could get no token for the tenant. Metadata `cause` says why (see ErrorReason).
-	// With `authority-unavailable` it passes by itself, and the Status has RetryInfo and another code.
+	// The server could not get a token for the tenant. Metadata `cause` says why; ErrorReason has a table of the
+	// causes. The cause `authority-unavailable` is temporary: the Status then has RetryInfo and the code UNAVAILABLE.
 	//
 	// ErrorInfo: `{"reason":"GRAPH_CREDENTIALS_UNAVAILABLE","domain":"m365.backupstorage","metadata":{"cause":"other"}}`
 	ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE ErrorReason = 210
-	// The tenant lives in a national cloud, where this API does not exist.
+	// The tenant is in a national cloud, where this API does not exist.
 	//
 	// ErrorInfo: `{"reason":"CLOUD_NOT_SUPPORTED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CLOUD_NOT_SUPPORTED ErrorReason = 211
-	// Graph could not be reached and nothing was sent, or a read was cut.
+	// The server could not reach Graph, or the connection failed during a read. Nothing was changed. Metadata `cause`
+	// says why, if it is known; ErrorReason has a table of the causes.
 	//
 	// ErrorInfo: `{"reason":"GRAPH_UNREACHABLE","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_GRAPH_UNREACHABLE ErrorReason = 212
-	// Graph answered a read with something that cannot be used; metadata `cause` says what: `redirect`, `status` (none
-	// that HTTP has), `header too large`, `protocol`, `encoding`, `truncated`, `too large`, `too slow`, `syntax`,
-	// `type`, `size`, `nextLink`, `loop of pages`, or `error with a good status` when that error has no code known here.
-	// What is too large comes without RetryInfo: it will be so again. For a write the reason is OUTCOME_UNKNOWN, with the
-	// same metadata.
+	// Graph's response to a read cannot be used; metadata `cause` says why. ErrorReason has a table of the causes. With
+	// the cause `too-large` there is no RetryInfo, because the next response would be too large again. For a write the
+	// reason is OUTCOME_UNKNOWN, with the same metadata.
 	//
 	// ErrorInfo: `{"reason":"GRAPH_RESPONSE_INVALID","domain":"m365.backupstorage","metadata":{"cause":"redirect"}}`
 	ErrorReason_GRAPH_RESPONSE_INVALID ErrorReason = 213
-	// A write was sent and its answer is lost or unreadable: it may have been done. Metadata `verifyWith` says how to
-	// look. For activations and deactivations the server has looked, and could not tell: metadata `observedStatus` is the status
-	// that it saw.
+	// The response to a write is lost or unreadable: the write may have been carried out. Metadata `verifyWith` names
+	// the rpc that shows it. For an activation or deactivation the server has already read the resource, but could not
+	// decide: metadata `observedStatus` is the status that it read.
 	//
 	// ErrorInfo: `{"reason":"OUTCOME_UNKNOWN","domain":"m365.backupstorage","metadata":{"outcome":"unknown","verifyWith":"ProtectionPolicyService/ListProtectionPolicies"}}`
 	ErrorReason_OUTCOME_UNKNOWN ErrorReason = 214
-	// The call's deadline passed, or too little of it was left to begin. For a write that was under way metadata
-	// `outcome=unknown`.
+	// The call's deadline passed, or too little time was left to start the call. If a write was in progress, metadata
+	// has `outcome=unknown`.
 	//
 	// ErrorInfo: `{"reason":"DEADLINE_EXCEEDED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_DEADLINE_EXCEEDED ErrorReason = 215
-	// The caller cancelled. For a write that was under way metadata `outcome=unknown`.
+	// The caller cancelled the call. If a write was in progress, metadata has `outcome=unknown`.
 	//
 	// ErrorInfo: `{"reason":"CANCELLED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CANCELLED ErrorReason = 216
-	// The server has as many calls under way as it takes and began no work on this one.
+	// The server has its maximum number of calls in progress and did not start this one.
 	//
 	// ErrorInfo: `{"reason":"SERVER_OVERLOADED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_SERVER_OVERLOADED ErrorReason = 217
@@ -531,7 +608,7 @@ const (
 	//
 	// ErrorInfo: `{"reason":"UNKNOWN_METHOD","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_UNKNOWN_METHOD ErrorReason = 218
-	// A fault of the server. Metadata `incident` is an id that its log has too.
+	// The server failed because of an internal error. Metadata `incident` is an id that is also in the server's log.
 	//
 	// ErrorInfo: `{"reason":"INTERNAL","domain":"m365.backupstorage","metadata":{"incident":"5f0c1d7e-6a0e-4c9e-9d0b-4f1d6f0a2b11"}}`
 	ErrorReason_INTERNAL ErrorReason = 219
@@ -808,16 +885,16 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\u0601\x02\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xa7\x84\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
-	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x9a\x02\n" +
-	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xfd\x01\xda\xda\x19\xf8\x01\n" +
-	"\x14InvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZVThe body of a policy's creation could not be used: it was null, malformed or too largebhMake the request smaller: create the policy with fewer units and add the others by updates of at most 50\x92\x01\x00\x12\xde\x01\n" +
-	"\x14INVALID_DISPLAY_NAME\x10\x02\x1a\xc3\x01\xda\xda\x19\xbe\x01\n" +
-	"\x12InvalidDisplayName\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZLThe policy's display name is missing, empty, or longer than 1,024 charactersb,Send a display name of 1 to 1,024 characters\x92\x01\x0e\n" +
-	"\fdisplay_name\x12\x8a\x05\n" +
-	"\x1aINVALID_PROTECTION_UNIT_ID\x10\x03\x1a\xe9\x04\xda\xda\x19\xe4\x04\n" +
-	"\x17InvalidProtectionUnitId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z]An id of a protection unit, or of the directory object or site to protect, is not well-formedb\x85\x01Send ids as Microsoft Entra ID and SharePoint give them: the GUID of the user, the full id of the site, or the id of an existing unit\x82\x01\x12protection_unit_id\x92\x01\xae\x02\n" +
+	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x85\x02\n" +
+	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
+	"\x14InvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZJThe body of the request to create a policy is null, malformed or too largeb_Create the policy with fewer units, and add the other units by updates of at most 50 units each\x92\x01\x00\x12\xdd\x01\n" +
+	"\x14INVALID_DISPLAY_NAME\x10\x02\x1a\xc2\x01\xda\xda\x19\xbd\x01\n" +
+	"\x12InvalidDisplayName\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZKThe policy's display name is missing, empty or longer than 1,024 charactersb,Send a display name of 1 to 1,024 characters\x92\x01\x0e\n" +
+	"\fdisplay_name\x12\xe5\x04\n" +
+	"\x1aINVALID_PROTECTION_UNIT_ID\x10\x03\x1a\xc4\x04\xda\xda\x19\xbf\x04\n" +
+	"\x17InvalidProtectionUnitId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZJThe id of a protection unit, or of a user or site to protect, is malformedbtSend the GUID of the user from Microsoft Entra ID, the full id of the SharePoint site, or the id of an existing unit\x82\x01\x12protection_unit_id\x92\x01\xae\x02\n" +
 	"\x12protection_unit_id\n" +
 	"\x13protection_unit_ids\n" +
 	"\x18mailbox_protection_units\n" +
@@ -828,9 +905,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x19add_site_protection_units\n" +
 	"\"remove_mailbox_protection_unit_ids\n" +
 	" remove_drive_protection_unit_ids\n" +
-	"\x1fremove_site_protection_unit_ids\x12\xe6\x03\n" +
-	"\x1fPROTECTION_UNITS_LIMIT_BREACHED\x10\x04\x1a\xc0\x03\xda\xda\x19\xbb\x03\n" +
-	"\x1cProtectionUnitsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2P\x01Z/One request names more than 50 protection unitsbBSplit the request by `documentedLimit`, or use a bulk addition job\x92\x01\x85\x02\n" +
+	"\x1fremove_site_protection_unit_ids\x12\xf3\x03\n" +
+	"\x1fPROTECTION_UNITS_LIMIT_BREACHED\x10\x04\x1a\xcd\x03\xda\xda\x19\xc8\x03\n" +
+	"\x1cProtectionUnitsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2P\x01Z/One request names more than 50 protection unitsbOSend at most `documentedLimit` units in one request, or use a bulk addition job\x92\x01\x85\x02\n" +
 	"\x18mailbox_protection_units\n" +
 	"\x16drive_protection_units\n" +
 	"\x15site_protection_units\n" +
@@ -839,22 +916,22 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x19add_site_protection_units\n" +
 	"\"remove_mailbox_protection_unit_ids\n" +
 	" remove_drive_protection_unit_ids\n" +
-	"\x1fremove_site_protection_unit_ids\x12\xad\x02\n" +
-	"\x1bPOLICY_CREATION_NOT_ALLOWED\x10\x05\x1a\x8b\x02\xda\xda\x19\x86\x02\n" +
-	"\x18PolicyCreationNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z?The workload has an active policy already, and there can be onebbLook for the active policy with ListProtectionPolicies and change that one, or deactivate it first\x9a\x01'\n" +
+	"\x1fremove_site_protection_unit_ids\x12\xa6\x02\n" +
+	"\x1bPOLICY_CREATION_NOT_ALLOWED\x10\x05\x1a\x84\x02\xda\xda\x19\xff\x01\n" +
+	"\x18PolicyCreationNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZBThe workload already has an active policy, and only one is allowedbXFind the active policy with ListProtectionPolicies and change it, or deactivate it first\x9a\x01'\n" +
 	"\rACTIVE_POLICY\x12\x16\n" +
 	"\x14protectionPolicyBase\x12\x8a\x02\n" +
 	"\x12POLICY_SAVE_FAILED\x10\x06\x1a\xf1\x01\xda\xda\x19\xec\x01\n" +
-	"\x10PolicySaveFailed\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x02P\x03Z<The backup service failed for a moment while saving a policybyLook for the policy by its display name with ListProtectionPolicies, and send the request again only when it is not there\x12\xf4\x01\n" +
-	"\x11INVALID_POLICY_ID\x10\a\x1a\xdc\x01\xda\xda\x19\xd7\x01\n" +
-	"\x0fInvalidPolicyId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z8The policy id is empty or not of the form of a policy idb=Send an id that a creation or ListProtectionPolicies returned\x82\x01\x14protection_policy_id\x92\x01\x16\n" +
-	"\x14protection_policy_id\x12\xa6\x02\n" +
-	"\x10POLICY_NOT_FOUND\x10\b\x1a\x8f\x02\xda\xda\x19\x8a\x02\n" +
-	"\x0ePolicyNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z?The policy id is well-formed, and the tenant has no such policybiForget the id: the policy was deleted, or belongs to another tenant or to another workload than the rpc's\xaa\x01.\n" +
+	"\x10PolicySaveFailed\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x02P\x03Z8The backup service temporarily failed to save the policyb}Find the policy by its display name with ListProtectionPolicies, and send the request again only if the policy does not exist\x12\xe1\x01\n" +
+	"\x11INVALID_POLICY_ID\x10\a\x1a\xc9\x01\xda\xda\x19\xc4\x01\n" +
+	"\x0fInvalidPolicyId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z#The policy id is empty or malformedb?Send an id that a create rpc or ListProtectionPolicies returned\x82\x01\x14protection_policy_id\x92\x01\x16\n" +
+	"\x14protection_policy_id\x12\x8e\x02\n" +
+	"\x10POLICY_NOT_FOUND\x10\b\x1a\xf7\x01\xda\xda\x19\xf2\x01\n" +
+	"\x0ePolicyNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z%The tenant has no policy with this idbkDiscard the id: the policy was deleted, or it belongs to another tenant or to another workload than the rpc\xaa\x01.\n" +
 	",\n" +
-	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\xdd\x01\n" +
-	"\x19PROTECTION_UNIT_NOT_FOUND\x10\t\x1a\xbd\x01\xda\xda\x19\xb8\x01\n" +
-	"\x16ProtectionUnitNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z&The tenant has no such protection unitb,Forget the id, or protect the resource first\xaa\x01*\n" +
+	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\xde\x01\n" +
+	"\x19PROTECTION_UNIT_NOT_FOUND\x10\t\x1a\xbe\x01\xda\xda\x19\xb9\x01\n" +
+	"\x16ProtectionUnitNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z&The tenant has no such protection unitb-Discard the id, or protect the resource first\xaa\x01*\n" +
 	"(\n" +
 	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\xb9\x03\n" +
 	"!DUPLICATE_PROTECTION_UNIT_IN_LIST\x10\n" +
@@ -868,31 +945,31 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x15site_protection_units\n" +
 	"\"remove_mailbox_protection_unit_ids\n" +
 	" remove_drive_protection_unit_ids\n" +
-	"\x1fremove_site_protection_unit_ids\x12\xa1\x02\n" +
-	"\"PROTECTION_UNIT_ACTION_NOT_ALLOWED\x10\v\x1a\xf8\x01\xda\xda\x19\xf3\x01\n" +
-	"\x1eProtectionUnitActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z=A unit that a dynamic rule protects cannot be removed by handb5Change or delete the dynamic rule that holds the unit\x9a\x01=\n" +
+	"\x1fremove_site_protection_unit_ids\x12\xa5\x02\n" +
+	"\"PROTECTION_UNIT_ACTION_NOT_ALLOWED\x10\v\x1a\xfc\x01\xda\xda\x19\xf7\x01\n" +
+	"\x1eProtectionUnitActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z>A unit that a dynamic rule protects cannot be removed manuallyb8Change or delete the dynamic rule that protects the unit\x9a\x01=\n" +
 	"\x11PROTECTION_SOURCE\x12(\n" +
-	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\x80\x03\n" +
-	"\x19POLICY_ACTION_NOT_ALLOWED\x10\f\x1a\xe0\x02\xda\xda\x19\xdb\x02\n" +
-	"\x16PolicyActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z-The policy's status does not allow the actionb\xb4\x01Read the policy's status with GetProtectionPolicy: only an inactive policy can be activated or deleted, only an active one deactivated, and one that is updating will be either soon\x9a\x01=\n" +
+	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\xc8\x02\n" +
+	"\x19POLICY_ACTION_NOT_ALLOWED\x10\f\x1a\xa8\x02\xda\xda\x19\xa3\x02\n" +
+	"\x16PolicyActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z-The policy's status does not allow the actionb}Read the status with GetProtectionPolicy, and try again when it is INACTIVE (to activate or delete) or ACTIVE (to deactivate)\x9a\x01=\n" +
 	"\rPOLICY_STATUS\x12,\n" +
-	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\xf3\x01\n" +
-	"\x16FILTER_LENGTH_EXCEEDED\x10\r\x1a\xd6\x01\xda\xda\x19\xd1\x01\n" +
-	"\x14FilterLengthExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z=The filter that the request became is longer than Graph takesb!Filter by fewer or shorter values\x92\x019\n" +
+	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\x82\x02\n" +
+	"\x16FILTER_LENGTH_EXCEEDED\x10\r\x1a\xe5\x01\xda\xda\x19\xe0\x01\n" +
+	"\x14FilterLengthExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZLThe filter that the server made from the request is longer than Graph allowsb!Filter by fewer or shorter values\x92\x019\n" +
 	"\x0eartifact_query\n" +
 	"\x12protection_unit_id\n" +
-	"\x13protection_unit_ids\x12\xf9\x01\n" +
-	"\rUNKNOWN_ERROR\x10\x0e\x1a\xe5\x01\xda\xda\x19\xe0\x01\n" +
-	"\fUnknownError\x10\x02\x18\x02\"\x02\b\x052\x13graph.microsoft.comP\x03Z8The backup service met an error that it does not explainbWTry again after the delay; when it stays, give Microsoft's support the Graph request idz\fUnknownErrorz\x10generalException\x12\xeb\x01\n" +
-	"\x13INVALID_ARTIFACT_ID\x10\x0f\x1a\xd1\x01\xda\xda\x19\xcc\x01\n" +
-	"\x11InvalidArtifactId\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z:Inside a protection unit: the unit to remove was not foundb1List the policy's units, and remove what is there\xaa\x01*\n" +
+	"\x13protection_unit_ids\x12\xf8\x01\n" +
+	"\rUNKNOWN_ERROR\x10\x0e\x1a\xe4\x01\xda\xda\x19\xdf\x01\n" +
+	"\fUnknownError\x10\x02\x18\x02\"\x02\b\x052\x13graph.microsoft.comP\x03Z0The backup service failed without an explanationb^Try again after the delay; if the error remains, give Microsoft's support the Graph request idz\fUnknownErrorz\x10generalException\x12\xe6\x01\n" +
+	"\x13INVALID_ARTIFACT_ID\x10\x0f\x1a\xcc\x01\xda\xda\x19\xc7\x01\n" +
+	"\x11InvalidArtifactId\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z+The protection unit to remove was not foundb;List the policy's units, and remove only units in that list\xaa\x01*\n" +
 	"(\n" +
-	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\x9a\x02\n" +
-	"\x0eQUOTA_EXCEEDED\x10\x10\x1a\x85\x02\xda\xda\x19\x80\x02\n" +
-	"\rQuotaExceeded\x10\b\x18\x01(\x032\x13graph.microsoft.comP\x02ZTInside a protection unit: the Exchange backup of this mailbox has met its size quotabcAsk the tenant's administrator to reduce or archive the mailbox, or remove its unit from the policy\xa2\x01\x16\n" +
-	"\x14EXCHANGE_BACKUP_SIZE\x12\xae\x04\n" +
-	"\x11INVALID_PATH_TYPE\x10\x11\x1a\x96\x04\xda\xda\x19\x91\x04\n" +
-	"\x0fInvalidPathType\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZIAn artifact does not say whether to restore in place or to a new locationb*Set the destination type of every artifact\x92\x01\xe8\x02\n" +
+	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\x84\x02\n" +
+	"\x0eQUOTA_EXCEEDED\x10\x10\x1a\xef\x01\xda\xda\x19\xea\x01\n" +
+	"\rQuotaExceeded\x10\b\x18\x01(\x032\x13graph.microsoft.comP\x02Z>The Exchange backup of this mailbox has reached its size quotabcAsk the tenant's administrator to reduce or archive the mailbox, or remove its unit from the policy\xa2\x01\x16\n" +
+	"\x14EXCHANGE_BACKUP_SIZE\x12\xac\x04\n" +
+	"\x11INVALID_PATH_TYPE\x10\x11\x1a\x94\x04\xda\xda\x19\x8f\x04\n" +
+	"\x0fInvalidPathType\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZIAn artifact does not say whether to restore in place or to a new locationb(Set `destination_type` of every artifact\x92\x01\xe8\x02\n" +
 	"\x10destination_type\n" +
 	"\x19mailbox_restore_artifacts\n" +
 	"\x17drive_restore_artifacts\n" +
@@ -904,9 +981,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x1badd_drive_restore_artifacts\n" +
 	"\x1aadd_site_restore_artifacts\n" +
 	"$add_granular_drive_restore_artifacts\n" +
-	"#add_granular_site_restore_artifacts\x12\x96\x04\n" +
-	"\x18INVALID_ARTIFACT_REQUEST\x10\x12\x1a\xf7\x03\xda\xda\x19\xf2\x03\n" +
-	"\x16InvalidArtifactRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z4The list of artifacts to restore is missing or emptyb+Name at least one artifact, all of one kind\x92\x01\xd6\x02\n" +
+	"#add_granular_site_restore_artifacts\x12\xa5\x04\n" +
+	"\x18INVALID_ARTIFACT_REQUEST\x10\x12\x1a\x86\x04\xda\xda\x19\x81\x04\n" +
+	"\x16InvalidArtifactRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z4The list of artifacts to restore is missing or emptyb:Send at least one artifact, and only artifacts of one kind\x92\x01\xd6\x02\n" +
 	"\x19mailbox_restore_artifacts\n" +
 	"\x17drive_restore_artifacts\n" +
 	"\x16site_restore_artifacts\n" +
@@ -917,9 +994,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x1badd_drive_restore_artifacts\n" +
 	"\x1aadd_site_restore_artifacts\n" +
 	"$add_granular_drive_restore_artifacts\n" +
-	"#add_granular_site_restore_artifacts\x12\xd4\x04\n" +
-	"\x15INVALID_RESTORE_POINT\x10\x13\x1a\xb8\x04\xda\xda\x19\xb3\x04\n" +
-	"\x13InvalidRestorePoint\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZCA restore point id is empty or unknown, or the point cannot be usedbNSearch for restore points again and use an id from there, of the same workload\x92\x01\xe8\x02\n" +
+	"#add_granular_site_restore_artifacts\x12\xe2\x04\n" +
+	"\x15INVALID_RESTORE_POINT\x10\x13\x1a\xc6\x04\xda\xda\x19\xc1\x04\n" +
+	"\x13InvalidRestorePoint\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZKA restore point id is empty or unknown, or the restore point cannot be usedbTSearch again for restore points of the same workload, and send an id from the result\x92\x01\xe8\x02\n" +
 	"\x10restore_point_id\n" +
 	"\x19mailbox_restore_artifacts\n" +
 	"\x17drive_restore_artifacts\n" +
@@ -931,9 +1008,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x1badd_drive_restore_artifacts\n" +
 	"\x1aadd_site_restore_artifacts\n" +
 	"$add_granular_drive_restore_artifacts\n" +
-	"#add_granular_site_restore_artifacts\x12\x88\x05\n" +
-	"\"DIFFERENT_RESTORE_DESTINATION_TYPE\x10\x14\x1a\xdf\x04\xda\xda\x19\xda\x04\n" +
-	"\x1fDifferentRestoreDestinationType\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z[One request mixes artifacts to restore in place with artifacts to restore to a new locationbQMake one session for restores in place and another for restores to a new location\x92\x01\xe8\x02\n" +
+	"#add_granular_site_restore_artifacts\x12\x93\x05\n" +
+	"\"DIFFERENT_RESTORE_DESTINATION_TYPE\x10\x14\x1a\xea\x04\xda\xda\x19\xe5\x04\n" +
+	"\x1fDifferentRestoreDestinationType\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z[One request mixes artifacts to restore in place with artifacts to restore to a new locationb\\Create one session for restores in place, and another session for restores to a new location\x92\x01\xe8\x02\n" +
 	"\x10destination_type\n" +
 	"\x19mailbox_restore_artifacts\n" +
 	"\x17drive_restore_artifacts\n" +
@@ -945,9 +1022,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x1badd_drive_restore_artifacts\n" +
 	"\x1aadd_site_restore_artifacts\n" +
 	"$add_granular_drive_restore_artifacts\n" +
-	"#add_granular_site_restore_artifacts\x12\xff\x05\n" +
-	" RESTORE_ARTIFACTS_LIMIT_BREACHED\x10\x15\x1a\xd8\x05\xda\xda\x19\xd3\x05\n" +
-	"\x1dRestoreArtifactsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2P\x01Z0One request names more than 50 restore artifactsbFSplit the request by `documentedLimit`, or use a bulk addition request\x92\x01\x97\x04\n" +
+	"#add_granular_site_restore_artifacts\x12\x90\x06\n" +
+	" RESTORE_ARTIFACTS_LIMIT_BREACHED\x10\x15\x1a\xe9\x05\xda\xda\x19\xe4\x05\n" +
+	"\x1dRestoreArtifactsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2P\x01Z0One request names more than 50 restore artifactsbWSend at most `documentedLimit` artifacts in one request, or use a bulk addition request\x92\x01\x97\x04\n" +
 	"\x19mailbox_restore_artifacts\n" +
 	"\x17drive_restore_artifacts\n" +
 	"\x16site_restore_artifacts\n" +
@@ -963,9 +1040,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"!remove_drive_restore_artifact_ids\n" +
 	" remove_site_restore_artifact_ids\n" +
 	"*remove_granular_drive_restore_artifact_ids\n" +
-	")remove_granular_site_restore_artifact_ids\x12\xfc\x05\n" +
-	"\x1aDUPLICATE_ARTIFACT_IN_LIST\x10\x16\x1a\xdb\x05\xda\xda\x19\xd6\x05\n" +
-	"\x17DuplicateArtifactInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z8An artifact is named twice, or is in the session alreadybIName each artifact once, and leave out those that the session has already\x92\x01\x97\x04\n" +
+	")remove_granular_site_restore_artifact_ids\x12\x94\x06\n" +
+	"\x1aDUPLICATE_ARTIFACT_IN_LIST\x10\x16\x1a\xf3\x05\xda\xda\x19\xee\x05\n" +
+	"\x17DuplicateArtifactInList\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZLThe request names an artifact twice, or the session already has the artifactbMName each artifact once, and leave out artifacts that the session already has\x92\x01\x97\x04\n" +
 	"\x19mailbox_restore_artifacts\n" +
 	"\x17drive_restore_artifacts\n" +
 	"\x16site_restore_artifacts\n" +
@@ -981,148 +1058,148 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"!remove_drive_restore_artifact_ids\n" +
 	" remove_site_restore_artifact_ids\n" +
 	"*remove_granular_drive_restore_artifact_ids\n" +
-	")remove_granular_site_restore_artifact_ids\x12\xff\x01\n" +
-	"\x1aINVALID_RESTORE_SESSION_ID\x10\x17\x1a\xde\x01\xda\xda\x19\xd9\x01\n" +
-	"\x17InvalidRestoreSessionId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z9The restore session id is empty or not of the form of oneb:Send an id that a creation or ListRestoreSessions returned\x82\x01\x12restore_session_id\x92\x01\x14\n" +
-	"\x12restore_session_id\x12\xbe\x02\n" +
-	"\x19RESTORE_SESSION_NOT_FOUND\x10\x18\x1a\x9e\x02\xda\xda\x19\x99\x02\n" +
-	"\x16RestoreSessionNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01ZIThe session id is well-formed, and the tenant has no such restore sessionbjForget the id: the session was deleted, or belongs to another tenant or to another workload than the rpc's\xaa\x01*\n" +
+	")remove_granular_site_restore_artifact_ids\x12\xf4\x01\n" +
+	"\x1aINVALID_RESTORE_SESSION_ID\x10\x17\x1a\xd3\x01\xda\xda\x19\xce\x01\n" +
+	"\x17InvalidRestoreSessionId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z,The restore session id is empty or malformedb<Send an id that a create rpc or ListRestoreSessions returned\x82\x01\x12restore_session_id\x92\x01\x14\n" +
+	"\x12restore_session_id\x12\xa5\x02\n" +
+	"\x19RESTORE_SESSION_NOT_FOUND\x10\x18\x1a\x85\x02\xda\xda\x19\x80\x02\n" +
+	"\x16RestoreSessionNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z.The tenant has no restore session with this idblDiscard the id: the session was deleted, or it belongs to another tenant or to another workload than the rpc\xaa\x01*\n" +
 	"(\n" +
-	"\x12restoreSessionBase\x12\x12restore_session_id\x12\x95\x02\n" +
-	"\x15INVALID_PATCH_REQUEST\x10\x19\x1a\xf9\x01\xda\xda\x19\xf4\x01\n" +
-	"\x13InvalidPatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z0The body of a session's update could not be usedb\x8a\x01Set every required field; when it stays, compare the request with the example on Microsoft's page, and report it as a fault of this server\x92\x01\x00\x12\xdf\x02\n" +
-	"\"RESTORE_SESSION_ACTION_NOT_ALLOWED\x10\x1a\x1a\xb6\x02\xda\xda\x19\xb1\x02\n" +
-	"\x1eRestoreSessionActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z5The restore session's state does not allow the actionbvAdd artifacts to a draft before activating it; when it is no longer a draft, make another session for further restores\x9a\x01B\n" +
+	"\x12restoreSessionBase\x12\x12restore_session_id\x12\xa0\x02\n" +
+	"\x15INVALID_PATCH_REQUEST\x10\x19\x1a\x84\x02\xda\xda\x19\xff\x01\n" +
+	"\x13InvalidPatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z6The body of the request to update a session is invalidb\x8f\x01Set every required field; if the error remains, compare the request with the example on Microsoft's page, and report it as a bug of this server\x92\x01\x00\x12\xd6\x02\n" +
+	"\"RESTORE_SESSION_ACTION_NOT_ALLOWED\x10\x1a\x1a\xad\x02\xda\xda\x19\xa8\x02\n" +
+	"\x1eRestoreSessionActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z6The restore session's status does not allow the actionblAdd artifacts to a draft before you activate it; if the session is no longer a draft, create another session\x9a\x01B\n" +
 	"\x16RESTORE_SESSION_STATUS\x12(\n" +
-	"\x12restoreSessionBase\x12\x12restore_session_id\x12\xbd\x01\n" +
-	"\x1cINCOMPLETE_ARTIFACT_DELETION\x10\x1b\x1a\x9a\x01\xda\xda\x19\x95\x01\n" +
-	"\x1aIncompleteArtifactDeletion\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x02P\x03Z,The session's artifacts were deleted in partb(Delete the session again after the delay\x12\x95\x02\n" +
-	" TOO_MANY_ACTIVE_RESTORE_SESSIONS\x10\x1c\x1a\xee\x01\xda\xda\x19\xe9\x01\n" +
-	"\x1cTooManyActiveRestoreSessions\x10\b\x18\x02\"\x02\b<(\x032\x13graph.microsoft.com8\x01H\x19P\x02Z=The tenant has 25 active restore sessions, which is the limitbIWait until a session of ListRestoreSessions has ended, and activate again\xa2\x01\x19\n" +
-	"\x17ACTIVE_RESTORE_SESSIONS\x12\xe6\x01\n" +
-	"\x12ARTIFACT_NOT_FOUND\x10\x1d\x1a\xcd\x01\xda\xda\x19\xc8\x01\n" +
-	"\x10ArtifactNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01ZAInside a restore artifact: what was to be restored does not existb:Search for restore points again and restore what they hold\xaa\x01\x17\n" +
+	"\x12restoreSessionBase\x12\x12restore_session_id\x12\xc3\x01\n" +
+	"\x1cINCOMPLETE_ARTIFACT_DELETION\x10\x1b\x1a\xa0\x01\xda\xda\x19\x9b\x01\n" +
+	"\x1aIncompleteArtifactDeletion\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x02P\x03Z2Graph deleted only some of the session's artifactsb(Delete the session again after the delay\x12\x9d\x02\n" +
+	" TOO_MANY_ACTIVE_RESTORE_SESSIONS\x10\x1c\x1a\xf6\x01\xda\xda\x19\xf1\x01\n" +
+	"\x1cTooManyActiveRestoreSessions\x10\b\x18\x02\"\x02\b<(\x032\x13graph.microsoft.com8\x01H\x19P\x02ZEThe tenant already has 25 active restore sessions, which is the limitbIWait until a session of ListRestoreSessions has ended, and activate again\xa2\x01\x19\n" +
+	"\x17ACTIVE_RESTORE_SESSIONS\x12\xce\x01\n" +
+	"\x12ARTIFACT_NOT_FOUND\x10\x1d\x1a\xb5\x01\xda\xda\x19\xb0\x01\n" +
+	"\x10ArtifactNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z&The resource to restore does not existb=Search again for restore points, and restore from one of them\xaa\x01\x17\n" +
 	"\x15\n" +
-	"\x13restoreArtifactBase\x12\xe6\x01\n" +
-	"\x14INVALID_RESTORE_TIME\x10\x1e\x1a\xcb\x01\xda\xda\x19\xc6\x01\n" +
-	"\x12InvalidRestoreTime\x10\v\x18\x012\x13graph.microsoft.comP\x01Z\\Inside a restore artifact: the time of the restore point is invalid or outside the retentionb7Choose a restore point inside the retention of the unit\x12\xb1\x02\n" +
-	"\x1bARTIFACT_CANNOT_BE_RESTORED\x10\x1f\x1a\x8f\x02\xda\xda\x19\x8a\x02\n" +
-	"\x18ArtifactCannotBeRestored\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZWInside a restore artifact: its state forbids a restore, for example a preservation lockbNRemove the lock or hold from the mailbox or site, or restore to a new location\x9a\x01'\n" +
+	"\x13restoreArtifactBase\x12\xd9\x01\n" +
+	"\x14INVALID_RESTORE_TIME\x10\x1e\x1a\xbe\x01\xda\xda\x19\xb9\x01\n" +
+	"\x12InvalidRestoreTime\x10\v\x18\x012\x13graph.microsoft.comP\x01ZHThe time of the restore point is invalid or outside the retention periodb>Choose a restore point inside the retention period of the unit\x12\xb3\x02\n" +
+	"\x1bARTIFACT_CANNOT_BE_RESTORED\x10\x1f\x1a\x91\x02\xda\xda\x19\x8c\x02\n" +
+	"\x18ArtifactCannotBeRestored\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZYThe artifact's state does not allow a restore, for example because of a preservation lockbNRemove the lock or hold from the mailbox or site, or restore to a new location\x9a\x01'\n" +
 	"\x0eARTIFACT_STATE\x12\x15\n" +
-	"\x13restoreArtifactBase\x12\x90\x02\n" +
-	"\"DUPLICATE_ARTIFACT_RESTORE_REQUEST\x10 \x1a\xe7\x01\xda\xda\x19\xe2\x01\n" +
+	"\x13restoreArtifactBase\x12\xf4\x01\n" +
+	"\"DUPLICATE_ARTIFACT_RESTORE_REQUEST\x10 \x1a\xcb\x01\xda\xda\x19\xc6\x01\n" +
 	"\x1fDuplicateArtifactRestoreRequest\x10\n" +
-	"\x18\x02\"\x02\b<2\x13graph.microsoft.comP\x01ZJInside a restore artifact: another restore of the same artifact is runningbTWait until the other restore has ended, and restore again only if it is still wanted\x12\xd5\x02\n" +
-	"%INVALID_INCLUSION_RULE_CREATE_REQUEST\x10!\x1a\xa9\x02\xda\xda\x19\xa4\x02\n" +
-	"!InvalidInclusionRuleCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z/The body of a rule's creation could not be usedb\xad\x01Ask for one dynamic rule in a policy, and for none of sites; when it stays, compare the request with the example on Microsoft's page, and report it as a fault of this server\x92\x01\x00\x12\x91\x02\n" +
-	"\x17INVALID_RULE_EXPRESSION\x10\"\x1a\xf3\x01\xda\xda\x19\xee\x01\n" +
-	"\x15InvalidRuleExpression\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZBThe membership expression of a rule is missing or cannot be parsedb:Write the expression as Microsoft's page on rules shows it\x92\x017\n" +
+	"\x18\x02\"\x02\b<2\x13graph.microsoft.comP\x01Z/Another restore of the same artifact is runningbSWait until the other restore has ended, and restore again only if you still need it\x12\xd6\x02\n" +
+	"%INVALID_INCLUSION_RULE_CREATE_REQUEST\x10!\x1a\xaa\x02\xda\xda\x19\xa5\x02\n" +
+	"!InvalidInclusionRuleCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z3The body of the request to create a rule is invalidb\xaa\x01Use one dynamic rule per policy, and none for sites; if the error remains, compare the request with the example on Microsoft's page, and report it as a bug of this server\x92\x01\x00\x12\x8e\x02\n" +
+	"\x17INVALID_RULE_EXPRESSION\x10\"\x1a\xf0\x01\xda\xda\x19\xeb\x01\n" +
+	"\x15InvalidRuleExpression\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z?The rule's membership expression is missing or cannot be parsedb:Write the expression as Microsoft's page on rules shows it\x92\x017\n" +
 	"\x12mailbox_expression\n" +
 	"\x10drive_expression\n" +
-	"\x0fsite_expression\x12\xaa\x02\n" +
-	",INVALID_RULE_EXPRESSION_GROUP_LIMIT_EXCEEDED\x10#\x1a\xf7\x01\xda\xda\x19\xf2\x01\n" +
-	"'InvalidRuleExpressionGroupLimitExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comHdP\x01Z>The membership expression of a rule names more than 100 groupsb.Use several rules with at most 100 groups each\x92\x017\n" +
+	"\x0fsite_expression\x12\xa7\x02\n" +
+	",INVALID_RULE_EXPRESSION_GROUP_LIMIT_EXCEEDED\x10#\x1a\xf4\x01\xda\xda\x19\xef\x01\n" +
+	"'InvalidRuleExpressionGroupLimitExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comHdP\x01Z;The rule's membership expression names more than 100 groupsb.Use several rules with at most 100 groups each\x92\x017\n" +
 	"\x12mailbox_expression\n" +
 	"\x10drive_expression\n" +
-	"\x0fsite_expression\x12\xde\x01\n" +
-	"%INVALID_PROTECTION_RULE_PATCH_REQUEST\x10$\x1a\xb2\x01\xda\xda\x19\xad\x01\n" +
-	"!InvalidProtectionRulePatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z6A rule cannot be turned from static to dynamic or backb0Delete the rule and create one of the other kind\x92\x01\x00\x12\xa6\x02\n" +
-	"+INVALID_PROTECTION_RULE_STATUS_FOR_UPDATION\x10%\x1a\xf4\x01\xda\xda\x19\xef\x01\n" +
-	"&InvalidProtectionRuleStatusForUpdation\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z*The rule's status does not allow an updatebCRead the rule's status and update it when it is active or completed\x9a\x016\n" +
+	"\x0fsite_expression\x12\xf5\x01\n" +
+	"%INVALID_PROTECTION_RULE_PATCH_REQUEST\x10$\x1a\xc9\x01\xda\xda\x19\xc4\x01\n" +
+	"!InvalidProtectionRulePatchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZLA static rule cannot become dynamic, and a dynamic rule cannot become staticb1Delete the rule, and create one of the other kind\x92\x01\x00\x12\xbc\x02\n" +
+	"+INVALID_PROTECTION_RULE_STATUS_FOR_UPDATION\x10%\x1a\x8a\x02\xda\xda\x19\x85\x02\n" +
+	"&InvalidProtectionRuleStatusForUpdation\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z*The rule's status does not allow an updatebYRead the rule's status, and update the rule when it is COMPLETED or COMPLETED_WITH_ERRORS\x9a\x016\n" +
 	"\vRULE_STATUS\x12'\n" +
-	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xe6\x01\n" +
-	"!PATCH_NOT_ALLOWED_FOR_STATIC_RULE\x10&\x1a\xbe\x01\xda\xda\x19\xb9\x01\n" +
-	"\x1cPatchNotAllowedForStaticRule\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z0Static rules cannot be updated; make another oneb\x13Create another rule\x9a\x014\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xd5\x01\n" +
+	"!PATCH_NOT_ALLOWED_FOR_STATIC_RULE\x10&\x1a\xad\x01\xda\xda\x19\xa8\x01\n" +
+	"\x1cPatchNotAllowedForStaticRule\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z\x1fA static rule cannot be updatedb\x13Create another rule\x9a\x014\n" +
 	"\tRULE_KIND\x12'\n" +
-	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xc4\x01\n" +
-	"\x19PROTECTION_RULE_NOT_FOUND\x10'\x1a\xa4\x01\xda\xda\x19\x9f\x01\n" +
-	"\x16ProtectionRuleNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z-The rule id is wrong, or the rule was deletedb\rForget the id\xaa\x01)\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xe2\x01\n" +
+	"\x19PROTECTION_RULE_NOT_FOUND\x10'\x1a\xc2\x01\xda\xda\x19\xbd\x01\n" +
+	"\x16ProtectionRuleNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01ZJThe policy has no such rule: the rule id is wrong, or the rule was deletedb\x0eDiscard the id\xaa\x01)\n" +
 	"'\n" +
-	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\x9a\x02\n" +
-	"4INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_EDIT\x10(\x1a\xdf\x01\xda\xda\x19\xda\x01\n" +
-	"-InvalidProtectionRuleStatusForDynamicRuleEdit\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z>The dynamic rule is being deleted and can no longer be updatedb\x13Create another rule\x9a\x016\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\x93\x02\n" +
+	"4INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_EDIT\x10(\x1a\xd8\x01\xda\xda\x19\xd3\x01\n" +
+	"-InvalidProtectionRuleStatusForDynamicRuleEdit\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z7The dynamic rule is being deleted and cannot be updatedb\x13Create another rule\x9a\x016\n" +
 	"\vRULE_STATUS\x12'\n" +
-	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xf9\x01\n" +
-	"\x19INVALID_INCLUSION_RULE_ID\x10)\x1a\xd9\x01\xda\xda\x19\xd4\x01\n" +
-	"\x16InvalidInclusionRuleId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z.The rule id is empty or not of the form of onebCSend an id that a creation or a list of the policy's rules returned\x82\x01\x11inclusion_rule_id\x92\x01\x13\n" +
-	"\x11inclusion_rule_id\x12\xf8\x02\n" +
-	"7INVALID_PROTECTION_RULE_STATUS_FOR_DELETE_AND_UNPROTECT\x10*\x1a\xba\x02\xda\xda\x19\xb5\x02\n" +
-	">InvalidProtectionRuleStatusForDynamicRuleDeleteAndUnprotectAll\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZRThe dynamic rule's status does not allow to delete it together with its protectionbIRead the rule's status and try again when the rule is active or completed\x9a\x016\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xee\x01\n" +
+	"\x19INVALID_INCLUSION_RULE_ID\x10)\x1a\xce\x01\xda\xda\x19\xc9\x01\n" +
+	"\x16InvalidInclusionRuleId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z!The rule id is empty or malformedbESend an id that a create rpc or a list of the policy's rules returned\x82\x01\x11inclusion_rule_id\x92\x01\x13\n" +
+	"\x11inclusion_rule_id\x12\x92\x03\n" +
+	"7INVALID_PROTECTION_RULE_STATUS_FOR_DELETE_AND_UNPROTECT\x10*\x1a\xd4\x02\xda\xda\x19\xcf\x02\n" +
+	">InvalidProtectionRuleStatusForDynamicRuleDeleteAndUnprotectAll\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z\\The dynamic rule's status does not allow the rule to be deleted together with its protectionbYRead the rule's status, and try again when the rule is COMPLETED or COMPLETED_WITH_ERRORS\x9a\x016\n" +
 	"\vRULE_STATUS\x12'\n" +
-	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\x8f\x02\n" +
-	"\"PROTECTION_RULE_ACTION_NOT_ALLOWED\x10+\x1a\xe6\x01\xda\xda\x19\xe1\x01\n" +
-	"\x1eProtectionRuleActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z*The rule's status does not allow to run itb=Read the rule's status and run it when its last run has ended\x9a\x016\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\x92\x02\n" +
+	"\"PROTECTION_RULE_ACTION_NOT_ALLOWED\x10+\x1a\xe9\x01\xda\xda\x19\xe4\x01\n" +
+	"\x1eProtectionRuleActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z&The rule's status does not allow a runbDRead the rule's status, and run the rule when its last run has ended\x9a\x016\n" +
 	"\vRULE_STATUS\x12'\n" +
-	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\x95\x02\n" +
-	" RUN_NOT_ALLOWED_FOR_DYNAMIC_RULE\x10,\x1a\xee\x01\xda\xda\x19\xe9\x01\n" +
-	"\x1bRunNotAllowedForDynamicRule\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z9Dynamic rules run by themselves and cannot be run by handb;Wait for the rule's own evaluation, or create a static rule\x9a\x014\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xab\x02\n" +
+	" RUN_NOT_ALLOWED_FOR_DYNAMIC_RULE\x10,\x1a\x84\x02\xda\xda\x19\xff\x01\n" +
+	"\x1bRunNotAllowedForDynamicRule\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZNA dynamic rule cannot be run manually, because Graph evaluates it at intervalsb<Wait until Graph evaluates the rule, or create a static rule\x9a\x014\n" +
 	"\tRULE_KIND\x12'\n" +
-	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xa8\x02\n" +
-	"+INVALID_PROTECTION_RULE_STATUS_FOR_DELETION\x10-\x1a\xf6\x01\xda\xda\x19\xf1\x01\n" +
-	"&InvalidProtectionRuleStatusForDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z4The static rule's status does not allow to delete itb;Read the rule's status and delete it when its run has ended\x9a\x016\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xb9\x02\n" +
+	"+INVALID_PROTECTION_RULE_STATUS_FOR_DELETION\x10-\x1a\x87\x02\xda\xda\x19\x82\x02\n" +
+	"&InvalidProtectionRuleStatusForDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z>The static rule's status does not allow the rule to be deletedbBRead the rule's status, and delete the rule when its run has ended\x9a\x016\n" +
 	"\vRULE_STATUS\x12'\n" +
-	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xcf\x02\n" +
-	"8INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_DELETION\x10.\x1a\x90\x02\xda\xda\x19\x8b\x02\n" +
-	"1InvalidProtectionRuleStatusForDynamicRuleDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z5The dynamic rule's status does not allow to delete itbIRead the rule's status and delete it when the rule is active or completed\x9a\x016\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xe9\x02\n" +
+	"8INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_DELETION\x10.\x1a\xaa\x02\xda\xda\x19\xa5\x02\n" +
+	"1InvalidProtectionRuleStatusForDynamicRuleDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z?The dynamic rule's status does not allow the rule to be deletedbYRead the rule's status, and delete the rule when it is COMPLETED or COMPLETED_WITH_ERRORS\x9a\x016\n" +
 	"\vRULE_STATUS\x12'\n" +
-	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xd3\x02\n" +
-	"\x16INVALID_SEARCH_REQUEST\x10/\x1a\xb6\x02\xda\xda\x19\xb1\x02\n" +
-	"\x14InvalidSearchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZPThe time range or a protection unit id of a search for restore points is invalidbGSend a period whose start lies before its end and ids of existing units\x92\x01`\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xd0\x02\n" +
+	"\x16INVALID_SEARCH_REQUEST\x10/\x1a\xb3\x02\xda\xda\x19\xae\x02\n" +
+	"\x14InvalidSearchRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZNThe period or a protection unit id of the search for restore points is invalidbFSend a period whose start is before its end, and ids of existing units\x92\x01`\n" +
 	"\x16protection_time_period\n" +
 	"\x1bprotection_date_time_before\n" +
 	"\x13protection_unit_ids\n" +
-	"\x12protection_unit_id\x10\x01\x12\xb5\x02\n" +
-	"\x1eUNABLE_TO_READ_BILLING_PROFILE\x100\x1a\x90\x02\xda\xda\x19\x8b\x02\n" +
-	"\x1aUnableToReadBillingProfile\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x02ZEThe billing profile could not be read, so the service was not enabledb`Let the tenant's administrator set up billing for Microsoft 365 Backup Storage, and enable again\x9a\x01&\n" +
+	"\x12protection_unit_id\x10\x01\x12\xc5\x02\n" +
+	"\x1eUNABLE_TO_READ_BILLING_PROFILE\x100\x1a\xa0\x02\xda\xda\x19\x9b\x02\n" +
+	"\x1aUnableToReadBillingProfile\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x02ZEThe billing profile could not be read, so the service was not enabledbpAsk the tenant's administrator to set up billing for Microsoft 365 Backup Storage, then enable the service again\x9a\x01&\n" +
 	"\x0fBILLING_PROFILE\x12\x13\n" +
-	"\x11backupRestoreRoot\x12\x99\x02\n" +
-	"\x17INVALID_BILLING_PROFILE\x101\x1a\xfb\x01\xda\xda\x19\xf6\x01\n" +
-	"\x15InvalidBillingProfile\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x02ZLThe tenant's billing profile is not in order, so the service was not enabledbILet the tenant's administrator mend the billing profile, and enable again\x9a\x01&\n" +
+	"\x11backupRestoreRoot\x12\xa7\x02\n" +
+	"\x17INVALID_BILLING_PROFILE\x101\x1a\x89\x02\xda\xda\x19\x84\x02\n" +
+	"\x15InvalidBillingProfile\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x02ZGThe tenant's billing profile is invalid, so the service was not enabledb\\Ask the tenant's administrator to correct the billing profile, then enable the service again\x9a\x01&\n" +
 	"\x0fBILLING_PROFILE\x12\x13\n" +
-	"\x11backupRestoreRoot\x12\x8f\x02\n" +
-	"\x1bINVALID_APP_OWNER_TENANT_ID\x102\x1a\xed\x01\xda\xda\x19\xe8\x01\n" +
-	"\x17InvalidAppOwnerTenantId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZXThe tenant in which the calling application is said to be registered is missing or wrongb>Send the tenant in which the calling application is registered\x92\x01\x15\n" +
-	"\x13app_owner_tenant_id\x12\xe4\x02\n" +
-	" INVALID_BULK_RESTORE_ARTIFACT_ID\x103\x1a\xbd\x02\xda\xda\x19\xb8\x02\n" +
-	"\x1cInvalidBulkRestoreArtifactId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z;The id in the path of a bulk addition request is not a GUIDbxSend the id of the session, and where the request has one that of a bulk request of this session, as Graph returned them\x82\x01\x12restore_session_id\x92\x01.\n" +
+	"\x11backupRestoreRoot\x12\x98\x02\n" +
+	"\x1bINVALID_APP_OWNER_TENANT_ID\x102\x1a\xf6\x01\xda\xda\x19\xf1\x01\n" +
+	"\x17InvalidAppOwnerTenantId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZWThe id of the tenant in which the calling application is registered is missing or wrongbHSend the id of the tenant in which the calling application is registered\x92\x01\x15\n" +
+	"\x13app_owner_tenant_id\x12\xd7\x02\n" +
+	" INVALID_BULK_RESTORE_ARTIFACT_ID\x103\x1a\xb0\x02\xda\xda\x19\xab\x02\n" +
+	"\x1cInvalidBulkRestoreArtifactId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZKThe id of the restore session or of its bulk addition request is not a GUIDb[Send the ids of the restore session and of its bulk addition request as Graph returned them\x82\x01\x12restore_session_id\x92\x01.\n" +
 	"\x12restore_session_id\n" +
 	"\x18bulk_addition_request_id\x12\x92\x02\n" +
 	"#BULK_RESTORE_INVALID_CREATE_REQUEST\x104\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
-	"\x1fBulkRestoreInvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z5The body of a bulk addition request could not be usedbiSet every required field and no `protection_unit_ids`; when it stays, report it as a fault of this server\x92\x01\x00\x12\xc9\x02\n" +
-	"6BULK_RESTORE_RESTORATION_RESOURCES_COUNT_EXCEEDS_LIMIT\x105\x1a\x8c\x02\xda\xda\x19\x87\x02\n" +
-	"0BulkRestoreRestorationResourcesCountExceedsLimit\x10\x03\x18\x01(\x012\x13graph.microsoft.comH\x90NP\x01ZFA bulk addition request names more users or sites than one may, 10,000b&Split the request by `documentedLimit`\x92\x01B\n" +
+	"\x1fBulkRestoreInvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z0The body of the bulk addition request is invalidbnSet every required field and no `protection_unit_ids`; if the error remains, report it as a bug of this server\x92\x01\x00\x12\xe4\x02\n" +
+	"6BULK_RESTORE_RESTORATION_RESOURCES_COUNT_EXCEEDS_LIMIT\x105\x1a\xa7\x02\xda\xda\x19\xa2\x02\n" +
+	"0BulkRestoreRestorationResourcesCountExceedsLimit\x10\x03\x18\x01(\x012\x13graph.microsoft.comH\x90NP\x01Z?One bulk addition request names more than 10,000 users or sitesbHSplit the request: send at most `documentedLimit` users or sites in each\x92\x01B\n" +
 	"\tmailboxes\n" +
 	"\x06drives\n" +
 	"\rsite_web_urls\n" +
 	"\x14directory_object_ids\n" +
-	"\bsite_ids\x12\xf0\x01\n" +
-	",BULK_RESTORE_INVALID_CREATE_REQUEST_SITE_URL\x106\x1a\xbd\x01\xda\xda\x19\xb8\x01\n" +
-	"&BulkRestoreInvalidCreateRequestSiteUrl\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z;A site URL of a bulk addition request is empty or malformedb\"Send site URLs in full, with https\x92\x01\x0f\n" +
-	"\rsite_web_urls\x12\xee\x01\n" +
-	".BULK_RESTORE_INVALID_CREATE_REQUEST_USER_EMAIL\x107\x1a\xb9\x01\xda\xda\x19\xb4\x01\n" +
-	"(BulkRestoreInvalidCreateRequestUserEmail\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z;An address of a bulk addition request is empty or malformedb\x18Send full mail addresses\x92\x01\x13\n" +
+	"\bsite_ids\x12\xf9\x01\n" +
+	",BULK_RESTORE_INVALID_CREATE_REQUEST_SITE_URL\x106\x1a\xc6\x01\xda\xda\x19\xc1\x01\n" +
+	"&BulkRestoreInvalidCreateRequestSiteUrl\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z=A site URL of the bulk addition request is empty or malformedb)Send full site URLs that begin with https\x92\x01\x0f\n" +
+	"\rsite_web_urls\x12\xf7\x01\n" +
+	".BULK_RESTORE_INVALID_CREATE_REQUEST_USER_EMAIL\x107\x1a\xc2\x01\xda\xda\x19\xbd\x01\n" +
+	"(BulkRestoreInvalidCreateRequestUserEmail\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZCAn email address of the bulk addition request is empty or malformedb\x19Send full email addresses\x92\x01\x13\n" +
 	"\tmailboxes\n" +
-	"\x06drives\x12\xa5\x02\n" +
-	" BULK_RESTORE_ARTIFACTS_NOT_FOUND\x108\x1a\xfe\x01\xda\xda\x19\xf9\x01\n" +
-	"\x1cBulkRestoreArtifactsNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z5The restore session has no such bulk addition requestbEForget the id: the request was deleted, or belongs to another session\xaa\x01=\n" +
+	"\x06drives\x12\xb1\x02\n" +
+	" BULK_RESTORE_ARTIFACTS_NOT_FOUND\x108\x1a\x8a\x02\xda\xda\x19\x85\x02\n" +
+	"\x1cBulkRestoreArtifactsNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z=The restore session has no bulk addition request with this idbIDiscard the id: the request was deleted, or it belongs to another session\xaa\x01=\n" +
 	";\n" +
-	"\x1frestoreArtifactsBulkRequestBase\x12\x18bulk_addition_request_id\x12\xdc\x02\n" +
-	"'INVALID_STATE_FOR_BULK_REQUEST_DELETION\x109\x1a\xae\x02\xda\xda\x19\xa9\x02\n" +
-	"\"InvalidStateForBulkRequestDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZXA bulk addition request can be deleted only when it is completed, with or without errorsb7Wait until the request is completed, and delete it then\x9a\x01R\n" +
+	"\x1frestoreArtifactsBulkRequestBase\x12\x18bulk_addition_request_id\x12\xf6\x02\n" +
+	"'INVALID_STATE_FOR_BULK_REQUEST_DELETION\x109\x1a\xc8\x02\xda\xda\x19\xc3\x02\n" +
+	"\"InvalidStateForBulkRequestDeletion\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZYA bulk addition request can be deleted only when it is COMPLETED or COMPLETED_WITH_ERRORSbPWait until the request is COMPLETED or COMPLETED_WITH_ERRORS, and delete it then\x9a\x01R\n" +
 	"\x13BULK_REQUEST_STATUS\x12;\n" +
-	"\x1frestoreArtifactsBulkRequestBase\x12\x18bulk_addition_request_id\x12\xaa\x02\n" +
-	"\x1ePROTECTION_UNIT_ALREADY_EXISTS\x10:\x1a\x85\x02\xda\xda\x19\x80\x02\n" +
-	"\x1bProtectionUnitAlreadyExists\x10\x06\x18\x01(\x042\x13graph.microsoft.comP\x01ZCWhat the request wants to protect is in a protection policy alreadybRLeave out the unit, or remove it from the other policy first when it is in another\xaa\x01*\n" +
+	"\x1frestoreArtifactsBulkRequestBase\x12\x18bulk_addition_request_id\x12\x8a\x02\n" +
+	"\x1ePROTECTION_UNIT_ALREADY_EXISTS\x10:\x1a\xe5\x01\xda\xda\x19\xe0\x01\n" +
+	"\x1bProtectionUnitAlreadyExists\x10\x06\x18\x01(\x042\x13graph.microsoft.comP\x01Z9The resource to protect is already in a protection policyb<Leave out the unit, or remove it from the other policy first\xaa\x01*\n" +
 	"(\n" +
-	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\xbb\x02\n" +
-	"\tFORBIDDEN\x10;\x1a\xab\x02\xda\xda\x19\xa6\x02\n" +
-	"\tForbidden\x10\a\x18\x012\x13graph.microsoft.com@\x93\x03P\x02Z\x82\x01The calling application may not do this: it lacks the Graph permission named in the metadata, or Graph keeps the operation from itbhLet the tenant's administrator consent to the permission in the metadata, or use an application that mayz\faccessDenied\x12\xb8\x02\n" +
-	"\x1cINVALID_STATE_FOR_ACTIVATION\x10<\x1a\x95\x02\xda\xda\x19\x90\x02\n" +
-	"\x19invalidStateForActivation\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z?The policy's status does not allow to activate or deactivate itbURead the policy's status with GetProtectionPolicy and wait until it allows the action\x9a\x01=\n" +
+	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\xc7\x02\n" +
+	"\tFORBIDDEN\x10;\x1a\xb7\x02\xda\xda\x19\xb2\x02\n" +
+	"\tForbidden\x10\a\x18\x012\x13graph.microsoft.com@\x93\x03P\x02ZzThe calling application lacks the Graph permission in metadata permission, or Graph does not allow it to use the operationb}Ask the tenant's administrator to consent to the permission in metadata `permission`, or use an application that Graph allowsz\faccessDenied\x12\xca\x02\n" +
+	"\x1cINVALID_STATE_FOR_ACTIVATION\x10<\x1a\xa7\x02\xda\xda\x19\xa2\x02\n" +
+	"\x19invalidStateForActivation\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZLThe policy's status does not allow the policy to be activated or deactivatedbZRead the policy's status with GetProtectionPolicy, and try again when it allows the action\x9a\x01=\n" +
 	"\rPOLICY_STATUS\x12,\n" +
-	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\xfc\x03\n" +
-	"\x15OPERATION_NOT_ALLOWED\x10=\x1a\xe0\x03\xda\xda\x19\xdb\x03\n" +
-	"\x13OperationNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZQThe state of the resource, or of the backup service, does not allow the operationbbRead the resource's status and GetBackupRestore's service status, and try again when they allow it\x9a\x01\xee\x01\n" +
+	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\x90\x04\n" +
+	"\x15OPERATION_NOT_ALLOWED\x10=\x1a\xf4\x03\xda\xda\x19\xef\x03\n" +
+	"\x13OperationNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZQThe state of the resource, or of the backup service, does not allow the operationbvRead the status of the resource, and of the service with GetBackupRestore, and try again when both allow the operation\x9a\x01\xee\x01\n" +
 	"\x0fOPERATION_STATE\x12(\n" +
 	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\x1c\n" +
 	"\n" +
@@ -1130,43 +1207,43 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x11browseSessionBase\x12\x11browse_session_id\x12(\n" +
 	"\x12restoreSessionBase\x12\x12restore_session_id\x12,\n" +
 	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\x13\n" +
-	"\x11backupRestoreRoot\x12\xc0\x02\n" +
-	"\x1ePROTECTION_RESOURCES_NOT_FOUND\x10>\x1a\x9b\x02\xda\xda\x19\x96\x02\n" +
-	"\x1bProtectionResourcesNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01ZgSome resources of a bulk addition job were not found; each stands in the job's list of failed resourcesbPMend or leave out what the list of failed resources names; the others were added\xaa\x01\x1e\n" +
+	"\x11backupRestoreRoot\x12\xab\x02\n" +
+	"\x1ePROTECTION_RESOURCES_NOT_FOUND\x10>\x1a\x86\x02\xda\xda\x19\x81\x02\n" +
+	"\x1bProtectionResourcesNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01ZSSome resources of the bulk addition job were not found; failed_resources lists thembOCorrect or leave out the resources in `failed_resources`; the others were added\xaa\x01\x1e\n" +
 	"\x1c\n" +
-	"\x1aprotectionUnitsBulkJobBase\x12\x8f\x01\n" +
-	"\x0fEMAIL_NOT_FOUND\x10?\x1az\xda\xda\x19v\n" +
-	"\rEmailNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z+The directory has no user with this addressb\x10Mend the address\xaa\x01\b\n" +
+	"\x1aprotectionUnitsBulkJobBase\x12\xa0\x01\n" +
+	"\x0fEMAIL_NOT_FOUND\x10?\x1a\x8a\x01\xda\xda\x19\x85\x01\n" +
+	"\rEmailNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z1The directory has no user with this email addressb\x19Correct the email address\xaa\x01\b\n" +
 	"\x06\n" +
-	"\x04user\x12\xa1\x01\n" +
-	"\x12SITE_URL_NOT_FOUND\x10@\x1a\x88\x01\xda\xda\x19\x83\x01\n" +
-	"\x0fSiteUrlNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z$The tenant has no site with this URLb\"Mend the URL, or use the site's id\xaa\x01\b\n" +
+	"\x04user\x12\xa4\x01\n" +
+	"\x12SITE_URL_NOT_FOUND\x10@\x1a\x8b\x01\xda\xda\x19\x86\x01\n" +
+	"\x0fSiteUrlNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z$The tenant has no site with this URLb%Correct the URL, or use the site's id\xaa\x01\b\n" +
 	"\x06\n" +
-	"\x04site\x12\x87\x03\n" +
-	"#BULK_RESTORE_ARTIFACTS_NOT_RESOLVED\x10A\x1a\xdd\x02\xda\xda\x19\xd8\x02\n" +
-	"\x1fBulkRestoreArtifactsNotResolved\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01ZvSome resources of a bulk addition request could not be resolved; each stands in the request's list of failed resourcesbPMend or leave out what the list of failed resources names; the others were added\x9a\x01M\n" +
+	"\x04site\x12\xee\x02\n" +
+	"#BULK_RESTORE_ARTIFACTS_NOT_RESOLVED\x10A\x1a\xc4\x02\xda\xda\x19\xbf\x02\n" +
+	"\x1fBulkRestoreArtifactsNotResolved\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z^Some resources of the bulk addition request could not be resolved; failed_resources lists thembOCorrect or leave out the resources in `failed_resources`; the others were added\x9a\x01M\n" +
 	"\x0eBULK_RESOURCES\x12;\n" +
 	"\x1frestoreArtifactsBulkRequestBase\x12\x18bulk_addition_request_id\x12\xb0\x01\n" +
 	"\x11USER_NOT_BACKEDUP\x10B\x1a\x98\x01\xda\xda\x19\x93\x01\n" +
-	"\x0fUserNotBackedup\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z!The user exists and has no backupb-Protect the user first, or leave the user out\x9a\x01\x10\n" +
+	"\x0fUserNotBackedup\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z!The user exists but has no backupb-Protect the user first, or leave the user out\x9a\x01\x10\n" +
 	"\x06BACKUP\x12\x06\n" +
-	"\x04user\x12\xec\x01\n" +
-	"\x10INVALID_GROUP_ID\x10C\x1a\xd5\x01\xda\xda\x19\xd0\x01\n" +
-	"\x0einvalidGroupId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z?A group id in a rule's expression is not well-formed or unknownb&Send the object ids of existing groups\x92\x017\n" +
+	"\x04user\x12\xe8\x01\n" +
+	"\x10INVALID_GROUP_ID\x10C\x1a\xd1\x01\xda\xda\x19\xcc\x01\n" +
+	"\x0einvalidGroupId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z;A group id in the rule's expression is malformed or unknownb&Send the object ids of existing groups\x92\x017\n" +
 	"\x12mailbox_expression\n" +
 	"\x10drive_expression\n" +
-	"\x0fsite_expression\x12\xa3\x01\n" +
-	"\fINVALID_ITEM\x10D\x1a\x90\x01\xda\xda\x19\x8b\x01\n" +
-	"\aInvalid\x10\t\x18\x012\x13graph.microsoft.comP\x01Z An item of an update was refusedb:Read the collection and send only what still has to changez\aInvalid\x12\xf3\x01\n" +
-	"\vBAD_REQUEST\x10e\x1a\xe1\x01\xda\xda\x19\xdc\x01\x10\x03\x18\x012\x13graph.microsoft.com@\x90\x03P\x01ZNGraph refused the request as malformed without a code that this contract knowsbPCompare the request with Microsoft's page, and give support the Graph request idz\n" +
-	"badRequestz\x0einvalidRequest\x12\xa3\x02\n" +
-	"\fUNAUTHORIZED\x10f\x1a\x90\x02\xda\xda\x19\x8b\x02\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x91\x03P\x04Z$Graph refused the server's own tokenbnLet the operator of this server renew the credential, or the tenant's administrator consent to the applicationz\x0funauthenticatedz\x1ainvalidAuthenticationToken\x88\x01\x01\x9a\x01\"\n" +
+	"\x0fsite_expression\x12\xb0\x01\n" +
+	"\fINVALID_ITEM\x10D\x1a\x9d\x01\xda\xda\x19\x98\x01\n" +
+	"\aInvalid\x10\t\x18\x012\x13graph.microsoft.comP\x01Z#Graph refused an item of the updatebDRead the collection, and send only the changes that are still neededz\aInvalid\x12\x80\x02\n" +
+	"\vBAD_REQUEST\x10e\x1a\xee\x01\xda\xda\x19\xe9\x01\x10\x03\x18\x012\x13graph.microsoft.com@\x90\x03P\x01ZOGraph refused the request as malformed, without a code that this contract knowsb\\Compare the request with Microsoft's page, and give Microsoft's support the Graph request idz\n" +
+	"badRequestz\x0einvalidRequest\x12\xa9\x02\n" +
+	"\fUNAUTHORIZED\x10f\x1a\x96\x02\xda\xda\x19\x91\x02\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x91\x03P\x04Z$Graph refused the server's own tokenbtAsk the operator of this server to renew the credential, or the tenant's administrator to consent to the applicationz\x0funauthenticatedz\x1ainvalidAuthenticationToken\x88\x01\x01\x9a\x01\"\n" +
 	"\x11GRAPH_CREDENTIALS\x12\r\n" +
-	"\vapplication\x12\xdb\x01\n" +
-	"\x10PAYMENT_REQUIRED\x10g\x1a\xc4\x01\xda\xda\x19\xbf\x01\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x92\x03P\x02Z7Graph wants a payment or billing question settled firstbNLet the tenant's administrator settle billing for Microsoft 365 Backup Storage\x9a\x01\x13\n" +
+	"\vapplication\x12\xf9\x01\n" +
+	"\x10PAYMENT_REQUIRED\x10g\x1a\xe2\x01\xda\xda\x19\xdd\x01\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x92\x03P\x02ZHGraph refuses the operation until a payment or billing problem is solvedb[Ask the tenant's administrator to solve the billing problem of Microsoft 365 Backup Storage\x9a\x01\x13\n" +
 	"\aBILLING\x12\b\n" +
-	"\x06tenant\x12\x8e\x04\n" +
-	"\tNOT_FOUND\x10h\x1a\xfe\x03\xda\xda\x19\xf9\x03\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x94\x03P\x01Z,Graph does not know the resource or the pathb\rForget the idz\bnotFoundz\fitemNotFoundz\x10resourceNotFound\xaa\x01\xee\x02\n" +
+	"\x06tenant\x12\x8f\x04\n" +
+	"\tNOT_FOUND\x10h\x1a\xff\x03\xda\xda\x19\xfa\x03\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x94\x03P\x01Z,Graph does not know the resource or the pathb\x0eDiscard the idz\bnotFoundz\fitemNotFoundz\x10resourceNotFound\xaa\x01\xee\x02\n" +
 	"2\n" +
 	"\x1aprotectionUnitsBulkJobBase\x12\x14bulk_addition_job_id\n" +
 	";\n" +
@@ -1186,13 +1263,13 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x14protectionPolicyBase\x12\x14protection_policy_id\n" +
 	"\n" +
 	"\n" +
-	"\bresource\x12\xb0\x01\n" +
-	"\x12METHOD_NOT_ALLOWED\x10i\x1a\x97\x01\xda\xda\x19\x92\x01\x10\f\x18\x012\x13graph.microsoft.com@\x95\x03P\x04Z1Graph does not allow this method on this resourceb?Do not call the operation: this tenant's Graph does not have it\x12\xd8\x01\n" +
-	"\x0eNOT_ACCEPTABLE\x10j\x1a\xc3\x01\xda\xda\x19\xbe\x01\x10\r\x18\x012\x13graph.microsoft.com@\x96\x03P\x04Z_Graph cannot answer in a form that the server accepts; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12x\n" +
-	"\x0fREQUEST_TIMEOUT\x10k\x1ac\xda\xda\x19_\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\x98\x03P\x03Z Graph gave up waiting for a readb\x19Try again after the delay\x12\xb6\x01\n" +
-	"\bCONFLICT\x10l\x1a\xa7\x01\xda\xda\x19\xa2\x01\x10\n" +
-	"\x18\x032\x13graph.microsoft.com@\x99\x03P\x01ZGThe request conflicts with the resource's state or with another requestb9Read the resource, and send only what still has to change\x12\xc7\x03\n" +
-	"\x04GONE\x10m\x1a\xbc\x03\xda\xda\x19\xb7\x03\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x9a\x03P\x01Z\x14The resource is goneb\rForget the id\xaa\x01\xee\x02\n" +
+	"\bresource\x12\xb7\x01\n" +
+	"\x12METHOD_NOT_ALLOWED\x10i\x1a\x9e\x01\xda\xda\x19\x99\x01\x10\f\x18\x012\x13graph.microsoft.com@\x95\x03P\x04Z6Graph does not allow this HTTP method on this resourcebADo not call the operation: Graph does not have it for this tenant\x12\xe9\x01\n" +
+	"\x0eNOT_ACCEPTABLE\x10j\x1a\xd4\x01\xda\xda\x19\xcf\x01\x10\r\x18\x012\x13graph.microsoft.com@\x96\x03P\x04ZrGraph cannot send its response in a format that the server accepts; this is a bug of the server, not of its callerb;Report it with the Graph request id as a bug of this server\x12q\n" +
+	"\x0fREQUEST_TIMEOUT\x10k\x1a\\\xda\xda\x19X\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\x98\x03P\x03Z\x19Graph timed out on a readb\x19Try again after the delay\x12\xbf\x01\n" +
+	"\bCONFLICT\x10l\x1a\xb0\x01\xda\xda\x19\xab\x01\x10\n" +
+	"\x18\x032\x13graph.microsoft.com@\x99\x03P\x01ZGThe request conflicts with the resource's state or with another requestbBRead the resource, and send only the changes that are still needed\x12\xd1\x03\n" +
+	"\x04GONE\x10m\x1a\xc6\x03\xda\xda\x19\xc1\x03\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x9a\x03P\x01Z\x1dThe resource no longer existsb\x0eDiscard the id\xaa\x01\xee\x02\n" +
 	"2\n" +
 	"\x1aprotectionUnitsBulkJobBase\x12\x14bulk_addition_job_id\n" +
 	";\n" +
@@ -1212,9 +1289,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x14protectionPolicyBase\x12\x14protection_policy_id\n" +
 	"\n" +
 	"\n" +
-	"\bresource\x12\xb9\x01\n" +
-	"\x0fLENGTH_REQUIRED\x10n\x1a\xa3\x01\xda\xda\x19\x9e\x01\x10\r\x18\x012\x13graph.microsoft.com@\x9b\x03P\x04Z?Graph missed a length; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12\xae\x04\n" +
-	"\x13PRECONDITION_FAILED\x10o\x1a\x94\x04\xda\xda\x19\x8f\x04\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x9c\x03P\x01Z+A precondition of the request does not holdb@Read the resource again, and send the request for what it is now\x9a\x01\xfc\x02\n" +
+	"\bresource\x12\xd5\x01\n" +
+	"\x0fLENGTH_REQUIRED\x10n\x1a\xbf\x01\xda\xda\x19\xba\x01\x10\r\x18\x012\x13graph.microsoft.com@\x9b\x03P\x04Z]Graph requires the length of the request body; this is a bug of the server, not of its callerb;Report it with the Graph request id as a bug of this server\x12\xb2\x04\n" +
+	"\x13PRECONDITION_FAILED\x10o\x1a\x98\x04\xda\xda\x19\x93\x04\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x9c\x03P\x01Z(A precondition of the request is not metbGRead the resource again, and send a request that fits its current state\x9a\x01\xfc\x02\n" +
 	"\fPRECONDITION\x122\n" +
 	"\x1aprotectionUnitsBulkJobBase\x12\x14bulk_addition_job_id\x12;\n" +
 	"\x1frestoreArtifactsBulkRequestBase\x12\x18bulk_addition_request_id\x12'\n" +
@@ -1226,12 +1303,12 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x12restoreSessionBase\x12\x12restore_session_id\x12,\n" +
 	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\n" +
 	"\n" +
-	"\bresource\x12{\n" +
-	"\x18REQUEST_ENTITY_TOO_LARGE\x10p\x1a]\xda\xda\x19Y\x10\x03\x18\x012\x13graph.microsoft.com@\x9d\x03P\x01Z&The request is larger than Graph takesb\x11Split the request\x12\xd3\x01\n" +
-	"\x16UNSUPPORTED_MEDIA_TYPE\x10q\x1a\xb6\x01\xda\xda\x19\xb1\x01\x10\r\x18\x012\x13graph.microsoft.com@\x9f\x03P\x04ZRGraph does not read this form of request; a fault of the server, not of its callerb=Report it with the Graph request id as a fault of this server\x12\x88\x01\n" +
-	"\x1fREQUESTED_RANGE_NOT_SATISFIABLE\x10r\x1ac\xda\xda\x19_\x10\v\x18\x012\x13graph.microsoft.com@\xa0\x03P\x01Z\"The range asked for does not existb\x1bAsk for a range that exists\x12\xad\x01\n" +
-	"\x14UNPROCESSABLE_ENTITY\x10s\x1a\x92\x01\xda\xda\x19\x8d\x01\x10\x03\x18\x012\x13graph.microsoft.com@\xa6\x03P\x01Z2Graph understood the request and cannot process itb9Compare the values with Microsoft's page on the operation\x12\x8b\x04\n" +
-	"\x06LOCKED\x10t\x1a\xfe\x03\xda\xda\x19\xf9\x03\x10\t\x18\x03(\x022\x13graph.microsoft.com@\xa7\x03P\x02Z\x16The resource is lockedbEWait until the lock is taken away, or for the delay when there is one\x9a\x01\xf6\x02\n" +
+	"\bresource\x12|\n" +
+	"\x18REQUEST_ENTITY_TOO_LARGE\x10p\x1a^\xda\xda\x19Z\x10\x03\x18\x012\x13graph.microsoft.com@\x9d\x03P\x01Z'The request is larger than Graph allowsb\x11Split the request\x12\xe3\x01\n" +
+	"\x16UNSUPPORTED_MEDIA_TYPE\x10q\x1a\xc6\x01\xda\xda\x19\xc1\x01\x10\r\x18\x012\x13graph.microsoft.com@\x9f\x03P\x04ZdGraph does not support the media type of the request; this is a bug of the server, not of its callerb;Report it with the Graph request id as a bug of this server\x12\x88\x01\n" +
+	"\x1fREQUESTED_RANGE_NOT_SATISFIABLE\x10r\x1ac\xda\xda\x19_\x10\v\x18\x012\x13graph.microsoft.com@\xa0\x03P\x01Z\"The requested range does not existb\x1bRequest a range that exists\x12\xad\x01\n" +
+	"\x14UNPROCESSABLE_ENTITY\x10s\x1a\x92\x01\xda\xda\x19\x8d\x01\x10\x03\x18\x012\x13graph.microsoft.com@\xa6\x03P\x01Z2Graph understood the request but cannot process itb9Compare the values with Microsoft's page on the operation\x12\x8d\x04\n" +
+	"\x06LOCKED\x10t\x1a\x80\x04\xda\xda\x19\xfb\x03\x10\t\x18\x03(\x022\x13graph.microsoft.com@\xa7\x03P\x02Z\x16The resource is lockedbGWait for the delay if there is one, otherwise until the lock is removed\x9a\x01\xf6\x02\n" +
 	"\x06LOCKED\x122\n" +
 	"\x1aprotectionUnitsBulkJobBase\x12\x14bulk_addition_job_id\x12;\n" +
 	"\x1frestoreArtifactsBulkRequestBase\x12\x18bulk_addition_request_id\x12'\n" +
@@ -1243,55 +1320,55 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x12restoreSessionBase\x12\x12restore_session_id\x12,\n" +
 	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\n" +
 	"\n" +
-	"\bresource\x12\xda\x01\n" +
-	"\x11TOO_MANY_REQUESTS\x10u\x1a\xc2\x01\xda\xda\x19\xbd\x01\x10\b\x18\x02\"\x02\b\n" +
-	"(\x032\x13graph.microsoft.com8\x01@\xad\x03P\x01Z-Graph throttles the application or the tenantb)Wait for the delay, and send less at oncez\x0ftooManyRequestsz\x14activityLimitReached\x88\x01\x01\xa2\x01\x10\n" +
-	"\x0eGRAPH_REQUESTS\x12\x8f\x02\n" +
-	"\x15INTERNAL_SERVER_ERROR\x10v\x1a\xf3\x01\xda\xda\x19\xee\x01\x10\r\x18\x012\x13graph.microsoft.com@\xf4\x03P\x03Z4Graph failed without a code that this contract knowsb\x82\x01After a write look with the rpc in `verifyWith`; after a read try again later, and give support the Graph request id when it staysz\x13internalServerError\x12\x9e\x01\n" +
-	"\x0fNOT_IMPLEMENTED\x10w\x1a\x88\x01\xda\xda\x19\x83\x01\x10\f\x18\x012\x13graph.microsoft.com@\xf5\x03P\x03Z\"Graph does not have this operationb?Do not call the operation: this tenant's Graph does not have it\x12{\n" +
-	"\vBAD_GATEWAY\x10x\x1aj\xda\xda\x19f\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf6\x03P\x03Z'A gateway before Graph failed on a readb\x19Try again after the delay\x12\xeb\x01\n" +
-	"\x13SERVICE_UNAVAILABLE\x10y\x1a\xd1\x01\xda\xda\x19\xcc\x01\x10\x0e\x18\x02\"\x02\b\x052\x13graph.microsoft.com@\xf7\x03P\x03Z!Graph is unavailable or throttlesbYTry again after the delay; with `outcome=unknown` look first with the rpc in `verifyWith`z\x12serviceUnavailablez\x13serviceNotAvailable\x88\x01\x01\x12\x8b\x01\n" +
-	"\x0fGATEWAY_TIMEOUT\x10z\x1av\xda\xda\x19r\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf8\x03P\x03Z0A gateway before Graph ran out of time on a readb\x19Try again after the delay\x88\x01\x01\x12\xa1\x01\n" +
-	"\x14INSUFFICIENT_STORAGE\x10{\x1a\x86\x01\xda\xda\x19\x81\x01\x10\b\x18\x01(\x032\x13graph.microsoft.com@\xfb\x03P\x02Z\x1fThe tenant's storage is used upb2Let the tenant's administrator free or buy storage\xa2\x01\t\n" +
-	"\aSTORAGE\x12\xb1\x01\n" +
-	"\x18BANDWIDTH_LIMIT_EXCEEDED\x10|\x1a\x92\x01\xda\xda\x19\x8d\x01\x10\b\x18\x02\"\x02\b\n" +
-	"(\x032\x13graph.microsoft.com8\x01@\xfd\x03P\x01Z)The application has used up its bandwidthb)Wait for the delay, and send less at once\x88\x01\x01\xa2\x01\v\n" +
-	"\tBANDWIDTH\x12\xd3\x01\n" +
-	"\fCLIENT_ERROR\x10}\x1a\xc0\x01\xda\xda\x19\xbb\x01\x10\t\x18\x012\x13graph.microsoft.comP\x01ZLGraph refused the request with a 4xx status that this contract does not knowbPCompare the request with Microsoft's page, and give support the Graph request id\x12\xc8\x01\n" +
-	"\fSERVER_ERROR\x10~\x1a\xb5\x01\xda\xda\x19\xb0\x01\x10\r\x18\x012\x13graph.microsoft.comP\x03Z?Graph failed with a 5xx status that this contract does not knowbRAfter a write look with the rpc in `verifyWith`; give support the Graph request id\x12\xbf\x01\n" +
-	"\x18DELEGATED_TOKEN_REJECTED\x10\x97\x01\x1a\x9f\x01\xda\xda\x19\x9a\x01\x10\x10\x18\x012\x13graph.microsoft.comP\x01Z5The token of the user in x-user-assertion was refusedbFLet the user sign in again, and send the new token in x-user-assertion\x12\x88\x03\n" +
-	"\x13INSUFFICIENT_CLAIMS\x10\x98\x01\x1a\xed\x02\xda\xda\x19\xe8\x02\n" +
-	"\x13insufficient_claims\x10\a\x18\x012\x13graph.microsoft.comP\x02ZwA token with further claims is wanted (continuous access evaluation, conditional access), and the server could get noneb\xbc\x01Of a user: let them sign in again as the tenant's policies ask for, and send the new token; of the application: have the tenant's administrator look at its policies for workload identities\x12\xbc\x01\n" +
-	"\x0fTENANT_REQUIRED\x10\xc9\x01\x1a\xa5\x01\xda\xda\x19\xa0\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z@The call has no x-tenant-id and the server has no default tenantb.Send the tenant's GUID as metadata x-tenant-id\x92\x01\r\n" +
-	"\vx-tenant-id\x12\xa2\x01\n" +
-	"\x11INVALID_TENANT_ID\x10\xca\x01\x1a\x89\x01\xda\xda\x19\x84\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z1x-tenant-id is not one GUID in its canonical formb!Send one GUID, written 8-4-4-4-12\x92\x01\r\n" +
-	"\vx-tenant-id\x12\xc0\x02\n" +
-	"\x13INVALID_RESOURCE_ID\x10\xcb\x01\x1a\xa5\x02\xda\xda\x19\xa0\x02\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z\x87\x01An id cannot stand in a request path: it is empty, longer than 256 characters, or has other characters than letters, digits and _.=,+~-b\x1cSend the id as Graph gave it\x82\x01\x11browse_session_id\x82\x01\x14bulk_addition_job_id\x82\x01\x18bulk_addition_request_id\x82\x01\x0eservice_app_id\x92\x01\x00\x12\x89\x02\n" +
-	"\x12INVALID_PAGE_TOKEN\x10\xcc\x01\x1a\xef\x01\xda\xda\x19\xea\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01ZnThe page token was not made by this server for this tenant, rpc and arguments, or Graph no longer has the pagebKBegin with the first page, with the same tenant and arguments for all pages\x92\x01\f\n" +
+	"\bresource\x12\xed\x01\n" +
+	"\x11TOO_MANY_REQUESTS\x10u\x1a\xd5\x01\xda\xda\x19\xd0\x01\x10\b\x18\x02\"\x02\b\n" +
+	"(\x032\x13graph.microsoft.com8\x01@\xad\x03P\x01Z-Graph throttles the application or the tenantb<Wait for the delay, and send fewer requests at the same timez\x0ftooManyRequestsz\x14activityLimitReached\x88\x01\x01\xa2\x01\x10\n" +
+	"\x0eGRAPH_REQUESTS\x12\xa2\x02\n" +
+	"\x15INTERNAL_SERVER_ERROR\x10v\x1a\x86\x02\xda\xda\x19\x81\x02\x10\r\x18\x012\x13graph.microsoft.com@\xf4\x03P\x03Z4Graph failed without a code that this contract knowsb\x95\x01After a write, check with the rpc in `verifyWith`; after a read, try again later; if the error remains, give Microsoft's support the Graph request idz\x13internalServerError\x12\xa0\x01\n" +
+	"\x0fNOT_IMPLEMENTED\x10w\x1a\x8a\x01\xda\xda\x19\x85\x01\x10\f\x18\x012\x13graph.microsoft.com@\xf5\x03P\x03Z\"Graph does not have this operationbADo not call the operation: Graph does not have it for this tenant\x12\x80\x01\n" +
+	"\vBAD_GATEWAY\x10x\x1ao\xda\xda\x19k\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf6\x03P\x03Z,A gateway in front of Graph failed on a readb\x19Try again after the delay\x12\xed\x01\n" +
+	"\x13SERVICE_UNAVAILABLE\x10y\x1a\xd3\x01\xda\xda\x19\xce\x01\x10\x0e\x18\x02\"\x02\b\x052\x13graph.microsoft.com@\xf7\x03P\x03Z!Graph is unavailable or throttlesb[Try again after the delay; with `outcome=unknown`, check with the rpc in `verifyWith` firstz\x12serviceUnavailablez\x13serviceNotAvailable\x88\x01\x01\x12\x8a\x01\n" +
+	"\x0fGATEWAY_TIMEOUT\x10z\x1au\xda\xda\x19q\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com@\xf8\x03P\x03Z/A gateway in front of Graph timed out on a readb\x19Try again after the delay\x88\x01\x01\x12\xa1\x01\n" +
+	"\x14INSUFFICIENT_STORAGE\x10{\x1a\x86\x01\xda\xda\x19\x81\x01\x10\b\x18\x01(\x032\x13graph.microsoft.com@\xfb\x03P\x02Z\x1cThe tenant's storage is fullb5Ask the tenant's administrator to free or buy storage\xa2\x01\t\n" +
+	"\aSTORAGE\x12\xc4\x01\n" +
+	"\x18BANDWIDTH_LIMIT_EXCEEDED\x10|\x1a\xa5\x01\xda\xda\x19\xa0\x01\x10\b\x18\x02\"\x02\b\n" +
+	"(\x032\x13graph.microsoft.com8\x01@\xfd\x03P\x01Z)The application has used up its bandwidthb<Wait for the delay, and send fewer requests at the same time\x88\x01\x01\xa2\x01\v\n" +
+	"\tBANDWIDTH\x12\xdf\x01\n" +
+	"\fCLIENT_ERROR\x10}\x1a\xcc\x01\xda\xda\x19\xc7\x01\x10\t\x18\x012\x13graph.microsoft.comP\x01ZLGraph refused the request with a 4xx status that this contract does not knowb\\Compare the request with Microsoft's page, and give Microsoft's support the Graph request id\x12\xd6\x01\n" +
+	"\fSERVER_ERROR\x10~\x1a\xc3\x01\xda\xda\x19\xbe\x01\x10\r\x18\x012\x13graph.microsoft.comP\x03Z?Graph failed with a 5xx status that this contract does not knowb`After a write, check with the rpc in `verifyWith`; give Microsoft's support the Graph request id\x12\xde\x01\n" +
+	"\x18DELEGATED_TOKEN_REJECTED\x10\x97\x01\x1a\xbe\x01\xda\xda\x19\xb9\x01\x10\x10\x18\x012\x13graph.microsoft.comP\x01ZQGraph or Microsoft's token authority refused the user's token in x-user-assertionbIAsk the user to sign in again, and send the new token in x-user-assertion\x12\xda\x02\n" +
+	"\x13INSUFFICIENT_CLAIMS\x10\x98\x01\x1a\xbf\x02\xda\xda\x19\xba\x02\n" +
+	"\x13insufficient_claims\x10\a\x18\x012\x13graph.microsoft.comP\x02ZhGraph or Microsoft's token authority requires a token with more claims, and the server could not get oneb\x9d\x01Ask the user to sign in again, and send the new token; for calls without a user, ask the tenant's administrator to check the policies for workload identities\x12\xbc\x01\n" +
+	"\x0fTENANT_REQUIRED\x10\xc9\x01\x1a\xa5\x01\xda\xda\x19\xa0\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z@The call has no x-tenant-id and the server has no default tenantb.Send the tenant's GUID in metadata x-tenant-id\x92\x01\r\n" +
+	"\vx-tenant-id\x12\xaa\x01\n" +
+	"\x11INVALID_TENANT_ID\x10\xca\x01\x1a\x91\x01\xda\xda\x19\x8c\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z1x-tenant-id is not one GUID in its canonical formb)Send exactly one GUID, written 8-4-4-4-12\x92\x01\r\n" +
+	"\vx-tenant-id\x12\xc6\x02\n" +
+	"\x13INVALID_RESOURCE_ID\x10\xcb\x01\x1a\xab\x02\xda\xda\x19\xa6\x02\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z\x89\x01An id cannot be part of a request path: it is empty, longer than 256 characters, or has characters other than letters, digits and _.=,+~-b Send the id as Graph returned it\x82\x01\x11browse_session_id\x82\x01\x14bulk_addition_job_id\x82\x01\x18bulk_addition_request_id\x82\x01\x0eservice_app_id\x92\x01\x00\x12\x98\x02\n" +
+	"\x12INVALID_PAGE_TOKEN\x10\xcc\x01\x1a\xfe\x01\xda\xda\x19\xf9\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01ZmThe page token is not valid for this server, tenant, user, rpc and arguments, or Graph no longer has the pageb[Start again with the first page, and keep tenant, user and arguments the same for all pages\x92\x01\f\n" +
 	"\n" +
 	"page_token\x12\x93\x01\n" +
 	"\x11INVALID_PAGE_SIZE\x10\xcd\x01\x1a{\xda\xda\x19w\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z\x19The page size is negativeb.Send 0 for Graph's default, or a positive size\x92\x01\v\n" +
-	"\tpage_size\x12\xb6\x01\n" +
-	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\x9f\x01\xda\xda\x19\x9a\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01ZQThe request has a value, or a combination of values, that cannot be said to Graphb$Mend the field that BadRequest names\x92\x01\x00\x12\xa9\x01\n" +
-	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x8b\x01\xda\xda\x19\x86\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01P\x01Z>The caller's credential to this server is missing or not validb&Send a valid credential of this serverp\x01\x12\xed\x01\n" +
-	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xd3\x01\xda\xda\x19\xce\x01\x10\a\x18\x012\x12m365.backupstorage8\x01P\x01ZhThe caller has no right to this tenant or service, or it does not exist: the answer is the same for bothbDAsk the operator of this server for the right, or mend the tenant idp\x01\x12\x82\x02\n" +
-	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\xe2\x01\xda\xda\x19\xdd\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01P\x01ZKGraph allows this operation on behalf of a user only: send x-user-assertionbISend the user's access token for this server as metadata x-user-assertion\x9a\x01$\n" +
+	"\tpage_size\x12\xb9\x01\n" +
+	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\xa2\x01\xda\xda\x19\x9d\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01ZQThe request has a value, or a combination of values, that cannot be sent to Graphb'Correct the field that BadRequest names\x92\x01\x00\x12\xa9\x01\n" +
+	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x8b\x01\xda\xda\x19\x86\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01P\x01Z=The caller's credential for this server is missing or invalidb'Send a valid credential for this serverp\x01\x12\xe2\x01\n" +
+	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xc8\x01\xda\xda\x19\xc3\x01\x10\a\x18\x012\x12m365.backupstorage8\x01P\x01ZZThe caller has no right to this tenant or service, or the tenant or service does not existbGAsk the operator of this server for the right, or correct the tenant idp\x01\x12\x82\x02\n" +
+	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\xe2\x01\xda\xda\x19\xdd\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01P\x01ZKGraph allows this operation only on behalf of a user: send x-user-assertionbISend the user's access token for this server in metadata x-user-assertion\x9a\x01$\n" +
 	"\x0eUSER_ASSERTION\x12\x12\n" +
-	"\x10x-user-assertion\x12\xb1\x02\n" +
-	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1a\x8c\x02\xda\xda\x19\x87\x02\x10\t\x18\x03\"\x02\b\x05(\x022\x12m365.backupstorage8\x01P\x02Z,The server could get no token for the tenantb\x92\x01With RetryInfo try again after the delay; without, let the operator of this server put the credential right, or the tenant's administrator consenth\x0e\x9a\x01\x1d\n" +
+	"\x10x-user-assertion\x12\xba\x02\n" +
+	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1a\x95\x02\xda\xda\x19\x90\x02\x10\t\x18\x03\"\x02\b\x05(\x022\x12m365.backupstorage8\x01P\x02Z/The server could not get a token for the tenantb\x98\x01With RetryInfo, try again after the delay; otherwise ask the operator of this server to correct the credential, or the tenant's administrator to consenth\x0e\x9a\x01\x1d\n" +
 	"\x11GRAPH_CREDENTIALS\x12\b\n" +
-	"\x06tenant\x12\xe5\x01\n" +
-	"\x13CLOUD_NOT_SUPPORTED\x10\xd3\x01\x1a\xca\x01\xda\xda\x19\xc5\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01P\x02ZCThe tenant lives in a national cloud, where this API does not existbLLeave the tenant out: the Backup Storage API exists in the global cloud only\x9a\x01\x11\n" +
+	"\x06tenant\x12\xe2\x01\n" +
+	"\x13CLOUD_NOT_SUPPORTED\x10\xd3\x01\x1a\xc7\x01\xda\xda\x19\xc2\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01P\x02Z@The tenant is in a national cloud, where this API does not existbLLeave the tenant out: the Backup Storage API exists only in the global cloud\x9a\x01\x11\n" +
 	"\x05CLOUD\x12\b\n" +
-	"\x06tenant\x12\x9c\x01\n" +
-	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x03ZBGraph could not be reached and nothing was sent, or a read was cutb\x19Try again after the delay\x12\xe4\x01\n" +
-	"\x16GRAPH_RESPONSE_INVALID\x10\xd5\x01\x1a\xc6\x01\xda\xda\x19\xc1\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorageP\x03ZRGraph answered a read with something that cannot be used; metadata cause says whatbMTry again after the delay; when it stays, report it with the Graph request id\x12\xee\x01\n" +
-	"\x0fOUTCOME_UNKNOWN\x10\xd6\x01\x1a\xd7\x01\xda\xda\x19\xd2\x01\x10\x02\x18\x012\x12m365.backupstorage8\x02P\x03ZLA write was sent and its answer is lost or unreadable: it may have been donebfLook with the rpc in `verifyWith` whether it happened, and send the request again only when it did not\x12\xe6\x01\n" +
-	"\x11DEADLINE_EXCEEDED\x10\xd7\x01\x1a\xcd\x01\xda\xda\x19\xc8\x01\x10\x04\x18\x012\x12m365.backupstorageP\x01ZAThe call's deadline passed, or too little of it was left to beginbiCall with a longer deadline; after a write with `outcome=unknown` look with the rpc in `verifyWith` first\x12\x97\x01\n" +
-	"\tCANCELLED\x10\xd8\x01\x1a\x86\x01\xda\xda\x19\x81\x01\x10\x01\x18\x012\x12m365.backupstorageP\x01Z\x14The caller cancelledbONothing; after a write with `outcome=unknown` look with the rpc in `verifyWith`\x12\xab\x01\n" +
-	"\x11SERVER_OVERLOADED\x10\xd9\x01\x1a\x92\x01\xda\xda\x19\x8d\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x04ZPThe server has as many calls under way as it takes and began no work on this oneb\x19Try again after the delay\x12\x81\x01\n" +
-	"\x0eUNKNOWN_METHOD\x10\xda\x01\x1al\xda\xda\x19h\x10\f\x18\x012\x12m365.backupstorage8\x01P\x01Z\x1bThis server has no such rpcb-Mend the method's name, or use a newer server\x12y\n" +
-	"\bINTERNAL\x10\xdb\x01\x1aj\xda\xda\x19f\x10\r\x18\x012\x12m365.backupstorageP\x04Z\x15A fault of the serverb3Give the incident id to the operator of this serverB\xc8\x01\n" +
+	"\x06tenant\x12\xa3\x01\n" +
+	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1a\x8a\x01\xda\xda\x19\x85\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x03ZHThe server could not reach Graph, or the connection failed during a readb\x19Try again after the delay\x12\xdb\x01\n" +
+	"\x16GRAPH_RESPONSE_INVALID\x10\xd5\x01\x1a\xbd\x01\xda\xda\x19\xb8\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorageP\x03ZBGraph's response to a read cannot be used; metadata cause says whybTTry again after the delay; if the error remains, report it with the Graph request id\x12\xeb\x01\n" +
+	"\x0fOUTCOME_UNKNOWN\x10\xd6\x01\x1a\xd4\x01\xda\xda\x19\xcf\x01\x10\x02\x18\x012\x12m365.backupstorage8\x02P\x03ZRThe response to a write is lost or unreadable: the write may have been carried outb]Check with the rpc in `verifyWith`, and send the request again only if it was not carried out\x12\xe2\x01\n" +
+	"\x11DEADLINE_EXCEEDED\x10\xd7\x01\x1a\xc9\x01\xda\xda\x19\xc4\x01\x10\x04\x18\x012\x12m365.backupstorageP\x01ZIThe call's deadline passed, or too little time was left to start the callb]Call with a longer deadline; with `outcome=unknown`, check with the rpc in `verifyWith` first\x12\x97\x01\n" +
+	"\tCANCELLED\x10\xd8\x01\x1a\x86\x01\xda\xda\x19\x81\x01\x10\x01\x18\x012\x12m365.backupstorageP\x01Z\x1dThe caller cancelled the callbFDo nothing; with `outcome=unknown`, check with the rpc in `verifyWith`\x12\xac\x01\n" +
+	"\x11SERVER_OVERLOADED\x10\xd9\x01\x1a\x93\x01\xda\xda\x19\x8e\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x04ZQThe server has its maximum number of calls in progress and did not start this oneb\x19Try again after the delay\x12\x84\x01\n" +
+	"\x0eUNKNOWN_METHOD\x10\xda\x01\x1ao\xda\xda\x19k\x10\f\x18\x012\x12m365.backupstorage8\x01P\x01Z\x1bThis server has no such rpcb0Correct the method's name, or use a newer server\x12\x93\x01\n" +
+	"\bINTERNAL\x10\xdb\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\r\x18\x012\x12m365.backupstorageP\x04Z.The server failed because of an internal errorb3Give the incident id to the operator of this serverB\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (

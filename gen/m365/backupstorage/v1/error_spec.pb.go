@@ -24,18 +24,19 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// When the same request may be sent again.
+// When the same request can be sent again.
 type ErrorSpec_Retry int32
 
 const (
 	// Not used.
 	ErrorSpec_RETRY_UNSPECIFIED ErrorSpec_Retry = 0
-	// Never without a change to the request or to what it acts on.
+	// Never, unless the request or the resource changes.
 	ErrorSpec_NEVER ErrorSpec_Retry = 1
-	// After the delay in RetryInfo, which every Status of this reason carries: Graph's own, else `retry_delay`.
+	// After the delay in RetryInfo, which every Status of this reason has. The delay is Graph's Retry-After,
+	// otherwise `retry_delay`.
 	ErrorSpec_AFTER_DELAY ErrorSpec_Retry = 2
-	// Only when the Status carries RetryInfo, which it does when Graph sent a Retry-After, and for a reason with
-	// `code_with_retry_info` when what stood in the way passes by itself.
+	// Only when the Status has RetryInfo. It has one when Graph sent a Retry-After. With `code_with_retry_info`, it
+	// has one when the cause is temporary.
 	ErrorSpec_IF_TOLD ErrorSpec_Retry = 3
 )
 
@@ -82,19 +83,19 @@ func (ErrorSpec_Retry) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_error_spec_proto_rawDescGZIP(), []int{0, 0}
 }
 
-// The detail that a Status of this reason carries besides ErrorInfo, RetryInfo, RequestInfo and Help.
+// The typed detail of a Status of this reason, in addition to ErrorInfo, RetryInfo, RequestInfo and Help.
 type ErrorSpec_Detail int32
 
 const (
-	// No further detail.
+	// No typed detail.
 	ErrorSpec_DETAIL_UNSPECIFIED ErrorSpec_Detail = 0
-	// google.rpc.BadRequest, with the path of the field in the request message, or the key of the call's metadata.
+	// google.rpc.BadRequest: the path of the field in the request message, or the key of the call's metadata.
 	ErrorSpec_BAD_REQUEST ErrorSpec_Detail = 1
-	// google.rpc.PreconditionFailure: what has to change before the request can succeed.
+	// google.rpc.PreconditionFailure: the state that must change before the request can succeed.
 	ErrorSpec_PRECONDITION_FAILURE ErrorSpec_Detail = 2
-	// google.rpc.QuotaFailure: the limit that was met.
+	// google.rpc.QuotaFailure: the limit that was reached.
 	ErrorSpec_QUOTA_FAILURE ErrorSpec_Detail = 3
-	// google.rpc.ResourceInfo: what was not found, or exists already.
+	// google.rpc.ResourceInfo: the resource that was not found, or that already exists.
 	ErrorSpec_RESOURCE_INFO ErrorSpec_Detail = 4
 )
 
@@ -143,15 +144,15 @@ func (ErrorSpec_Detail) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_error_spec_proto_rawDescGZIP(), []int{0, 1}
 }
 
-// What a failed request may have changed. It decides whether a gRPC runtime may send a write again by itself.
+// What a failed request may have changed. It decides whether a gRPC runtime may repeat a write automatically.
 type ErrorSpec_SideEffects int32
 
 const (
-	// The reason alone does not say; the gRPC code decides.
+	// The reason does not decide it; the gRPC code does.
 	ErrorSpec_SIDE_EFFECTS_UNSPECIFIED ErrorSpec_SideEffects = 0
-	// Nothing was changed: the request may be repeated by anyone.
+	// Nothing was changed. Programs and runtimes can repeat the request.
 	ErrorSpec_NONE ErrorSpec_SideEffects = 1
-	// Part or all of the request may have been carried out: a program looks before it repeats it.
+	// Graph may have carried out all or part of the request. A program must check before it repeats the request.
 	ErrorSpec_POSSIBLE ErrorSpec_SideEffects = 2
 )
 
@@ -196,17 +197,17 @@ func (ErrorSpec_SideEffects) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_error_spec_proto_rawDescGZIP(), []int{0, 2}
 }
 
-// Who has to act before a request like the failed one can succeed. Metrics count by it.
+// Who must act before the request can succeed. Metrics are counted by fault.
 type ErrorSpec_Fault int32
 
 const (
 	// Not used.
 	ErrorSpec_FAULT_UNSPECIFIED ErrorSpec_Fault = 0
-	// The caller: with another request, at another time, or less often.
+	// The caller: send another request, at another time, or send fewer requests.
 	ErrorSpec_CALLER ErrorSpec_Fault = 1
 	// The tenant's administrator: consent, billing, limits or policies of the tenant.
 	ErrorSpec_TENANT ErrorSpec_Fault = 2
-	// Microsoft: Graph failed, or cannot be reached.
+	// Microsoft: Graph failed or cannot be reached.
 	ErrorSpec_GRAPH ErrorSpec_Fault = 3
 	// The operator of this server.
 	ErrorSpec_SERVER ErrorSpec_Fault = 4
@@ -257,49 +258,50 @@ func (ErrorSpec_Fault) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_error_spec_proto_rawDescGZIP(), []int{0, 3}
 }
 
-// ErrorSpec is what a client needs to know about a reason besides its name.
+// ErrorSpec describes an error reason: its gRPC code, when to retry, who has to act, and what to do.
 type ErrorSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Graph's spellings of the code in `error.code`; none for a reason that no code of Graph's stands for.
+	// Graph's spellings of the code in `error.code`. Empty when Graph has no code for the reason.
 	GraphCode []string `protobuf:"bytes,1,rep,name=graph_code,json=graphCode,proto3" json:"graph_code,omitempty"`
-	// The gRPC code of the Status. With `code_with_retry_info` it is that of a Status without RetryInfo.
+	// The gRPC code of the Status. With `code_with_retry_info`, it is the code of a Status without RetryInfo.
 	Code code.Code `protobuf:"varint,2,opt,name=code,proto3,enum=google.rpc.Code" json:"code,omitempty"`
-	// When the same request may be sent again.
+	// When the same request can be sent again.
 	Retry ErrorSpec_Retry `protobuf:"varint,3,opt,name=retry,proto3,enum=m365.backupstorage.v1.ErrorSpec_Retry" json:"retry,omitempty"`
-	// The delay of RetryInfo when Graph sent no Retry-After. Set with AFTER_DELAY, and with IF_TOLD for a reason with
-	// `code_with_retry_info`, of which Graph says nothing.
+	// The delay of RetryInfo when Graph sent no Retry-After. Set with AFTER_DELAY. Set with IF_TOLD only for a reason
+	// with `code_with_retry_info`, because Graph sends no Retry-After for it.
 	RetryDelay *durationpb.Duration `protobuf:"bytes,4,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
-	// The detail that tells what the error is about.
+	// The kind of the typed detail.
 	Detail ErrorSpec_Detail `protobuf:"varint,5,opt,name=detail,proto3,enum=m365.backupstorage.v1.ErrorSpec_Detail" json:"detail,omitempty"`
-	// `ErrorInfo.domain`: `graph.microsoft.com` for what Graph said, or would have said and the server knew without
-	// asking; `m365.backupstorage` for what the server decided itself.
+	// `ErrorInfo.domain`. `graph.microsoft.com`: Graph returned the error, or the server knew without a request that
+	// Graph would. `m365.backupstorage`: the server itself decided the error.
 	Domain string `protobuf:"bytes,6,opt,name=domain,proto3" json:"domain,omitempty"`
 	// What a failed request may have changed.
 	SideEffects ErrorSpec_SideEffects `protobuf:"varint,7,opt,name=side_effects,json=sideEffects,proto3,enum=m365.backupstorage.v1.ErrorSpec_SideEffects" json:"side_effects,omitempty"`
-	// The HTTP status that this reason stands for when no known code came with it; 0 for a reason of a code.
+	// The HTTP status that has this reason when the response has no known code; 0 when no status has it.
 	HttpStatus int32 `protobuf:"varint,8,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
-	// The limit that Microsoft documents, as `documentedLimit` of the ErrorInfo metadata; 0 when there is none.
+	// The limit that Microsoft documents, metadata `documentedLimit`; 0 when there is none.
 	DocumentedLimit int32 `protobuf:"varint,9,opt,name=documented_limit,json=documentedLimit,proto3" json:"documented_limit,omitempty"`
-	// Who has to act. Set for every reason.
+	// Who must act before the request can succeed. Set for every reason.
 	Fault ErrorSpec_Fault `protobuf:"varint,10,opt,name=fault,proto3,enum=m365.backupstorage.v1.ErrorSpec_Fault" json:"fault,omitempty"`
-	// One line for people, without its full stop: how the message of every Status of this reason begins.
+	// One sentence for people, without its full stop. It is the message of a Status when nothing more specific is
+	// known, and the description in the typed detail.
 	Summary string `protobuf:"bytes,11,opt,name=summary,proto3" json:"summary,omitempty"`
-	// What a program or a person does about it, in one sentence without its full stop.
+	// What a program or a person does about the error: one imperative sentence without its full stop.
 	Resolution string `protobuf:"bytes,12,opt,name=resolution,proto3" json:"resolution,omitempty"`
-	// The gRPC code of a Status of this reason that carries RetryInfo, where that is another than `code`; unset for a
-	// reason with one code.
+	// The gRPC code of a Status with RetryInfo. Unset when it is the same as `code`.
 	CodeWithRetryInfo code.Code `protobuf:"varint,13,opt,name=code_with_retry_info,json=codeWithRetryInfo,proto3,enum=google.rpc.Code" json:"code_with_retry_info,omitempty"`
-	// True of a reason that no call gets yet: it is kept for a part of the server that is still to come.
+	// True for a reason that no call returns yet. It is reserved for a future feature of the server.
 	Planned bool `protobuf:"varint,14,opt,name=planned,proto3" json:"planned,omitempty"`
-	// Codes of Graph's that say less than the HTTP status they come with, such as `accessDenied`. As the code of a call
-	// they choose no reason: the status does.
+	// Codes of Graph that say less than the HTTP status that comes with them, such as `accessDenied`. The status of a
+	// failed call chooses the reason then, not the code.
 	Generic []string `protobuf:"bytes,15,rep,name=generic,proto3" json:"generic,omitempty"`
-	// The path ids for which this is the reason when a request has one that does not fit into a path: names of request
-	// fields. A reason that the rpc lists in its `errors` comes first, then the one with the lowest number.
+	// Request fields with an id for the path. The server refuses an id that cannot be part of a path with this reason.
+	// When several reasons have the same field, one that the rpc lists in its `errors` comes first, then the one with
+	// the lowest number.
 	PathIds []string `protobuf:"bytes,16,rep,name=path_ids,json=pathIds,proto3" json:"path_ids,omitempty"`
-	// True of a reason whose `http_status` keeps its meaning whatever code came with it.
+	// True when `http_status` decides the reason even if the response has a known code.
 	StatusDecides bool `protobuf:"varint,17,opt,name=status_decides,json=statusDecides,proto3" json:"status_decides,omitempty"`
-	// What `detail` speaks of. The case is that of `detail`: one is set exactly when the other is.
+	// The content of the typed detail. The case must match `detail`; `detail` is set exactly when a case is set.
 	//
 	// Types that are valid to be assigned to TypedDetail:
 	//
@@ -509,22 +511,22 @@ type isErrorSpec_TypedDetail interface {
 }
 
 type ErrorSpec_FieldViolation_ struct {
-	// With BAD_REQUEST.
+	// Set with BAD_REQUEST.
 	FieldViolation *ErrorSpec_FieldViolation `protobuf:"bytes,18,opt,name=field_violation,json=fieldViolation,proto3,oneof"`
 }
 
 type ErrorSpec_Precondition_ struct {
-	// With PRECONDITION_FAILURE.
+	// Set with PRECONDITION_FAILURE.
 	Precondition *ErrorSpec_Precondition `protobuf:"bytes,19,opt,name=precondition,proto3,oneof"`
 }
 
 type ErrorSpec_Quota_ struct {
-	// With QUOTA_FAILURE.
+	// Set with QUOTA_FAILURE.
 	Quota *ErrorSpec_Quota `protobuf:"bytes,20,opt,name=quota,proto3,oneof"`
 }
 
 type ErrorSpec_Resource_ struct {
-	// With RESOURCE_INFO.
+	// Set with RESOURCE_INFO.
 	Resource *ErrorSpec_Resources `protobuf:"bytes,21,opt,name=resource,proto3,oneof"`
 }
 
@@ -536,14 +538,14 @@ func (*ErrorSpec_Quota_) isErrorSpec_TypedDetail() {}
 
 func (*ErrorSpec_Resource_) isErrorSpec_TypedDetail() {}
 
-// The fields that a BadRequest of the reason names.
+// The fields that a BadRequest of the reason can name.
 type ErrorSpec_FieldViolation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names of request fields, or keys of the call's metadata, the most likely one first. A Status names the field that
-	// Graph names, else the first of these that the request has and sets.
+	// Names of request fields, or keys of the call's metadata, the most likely one first. A Status names the field
+	// that Graph names, otherwise the first of these that is set in the request.
 	Fields []string `protobuf:"bytes,1,rep,name=fields,proto3" json:"fields,omitempty"`
-	// True of a reason that refuses a request for what it lacks: a field of `fields` that is not set is named before one
-	// that is.
+	// True for a reason that reports a missing value: a field of `fields` that is unset is named before one that is
+	// set.
 	UnsetFirst    bool `protobuf:"varint,2,opt,name=unset_first,json=unsetFirst,proto3" json:"unset_first,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -593,12 +595,12 @@ func (x *ErrorSpec_FieldViolation) GetUnsetFirst() bool {
 	return false
 }
 
-// A resource that a Status names.
+// A resource that a Status can name.
 type ErrorSpec_Resource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Graph's name of the type, such as `protectionPolicyBase`.
 	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
-	// The request field that holds the id; empty when no request has it.
+	// The request field that has the id. Empty: no request has it.
 	IdField       string `protobuf:"bytes,2,opt,name=id_field,json=idField,proto3" json:"id_field,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -651,9 +653,9 @@ func (x *ErrorSpec_Resource) GetIdField() string {
 // The violation of a PreconditionFailure.
 type ErrorSpec_Precondition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The kind of state that has to change, such as `POLICY_STATUS`.
+	// The kind of state that must change, such as `POLICY_STATUS`.
 	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
-	// The resource whose state it is: the first whose `id_field` the request has, else the last.
+	// The resource that has the state: the first one whose `id_field` the request has, otherwise the last one.
 	Subjects      []*ErrorSpec_Resource `protobuf:"bytes,2,rep,name=subjects,proto3" json:"subjects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -706,7 +708,7 @@ func (x *ErrorSpec_Precondition) GetSubjects() []*ErrorSpec_Resource {
 // The violation of a QuotaFailure.
 type ErrorSpec_Quota struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The limit that was met, such as `ACTIVE_RESTORE_SESSIONS`.
+	// The limit that was reached, such as `ACTIVE_RESTORE_SESSIONS`.
 	Subject       string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -752,7 +754,7 @@ func (x *ErrorSpec_Quota) GetSubject() string {
 // The resource of a ResourceInfo.
 type ErrorSpec_Resources struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The first whose `id_field` the request has, else the last.
+	// The candidates. A Status names the first one whose `id_field` the request has, otherwise the last one.
 	Resources     []*ErrorSpec_Resource `protobuf:"bytes,1,rep,name=resources,proto3" json:"resources,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -808,7 +810,7 @@ var file_m365_backupstorage_v1_error_spec_proto_extTypes = []protoimpl.Extension
 
 // Extension fields to descriptorpb.EnumValueOptions.
 var (
-	// What a reason means to a program. Every value of ErrorReason but the unspecified one has it.
+	// What a reason means to a program. Every value of ErrorReason has one, except the unspecified value.
 	//
 	// optional m365.backupstorage.v1.ErrorSpec error_spec = 52651;
 	E_ErrorSpec = &file_m365_backupstorage_v1_error_spec_proto_extTypes[0]

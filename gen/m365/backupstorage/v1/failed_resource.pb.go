@@ -22,14 +22,14 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// FailedResource is one mailbox, drive or site that a bulk operation could not take in. The others are not held up by
-// it.
+// FailedResource is one mailbox, drive or site that a bulk operation could not add. The other resources are added
+// nevertheless.
 type FailedResource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. What was asked for: a mail address, a site URL or an id, as the request named it. Some answers leave
-	// it out and name it in the message of `error` only.
+	// Output only. The resource as the request named it: an email address, a site URL or an id. Empty in some
+	// responses, where only the message of `error` names the resource.
 	Target string `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
-	// Output only. Why it failed. Reasons and details are those of a failed call.
+	// Output only. Why the resource failed. It has the same reasons and details as the Status of a failed call.
 	Error         *status.Status `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

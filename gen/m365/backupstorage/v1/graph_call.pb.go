@@ -22,7 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// What a call does to backups, which is what rights are granted by.
+// What a call does to backups. Rights are granted by effect.
 type GraphCall_Effect int32
 
 const (
@@ -32,7 +32,7 @@ const (
 	GraphCall_READ GraphCall_Effect = 1
 	// It protects more, or creates something.
 	GraphCall_ADD GraphCall_Effect = 2
-	// It changes settings of what is there.
+	// It changes settings of existing resources.
 	GraphCall_CHANGE GraphCall_Effect = 3
 	// It protects less, or deletes something: unprotect, offboard, deactivate, delete.
 	GraphCall_REMOVE GraphCall_Effect = 4
@@ -87,41 +87,42 @@ func (GraphCall_Effect) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_graph_call_proto_rawDescGZIP(), []int{0, 0}
 }
 
-// GraphCall is the Microsoft Graph request behind an rpc. What differs between two operations is said here, and
-// both the server and its reference tables read it from here.
+// GraphCall describes the Microsoft Graph request that an rpc sends. It has everything that differs between two
+// operations; the server and the reference pages read it from here.
 type GraphCall struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// HTTP method: `GET`, `POST`, `PATCH` or `DELETE`. A `page_token` turns any of them into the `GET` of Graph's nextLink.
+	// HTTP method: `GET`, `POST`, `PATCH` or `DELETE`. A request with a `page_token` is always a `GET` of Graph's
+	// nextLink.
 	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
-	// Path under `/v1.0/solutions/backupRestore`. Each `{name}` is a string field of the request and fills exactly
-	// one path segment.
+	// Path under `/v1.0/solutions/backupRestore`. Each `{name}` is a string field of the request and fills exactly one
+	// path segment.
 	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
-	// The least Microsoft Graph permission with which the operation may be called.
+	// The least privileged Microsoft Graph permission that allows the operation.
 	Permission string `protobuf:"bytes,3,opt,name=permission,proto3" json:"permission,omitempty"`
-	// True where Graph refuses application permissions: the call needs `x-user-assertion`.
+	// True when Graph refuses application permissions: the call needs `x-user-assertion`.
 	DelegatedOnly bool `protobuf:"varint,4,opt,name=delegated_only,json=delegatedOnly,proto3" json:"delegated_only,omitempty"`
-	// Microsoft's page for the operation.
+	// Microsoft's documentation page of the operation.
 	Docs string `protobuf:"bytes,5,opt,name=docs,proto3" json:"docs,omitempty"`
-	// The reasons that Microsoft documents for the operation. Others (throttling, authorization, the server's own)
-	// can come from every rpc.
+	// The reasons that Microsoft documents for the operation. Every rpc can also fail for other reasons: throttling,
+	// authorization, and the server's own reasons.
 	Errors []ErrorReason `protobuf:"varint,6,rep,packed,name=errors,proto3,enum=m365.backupstorage.v1.ErrorReason" json:"errors,omitempty"`
-	// True where Graph wants a body although the request has no field for one: `{}` is sent.
+	// True when Graph requires a body and the request has no field for it: the server sends `{}`.
 	EmptyBody bool `protobuf:"varint,7,opt,name=empty_body,json=emptyBody,proto3" json:"empty_body,omitempty"`
-	// What the call does. A field that is set can add another effect: `graph_field.effect`.
+	// What the call does to backups. A request field that is set can add another effect: `graph_field.effect`.
 	Effect GraphCall_Effect `protobuf:"varint,8,opt,name=effect,proto3,enum=m365.backupstorage.v1.GraphCall_Effect" json:"effect,omitempty"`
-	// The rpc, as `Service/Method`, that shows whether a lost write was carried out: metadata `verifyWith`. Every rpc with
-	// side effects has one, and its path has no id that this rpc's request lacks.
+	// The rpc, as `Service/Method`, that shows whether a lost write was carried out: metadata `verifyWith`. Every rpc
+	// with side effects has one. Every id in the path of that rpc is also a field of this rpc's request.
 	VerifyWith string `protobuf:"bytes,9,opt,name=verify_with,json=verifyWith,proto3" json:"verify_with,omitempty"`
-	// The states (enum values of the resource's `status`) that prove that a lost write was carried out, when `verify_with`
-	// shows one of them. Empty when no state proves it.
+	// States that prove that a lost write was carried out, when `verify_with` shows one of them. They are enum values
+	// of the resource's `status`. Empty when no state proves it.
 	OutcomeStates []string `protobuf:"bytes,10,rep,name=outcome_states,json=outcomeStates,proto3" json:"outcome_states,omitempty"`
-	// True when a state proves the outcome only if the resource was modified since the call, by Graph's clock.
+	// True when a state proves the outcome only if the resource was modified after the call, by Graph's clock.
 	OutcomeNeedsChange bool `protobuf:"varint,11,opt,name=outcome_needs_change,json=outcomeNeedsChange,proto3" json:"outcome_needs_change,omitempty"`
-	// The reason for an item that an update was to remove and that is not in the collection, which Graph calls `Invalid`.
-	// Every rpc that removes items has one.
+	// The reason for an item to remove that is not in the collection. Graph's code for it is `Invalid`. Every rpc that
+	// removes items has one.
 	MissingItem ErrorReason `protobuf:"varint,12,opt,name=missing_item,json=missingItem,proto3,enum=m365.backupstorage.v1.ErrorReason" json:"missing_item,omitempty"`
-	// For an rpc that has no Graph request of its own, such as a stream or a wait: the rpc, as `Service/Method`, whose
-	// permission, effect and errors it has. Nothing else is set then.
+	// For an rpc that has no Graph request of its own, such as a stream or a wait. It is the rpc, as `Service/Method`,
+	// whose permission, effect and errors apply. No other field is set then.
 	Of string `protobuf:"bytes,13,opt,name=of,proto3" json:"of,omitempty"`
 	// True of a rpc that creates the resource which it returns. A response without the id of the resource, or with the type
 	// of another one, tells nobody what was created: the call ends with OUTCOME_UNKNOWN.
@@ -271,7 +272,7 @@ var file_m365_backupstorage_v1_graph_call_proto_extTypes = []protoimpl.Extension
 
 // Extension fields to descriptorpb.MethodOptions.
 var (
-	// The Microsoft Graph request that an rpc stands for. Every rpc has one.
+	// The Microsoft Graph request of an rpc. Every rpc has this option.
 	//
 	// optional m365.backupstorage.v1.GraphCall graph_call = 52650;
 	E_GraphCall = &file_m365_backupstorage_v1_graph_call_proto_extTypes[0]

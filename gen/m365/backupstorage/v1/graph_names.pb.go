@@ -22,23 +22,24 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// What a field is to the JSON text.
+// The role of a field in the JSON text.
 type GraphField_Place int32
 
 const (
-	// A property: `name`, else the field's name in lowerCamelCase.
+	// A property. Its name is `name`, otherwise the field's name in lowerCamelCase.
 	GraphField_PLACE_UNSPECIFIED GraphField_Place = 0
-	// No property of its own: the properties of this message stand among those of the message around it. Where Graph
-	// has been seen to wrap them nevertheless, the wrapping property is an alias.
-	// On the only field of a message, which is a list: the message around it is written as that list, so that a list
-	// that is set and empty (`[]`) differs from one that is unset (no property).
+	// No property of its own: the properties of this message are properties of the parent message. When Graph
+	// sometimes wraps them, the wrapping property is in `aliases`.
+	//
+	// For a list that is the only field of its message: the message is written as the list itself. An empty list that
+	// is set (`[]`) therefore differs from an unset one (no property).
 	GraphField_INLINE GraphField_Place = 1
-	// With a name that ends in `@delta`: the ids of this field are written as items to remove, behind the items
-	// of the field that shares the name.
+	// Ids of items to remove. `name` ends in `@delta`. The removals are written after the items of the field that has
+	// the same `name`.
 	GraphField_REMOVED_IDS GraphField_Place = 2
-	// Filled from the error object of the property `name`: one entry per element of its `details`.
+	// Elements from the error object of the property `name`: one for each element of its `details`.
 	GraphField_ERROR_DETAILS GraphField_Place = 3
-	// A bool that is true when the property `name` is there and not null, whatever its value.
+	// A bool: true when the property `name` is present and not null, with any value.
 	GraphField_PRESENCE GraphField_Place = 4
 )
 
@@ -87,11 +88,11 @@ func (GraphField_Place) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_graph_names_proto_rawDescGZIP(), []int{1, 0}
 }
 
-// GraphMessage says which types of Graph's schema a message stands for.
+// GraphMessage lists the types of Graph's schema that a message represents.
 type GraphMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names of Graph types, without the namespace: `mailboxProtectionUnit`. A message for a family of types names
-	// its base type and each derived one.
+	// Names of Graph types without the namespace, such as `mailboxProtectionUnit`. A message for a family of types
+	// lists the base type and every derived type.
 	Types         []string `protobuf:"bytes,1,rep,name=types,proto3" json:"types,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -134,23 +135,25 @@ func (x *GraphMessage) GetTypes() []string {
 	return nil
 }
 
-// GraphField says how a field is written in Graph's JSON. Without it the property is the field's name in
-// lowerCamelCase. Of a request, the fields that its path names, `page_size` and `page_token` are not in the body, and
-// a GET or DELETE has none.
+// GraphField maps a field to Graph's JSON. Without it, the property is the field's name in lowerCamelCase.
+//
+// The body of a request leaves out the fields in its path, `page_size` and `page_token`. A GET or DELETE has no body.
 type GraphField struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Graph's property, where it is not the field's name in lowerCamelCase: `mailboxProtectionUnits@delta`.
+	// Graph's property, such as `mailboxProtectionUnits@delta`. Set only when it is not the field's name in
+	// lowerCamelCase.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Further spellings that Graph has been seen to send. They are read like `name` and never written.
+	// Other names of the property that Graph has sent. They are read like `name` and never written.
 	Aliases []string `protobuf:"bytes,2,rep,name=aliases,proto3" json:"aliases,omitempty"`
-	// What the field is to the JSON text.
+	// The role of the field in the JSON text.
 	Place GraphField_Place `protobuf:"varint,3,opt,name=place,proto3,enum=m365.backupstorage.v1.GraphField_Place" json:"place,omitempty"`
-	// A type prefix (see GraphValue) that the presence of this property proves, when nothing else told the workload.
+	// A type prefix (see GraphValue) that the presence of this property proves. Used only when nothing else shows the
+	// workload.
 	Implies string `protobuf:"bytes,4,opt,name=implies,proto3" json:"implies,omitempty"`
-	// The effect that a call has besides that of its rpc when this field of the request is set.
+	// The effect that a call has when this request field is set, in addition to the effect of its rpc.
 	Effect GraphCall_Effect `protobuf:"varint,5,opt,name=effect,proto3,enum=m365.backupstorage.v1.GraphCall_Effect" json:"effect,omitempty"`
-	// The OData option that carries this field of a list's request, such as `$filter`. Graph's error texts name the option,
-	// and the server puts the field in its place. `page_size` is always `$top`.
+	// The OData query option that has the value of this field of a list request, such as `$filter`. Graph's error texts
+	// name the option; the server replaces it with the field's name. `page_size` is always `$top`.
 	Query         string `protobuf:"bytes,6,opt,name=query,proto3" json:"query,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -228,13 +231,13 @@ func (x *GraphField) GetQuery() string {
 	return ""
 }
 
-// GraphValue says how an enum value is written in Graph's JSON. Without it the member is the value's name without
-// the enum's prefix, in lowerCamelCase.
+// GraphValue maps an enum value to Graph's JSON. Without it, the member is the value's name without the enum's
+// prefix, in lowerCamelCase.
 type GraphValue struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Graph's spelling, where it is not the value's name in lowerCamelCase.
+	// Graph's spelling. Set only when it is not the value's name in lowerCamelCase.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// For values of Workload: prefixes of Graph type names and path segments that belong to the workload.
+	// For values of Workload: prefixes of the Graph type names and path segments that belong to the workload.
 	TypePrefixes  []string `protobuf:"bytes,2,rep,name=type_prefixes,json=typePrefixes,proto3" json:"type_prefixes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -313,7 +316,7 @@ var file_m365_backupstorage_v1_graph_names_proto_extTypes = []protoimpl.Extensio
 
 // Extension fields to descriptorpb.MessageOptions.
 var (
-	// How a message stands for a type of Graph's schema.
+	// Which types of Graph's schema a message represents.
 	//
 	// optional m365.backupstorage.v1.GraphMessage graph_message = 52652;
 	E_GraphMessage = &file_m365_backupstorage_v1_graph_names_proto_extTypes[0]
@@ -321,7 +324,7 @@ var (
 
 // Extension fields to descriptorpb.FieldOptions.
 var (
-	// How a field stands for a property of Graph's JSON where that does not follow from its name.
+	// How a field maps to a property of Graph's JSON. Needed only when the name does not show it.
 	//
 	// optional m365.backupstorage.v1.GraphField graph_field = 52653;
 	E_GraphField = &file_m365_backupstorage_v1_graph_names_proto_extTypes[1]
@@ -329,7 +332,7 @@ var (
 
 // Extension fields to descriptorpb.EnumValueOptions.
 var (
-	// How an enum value stands for a member of Graph's schema where that does not follow from its name.
+	// How an enum value maps to an enum member of Graph's schema. Needed only when the name does not show it.
 	//
 	// optional m365.backupstorage.v1.GraphValue graph_value = 52654;
 	E_GraphValue = &file_m365_backupstorage_v1_graph_names_proto_extTypes[2]

@@ -21,14 +21,14 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// IdentitySet says who did something: an application, a user, a device, or several of them together.
+// IdentitySet is the actor of a change: an application, a user, a device, or several of these together.
 type IdentitySet struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The application that acted.
 	Application *Identity `protobuf:"bytes,1,opt,name=application,proto3" json:"application,omitempty"`
 	// The device that acted.
 	Device *Identity `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
-	// The user who acted or on whose behalf the application did.
+	// The user who acted, or on whose behalf the application acted.
 	User          *Identity `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -85,14 +85,14 @@ func (x *IdentitySet) GetUser() *Identity {
 	return nil
 }
 
-// Identity names an application, a user, a device or a recipient of mail.
+// Identity is one application, user, device or recipient of email.
 type Identity struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Object id, mostly a GUID. Some of Graph's answers call it `identity`.
+	// Object id, usually a GUID. Some of Graph's responses call the property `identity`.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Name shown to people.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// Mail address, where Graph gives one.
+	// Email address; empty when Graph sends none.
 	Email         string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -23,26 +23,26 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// InclusionRuleStatus says where a rule stands. Graph's type is `protectionRuleStatus`, its names are the values'
-// names in lowerCamelCase.
+// InclusionRuleStatus is the state of a rule. Graph's type is `protectionRuleStatus`. Graph's names are the value
+// names without the prefix, in lowerCamelCase.
 type InclusionRuleStatus int32
 
 const (
-	// Graph did not tell.
+	// Graph sent no value.
 	InclusionRuleStatus_INCLUSION_RULE_STATUS_UNSPECIFIED InclusionRuleStatus = 0
-	// A state that this contract does not know.
+	// Graph sent a state that this contract does not know.
 	InclusionRuleStatus_INCLUSION_RULE_STATUS_UNKNOWN_FUTURE_VALUE InclusionRuleStatus = 1
-	// In the schema and not used.
+	// Graph's schema has this state; Graph does not use it.
 	InclusionRuleStatus_INCLUSION_RULE_STATUS_DRAFT InclusionRuleStatus = 2
-	// Being carried out.
+	// Graph is applying the rule.
 	InclusionRuleStatus_INCLUSION_RULE_STATUS_ACTIVE InclusionRuleStatus = 3
-	// Carried out.
+	// The rule was applied.
 	InclusionRuleStatus_INCLUSION_RULE_STATUS_COMPLETED InclusionRuleStatus = 4
-	// Carried out, with failures.
+	// The rule was applied with failures.
 	InclusionRuleStatus_INCLUSION_RULE_STATUS_COMPLETED_WITH_ERRORS InclusionRuleStatus = 5
-	// A new expression is being carried out.
+	// Graph is applying a new expression.
 	InclusionRuleStatus_INCLUSION_RULE_STATUS_UPDATE_REQUESTED InclusionRuleStatus = 6
-	// The rule and the units that only it protects are being removed.
+	// Graph is removing the rule, and the units that only this rule protects.
 	InclusionRuleStatus_INCLUSION_RULE_STATUS_DELETE_REQUESTED InclusionRuleStatus = 7
 )
 
@@ -97,32 +97,32 @@ func (InclusionRuleStatus) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_inclusion_rule_proto_rawDescGZIP(), []int{0}
 }
 
-// InclusionRule adds units to a policy by an expression. A static rule is carried out once and again with each run; a
-// dynamic one is evaluated again and again, and also removes what no longer fits.
+// InclusionRule adds units to a policy by an expression. Graph evaluates a static rule once at its creation and once
+// for each run. Graph evaluates a dynamic rule at intervals, and also removes the units that no longer match.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/protectionrulebase
 type InclusionRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. Id of the rule, a GUID.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Output only. What the rule adds: mailboxes, drives or sites.
+	// Output only. Workload of the rule: it adds mailboxes, drives or sites.
 	Workload Workload `protobuf:"varint,2,opt,name=workload,proto3,enum=m365.backupstorage.v1.Workload" json:"workload,omitempty"`
-	// Output only. Where the rule stands.
+	// Output only. State of the rule.
 	Status InclusionRuleStatus `protobuf:"varint,3,opt,name=status,proto3,enum=m365.backupstorage.v1.InclusionRuleStatus" json:"status,omitempty"`
-	// Output only. True for a dynamic rule, false for a static one. Set at creation and never changed.
+	// Output only. True for a dynamic rule, false for a static rule. It is set at creation and cannot change.
 	IsAutoApplyEnabled *bool `protobuf:"varint,4,opt,name=is_auto_apply_enabled,json=isAutoApplyEnabled,proto3,oneof" json:"is_auto_apply_enabled,omitempty"`
-	// Output only. Why the rule could not be carried out; unset when all is well. Reasons and details are those of a
-	// failed call.
+	// Output only. Why the rule failed; unset when there is no error. It has the same reasons and details as the Status
+	// of a failed call.
 	Error *status.Status `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
-	// Output only. Who made the rule.
+	// Output only. Who created the rule.
 	CreatedBy *IdentitySet `protobuf:"bytes,6,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
-	// Output only. When the rule was made.
+	// Output only. When the rule was created.
 	CreatedDateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_date_time,json=createdDateTime,proto3" json:"created_date_time,omitempty"`
-	// Output only. Who changed the rule last.
+	// Output only. Who last changed the rule.
 	LastModifiedBy *IdentitySet `protobuf:"bytes,8,opt,name=last_modified_by,json=lastModifiedBy,proto3" json:"last_modified_by,omitempty"`
-	// Output only. When the rule was changed last.
+	// Output only. When the rule was last changed.
 	LastModifiedDateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=last_modified_date_time,json=lastModifiedDateTime,proto3" json:"last_modified_date_time,omitempty"`
-	// Output only. What the rule looks for.
+	// Output only. The expression that selects the units.
 	//
 	// Types that are valid to be assigned to Expression:
 	//
@@ -266,12 +266,12 @@ type isInclusionRule_Expression interface {
 }
 
 type InclusionRule_MailboxExpression struct {
-	// Expression over groups of users whose mailboxes are added.
+	// Expression over groups. The rule adds the mailboxes of their members.
 	MailboxExpression string `protobuf:"bytes,10,opt,name=mailbox_expression,json=mailboxExpression,proto3,oneof"`
 }
 
 type InclusionRule_DriveExpression struct {
-	// Expression over groups of users whose drives are added.
+	// Expression over groups. The rule adds the drives of their members.
 	DriveExpression string `protobuf:"bytes,11,opt,name=drive_expression,json=driveExpression,proto3,oneof"`
 }
 

@@ -26,9 +26,10 @@ type ListMailboxInclusionRulesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	// Most rules to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of rules to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -88,9 +89,9 @@ func (x *ListMailboxInclusionRulesRequest) GetPageToken() string {
 // Response of ListMailboxInclusionRules.
 type ListMailboxInclusionRulesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The rules of this page. A page may be empty and still have a next one.
+	// The rules of this page. A page can be empty and still have a `next_page_token`.
 	InclusionRules []*InclusionRule `protobuf:"bytes,1,rep,name=inclusion_rules,json=inclusionRules,proto3" json:"inclusion_rules,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -145,9 +146,10 @@ type ListDriveInclusionRulesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	// Most rules to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of rules to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -207,9 +209,9 @@ func (x *ListDriveInclusionRulesRequest) GetPageToken() string {
 // Response of ListDriveInclusionRules.
 type ListDriveInclusionRulesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The rules of this page. A page may be empty and still have a next one.
+	// The rules of this page. A page can be empty and still have a `next_page_token`.
 	InclusionRules []*InclusionRule `protobuf:"bytes,1,rep,name=inclusion_rules,json=inclusionRules,proto3" json:"inclusion_rules,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -264,9 +266,10 @@ type ListSiteInclusionRulesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	// Most rules to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of rules to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -326,9 +329,9 @@ func (x *ListSiteInclusionRulesRequest) GetPageToken() string {
 // Response of ListSiteInclusionRules.
 type ListSiteInclusionRulesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The rules of this page. A page may be empty and still have a next one.
+	// The rules of this page. A page can be empty and still have a `next_page_token`.
 	InclusionRules []*InclusionRule `protobuf:"bytes,1,rep,name=inclusion_rules,json=inclusionRules,proto3" json:"inclusion_rules,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -383,12 +386,12 @@ type CreateMailboxInclusionRuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	// Required. Expression over the groups whose members' mailboxes are added, such as
-	// `(memberOf -any (group.id -in ['00000000-1111-2222-3333-444444444444']))`: at most 3 groups in a static rule, 100
-	// in a dynamic one.
+	// Required. Expression over groups, such as `(memberOf -any (group.id -in
+	// ['00000000-1111-2222-3333-444444444444']))`. The rule adds the mailboxes of their members. Limits: 3 groups in a
+	// static rule, 100 groups in a dynamic rule.
 	MailboxExpression string `protobuf:"bytes,2,opt,name=mailbox_expression,json=mailboxExpression,proto3" json:"mailbox_expression,omitempty"`
-	// True makes a dynamic rule, which goes on adding and removing mailboxes: one per policy, at most 6,000 users.
-	// Unset or false makes a static one. It cannot be changed later.
+	// True creates a dynamic rule, which continues to add and remove mailboxes. Unset or false creates a static rule.
+	// It cannot change later. Limits: one dynamic rule per policy, 6,000 users.
 	IsAutoApplyEnabled *bool `protobuf:"varint,3,opt,name=is_auto_apply_enabled,json=isAutoApplyEnabled,proto3,oneof" json:"is_auto_apply_enabled,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -496,12 +499,12 @@ type CreateDriveInclusionRuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	// Required. Expression over the groups whose members' drives are added, such as
-	// `(memberOf -any (group.id -in ['00000000-1111-2222-3333-444444444444']))`: at most 3 groups in a static rule, 100
-	// in a dynamic one.
+	// Required. Expression over groups, such as `(memberOf -any (group.id -in
+	// ['00000000-1111-2222-3333-444444444444']))`. The rule adds the drives of their members. Limits: 3 groups in a
+	// static rule, 100 groups in a dynamic rule.
 	DriveExpression string `protobuf:"bytes,2,opt,name=drive_expression,json=driveExpression,proto3" json:"drive_expression,omitempty"`
-	// True makes a dynamic rule, which goes on adding and removing drives: one per policy, at most 6,000 users. Unset
-	// or false makes a static one. It cannot be changed later.
+	// True creates a dynamic rule, which continues to add and remove drives. Unset or false creates a static rule. It
+	// cannot change later. Limits: one dynamic rule per policy, 6,000 users.
 	IsAutoApplyEnabled *bool `protobuf:"varint,3,opt,name=is_auto_apply_enabled,json=isAutoApplyEnabled,proto3,oneof" json:"is_auto_apply_enabled,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -609,10 +612,10 @@ type CreateSiteInclusionRuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	// Required. Expression over names and URLs of sites, such as
-	// `(displayName -contains 'ledger') -or (webUrl -contains 'archive')`: at most 10 keywords of 3 to 255 characters.
+	// Required. Expression over names and URLs of sites, such as `(displayName -contains 'ledger') -or (webUrl
+	// -contains 'archive')`. Limits: 10 keywords of 3 to 255 characters each.
 	SiteExpression string `protobuf:"bytes,2,opt,name=site_expression,json=siteExpression,proto3" json:"site_expression,omitempty"`
-	// Unset or false makes a static rule. Dynamic rules exist for mailboxes and drives only.
+	// Unset or false creates a static rule. Dynamic rules exist only for mailboxes and drives.
 	IsAutoApplyEnabled *bool `protobuf:"varint,3,opt,name=is_auto_apply_enabled,json=isAutoApplyEnabled,proto3,oneof" json:"is_auto_apply_enabled,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -1025,8 +1028,8 @@ type UpdateMailboxInclusionRuleRequest struct {
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
 	// Required. Id of the rule.
 	InclusionRuleId string `protobuf:"bytes,2,opt,name=inclusion_rule_id,json=inclusionRuleId,proto3" json:"inclusion_rule_id,omitempty"`
-	// Required. New expression over the groups whose members' mailboxes are added, such as
-	// `(memberOf -any (group.id -in ['00000000-1111-2222-3333-444444444444']))`: at most 100 groups.
+	// Required. New expression over groups, such as `(memberOf -any (group.id -in
+	// ['00000000-1111-2222-3333-444444444444']))`. The rule adds the mailboxes of their members. Limit: 100 groups.
 	MailboxExpression string `protobuf:"bytes,3,opt,name=mailbox_expression,json=mailboxExpression,proto3" json:"mailbox_expression,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -1136,8 +1139,8 @@ type UpdateDriveInclusionRuleRequest struct {
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
 	// Required. Id of the rule.
 	InclusionRuleId string `protobuf:"bytes,2,opt,name=inclusion_rule_id,json=inclusionRuleId,proto3" json:"inclusion_rule_id,omitempty"`
-	// Required. New expression over the groups whose members' drives are added, such as
-	// `(memberOf -any (group.id -in ['00000000-1111-2222-3333-444444444444']))`: at most 100 groups.
+	// Required. New expression over groups, such as `(memberOf -any (group.id -in
+	// ['00000000-1111-2222-3333-444444444444']))`. The rule adds the drives of their members. Limit: 100 groups.
 	DriveExpression string `protobuf:"bytes,3,opt,name=drive_expression,json=driveExpression,proto3" json:"drive_expression,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache

@@ -46,22 +46,26 @@ const (
 //
 // InclusionRuleService adds units to policies by expressions instead of one by one.
 //
-// Rules are carried out over minutes to hours: poll `InclusionRule.status` with the rpc that gets the rule.
+// Usual order: create a rule, then get it until its status is COMPLETED or COMPLETED_WITH_ERRORS, which takes minutes
+// to hours. Later, run a static rule again, or update the expression of a dynamic rule.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type InclusionRuleServiceClient interface {
-	// ListMailboxInclusionRules returns the rules of a policy for mailboxes, a page at a time.
+	// ListMailboxInclusionRules returns the rules of a policy for mailboxes, page by page.
 	ListMailboxInclusionRules(ctx context.Context, in *ListMailboxInclusionRulesRequest, opts ...grpc.CallOption) (*ListMailboxInclusionRulesResponse, error)
-	// ListDriveInclusionRules returns the rules of a policy for drives, a page at a time.
+	// ListDriveInclusionRules returns the rules of a policy for drives, page by page.
 	ListDriveInclusionRules(ctx context.Context, in *ListDriveInclusionRulesRequest, opts ...grpc.CallOption) (*ListDriveInclusionRulesResponse, error)
-	// ListSiteInclusionRules returns the rules of a policy for sites, a page at a time.
+	// ListSiteInclusionRules returns the rules of a policy for sites, page by page.
 	ListSiteInclusionRules(ctx context.Context, in *ListSiteInclusionRulesRequest, opts ...grpc.CallOption) (*ListSiteInclusionRulesResponse, error)
-	// CreateMailboxInclusionRule makes a rule and begins to carry it out. The answer comes at once with status ACTIVE;
-	// the rule is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through.
+	// CreateMailboxInclusionRule creates a rule and starts to apply it. The response comes at once, with status ACTIVE.
+	// The rule ends as COMPLETED or COMPLETED_WITH_ERRORS.
 	CreateMailboxInclusionRule(ctx context.Context, in *CreateMailboxInclusionRuleRequest, opts ...grpc.CallOption) (*CreateMailboxInclusionRuleResponse, error)
-	// CreateDriveInclusionRule makes a rule and begins to carry it out. The answer comes at once with status ACTIVE;
-	// the rule is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through.
+	// CreateDriveInclusionRule creates a rule and starts to apply it. The response comes at once, with status ACTIVE.
+	// The rule ends as COMPLETED or COMPLETED_WITH_ERRORS.
 	CreateDriveInclusionRule(ctx context.Context, in *CreateDriveInclusionRuleRequest, opts ...grpc.CallOption) (*CreateDriveInclusionRuleResponse, error)
-	// CreateSiteInclusionRule makes a rule and begins to carry it out. The answer comes at once with status ACTIVE; the
-	// rule is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through.
+	// CreateSiteInclusionRule creates a rule and starts to apply it. The response comes at once, with status ACTIVE.
+	// The rule ends as COMPLETED or COMPLETED_WITH_ERRORS.
 	CreateSiteInclusionRule(ctx context.Context, in *CreateSiteInclusionRuleRequest, opts ...grpc.CallOption) (*CreateSiteInclusionRuleResponse, error)
 	// GetMailboxInclusionRule returns one rule of a policy for mailboxes.
 	GetMailboxInclusionRule(ctx context.Context, in *GetMailboxInclusionRuleRequest, opts ...grpc.CallOption) (*GetMailboxInclusionRuleResponse, error)
@@ -69,32 +73,34 @@ type InclusionRuleServiceClient interface {
 	GetDriveInclusionRule(ctx context.Context, in *GetDriveInclusionRuleRequest, opts ...grpc.CallOption) (*GetDriveInclusionRuleResponse, error)
 	// GetSiteInclusionRule returns one rule of a policy for sites.
 	GetSiteInclusionRule(ctx context.Context, in *GetSiteInclusionRuleRequest, opts ...grpc.CallOption) (*GetSiteInclusionRuleResponse, error)
-	// UpdateMailboxInclusionRule gives a dynamic rule another expression. The answer comes at once with status
-	// UPDATE_REQUESTED; the mailboxes that no longer fit leave the policy.
+	// UpdateMailboxInclusionRule replaces the expression of a dynamic rule. The response comes at once, with status
+	// UPDATE_REQUESTED. Graph then removes the mailboxes that no longer match from the policy.
 	UpdateMailboxInclusionRule(ctx context.Context, in *UpdateMailboxInclusionRuleRequest, opts ...grpc.CallOption) (*UpdateMailboxInclusionRuleResponse, error)
-	// UpdateDriveInclusionRule gives a dynamic rule another expression. The answer comes at once with status
-	// UPDATE_REQUESTED; the drives that no longer fit leave the policy.
+	// UpdateDriveInclusionRule replaces the expression of a dynamic rule. The response comes at once, with status
+	// UPDATE_REQUESTED. Graph then removes the drives that no longer match from the policy.
 	UpdateDriveInclusionRule(ctx context.Context, in *UpdateDriveInclusionRuleRequest, opts ...grpc.CallOption) (*UpdateDriveInclusionRuleResponse, error)
-	// DeleteMailboxInclusionRule removes a rule that is completed. The mailboxes that it added stay in the policy.
+	// DeleteMailboxInclusionRule deletes a completed rule. The mailboxes that it added stay in the policy.
 	DeleteMailboxInclusionRule(ctx context.Context, in *DeleteMailboxInclusionRuleRequest, opts ...grpc.CallOption) (*DeleteMailboxInclusionRuleResponse, error)
-	// DeleteDriveInclusionRule removes a rule that is completed. The drives that it added stay in the policy.
+	// DeleteDriveInclusionRule deletes a completed rule. The drives that it added stay in the policy.
 	DeleteDriveInclusionRule(ctx context.Context, in *DeleteDriveInclusionRuleRequest, opts ...grpc.CallOption) (*DeleteDriveInclusionRuleResponse, error)
-	// DeleteSiteInclusionRule removes a rule that is completed. The sites that it added stay in the policy.
+	// DeleteSiteInclusionRule deletes a completed rule. The sites that it added stay in the policy.
 	DeleteSiteInclusionRule(ctx context.Context, in *DeleteSiteInclusionRuleRequest, opts ...grpc.CallOption) (*DeleteSiteInclusionRuleResponse, error)
-	// DeleteAndUnprotectMailboxInclusionRule removes a dynamic rule that is completed, and the mailboxes that only it
-	// protects. The answer comes at once with status DELETE_REQUESTED; the rule is gone when they are.
+	// DeleteAndUnprotectMailboxInclusionRule deletes a completed dynamic rule, and removes the mailboxes that only this
+	// rule protects from the policy. The response comes at once, with status DELETE_REQUESTED. Graph deletes the rule
+	// after it has removed the mailboxes.
 	DeleteAndUnprotectMailboxInclusionRule(ctx context.Context, in *DeleteAndUnprotectMailboxInclusionRuleRequest, opts ...grpc.CallOption) (*DeleteAndUnprotectMailboxInclusionRuleResponse, error)
-	// DeleteAndUnprotectDriveInclusionRule removes a dynamic rule that is completed, and the drives that only it
-	// protects. The answer comes at once with status DELETE_REQUESTED; the rule is gone when they are.
+	// DeleteAndUnprotectDriveInclusionRule deletes a completed dynamic rule, and removes the drives that only this rule
+	// protects from the policy. The response comes at once, with status DELETE_REQUESTED. Graph deletes the rule after
+	// it has removed the drives.
 	DeleteAndUnprotectDriveInclusionRule(ctx context.Context, in *DeleteAndUnprotectDriveInclusionRuleRequest, opts ...grpc.CallOption) (*DeleteAndUnprotectDriveInclusionRuleResponse, error)
-	// RunMailboxInclusionRule carries out a static rule that is completed once more, to add the mailboxes that fit by
-	// now. The answer comes at once with status ACTIVE.
+	// RunMailboxInclusionRule applies a completed static rule again, to add the mailboxes that match now. The response
+	// comes at once, with status ACTIVE.
 	RunMailboxInclusionRule(ctx context.Context, in *RunMailboxInclusionRuleRequest, opts ...grpc.CallOption) (*RunMailboxInclusionRuleResponse, error)
-	// RunDriveInclusionRule carries out a static rule that is completed once more, to add the drives that fit by now.
-	// The answer comes at once with status ACTIVE.
+	// RunDriveInclusionRule applies a completed static rule again, to add the drives that match now. The response comes
+	// at once, with status ACTIVE.
 	RunDriveInclusionRule(ctx context.Context, in *RunDriveInclusionRuleRequest, opts ...grpc.CallOption) (*RunDriveInclusionRuleResponse, error)
-	// RunSiteInclusionRule carries out a static rule that is completed once more, to add the sites that fit by now. The
-	// answer comes at once with status ACTIVE.
+	// RunSiteInclusionRule applies a completed static rule again, to add the sites that match now. The response comes
+	// at once, with status ACTIVE.
 	RunSiteInclusionRule(ctx context.Context, in *RunSiteInclusionRuleRequest, opts ...grpc.CallOption) (*RunSiteInclusionRuleResponse, error)
 }
 
@@ -302,22 +308,26 @@ func (c *inclusionRuleServiceClient) RunSiteInclusionRule(ctx context.Context, i
 //
 // InclusionRuleService adds units to policies by expressions instead of one by one.
 //
-// Rules are carried out over minutes to hours: poll `InclusionRule.status` with the rpc that gets the rule.
+// Usual order: create a rule, then get it until its status is COMPLETED or COMPLETED_WITH_ERRORS, which takes minutes
+// to hours. Later, run a static rule again, or update the expression of a dynamic rule.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type InclusionRuleServiceServer interface {
-	// ListMailboxInclusionRules returns the rules of a policy for mailboxes, a page at a time.
+	// ListMailboxInclusionRules returns the rules of a policy for mailboxes, page by page.
 	ListMailboxInclusionRules(context.Context, *ListMailboxInclusionRulesRequest) (*ListMailboxInclusionRulesResponse, error)
-	// ListDriveInclusionRules returns the rules of a policy for drives, a page at a time.
+	// ListDriveInclusionRules returns the rules of a policy for drives, page by page.
 	ListDriveInclusionRules(context.Context, *ListDriveInclusionRulesRequest) (*ListDriveInclusionRulesResponse, error)
-	// ListSiteInclusionRules returns the rules of a policy for sites, a page at a time.
+	// ListSiteInclusionRules returns the rules of a policy for sites, page by page.
 	ListSiteInclusionRules(context.Context, *ListSiteInclusionRulesRequest) (*ListSiteInclusionRulesResponse, error)
-	// CreateMailboxInclusionRule makes a rule and begins to carry it out. The answer comes at once with status ACTIVE;
-	// the rule is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through.
+	// CreateMailboxInclusionRule creates a rule and starts to apply it. The response comes at once, with status ACTIVE.
+	// The rule ends as COMPLETED or COMPLETED_WITH_ERRORS.
 	CreateMailboxInclusionRule(context.Context, *CreateMailboxInclusionRuleRequest) (*CreateMailboxInclusionRuleResponse, error)
-	// CreateDriveInclusionRule makes a rule and begins to carry it out. The answer comes at once with status ACTIVE;
-	// the rule is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through.
+	// CreateDriveInclusionRule creates a rule and starts to apply it. The response comes at once, with status ACTIVE.
+	// The rule ends as COMPLETED or COMPLETED_WITH_ERRORS.
 	CreateDriveInclusionRule(context.Context, *CreateDriveInclusionRuleRequest) (*CreateDriveInclusionRuleResponse, error)
-	// CreateSiteInclusionRule makes a rule and begins to carry it out. The answer comes at once with status ACTIVE; the
-	// rule is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through.
+	// CreateSiteInclusionRule creates a rule and starts to apply it. The response comes at once, with status ACTIVE.
+	// The rule ends as COMPLETED or COMPLETED_WITH_ERRORS.
 	CreateSiteInclusionRule(context.Context, *CreateSiteInclusionRuleRequest) (*CreateSiteInclusionRuleResponse, error)
 	// GetMailboxInclusionRule returns one rule of a policy for mailboxes.
 	GetMailboxInclusionRule(context.Context, *GetMailboxInclusionRuleRequest) (*GetMailboxInclusionRuleResponse, error)
@@ -325,32 +335,34 @@ type InclusionRuleServiceServer interface {
 	GetDriveInclusionRule(context.Context, *GetDriveInclusionRuleRequest) (*GetDriveInclusionRuleResponse, error)
 	// GetSiteInclusionRule returns one rule of a policy for sites.
 	GetSiteInclusionRule(context.Context, *GetSiteInclusionRuleRequest) (*GetSiteInclusionRuleResponse, error)
-	// UpdateMailboxInclusionRule gives a dynamic rule another expression. The answer comes at once with status
-	// UPDATE_REQUESTED; the mailboxes that no longer fit leave the policy.
+	// UpdateMailboxInclusionRule replaces the expression of a dynamic rule. The response comes at once, with status
+	// UPDATE_REQUESTED. Graph then removes the mailboxes that no longer match from the policy.
 	UpdateMailboxInclusionRule(context.Context, *UpdateMailboxInclusionRuleRequest) (*UpdateMailboxInclusionRuleResponse, error)
-	// UpdateDriveInclusionRule gives a dynamic rule another expression. The answer comes at once with status
-	// UPDATE_REQUESTED; the drives that no longer fit leave the policy.
+	// UpdateDriveInclusionRule replaces the expression of a dynamic rule. The response comes at once, with status
+	// UPDATE_REQUESTED. Graph then removes the drives that no longer match from the policy.
 	UpdateDriveInclusionRule(context.Context, *UpdateDriveInclusionRuleRequest) (*UpdateDriveInclusionRuleResponse, error)
-	// DeleteMailboxInclusionRule removes a rule that is completed. The mailboxes that it added stay in the policy.
+	// DeleteMailboxInclusionRule deletes a completed rule. The mailboxes that it added stay in the policy.
 	DeleteMailboxInclusionRule(context.Context, *DeleteMailboxInclusionRuleRequest) (*DeleteMailboxInclusionRuleResponse, error)
-	// DeleteDriveInclusionRule removes a rule that is completed. The drives that it added stay in the policy.
+	// DeleteDriveInclusionRule deletes a completed rule. The drives that it added stay in the policy.
 	DeleteDriveInclusionRule(context.Context, *DeleteDriveInclusionRuleRequest) (*DeleteDriveInclusionRuleResponse, error)
-	// DeleteSiteInclusionRule removes a rule that is completed. The sites that it added stay in the policy.
+	// DeleteSiteInclusionRule deletes a completed rule. The sites that it added stay in the policy.
 	DeleteSiteInclusionRule(context.Context, *DeleteSiteInclusionRuleRequest) (*DeleteSiteInclusionRuleResponse, error)
-	// DeleteAndUnprotectMailboxInclusionRule removes a dynamic rule that is completed, and the mailboxes that only it
-	// protects. The answer comes at once with status DELETE_REQUESTED; the rule is gone when they are.
+	// DeleteAndUnprotectMailboxInclusionRule deletes a completed dynamic rule, and removes the mailboxes that only this
+	// rule protects from the policy. The response comes at once, with status DELETE_REQUESTED. Graph deletes the rule
+	// after it has removed the mailboxes.
 	DeleteAndUnprotectMailboxInclusionRule(context.Context, *DeleteAndUnprotectMailboxInclusionRuleRequest) (*DeleteAndUnprotectMailboxInclusionRuleResponse, error)
-	// DeleteAndUnprotectDriveInclusionRule removes a dynamic rule that is completed, and the drives that only it
-	// protects. The answer comes at once with status DELETE_REQUESTED; the rule is gone when they are.
+	// DeleteAndUnprotectDriveInclusionRule deletes a completed dynamic rule, and removes the drives that only this rule
+	// protects from the policy. The response comes at once, with status DELETE_REQUESTED. Graph deletes the rule after
+	// it has removed the drives.
 	DeleteAndUnprotectDriveInclusionRule(context.Context, *DeleteAndUnprotectDriveInclusionRuleRequest) (*DeleteAndUnprotectDriveInclusionRuleResponse, error)
-	// RunMailboxInclusionRule carries out a static rule that is completed once more, to add the mailboxes that fit by
-	// now. The answer comes at once with status ACTIVE.
+	// RunMailboxInclusionRule applies a completed static rule again, to add the mailboxes that match now. The response
+	// comes at once, with status ACTIVE.
 	RunMailboxInclusionRule(context.Context, *RunMailboxInclusionRuleRequest) (*RunMailboxInclusionRuleResponse, error)
-	// RunDriveInclusionRule carries out a static rule that is completed once more, to add the drives that fit by now.
-	// The answer comes at once with status ACTIVE.
+	// RunDriveInclusionRule applies a completed static rule again, to add the drives that match now. The response comes
+	// at once, with status ACTIVE.
 	RunDriveInclusionRule(context.Context, *RunDriveInclusionRuleRequest) (*RunDriveInclusionRuleResponse, error)
-	// RunSiteInclusionRule carries out a static rule that is completed once more, to add the sites that fit by now. The
-	// answer comes at once with status ACTIVE.
+	// RunSiteInclusionRule applies a completed static rule again, to add the sites that match now. The response comes
+	// at once, with status ACTIVE.
 	RunSiteInclusionRule(context.Context, *RunSiteInclusionRuleRequest) (*RunSiteInclusionRuleResponse, error)
 	mustEmbedUnimplementedInclusionRuleServiceServer()
 }

@@ -22,20 +22,20 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ProtectionPolicyStatus is the aggregate state of a policy's units. Graph's names are the values' names in
-// lowerCamelCase.
+// ProtectionPolicyStatus is the aggregate state of a policy's units. Graph's names are the value names without the
+// prefix, in lowerCamelCase.
 type ProtectionPolicyStatus int32
 
 const (
-	// Graph did not tell.
+	// Graph sent no value.
 	ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_UNSPECIFIED ProtectionPolicyStatus = 0
-	// A state that this contract does not know.
+	// Graph sent a state that this contract does not know.
 	ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_UNKNOWN_FUTURE_VALUE ProtectionPolicyStatus = 1
-	// No unit is protected. The only state in which a policy can be deleted.
+	// No unit is protected. A policy can be deleted only in this state.
 	ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_INACTIVE ProtectionPolicyStatus = 2
 	// Some units are protected, others are not.
 	ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE_WITH_ERRORS ProtectionPolicyStatus = 3
-	// Some or all units are on their way in or out.
+	// Some or all units are being protected, unprotected or removed.
 	ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_UPDATING ProtectionPolicyStatus = 4
 	// Every unit is protected.
 	ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE ProtectionPolicyStatus = 5
@@ -88,34 +88,34 @@ func (ProtectionPolicyStatus) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_protection_policy_proto_rawDescGZIP(), []int{0}
 }
 
-// ProtectionPolicy says what of one workload is backed up and how long. Its units, rules and bulk addition jobs have
-// rpcs of their own.
+// ProtectionPolicy defines which units of one workload are backed up, and how long their backups are kept. Its units,
+// rules and bulk addition jobs have their own rpcs.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/protectionpolicybase
 type ProtectionPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. Id of the policy, a GUID.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Output only. What the policy protects: mailboxes, drives or sites.
+	// Output only. Workload of the policy: it protects mailboxes, drives or sites.
 	Workload Workload `protobuf:"varint,2,opt,name=workload,proto3,enum=m365.backupstorage.v1.Workload" json:"workload,omitempty"`
 	// Name shown to people, 1 to 1,024 Unicode characters.
 	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// Output only. Aggregate of the states of the policy's units.
+	// Output only. State of the policy, an aggregate of the states of its units.
 	Status ProtectionPolicyStatus `protobuf:"varint,4,opt,name=status,proto3,enum=m365.backupstorage.v1.ProtectionPolicyStatus" json:"status,omitempty"`
-	// Output only. How often copies are taken and how long they are kept. Microsoft sets them: every 10 minutes for
-	// two weeks and every week for a year.
+	// Output only. How often restore points are taken, and how long they are kept. Microsoft sets them: one every 10
+	// minutes, kept for two weeks, and one every week, kept for a year.
 	RetentionSettings []*RetentionSetting `protobuf:"bytes,5,rep,name=retention_settings,json=retentionSettings,proto3" json:"retention_settings,omitempty"`
-	// Output only. In Graph's schema and in none of its answers that are known.
+	// Output only. Graph's schema has it; no known response of Graph does.
 	IsEnabled *bool `protobuf:"varint,6,opt,name=is_enabled,json=isEnabled,proto3,oneof" json:"is_enabled,omitempty"`
-	// Output only. How many units are protected, failed or under way. Not in every answer.
+	// Output only. Number of units by state. Not every response has it.
 	ProtectionPolicyArtifactCount *ProtectionPolicyArtifactCount `protobuf:"bytes,7,opt,name=protection_policy_artifact_count,json=protectionPolicyArtifactCount,proto3" json:"protection_policy_artifact_count,omitempty"`
-	// Output only. Who made the policy.
+	// Output only. Who created the policy.
 	CreatedBy *IdentitySet `protobuf:"bytes,8,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
-	// Output only. When the policy was made.
+	// Output only. When the policy was created.
 	CreatedDateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=created_date_time,json=createdDateTime,proto3" json:"created_date_time,omitempty"`
-	// Output only. Who changed the policy last.
+	// Output only. Who last changed the policy.
 	LastModifiedBy *IdentitySet `protobuf:"bytes,10,opt,name=last_modified_by,json=lastModifiedBy,proto3" json:"last_modified_by,omitempty"`
-	// Output only. When the policy was changed last.
+	// Output only. When the policy was last changed.
 	LastModifiedDateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_modified_date_time,json=lastModifiedDateTime,proto3" json:"last_modified_date_time,omitempty"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
@@ -231,10 +231,11 @@ func (x *ProtectionPolicy) GetLastModifiedDateTime() *timestamppb.Timestamp {
 // RetentionSetting is one line of a policy's schedule.
 type RetentionSetting struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. How often a copy is taken, as an ISO 8601 repeating interval: `R/PT10M` is every ten minutes.
+	// Output only. How often a restore point is taken, as an ISO 8601 repeating interval. Example: `R/PT10M` is every
+	// ten minutes.
 	Interval string `protobuf:"bytes,1,opt,name=interval,proto3" json:"interval,omitempty"`
-	// Output only. How long a copy is kept, as an ISO 8601 duration: `P2W`, `P1Y`. A year has no fixed length, so this
-	// is no google.protobuf.Duration.
+	// Output only. How long a restore point is kept, as an ISO 8601 duration. Examples: `P2W`, `P1Y`. It is a string
+	// and not a google.protobuf.Duration because a year has no fixed length.
 	Period        string `protobuf:"bytes,2,opt,name=period,proto3" json:"period,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -284,14 +285,14 @@ func (x *RetentionSetting) GetPeriod() string {
 	return ""
 }
 
-// ProtectionPolicyArtifactCount counts a policy's units by what became of them.
+// ProtectionPolicyArtifactCount is the number of a policy's units by state.
 type ProtectionPolicyArtifactCount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. Units in all.
+	// Output only. All units.
 	Total *int32 `protobuf:"varint,1,opt,name=total,proto3,oneof" json:"total,omitempty"`
 	// Output only. Units that are protected.
 	Completed *int32 `protobuf:"varint,2,opt,name=completed,proto3,oneof" json:"completed,omitempty"`
-	// Output only. Units that are being protected or released.
+	// Output only. Units that are being protected or unprotected.
 	InProgress *int32 `protobuf:"varint,3,opt,name=in_progress,json=inProgress,proto3,oneof" json:"in_progress,omitempty"`
 	// Output only. Units that could not be protected.
 	Failed        *int32 `protobuf:"varint,4,opt,name=failed,proto3,oneof" json:"failed,omitempty"`

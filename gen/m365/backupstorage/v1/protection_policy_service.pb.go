@@ -24,9 +24,10 @@ const (
 // Request of ListProtectionPolicies.
 type ListProtectionPoliciesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most policies to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of policies to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -79,9 +80,9 @@ func (x *ListProtectionPoliciesRequest) GetPageToken() string {
 // Response of ListProtectionPolicies.
 type ListProtectionPoliciesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The policies of this page. A page may be empty and still have a next one.
+	// The policies of this page. A page can be empty and still have a `next_page_token`.
 	ProtectionPolicies []*ProtectionPolicy `protobuf:"bytes,1,rep,name=protection_policies,json=protectionPolicies,proto3" json:"protection_policies,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -495,7 +496,7 @@ type CreateExchangeProtectionPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Name of the policy, 1 to 1,024 Unicode characters.
 	DisplayName string `protobuf:"bytes,1,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// Mailboxes to protect once the policy is active: at most 50 in one request, none is fine.
+	// Mailboxes to protect as soon as the policy is active. Limit: 50 in one request. Can be empty.
 	MailboxProtectionUnits []*NewMailboxProtectionUnit `protobuf:"bytes,2,rep,name=mailbox_protection_units,json=mailboxProtectionUnits,proto3" json:"mailbox_protection_units,omitempty"`
 	unknownFields          protoimpl.UnknownFields
 	sizeCache              protoimpl.SizeCache
@@ -596,7 +597,7 @@ type CreateOneDriveForBusinessProtectionPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Name of the policy, 1 to 1,024 Unicode characters.
 	DisplayName string `protobuf:"bytes,1,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// Drives to protect once the policy is active: at most 50 in one request, none is fine.
+	// Drives to protect as soon as the policy is active. Limit: 50 in one request. Can be empty.
 	DriveProtectionUnits []*NewDriveProtectionUnit `protobuf:"bytes,2,rep,name=drive_protection_units,json=driveProtectionUnits,proto3" json:"drive_protection_units,omitempty"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
@@ -697,7 +698,7 @@ type CreateSharePointProtectionPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Name of the policy, 1 to 1,024 Unicode characters.
 	DisplayName string `protobuf:"bytes,1,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// Sites to protect once the policy is active: at most 50 in one request, none is fine.
+	// Sites to protect as soon as the policy is active. Limit: 50 in one request. Can be empty.
 	SiteProtectionUnits []*NewSiteProtectionUnit `protobuf:"bytes,2,rep,name=site_protection_units,json=siteProtectionUnits,proto3" json:"site_protection_units,omitempty"`
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
@@ -798,11 +799,11 @@ type UpdateExchangeProtectionPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	// New name of the policy, 1 to 1,024 Unicode characters; unset leaves the name.
+	// New name of the policy, 1 to 1,024 Unicode characters. Unset: no change.
 	DisplayName *string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3,oneof" json:"display_name,omitempty"`
-	// Mailboxes to add: together with the removals at most 50 in one request, none of them twice.
+	// Mailboxes to add. Limit: 50 additions and removals in one request. Name each of them once.
 	AddMailboxProtectionUnits []*NewMailboxProtectionUnit `protobuf:"bytes,3,rep,name=add_mailbox_protection_units,json=addMailboxProtectionUnits,proto3" json:"add_mailbox_protection_units,omitempty"`
-	// Ids of units to remove. A unit that a dynamic rule protects cannot be removed by hand.
+	// Ids of the units to remove. A unit that a dynamic rule protects cannot be removed in this way.
 	RemoveMailboxProtectionUnitIds []string `protobuf:"bytes,4,rep,name=remove_mailbox_protection_unit_ids,json=removeMailboxProtectionUnitIds,proto3" json:"remove_mailbox_protection_unit_ids,omitempty"`
 	unknownFields                  protoimpl.UnknownFields
 	sizeCache                      protoimpl.SizeCache
@@ -869,9 +870,9 @@ func (x *UpdateExchangeProtectionPolicyRequest) GetRemoveMailboxProtectionUnitId
 // Response of UpdateExchangeProtectionPolicy.
 type UpdateExchangeProtectionPolicyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The policy, as far as Graph tells: mostly its name alone.
+	// The policy. Graph usually sends only its name.
 	ProtectionPolicy *ProtectionPolicy `protobuf:"bytes,1,opt,name=protection_policy,json=protectionPolicy,proto3" json:"protection_policy,omitempty"`
-	// What became of each item, failures included.
+	// The result of each item, failures included.
 	MailboxProtectionUnits []*ProtectionUnitChange `protobuf:"bytes,2,rep,name=mailbox_protection_units,json=mailboxProtectionUnits,proto3" json:"mailbox_protection_units,omitempty"`
 	unknownFields          protoimpl.UnknownFields
 	sizeCache              protoimpl.SizeCache
@@ -926,11 +927,11 @@ type UpdateOneDriveForBusinessProtectionPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	// New name of the policy, 1 to 1,024 Unicode characters; unset leaves the name.
+	// New name of the policy, 1 to 1,024 Unicode characters. Unset: no change.
 	DisplayName *string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3,oneof" json:"display_name,omitempty"`
-	// Drives to add: together with the removals at most 50 in one request, none of them twice.
+	// Drives to add. Limit: 50 additions and removals in one request. Name each of them once.
 	AddDriveProtectionUnits []*NewDriveProtectionUnit `protobuf:"bytes,3,rep,name=add_drive_protection_units,json=addDriveProtectionUnits,proto3" json:"add_drive_protection_units,omitempty"`
-	// Ids of units to remove. A unit that a dynamic rule protects cannot be removed by hand.
+	// Ids of the units to remove. A unit that a dynamic rule protects cannot be removed in this way.
 	RemoveDriveProtectionUnitIds []string `protobuf:"bytes,4,rep,name=remove_drive_protection_unit_ids,json=removeDriveProtectionUnitIds,proto3" json:"remove_drive_protection_unit_ids,omitempty"`
 	unknownFields                protoimpl.UnknownFields
 	sizeCache                    protoimpl.SizeCache
@@ -997,9 +998,9 @@ func (x *UpdateOneDriveForBusinessProtectionPolicyRequest) GetRemoveDriveProtect
 // Response of UpdateOneDriveForBusinessProtectionPolicy.
 type UpdateOneDriveForBusinessProtectionPolicyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The policy, as far as Graph tells: mostly its name alone.
+	// The policy. Graph usually sends only its name.
 	ProtectionPolicy *ProtectionPolicy `protobuf:"bytes,1,opt,name=protection_policy,json=protectionPolicy,proto3" json:"protection_policy,omitempty"`
-	// What became of each item, failures included.
+	// The result of each item, failures included.
 	DriveProtectionUnits []*ProtectionUnitChange `protobuf:"bytes,2,rep,name=drive_protection_units,json=driveProtectionUnits,proto3" json:"drive_protection_units,omitempty"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
@@ -1054,11 +1055,11 @@ type UpdateSharePointProtectionPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	// New name of the policy, 1 to 1,024 Unicode characters; unset leaves the name.
+	// New name of the policy, 1 to 1,024 Unicode characters. Unset: no change.
 	DisplayName *string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3,oneof" json:"display_name,omitempty"`
-	// Sites to add: together with the removals at most 50 in one request, none of them twice.
+	// Sites to add. Limit: 50 additions and removals in one request. Name each of them once.
 	AddSiteProtectionUnits []*NewSiteProtectionUnit `protobuf:"bytes,3,rep,name=add_site_protection_units,json=addSiteProtectionUnits,proto3" json:"add_site_protection_units,omitempty"`
-	// Ids of units to remove. A unit that a dynamic rule protects cannot be removed by hand.
+	// Ids of the units to remove. A unit that a dynamic rule protects cannot be removed in this way.
 	RemoveSiteProtectionUnitIds []string `protobuf:"bytes,4,rep,name=remove_site_protection_unit_ids,json=removeSiteProtectionUnitIds,proto3" json:"remove_site_protection_unit_ids,omitempty"`
 	unknownFields               protoimpl.UnknownFields
 	sizeCache                   protoimpl.SizeCache
@@ -1125,9 +1126,9 @@ func (x *UpdateSharePointProtectionPolicyRequest) GetRemoveSiteProtectionUnitIds
 // Response of UpdateSharePointProtectionPolicy.
 type UpdateSharePointProtectionPolicyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The policy, as far as Graph tells: mostly its name alone.
+	// The policy. Graph usually sends only its name.
 	ProtectionPolicy *ProtectionPolicy `protobuf:"bytes,1,opt,name=protection_policy,json=protectionPolicy,proto3" json:"protection_policy,omitempty"`
-	// What became of each item, failures included.
+	// The result of each item, failures included.
 	SiteProtectionUnits []*ProtectionUnitChange `protobuf:"bytes,2,rep,name=site_protection_units,json=siteProtectionUnits,proto3" json:"site_protection_units,omitempty"`
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache

@@ -36,48 +36,58 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ProtectionPolicyService makes, changes and removes the policies that say what is backed up.
+// ProtectionPolicyService creates, changes and deletes the policies that define what is backed up. A workload can
+// have only one active policy.
 //
-// A workload can have one active policy. Changes are carried out over minutes to an hour: poll
-// `ProtectionPolicy.status` with GetProtectionPolicy, and `ProtectionUnit.status` for each unit.
+// Usual order: create a policy with up to 50 units, then call ActivateProtectionPolicy. Call GetProtectionPolicy
+// until the status is ACTIVE or ACTIVE_WITH_ERRORS, which takes minutes to an hour. Each unit has its own
+// `ProtectionUnit.status`. Add more units with the update rpc, a rule (InclusionRuleService) or a bulk addition job
+// (ProtectionUnitBulkAdditionJobService).
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type ProtectionPolicyServiceClient interface {
-	// ListProtectionPolicies returns the tenant's policies of all workloads, a page at a time.
+	// ListProtectionPolicies returns the tenant's policies of all workloads, page by page.
 	//
-	// The first call in a tenant also makes Graph set up the tenant's data store, which takes about 5 minutes and has to be
-	// over before EnableBackupRestore.
+	// The first call in a tenant also makes Graph set up the tenant's data store, which takes about 5 minutes.
+	// EnableBackupRestore fails until then.
 	ListProtectionPolicies(ctx context.Context, in *ListProtectionPoliciesRequest, opts ...grpc.CallOption) (*ListProtectionPoliciesResponse, error)
 	// GetProtectionPolicy returns one policy of any workload.
 	GetProtectionPolicy(ctx context.Context, in *GetProtectionPolicyRequest, opts ...grpc.CallOption) (*GetProtectionPolicyResponse, error)
-	// DeleteProtectionPolicy removes an inactive policy. Its units leave it; their copies are kept as long as their
-	// retention says and then offboarded.
+	// DeleteProtectionPolicy deletes an inactive policy and removes its units from it. The backups of the units are
+	// kept for their retention period and then offboarded.
 	DeleteProtectionPolicy(ctx context.Context, in *DeleteProtectionPolicyRequest, opts ...grpc.CallOption) (*DeleteProtectionPolicyResponse, error)
-	// ActivateProtectionPolicy begins to protect the units of an inactive policy. The answer comes at once with status
-	// UPDATING; the policy is ACTIVE, or ACTIVE_WITH_ERRORS, when its units are through.
+	// ActivateProtectionPolicy starts to protect the units of an inactive policy. The response comes at once, with
+	// status UPDATING. The policy becomes ACTIVE or ACTIVE_WITH_ERRORS when Graph has processed all its units.
 	ActivateProtectionPolicy(ctx context.Context, in *ActivateProtectionPolicyRequest, opts ...grpc.CallOption) (*ActivateProtectionPolicyResponse, error)
-	// DeactivateProtectionPolicy ends the protection of an active policy's units. The answer comes at once with status
-	// UPDATING; the policy is INACTIVE when its units are through.
+	// DeactivateProtectionPolicy ends the protection of the units of an active policy. The response comes at once, with
+	// status UPDATING. The policy becomes INACTIVE when Graph has processed all its units.
 	DeactivateProtectionPolicy(ctx context.Context, in *DeactivateProtectionPolicyRequest, opts ...grpc.CallOption) (*DeactivateProtectionPolicyResponse, error)
-	// CreateExchangeProtectionPolicy makes an inactive policy for mailboxes. It protects nothing until it is activated.
+	// CreateExchangeProtectionPolicy creates an inactive policy for mailboxes. It protects nothing until it is
+	// activated.
 	CreateExchangeProtectionPolicy(ctx context.Context, in *CreateExchangeProtectionPolicyRequest, opts ...grpc.CallOption) (*CreateExchangeProtectionPolicyResponse, error)
-	// CreateOneDriveForBusinessProtectionPolicy makes an inactive policy for drives. It protects nothing until it is
+	// CreateOneDriveForBusinessProtectionPolicy creates an inactive policy for drives. It protects nothing until it is
 	// activated.
 	CreateOneDriveForBusinessProtectionPolicy(ctx context.Context, in *CreateOneDriveForBusinessProtectionPolicyRequest, opts ...grpc.CallOption) (*CreateOneDriveForBusinessProtectionPolicyResponse, error)
-	// CreateSharePointProtectionPolicy makes an inactive policy for sites. It protects nothing until it is activated.
+	// CreateSharePointProtectionPolicy creates an inactive policy for sites. It protects nothing until it is activated.
 	CreateSharePointProtectionPolicy(ctx context.Context, in *CreateSharePointProtectionPolicyRequest, opts ...grpc.CallOption) (*CreateSharePointProtectionPolicyResponse, error)
 	// UpdateExchangeProtectionPolicy renames a policy, adds mailboxes to it and removes units from it.
 	//
-	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response with
-	// its item. Repeating an update does no harm: what was added or removed already fails alone.
+	// Graph processes the items one by one. The call is OK even when some items fail; the response has the error of
+	// each failed item. The update can be repeated: an item that was already added or removed fails, and the others do
+	// not.
 	UpdateExchangeProtectionPolicy(ctx context.Context, in *UpdateExchangeProtectionPolicyRequest, opts ...grpc.CallOption) (*UpdateExchangeProtectionPolicyResponse, error)
 	// UpdateOneDriveForBusinessProtectionPolicy renames a policy, adds drives to it and removes units from it.
 	//
-	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response with
-	// its item. Repeating an update does no harm: what was added or removed already fails alone.
+	// Graph processes the items one by one. The call is OK even when some items fail; the response has the error of
+	// each failed item. The update can be repeated: an item that was already added or removed fails, and the others do
+	// not.
 	UpdateOneDriveForBusinessProtectionPolicy(ctx context.Context, in *UpdateOneDriveForBusinessProtectionPolicyRequest, opts ...grpc.CallOption) (*UpdateOneDriveForBusinessProtectionPolicyResponse, error)
 	// UpdateSharePointProtectionPolicy renames a policy, adds sites to it and removes units from it.
 	//
-	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response with
-	// its item. Repeating an update does no harm: what was added or removed already fails alone.
+	// Graph processes the items one by one. The call is OK even when some items fail; the response has the error of
+	// each failed item. The update can be repeated: an item that was already added or removed fails, and the others do
+	// not.
 	UpdateSharePointProtectionPolicy(ctx context.Context, in *UpdateSharePointProtectionPolicyRequest, opts ...grpc.CallOption) (*UpdateSharePointProtectionPolicyResponse, error)
 }
 
@@ -203,48 +213,58 @@ func (c *protectionPolicyServiceClient) UpdateSharePointProtectionPolicy(ctx con
 // All implementations must embed UnimplementedProtectionPolicyServiceServer
 // for forward compatibility.
 //
-// ProtectionPolicyService makes, changes and removes the policies that say what is backed up.
+// ProtectionPolicyService creates, changes and deletes the policies that define what is backed up. A workload can
+// have only one active policy.
 //
-// A workload can have one active policy. Changes are carried out over minutes to an hour: poll
-// `ProtectionPolicy.status` with GetProtectionPolicy, and `ProtectionUnit.status` for each unit.
+// Usual order: create a policy with up to 50 units, then call ActivateProtectionPolicy. Call GetProtectionPolicy
+// until the status is ACTIVE or ACTIVE_WITH_ERRORS, which takes minutes to an hour. Each unit has its own
+// `ProtectionUnit.status`. Add more units with the update rpc, a rule (InclusionRuleService) or a bulk addition job
+// (ProtectionUnitBulkAdditionJobService).
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type ProtectionPolicyServiceServer interface {
-	// ListProtectionPolicies returns the tenant's policies of all workloads, a page at a time.
+	// ListProtectionPolicies returns the tenant's policies of all workloads, page by page.
 	//
-	// The first call in a tenant also makes Graph set up the tenant's data store, which takes about 5 minutes and has to be
-	// over before EnableBackupRestore.
+	// The first call in a tenant also makes Graph set up the tenant's data store, which takes about 5 minutes.
+	// EnableBackupRestore fails until then.
 	ListProtectionPolicies(context.Context, *ListProtectionPoliciesRequest) (*ListProtectionPoliciesResponse, error)
 	// GetProtectionPolicy returns one policy of any workload.
 	GetProtectionPolicy(context.Context, *GetProtectionPolicyRequest) (*GetProtectionPolicyResponse, error)
-	// DeleteProtectionPolicy removes an inactive policy. Its units leave it; their copies are kept as long as their
-	// retention says and then offboarded.
+	// DeleteProtectionPolicy deletes an inactive policy and removes its units from it. The backups of the units are
+	// kept for their retention period and then offboarded.
 	DeleteProtectionPolicy(context.Context, *DeleteProtectionPolicyRequest) (*DeleteProtectionPolicyResponse, error)
-	// ActivateProtectionPolicy begins to protect the units of an inactive policy. The answer comes at once with status
-	// UPDATING; the policy is ACTIVE, or ACTIVE_WITH_ERRORS, when its units are through.
+	// ActivateProtectionPolicy starts to protect the units of an inactive policy. The response comes at once, with
+	// status UPDATING. The policy becomes ACTIVE or ACTIVE_WITH_ERRORS when Graph has processed all its units.
 	ActivateProtectionPolicy(context.Context, *ActivateProtectionPolicyRequest) (*ActivateProtectionPolicyResponse, error)
-	// DeactivateProtectionPolicy ends the protection of an active policy's units. The answer comes at once with status
-	// UPDATING; the policy is INACTIVE when its units are through.
+	// DeactivateProtectionPolicy ends the protection of the units of an active policy. The response comes at once, with
+	// status UPDATING. The policy becomes INACTIVE when Graph has processed all its units.
 	DeactivateProtectionPolicy(context.Context, *DeactivateProtectionPolicyRequest) (*DeactivateProtectionPolicyResponse, error)
-	// CreateExchangeProtectionPolicy makes an inactive policy for mailboxes. It protects nothing until it is activated.
+	// CreateExchangeProtectionPolicy creates an inactive policy for mailboxes. It protects nothing until it is
+	// activated.
 	CreateExchangeProtectionPolicy(context.Context, *CreateExchangeProtectionPolicyRequest) (*CreateExchangeProtectionPolicyResponse, error)
-	// CreateOneDriveForBusinessProtectionPolicy makes an inactive policy for drives. It protects nothing until it is
+	// CreateOneDriveForBusinessProtectionPolicy creates an inactive policy for drives. It protects nothing until it is
 	// activated.
 	CreateOneDriveForBusinessProtectionPolicy(context.Context, *CreateOneDriveForBusinessProtectionPolicyRequest) (*CreateOneDriveForBusinessProtectionPolicyResponse, error)
-	// CreateSharePointProtectionPolicy makes an inactive policy for sites. It protects nothing until it is activated.
+	// CreateSharePointProtectionPolicy creates an inactive policy for sites. It protects nothing until it is activated.
 	CreateSharePointProtectionPolicy(context.Context, *CreateSharePointProtectionPolicyRequest) (*CreateSharePointProtectionPolicyResponse, error)
 	// UpdateExchangeProtectionPolicy renames a policy, adds mailboxes to it and removes units from it.
 	//
-	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response with
-	// its item. Repeating an update does no harm: what was added or removed already fails alone.
+	// Graph processes the items one by one. The call is OK even when some items fail; the response has the error of
+	// each failed item. The update can be repeated: an item that was already added or removed fails, and the others do
+	// not.
 	UpdateExchangeProtectionPolicy(context.Context, *UpdateExchangeProtectionPolicyRequest) (*UpdateExchangeProtectionPolicyResponse, error)
 	// UpdateOneDriveForBusinessProtectionPolicy renames a policy, adds drives to it and removes units from it.
 	//
-	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response with
-	// its item. Repeating an update does no harm: what was added or removed already fails alone.
+	// Graph processes the items one by one. The call is OK even when some items fail; the response has the error of
+	// each failed item. The update can be repeated: an item that was already added or removed fails, and the others do
+	// not.
 	UpdateOneDriveForBusinessProtectionPolicy(context.Context, *UpdateOneDriveForBusinessProtectionPolicyRequest) (*UpdateOneDriveForBusinessProtectionPolicyResponse, error)
 	// UpdateSharePointProtectionPolicy renames a policy, adds sites to it and removes units from it.
 	//
-	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response with
-	// its item. Repeating an update does no harm: what was added or removed already fails alone.
+	// Graph processes the items one by one. The call is OK even when some items fail; the response has the error of
+	// each failed item. The update can be repeated: an item that was already added or removed fails, and the others do
+	// not.
 	UpdateSharePointProtectionPolicy(context.Context, *UpdateSharePointProtectionPolicyRequest) (*UpdateSharePointProtectionPolicyResponse, error)
 	mustEmbedUnimplementedProtectionPolicyServiceServer()
 }

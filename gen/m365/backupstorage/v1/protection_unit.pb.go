@@ -23,29 +23,30 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ProtectionUnitStatus says where a unit stands. Graph's names are the values' names in lowerCamelCase.
+// ProtectionUnitStatus is the state of a unit. Graph's names are the value names without the prefix, in
+// lowerCamelCase.
 type ProtectionUnitStatus int32
 
 const (
-	// Graph did not tell.
+	// Graph sent no value.
 	ProtectionUnitStatus_PROTECTION_UNIT_STATUS_UNSPECIFIED ProtectionUnitStatus = 0
-	// A state that this contract does not know.
+	// Graph sent a state that this contract does not know.
 	ProtectionUnitStatus_PROTECTION_UNIT_STATUS_UNKNOWN_FUTURE_VALUE ProtectionUnitStatus = 1
-	// Protection was asked for and is being set up.
+	// Protection was requested and is being set up.
 	ProtectionUnitStatus_PROTECTION_UNIT_STATUS_PROTECT_REQUESTED ProtectionUnitStatus = 2
-	// Copies are taken.
+	// The unit is protected: restore points are taken.
 	ProtectionUnitStatus_PROTECTION_UNIT_STATUS_PROTECTED ProtectionUnitStatus = 3
-	// The policy is being deactivated.
+	// The unit is being unprotected, because its policy is being deactivated.
 	ProtectionUnitStatus_PROTECTION_UNIT_STATUS_UNPROTECT_REQUESTED ProtectionUnitStatus = 4
-	// No copies are taken; those that exist are kept as long as their retention says.
+	// No new restore points are taken. Existing ones are kept for their retention period.
 	ProtectionUnitStatus_PROTECTION_UNIT_STATUS_UNPROTECTED ProtectionUnitStatus = 5
-	// The unit is being taken out of its policy.
+	// The unit is being removed from its policy.
 	ProtectionUnitStatus_PROTECTION_UNIT_STATUS_REMOVE_REQUESTED ProtectionUnitStatus = 6
-	// The unit's copies are going to be deleted after 90 days.
+	// Offboarding was requested: the unit's backups will be deleted after 90 days.
 	ProtectionUnitStatus_PROTECTION_UNIT_STATUS_OFFBOARD_REQUESTED ProtectionUnitStatus = 7
-	// The unit's copies are deleted.
+	// The unit's backups are deleted.
 	ProtectionUnitStatus_PROTECTION_UNIT_STATUS_OFFBOARDED ProtectionUnitStatus = 8
-	// Offboarding is being taken back.
+	// Offboarding is being cancelled.
 	ProtectionUnitStatus_PROTECTION_UNIT_STATUS_CANCEL_OFFBOARD_REQUESTED ProtectionUnitStatus = 9
 )
 
@@ -110,11 +111,11 @@ type ProtectionSource int32
 const (
 	// Not used.
 	ProtectionSource_PROTECTION_SOURCE_UNSPECIFIED ProtectionSource = 0
-	// A source that this contract does not know.
+	// Graph sent a source that this contract does not know.
 	ProtectionSource_PROTECTION_SOURCE_UNKNOWN_FUTURE_VALUE ProtectionSource = 1
 	// Nothing.
 	ProtectionSource_PROTECTION_SOURCE_NONE ProtectionSource = 2
-	// An update of the policy, its creation, a bulk addition job or a static rule.
+	// A manual choice: creation or update of the policy, a bulk addition job or a static rule.
 	ProtectionSource_PROTECTION_SOURCE_MANUAL ProtectionSource = 3
 	// A dynamic rule.
 	ProtectionSource_PROTECTION_SOURCE_DYNAMIC_RULE ProtectionSource = 4
@@ -165,36 +166,36 @@ func (ProtectionSource) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_protection_unit_proto_rawDescGZIP(), []int{1}
 }
 
-// ProtectionUnit is one mailbox, drive or site under backup, or that was.
+// ProtectionUnit is one mailbox, drive or site that is or was backed up.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/protectionunitbase
 type ProtectionUnit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. Id of the unit: a GUID, or base64 text in tenants of 2026.
+	// Output only. Id of the unit: a GUID, or a base64 string in tenants of 2026.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Output only. Whether the unit is a mailbox, a drive or a site. Unspecified when Graph's answer leaves it open
-	// whether a user's mailbox or drive is meant.
+	// Output only. Workload of the unit: it is a mailbox, a drive or a site. Unspecified when Graph's response does not
+	// show whether the unit is the user's mailbox or drive.
 	Workload Workload `protobuf:"varint,2,opt,name=workload,proto3,enum=m365.backupstorage.v1.Workload" json:"workload,omitempty"`
-	// Output only. Policy that the unit belongs to; empty once it was removed from it.
+	// Output only. Id of the policy that the unit belongs to; empty after the unit was removed from it.
 	PolicyId string `protobuf:"bytes,3,opt,name=policy_id,json=policyId,proto3" json:"policy_id,omitempty"`
-	// Output only. Where the unit stands.
+	// Output only. State of the unit.
 	Status ProtectionUnitStatus `protobuf:"varint,4,opt,name=status,proto3,enum=m365.backupstorage.v1.ProtectionUnitStatus" json:"status,omitempty"`
-	// Output only. What keeps the unit protected: a choice by hand, a dynamic rule, or both.
+	// Output only. What keeps the unit protected: a manual choice, a dynamic rule, or both.
 	ProtectionSources []ProtectionSource `protobuf:"varint,5,rep,packed,name=protection_sources,json=protectionSources,proto3,enum=m365.backupstorage.v1.ProtectionSource" json:"protection_sources,omitempty"`
-	// Output only. When offboarding was asked for; unset when it was not.
+	// Output only. When offboarding was requested; unset when it was not.
 	OffboardRequestedDateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=offboard_requested_date_time,json=offboardRequestedDateTime,proto3" json:"offboard_requested_date_time,omitempty"`
-	// Output only. Why the unit could not be protected or released; unset when all is well. Reasons and details are
-	// those of a failed call.
+	// Output only. Why the unit could not be protected or unprotected; unset when there is no error. It has the same
+	// reasons and details as the Status of a failed call.
 	Error *status.Status `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
-	// Output only. Who made the unit.
+	// Output only. Who created the unit.
 	CreatedBy *IdentitySet `protobuf:"bytes,8,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
-	// Output only. When the unit was made.
+	// Output only. When the unit was created.
 	CreatedDateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=created_date_time,json=createdDateTime,proto3" json:"created_date_time,omitempty"`
-	// Output only. Who changed the unit last.
+	// Output only. Who last changed the unit.
 	LastModifiedBy *IdentitySet `protobuf:"bytes,10,opt,name=last_modified_by,json=lastModifiedBy,proto3" json:"last_modified_by,omitempty"`
-	// Output only. When the unit was changed last.
+	// Output only. When the unit was last changed.
 	LastModifiedDateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_modified_date_time,json=lastModifiedDateTime,proto3" json:"last_modified_date_time,omitempty"`
-	// Output only. What is protected.
+	// Output only. The resource that is protected.
 	//
 	// Types that are valid to be assigned to Resource:
 	//
@@ -355,14 +356,15 @@ func (*ProtectionUnit_User) isProtectionUnit_Resource() {}
 
 func (*ProtectionUnit_Site) isProtectionUnit_Resource() {}
 
-// ProtectedUser is the owner of a mailbox or drive under backup.
+// ProtectedUser is the owner of a mailbox or drive that is backed up.
 type ProtectedUser struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. Object id of the user in Microsoft Entra, a GUID. Some of Graph's examples call it `userId`.
+	// Output only. Object id of the user in Microsoft Entra ID, a GUID. Some of Graph's examples call the property
+	// `userId`.
 	DirectoryObjectId string `protobuf:"bytes,1,opt,name=directory_object_id,json=directoryObjectId,proto3" json:"directory_object_id,omitempty"`
-	// Output only. Name of the user. Graph tells it on behalf of a user only (`x-user-assertion`).
+	// Output only. Name of the user. Graph sends it only for calls on behalf of a user (`x-user-assertion`).
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// Output only. Mail address of the user. Graph tells it on behalf of a user only (`x-user-assertion`).
+	// Output only. Email address of the user. Graph sends it only for calls on behalf of a user (`x-user-assertion`).
 	Email         string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -419,14 +421,14 @@ func (x *ProtectedUser) GetEmail() string {
 	return ""
 }
 
-// ProtectedSite is a SharePoint site under backup.
+// ProtectedSite is a SharePoint site that is backed up.
 type ProtectedSite struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. Id of the site: `host,siteGuid,webGuid`, or a bare GUID in older answers.
+	// Output only. Id of the site: `host,siteGuid,webGuid`, or a single GUID in older responses.
 	SiteId string `protobuf:"bytes,1,opt,name=site_id,json=siteId,proto3" json:"site_id,omitempty"`
-	// Output only. Title of the site. Graph tells it on behalf of a user only (`x-user-assertion`).
+	// Output only. Title of the site. Graph sends it only for calls on behalf of a user (`x-user-assertion`).
 	SiteName string `protobuf:"bytes,2,opt,name=site_name,json=siteName,proto3" json:"site_name,omitempty"`
-	// Output only. URL of the site. Graph tells it on behalf of a user only (`x-user-assertion`).
+	// Output only. URL of the site. Graph sends it only for calls on behalf of a user (`x-user-assertion`).
 	SiteWebUrl    string `protobuf:"bytes,3,opt,name=site_web_url,json=siteWebUrl,proto3" json:"site_web_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -483,18 +485,17 @@ func (x *ProtectedSite) GetSiteWebUrl() string {
 	return ""
 }
 
-// ProtectionUnitChange is what became of one item of a policy's update. An item that failed does not fail the
-// others.
+// ProtectionUnitChange is the result of one item of a policy's update. The other items succeed or fail independently.
 type ProtectionUnitChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. The unit that was added or removed, as far as Graph tells. Of an item that failed it has at most
-	// the id.
+	// Output only. The unit that was added or removed, with the fields that Graph sent. For a failed item it has the id
+	// at most.
 	ProtectionUnit *ProtectionUnit `protobuf:"bytes,1,opt,name=protection_unit,json=protectionUnit,proto3" json:"protection_unit,omitempty"`
-	// Output only. Graph's id for the item within the request, sent with failures.
+	// Output only. Graph's id of the item within the request. Graph sends it for failed items.
 	ContentId string `protobuf:"bytes,2,opt,name=content_id,json=contentId,proto3" json:"content_id,omitempty"`
-	// Output only. True when Graph marked the item as removed in its answer.
+	// Output only. True when Graph's response marks the item as removed.
 	Removed bool `protobuf:"varint,3,opt,name=removed,proto3" json:"removed,omitempty"`
-	// Output only. Why the item failed; unset when it did not.
+	// Output only. Why the item failed; unset when it succeeded.
 	Error         *status.Status `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -561,7 +562,7 @@ func (x *ProtectionUnitChange) GetError() *status.Status {
 // NewMailboxProtectionUnit names a mailbox to protect.
 type NewMailboxProtectionUnit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Object id of the mailbox's user in Microsoft Entra, a GUID.
+	// Required. Object id of the mailbox's user in Microsoft Entra ID, a GUID.
 	DirectoryObjectId string `protobuf:"bytes,1,opt,name=directory_object_id,json=directoryObjectId,proto3" json:"directory_object_id,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -607,7 +608,7 @@ func (x *NewMailboxProtectionUnit) GetDirectoryObjectId() string {
 // NewDriveProtectionUnit names a drive to protect.
 type NewDriveProtectionUnit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Object id of the drive's owner in Microsoft Entra, a GUID.
+	// Required. Object id of the drive's owner in Microsoft Entra ID, a GUID.
 	DirectoryObjectId string `protobuf:"bytes,1,opt,name=directory_object_id,json=directoryObjectId,proto3" json:"directory_object_id,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache

@@ -23,22 +23,22 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ProtectionUnitsBulkJobStatus says where a bulk addition job stands. Graph's names are the values' names in
-// lowerCamelCase.
+// ProtectionUnitsBulkJobStatus is the state of a bulk addition job. Graph's names are the value names without the
+// prefix, in lowerCamelCase.
 type ProtectionUnitsBulkJobStatus int32
 
 const (
-	// Graph did not tell.
+	// Graph sent no value.
 	ProtectionUnitsBulkJobStatus_PROTECTION_UNITS_BULK_JOB_STATUS_UNSPECIFIED ProtectionUnitsBulkJobStatus = 0
-	// A state that this contract does not know.
+	// Graph sent a state that this contract does not know.
 	ProtectionUnitsBulkJobStatus_PROTECTION_UNITS_BULK_JOB_STATUS_UNKNOWN_FUTURE_VALUE ProtectionUnitsBulkJobStatus = 1
-	// Graph says that it does not know.
+	// Graph itself reports `unknown`.
 	ProtectionUnitsBulkJobStatus_PROTECTION_UNITS_BULK_JOB_STATUS_UNKNOWN ProtectionUnitsBulkJobStatus = 2
-	// Resources are being resolved and added.
+	// Graph is resolving and adding the resources.
 	ProtectionUnitsBulkJobStatus_PROTECTION_UNITS_BULK_JOB_STATUS_ACTIVE ProtectionUnitsBulkJobStatus = 3
 	// Every resource was added.
 	ProtectionUnitsBulkJobStatus_PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED ProtectionUnitsBulkJobStatus = 4
-	// Some resources were not added: see `failed_resources`.
+	// Some resources were not added; see `failed_resources`.
 	ProtectionUnitsBulkJobStatus_PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED_WITH_ERRORS ProtectionUnitsBulkJobStatus = 5
 )
 
@@ -89,33 +89,33 @@ func (ProtectionUnitsBulkJobStatus) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_proto_rawDescGZIP(), []int{0}
 }
 
-// ProtectionUnitBulkAdditionJob adds many units to a policy at once. It cannot be changed, cancelled or removed.
+// ProtectionUnitBulkAdditionJob adds many units to a policy at once. It cannot be changed, cancelled or deleted.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/protectionunitsbulkjobbase
 type ProtectionUnitBulkAdditionJob struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. Id of the job, a GUID.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Output only. What the job adds: mailboxes, drives or sites.
+	// Output only. Workload of the job: it adds mailboxes, drives or sites.
 	Workload Workload `protobuf:"varint,2,opt,name=workload,proto3,enum=m365.backupstorage.v1.Workload" json:"workload,omitempty"`
 	// Output only. Name shown to people.
 	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// Output only. Where the job stands.
+	// Output only. State of the job.
 	Status ProtectionUnitsBulkJobStatus `protobuf:"varint,4,opt,name=status,proto3,enum=m365.backupstorage.v1.ProtectionUnitsBulkJobStatus" json:"status,omitempty"`
-	// Output only. Why not every resource was added; unset when all is well. Single resources stand in
-	// `failed_resources`.
+	// Output only. Why some resources were not added; unset when there is no error. `failed_resources` has the error of
+	// each resource.
 	Error *status.Status `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
-	// Output only. The resources that were not added, from the details of Graph's `error`.
+	// Output only. The resources that were not added. They come from the details of Graph's `error`.
 	FailedResources []*FailedResource `protobuf:"bytes,6,rep,name=failed_resources,json=failedResources,proto3" json:"failed_resources,omitempty"`
-	// Output only. Who made the job.
+	// Output only. Who created the job.
 	CreatedBy *IdentitySet `protobuf:"bytes,7,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
-	// Output only. When the job was made.
+	// Output only. When the job was created.
 	CreatedDateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=created_date_time,json=createdDateTime,proto3" json:"created_date_time,omitempty"`
-	// Output only. Who changed the job last.
+	// Output only. Who last changed the job.
 	LastModifiedBy *IdentitySet `protobuf:"bytes,9,opt,name=last_modified_by,json=lastModifiedBy,proto3" json:"last_modified_by,omitempty"`
-	// Output only. When the job was changed last.
+	// Output only. When the job was last changed.
 	LastModifiedDateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=last_modified_date_time,json=lastModifiedDateTime,proto3" json:"last_modified_date_time,omitempty"`
-	// Output only. What the job adds. List answers leave it out.
+	// Output only. The resources that the job adds. Lists leave it out.
 	//
 	// Types that are valid to be assigned to Resources:
 	//

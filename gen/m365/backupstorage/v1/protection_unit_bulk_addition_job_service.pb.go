@@ -26,9 +26,10 @@ type ListMailboxProtectionUnitsBulkAdditionJobsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	// Most jobs to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of jobs to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -88,9 +89,9 @@ func (x *ListMailboxProtectionUnitsBulkAdditionJobsRequest) GetPageToken() strin
 // Response of ListMailboxProtectionUnitsBulkAdditionJobs.
 type ListMailboxProtectionUnitsBulkAdditionJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The jobs of this page. A page may be empty and still have a next one.
+	// The jobs of this page. A page can be empty and still have a `next_page_token`.
 	BulkAdditionJobs []*ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,rep,name=bulk_addition_jobs,json=bulkAdditionJobs,proto3" json:"bulk_addition_jobs,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -147,9 +148,9 @@ type CreateMailboxProtectionUnitsBulkAdditionJobRequest struct {
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
 	// Required. Name shown to people.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// Mail addresses of the mailboxes to add: together with `directory_object_ids` at most 50,000.
+	// Email addresses of the mailboxes to add. Limit: 50,000 together with `directory_object_ids`.
 	Mailboxes []string `protobuf:"bytes,3,rep,name=mailboxes,proto3" json:"mailboxes,omitempty"`
-	// Object ids of the users in Microsoft Entra, GUIDs.
+	// Object ids of the users in Microsoft Entra ID, GUIDs.
 	DirectoryObjectIds []string `protobuf:"bytes,4,rep,name=directory_object_ids,json=directoryObjectIds,proto3" json:"directory_object_ids,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -365,9 +366,10 @@ type ListDriveProtectionUnitsBulkAdditionJobsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	// Most jobs to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of jobs to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -427,9 +429,9 @@ func (x *ListDriveProtectionUnitsBulkAdditionJobsRequest) GetPageToken() string 
 // Response of ListDriveProtectionUnitsBulkAdditionJobs.
 type ListDriveProtectionUnitsBulkAdditionJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The jobs of this page. A page may be empty and still have a next one.
+	// The jobs of this page. A page can be empty and still have a `next_page_token`.
 	BulkAdditionJobs []*ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,rep,name=bulk_addition_jobs,json=bulkAdditionJobs,proto3" json:"bulk_addition_jobs,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -486,10 +488,10 @@ type CreateDriveProtectionUnitsBulkAdditionJobRequest struct {
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
 	// Required. Name shown to people.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// Mail addresses or user principal names of the owners of the drives to add: together with `directory_object_ids`
-	// at most 50,000.
+	// Email addresses or user principal names of the owners of the drives to add. Limit: 50,000 together with
+	// `directory_object_ids`.
 	Drives []string `protobuf:"bytes,3,rep,name=drives,proto3" json:"drives,omitempty"`
-	// Object ids of the users in Microsoft Entra, GUIDs.
+	// Object ids of the users in Microsoft Entra ID, GUIDs.
 	DirectoryObjectIds []string `protobuf:"bytes,4,rep,name=directory_object_ids,json=directoryObjectIds,proto3" json:"directory_object_ids,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -705,9 +707,10 @@ type ListSiteProtectionUnitsBulkAdditionJobsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	// Most jobs to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of jobs to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -767,9 +770,9 @@ func (x *ListSiteProtectionUnitsBulkAdditionJobsRequest) GetPageToken() string {
 // Response of ListSiteProtectionUnitsBulkAdditionJobs.
 type ListSiteProtectionUnitsBulkAdditionJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The jobs of this page. A page may be empty and still have a next one.
+	// The jobs of this page. A page can be empty and still have a `next_page_token`.
 	BulkAdditionJobs []*ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,rep,name=bulk_addition_jobs,json=bulkAdditionJobs,proto3" json:"bulk_addition_jobs,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -826,7 +829,7 @@ type CreateSiteProtectionUnitsBulkAdditionJobRequest struct {
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
 	// Required. Name shown to people.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// URLs of the sites to add: together with `site_ids` at most 50,000.
+	// URLs of the sites to add. Limit: 50,000 together with `site_ids`.
 	SiteWebUrls []string `protobuf:"bytes,3,rep,name=site_web_urls,json=siteWebUrls,proto3" json:"site_web_urls,omitempty"`
 	// Ids of the sites to add: `host,siteGuid,webGuid`.
 	SiteIds       []string `protobuf:"bytes,4,rep,name=site_ids,json=siteIds,proto3" json:"site_ids,omitempty"`

@@ -36,33 +36,38 @@ const (
 //
 // ProtectionUnitBulkAdditionJobService adds many units to a policy at once.
 //
-// Poll `ProtectionUnitBulkAdditionJob.status` with the rpc that gets the job. Resources that failed are data of the
-// job and fail no call.
+// Usual order: create a job, then get it until its status is COMPLETED or COMPLETED_WITH_ERRORS. A resource that
+// fails does not fail the call: it is listed in `ProtectionUnitBulkAdditionJob.failed_resources`.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type ProtectionUnitBulkAdditionJobServiceClient interface {
-	// ListMailboxProtectionUnitsBulkAdditionJobs returns the jobs of a policy for mailboxes, a page at a time, without
-	// what they add.
+	// ListMailboxProtectionUnitsBulkAdditionJobs returns the jobs of a policy for mailboxes, page by page. It leaves
+	// out the resources that the jobs add.
 	ListMailboxProtectionUnitsBulkAdditionJobs(ctx context.Context, in *ListMailboxProtectionUnitsBulkAdditionJobsRequest, opts ...grpc.CallOption) (*ListMailboxProtectionUnitsBulkAdditionJobsResponse, error)
-	// CreateMailboxProtectionUnitsBulkAdditionJob begins to add up to 50,000 mailboxes to a policy. The answer comes at
-	// once with status ACTIVE; the job is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through.
+	// CreateMailboxProtectionUnitsBulkAdditionJob starts to add up to 50,000 mailboxes to a policy. The response comes
+	// at once, with status ACTIVE. The job ends as COMPLETED or COMPLETED_WITH_ERRORS.
 	CreateMailboxProtectionUnitsBulkAdditionJob(ctx context.Context, in *CreateMailboxProtectionUnitsBulkAdditionJobRequest, opts ...grpc.CallOption) (*CreateMailboxProtectionUnitsBulkAdditionJobResponse, error)
-	// GetMailboxProtectionUnitsBulkAdditionJob returns one job of a policy for mailboxes, with what it adds and what
-	// failed.
+	// GetMailboxProtectionUnitsBulkAdditionJob returns one job of a policy for mailboxes, with the resources that it
+	// adds and those that failed.
 	GetMailboxProtectionUnitsBulkAdditionJob(ctx context.Context, in *GetMailboxProtectionUnitsBulkAdditionJobRequest, opts ...grpc.CallOption) (*GetMailboxProtectionUnitsBulkAdditionJobResponse, error)
-	// ListDriveProtectionUnitsBulkAdditionJobs returns the jobs of a policy for drives, a page at a time, without what
-	// they add.
+	// ListDriveProtectionUnitsBulkAdditionJobs returns the jobs of a policy for drives, page by page. It leaves out the
+	// resources that the jobs add.
 	ListDriveProtectionUnitsBulkAdditionJobs(ctx context.Context, in *ListDriveProtectionUnitsBulkAdditionJobsRequest, opts ...grpc.CallOption) (*ListDriveProtectionUnitsBulkAdditionJobsResponse, error)
-	// CreateDriveProtectionUnitsBulkAdditionJob begins to add up to 50,000 drives to a policy. The answer comes at once
-	// with status ACTIVE; the job is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through.
+	// CreateDriveProtectionUnitsBulkAdditionJob starts to add up to 50,000 drives to a policy. The response comes at
+	// once, with status ACTIVE. The job ends as COMPLETED or COMPLETED_WITH_ERRORS.
 	CreateDriveProtectionUnitsBulkAdditionJob(ctx context.Context, in *CreateDriveProtectionUnitsBulkAdditionJobRequest, opts ...grpc.CallOption) (*CreateDriveProtectionUnitsBulkAdditionJobResponse, error)
-	// GetDriveProtectionUnitsBulkAdditionJob returns one job of a policy for drives, with what it adds and what failed.
+	// GetDriveProtectionUnitsBulkAdditionJob returns one job of a policy for drives, with the resources that it adds
+	// and those that failed.
 	GetDriveProtectionUnitsBulkAdditionJob(ctx context.Context, in *GetDriveProtectionUnitsBulkAdditionJobRequest, opts ...grpc.CallOption) (*GetDriveProtectionUnitsBulkAdditionJobResponse, error)
-	// ListSiteProtectionUnitsBulkAdditionJobs returns the jobs of a policy for sites, a page at a time, without what
-	// they add.
+	// ListSiteProtectionUnitsBulkAdditionJobs returns the jobs of a policy for sites, page by page. It leaves out the
+	// resources that the jobs add.
 	ListSiteProtectionUnitsBulkAdditionJobs(ctx context.Context, in *ListSiteProtectionUnitsBulkAdditionJobsRequest, opts ...grpc.CallOption) (*ListSiteProtectionUnitsBulkAdditionJobsResponse, error)
-	// CreateSiteProtectionUnitsBulkAdditionJob begins to add up to 50,000 sites to a policy. The answer comes at once
-	// with status ACTIVE; the job is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through.
+	// CreateSiteProtectionUnitsBulkAdditionJob starts to add up to 50,000 sites to a policy. The response comes at
+	// once, with status ACTIVE. The job ends as COMPLETED or COMPLETED_WITH_ERRORS.
 	CreateSiteProtectionUnitsBulkAdditionJob(ctx context.Context, in *CreateSiteProtectionUnitsBulkAdditionJobRequest, opts ...grpc.CallOption) (*CreateSiteProtectionUnitsBulkAdditionJobResponse, error)
-	// GetSiteProtectionUnitsBulkAdditionJob returns one job of a policy for sites, with what it adds and what failed.
+	// GetSiteProtectionUnitsBulkAdditionJob returns one job of a policy for sites, with the resources that it adds and
+	// those that failed.
 	GetSiteProtectionUnitsBulkAdditionJob(ctx context.Context, in *GetSiteProtectionUnitsBulkAdditionJobRequest, opts ...grpc.CallOption) (*GetSiteProtectionUnitsBulkAdditionJobResponse, error)
 }
 
@@ -170,33 +175,38 @@ func (c *protectionUnitBulkAdditionJobServiceClient) GetSiteProtectionUnitsBulkA
 //
 // ProtectionUnitBulkAdditionJobService adds many units to a policy at once.
 //
-// Poll `ProtectionUnitBulkAdditionJob.status` with the rpc that gets the job. Resources that failed are data of the
-// job and fail no call.
+// Usual order: create a job, then get it until its status is COMPLETED or COMPLETED_WITH_ERRORS. A resource that
+// fails does not fail the call: it is listed in `ProtectionUnitBulkAdditionJob.failed_resources`.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type ProtectionUnitBulkAdditionJobServiceServer interface {
-	// ListMailboxProtectionUnitsBulkAdditionJobs returns the jobs of a policy for mailboxes, a page at a time, without
-	// what they add.
+	// ListMailboxProtectionUnitsBulkAdditionJobs returns the jobs of a policy for mailboxes, page by page. It leaves
+	// out the resources that the jobs add.
 	ListMailboxProtectionUnitsBulkAdditionJobs(context.Context, *ListMailboxProtectionUnitsBulkAdditionJobsRequest) (*ListMailboxProtectionUnitsBulkAdditionJobsResponse, error)
-	// CreateMailboxProtectionUnitsBulkAdditionJob begins to add up to 50,000 mailboxes to a policy. The answer comes at
-	// once with status ACTIVE; the job is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through.
+	// CreateMailboxProtectionUnitsBulkAdditionJob starts to add up to 50,000 mailboxes to a policy. The response comes
+	// at once, with status ACTIVE. The job ends as COMPLETED or COMPLETED_WITH_ERRORS.
 	CreateMailboxProtectionUnitsBulkAdditionJob(context.Context, *CreateMailboxProtectionUnitsBulkAdditionJobRequest) (*CreateMailboxProtectionUnitsBulkAdditionJobResponse, error)
-	// GetMailboxProtectionUnitsBulkAdditionJob returns one job of a policy for mailboxes, with what it adds and what
-	// failed.
+	// GetMailboxProtectionUnitsBulkAdditionJob returns one job of a policy for mailboxes, with the resources that it
+	// adds and those that failed.
 	GetMailboxProtectionUnitsBulkAdditionJob(context.Context, *GetMailboxProtectionUnitsBulkAdditionJobRequest) (*GetMailboxProtectionUnitsBulkAdditionJobResponse, error)
-	// ListDriveProtectionUnitsBulkAdditionJobs returns the jobs of a policy for drives, a page at a time, without what
-	// they add.
+	// ListDriveProtectionUnitsBulkAdditionJobs returns the jobs of a policy for drives, page by page. It leaves out the
+	// resources that the jobs add.
 	ListDriveProtectionUnitsBulkAdditionJobs(context.Context, *ListDriveProtectionUnitsBulkAdditionJobsRequest) (*ListDriveProtectionUnitsBulkAdditionJobsResponse, error)
-	// CreateDriveProtectionUnitsBulkAdditionJob begins to add up to 50,000 drives to a policy. The answer comes at once
-	// with status ACTIVE; the job is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through.
+	// CreateDriveProtectionUnitsBulkAdditionJob starts to add up to 50,000 drives to a policy. The response comes at
+	// once, with status ACTIVE. The job ends as COMPLETED or COMPLETED_WITH_ERRORS.
 	CreateDriveProtectionUnitsBulkAdditionJob(context.Context, *CreateDriveProtectionUnitsBulkAdditionJobRequest) (*CreateDriveProtectionUnitsBulkAdditionJobResponse, error)
-	// GetDriveProtectionUnitsBulkAdditionJob returns one job of a policy for drives, with what it adds and what failed.
+	// GetDriveProtectionUnitsBulkAdditionJob returns one job of a policy for drives, with the resources that it adds
+	// and those that failed.
 	GetDriveProtectionUnitsBulkAdditionJob(context.Context, *GetDriveProtectionUnitsBulkAdditionJobRequest) (*GetDriveProtectionUnitsBulkAdditionJobResponse, error)
-	// ListSiteProtectionUnitsBulkAdditionJobs returns the jobs of a policy for sites, a page at a time, without what
-	// they add.
+	// ListSiteProtectionUnitsBulkAdditionJobs returns the jobs of a policy for sites, page by page. It leaves out the
+	// resources that the jobs add.
 	ListSiteProtectionUnitsBulkAdditionJobs(context.Context, *ListSiteProtectionUnitsBulkAdditionJobsRequest) (*ListSiteProtectionUnitsBulkAdditionJobsResponse, error)
-	// CreateSiteProtectionUnitsBulkAdditionJob begins to add up to 50,000 sites to a policy. The answer comes at once
-	// with status ACTIVE; the job is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through.
+	// CreateSiteProtectionUnitsBulkAdditionJob starts to add up to 50,000 sites to a policy. The response comes at
+	// once, with status ACTIVE. The job ends as COMPLETED or COMPLETED_WITH_ERRORS.
 	CreateSiteProtectionUnitsBulkAdditionJob(context.Context, *CreateSiteProtectionUnitsBulkAdditionJobRequest) (*CreateSiteProtectionUnitsBulkAdditionJobResponse, error)
-	// GetSiteProtectionUnitsBulkAdditionJob returns one job of a policy for sites, with what it adds and what failed.
+	// GetSiteProtectionUnitsBulkAdditionJob returns one job of a policy for sites, with the resources that it adds and
+	// those that failed.
 	GetSiteProtectionUnitsBulkAdditionJob(context.Context, *GetSiteProtectionUnitsBulkAdditionJobRequest) (*GetSiteProtectionUnitsBulkAdditionJobResponse, error)
 	mustEmbedUnimplementedProtectionUnitBulkAdditionJobServiceServer()
 }

@@ -70,7 +70,7 @@ func (x *GetProtectionUnitRequest) GetProtectionUnitId() string {
 // Response of GetProtectionUnit.
 type GetProtectionUnitResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The unit. Graph tells names and addresses on behalf of a user only (`x-user-assertion`).
+	// The unit. Graph sends names and addresses only for calls on behalf of a user (`x-user-assertion`).
 	ProtectionUnit *ProtectionUnit `protobuf:"bytes,1,opt,name=protection_unit,json=protectionUnit,proto3" json:"protection_unit,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -116,9 +116,10 @@ func (x *GetProtectionUnitResponse) GetProtectionUnit() *ProtectionUnit {
 // Request of ListDriveProtectionUnits.
 type ListDriveProtectionUnitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most units to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of units to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -171,9 +172,9 @@ func (x *ListDriveProtectionUnitsRequest) GetPageToken() string {
 // Response of ListDriveProtectionUnits.
 type ListDriveProtectionUnitsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The units of this page. A page may be empty and still have a next one.
+	// The units of this page. A page can be empty and still have a `next_page_token`.
 	ProtectionUnits []*ProtectionUnit `protobuf:"bytes,1,rep,name=protection_units,json=protectionUnits,proto3" json:"protection_units,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -228,9 +229,10 @@ type ListOneDriveForBusinessProtectionPolicyUnitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	// Most units to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of units to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -290,9 +292,9 @@ func (x *ListOneDriveForBusinessProtectionPolicyUnitsRequest) GetPageToken() str
 // Response of ListOneDriveForBusinessProtectionPolicyUnits.
 type ListOneDriveForBusinessProtectionPolicyUnitsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The units of this page. A page may be empty and still have a next one.
+	// The units of this page. A page can be empty and still have a `next_page_token`.
 	ProtectionUnits []*ProtectionUnit `protobuf:"bytes,1,rep,name=protection_units,json=protectionUnits,proto3" json:"protection_units,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -345,9 +347,10 @@ func (x *ListOneDriveForBusinessProtectionPolicyUnitsResponse) GetNextPageToken(
 // Request of ListMailboxProtectionUnits.
 type ListMailboxProtectionUnitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most units to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of units to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -400,9 +403,9 @@ func (x *ListMailboxProtectionUnitsRequest) GetPageToken() string {
 // Response of ListMailboxProtectionUnits.
 type ListMailboxProtectionUnitsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The units of this page. A page may be empty and still have a next one.
+	// The units of this page. A page can be empty and still have a `next_page_token`.
 	ProtectionUnits []*ProtectionUnit `protobuf:"bytes,1,rep,name=protection_units,json=protectionUnits,proto3" json:"protection_units,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -457,9 +460,10 @@ type ListExchangeProtectionPolicyUnitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	// Most units to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of units to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -519,9 +523,9 @@ func (x *ListExchangeProtectionPolicyUnitsRequest) GetPageToken() string {
 // Response of ListExchangeProtectionPolicyUnits.
 type ListExchangeProtectionPolicyUnitsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The units of this page. A page may be empty and still have a next one.
+	// The units of this page. A page can be empty and still have a `next_page_token`.
 	ProtectionUnits []*ProtectionUnit `protobuf:"bytes,1,rep,name=protection_units,json=protectionUnits,proto3" json:"protection_units,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -574,9 +578,10 @@ func (x *ListExchangeProtectionPolicyUnitsResponse) GetNextPageToken() string {
 // Request of ListSiteProtectionUnits.
 type ListSiteProtectionUnitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most units to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of units to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -629,9 +634,9 @@ func (x *ListSiteProtectionUnitsRequest) GetPageToken() string {
 // Response of ListSiteProtectionUnits.
 type ListSiteProtectionUnitsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The units of this page. A page may be empty and still have a next one.
+	// The units of this page. A page can be empty and still have a `next_page_token`.
 	ProtectionUnits []*ProtectionUnit `protobuf:"bytes,1,rep,name=protection_units,json=protectionUnits,proto3" json:"protection_units,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -686,9 +691,10 @@ type ListSharePointProtectionPolicyUnitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	// Most units to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of units to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -748,9 +754,9 @@ func (x *ListSharePointProtectionPolicyUnitsRequest) GetPageToken() string {
 // Response of ListSharePointProtectionPolicyUnits.
 type ListSharePointProtectionPolicyUnitsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The units of this page. A page may be empty and still have a next one.
+	// The units of this page. A page can be empty and still have a `next_page_token`.
 	ProtectionUnits []*ProtectionUnit `protobuf:"bytes,1,rep,name=protection_units,json=protectionUnits,proto3" json:"protection_units,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

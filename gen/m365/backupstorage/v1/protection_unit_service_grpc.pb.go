@@ -34,35 +34,40 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ProtectionUnitService reads the mailboxes, drives and sites under backup, and gives up the copies of those that no
-// longer are.
+// ProtectionUnitService reads the mailboxes, drives and sites that are or were backed up, and offboards units: it
+// requests the deletion of their backups.
 //
-// Units are added to policies and removed from them by ProtectionPolicyService, InclusionRuleService and
-// ProtectionUnitBulkAdditionJobService.
+// Usual order: list the units of a policy and read their status. To delete the backups of a unit, remove the unit
+// from its policy first, then call OffboardProtectionUnit. CancelOffboardProtectionUnit undoes it within 90 days.
+// ProtectionPolicyService, InclusionRuleService and ProtectionUnitBulkAdditionJobService add units to policies and
+// remove them.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type ProtectionUnitServiceClient interface {
-	// GetProtectionUnit returns one unit of any workload. Why a unit could not be protected stands in its `error`, with
-	// the reasons listed here; the call is OK then.
+	// GetProtectionUnit returns one unit of any workload. The call is OK even when the unit could not be protected:
+	// `ProtectionUnit.error` says why, with the reasons that this rpc documents.
 	GetProtectionUnit(ctx context.Context, in *GetProtectionUnitRequest, opts ...grpc.CallOption) (*GetProtectionUnitResponse, error)
-	// ListDriveProtectionUnits returns the tenant's drives that are or were under backup, of all policies and of none,
-	// a page at a time.
+	// ListDriveProtectionUnits returns the tenant's drives that are or were backed up, in any policy or in none, page
+	// by page.
 	ListDriveProtectionUnits(ctx context.Context, in *ListDriveProtectionUnitsRequest, opts ...grpc.CallOption) (*ListDriveProtectionUnitsResponse, error)
-	// ListOneDriveForBusinessProtectionPolicyUnits returns the drives of one policy, a page at a time.
+	// ListOneDriveForBusinessProtectionPolicyUnits returns the drives of one policy, page by page.
 	ListOneDriveForBusinessProtectionPolicyUnits(ctx context.Context, in *ListOneDriveForBusinessProtectionPolicyUnitsRequest, opts ...grpc.CallOption) (*ListOneDriveForBusinessProtectionPolicyUnitsResponse, error)
-	// ListMailboxProtectionUnits returns the tenant's mailboxes that are or were under backup, of all policies and of
-	// none, a page at a time.
+	// ListMailboxProtectionUnits returns the tenant's mailboxes that are or were backed up, in any policy or in none,
+	// page by page.
 	ListMailboxProtectionUnits(ctx context.Context, in *ListMailboxProtectionUnitsRequest, opts ...grpc.CallOption) (*ListMailboxProtectionUnitsResponse, error)
-	// ListExchangeProtectionPolicyUnits returns the mailboxes of one policy, a page at a time.
+	// ListExchangeProtectionPolicyUnits returns the mailboxes of one policy, page by page.
 	ListExchangeProtectionPolicyUnits(ctx context.Context, in *ListExchangeProtectionPolicyUnitsRequest, opts ...grpc.CallOption) (*ListExchangeProtectionPolicyUnitsResponse, error)
-	// ListSiteProtectionUnits returns the tenant's sites that are or were under backup, of all policies and of none, a
-	// page at a time.
+	// ListSiteProtectionUnits returns the tenant's sites that are or were backed up, in any policy or in none, page by
+	// page.
 	ListSiteProtectionUnits(ctx context.Context, in *ListSiteProtectionUnitsRequest, opts ...grpc.CallOption) (*ListSiteProtectionUnitsResponse, error)
-	// ListSharePointProtectionPolicyUnits returns the sites of one policy, a page at a time.
+	// ListSharePointProtectionPolicyUnits returns the sites of one policy, page by page.
 	ListSharePointProtectionPolicyUnits(ctx context.Context, in *ListSharePointProtectionPolicyUnitsRequest, opts ...grpc.CallOption) (*ListSharePointProtectionPolicyUnitsResponse, error)
-	// OffboardProtectionUnit asks for the deletion of a unit's copies in 90 days. The unit has to have been removed
-	// from its policy. Graph takes it on behalf of a user only (`x-user-assertion`).
+	// OffboardProtectionUnit requests the deletion of a unit's backups. Graph deletes them after 90 days. The unit must
+	// be removed from its policy first. Graph allows it only on behalf of a user (`x-user-assertion`).
 	OffboardProtectionUnit(ctx context.Context, in *OffboardProtectionUnitRequest, opts ...grpc.CallOption) (*OffboardProtectionUnitResponse, error)
-	// CancelOffboardProtectionUnit takes back an offboarding within its 90 days. Graph takes it on behalf of a user
-	// only (`x-user-assertion`).
+	// CancelOffboardProtectionUnit cancels the offboarding of a unit within the 90 days. Graph allows it only on behalf
+	// of a user (`x-user-assertion`).
 	CancelOffboardProtectionUnit(ctx context.Context, in *CancelOffboardProtectionUnitRequest, opts ...grpc.CallOption) (*CancelOffboardProtectionUnitResponse, error)
 }
 
@@ -168,35 +173,40 @@ func (c *protectionUnitServiceClient) CancelOffboardProtectionUnit(ctx context.C
 // All implementations must embed UnimplementedProtectionUnitServiceServer
 // for forward compatibility.
 //
-// ProtectionUnitService reads the mailboxes, drives and sites under backup, and gives up the copies of those that no
-// longer are.
+// ProtectionUnitService reads the mailboxes, drives and sites that are or were backed up, and offboards units: it
+// requests the deletion of their backups.
 //
-// Units are added to policies and removed from them by ProtectionPolicyService, InclusionRuleService and
-// ProtectionUnitBulkAdditionJobService.
+// Usual order: list the units of a policy and read their status. To delete the backups of a unit, remove the unit
+// from its policy first, then call OffboardProtectionUnit. CancelOffboardProtectionUnit undoes it within 90 days.
+// ProtectionPolicyService, InclusionRuleService and ProtectionUnitBulkAdditionJobService add units to policies and
+// remove them.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type ProtectionUnitServiceServer interface {
-	// GetProtectionUnit returns one unit of any workload. Why a unit could not be protected stands in its `error`, with
-	// the reasons listed here; the call is OK then.
+	// GetProtectionUnit returns one unit of any workload. The call is OK even when the unit could not be protected:
+	// `ProtectionUnit.error` says why, with the reasons that this rpc documents.
 	GetProtectionUnit(context.Context, *GetProtectionUnitRequest) (*GetProtectionUnitResponse, error)
-	// ListDriveProtectionUnits returns the tenant's drives that are or were under backup, of all policies and of none,
-	// a page at a time.
+	// ListDriveProtectionUnits returns the tenant's drives that are or were backed up, in any policy or in none, page
+	// by page.
 	ListDriveProtectionUnits(context.Context, *ListDriveProtectionUnitsRequest) (*ListDriveProtectionUnitsResponse, error)
-	// ListOneDriveForBusinessProtectionPolicyUnits returns the drives of one policy, a page at a time.
+	// ListOneDriveForBusinessProtectionPolicyUnits returns the drives of one policy, page by page.
 	ListOneDriveForBusinessProtectionPolicyUnits(context.Context, *ListOneDriveForBusinessProtectionPolicyUnitsRequest) (*ListOneDriveForBusinessProtectionPolicyUnitsResponse, error)
-	// ListMailboxProtectionUnits returns the tenant's mailboxes that are or were under backup, of all policies and of
-	// none, a page at a time.
+	// ListMailboxProtectionUnits returns the tenant's mailboxes that are or were backed up, in any policy or in none,
+	// page by page.
 	ListMailboxProtectionUnits(context.Context, *ListMailboxProtectionUnitsRequest) (*ListMailboxProtectionUnitsResponse, error)
-	// ListExchangeProtectionPolicyUnits returns the mailboxes of one policy, a page at a time.
+	// ListExchangeProtectionPolicyUnits returns the mailboxes of one policy, page by page.
 	ListExchangeProtectionPolicyUnits(context.Context, *ListExchangeProtectionPolicyUnitsRequest) (*ListExchangeProtectionPolicyUnitsResponse, error)
-	// ListSiteProtectionUnits returns the tenant's sites that are or were under backup, of all policies and of none, a
-	// page at a time.
+	// ListSiteProtectionUnits returns the tenant's sites that are or were backed up, in any policy or in none, page by
+	// page.
 	ListSiteProtectionUnits(context.Context, *ListSiteProtectionUnitsRequest) (*ListSiteProtectionUnitsResponse, error)
-	// ListSharePointProtectionPolicyUnits returns the sites of one policy, a page at a time.
+	// ListSharePointProtectionPolicyUnits returns the sites of one policy, page by page.
 	ListSharePointProtectionPolicyUnits(context.Context, *ListSharePointProtectionPolicyUnitsRequest) (*ListSharePointProtectionPolicyUnitsResponse, error)
-	// OffboardProtectionUnit asks for the deletion of a unit's copies in 90 days. The unit has to have been removed
-	// from its policy. Graph takes it on behalf of a user only (`x-user-assertion`).
+	// OffboardProtectionUnit requests the deletion of a unit's backups. Graph deletes them after 90 days. The unit must
+	// be removed from its policy first. Graph allows it only on behalf of a user (`x-user-assertion`).
 	OffboardProtectionUnit(context.Context, *OffboardProtectionUnitRequest) (*OffboardProtectionUnitResponse, error)
-	// CancelOffboardProtectionUnit takes back an offboarding within its 90 days. Graph takes it on behalf of a user
-	// only (`x-user-assertion`).
+	// CancelOffboardProtectionUnit cancels the offboarding of a unit within the 90 days. Graph allows it only on behalf
+	// of a user (`x-user-assertion`).
 	CancelOffboardProtectionUnit(context.Context, *CancelOffboardProtectionUnitRequest) (*CancelOffboardProtectionUnitResponse, error)
 	mustEmbedUnimplementedProtectionUnitServiceServer()
 }

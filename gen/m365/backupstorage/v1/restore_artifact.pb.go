@@ -23,26 +23,26 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ArtifactRestoreStatus says where the restore of an artifact stands. Graph's names are the values' names in
-// lowerCamelCase.
+// ArtifactRestoreStatus is the state of the restore of an artifact. Graph's names are the value names without the
+// prefix, in lowerCamelCase.
 type ArtifactRestoreStatus int32
 
 const (
-	// Graph did not tell.
+	// Graph sent no value.
 	ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_UNSPECIFIED ArtifactRestoreStatus = 0
-	// A state that this contract does not know.
+	// Graph sent a state that this contract does not know.
 	ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_UNKNOWN_FUTURE_VALUE ArtifactRestoreStatus = 1
-	// In a session that is a draft.
+	// The artifact is in a draft session.
 	ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_ADDED ArtifactRestoreStatus = 2
-	// Its session is being activated.
+	// The session is being activated.
 	ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_SCHEDULING ArtifactRestoreStatus = 3
-	// Waits for its turn.
+	// The restore is scheduled and has not started.
 	ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_SCHEDULED ArtifactRestoreStatus = 4
-	// Is being restored.
+	// The restore is running.
 	ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_IN_PROGRESS ArtifactRestoreStatus = 5
-	// Was restored.
+	// The artifact was restored.
 	ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_SUCCEEDED ArtifactRestoreStatus = 6
-	// Was not restored; see `error` where the artifact has one.
+	// The artifact was not restored. See `error`, if the artifact has one.
 	ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_FAILED ArtifactRestoreStatus = 7
 )
 
@@ -97,17 +97,18 @@ func (ArtifactRestoreStatus) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_restore_artifact_proto_rawDescGZIP(), []int{0}
 }
 
-// DestinationType says where restored data goes. Graph's names are the values' names in lowerCamelCase.
+// DestinationType is where restored data goes. Graph's names are the value names without the prefix, in
+// lowerCamelCase.
 type DestinationType int32
 
 const (
-	// Graph did not tell; in a request, not set.
+	// In a response: Graph sent no value. In a request: not set.
 	DestinationType_DESTINATION_TYPE_UNSPECIFIED DestinationType = 0
-	// A destination that this contract does not know.
+	// Graph sent a destination that this contract does not know.
 	DestinationType_DESTINATION_TYPE_UNKNOWN_FUTURE_VALUE DestinationType = 1
-	// To a new folder or site.
+	// A new folder or site.
 	DestinationType_DESTINATION_TYPE_NEW DestinationType = 2
-	// To where it was, over what is there.
+	// The original location. The restored data replaces the current data.
 	DestinationType_DESTINATION_TYPE_IN_PLACE DestinationType = 3
 )
 
@@ -154,30 +155,32 @@ func (DestinationType) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_restore_artifact_proto_rawDescGZIP(), []int{1}
 }
 
-// RestoreArtifact is one mailbox, drive or site that a restore session takes back to a restore point. Artifacts whose
-// restore has ended are kept for a year.
+// RestoreArtifact is one mailbox, drive or site that a restore session restores to a restore point. Graph keeps an
+// artifact for one year after its restore has ended.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/restoreartifactbase
 type RestoreArtifact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. Id of the artifact, a GUID.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Output only. What is restored. Unspecified when nothing tells whether a drive or a site is meant.
+	// Output only. Workload of the artifact: it is a mailbox, a drive or a site. Unspecified when Graph's response does
+	// not show whether it is a drive or a site.
 	Workload Workload `protobuf:"varint,2,opt,name=workload,proto3,enum=m365.backupstorage.v1.Workload" json:"workload,omitempty"`
-	// Output only. Where the restore stands.
+	// Output only. State of the restore.
 	Status ArtifactRestoreStatus `protobuf:"varint,3,opt,name=status,proto3,enum=m365.backupstorage.v1.ArtifactRestoreStatus" json:"status,omitempty"`
 	// Output only. Where the restored data goes.
 	DestinationType DestinationType `protobuf:"varint,4,opt,name=destination_type,json=destinationType,proto3,enum=m365.backupstorage.v1.DestinationType" json:"destination_type,omitempty"`
-	// Output only. The point that is restored, without its unit; mostly with its id and times, after an update with its
-	// id alone.
+	// Output only. The restore point, without its unit. It usually has its id and times; after an update it has only
+	// its id.
 	RestorePoint *RestorePoint `protobuf:"bytes,5,opt,name=restore_point,json=restorePoint,proto3" json:"restore_point,omitempty"`
-	// Output only. Why the restore failed; unset when all is well. Reasons and details are those of a failed call.
+	// Output only. Why the restore failed; unset when there is no error. It has the same reasons and details as the
+	// Status of a failed call.
 	Error *status.Status `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
-	// Output only. When the restore began; unset before it did.
+	// Output only. When the restore started; unset before.
 	StartDateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=start_date_time,json=startDateTime,proto3" json:"start_date_time,omitempty"`
-	// Output only. When the restore ended; unset before it did.
+	// Output only. When the restore ended; unset before.
 	CompletionDateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=completion_date_time,json=completionDateTime,proto3" json:"completion_date_time,omitempty"`
-	// Output only. What came of the restore.
+	// Output only. The restored resource.
 	//
 	// Types that are valid to be assigned to Restored:
 	//
@@ -304,7 +307,7 @@ type isRestoreArtifact_Restored interface {
 }
 
 type RestoreArtifact_Mailbox struct {
-	// A mailbox, or messages in one.
+	// A mailbox, or messages in a mailbox.
 	Mailbox *RestoredMailbox `protobuf:"bytes,9,opt,name=mailbox,proto3,oneof"`
 }
 
@@ -317,18 +320,18 @@ func (*RestoreArtifact_Mailbox) isRestoreArtifact_Restored() {}
 
 func (*RestoreArtifact_Site) isRestoreArtifact_Restored() {}
 
-// RestoredMailbox is where the items of a mailbox were restored to.
+// RestoredMailbox is the folder to which the items of a mailbox were restored.
 type RestoredMailbox struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. Id of the folder that received the items.
 	RestoredFolderId string `protobuf:"bytes,1,opt,name=restored_folder_id,json=restoredFolderId,proto3" json:"restored_folder_id,omitempty"`
 	// Output only. Name of that folder.
 	RestoredFolderName string `protobuf:"bytes,2,opt,name=restored_folder_name,json=restoredFolderName,proto3" json:"restored_folder_name,omitempty"`
-	// Output only. How many items are restored into that folder.
+	// Output only. Number of items that are restored into that folder.
 	RestoredItemCount *int32 `protobuf:"varint,3,opt,name=restored_item_count,json=restoredItemCount,proto3,oneof" json:"restored_item_count,omitempty"`
-	// Output only. The search whose hits are restored. Set for messages picked by a search, empty for a whole mailbox.
+	// Output only. Id of the search whose messages are restored; empty for a whole mailbox.
 	SearchResponseId string `protobuf:"bytes,4,opt,name=search_response_id,json=searchResponseId,proto3" json:"search_response_id,omitempty"`
-	// Output only. How many messages were picked by the search. Microsoft is about to withdraw it.
+	// Output only. Number of messages that the search found. Microsoft plans to deprecate it: do not use it.
 	ArtifactCount *int32 `protobuf:"varint,5,opt,name=artifact_count,json=artifactCount,proto3,oneof" json:"artifact_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -399,7 +402,8 @@ func (x *RestoredMailbox) GetArtifactCount() int32 {
 	return 0
 }
 
-// RestoredSite is the site that a drive or site was restored to. With destination IN_PLACE it is the site itself.
+// RestoredSite is the site to which a drive or site was restored: the original site for destination IN_PLACE, a new
+// site for NEW.
 type RestoredSite struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. Id of the site.
@@ -463,36 +467,36 @@ func (x *RestoredSite) GetRestoredSiteWebUrl() string {
 	return ""
 }
 
-// GranularRestoreArtifact is one file, folder, library or site inside a drive or site that a restore session takes
-// back. It was picked in a browse session.
+// GranularRestoreArtifact is one file, folder, library or site inside a drive or site that a restore session
+// restores. It was selected in a browse session.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/granularrestoreartifactbase
 type GranularRestoreArtifact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. Key of the item: 2 to 4 GUIDs, joined by commas. Graph's page on updates of OneDrive sessions calls
-	// it `itemKey`.
+	// the property `itemKey`.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Output only. Whether the item lies in a drive or a site.
+	// Output only. Workload of the item: it is in a drive or in a site.
 	Workload Workload `protobuf:"varint,2,opt,name=workload,proto3,enum=m365.backupstorage.v1.Workload" json:"workload,omitempty"`
-	// Output only. Where the restore stands.
+	// Output only. State of the restore.
 	Status ArtifactRestoreStatus `protobuf:"varint,3,opt,name=status,proto3,enum=m365.backupstorage.v1.ArtifactRestoreStatus" json:"status,omitempty"`
-	// Output only. Browse session in which the item was picked.
+	// Output only. Id of the browse session in which the item was selected.
 	BrowseSessionId string `protobuf:"bytes,4,opt,name=browse_session_id,json=browseSessionId,proto3" json:"browse_session_id,omitempty"`
-	// Output only. URL that the item had.
+	// Output only. Original URL of the item.
 	WebUrl string `protobuf:"bytes,5,opt,name=web_url,json=webUrl,proto3" json:"web_url,omitempty"`
-	// Output only. The moment to which the item is taken back.
+	// Output only. Time of the restore point.
 	RestorePointDateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=restore_point_date_time,json=restorePointDateTime,proto3" json:"restore_point_date_time,omitempty"`
-	// Output only. Key of the restored item; empty before the restore has ended.
+	// Output only. Key of the restored item; empty until the restore has ended.
 	RestoredItemKey string `protobuf:"bytes,7,opt,name=restored_item_key,json=restoredItemKey,proto3" json:"restored_item_key,omitempty"`
 	// Output only. Folder that receives the items of the session.
 	RestoredItemPath string `protobuf:"bytes,8,opt,name=restored_item_path,json=restoredItemPath,proto3" json:"restored_item_path,omitempty"`
-	// Output only. URL of the restored item; empty before the restore has ended.
+	// Output only. URL of the restored item; empty until the restore has ended.
 	RestoredItemWebUrl string `protobuf:"bytes,9,opt,name=restored_item_web_url,json=restoredItemWebUrl,proto3" json:"restored_item_web_url,omitempty"`
-	// Output only. When the restore began; unset before it did.
+	// Output only. When the restore started; unset before.
 	StartDateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=start_date_time,json=startDateTime,proto3" json:"start_date_time,omitempty"`
-	// Output only. When the restore ended; unset before it did.
+	// Output only. When the restore ended; unset before.
 	CompletionDateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=completion_date_time,json=completionDateTime,proto3" json:"completion_date_time,omitempty"`
-	// Output only. Where the item lies.
+	// Output only. The drive or site that has the item.
 	//
 	// Types that are valid to be assigned to Owner:
 	//
@@ -640,12 +644,12 @@ type isGranularRestoreArtifact_Owner interface {
 }
 
 type GranularRestoreArtifact_DirectoryObjectId struct {
-	// Object id of the drive's owner in Microsoft Entra, a GUID.
+	// Object id of the drive's owner in Microsoft Entra ID, a GUID.
 	DirectoryObjectId string `protobuf:"bytes,12,opt,name=directory_object_id,json=directoryObjectId,proto3,oneof"`
 }
 
 type GranularRestoreArtifact_SiteId struct {
-	// Id of the site: `host,siteGuid,webGuid`, or a bare GUID.
+	// Id of the site: `host,siteGuid,webGuid`, or a single GUID.
 	SiteId string `protobuf:"bytes,13,opt,name=site_id,json=siteId,proto3,oneof"`
 }
 
@@ -653,18 +657,18 @@ func (*GranularRestoreArtifact_DirectoryObjectId) isGranularRestoreArtifact_Owne
 
 func (*GranularRestoreArtifact_SiteId) isGranularRestoreArtifact_Owner() {}
 
-// RestoreArtifactChange is what became of one item of a restore session's update. An item that failed does not fail
-// the others.
+// RestoreArtifactChange is the result of one item of a restore session's update. The other items succeed or fail
+// independently.
 type RestoreArtifactChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. The artifact that was added or removed, as far as Graph tells. Of an item that failed it has at most
-	// the id.
+	// Output only. The artifact that was added or removed, with the fields that Graph sent. For a failed item it has
+	// the id at most.
 	RestoreArtifact *RestoreArtifact `protobuf:"bytes,1,opt,name=restore_artifact,json=restoreArtifact,proto3" json:"restore_artifact,omitempty"`
-	// Output only. Graph's id for the item within the request, sent with failures.
+	// Output only. Graph's id of the item within the request. Graph sends it for failed items.
 	ContentId string `protobuf:"bytes,2,opt,name=content_id,json=contentId,proto3" json:"content_id,omitempty"`
-	// Output only. True when Graph marked the item as removed in its answer.
+	// Output only. True when Graph's response marks the item as removed.
 	Removed bool `protobuf:"varint,3,opt,name=removed,proto3" json:"removed,omitempty"`
-	// Output only. Why the item failed; unset when it did not.
+	// Output only. Why the item failed; unset when it succeeded.
 	Error         *status.Status `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -728,18 +732,18 @@ func (x *RestoreArtifactChange) GetError() *status.Status {
 	return nil
 }
 
-// GranularRestoreArtifactChange is what became of one item of a restore session's update. An item that failed does
-// not fail the others.
+// GranularRestoreArtifactChange is the result of one item of a restore session's update. The other items succeed or
+// fail independently.
 type GranularRestoreArtifactChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. The artifact that was added or removed, as far as Graph tells. Of an item that failed it has at most
-	// the id.
+	// Output only. The artifact that was added or removed, with the fields that Graph sent. For a failed item it has
+	// the id at most.
 	GranularRestoreArtifact *GranularRestoreArtifact `protobuf:"bytes,1,opt,name=granular_restore_artifact,json=granularRestoreArtifact,proto3" json:"granular_restore_artifact,omitempty"`
-	// Output only. Graph's id for the item within the request, sent with failures.
+	// Output only. Graph's id of the item within the request. Graph sends it for failed items.
 	ContentId string `protobuf:"bytes,2,opt,name=content_id,json=contentId,proto3" json:"content_id,omitempty"`
-	// Output only. True when Graph marked the item as removed in its answer.
+	// Output only. True when Graph's response marks the item as removed.
 	Removed bool `protobuf:"varint,3,opt,name=removed,proto3" json:"removed,omitempty"`
-	// Output only. Why the item failed; unset when it did not.
+	// Output only. Why the item failed; unset when it succeeded.
 	Error         *status.Status `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -803,12 +807,12 @@ func (x *GranularRestoreArtifactChange) GetError() *status.Status {
 	return nil
 }
 
-// NewMailboxRestoreArtifact names a mailbox to restore and the point to take it back to.
+// NewMailboxRestoreArtifact names a mailbox to restore, and the restore point.
 type NewMailboxRestoreArtifact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. The restore point, with its id. It belongs to one unit, which it restores.
+	// Required. The restore point. It belongs to one unit, and this unit is restored.
 	RestorePoint *RestorePointReference `protobuf:"bytes,1,opt,name=restore_point,json=restorePoint,proto3" json:"restore_point,omitempty"`
-	// Required. Where the restored data goes. All artifacts of one request have the same.
+	// Required. Where the restored data goes. All artifacts of one request must have the same destination.
 	DestinationType DestinationType `protobuf:"varint,2,opt,name=destination_type,json=destinationType,proto3,enum=m365.backupstorage.v1.DestinationType" json:"destination_type,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -858,12 +862,12 @@ func (x *NewMailboxRestoreArtifact) GetDestinationType() DestinationType {
 	return DestinationType_DESTINATION_TYPE_UNSPECIFIED
 }
 
-// NewDriveRestoreArtifact names a drive to restore and the point to take it back to.
+// NewDriveRestoreArtifact names a drive to restore, and the restore point.
 type NewDriveRestoreArtifact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. The restore point, with its id. It belongs to one unit, which it restores.
+	// Required. The restore point. It belongs to one unit, and this unit is restored.
 	RestorePoint *RestorePointReference `protobuf:"bytes,1,opt,name=restore_point,json=restorePoint,proto3" json:"restore_point,omitempty"`
-	// Required. Where the restored data goes. All artifacts of one request have the same.
+	// Required. Where the restored data goes. All artifacts of one request must have the same destination.
 	DestinationType DestinationType `protobuf:"varint,2,opt,name=destination_type,json=destinationType,proto3,enum=m365.backupstorage.v1.DestinationType" json:"destination_type,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -913,12 +917,12 @@ func (x *NewDriveRestoreArtifact) GetDestinationType() DestinationType {
 	return DestinationType_DESTINATION_TYPE_UNSPECIFIED
 }
 
-// NewSiteRestoreArtifact names a site to restore and the point to take it back to.
+// NewSiteRestoreArtifact names a site to restore, and the restore point.
 type NewSiteRestoreArtifact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. The restore point, with its id. It belongs to one unit, which it restores.
+	// Required. The restore point. It belongs to one unit, and this unit is restored.
 	RestorePoint *RestorePointReference `protobuf:"bytes,1,opt,name=restore_point,json=restorePoint,proto3" json:"restore_point,omitempty"`
-	// Required. Where the restored data goes. All artifacts of one request have the same.
+	// Required. Where the restored data goes. All artifacts of one request must have the same destination.
 	DestinationType DestinationType `protobuf:"varint,2,opt,name=destination_type,json=destinationType,proto3,enum=m365.backupstorage.v1.DestinationType" json:"destination_type,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -968,14 +972,14 @@ func (x *NewSiteRestoreArtifact) GetDestinationType() DestinationType {
 	return DestinationType_DESTINATION_TYPE_UNSPECIFIED
 }
 
-// NewGranularMailboxRestoreArtifact names the messages to restore that a search found in a mailbox.
+// NewGranularMailboxRestoreArtifact names messages to restore: those that a search found in a mailbox.
 type NewGranularMailboxRestoreArtifact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. The restore point, with its id. It belongs to one unit, which it restores.
+	// Required. The restore point. It belongs to one unit, and this unit is restored.
 	RestorePoint *RestorePointReference `protobuf:"bytes,1,opt,name=restore_point,json=restorePoint,proto3" json:"restore_point,omitempty"`
-	// Required. Where the restored data goes. All artifacts of one request have the same.
+	// Required. Where the restored data goes. All artifacts of one request must have the same destination.
 	DestinationType DestinationType `protobuf:"varint,2,opt,name=destination_type,json=destinationType,proto3,enum=m365.backupstorage.v1.DestinationType" json:"destination_type,omitempty"`
-	// Required. `search_response_id` of the SearchRestorePoints that found the messages.
+	// Required. `SearchRestorePointsResponse.search_response_id` of the search that found the messages.
 	SearchResponseId string `protobuf:"bytes,3,opt,name=search_response_id,json=searchResponseId,proto3" json:"search_response_id,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -1032,12 +1036,12 @@ func (x *NewGranularMailboxRestoreArtifact) GetSearchResponseId() string {
 	return ""
 }
 
-// NewGranularDriveRestoreArtifact names an item of a drive to restore with a new session.
+// NewGranularDriveRestoreArtifact names an item of a drive to restore in a new session.
 type NewGranularDriveRestoreArtifact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Browse session in which the item was picked.
+	// Required. Id of the browse session in which the item was selected.
 	BrowseSessionId string `protobuf:"bytes,1,opt,name=browse_session_id,json=browseSessionId,proto3" json:"browse_session_id,omitempty"`
-	// Required. Key of the item: `item_key` of the BrowseQueryResponseItem.
+	// Required. Key of the item: `BrowseQueryResponseItem.item_key`.
 	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1088,12 +1092,12 @@ func (x *NewGranularDriveRestoreArtifact) GetId() string {
 }
 
 // AddedGranularDriveRestoreArtifact names an item of a drive to add to a session. It differs from
-// NewGranularDriveRestoreArtifact in Graph's name for the key alone.
+// NewGranularDriveRestoreArtifact only in Graph's name of the key.
 type AddedGranularDriveRestoreArtifact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Browse session in which the item was picked.
+	// Required. Id of the browse session in which the item was selected.
 	BrowseSessionId string `protobuf:"bytes,1,opt,name=browse_session_id,json=browseSessionId,proto3" json:"browse_session_id,omitempty"`
-	// Required. Key of the item: `item_key` of the BrowseQueryResponseItem.
+	// Required. Key of the item: `BrowseQueryResponseItem.item_key`.
 	ItemKey       string `protobuf:"bytes,2,opt,name=item_key,json=itemKey,proto3" json:"item_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1146,9 +1150,9 @@ func (x *AddedGranularDriveRestoreArtifact) GetItemKey() string {
 // NewGranularSiteRestoreArtifact names an item of a site to restore.
 type NewGranularSiteRestoreArtifact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Browse session in which the item was picked.
+	// Required. Id of the browse session in which the item was selected.
 	BrowseSessionId string `protobuf:"bytes,1,opt,name=browse_session_id,json=browseSessionId,proto3" json:"browse_session_id,omitempty"`
-	// Required. Key of the item: `item_key` of the BrowseQueryResponseItem.
+	// Required. Key of the item: `BrowseQueryResponseItem.item_key`.
 	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

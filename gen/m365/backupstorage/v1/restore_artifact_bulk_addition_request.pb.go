@@ -23,22 +23,22 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RestoreArtifactsBulkRequestStatus says where a bulk addition request stands. Graph's names are the values' names in
-// lowerCamelCase.
+// RestoreArtifactsBulkRequestStatus is the state of a bulk addition request. Graph's names are the value names
+// without the prefix, in lowerCamelCase.
 type RestoreArtifactsBulkRequestStatus int32
 
 const (
-	// Graph did not tell.
+	// Graph sent no value.
 	RestoreArtifactsBulkRequestStatus_RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_UNSPECIFIED RestoreArtifactsBulkRequestStatus = 0
-	// A state that this contract does not know.
+	// Graph sent a state that this contract does not know.
 	RestoreArtifactsBulkRequestStatus_RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_UNKNOWN_FUTURE_VALUE RestoreArtifactsBulkRequestStatus = 1
-	// Graph says that it does not know.
+	// Graph itself reports `unknown`.
 	RestoreArtifactsBulkRequestStatus_RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_UNKNOWN RestoreArtifactsBulkRequestStatus = 2
-	// Resources are being resolved and added.
+	// Graph is resolving and adding the resources.
 	RestoreArtifactsBulkRequestStatus_RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_ACTIVE RestoreArtifactsBulkRequestStatus = 3
-	// Every resource was added. Graph may say so only once the session is activated.
+	// Every resource was added. Graph may report it only after the session was activated.
 	RestoreArtifactsBulkRequestStatus_RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED RestoreArtifactsBulkRequestStatus = 4
-	// Some resources were not added: see `failed_resources`.
+	// Some resources were not added; see `failed_resources`.
 	RestoreArtifactsBulkRequestStatus_RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED_WITH_ERRORS RestoreArtifactsBulkRequestStatus = 5
 )
 
@@ -89,44 +89,44 @@ func (RestoreArtifactsBulkRequestStatus) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_proto_rawDescGZIP(), []int{0}
 }
 
-// RestoreArtifactBulkAdditionRequest adds many artifacts to a restore session at once. A session has at most one, and
-// then no artifacts added one by one.
+// RestoreArtifactBulkAdditionRequest adds many artifacts to a restore session at once. A session can have only one
+// such request, and then it cannot have artifacts that were added one by one.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/restoreartifactsbulkrequestbase
 type RestoreArtifactBulkAdditionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. Id of the request, a GUID.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Output only. What the request adds: mailboxes, drives or sites.
+	// Output only. Workload of the request: it adds mailboxes, drives or sites.
 	Workload Workload `protobuf:"varint,2,opt,name=workload,proto3,enum=m365.backupstorage.v1.Workload" json:"workload,omitempty"`
 	// Output only. Name shown to people.
 	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// Output only. Where the request stands.
+	// Output only. State of the request.
 	Status RestoreArtifactsBulkRequestStatus `protobuf:"varint,4,opt,name=status,proto3,enum=m365.backupstorage.v1.RestoreArtifactsBulkRequestStatus" json:"status,omitempty"`
-	// Output only. Span of time in which a restore point is picked for each resource.
+	// Output only. Period of the restore points. Graph chooses one point in it for each resource.
 	ProtectionTimePeriod *TimePeriod `protobuf:"bytes,5,opt,name=protection_time_period,json=protectionTimePeriod,proto3" json:"protection_time_period,omitempty"`
-	// Output only. Which point of the span is picked.
+	// Output only. Which point in the period Graph chooses.
 	RestorePointPreference RestorePointPreference `protobuf:"varint,6,opt,name=restore_point_preference,json=restorePointPreference,proto3,enum=m365.backupstorage.v1.RestorePointPreference" json:"restore_point_preference,omitempty"`
-	// Output only. Which kind of point is picked. Graph sends it as flags.
+	// Output only. Which kinds of point Graph chooses from. Graph sends them as flags.
 	Tags []RestorePointTags `protobuf:"varint,7,rep,packed,name=tags,proto3,enum=m365.backupstorage.v1.RestorePointTags" json:"tags,omitempty"`
 	// Output only. Where the restored data goes.
 	DestinationType DestinationType `protobuf:"varint,8,opt,name=destination_type,json=destinationType,proto3,enum=m365.backupstorage.v1.DestinationType" json:"destination_type,omitempty"`
-	// Output only. Ids of units. Microsoft documents it as not implemented.
+	// Output only. Ids of units. Microsoft documents that this is not implemented.
 	ProtectionUnitIds []string `protobuf:"bytes,9,rep,name=protection_unit_ids,json=protectionUnitIds,proto3" json:"protection_unit_ids,omitempty"`
-	// Output only. Why not every resource was added; unset when all is well. Single resources stand in
-	// `failed_resources`. Where Graph sends a list of errors, this is the first.
+	// Output only. Why some resources were not added; unset when there is no error. `failed_resources` has the error of
+	// each resource. When Graph sends a list of errors, this is the first one.
 	Error *status.Status `protobuf:"bytes,10,opt,name=error,proto3" json:"error,omitempty"`
-	// Output only. The resources that were not added, from the details of Graph's `error`.
+	// Output only. The resources that were not added. They come from the details of Graph's `error`.
 	FailedResources []*FailedResource `protobuf:"bytes,11,rep,name=failed_resources,json=failedResources,proto3" json:"failed_resources,omitempty"`
-	// Output only. Who made the request.
+	// Output only. Who created the request.
 	CreatedBy *IdentitySet `protobuf:"bytes,12,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
-	// Output only. When the request was made.
+	// Output only. When the request was created.
 	CreatedDateTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=created_date_time,json=createdDateTime,proto3" json:"created_date_time,omitempty"`
-	// Output only. Who changed the request last.
+	// Output only. Who last changed the request.
 	LastModifiedBy *IdentitySet `protobuf:"bytes,14,opt,name=last_modified_by,json=lastModifiedBy,proto3" json:"last_modified_by,omitempty"`
-	// Output only. When the request was changed last.
+	// Output only. When the request was last changed.
 	LastModifiedDateTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=last_modified_date_time,json=lastModifiedDateTime,proto3" json:"last_modified_date_time,omitempty"`
-	// Output only. What the request adds. List answers leave it out.
+	// Output only. The resources that the request adds. Lists leave it out.
 	//
 	// Types that are valid to be assigned to Resources:
 	//

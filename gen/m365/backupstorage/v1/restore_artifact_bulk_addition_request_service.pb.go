@@ -26,9 +26,10 @@ type ListMailboxRestoreArtifactsBulkAdditionRequestsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Most requests to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of requests to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -88,9 +89,9 @@ func (x *ListMailboxRestoreArtifactsBulkAdditionRequestsRequest) GetPageToken() 
 // Response of ListMailboxRestoreArtifactsBulkAdditionRequests.
 type ListMailboxRestoreArtifactsBulkAdditionRequestsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The requests of this page. A page may be empty and still have a next one.
+	// The requests of this page. A page can be empty and still have a `next_page_token`.
 	BulkAdditionRequests []*RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,rep,name=bulk_addition_requests,json=bulkAdditionRequests,proto3" json:"bulk_addition_requests,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -147,17 +148,17 @@ type CreateMailboxRestoreArtifactsBulkAdditionRequestRequest struct {
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
 	// Required. Name shown to people.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// Mail addresses of the mailboxes to add: together with `directory_object_ids` at most 10,000.
+	// Email addresses of the mailboxes to add. Limit: 10,000 together with `directory_object_ids`.
 	Mailboxes []string `protobuf:"bytes,3,rep,name=mailboxes,proto3" json:"mailboxes,omitempty"`
-	// Object ids of the users in Microsoft Entra, GUIDs.
+	// Object ids of the users in Microsoft Entra ID, GUIDs.
 	DirectoryObjectIds []string `protobuf:"bytes,4,rep,name=directory_object_ids,json=directoryObjectIds,proto3" json:"directory_object_ids,omitempty"`
-	// Ids of units. Microsoft documents it as not implemented: leave it empty.
+	// Ids of units. Leave it empty: Microsoft documents that it is not implemented.
 	ProtectionUnitIds []string `protobuf:"bytes,5,rep,name=protection_unit_ids,json=protectionUnitIds,proto3" json:"protection_unit_ids,omitempty"`
-	// Required. Span of time in which a restore point is picked for each of the mailboxes.
+	// Required. Period of the restore points. Graph chooses one point in it for each of the mailboxes.
 	ProtectionTimePeriod *TimePeriod `protobuf:"bytes,6,opt,name=protection_time_period,json=protectionTimePeriod,proto3" json:"protection_time_period,omitempty"`
-	// Required. Which point of the span is picked.
+	// Required. Which point in the period Graph chooses.
 	RestorePointPreference RestorePointPreference `protobuf:"varint,7,opt,name=restore_point_preference,json=restorePointPreference,proto3,enum=m365.backupstorage.v1.RestorePointPreference" json:"restore_point_preference,omitempty"`
-	// Which kind of point is picked, written to Graph as flags; empty for any.
+	// Which kinds of point Graph chooses from. Empty: any kind. Sent to Graph as flags.
 	Tags []RestorePointTags `protobuf:"varint,8,rep,packed,name=tags,proto3,enum=m365.backupstorage.v1.RestorePointTags" json:"tags,omitempty"`
 	// Required. Where the restored data goes.
 	DestinationType DestinationType `protobuf:"varint,9,opt,name=destination_type,json=destinationType,proto3,enum=m365.backupstorage.v1.DestinationType" json:"destination_type,omitempty"`
@@ -261,7 +262,7 @@ func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestRequest) GetDestination
 // Response of CreateMailboxRestoreArtifactsBulkAdditionRequest.
 type CreateMailboxRestoreArtifactsBulkAdditionRequestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The new request, with status ACTIVE. Graph's answer may leave out what it adds.
+	// The new request, with status ACTIVE. Graph's response may leave out the resources that it adds.
 	BulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=bulk_addition_request,json=bulkAdditionRequest,proto3" json:"bulk_addition_request,omitempty"`
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
@@ -502,9 +503,10 @@ type ListDriveRestoreArtifactsBulkAdditionRequestsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Most requests to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of requests to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -564,9 +566,9 @@ func (x *ListDriveRestoreArtifactsBulkAdditionRequestsRequest) GetPageToken() st
 // Response of ListDriveRestoreArtifactsBulkAdditionRequests.
 type ListDriveRestoreArtifactsBulkAdditionRequestsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The requests of this page. A page may be empty and still have a next one.
+	// The requests of this page. A page can be empty and still have a `next_page_token`.
 	BulkAdditionRequests []*RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,rep,name=bulk_addition_requests,json=bulkAdditionRequests,proto3" json:"bulk_addition_requests,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -623,18 +625,18 @@ type CreateDriveRestoreArtifactsBulkAdditionRequestRequest struct {
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
 	// Required. Name shown to people.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// Mail addresses or user principal names of the owners of the drives to add: together with `directory_object_ids`
-	// at most 10,000.
+	// Email addresses or user principal names of the owners of the drives to add. Limit: 10,000 together with
+	// `directory_object_ids`.
 	Drives []string `protobuf:"bytes,3,rep,name=drives,proto3" json:"drives,omitempty"`
-	// Object ids of the users in Microsoft Entra, GUIDs.
+	// Object ids of the users in Microsoft Entra ID, GUIDs.
 	DirectoryObjectIds []string `protobuf:"bytes,4,rep,name=directory_object_ids,json=directoryObjectIds,proto3" json:"directory_object_ids,omitempty"`
-	// Ids of units. Microsoft documents it as not implemented: leave it empty.
+	// Ids of units. Leave it empty: Microsoft documents that it is not implemented.
 	ProtectionUnitIds []string `protobuf:"bytes,5,rep,name=protection_unit_ids,json=protectionUnitIds,proto3" json:"protection_unit_ids,omitempty"`
-	// Required. Span of time in which a restore point is picked for each of the drives.
+	// Required. Period of the restore points. Graph chooses one point in it for each of the drives.
 	ProtectionTimePeriod *TimePeriod `protobuf:"bytes,6,opt,name=protection_time_period,json=protectionTimePeriod,proto3" json:"protection_time_period,omitempty"`
-	// Required. Which point of the span is picked.
+	// Required. Which point in the period Graph chooses.
 	RestorePointPreference RestorePointPreference `protobuf:"varint,7,opt,name=restore_point_preference,json=restorePointPreference,proto3,enum=m365.backupstorage.v1.RestorePointPreference" json:"restore_point_preference,omitempty"`
-	// Which kind of point is picked, written to Graph as flags; empty for any.
+	// Which kinds of point Graph chooses from. Empty: any kind. Sent to Graph as flags.
 	Tags []RestorePointTags `protobuf:"varint,8,rep,packed,name=tags,proto3,enum=m365.backupstorage.v1.RestorePointTags" json:"tags,omitempty"`
 	// Required. Where the restored data goes.
 	DestinationType DestinationType `protobuf:"varint,9,opt,name=destination_type,json=destinationType,proto3,enum=m365.backupstorage.v1.DestinationType" json:"destination_type,omitempty"`
@@ -738,7 +740,7 @@ func (x *CreateDriveRestoreArtifactsBulkAdditionRequestRequest) GetDestinationTy
 // Response of CreateDriveRestoreArtifactsBulkAdditionRequest.
 type CreateDriveRestoreArtifactsBulkAdditionRequestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The new request, with status ACTIVE. Graph's answer may leave out what it adds.
+	// The new request, with status ACTIVE. Graph's response may leave out the resources that it adds.
 	BulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=bulk_addition_request,json=bulkAdditionRequest,proto3" json:"bulk_addition_request,omitempty"`
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
@@ -979,9 +981,10 @@ type ListSiteRestoreArtifactsBulkAdditionRequestsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Most requests to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of requests to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1041,9 +1044,9 @@ func (x *ListSiteRestoreArtifactsBulkAdditionRequestsRequest) GetPageToken() str
 // Response of ListSiteRestoreArtifactsBulkAdditionRequests.
 type ListSiteRestoreArtifactsBulkAdditionRequestsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The requests of this page. A page may be empty and still have a next one.
+	// The requests of this page. A page can be empty and still have a `next_page_token`.
 	BulkAdditionRequests []*RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,rep,name=bulk_addition_requests,json=bulkAdditionRequests,proto3" json:"bulk_addition_requests,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1100,17 +1103,17 @@ type CreateSiteRestoreArtifactsBulkAdditionRequestRequest struct {
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
 	// Required. Name shown to people.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// URLs of the sites to add: together with `site_ids` at most 10,000.
+	// URLs of the sites to add. Limit: 10,000 together with `site_ids`.
 	SiteWebUrls []string `protobuf:"bytes,3,rep,name=site_web_urls,json=siteWebUrls,proto3" json:"site_web_urls,omitempty"`
 	// Ids of the sites to add: `host,siteGuid,webGuid`.
 	SiteIds []string `protobuf:"bytes,4,rep,name=site_ids,json=siteIds,proto3" json:"site_ids,omitempty"`
-	// Ids of units. Microsoft documents it as not implemented: leave it empty.
+	// Ids of units. Leave it empty: Microsoft documents that it is not implemented.
 	ProtectionUnitIds []string `protobuf:"bytes,5,rep,name=protection_unit_ids,json=protectionUnitIds,proto3" json:"protection_unit_ids,omitempty"`
-	// Required. Span of time in which a restore point is picked for each of the sites.
+	// Required. Period of the restore points. Graph chooses one point in it for each of the sites.
 	ProtectionTimePeriod *TimePeriod `protobuf:"bytes,6,opt,name=protection_time_period,json=protectionTimePeriod,proto3" json:"protection_time_period,omitempty"`
-	// Required. Which point of the span is picked.
+	// Required. Which point in the period Graph chooses.
 	RestorePointPreference RestorePointPreference `protobuf:"varint,7,opt,name=restore_point_preference,json=restorePointPreference,proto3,enum=m365.backupstorage.v1.RestorePointPreference" json:"restore_point_preference,omitempty"`
-	// Which kind of point is picked, written to Graph as flags; empty for any.
+	// Which kinds of point Graph chooses from. Empty: any kind. Sent to Graph as flags.
 	Tags []RestorePointTags `protobuf:"varint,8,rep,packed,name=tags,proto3,enum=m365.backupstorage.v1.RestorePointTags" json:"tags,omitempty"`
 	// Required. Where the restored data goes.
 	DestinationType DestinationType `protobuf:"varint,9,opt,name=destination_type,json=destinationType,proto3,enum=m365.backupstorage.v1.DestinationType" json:"destination_type,omitempty"`
@@ -1214,7 +1217,7 @@ func (x *CreateSiteRestoreArtifactsBulkAdditionRequestRequest) GetDestinationTyp
 // Response of CreateSiteRestoreArtifactsBulkAdditionRequest.
 type CreateSiteRestoreArtifactsBulkAdditionRequestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The new request, with status ACTIVE. Graph's answer may leave out what it adds.
+	// The new request, with status ACTIVE. Graph's response may leave out the resources that it adds.
 	BulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=bulk_addition_request,json=bulkAdditionRequest,proto3" json:"bulk_addition_request,omitempty"`
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache

@@ -39,46 +39,50 @@ const (
 //
 // RestoreArtifactBulkAdditionRequestService adds many artifacts to a restore session at once.
 //
-// Poll `RestoreArtifactBulkAdditionRequest.status` with the rpc that gets the request. Resources that failed are data
-// of the request and fail no call.
+// Usual order: create an empty draft with RestoreSessionService, create one bulk addition request for it, then
+// activate the session. Get the request until its status is COMPLETED or COMPLETED_WITH_ERRORS. A resource that fails
+// does not fail the call: it is listed in `RestoreArtifactBulkAdditionRequest.failed_resources`.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type RestoreArtifactBulkAdditionRequestServiceClient interface {
-	// ListMailboxRestoreArtifactsBulkAdditionRequests returns the bulk addition requests of a session for mailboxes, a
-	// page at a time, without what they add.
+	// ListMailboxRestoreArtifactsBulkAdditionRequests returns the bulk addition requests of a session for mailboxes,
+	// page by page. It leaves out the resources that the requests add.
 	ListMailboxRestoreArtifactsBulkAdditionRequests(ctx context.Context, in *ListMailboxRestoreArtifactsBulkAdditionRequestsRequest, opts ...grpc.CallOption) (*ListMailboxRestoreArtifactsBulkAdditionRequestsResponse, error)
-	// CreateMailboxRestoreArtifactsBulkAdditionRequest begins to add up to 10,000 mailboxes to a draft. The answer
-	// comes at once with status ACTIVE; the request is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through, which
-	// Graph may say only once the session is activated.
+	// CreateMailboxRestoreArtifactsBulkAdditionRequest starts to add up to 10,000 mailboxes to a draft. The response
+	// comes at once, with status ACTIVE. The request ends as COMPLETED or COMPLETED_WITH_ERRORS. Graph may report the
+	// end only after the session was activated.
 	CreateMailboxRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *CreateMailboxRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*CreateMailboxRestoreArtifactsBulkAdditionRequestResponse, error)
 	// GetMailboxRestoreArtifactsBulkAdditionRequest returns one bulk addition request of a session for mailboxes, with
-	// what failed.
+	// the resources that failed.
 	GetMailboxRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *GetMailboxRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*GetMailboxRestoreArtifactsBulkAdditionRequestResponse, error)
-	// DeleteMailboxRestoreArtifactsBulkAdditionRequest removes a bulk addition request that is COMPLETED or
+	// DeleteMailboxRestoreArtifactsBulkAdditionRequest deletes a bulk addition request that is COMPLETED or
 	// COMPLETED_WITH_ERRORS.
 	DeleteMailboxRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *DeleteMailboxRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*DeleteMailboxRestoreArtifactsBulkAdditionRequestResponse, error)
-	// ListDriveRestoreArtifactsBulkAdditionRequests returns the bulk addition requests of a session for drives, a page
-	// at a time, without what they add.
+	// ListDriveRestoreArtifactsBulkAdditionRequests returns the bulk addition requests of a session for drives, page by
+	// page. It leaves out the resources that the requests add.
 	ListDriveRestoreArtifactsBulkAdditionRequests(ctx context.Context, in *ListDriveRestoreArtifactsBulkAdditionRequestsRequest, opts ...grpc.CallOption) (*ListDriveRestoreArtifactsBulkAdditionRequestsResponse, error)
-	// CreateDriveRestoreArtifactsBulkAdditionRequest begins to add up to 10,000 drives to a draft. The answer comes at
-	// once with status ACTIVE; the request is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through, which Graph may
-	// say only once the session is activated.
+	// CreateDriveRestoreArtifactsBulkAdditionRequest starts to add up to 10,000 drives to a draft. The response comes
+	// at once, with status ACTIVE. The request ends as COMPLETED or COMPLETED_WITH_ERRORS. Graph may report the end
+	// only after the session was activated.
 	CreateDriveRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *CreateDriveRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*CreateDriveRestoreArtifactsBulkAdditionRequestResponse, error)
-	// GetDriveRestoreArtifactsBulkAdditionRequest returns one bulk addition request of a session for drives, with what
-	// failed.
+	// GetDriveRestoreArtifactsBulkAdditionRequest returns one bulk addition request of a session for drives, with the
+	// resources that failed.
 	GetDriveRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *GetDriveRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*GetDriveRestoreArtifactsBulkAdditionRequestResponse, error)
-	// DeleteDriveRestoreArtifactsBulkAdditionRequest removes a bulk addition request that is COMPLETED or
+	// DeleteDriveRestoreArtifactsBulkAdditionRequest deletes a bulk addition request that is COMPLETED or
 	// COMPLETED_WITH_ERRORS.
 	DeleteDriveRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *DeleteDriveRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*DeleteDriveRestoreArtifactsBulkAdditionRequestResponse, error)
-	// ListSiteRestoreArtifactsBulkAdditionRequests returns the bulk addition requests of a session for sites, a page at
-	// a time, without what they add.
+	// ListSiteRestoreArtifactsBulkAdditionRequests returns the bulk addition requests of a session for sites, page by
+	// page. It leaves out the resources that the requests add.
 	ListSiteRestoreArtifactsBulkAdditionRequests(ctx context.Context, in *ListSiteRestoreArtifactsBulkAdditionRequestsRequest, opts ...grpc.CallOption) (*ListSiteRestoreArtifactsBulkAdditionRequestsResponse, error)
-	// CreateSiteRestoreArtifactsBulkAdditionRequest begins to add up to 10,000 sites to a draft. The answer comes at
-	// once with status ACTIVE; the request is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through, which Graph may
-	// say only once the session is activated.
+	// CreateSiteRestoreArtifactsBulkAdditionRequest starts to add up to 10,000 sites to a draft. The response comes at
+	// once, with status ACTIVE. The request ends as COMPLETED or COMPLETED_WITH_ERRORS. Graph may report the end only
+	// after the session was activated.
 	CreateSiteRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *CreateSiteRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*CreateSiteRestoreArtifactsBulkAdditionRequestResponse, error)
-	// GetSiteRestoreArtifactsBulkAdditionRequest returns one bulk addition request of a session for sites, with what
-	// failed.
+	// GetSiteRestoreArtifactsBulkAdditionRequest returns one bulk addition request of a session for sites, with the
+	// resources that failed.
 	GetSiteRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *GetSiteRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*GetSiteRestoreArtifactsBulkAdditionRequestResponse, error)
-	// DeleteSiteRestoreArtifactsBulkAdditionRequest removes a bulk addition request that is COMPLETED or
+	// DeleteSiteRestoreArtifactsBulkAdditionRequest deletes a bulk addition request that is COMPLETED or
 	// COMPLETED_WITH_ERRORS.
 	DeleteSiteRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *DeleteSiteRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*DeleteSiteRestoreArtifactsBulkAdditionRequestResponse, error)
 }
@@ -217,46 +221,50 @@ func (c *restoreArtifactBulkAdditionRequestServiceClient) DeleteSiteRestoreArtif
 //
 // RestoreArtifactBulkAdditionRequestService adds many artifacts to a restore session at once.
 //
-// Poll `RestoreArtifactBulkAdditionRequest.status` with the rpc that gets the request. Resources that failed are data
-// of the request and fail no call.
+// Usual order: create an empty draft with RestoreSessionService, create one bulk addition request for it, then
+// activate the session. Get the request until its status is COMPLETED or COMPLETED_WITH_ERRORS. A resource that fails
+// does not fail the call: it is listed in `RestoreArtifactBulkAdditionRequest.failed_resources`.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type RestoreArtifactBulkAdditionRequestServiceServer interface {
-	// ListMailboxRestoreArtifactsBulkAdditionRequests returns the bulk addition requests of a session for mailboxes, a
-	// page at a time, without what they add.
+	// ListMailboxRestoreArtifactsBulkAdditionRequests returns the bulk addition requests of a session for mailboxes,
+	// page by page. It leaves out the resources that the requests add.
 	ListMailboxRestoreArtifactsBulkAdditionRequests(context.Context, *ListMailboxRestoreArtifactsBulkAdditionRequestsRequest) (*ListMailboxRestoreArtifactsBulkAdditionRequestsResponse, error)
-	// CreateMailboxRestoreArtifactsBulkAdditionRequest begins to add up to 10,000 mailboxes to a draft. The answer
-	// comes at once with status ACTIVE; the request is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through, which
-	// Graph may say only once the session is activated.
+	// CreateMailboxRestoreArtifactsBulkAdditionRequest starts to add up to 10,000 mailboxes to a draft. The response
+	// comes at once, with status ACTIVE. The request ends as COMPLETED or COMPLETED_WITH_ERRORS. Graph may report the
+	// end only after the session was activated.
 	CreateMailboxRestoreArtifactsBulkAdditionRequest(context.Context, *CreateMailboxRestoreArtifactsBulkAdditionRequestRequest) (*CreateMailboxRestoreArtifactsBulkAdditionRequestResponse, error)
 	// GetMailboxRestoreArtifactsBulkAdditionRequest returns one bulk addition request of a session for mailboxes, with
-	// what failed.
+	// the resources that failed.
 	GetMailboxRestoreArtifactsBulkAdditionRequest(context.Context, *GetMailboxRestoreArtifactsBulkAdditionRequestRequest) (*GetMailboxRestoreArtifactsBulkAdditionRequestResponse, error)
-	// DeleteMailboxRestoreArtifactsBulkAdditionRequest removes a bulk addition request that is COMPLETED or
+	// DeleteMailboxRestoreArtifactsBulkAdditionRequest deletes a bulk addition request that is COMPLETED or
 	// COMPLETED_WITH_ERRORS.
 	DeleteMailboxRestoreArtifactsBulkAdditionRequest(context.Context, *DeleteMailboxRestoreArtifactsBulkAdditionRequestRequest) (*DeleteMailboxRestoreArtifactsBulkAdditionRequestResponse, error)
-	// ListDriveRestoreArtifactsBulkAdditionRequests returns the bulk addition requests of a session for drives, a page
-	// at a time, without what they add.
+	// ListDriveRestoreArtifactsBulkAdditionRequests returns the bulk addition requests of a session for drives, page by
+	// page. It leaves out the resources that the requests add.
 	ListDriveRestoreArtifactsBulkAdditionRequests(context.Context, *ListDriveRestoreArtifactsBulkAdditionRequestsRequest) (*ListDriveRestoreArtifactsBulkAdditionRequestsResponse, error)
-	// CreateDriveRestoreArtifactsBulkAdditionRequest begins to add up to 10,000 drives to a draft. The answer comes at
-	// once with status ACTIVE; the request is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through, which Graph may
-	// say only once the session is activated.
+	// CreateDriveRestoreArtifactsBulkAdditionRequest starts to add up to 10,000 drives to a draft. The response comes
+	// at once, with status ACTIVE. The request ends as COMPLETED or COMPLETED_WITH_ERRORS. Graph may report the end
+	// only after the session was activated.
 	CreateDriveRestoreArtifactsBulkAdditionRequest(context.Context, *CreateDriveRestoreArtifactsBulkAdditionRequestRequest) (*CreateDriveRestoreArtifactsBulkAdditionRequestResponse, error)
-	// GetDriveRestoreArtifactsBulkAdditionRequest returns one bulk addition request of a session for drives, with what
-	// failed.
+	// GetDriveRestoreArtifactsBulkAdditionRequest returns one bulk addition request of a session for drives, with the
+	// resources that failed.
 	GetDriveRestoreArtifactsBulkAdditionRequest(context.Context, *GetDriveRestoreArtifactsBulkAdditionRequestRequest) (*GetDriveRestoreArtifactsBulkAdditionRequestResponse, error)
-	// DeleteDriveRestoreArtifactsBulkAdditionRequest removes a bulk addition request that is COMPLETED or
+	// DeleteDriveRestoreArtifactsBulkAdditionRequest deletes a bulk addition request that is COMPLETED or
 	// COMPLETED_WITH_ERRORS.
 	DeleteDriveRestoreArtifactsBulkAdditionRequest(context.Context, *DeleteDriveRestoreArtifactsBulkAdditionRequestRequest) (*DeleteDriveRestoreArtifactsBulkAdditionRequestResponse, error)
-	// ListSiteRestoreArtifactsBulkAdditionRequests returns the bulk addition requests of a session for sites, a page at
-	// a time, without what they add.
+	// ListSiteRestoreArtifactsBulkAdditionRequests returns the bulk addition requests of a session for sites, page by
+	// page. It leaves out the resources that the requests add.
 	ListSiteRestoreArtifactsBulkAdditionRequests(context.Context, *ListSiteRestoreArtifactsBulkAdditionRequestsRequest) (*ListSiteRestoreArtifactsBulkAdditionRequestsResponse, error)
-	// CreateSiteRestoreArtifactsBulkAdditionRequest begins to add up to 10,000 sites to a draft. The answer comes at
-	// once with status ACTIVE; the request is COMPLETED, or COMPLETED_WITH_ERRORS, when it is through, which Graph may
-	// say only once the session is activated.
+	// CreateSiteRestoreArtifactsBulkAdditionRequest starts to add up to 10,000 sites to a draft. The response comes at
+	// once, with status ACTIVE. The request ends as COMPLETED or COMPLETED_WITH_ERRORS. Graph may report the end only
+	// after the session was activated.
 	CreateSiteRestoreArtifactsBulkAdditionRequest(context.Context, *CreateSiteRestoreArtifactsBulkAdditionRequestRequest) (*CreateSiteRestoreArtifactsBulkAdditionRequestResponse, error)
-	// GetSiteRestoreArtifactsBulkAdditionRequest returns one bulk addition request of a session for sites, with what
-	// failed.
+	// GetSiteRestoreArtifactsBulkAdditionRequest returns one bulk addition request of a session for sites, with the
+	// resources that failed.
 	GetSiteRestoreArtifactsBulkAdditionRequest(context.Context, *GetSiteRestoreArtifactsBulkAdditionRequestRequest) (*GetSiteRestoreArtifactsBulkAdditionRequestResponse, error)
-	// DeleteSiteRestoreArtifactsBulkAdditionRequest removes a bulk addition request that is COMPLETED or
+	// DeleteSiteRestoreArtifactsBulkAdditionRequest deletes a bulk addition request that is COMPLETED or
 	// COMPLETED_WITH_ERRORS.
 	DeleteSiteRestoreArtifactsBulkAdditionRequest(context.Context, *DeleteSiteRestoreArtifactsBulkAdditionRequestRequest) (*DeleteSiteRestoreArtifactsBulkAdditionRequestResponse, error)
 	mustEmbedUnimplementedRestoreArtifactBulkAdditionRequestServiceServer()

@@ -26,9 +26,10 @@ type ListMailboxRestoreArtifactsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Most artifacts to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of artifacts to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -88,9 +89,9 @@ func (x *ListMailboxRestoreArtifactsRequest) GetPageToken() string {
 // Response of ListMailboxRestoreArtifacts.
 type ListMailboxRestoreArtifactsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The artifacts of this page. A page may be empty and still have a next one.
+	// The artifacts of this page. A page can be empty and still have a `next_page_token`.
 	RestoreArtifacts []*RestoreArtifact `protobuf:"bytes,1,rep,name=restore_artifacts,json=restoreArtifacts,proto3" json:"restore_artifacts,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -145,9 +146,10 @@ type ListDriveRestoreArtifactsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Most artifacts to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of artifacts to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -207,9 +209,9 @@ func (x *ListDriveRestoreArtifactsRequest) GetPageToken() string {
 // Response of ListDriveRestoreArtifacts.
 type ListDriveRestoreArtifactsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The artifacts of this page. A page may be empty and still have a next one.
+	// The artifacts of this page. A page can be empty and still have a `next_page_token`.
 	RestoreArtifacts []*RestoreArtifact `protobuf:"bytes,1,rep,name=restore_artifacts,json=restoreArtifacts,proto3" json:"restore_artifacts,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -264,9 +266,10 @@ type ListSiteRestoreArtifactsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Most artifacts to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of artifacts to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -326,9 +329,9 @@ func (x *ListSiteRestoreArtifactsRequest) GetPageToken() string {
 // Response of ListSiteRestoreArtifacts.
 type ListSiteRestoreArtifactsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The artifacts of this page. A page may be empty and still have a next one.
+	// The artifacts of this page. A page can be empty and still have a `next_page_token`.
 	RestoreArtifacts []*RestoreArtifact `protobuf:"bytes,1,rep,name=restore_artifacts,json=restoreArtifacts,proto3" json:"restore_artifacts,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -383,9 +386,10 @@ type ListGranularDriveRestoreArtifactsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Most artifacts to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of artifacts to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -445,9 +449,9 @@ func (x *ListGranularDriveRestoreArtifactsRequest) GetPageToken() string {
 // Response of ListGranularDriveRestoreArtifacts.
 type ListGranularDriveRestoreArtifactsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The artifacts of this page. A page may be empty and still have a next one.
+	// The artifacts of this page. A page can be empty and still have a `next_page_token`.
 	GranularDriveRestoreArtifacts []*GranularRestoreArtifact `protobuf:"bytes,1,rep,name=granular_drive_restore_artifacts,json=granularDriveRestoreArtifacts,proto3" json:"granular_drive_restore_artifacts,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -502,9 +506,10 @@ type ListGranularSiteRestoreArtifactsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Most artifacts to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of artifacts to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -564,9 +569,9 @@ func (x *ListGranularSiteRestoreArtifactsRequest) GetPageToken() string {
 // Response of ListGranularSiteRestoreArtifacts.
 type ListGranularSiteRestoreArtifactsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The artifacts of this page. A page may be empty and still have a next one.
+	// The artifacts of this page. A page can be empty and still have a `next_page_token`.
 	GranularSiteRestoreArtifacts []*GranularRestoreArtifact `protobuf:"bytes,1,rep,name=granular_site_restore_artifacts,json=granularSiteRestoreArtifacts,proto3" json:"granular_site_restore_artifacts,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

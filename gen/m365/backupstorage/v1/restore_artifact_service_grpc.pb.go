@@ -30,23 +30,29 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// RestoreArtifactService reads what restore sessions restore, and what came of it.
+// RestoreArtifactService reads the artifacts of restore sessions: what a session restores, and the result.
+//
+// Usual order: activate a session with RestoreSessionService, then list its artifacts until each one is SUCCEEDED or
+// FAILED.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type RestoreArtifactServiceClient interface {
-	// ListMailboxRestoreArtifacts returns the mailboxes that a session restores, a page at a time. Messages that were
-	// picked by a search are among them. Why an artifact was not restored stands in its `error`, with the reasons
-	// listed here; the call is OK then.
+	// ListMailboxRestoreArtifacts returns the mailboxes that a session restores, page by page. The list includes
+	// messages that a search found. The call is OK even when an artifact was not restored: `RestoreArtifact.error` says
+	// why, with the reasons that this rpc documents.
 	ListMailboxRestoreArtifacts(ctx context.Context, in *ListMailboxRestoreArtifactsRequest, opts ...grpc.CallOption) (*ListMailboxRestoreArtifactsResponse, error)
-	// ListDriveRestoreArtifacts returns the drives that a session restores, a page at a time. Why an artifact was not
-	// restored stands in its `error`, with the reasons listed here; the call is OK then.
+	// ListDriveRestoreArtifacts returns the drives that a session restores, page by page. The call is OK even when an
+	// artifact was not restored: `RestoreArtifact.error` says why, with the reasons that this rpc documents.
 	ListDriveRestoreArtifacts(ctx context.Context, in *ListDriveRestoreArtifactsRequest, opts ...grpc.CallOption) (*ListDriveRestoreArtifactsResponse, error)
-	// ListSiteRestoreArtifacts returns the sites that a session restores, a page at a time. Why an artifact was not
-	// restored stands in its `error`, with the reasons listed here; the call is OK then.
+	// ListSiteRestoreArtifacts returns the sites that a session restores, page by page. The call is OK even when an
+	// artifact was not restored: `RestoreArtifact.error` says why, with the reasons that this rpc documents.
 	ListSiteRestoreArtifacts(ctx context.Context, in *ListSiteRestoreArtifactsRequest, opts ...grpc.CallOption) (*ListSiteRestoreArtifactsResponse, error)
-	// ListGranularDriveRestoreArtifacts returns the items inside drives that a session restores, a page at a time.
-	// Graph asks for a permission to write even so, and of users for the role SharePoint Backup Administrator.
+	// ListGranularDriveRestoreArtifacts returns the items inside drives that a session restores, page by page. Graph
+	// requires a write permission for this read. A user also needs the role SharePoint Backup Administrator.
 	ListGranularDriveRestoreArtifacts(ctx context.Context, in *ListGranularDriveRestoreArtifactsRequest, opts ...grpc.CallOption) (*ListGranularDriveRestoreArtifactsResponse, error)
-	// ListGranularSiteRestoreArtifacts returns the items inside sites that a session restores, a page at a time. Graph
-	// asks for a permission to write even so, and of users for the role SharePoint Backup Administrator.
+	// ListGranularSiteRestoreArtifacts returns the items inside sites that a session restores, page by page. Graph
+	// requires a write permission for this read. A user also needs the role SharePoint Backup Administrator.
 	ListGranularSiteRestoreArtifacts(ctx context.Context, in *ListGranularSiteRestoreArtifactsRequest, opts ...grpc.CallOption) (*ListGranularSiteRestoreArtifactsResponse, error)
 }
 
@@ -112,23 +118,29 @@ func (c *restoreArtifactServiceClient) ListGranularSiteRestoreArtifacts(ctx cont
 // All implementations must embed UnimplementedRestoreArtifactServiceServer
 // for forward compatibility.
 //
-// RestoreArtifactService reads what restore sessions restore, and what came of it.
+// RestoreArtifactService reads the artifacts of restore sessions: what a session restores, and the result.
+//
+// Usual order: activate a session with RestoreSessionService, then list its artifacts until each one is SUCCEEDED or
+// FAILED.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type RestoreArtifactServiceServer interface {
-	// ListMailboxRestoreArtifacts returns the mailboxes that a session restores, a page at a time. Messages that were
-	// picked by a search are among them. Why an artifact was not restored stands in its `error`, with the reasons
-	// listed here; the call is OK then.
+	// ListMailboxRestoreArtifacts returns the mailboxes that a session restores, page by page. The list includes
+	// messages that a search found. The call is OK even when an artifact was not restored: `RestoreArtifact.error` says
+	// why, with the reasons that this rpc documents.
 	ListMailboxRestoreArtifacts(context.Context, *ListMailboxRestoreArtifactsRequest) (*ListMailboxRestoreArtifactsResponse, error)
-	// ListDriveRestoreArtifacts returns the drives that a session restores, a page at a time. Why an artifact was not
-	// restored stands in its `error`, with the reasons listed here; the call is OK then.
+	// ListDriveRestoreArtifacts returns the drives that a session restores, page by page. The call is OK even when an
+	// artifact was not restored: `RestoreArtifact.error` says why, with the reasons that this rpc documents.
 	ListDriveRestoreArtifacts(context.Context, *ListDriveRestoreArtifactsRequest) (*ListDriveRestoreArtifactsResponse, error)
-	// ListSiteRestoreArtifacts returns the sites that a session restores, a page at a time. Why an artifact was not
-	// restored stands in its `error`, with the reasons listed here; the call is OK then.
+	// ListSiteRestoreArtifacts returns the sites that a session restores, page by page. The call is OK even when an
+	// artifact was not restored: `RestoreArtifact.error` says why, with the reasons that this rpc documents.
 	ListSiteRestoreArtifacts(context.Context, *ListSiteRestoreArtifactsRequest) (*ListSiteRestoreArtifactsResponse, error)
-	// ListGranularDriveRestoreArtifacts returns the items inside drives that a session restores, a page at a time.
-	// Graph asks for a permission to write even so, and of users for the role SharePoint Backup Administrator.
+	// ListGranularDriveRestoreArtifacts returns the items inside drives that a session restores, page by page. Graph
+	// requires a write permission for this read. A user also needs the role SharePoint Backup Administrator.
 	ListGranularDriveRestoreArtifacts(context.Context, *ListGranularDriveRestoreArtifactsRequest) (*ListGranularDriveRestoreArtifactsResponse, error)
-	// ListGranularSiteRestoreArtifacts returns the items inside sites that a session restores, a page at a time. Graph
-	// asks for a permission to write even so, and of users for the role SharePoint Backup Administrator.
+	// ListGranularSiteRestoreArtifacts returns the items inside sites that a session restores, page by page. Graph
+	// requires a write permission for this read. A user also needs the role SharePoint Backup Administrator.
 	ListGranularSiteRestoreArtifacts(context.Context, *ListGranularSiteRestoreArtifactsRequest) (*ListGranularSiteRestoreArtifactsResponse, error)
 	mustEmbedUnimplementedRestoreArtifactServiceServer()
 }

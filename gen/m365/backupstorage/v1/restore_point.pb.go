@@ -22,18 +22,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RestorePointTags is a kind of restore point. Graph sends it as flags. Graph's names are the values' names in
-// lowerCamelCase.
+// RestorePointTags is a kind of restore point. Graph sends it as flags. Graph's names are the value names without the
+// prefix, in lowerCamelCase.
 type RestorePointTags int32
 
 const (
 	// Not used.
 	RestorePointTags_RESTORE_POINT_TAGS_UNSPECIFIED RestorePointTags = 0
-	// A kind that this contract does not know.
+	// Graph sent a kind that this contract does not know.
 	RestorePointTags_RESTORE_POINT_TAGS_UNKNOWN_FUTURE_VALUE RestorePointTags = 1
 	// No special kind.
 	RestorePointTags_RESTORE_POINT_TAGS_NONE RestorePointTags = 2
-	// Can be restored fast, and be browsed.
+	// The point can be restored fast, and can be browsed.
 	RestorePointTags_RESTORE_POINT_TAGS_FAST_RESTORE RestorePointTags = 3
 )
 
@@ -80,18 +80,18 @@ func (RestorePointTags) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_restore_point_proto_rawDescGZIP(), []int{0}
 }
 
-// RestorePointPreference says which point of a span of time is meant. Graph's names are the values' names in
-// lowerCamelCase.
+// RestorePointPreference selects one restore point of a period. Graph's names are the value names without the prefix,
+// in lowerCamelCase.
 type RestorePointPreference int32
 
 const (
-	// Graph did not tell; in a request, not set.
+	// In a response: Graph sent no value. In a request: not set.
 	RestorePointPreference_RESTORE_POINT_PREFERENCE_UNSPECIFIED RestorePointPreference = 0
-	// A preference that this contract does not know.
+	// Graph sent a preference that this contract does not know.
 	RestorePointPreference_RESTORE_POINT_PREFERENCE_UNKNOWN_FUTURE_VALUE RestorePointPreference = 1
-	// The newest.
+	// The newest point.
 	RestorePointPreference_RESTORE_POINT_PREFERENCE_LATEST RestorePointPreference = 2
-	// The oldest.
+	// The oldest point.
 	RestorePointPreference_RESTORE_POINT_PREFERENCE_OLDEST RestorePointPreference = 3
 )
 
@@ -138,15 +138,16 @@ func (RestorePointPreference) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_restore_point_proto_rawDescGZIP(), []int{1}
 }
 
-// RestorableArtifact is a kind of item inside a backup. Graph's names are the values' names in lowerCamelCase.
+// RestorableArtifact is a kind of item inside a backup. Graph's names are the value names without the prefix, in
+// lowerCamelCase.
 type RestorableArtifact int32
 
 const (
 	// Not set.
 	RestorableArtifact_RESTORABLE_ARTIFACT_UNSPECIFIED RestorableArtifact = 0
-	// A kind that this contract does not know.
+	// Graph sent a kind that this contract does not know.
 	RestorableArtifact_RESTORABLE_ARTIFACT_UNKNOWN_FUTURE_VALUE RestorableArtifact = 1
-	// A mail message.
+	// An email message.
 	RestorableArtifact_RESTORABLE_ARTIFACT_MESSAGE RestorableArtifact = 2
 )
 
@@ -191,7 +192,8 @@ func (RestorableArtifact) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_restore_point_proto_rawDescGZIP(), []int{2}
 }
 
-// RestorePointOrder is the order of a list of restore points. It is this contract's own: Graph takes an `$orderby`.
+// RestorePointOrder is the order of a list of restore points. The enum exists only in this contract: it is sent to
+// Graph as `$orderby`.
 type RestorePointOrder int32
 
 const (
@@ -244,23 +246,23 @@ func (RestorePointOrder) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_restore_point_proto_rawDescGZIP(), []int{3}
 }
 
-// RestorePoint is a moment to which a protected unit can be taken back. Points appear up to 15 minutes after a unit
-// was protected, per thousand units.
+// RestorePoint is a time to which a protected unit can be restored. The first points of a new unit appear within 15
+// minutes for every 1,000 units that were added.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/restorepoint
 type RestorePoint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. Id of the point, to hand to a restore or browse session. Graph's older examples write `@odata.id`
-	// where an artifact refers to its point.
+	// Output only. Id of the point. Use it to create a restore session or a browse session. In Graph's older examples,
+	// an artifact refers to its point by `@odata.id`.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Output only. The moment that was captured.
+	// Output only. Time of the backup.
 	ProtectionDateTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=protection_date_time,json=protectionDateTime,proto3" json:"protection_date_time,omitempty"`
-	// Output only. When the point stops being usable.
+	// Output only. When the point expires and can no longer be used.
 	ExpirationDateTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expiration_date_time,json=expirationDateTime,proto3" json:"expiration_date_time,omitempty"`
-	// Output only. What kind of point it is. Graph sends it as flags.
+	// Output only. Kinds of the point. Graph sends them as flags.
 	Tags []RestorePointTags `protobuf:"varint,4,rep,packed,name=tags,proto3,enum=m365.backupstorage.v1.RestorePointTags" json:"tags,omitempty"`
-	// Output only. The unit that the point belongs to, where the answer has it: ListRestorePoints and
-	// SearchRestorePoints do.
+	// Output only. The unit that the point belongs to. The responses of ListRestorePoints and SearchRestorePoints have
+	// it; others leave it out.
 	ProtectionUnit *ProtectionUnit `protobuf:"bytes,5,opt,name=protection_unit,json=protectionUnit,proto3" json:"protection_unit,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -377,14 +379,14 @@ func (x *RestorePointReference) GetId() string {
 	return ""
 }
 
-// TimePeriod is a span of time.
+// TimePeriod is a period of time.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/timeperiod
 type TimePeriod struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Lower bound.
+	// Start of the period.
 	StartDateTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_date_time,json=startDateTime,proto3" json:"start_date_time,omitempty"`
-	// Upper bound.
+	// End of the period.
 	EndDateTime   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end_date_time,json=endDateTime,proto3" json:"end_date_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -434,13 +436,13 @@ func (x *TimePeriod) GetEndDateTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// ArtifactQuery looks for items inside a backup.
+// ArtifactQuery searches for items inside a backup.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/artifactquery
 type ArtifactQuery struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Expression over sender, recipient, subject, times and attachments of messages, such as
-	// `(Subject -like '*invoice*')`.
+	// Required. Expression over sender, recipient, subject, times and attachments of messages, such as `(Subject -like
+	// '*invoice*')`.
 	QueryExpression string `protobuf:"bytes,1,opt,name=query_expression,json=queryExpression,proto3" json:"query_expression,omitempty"`
 	// Required. Kind of the items.
 	ArtifactType  RestorableArtifact `protobuf:"varint,2,opt,name=artifact_type,json=artifactType,proto3,enum=m365.backupstorage.v1.RestorableArtifact" json:"artifact_type,omitempty"`
@@ -492,12 +494,12 @@ func (x *ArtifactQuery) GetArtifactType() RestorableArtifact {
 	return RestorableArtifact_RESTORABLE_ARTIFACT_UNSPECIFIED
 }
 
-// RestorePointSearchResult is the point that was found for one unit.
+// RestorePointSearchResult is the restore point that a search found for one unit.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/restorepointsearchresult
 type RestorePointSearchResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. How many items fit the query; unset when the search had none.
+	// Output only. Number of items that match the query; unset when the search had no query.
 	ArtifactHitCount *int32 `protobuf:"varint,1,opt,name=artifact_hit_count,json=artifactHitCount,proto3,oneof" json:"artifact_hit_count,omitempty"`
 	// Output only. The point, with its unit.
 	RestorePoint  *RestorePoint `protobuf:"bytes,2,opt,name=restore_point,json=restorePoint,proto3" json:"restore_point,omitempty"`

@@ -25,17 +25,17 @@ const (
 // Request of ListRestorePoints.
 type ListRestorePointsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Unit whose points are listed. Graph takes it as the filter of an `$expand`.
+	// Required. Id of the unit whose points are listed. Sent to Graph as the filter of `$expand`.
 	ProtectionUnitId string `protobuf:"bytes,1,opt,name=protection_unit_id,json=protectionUnitId,proto3" json:"protection_unit_id,omitempty"`
-	// Required. Only points that captured an earlier moment are listed. Graph takes it as a `$filter` of
-	// `protectionDateTime`.
+	// Required. Only points before this time are listed. Sent to Graph as `$filter` on `protectionDateTime`.
 	ProtectionDateTimeBefore *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=protection_date_time_before,json=protectionDateTimeBefore,proto3" json:"protection_date_time_before,omitempty"`
-	// Which points come first, and so which of more than 5 are listed; unspecified is the newest first. Graph takes it
-	// as an `$orderby` of `protectionDateTime`.
+	// Order of the points. Unspecified: the newest first. When there are more than 5 points, the order decides which 5
+	// are listed. Sent to Graph as `$orderby` on `protectionDateTime`.
 	Order RestorePointOrder `protobuf:"varint,3,opt,name=order,proto3,enum=m365.backupstorage.v1.RestorePointOrder" json:"order,omitempty"`
-	// Most points to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of points to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -109,9 +109,9 @@ func (x *ListRestorePointsRequest) GetPageToken() string {
 // Response of ListRestorePoints.
 type ListRestorePointsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The points of this page, each with its unit. A page may be empty and still have a next one.
+	// The points of this page, each with its unit. A page can be empty and still have a `next_page_token`.
 	RestorePoints []*RestorePoint `protobuf:"bytes,1,rep,name=restore_points,json=restorePoints,proto3" json:"restore_points,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -164,15 +164,15 @@ func (x *ListRestorePointsResponse) GetNextPageToken() string {
 // Request of SearchRestorePoints.
 type SearchRestorePointsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Units to find points of: 1 to 20, and exactly 1 with `artifact_query`.
+	// Required. Ids of the units: 1 to 20, or exactly 1 with `artifact_query`.
 	ProtectionUnitIds []string `protobuf:"bytes,1,rep,name=protection_unit_ids,json=protectionUnitIds,proto3" json:"protection_unit_ids,omitempty"`
-	// Required. Span of time in which the points lie.
+	// Required. Period in which to find points.
 	ProtectionTimePeriod *TimePeriod `protobuf:"bytes,2,opt,name=protection_time_period,json=protectionTimePeriod,proto3" json:"protection_time_period,omitempty"`
-	// Which point of the span is returned.
+	// Which point in the period is returned.
 	RestorePointPreference RestorePointPreference `protobuf:"varint,3,opt,name=restore_point_preference,json=restorePointPreference,proto3,enum=m365.backupstorage.v1.RestorePointPreference" json:"restore_point_preference,omitempty"`
-	// Kinds of points to return, written to Graph as flags; empty for any.
+	// Kinds of points to return. Empty: any kind. Sent to Graph as flags.
 	Tags []RestorePointTags `protobuf:"varint,4,rep,packed,name=tags,proto3,enum=m365.backupstorage.v1.RestorePointTags" json:"tags,omitempty"`
-	// Messages to look for in a mailbox; unset for points alone.
+	// Messages to find in a mailbox. Unset: find only points.
 	ArtifactQuery *ArtifactQuery `protobuf:"bytes,5,opt,name=artifact_query,json=artifactQuery,proto3" json:"artifact_query,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -246,11 +246,11 @@ func (x *SearchRestorePointsRequest) GetArtifactQuery() *ArtifactQuery {
 // Response of SearchRestorePoints.
 type SearchRestorePointsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the search, to hand to a restore of the messages that it found.
+	// Id of the search. Use it to restore the messages that the search found.
 	SearchResponseId string `protobuf:"bytes,1,opt,name=search_response_id,json=searchResponseId,proto3" json:"search_response_id,omitempty"`
 	// The points, one for each unit that has one.
 	SearchResults []*RestorePointSearchResult `protobuf:"bytes,2,rep,name=search_results,json=searchResults,proto3" json:"search_results,omitempty"`
-	// Units for which no point was found.
+	// Ids of the units for which no point was found.
 	NoResultProtectionUnitIds []string `protobuf:"bytes,3,rep,name=no_result_protection_unit_ids,json=noResultProtectionUnitIds,proto3" json:"no_result_protection_unit_ids,omitempty"`
 	unknownFields             protoimpl.UnknownFields
 	sizeCache                 protoimpl.SizeCache

@@ -27,13 +27,19 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// RestorePointService finds the moments to which units can be taken back.
+// RestorePointService finds the restore points of units.
+//
+// Usual order: list the units with ProtectionUnitService, find a restore point for each unit, then create a restore
+// session (RestoreSessionService) or a browse session (BrowseSessionService) with its id.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type RestorePointServiceClient interface {
-	// ListRestorePoints returns restore points of one unit before a moment, at most 5 of them. To find others, ask
-	// again with an earlier moment.
+	// ListRestorePoints returns up to 5 restore points of one unit before a given time. To find older points, call it
+	// again with an earlier time.
 	ListRestorePoints(ctx context.Context, in *ListRestorePointsRequest, opts ...grpc.CallOption) (*ListRestorePointsResponse, error)
 	// SearchRestorePoints returns one restore point for each of up to 20 units, or finds messages in the backup of one
-	// mailbox. It has no pages and changes nothing.
+	// mailbox. It has no pages and no side effects.
 	SearchRestorePoints(ctx context.Context, in *SearchRestorePointsRequest, opts ...grpc.CallOption) (*SearchRestorePointsResponse, error)
 }
 
@@ -69,13 +75,19 @@ func (c *restorePointServiceClient) SearchRestorePoints(ctx context.Context, in 
 // All implementations must embed UnimplementedRestorePointServiceServer
 // for forward compatibility.
 //
-// RestorePointService finds the moments to which units can be taken back.
+// RestorePointService finds the restore points of units.
+//
+// Usual order: list the units with ProtectionUnitService, find a restore point for each unit, then create a restore
+// session (RestoreSessionService) or a browse session (BrowseSessionService) with its id.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type RestorePointServiceServer interface {
-	// ListRestorePoints returns restore points of one unit before a moment, at most 5 of them. To find others, ask
-	// again with an earlier moment.
+	// ListRestorePoints returns up to 5 restore points of one unit before a given time. To find older points, call it
+	// again with an earlier time.
 	ListRestorePoints(context.Context, *ListRestorePointsRequest) (*ListRestorePointsResponse, error)
 	// SearchRestorePoints returns one restore point for each of up to 20 units, or finds messages in the backup of one
-	// mailbox. It has no pages and changes nothing.
+	// mailbox. It has no pages and no side effects.
 	SearchRestorePoints(context.Context, *SearchRestorePointsRequest) (*SearchRestorePointsResponse, error)
 	mustEmbedUnimplementedRestorePointServiceServer()
 }

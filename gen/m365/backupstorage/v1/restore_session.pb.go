@@ -23,18 +23,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RestoreSessionStatus is the aggregate state of a session's artifacts. Graph's names are the values' names in
-// lowerCamelCase.
+// RestoreSessionStatus is the aggregate state of a session's artifacts. Graph's names are the value names without the
+// prefix, in lowerCamelCase.
 type RestoreSessionStatus int32
 
 const (
-	// Graph did not tell.
+	// Graph sent no value.
 	RestoreSessionStatus_RESTORE_SESSION_STATUS_UNSPECIFIED RestoreSessionStatus = 0
-	// A state that this contract does not know.
+	// Graph sent a state that this contract does not know.
 	RestoreSessionStatus_RESTORE_SESSION_STATUS_UNKNOWN_FUTURE_VALUE RestoreSessionStatus = 1
-	// Not activated. The only state in which a session can be changed, removed and activated.
+	// The session is not activated. It can be changed, deleted and activated only in this state.
 	RestoreSessionStatus_RESTORE_SESSION_STATUS_DRAFT RestoreSessionStatus = 2
-	// Its artifacts are being scheduled.
+	// The artifacts are being scheduled.
 	RestoreSessionStatus_RESTORE_SESSION_STATUS_ACTIVATING RestoreSessionStatus = 3
 	// Some or all artifacts are scheduled or being restored.
 	RestoreSessionStatus_RESTORE_SESSION_STATUS_ACTIVE RestoreSessionStatus = 4
@@ -97,14 +97,14 @@ func (RestoreSessionStatus) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_restore_session_proto_rawDescGZIP(), []int{0}
 }
 
-// RestoreJobType says how the artifacts of a session were chosen. Graph's names are the values' names in
-// lowerCamelCase.
+// RestoreJobType is how the artifacts of a session were chosen. Graph's names are the value names without the prefix,
+// in lowerCamelCase.
 type RestoreJobType int32
 
 const (
-	// Graph did not tell.
+	// Graph sent no value.
 	RestoreJobType_RESTORE_JOB_TYPE_UNSPECIFIED RestoreJobType = 0
-	// A type that this contract does not know.
+	// Graph sent a type that this contract does not know.
 	RestoreJobType_RESTORE_JOB_TYPE_UNKNOWN_FUTURE_VALUE RestoreJobType = 1
 	// One by one: whole mailboxes, drives or sites.
 	RestoreJobType_RESTORE_JOB_TYPE_STANDARD RestoreJobType = 2
@@ -159,33 +159,35 @@ func (RestoreJobType) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_restore_session_proto_rawDescGZIP(), []int{1}
 }
 
-// RestoreSession takes mailboxes, drives or sites, or items in them, back to restore points. It is a draft until it
-// is activated. Its artifacts have rpcs of their own.
+// RestoreSession restores mailboxes, drives or sites, or items in them, to restore points. It is a draft until it is
+// activated. Its artifacts have their own rpcs.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/restoresessionbase
 type RestoreSession struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Output only. Id of the session, a GUID.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Output only. What the session restores: mailboxes, drives or sites.
+	// Output only. Workload of the session: it restores mailboxes, drives or sites.
 	Workload Workload `protobuf:"varint,2,opt,name=workload,proto3,enum=m365.backupstorage.v1.Workload" json:"workload,omitempty"`
-	// Output only. Aggregate of the states of the session's artifacts.
+	// Output only. State of the session, an aggregate of the states of its artifacts.
 	Status RestoreSessionStatus `protobuf:"varint,3,opt,name=status,proto3,enum=m365.backupstorage.v1.RestoreSessionStatus" json:"status,omitempty"`
-	// Output only. Whether artifacts were chosen one by one, in bulk, or inside a unit. Not in every answer.
+	// Output only. How the artifacts were chosen: one by one, in bulk, or as items inside a unit. Not every response
+	// has it.
 	RestoreJobType RestoreJobType `protobuf:"varint,4,opt,name=restore_job_type,json=restoreJobType,proto3,enum=m365.backupstorage.v1.RestoreJobType" json:"restore_job_type,omitempty"`
-	// Output only. How many artifacts were restored, failed or are under way. Not in every answer.
+	// Output only. Number of artifacts by state. Not every response has it.
 	RestoreSessionArtifactCount *RestoreSessionArtifactCount `protobuf:"bytes,5,opt,name=restore_session_artifact_count,json=restoreSessionArtifactCount,proto3" json:"restore_session_artifact_count,omitempty"`
-	// Output only. Why the session failed; unset when all is well. Reasons and details are those of a failed call.
+	// Output only. Why the session failed; unset when there is no error. It has the same reasons and details as the
+	// Status of a failed call.
 	Error *status.Status `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
-	// Output only. When the session ended; unset before it did.
+	// Output only. When the session ended; unset before.
 	CompletedDateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=completed_date_time,json=completedDateTime,proto3" json:"completed_date_time,omitempty"`
-	// Output only. Who made the session.
+	// Output only. Who created the session.
 	CreatedBy *IdentitySet `protobuf:"bytes,8,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
-	// Output only. When the session was made.
+	// Output only. When the session was created.
 	CreatedDateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=created_date_time,json=createdDateTime,proto3" json:"created_date_time,omitempty"`
-	// Output only. Who changed the session last.
+	// Output only. Who last changed the session.
 	LastModifiedBy *IdentitySet `protobuf:"bytes,10,opt,name=last_modified_by,json=lastModifiedBy,proto3" json:"last_modified_by,omitempty"`
-	// Output only. When the session was changed last.
+	// Output only. When the session was last changed.
 	LastModifiedDateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_modified_date_time,json=lastModifiedDateTime,proto3" json:"last_modified_date_time,omitempty"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
@@ -298,12 +300,12 @@ func (x *RestoreSession) GetLastModifiedDateTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// RestoreSessionArtifactCount counts a session's artifacts by what became of them.
+// RestoreSessionArtifactCount is the number of a session's artifacts by state.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/restoresessionartifactcount
 type RestoreSessionArtifactCount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. Artifacts in all.
+	// Output only. All artifacts.
 	Total *int32 `protobuf:"varint,1,opt,name=total,proto3,oneof" json:"total,omitempty"`
 	// Output only. Artifacts that were restored.
 	Completed *int32 `protobuf:"varint,2,opt,name=completed,proto3,oneof" json:"completed,omitempty"`

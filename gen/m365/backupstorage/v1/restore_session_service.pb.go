@@ -24,9 +24,10 @@ const (
 // Request of ListRestoreSessions.
 type ListRestoreSessionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most sessions to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of sessions to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -79,9 +80,9 @@ func (x *ListRestoreSessionsRequest) GetPageToken() string {
 // Response of ListRestoreSessions.
 type ListRestoreSessionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The sessions of this page. A page may be empty and still have a next one.
+	// The sessions of this page. A page can be empty and still have a `next_page_token`.
 	RestoreSessions []*RestoreSession `protobuf:"bytes,1,rep,name=restore_sessions,json=restoreSessions,proto3" json:"restore_sessions,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -401,7 +402,7 @@ func (x *ActivateRestoreSessionResponse) GetRestoreSession() *RestoreSession {
 // Request of CreateExchangeRestoreSession.
 type CreateExchangeRestoreSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What to restore. Unset makes an empty draft, to be filled by an update or a bulk addition request.
+	// The artifacts to restore. Unset: creates an empty draft, which an update or a bulk addition request fills.
 	//
 	// Types that are valid to be assigned to Artifacts:
 	//
@@ -472,12 +473,12 @@ type isCreateExchangeRestoreSessionRequest_Artifacts interface {
 }
 
 type CreateExchangeRestoreSessionRequest_MailboxRestoreArtifacts struct {
-	// Whole mailboxes: at most 50 in one request.
+	// Whole mailboxes. Limit: 50 in one request.
 	MailboxRestoreArtifacts *NewMailboxRestoreArtifacts `protobuf:"bytes,1,opt,name=mailbox_restore_artifacts,json=mailboxRestoreArtifacts,proto3,oneof"`
 }
 
 type CreateExchangeRestoreSessionRequest_GranularMailboxRestoreArtifacts struct {
-	// Messages that a search found: at most 50 in one request.
+	// Messages that a search found. Limit: 50 searches in one request.
 	GranularMailboxRestoreArtifacts *NewGranularMailboxRestoreArtifacts `protobuf:"bytes,2,opt,name=granular_mailbox_restore_artifacts,json=granularMailboxRestoreArtifacts,proto3,oneof"`
 }
 
@@ -492,7 +493,7 @@ type CreateExchangeRestoreSessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The new session, with status DRAFT.
 	RestoreSession *RestoreSession `protobuf:"bytes,1,opt,name=restore_session,json=restoreSession,proto3" json:"restore_session,omitempty"`
-	// The artifacts for messages, where Graph's answer has them. One of its examples calls them
+	// The artifacts for messages, if Graph's response has them. One of Graph's examples calls the property
 	// `granularMailboxRestoreArtifact`.
 	GranularMailboxRestoreArtifacts []*RestoreArtifact `protobuf:"bytes,2,rep,name=granular_mailbox_restore_artifacts,json=granularMailboxRestoreArtifacts,proto3" json:"granular_mailbox_restore_artifacts,omitempty"`
 	unknownFields                   protoimpl.UnknownFields
@@ -546,7 +547,7 @@ func (x *CreateExchangeRestoreSessionResponse) GetGranularMailboxRestoreArtifact
 // Request of CreateOneDriveForBusinessRestoreSession.
 type CreateOneDriveForBusinessRestoreSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What to restore. Unset makes an empty draft, to be filled by an update or a bulk addition request.
+	// The artifacts to restore. Unset: creates an empty draft, which an update or a bulk addition request fills.
 	//
 	// Types that are valid to be assigned to Artifacts:
 	//
@@ -617,12 +618,12 @@ type isCreateOneDriveForBusinessRestoreSessionRequest_Artifacts interface {
 }
 
 type CreateOneDriveForBusinessRestoreSessionRequest_DriveRestoreArtifacts struct {
-	// Whole drives: at most 50 in one request.
+	// Whole drives. Limit: 50 in one request.
 	DriveRestoreArtifacts *NewDriveRestoreArtifacts `protobuf:"bytes,1,opt,name=drive_restore_artifacts,json=driveRestoreArtifacts,proto3,oneof"`
 }
 
 type CreateOneDriveForBusinessRestoreSessionRequest_GranularDriveRestoreArtifacts struct {
-	// Items that were picked in a browse session: at most 50 in one request.
+	// Items that were selected in a browse session. Limit: 50 in one request.
 	GranularDriveRestoreArtifacts *NewGranularDriveRestoreArtifacts `protobuf:"bytes,2,opt,name=granular_drive_restore_artifacts,json=granularDriveRestoreArtifacts,proto3,oneof"`
 }
 
@@ -681,7 +682,7 @@ func (x *CreateOneDriveForBusinessRestoreSessionResponse) GetRestoreSession() *R
 // Request of CreateSharePointRestoreSession.
 type CreateSharePointRestoreSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What to restore. Unset makes an empty draft, to be filled by an update or a bulk addition request.
+	// The artifacts to restore. Unset: creates an empty draft, which an update or a bulk addition request fills.
 	//
 	// Types that are valid to be assigned to Artifacts:
 	//
@@ -752,12 +753,12 @@ type isCreateSharePointRestoreSessionRequest_Artifacts interface {
 }
 
 type CreateSharePointRestoreSessionRequest_SiteRestoreArtifacts struct {
-	// Whole sites: at most 50 in one request.
+	// Whole sites. Limit: 50 in one request.
 	SiteRestoreArtifacts *NewSiteRestoreArtifacts `protobuf:"bytes,1,opt,name=site_restore_artifacts,json=siteRestoreArtifacts,proto3,oneof"`
 }
 
 type CreateSharePointRestoreSessionRequest_GranularSiteRestoreArtifacts struct {
-	// Items that were picked in a browse session: at most 50 in one request.
+	// Items that were selected in a browse session. Limit: 50 in one request.
 	GranularSiteRestoreArtifacts *NewGranularSiteRestoreArtifacts `protobuf:"bytes,2,opt,name=granular_site_restore_artifacts,json=granularSiteRestoreArtifacts,proto3,oneof"`
 }
 
@@ -818,9 +819,9 @@ type UpdateExchangeRestoreSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Mailboxes to add: together with the removals at most 50 in one request, none of them twice.
+	// Mailboxes to add. Limit: 50 additions and removals in one request. Name each of them once.
 	AddMailboxRestoreArtifacts []*NewMailboxRestoreArtifact `protobuf:"bytes,2,rep,name=add_mailbox_restore_artifacts,json=addMailboxRestoreArtifacts,proto3" json:"add_mailbox_restore_artifacts,omitempty"`
-	// Ids of artifacts to remove.
+	// Ids of the artifacts to remove.
 	RemoveMailboxRestoreArtifactIds []string `protobuf:"bytes,3,rep,name=remove_mailbox_restore_artifact_ids,json=removeMailboxRestoreArtifactIds,proto3" json:"remove_mailbox_restore_artifact_ids,omitempty"`
 	unknownFields                   protoimpl.UnknownFields
 	sizeCache                       protoimpl.SizeCache
@@ -880,9 +881,9 @@ func (x *UpdateExchangeRestoreSessionRequest) GetRemoveMailboxRestoreArtifactIds
 // Response of UpdateExchangeRestoreSession.
 type UpdateExchangeRestoreSessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The session, as far as Graph tells: often nothing, or its id alone.
+	// The session. Graph often sends nothing, or only its id.
 	RestoreSession *RestoreSession `protobuf:"bytes,1,opt,name=restore_session,json=restoreSession,proto3" json:"restore_session,omitempty"`
-	// What became of each mailbox, failures included. Graph leaves out some removals that worked.
+	// The result of each mailbox, failures included. Graph leaves out some successful removals.
 	MailboxRestoreArtifacts []*RestoreArtifactChange `protobuf:"bytes,2,rep,name=mailbox_restore_artifacts,json=mailboxRestoreArtifacts,proto3" json:"mailbox_restore_artifacts,omitempty"`
 	unknownFields           protoimpl.UnknownFields
 	sizeCache               protoimpl.SizeCache
@@ -937,14 +938,14 @@ type UpdateOneDriveForBusinessRestoreSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Drives to add: together with the removals at most 50 in one request, none of them twice.
+	// Drives to add. Limit: 50 additions and removals in one request. Name each of them once.
 	AddDriveRestoreArtifacts []*NewDriveRestoreArtifact `protobuf:"bytes,2,rep,name=add_drive_restore_artifacts,json=addDriveRestoreArtifacts,proto3" json:"add_drive_restore_artifacts,omitempty"`
-	// Ids of artifacts to remove.
+	// Ids of the artifacts to remove.
 	RemoveDriveRestoreArtifactIds []string `protobuf:"bytes,3,rep,name=remove_drive_restore_artifact_ids,json=removeDriveRestoreArtifactIds,proto3" json:"remove_drive_restore_artifact_ids,omitempty"`
-	// Items inside drives to add: together with the removals at most 50 in one request, none of them twice. Not
-	// together with whole drives.
+	// Items inside drives to add. Limit: 50 additions and removals in one request. Name each of them once. Not together
+	// with whole drives.
 	AddGranularDriveRestoreArtifacts []*AddedGranularDriveRestoreArtifact `protobuf:"bytes,4,rep,name=add_granular_drive_restore_artifacts,json=addGranularDriveRestoreArtifacts,proto3" json:"add_granular_drive_restore_artifacts,omitempty"`
-	// Keys of items to remove. Not together with whole drives.
+	// Keys of the items to remove. Not together with whole drives.
 	RemoveGranularDriveRestoreArtifactIds []string `protobuf:"bytes,5,rep,name=remove_granular_drive_restore_artifact_ids,json=removeGranularDriveRestoreArtifactIds,proto3" json:"remove_granular_drive_restore_artifact_ids,omitempty"`
 	unknownFields                         protoimpl.UnknownFields
 	sizeCache                             protoimpl.SizeCache
@@ -1018,11 +1019,11 @@ func (x *UpdateOneDriveForBusinessRestoreSessionRequest) GetRemoveGranularDriveR
 // Response of UpdateOneDriveForBusinessRestoreSession.
 type UpdateOneDriveForBusinessRestoreSessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The session, as far as Graph tells: often nothing, or its id alone.
+	// The session. Graph often sends nothing, or only its id.
 	RestoreSession *RestoreSession `protobuf:"bytes,1,opt,name=restore_session,json=restoreSession,proto3" json:"restore_session,omitempty"`
-	// What became of each drive, failures included. Graph leaves out some removals that worked.
+	// The result of each drive, failures included. Graph leaves out some successful removals.
 	DriveRestoreArtifacts []*RestoreArtifactChange `protobuf:"bytes,2,rep,name=drive_restore_artifacts,json=driveRestoreArtifacts,proto3" json:"drive_restore_artifacts,omitempty"`
-	// What became of each item inside drives, failures included.
+	// The result of each item inside drives, failures included.
 	GranularDriveRestoreArtifacts []*GranularRestoreArtifactChange `protobuf:"bytes,3,rep,name=granular_drive_restore_artifacts,json=granularDriveRestoreArtifacts,proto3" json:"granular_drive_restore_artifacts,omitempty"`
 	unknownFields                 protoimpl.UnknownFields
 	sizeCache                     protoimpl.SizeCache
@@ -1084,14 +1085,14 @@ type UpdateSharePointRestoreSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Sites to add: together with the removals at most 50 in one request, none of them twice.
+	// Sites to add. Limit: 50 additions and removals in one request. Name each of them once.
 	AddSiteRestoreArtifacts []*NewSiteRestoreArtifact `protobuf:"bytes,2,rep,name=add_site_restore_artifacts,json=addSiteRestoreArtifacts,proto3" json:"add_site_restore_artifacts,omitempty"`
-	// Ids of artifacts to remove.
+	// Ids of the artifacts to remove.
 	RemoveSiteRestoreArtifactIds []string `protobuf:"bytes,3,rep,name=remove_site_restore_artifact_ids,json=removeSiteRestoreArtifactIds,proto3" json:"remove_site_restore_artifact_ids,omitempty"`
-	// Items inside sites to add: together with the removals at most 50 in one request, none of them twice. Not together
+	// Items inside sites to add. Limit: 50 additions and removals in one request. Name each of them once. Not together
 	// with whole sites.
 	AddGranularSiteRestoreArtifacts []*NewGranularSiteRestoreArtifact `protobuf:"bytes,4,rep,name=add_granular_site_restore_artifacts,json=addGranularSiteRestoreArtifacts,proto3" json:"add_granular_site_restore_artifacts,omitempty"`
-	// Keys of items to remove. Not together with whole sites.
+	// Keys of the items to remove. Not together with whole sites.
 	RemoveGranularSiteRestoreArtifactIds []string `protobuf:"bytes,5,rep,name=remove_granular_site_restore_artifact_ids,json=removeGranularSiteRestoreArtifactIds,proto3" json:"remove_granular_site_restore_artifact_ids,omitempty"`
 	unknownFields                        protoimpl.UnknownFields
 	sizeCache                            protoimpl.SizeCache
@@ -1165,11 +1166,11 @@ func (x *UpdateSharePointRestoreSessionRequest) GetRemoveGranularSiteRestoreArti
 // Response of UpdateSharePointRestoreSession.
 type UpdateSharePointRestoreSessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The session, as far as Graph tells: often nothing, or its id alone.
+	// The session. Graph often sends nothing, or only its id.
 	RestoreSession *RestoreSession `protobuf:"bytes,1,opt,name=restore_session,json=restoreSession,proto3" json:"restore_session,omitempty"`
-	// What became of each site, failures included. Graph leaves out some removals that worked.
+	// The result of each site, failures included. Graph leaves out some successful removals.
 	SiteRestoreArtifacts []*RestoreArtifactChange `protobuf:"bytes,2,rep,name=site_restore_artifacts,json=siteRestoreArtifacts,proto3" json:"site_restore_artifacts,omitempty"`
-	// What became of each item inside sites, failures included.
+	// The result of each item inside sites, failures included.
 	GranularSiteRestoreArtifacts []*GranularRestoreArtifactChange `protobuf:"bytes,3,rep,name=granular_site_restore_artifacts,json=granularSiteRestoreArtifacts,proto3" json:"granular_site_restore_artifacts,omitempty"`
 	unknownFields                protoimpl.UnknownFields
 	sizeCache                    protoimpl.SizeCache
@@ -1226,10 +1227,11 @@ func (x *UpdateSharePointRestoreSessionResponse) GetGranularSiteRestoreArtifacts
 	return nil
 }
 
-// NewMailboxRestoreArtifacts is a list of mailboxes to restore. It may be empty, which Graph answers in its own way.
+// NewMailboxRestoreArtifacts is a list of mailboxes to restore. An empty list is sent to Graph as `[]`; Graph decides
+// whether it is valid.
 type NewMailboxRestoreArtifacts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The mailboxes, none of them twice.
+	// The mailboxes, each of them once.
 	Items         []*NewMailboxRestoreArtifact `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1272,11 +1274,11 @@ func (x *NewMailboxRestoreArtifacts) GetItems() []*NewMailboxRestoreArtifact {
 	return nil
 }
 
-// NewGranularMailboxRestoreArtifacts is a list of searches whose messages are to be restored. It may be empty, which
-// Graph answers in its own way.
+// NewGranularMailboxRestoreArtifacts is a list of searches. The messages that they found are restored. An empty list
+// is sent to Graph as `[]`; Graph decides whether it is valid.
 type NewGranularMailboxRestoreArtifacts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The searches, none of them twice.
+	// The searches, each of them once.
 	Items         []*NewGranularMailboxRestoreArtifact `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1319,10 +1321,11 @@ func (x *NewGranularMailboxRestoreArtifacts) GetItems() []*NewGranularMailboxRes
 	return nil
 }
 
-// NewDriveRestoreArtifacts is a list of drives to restore. It may be empty, which Graph answers in its own way.
+// NewDriveRestoreArtifacts is a list of drives to restore. An empty list is sent to Graph as `[]`; Graph decides
+// whether it is valid.
 type NewDriveRestoreArtifacts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The drives, none of them twice.
+	// The drives, each of them once.
 	Items         []*NewDriveRestoreArtifact `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1365,11 +1368,11 @@ func (x *NewDriveRestoreArtifacts) GetItems() []*NewDriveRestoreArtifact {
 	return nil
 }
 
-// NewGranularDriveRestoreArtifacts is a list of items to restore. It may be empty, which Graph answers in its own
-// way.
+// NewGranularDriveRestoreArtifacts is a list of items to restore. An empty list is sent to Graph as `[]`; Graph
+// decides whether it is valid.
 type NewGranularDriveRestoreArtifacts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The items, none of them twice.
+	// The items, each of them once.
 	Items         []*NewGranularDriveRestoreArtifact `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1412,10 +1415,11 @@ func (x *NewGranularDriveRestoreArtifacts) GetItems() []*NewGranularDriveRestore
 	return nil
 }
 
-// NewSiteRestoreArtifacts is a list of sites to restore. It may be empty, which Graph answers in its own way.
+// NewSiteRestoreArtifacts is a list of sites to restore. An empty list is sent to Graph as `[]`; Graph decides
+// whether it is valid.
 type NewSiteRestoreArtifacts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The sites, none of them twice.
+	// The sites, each of them once.
 	Items         []*NewSiteRestoreArtifact `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1458,10 +1462,11 @@ func (x *NewSiteRestoreArtifacts) GetItems() []*NewSiteRestoreArtifact {
 	return nil
 }
 
-// NewGranularSiteRestoreArtifacts is a list of items to restore. It may be empty, which Graph answers in its own way.
+// NewGranularSiteRestoreArtifacts is a list of items to restore. An empty list is sent to Graph as `[]`; Graph
+// decides whether it is valid.
 type NewGranularSiteRestoreArtifacts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The items, none of them twice.
+	// The items, each of them once.
 	Items         []*NewGranularSiteRestoreArtifact `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

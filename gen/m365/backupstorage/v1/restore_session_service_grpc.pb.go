@@ -35,47 +35,52 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// RestoreSessionService makes, changes, starts and removes restores.
+// RestoreSessionService creates, changes, activates and deletes restore sessions.
 //
-// A restore takes minutes to days: poll `RestoreSession.status` with GetRestoreSession, and the artifacts with
-// RestoreArtifactService.
+// Usual order: create a draft from restore points (RestorePointService) or browsed items (BrowseSessionService). Add
+// more artifacts with an update, or all of them with a bulk addition request
+// (RestoreArtifactBulkAdditionRequestService). Call ActivateRestoreSession, then GetRestoreSession until the session
+// has ended, which takes minutes to days. RestoreArtifactService lists the result of each artifact.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type RestoreSessionServiceClient interface {
-	// ListRestoreSessions returns the tenant's restore sessions of all workloads, a page at a time.
+	// ListRestoreSessions returns the tenant's restore sessions of all workloads, page by page.
 	ListRestoreSessions(ctx context.Context, in *ListRestoreSessionsRequest, opts ...grpc.CallOption) (*ListRestoreSessionsResponse, error)
 	// GetRestoreSession returns one restore session of any workload.
 	GetRestoreSession(ctx context.Context, in *GetRestoreSessionRequest, opts ...grpc.CallOption) (*GetRestoreSessionResponse, error)
-	// DeleteRestoreSession removes a session that is a draft, with its artifacts.
+	// DeleteRestoreSession deletes a draft session, with its artifacts.
 	DeleteRestoreSession(ctx context.Context, in *DeleteRestoreSessionRequest, opts ...grpc.CallOption) (*DeleteRestoreSessionResponse, error)
-	// ActivateRestoreSession begins to restore the artifacts of a draft. The answer comes at once with status
-	// ACTIVATING. At most 25 sessions of a tenant are active at a time.
+	// ActivateRestoreSession starts to restore the artifacts of a draft. The response comes at once, with status
+	// ACTIVATING. Limit: 25 active sessions in a tenant.
 	//
-	// Nothing is locked while it runs, and nothing undoes it.
+	// A restore does not lock the resources that it restores. It cannot be undone.
 	ActivateRestoreSession(ctx context.Context, in *ActivateRestoreSessionRequest, opts ...grpc.CallOption) (*ActivateRestoreSessionResponse, error)
-	// CreateExchangeRestoreSession makes a draft that restores whole mailboxes or messages that a search found. It
+	// CreateExchangeRestoreSession creates a draft that restores whole mailboxes, or messages that a search found. It
 	// restores nothing until it is activated.
 	CreateExchangeRestoreSession(ctx context.Context, in *CreateExchangeRestoreSessionRequest, opts ...grpc.CallOption) (*CreateExchangeRestoreSessionResponse, error)
-	// CreateOneDriveForBusinessRestoreSession makes a draft that restores whole drives or items that were picked in a
-	// browse session. It restores nothing until it is activated.
+	// CreateOneDriveForBusinessRestoreSession creates a draft that restores whole drives, or items that were selected
+	// in a browse session. It restores nothing until it is activated.
 	CreateOneDriveForBusinessRestoreSession(ctx context.Context, in *CreateOneDriveForBusinessRestoreSessionRequest, opts ...grpc.CallOption) (*CreateOneDriveForBusinessRestoreSessionResponse, error)
-	// CreateSharePointRestoreSession makes a draft that restores whole sites or items that were picked in a browse
+	// CreateSharePointRestoreSession creates a draft that restores whole sites, or items that were selected in a browse
 	// session. It restores nothing until it is activated.
 	CreateSharePointRestoreSession(ctx context.Context, in *CreateSharePointRestoreSessionRequest, opts ...grpc.CallOption) (*CreateSharePointRestoreSessionResponse, error)
 	// UpdateExchangeRestoreSession adds mailboxes to a draft and removes artifacts from it.
 	//
-	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response
-	// with its item.
+	// Graph processes the items one by one. The call is OK even when some items fail; the response has the error of
+	// each failed item.
 	UpdateExchangeRestoreSession(ctx context.Context, in *UpdateExchangeRestoreSessionRequest, opts ...grpc.CallOption) (*UpdateExchangeRestoreSessionResponse, error)
-	// UpdateOneDriveForBusinessRestoreSession adds whole drives or items inside them to a draft and removes artifacts
-	// from it: one kind in one request.
+	// UpdateOneDriveForBusinessRestoreSession adds artifacts to a draft and removes artifacts from it. One request has
+	// either whole drives or items inside drives, not both.
 	//
-	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response
-	// with its item.
+	// Graph processes the items one by one. The call is OK even when some items fail; the response has the error of
+	// each failed item.
 	UpdateOneDriveForBusinessRestoreSession(ctx context.Context, in *UpdateOneDriveForBusinessRestoreSessionRequest, opts ...grpc.CallOption) (*UpdateOneDriveForBusinessRestoreSessionResponse, error)
-	// UpdateSharePointRestoreSession adds whole sites or items inside them to a draft and removes artifacts from it:
-	// one kind in one request.
+	// UpdateSharePointRestoreSession adds artifacts to a draft and removes artifacts from it. One request has either
+	// whole sites or items inside sites, not both.
 	//
-	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response
-	// with its item.
+	// Graph processes the items one by one. The call is OK even when some items fail; the response has the error of
+	// each failed item.
 	UpdateSharePointRestoreSession(ctx context.Context, in *UpdateSharePointRestoreSessionRequest, opts ...grpc.CallOption) (*UpdateSharePointRestoreSessionResponse, error)
 }
 
@@ -191,47 +196,52 @@ func (c *restoreSessionServiceClient) UpdateSharePointRestoreSession(ctx context
 // All implementations must embed UnimplementedRestoreSessionServiceServer
 // for forward compatibility.
 //
-// RestoreSessionService makes, changes, starts and removes restores.
+// RestoreSessionService creates, changes, activates and deletes restore sessions.
 //
-// A restore takes minutes to days: poll `RestoreSession.status` with GetRestoreSession, and the artifacts with
-// RestoreArtifactService.
+// Usual order: create a draft from restore points (RestorePointService) or browsed items (BrowseSessionService). Add
+// more artifacts with an update, or all of them with a bulk addition request
+// (RestoreArtifactBulkAdditionRequestService). Call ActivateRestoreSession, then GetRestoreSession until the session
+// has ended, which takes minutes to days. RestoreArtifactService lists the result of each artifact.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type RestoreSessionServiceServer interface {
-	// ListRestoreSessions returns the tenant's restore sessions of all workloads, a page at a time.
+	// ListRestoreSessions returns the tenant's restore sessions of all workloads, page by page.
 	ListRestoreSessions(context.Context, *ListRestoreSessionsRequest) (*ListRestoreSessionsResponse, error)
 	// GetRestoreSession returns one restore session of any workload.
 	GetRestoreSession(context.Context, *GetRestoreSessionRequest) (*GetRestoreSessionResponse, error)
-	// DeleteRestoreSession removes a session that is a draft, with its artifacts.
+	// DeleteRestoreSession deletes a draft session, with its artifacts.
 	DeleteRestoreSession(context.Context, *DeleteRestoreSessionRequest) (*DeleteRestoreSessionResponse, error)
-	// ActivateRestoreSession begins to restore the artifacts of a draft. The answer comes at once with status
-	// ACTIVATING. At most 25 sessions of a tenant are active at a time.
+	// ActivateRestoreSession starts to restore the artifacts of a draft. The response comes at once, with status
+	// ACTIVATING. Limit: 25 active sessions in a tenant.
 	//
-	// Nothing is locked while it runs, and nothing undoes it.
+	// A restore does not lock the resources that it restores. It cannot be undone.
 	ActivateRestoreSession(context.Context, *ActivateRestoreSessionRequest) (*ActivateRestoreSessionResponse, error)
-	// CreateExchangeRestoreSession makes a draft that restores whole mailboxes or messages that a search found. It
+	// CreateExchangeRestoreSession creates a draft that restores whole mailboxes, or messages that a search found. It
 	// restores nothing until it is activated.
 	CreateExchangeRestoreSession(context.Context, *CreateExchangeRestoreSessionRequest) (*CreateExchangeRestoreSessionResponse, error)
-	// CreateOneDriveForBusinessRestoreSession makes a draft that restores whole drives or items that were picked in a
-	// browse session. It restores nothing until it is activated.
+	// CreateOneDriveForBusinessRestoreSession creates a draft that restores whole drives, or items that were selected
+	// in a browse session. It restores nothing until it is activated.
 	CreateOneDriveForBusinessRestoreSession(context.Context, *CreateOneDriveForBusinessRestoreSessionRequest) (*CreateOneDriveForBusinessRestoreSessionResponse, error)
-	// CreateSharePointRestoreSession makes a draft that restores whole sites or items that were picked in a browse
+	// CreateSharePointRestoreSession creates a draft that restores whole sites, or items that were selected in a browse
 	// session. It restores nothing until it is activated.
 	CreateSharePointRestoreSession(context.Context, *CreateSharePointRestoreSessionRequest) (*CreateSharePointRestoreSessionResponse, error)
 	// UpdateExchangeRestoreSession adds mailboxes to a draft and removes artifacts from it.
 	//
-	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response
-	// with its item.
+	// Graph processes the items one by one. The call is OK even when some items fail; the response has the error of
+	// each failed item.
 	UpdateExchangeRestoreSession(context.Context, *UpdateExchangeRestoreSessionRequest) (*UpdateExchangeRestoreSessionResponse, error)
-	// UpdateOneDriveForBusinessRestoreSession adds whole drives or items inside them to a draft and removes artifacts
-	// from it: one kind in one request.
+	// UpdateOneDriveForBusinessRestoreSession adds artifacts to a draft and removes artifacts from it. One request has
+	// either whole drives or items inside drives, not both.
 	//
-	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response
-	// with its item.
+	// Graph processes the items one by one. The call is OK even when some items fail; the response has the error of
+	// each failed item.
 	UpdateOneDriveForBusinessRestoreSession(context.Context, *UpdateOneDriveForBusinessRestoreSessionRequest) (*UpdateOneDriveForBusinessRestoreSessionResponse, error)
-	// UpdateSharePointRestoreSession adds whole sites or items inside them to a draft and removes artifacts from it:
-	// one kind in one request.
+	// UpdateSharePointRestoreSession adds artifacts to a draft and removes artifacts from it. One request has either
+	// whole sites or items inside sites, not both.
 	//
-	// Items are carried out one by one: the call is OK although some failed, and each failure stands in the response
-	// with its item.
+	// Graph processes the items one by one. The call is OK even when some items fail; the response has the error of
+	// each failed item.
 	UpdateSharePointRestoreSession(context.Context, *UpdateSharePointRestoreSessionRequest) (*UpdateSharePointRestoreSessionResponse, error)
 	mustEmbedUnimplementedRestoreSessionServiceServer()
 }

@@ -22,22 +22,22 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ServiceAppStatus says whether an app controls the backup service. Graph's names are the values' names in
-// lowerCamelCase.
+// ServiceAppStatus is the state of a registration: whether the app controls the backup service. Graph's names are the
+// value names without the prefix, in lowerCamelCase.
 type ServiceAppStatus int32
 
 const (
-	// Graph did not tell.
+	// Graph sent no value.
 	ServiceAppStatus_SERVICE_APP_STATUS_UNSPECIFIED ServiceAppStatus = 0
-	// A state that this contract does not know.
+	// Graph sent a state that this contract does not know.
 	ServiceAppStatus_SERVICE_APP_STATUS_UNKNOWN_FUTURE_VALUE ServiceAppStatus = 1
-	// Registered, without control.
+	// The app is registered and does not control the service.
 	ServiceAppStatus_SERVICE_APP_STATUS_INACTIVE ServiceAppStatus = 2
-	// In control.
+	// The app controls the service.
 	ServiceAppStatus_SERVICE_APP_STATUS_ACTIVE ServiceAppStatus = 3
-	// In control from `effective_date_time` on; until then it can read policies only.
+	// The app will control the service from `effective_date_time`. Until then it can only read policies.
 	ServiceAppStatus_SERVICE_APP_STATUS_PENDING_ACTIVE ServiceAppStatus = 4
-	// In control until another app takes over.
+	// The app controls the service until another app takes over.
 	ServiceAppStatus_SERVICE_APP_STATUS_PENDING_INACTIVE ServiceAppStatus = 5
 )
 
@@ -88,25 +88,25 @@ func (ServiceAppStatus) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_service_app_proto_rawDescGZIP(), []int{0}
 }
 
-// ServiceApp is an application that is registered to control the backup service of a tenant. One of them is active at
-// a time.
+// ServiceApp is the registration of an application that can control the backup service of a tenant. Only one app can
+// be active at a time.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/serviceapp
 type ServiceApp struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Output only. Id of the registration, which is the application's own id, a GUID.
+	// Output only. Id of the registration, a GUID. It is the same as the application id.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Output only. Whether the app controls the service.
+	// Output only. State of the registration.
 	Status ServiceAppStatus `protobuf:"varint,2,opt,name=status,proto3,enum=m365.backupstorage.v1.ServiceAppStatus" json:"status,omitempty"`
-	// Output only. The application. Not in every answer.
+	// Output only. The application. Not every response has it.
 	Application *Identity `protobuf:"bytes,3,opt,name=application,proto3" json:"application,omitempty"`
-	// Output only. When the pending change takes effect; unset when none is pending.
+	// Output only. When the pending change takes effect; unset when no change is pending.
 	EffectiveDateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=effective_date_time,json=effectiveDateTime,proto3" json:"effective_date_time,omitempty"`
 	// Output only. When the app was registered.
 	RegistrationDateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=registration_date_time,json=registrationDateTime,proto3" json:"registration_date_time,omitempty"`
-	// Output only. Who changed the registration last.
+	// Output only. Who last changed the registration.
 	LastModifiedBy *IdentitySet `protobuf:"bytes,6,opt,name=last_modified_by,json=lastModifiedBy,proto3" json:"last_modified_by,omitempty"`
-	// Output only. When the registration was changed last.
+	// Output only. When the registration was last changed.
 	LastModifiedDateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_modified_date_time,json=lastModifiedDateTime,proto3" json:"last_modified_date_time,omitempty"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache

@@ -25,9 +25,10 @@ const (
 // Request of ListServiceApps.
 type ListServiceAppsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most apps to return; 0 leaves it to Graph. Negative is refused. Graph may return fewer.
+	// Maximum number of apps to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before; empty for the first page.
+	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
+	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -80,9 +81,9 @@ func (x *ListServiceAppsRequest) GetPageToken() string {
 // Response of ListServiceApps.
 type ListServiceAppsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The apps of this page. A page may be empty and still have a next one.
+	// The apps of this page. A page can be empty and still have a `next_page_token`.
 	ServiceApps []*ServiceApp `protobuf:"bytes,1,rep,name=service_apps,json=serviceApps,proto3" json:"service_apps,omitempty"`
-	// Token of the next page; empty on the last one.
+	// Token of the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -218,7 +219,7 @@ func (x *CreateServiceAppResponse) GetServiceApp() *ServiceApp {
 // Request of GetServiceApp.
 type GetServiceAppRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Id of the registration, which is the application id.
+	// Required. Id of the registration. It is the same as the application id.
 	ServiceAppId  string `protobuf:"bytes,1,opt,name=service_app_id,json=serviceAppId,proto3" json:"service_app_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -310,7 +311,7 @@ func (x *GetServiceAppResponse) GetServiceApp() *ServiceApp {
 // Request of DeleteServiceApp.
 type DeleteServiceAppRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Id of the registration, which is the application id.
+	// Required. Id of the registration. It is the same as the application id.
 	ServiceAppId  string `protobuf:"bytes,1,opt,name=service_app_id,json=serviceAppId,proto3" json:"service_app_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -393,9 +394,9 @@ func (*DeleteServiceAppResponse) Descriptor() ([]byte, []int) {
 // Request of ActivateServiceApp.
 type ActivateServiceAppRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Id of the registration, which is the application id.
+	// Required. Id of the registration. It is the same as the application id.
 	ServiceAppId string `protobuf:"bytes,1,opt,name=service_app_id,json=serviceAppId,proto3" json:"service_app_id,omitempty"`
-	// Required. When control passes: where another app has it, 7 to 30 days ahead.
+	// Required. When the app gets control. It must be 7 to 30 days ahead when another app has control.
 	EffectiveDateTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=effective_date_time,json=effectiveDateTime,proto3" json:"effective_date_time,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -448,7 +449,7 @@ func (x *ActivateServiceAppRequest) GetEffectiveDateTime() *timestamppb.Timestam
 // Response of ActivateServiceApp.
 type ActivateServiceAppResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The registration, mostly with status PENDING_ACTIVE.
+	// The registration, usually with status PENDING_ACTIVE.
 	ServiceApp    *ServiceApp `protobuf:"bytes,1,opt,name=service_app,json=serviceApp,proto3" json:"service_app,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -494,7 +495,7 @@ func (x *ActivateServiceAppResponse) GetServiceApp() *ServiceApp {
 // Request of DeactivateServiceApp.
 type DeactivateServiceAppRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Id of the registration, which is the application id.
+	// Required. Id of the registration. It is the same as the application id.
 	ServiceAppId  string `protobuf:"bytes,1,opt,name=service_app_id,json=serviceAppId,proto3" json:"service_app_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

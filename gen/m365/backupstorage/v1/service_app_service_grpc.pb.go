@@ -31,27 +31,37 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ServiceAppService registers applications that control the backup service of a tenant, and passes control between
-// them.
+// ServiceAppService registers applications that can control the backup service of a tenant, and transfers control
+// between them. Control moves from the Microsoft 365 admin center to an application, or from one application to
+// another.
 //
-// Control passes from Microsoft's admin center to an application or from one application to another. Nobody is told
-// when: poll `ServiceApp.status` with GetServiceApp.
+// Usual order: call CreateServiceApp, then ActivateServiceApp. Call GetServiceApp until the status is ACTIVE, because
+// Graph sends no notification. Then call BackupRestoreService/EnableBackupRestore.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type ServiceAppServiceClient interface {
-	// ListServiceApps returns the applications that are registered in the tenant, a page at a time.
+	// ListServiceApps returns the applications that are registered in the tenant, page by page.
 	ListServiceApps(ctx context.Context, in *ListServiceAppsRequest, opts ...grpc.CallOption) (*ListServiceAppsResponse, error)
-	// CreateServiceApp registers the calling application. It is inactive at first.
+	// CreateServiceApp registers the calling application, with status INACTIVE.
 	CreateServiceApp(ctx context.Context, in *CreateServiceAppRequest, opts ...grpc.CallOption) (*CreateServiceAppResponse, error)
 	// GetServiceApp returns one registered application.
 	GetServiceApp(ctx context.Context, in *GetServiceAppRequest, opts ...grpc.CallOption) (*GetServiceAppResponse, error)
-	// DeleteServiceApp removes a registration. A pending one is dropped and the app in control stays; the removal of
-	// the app in control takes 7 days and ends its access at once; one that is about to lose control is refused.
+	// DeleteServiceApp deletes a registration. The effect depends on its status:
+	//
+	// | status | effect |
+	// |---|---|
+	// | INACTIVE | Graph deletes the registration. |
+	// | PENDING_ACTIVE | Graph cancels the change and deletes the registration. The app in control keeps control. |
+	// | ACTIVE | Graph starts a change that takes 7 days. The app loses its access at once. |
+	// | PENDING_INACTIVE | Graph refuses the call. |
 	DeleteServiceApp(ctx context.Context, in *DeleteServiceAppRequest, opts ...grpc.CallOption) (*DeleteServiceAppResponse, error)
-	// ActivateServiceApp gives an inactive application control: at once where no app has it, else at
-	// `effective_date_time`. It is refused while another change is pending. Graph takes it on behalf of a user only
+	// ActivateServiceApp gives control to an inactive application: at once when no app has control, otherwise at
+	// `effective_date_time`. Graph refuses it while another change is pending. Graph allows it only on behalf of a user
 	// (`x-user-assertion`).
 	ActivateServiceApp(ctx context.Context, in *ActivateServiceAppRequest, opts ...grpc.CallOption) (*ActivateServiceAppResponse, error)
-	// DeactivateServiceApp takes back a pending activation. It changes nothing for an app that is inactive or about to
-	// lose control, and is refused for the app in control. Graph takes it on behalf of a user only
+	// DeactivateServiceApp cancels a pending activation. It changes nothing for an app that is INACTIVE or
+	// PENDING_INACTIVE. Graph refuses it for an app that is ACTIVE. Graph allows it only on behalf of a user
 	// (`x-user-assertion`).
 	DeactivateServiceApp(ctx context.Context, in *DeactivateServiceAppRequest, opts ...grpc.CallOption) (*DeactivateServiceAppResponse, error)
 }
@@ -128,27 +138,37 @@ func (c *serviceAppServiceClient) DeactivateServiceApp(ctx context.Context, in *
 // All implementations must embed UnimplementedServiceAppServiceServer
 // for forward compatibility.
 //
-// ServiceAppService registers applications that control the backup service of a tenant, and passes control between
-// them.
+// ServiceAppService registers applications that can control the backup service of a tenant, and transfers control
+// between them. Control moves from the Microsoft 365 admin center to an application, or from one application to
+// another.
 //
-// Control passes from Microsoft's admin center to an application or from one application to another. Nobody is told
-// when: poll `ServiceApp.status` with GetServiceApp.
+// Usual order: call CreateServiceApp, then ActivateServiceApp. Call GetServiceApp until the status is ACTIVE, because
+// Graph sends no notification. Then call BackupRestoreService/EnableBackupRestore.
+//
+// Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
+// for this server in `x-user-assertion`.
 type ServiceAppServiceServer interface {
-	// ListServiceApps returns the applications that are registered in the tenant, a page at a time.
+	// ListServiceApps returns the applications that are registered in the tenant, page by page.
 	ListServiceApps(context.Context, *ListServiceAppsRequest) (*ListServiceAppsResponse, error)
-	// CreateServiceApp registers the calling application. It is inactive at first.
+	// CreateServiceApp registers the calling application, with status INACTIVE.
 	CreateServiceApp(context.Context, *CreateServiceAppRequest) (*CreateServiceAppResponse, error)
 	// GetServiceApp returns one registered application.
 	GetServiceApp(context.Context, *GetServiceAppRequest) (*GetServiceAppResponse, error)
-	// DeleteServiceApp removes a registration. A pending one is dropped and the app in control stays; the removal of
-	// the app in control takes 7 days and ends its access at once; one that is about to lose control is refused.
+	// DeleteServiceApp deletes a registration. The effect depends on its status:
+	//
+	// | status | effect |
+	// |---|---|
+	// | INACTIVE | Graph deletes the registration. |
+	// | PENDING_ACTIVE | Graph cancels the change and deletes the registration. The app in control keeps control. |
+	// | ACTIVE | Graph starts a change that takes 7 days. The app loses its access at once. |
+	// | PENDING_INACTIVE | Graph refuses the call. |
 	DeleteServiceApp(context.Context, *DeleteServiceAppRequest) (*DeleteServiceAppResponse, error)
-	// ActivateServiceApp gives an inactive application control: at once where no app has it, else at
-	// `effective_date_time`. It is refused while another change is pending. Graph takes it on behalf of a user only
+	// ActivateServiceApp gives control to an inactive application: at once when no app has control, otherwise at
+	// `effective_date_time`. Graph refuses it while another change is pending. Graph allows it only on behalf of a user
 	// (`x-user-assertion`).
 	ActivateServiceApp(context.Context, *ActivateServiceAppRequest) (*ActivateServiceAppResponse, error)
-	// DeactivateServiceApp takes back a pending activation. It changes nothing for an app that is inactive or about to
-	// lose control, and is refused for the app in control. Graph takes it on behalf of a user only
+	// DeactivateServiceApp cancels a pending activation. It changes nothing for an app that is INACTIVE or
+	// PENDING_INACTIVE. Graph refuses it for an app that is ACTIVE. Graph allows it only on behalf of a user
 	// (`x-user-assertion`).
 	DeactivateServiceApp(context.Context, *DeactivateServiceAppRequest) (*DeactivateServiceAppResponse, error)
 	mustEmbedUnimplementedServiceAppServiceServer()

@@ -21,13 +21,13 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Workload is the Microsoft 365 service that a resource belongs to. The server derives it from Graph's
-// `@odata.type`, else from the path of the operation, else from a property that only one workload has; never from an
-// id.
+// Workload is the Microsoft 365 service that a resource belongs to. The server derives it from Graph's `@odata.type`,
+// otherwise from the path of the operation, otherwise from a property that only one workload has. The server never
+// derives it from an id.
 type Workload int32
 
 const (
-	// Graph did not tell, and nothing else did.
+	// The server could not derive the workload.
 	Workload_WORKLOAD_UNSPECIFIED Workload = 0
 	// Exchange Online: mailboxes.
 	Workload_WORKLOAD_EXCHANGE Workload = 1
