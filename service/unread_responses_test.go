@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,8 @@ import (
 type stalledClient struct {
 	t      *testing.T
 	conn   net.Conn
+	// mu guards the writing side of framer, and next.
+	mu     sync.Mutex
 	framer *http2.Framer
 	next   uint32
 	// closed is closed when the server has closed the connection.
@@ -40,6 +43,7 @@ func newStalledClient(t *testing.T, address string) *stalledClient {
 	c := &stalledClient{t: t, conn: conn, framer: http2.NewFramer(conn, conn), next: 1, closed: make(chan struct{})}
 	io.WriteString(conn, http2.ClientPreface)
 	c.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	// No goroutine writes before.
 	go func() {
 		defer close(c.closed)
 		for {
@@ -48,7 +52,9 @@ func newStalledClient(t *testing.T, address string) *stalledClient {
 				return
 			}
 			if settings, ok := frame.(*http2.SettingsFrame); ok && !settings.IsAck() {
+				c.mu.Lock()
 				c.framer.WriteSettingsAck()
+				c.mu.Unlock()
 			}
 		}
 	}()
@@ -70,6 +76,8 @@ func (c *stalledClient) call(method string, request proto.Message, timeout time.
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	prefix := make([]byte, 5)
 	binary.BigEndian.PutUint32(prefix[1:], uint32(len(body)))
 	c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: c.next, BlockFragment: []byte(headers.String()), EndHeaders: true})

@@ -23,9 +23,9 @@ type call struct {
 	request protoreflect.Message
 	// requestID is the GUID under which Graph and the log know the call.
 	requestID string
-	// failure is set when the call failed and was translated, cause is the error that was translated.
+	// failure is set when the call failed and was translated, err is the error that was translated.
 	failure *apierror.Failure
-	cause   error
+	err     error
 	// hasPushback is set once the trailer for retries is.
 	hasPushback bool
 	// deadline is when the call has to be done.

@@ -35,7 +35,7 @@ func logCalls(logger *slog.Logger) around {
 			// The code itself stands in the Status alone: whoever responds in Graph's place chooses it.
 			attributes = append(attributes, slog.Bool("unknownCode", true))
 		}
-		logger.LogAttrs(ctx, level(f.Code()), "call", append(attributes, panicAttributes(c.cause)...)...)
+		logger.LogAttrs(ctx, level(f.Code()), "call", append(attributes, panicAttributes(c.err)...)...)
 		return err
 	}
 }

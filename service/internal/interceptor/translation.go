@@ -28,7 +28,7 @@ func translate(translator *apierror.Translator) around {
 		if err == nil {
 			return nil
 		}
-		c.failure, c.cause = translator.Translate(c.op, c.request, c.requestID, err), err
+		c.failure, c.err = translator.Translate(c.op, c.request, c.requestID, err), err
 		c.setPushback(ctx, c.failure)
 		return status.ErrorProto(c.failure.Status())
 	}
