@@ -523,3 +523,16 @@ func TestErrorsJSONNamesOperationsLikeErrorInfo(t *testing.T) {
 	}
 	report(t, wrong)
 }
+
+// Graph has replicas: what was just created can be missing in one of them for some seconds. A caller who discards the id
+// then has lost what it created.
+func TestNotFoundAdvisesToLookAgain(t *testing.T) {
+	for _, name := range []string{
+		"NOT_FOUND", "POLICY_NOT_FOUND", "PROTECTION_UNIT_NOT_FOUND", "PROTECTION_RULE_NOT_FOUND",
+		"RESTORE_SESSION_NOT_FOUND", "BULK_RESTORE_ARTIFACTS_NOT_FOUND",
+	} {
+		if text := reasonsByName()[name].spec.GetResolution(); !strings.Contains(text, "look again for up to 30 seconds") {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}

@@ -885,7 +885,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xa7\x84\x02\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*ӈ\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x85\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
@@ -925,13 +925,13 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x10PolicySaveFailed\x10\x0e\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x02P\x03Z8The backup service temporarily failed to save the policyb}Find the policy by its display name with ListProtectionPolicies, and send the request again only if the policy does not exist\x12\xe1\x01\n" +
 	"\x11INVALID_POLICY_ID\x10\a\x1a\xc9\x01\xda\xda\x19\xc4\x01\n" +
 	"\x0fInvalidPolicyId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z#The policy id is empty or malformedb?Send an id that a create rpc or ListProtectionPolicies returned\x82\x01\x14protection_policy_id\x92\x01\x16\n" +
-	"\x14protection_policy_id\x12\x8e\x02\n" +
-	"\x10POLICY_NOT_FOUND\x10\b\x1a\xf7\x01\xda\xda\x19\xf2\x01\n" +
-	"\x0ePolicyNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z%The tenant has no policy with this idbkDiscard the id: the policy was deleted, or it belongs to another tenant or to another workload than the rpc\xaa\x01.\n" +
+	"\x14protection_policy_id\x12\xd7\x02\n" +
+	"\x10POLICY_NOT_FOUND\x10\b\x1a\xc0\x02\xda\xda\x19\xbb\x02\n" +
+	"\x0ePolicyNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z%The tenant has no policy with this idb\xb3\x01Right after its creation look again for up to 30 seconds, because a replica of Graph can lack it; later discard the id: the policy was deleted, or is of another tenant or workload\xaa\x01.\n" +
 	",\n" +
-	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\xde\x01\n" +
-	"\x19PROTECTION_UNIT_NOT_FOUND\x10\t\x1a\xbe\x01\xda\xda\x19\xb9\x01\n" +
-	"\x16ProtectionUnitNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z&The tenant has no such protection unitb-Discard the id, or protect the resource first\xaa\x01*\n" +
+	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\xc7\x02\n" +
+	"\x19PROTECTION_UNIT_NOT_FOUND\x10\t\x1a\xa7\x02\xda\xda\x19\xa2\x02\n" +
+	"\x16ProtectionUnitNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z&The tenant has no such protection unitb\x95\x01Right after its creation look again for up to 30 seconds, because a replica of Graph can lack it; later discard the id, or protect the resource first\xaa\x01*\n" +
 	"(\n" +
 	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\xb9\x03\n" +
 	"!DUPLICATE_PROTECTION_UNIT_IN_LIST\x10\n" +
@@ -1061,9 +1061,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	")remove_granular_site_restore_artifact_ids\x12\xf4\x01\n" +
 	"\x1aINVALID_RESTORE_SESSION_ID\x10\x17\x1a\xd3\x01\xda\xda\x19\xce\x01\n" +
 	"\x17InvalidRestoreSessionId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01Z,The restore session id is empty or malformedb<Send an id that a create rpc or ListRestoreSessions returned\x82\x01\x12restore_session_id\x92\x01\x14\n" +
-	"\x12restore_session_id\x12\xa5\x02\n" +
-	"\x19RESTORE_SESSION_NOT_FOUND\x10\x18\x1a\x85\x02\xda\xda\x19\x80\x02\n" +
-	"\x16RestoreSessionNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z.The tenant has no restore session with this idblDiscard the id: the session was deleted, or it belongs to another tenant or to another workload than the rpc\xaa\x01*\n" +
+	"\x12restore_session_id\x12\xee\x02\n" +
+	"\x19RESTORE_SESSION_NOT_FOUND\x10\x18\x1a\xce\x02\xda\xda\x19\xc9\x02\n" +
+	"\x16RestoreSessionNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z.The tenant has no restore session with this idb\xb4\x01Right after its creation look again for up to 30 seconds, because a replica of Graph can lack it; later discard the id: the session was deleted, or is of another tenant or workload\xaa\x01*\n" +
 	"(\n" +
 	"\x12restoreSessionBase\x12\x12restore_session_id\x12\xa0\x02\n" +
 	"\x15INVALID_PATCH_REQUEST\x10\x19\x1a\x84\x02\xda\xda\x19\xff\x01\n" +
@@ -1111,9 +1111,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"!PATCH_NOT_ALLOWED_FOR_STATIC_RULE\x10&\x1a\xad\x01\xda\xda\x19\xa8\x01\n" +
 	"\x1cPatchNotAllowedForStaticRule\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z\x1fA static rule cannot be updatedb\x13Create another rule\x9a\x014\n" +
 	"\tRULE_KIND\x12'\n" +
-	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xe2\x01\n" +
-	"\x19PROTECTION_RULE_NOT_FOUND\x10'\x1a\xc2\x01\xda\xda\x19\xbd\x01\n" +
-	"\x16ProtectionRuleNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01ZJThe policy has no such rule: the rule id is wrong, or the rule was deletedb\x0eDiscard the id\xaa\x01)\n" +
+	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\xca\x02\n" +
+	"\x19PROTECTION_RULE_NOT_FOUND\x10'\x1a\xaa\x02\xda\xda\x19\xa5\x02\n" +
+	"\x16ProtectionRuleNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01ZJThe policy has no such rule: the rule id is wrong, or the rule was deletedbvRight after its creation look again for up to 30 seconds, because a replica of Graph can lack it; later discard the id\xaa\x01)\n" +
 	"'\n" +
 	"\x12protectionRuleBase\x12\x11inclusion_rule_id\x12\x93\x02\n" +
 	"4INVALID_PROTECTION_RULE_STATUS_FOR_DYNAMIC_RULE_EDIT\x10(\x1a\xd8\x01\xda\xda\x19\xd3\x01\n" +
@@ -1179,9 +1179,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	".BULK_RESTORE_INVALID_CREATE_REQUEST_USER_EMAIL\x107\x1a\xc2\x01\xda\xda\x19\xbd\x01\n" +
 	"(BulkRestoreInvalidCreateRequestUserEmail\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZCAn email address of the bulk addition request is empty or malformedb\x19Send full email addresses\x92\x01\x13\n" +
 	"\tmailboxes\n" +
-	"\x06drives\x12\xb1\x02\n" +
-	" BULK_RESTORE_ARTIFACTS_NOT_FOUND\x108\x1a\x8a\x02\xda\xda\x19\x85\x02\n" +
-	"\x1cBulkRestoreArtifactsNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z=The restore session has no bulk addition request with this idbIDiscard the id: the request was deleted, or it belongs to another session\xaa\x01=\n" +
+	"\x06drives\x12\x92\x03\n" +
+	" BULK_RESTORE_ARTIFACTS_NOT_FOUND\x108\x1a\xeb\x02\xda\xda\x19\xe6\x02\n" +
+	"\x1cBulkRestoreArtifactsNotFound\x10\x05\x18\x01(\x042\x13graph.microsoft.comP\x01Z=The restore session has no bulk addition request with this idb\xa9\x01Right after its creation look again for up to 30 seconds, because a replica of Graph can lack it; later discard the id: the request was deleted, or is of another session\xaa\x01=\n" +
 	";\n" +
 	"\x1frestoreArtifactsBulkRequestBase\x12\x18bulk_addition_request_id\x12\xf6\x02\n" +
 	"'INVALID_STATE_FOR_BULK_REQUEST_DELETION\x109\x1a\xc8\x02\xda\xda\x19\xc3\x02\n" +
@@ -1242,8 +1242,8 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\vapplication\x12\xf9\x01\n" +
 	"\x10PAYMENT_REQUIRED\x10g\x1a\xe2\x01\xda\xda\x19\xdd\x01\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x92\x03P\x02ZHGraph refuses the operation until a payment or billing problem is solvedb[Ask the tenant's administrator to solve the billing problem of Microsoft 365 Backup Storage\x9a\x01\x13\n" +
 	"\aBILLING\x12\b\n" +
-	"\x06tenant\x12\x8f\x04\n" +
-	"\tNOT_FOUND\x10h\x1a\xff\x03\xda\xda\x19\xfa\x03\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x94\x03P\x01Z,Graph does not know the resource or the pathb\x0eDiscard the idz\bnotFoundz\fitemNotFoundz\x10resourceNotFound\xaa\x01\xee\x02\n" +
+	"\x06tenant\x12\xf7\x04\n" +
+	"\tNOT_FOUND\x10h\x1a\xe7\x04\xda\xda\x19\xe2\x04\x10\x05\x18\x01(\x042\x13graph.microsoft.com@\x94\x03P\x01Z,Graph does not know the resource or the pathbvRight after its creation look again for up to 30 seconds, because a replica of Graph can lack it; later discard the idz\bnotFoundz\fitemNotFoundz\x10resourceNotFound\xaa\x01\xee\x02\n" +
 	"2\n" +
 	"\x1aprotectionUnitsBulkJobBase\x12\x14bulk_addition_job_id\n" +
 	";\n" +
