@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// The comment of ErrorReason has a row for each cause that metadata can have. Comments are not in the generated code, so
-// the contract is read as text.
+// The comment of ErrorReason has a row for each cause that metadata can have. The generated code has no comments, so
+// the test reads the contract as text.
 func TestErrorReasonListsEveryCause(t *testing.T) {
 	data, err := os.ReadFile("../proto/m365/backupstorage/v1/error_reason.proto")
 	if err != nil {
