@@ -124,8 +124,8 @@ type GraphCall struct {
 	// For an rpc that has no Graph request of its own, such as a stream or a wait. It is the rpc, as `Service/Method`,
 	// whose permission, effect and errors apply. No other field is set then.
 	Of string `protobuf:"bytes,13,opt,name=of,proto3" json:"of,omitempty"`
-	// True of a rpc that creates the resource which it returns. A response without the id of the resource, or with the type
-	// of another one, tells nobody what was created: the call ends with OUTCOME_UNKNOWN.
+	// True when the rpc creates the resource that it returns. A response without the id of the resource, or with the type
+	// of another resource, does not show what was created: the call fails with OUTCOME_UNKNOWN.
 	Creates       bool `protobuf:"varint,14,opt,name=creates,proto3" json:"creates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
