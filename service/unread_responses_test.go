@@ -23,8 +23,8 @@ import (
 
 // stalledClient is an HTTP/2 client that never opens its window: it takes headers and no byte of a response.
 type stalledClient struct {
-	t      *testing.T
-	conn   net.Conn
+	t    testing.TB
+	conn net.Conn
 	// mu guards the writing side of framer, and next.
 	mu     sync.Mutex
 	framer *http2.Framer
@@ -33,7 +33,7 @@ type stalledClient struct {
 	closed chan struct{}
 }
 
-func newStalledClient(t *testing.T, address string) *stalledClient {
+func newStalledClient(t testing.TB, address string) *stalledClient {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
@@ -64,11 +64,19 @@ func newStalledClient(t *testing.T, address string) *stalledClient {
 // call begins a call and does not wait for its response.
 func (c *stalledClient) call(method string, request proto.Message, timeout time.Duration) {
 	c.t.Helper()
+	if !c.try(method, request, timeout, emulator.TenantA) {
+		c.t.Fatal("the connection has ended")
+	}
+}
+
+// try is call for any tenant. It reports whether the connection is still there.
+func (c *stalledClient) try(method string, request proto.Message, timeout time.Duration, tenant string) bool {
+	c.t.Helper()
 	var headers strings.Builder
 	encoder := hpack.NewEncoder(&headers)
 	for _, h := range [][2]string{
 		{":method", "POST"}, {":scheme", "http"}, {":path", method}, {":authority", "test"}, {"content-type", "application/grpc"},
-		{"te", "trailers"}, {"grpc-timeout", fmt.Sprintf("%dm", timeout.Milliseconds())}, {"x-tenant-id", emulator.TenantA},
+		{"te", "trailers"}, {"grpc-timeout", fmt.Sprintf("%dm", timeout.Milliseconds())}, {"x-tenant-id", tenant},
 	} {
 		encoder.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
 	}
@@ -81,10 +89,9 @@ func (c *stalledClient) call(method string, request proto.Message, timeout time.
 	prefix := make([]byte, 5)
 	binary.BigEndian.PutUint32(prefix[1:], uint32(len(body)))
 	c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: c.next, BlockFragment: []byte(headers.String()), EndHeaders: true})
-	if err := c.framer.WriteData(c.next, true, append(prefix, body...)); err != nil {
-		c.t.Fatal(err)
-	}
+	err = c.framer.WriteData(c.next, true, append(prefix, body...))
 	c.next += 2
+	return err == nil
 }
 
 // largeList responds with a list of policies of about the given size.

@@ -72,6 +72,14 @@ func NewOnHandler(tb testing.TB, handler http.HandlerFunc, options ...Option) *S
 	return NewOnHandlerOver(tb, ClearText, handler, options...)
 }
 
+// NewRepeating is NewOnHandler with a server that repeats requests, as in production.
+func NewRepeating(tb testing.TB, handler http.HandlerFunc, options ...Option) *Server {
+	tb.Helper()
+	o := ClearText.Start(tb, httptest.NewUnstartedServer(handler))
+	o.Backoff = 10 * time.Millisecond
+	return start(tb, o, options...)
+}
+
 // NewOnHandlerOver is NewOnHandler with a choice of the transport.
 func NewOnHandlerOver(tb testing.TB, transport Transport, handler http.HandlerFunc, options ...Option) *Server {
 	tb.Helper()
