@@ -524,8 +524,8 @@ func TestErrorsJSONNamesOperationsLikeErrorInfo(t *testing.T) {
 	report(t, wrong)
 }
 
-// Graph has replicas: what was just created can be missing in one of them for some seconds. A caller who discards the id
-// then has lost what it created.
+// Graph has replicas: what was just created can be missing in one of them for some seconds. A caller who discards the
+// id then has lost what it created.
 func TestNotFoundAdvisesToLookAgain(t *testing.T) {
 	for _, name := range []string{
 		"NOT_FOUND", "POLICY_NOT_FOUND", "PROTECTION_UNIT_NOT_FOUND", "PROTECTION_RULE_NOT_FOUND",

@@ -13,7 +13,8 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// A create whose response does not name what was created has an unknown outcome: the caller looks before it creates again.
+// A create whose response does not name what was created has an unknown outcome: the caller looks before it creates
+// again.
 func TestCreateWithoutANameIsUnknown(t *testing.T) {
 	const id = `"id":"61ec3a77-a61a-4e53-80be-5d0e4cc088d3"`
 	for _, test := range []struct{ name, body, cause string }{

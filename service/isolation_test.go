@@ -58,8 +58,8 @@ type isolationCase struct {
 	lost int
 }
 
-// What tenants share, and what one that takes all of it leaves to another: its calls succeed, and their p99 stays within
-// twice its quiet value. docs/isolation.md has the table of all such tests.
+// What tenants share, and what one that takes all of it leaves to another: its calls succeed, and their p99 stays
+// within twice its quiet value. docs/isolation.md has the table of all such tests.
 func TestOneTenantLeavesTheOthersTheirShare(t *testing.T) {
 	for name, test := range map[string]isolationCase{
 		"places of calls that hang": {

@@ -131,8 +131,8 @@ var (
 	keepaliveParameters = keepalive.ServerParameters{
 		MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: 5 * time.Minute, MaxConnectionAgeGrace: interceptor.MaxTime,
 	}
-	// A client may ping every 10 s, with calls and without. gRPC counts each ping that comes before MinTime as a strike, and
-	// closes the connection after a few: clients whose timers are early would lose calls at a MinTime of 10 s.
+	// A client may ping every 10 s, with calls and without. gRPC counts each ping that comes before MinTime as a strike,
+	// and closes the connection after a few: clients whose timers are early would lose calls at a MinTime of 10 s.
 	keepalivePolicy = keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}
 	// handshakeTime is what a client that connects has for the beginning of HTTP/2.
 	handshakeTime = 5 * time.Second

@@ -33,14 +33,14 @@ type stalledClient struct {
 	closed chan struct{}
 }
 
-func newStalledClient(t testing.TB, address string) *stalledClient {
-	t.Helper()
+func newStalledClient(tb testing.TB, address string) *stalledClient {
+	tb.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	c := &stalledClient{t: t, conn: conn, framer: http2.NewFramer(conn, conn), next: 1, closed: make(chan struct{})}
+	tb.Cleanup(func() { conn.Close() })
+	c := &stalledClient{t: tb, conn: conn, framer: http2.NewFramer(conn, conn), next: 1, closed: make(chan struct{})}
 	io.WriteString(conn, http2.ClientPreface)
 	c.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 	// No goroutine writes before.
@@ -86,10 +86,10 @@ func (c *stalledClient) try(method string, request proto.Message, timeout time.D
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	prefix := make([]byte, 5)
-	binary.BigEndian.PutUint32(prefix[1:], uint32(len(body)))
+	message := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(body)))
+	message = append(message, body...)
 	c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: c.next, BlockFragment: []byte(headers.String()), EndHeaders: true})
-	err = c.framer.WriteData(c.next, true, append(prefix, body...))
+	err = c.framer.WriteData(c.next, true, message)
 	c.next += 2
 	return err == nil
 }

@@ -13,7 +13,8 @@ import (
 // Created is how the response of an operation that creates something names what was created.
 type Created struct {
 	resource, id protoreflect.FieldDescriptor
-	// types are the types that the resource can have, in lower case: the base types, and those of the operation's workload.
+	// types are the types that the resource can have, in lower case: the base types, and those of the operation's
+	// workload.
 	types map[string]bool
 }
 
@@ -38,8 +39,8 @@ func (c *Created) HasID(response protoreflect.Message) bool {
 	return response.Has(c.resource) && response.Get(c.resource).Message().Get(c.id).String() != ""
 }
 
-// HasType reports whether the body is of a type that the operation creates: the `@odata.type` is absent, a base type, or
-// the type of the operation's workload.
+// HasType reports whether the body is of a type that the operation creates: the `@odata.type` is absent, a base type,
+// or the type of the operation's workload.
 func (c *Created) HasType(body []byte) bool {
 	var typed struct {
 		Type *string `json:"@odata.type"`

@@ -36,7 +36,8 @@ type call struct {
 	holding *wire.Holding
 }
 
-// leave gives back the place of the call and what it holds. A unary call that succeeded does so when its response is out.
+// leave gives back the place of the call and what it holds. A unary call that succeeded does so when its response is
+// out.
 func (c *call) leave() {
 	if c.place != nil {
 		c.holding.Release()

@@ -22,12 +22,12 @@ type Response struct {
 	marshalled func(size int)
 	conn       *conn
 	until      time.Time
-	data       []byte
 	done       atomic.Bool
 }
 
-// NewResponse wraps the response message of a call with the given deadline. marshalled is called with its size; released
-// is called once, when gRPC has written the last byte, or when the connection ends or the call is given up before that.
+// NewResponse wraps the response message of a call with the given deadline. marshalled is called with its size;
+// released is called once, when gRPC has written the last byte, or when the connection ends or the call is given up
+// before that.
 func NewResponse(ctx context.Context, deadline time.Time, message proto.Message, marshalled func(size int), released func()) *Response {
 	r := &Response{message: message, marshalled: marshalled, released: released}
 	if p, ok := peer.FromContext(ctx); ok {

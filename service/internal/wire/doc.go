@@ -1,8 +1,8 @@
 // Package wire is the server's end of a connection: the listener, the codec, and the bytes that are held meanwhile.
 //
-// gRPC holds a marshalled response until its client takes it, long after the handler returned and the deadline passed: a
-// client with a window of 0 could keep any number of them. Here each response is counted from the first byte that comes
-// from Graph until gRPC has written the last one:
+// gRPC holds a marshalled response until its client takes it, long after the handler returned and the deadline passed:
+// a client with a window of 0 could keep any number of them. Here each response is counted from the first byte that
+// comes from Graph until gRPC has written the last one:
 //
 //	what                       bounded by
 //	-------------------------  --------------------------------------------------------------------------------------

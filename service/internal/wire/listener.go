@@ -20,8 +20,8 @@ const (
 type Limits struct {
 	// Connections is how many there are at most; 0 means DefaultConnections.
 	Connections int
-	// ConnectionsPerPeer is how many of them one address has at most; 0 means a tenth of Connections. Connections that have
-	// no address of their own, such as those of a unix socket, do not count.
+	// ConnectionsPerPeer is how many of them one address has at most; 0 means a tenth of Connections. Connections that
+	// have no address of their own, such as those of a unix socket, do not count.
 	ConnectionsPerPeer int
 }
 
@@ -118,8 +118,8 @@ func (l *Listener) remove(c *conn) {
 	}
 }
 
-// sweep closes the connections whose clients do not take their responses. It outlives the listener until the last of its
-// connections is gone.
+// sweep closes the connections whose clients do not take their responses. It outlives the listener until the last of
+// its connections is gone.
 func (l *Listener) sweep() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
