@@ -39,24 +39,23 @@ type retryThrottling struct {
 	TokenRatio float64 `json:"tokenRatio"`
 }
 
-// methodName selects a method, or without Method all methods of a service that no other name selects.
+// methodName selects a method.
 type methodName struct {
 	Service string `json:"service"`
-	Method  string `json:"method,omitempty"`
+	Method  string `json:"method"`
 }
 
 // serviceConfig is the gRPC service config for clients: https://github.com/grpc/grpc/blob/master/doc/service_config.md.
 //
-// What may be repeated is retried on both codes, and is named method by method. All else, a method without an
-// idempotency level included, falls to the name of its service, and is retried on RESOURCE_EXHAUSTED alone: a runtime
-// makes UNAVAILABLE itself when a connection is cut, and then nobody knows whether a write was done.
+// It names each method without side effects and each idempotent one, which runtimes retry on both codes. It names no
+// other method, nor a whole service: runtimes make both codes themselves, UNAVAILABLE when a connection is cut,
+// RESOURCE_EXHAUSTED (grpc-js) when it ends with ENHANCE_YOUR_CALM. Then nobody knows whether a write was done. The
+// server itself repeats a write that Graph refused.
 func (c *contract) serviceConfig() ([]byte, error) {
 	var repeatable []methodName
 	for _, r := range c.rpcs {
-		name := methodName{Service: "m365.backupstorage.v1." + r.service}
 		if r.level == descriptorpb.MethodOptions_NO_SIDE_EFFECTS || r.level == descriptorpb.MethodOptions_IDEMPOTENT {
-			name.Method = r.name
-			repeatable = append(repeatable, name)
+			repeatable = append(repeatable, methodName{Service: "m365.backupstorage.v1." + r.service, Method: r.name})
 		}
 	}
 	var page bytes.Buffer
