@@ -30,7 +30,7 @@ const (
 	slowTime   = 50 * time.Second
 )
 
-// serveSlow serves slowMethod in memory, with the options of the server. In a bubble of synctest its time passes at once.
+// serveSlow serves slowMethod in memory, with the options of the server. In a bubble of synctest no time is lost.
 func serveSlow(t *testing.T) *bufconn.Listener {
 	t.Helper()
 	client, err := graph.New(graph.Options{Endpoint: "http://127.0.0.1:1/v1.0", Tokens: graph.Unsigned{}, UserAgent: "test"})
