@@ -67,7 +67,7 @@ func retriedOn(level descriptorpb.MethodOptions_IdempotencyLevel) []string {
 	return []string{"RESOURCE_EXHAUSTED", "UNAVAILABLE"}
 }
 
-func TestTheServiceConfigRetriesWhatTheIdempotencyLevelsAllow(t *testing.T) {
+func TestServiceConfigFollowsTheIdempotencyLevels(t *testing.T) {
 	config, _ := readClientConfig(t)
 	// Codes by service/method. Without a method a name selects the rest of a service, without a service all services.
 	named := map[string][]string{}
@@ -111,7 +111,7 @@ func TestTheServiceConfigRetriesWhatTheIdempotencyLevelsAllow(t *testing.T) {
 	report(t, wrong)
 }
 
-func TestTheServiceConfigStaysInTheBoundsOfRuntimes(t *testing.T) {
+func TestServiceConfigStaysInTheBoundsOfRuntimes(t *testing.T) {
 	config, _ := readClientConfig(t)
 	for i, class := range config.MethodConfig {
 		policy := class.RetryPolicy
