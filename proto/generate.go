@@ -2,10 +2,10 @@
 // tables. Its Go code is in gen.
 //
 // Beside it stands what follows from it, written by ./cmd/print-contract: OPERATIONS.md, ERRORS.md, errors.json, and
-// service_config.json, the gRPC service config for clients. With it a runtime retries a method without side effects or
-// an idempotent one on UNAVAILABLE and RESOURCE_EXHAUSTED, and no other method: runtimes make both codes themselves when
-// a connection breaks, and nobody knows then whether a write was done. Between attempts a runtime waits as long as the
-// trailer grpc-retry-pushback-ms says. clients/retry shows the results in six languages.
+// service_config.json, the gRPC service config for clients. With it a runtime retries a method without side effects
+// or an idempotent one on UNAVAILABLE and RESOURCE_EXHAUSTED, and no other method: runtimes make both codes
+// themselves when a connection breaks, and nobody knows then whether a write was done. Between attempts a runtime
+// waits as long as the trailer grpc-retry-pushback-ms says. clients/retry shows the results in six languages.
 //
 // `go generate ./proto` writes gen again. It needs nothing but the Go module proxy: no schema registry, no protoc.
 package proto
