@@ -58,8 +58,8 @@ func readClientConfig(t *testing.T) (clientConfig, string) {
 	return config, string(text)
 }
 
-// retriedOn returns the codes on which a runtime may retry a method with an idempotency level. Runtimes make both codes
-// themselves, so a write that is not idempotent has none: it may have been carried out.
+// retriedOn returns the codes on which a runtime may retry a method with that idempotency level. It is nil for a method
+// that is not idempotent: runtimes make both codes themselves, and then a write may have been done.
 func retriedOn(level descriptorpb.MethodOptions_IdempotencyLevel) []string {
 	if level == descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN {
 		return nil
@@ -69,41 +69,40 @@ func retriedOn(level descriptorpb.MethodOptions_IdempotencyLevel) []string {
 
 func TestServiceConfigFollowsTheIdempotencyLevels(t *testing.T) {
 	config, _ := readClientConfig(t)
-	// The codes by service/method. The method is empty for the other methods of a service.
+	// Codes by service/method. Without a method a name selects the rest of a service, without a service all services.
 	named := map[string][]string{}
 	var wrong []string
 	for _, class := range config.MethodConfig {
 		slices.Sort(class.RetryPolicy.RetryableStatusCodes)
 		for _, name := range class.Name {
 			key := name.Service + "/" + name.Method
-			if named[key] != nil {
+			if _, ok := named[key]; ok {
 				wrong = append(wrong, key+": named twice")
+			}
+			// A method that comes later must not be repeated before its level says so.
+			if name.Method == "" {
+				wrong = append(wrong, key+": selects methods without naming them")
 			}
 			named[key] = class.RetryPolicy.RetryableStatusCodes
 		}
 	}
-	known := map[string]bool{}
+	methods := map[string]bool{}
 	levels := map[descriptorpb.MethodOptions_IdempotencyLevel]int{}
 	for _, r := range rpcs() {
-		rest := string(r.Parent().FullName()) + "/"
-		exact := rest + r.name()
-		known[rest], known[exact] = true, true
+		key := fmt.Sprintf("%s/%s", r.Parent().FullName(), r.name())
+		methods[key] = true
 		levels[r.level]++
-		codes := named[exact]
-		if codes == nil {
-			codes = named[rest]
+		codes, ok := named[key]
+		if ok && r.level == descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN {
+			wrong = append(wrong, key+": named without an idempotency level")
 		}
 		if want := retriedOn(r.level); !slices.Equal(codes, want) {
-			wrong = append(wrong, fmt.Sprintf("%s (%s): retried on %v, want %v", exact, r.level, codes, want))
+			wrong = append(wrong, fmt.Sprintf("%s (%s): retried on %v, want %v", key, r.level, codes, want))
 		}
 	}
 	for _, key := range sortedKeys(named) {
-		if !known[key] {
+		if !methods[key] {
 			wrong = append(wrong, key+": no such method")
-		}
-		// A method that is added later must not be repeated before its level allows it.
-		if strings.HasSuffix(key, "/") {
-			wrong = append(wrong, key+": repeats methods without naming them")
 		}
 	}
 	if len(levels) != 3 {
@@ -112,7 +111,7 @@ func TestServiceConfigFollowsTheIdempotencyLevels(t *testing.T) {
 	report(t, wrong)
 }
 
-func TestServiceConfigIsWithinTheLimitsOfRuntimes(t *testing.T) {
+func TestServiceConfigStaysInTheBoundsOfRuntimes(t *testing.T) {
 	config, _ := readClientConfig(t)
 	for i, class := range config.MethodConfig {
 		policy := class.RetryPolicy
@@ -123,7 +122,7 @@ func TestServiceConfigIsWithinTheLimitsOfRuntimes(t *testing.T) {
 		if err != nil || initial <= 0 {
 			t.Errorf("class %d: initialBackoff is %q", i, policy.InitialBackoff)
 		}
-		if maxBackoff, err := time.ParseDuration(policy.MaxBackoff); err != nil || maxBackoff < initial {
+		if longest, err := time.ParseDuration(policy.MaxBackoff); err != nil || longest < initial {
 			t.Errorf("class %d: maxBackoff is %q", i, policy.MaxBackoff)
 		}
 		if policy.BackoffMultiplier <= 0 {
@@ -133,19 +132,19 @@ func TestServiceConfigIsWithinTheLimitsOfRuntimes(t *testing.T) {
 	if tokens := config.RetryThrottling.MaxTokens; tokens < 1 || tokens > 1000 {
 		t.Errorf("maxTokens is %d; runtimes take 1 to 1000", tokens)
 	}
-	// Runtimes round the ratio to thousandths.
+	// Runtimes count in thousandths.
 	if ratio := config.RetryThrottling.TokenRatio; ratio < 0.001 {
 		t.Errorf("tokenRatio is %v", ratio)
 	}
 }
 
-// refuser starts a server that refuses every method of every service with the code that the caller names.
+// refuser is a server that refuses every method of every service with the code that the caller names.
 func refuser(t *testing.T) (address string, calls *atomic.Int32) {
 	t.Helper()
 	calls = new(atomic.Int32)
 	server := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		calls.Add(1)
-		// With this pushback, no test waits for a backoff.
+		// So that no test waits for a backoff.
 		stream.SetTrailer(metadata.Pairs("grpc-retry-pushback-ms", "0"))
 		incoming, _ := metadata.FromIncomingContext(stream.Context())
 		if slices.Equal(incoming.Get("refuse-with"), []string{"UNAVAILABLE"}) {
@@ -183,7 +182,7 @@ func TestAGoClientRetriesAsTheServiceConfigSays(t *testing.T) {
 				want = attempts
 			}
 			calls.Store(0)
-			// Each method has its own connection. Otherwise the failures of another method would use up the retry budget.
+			// A connection of its own: the failures of another method would use up the budget.
 			conn := dial(t, address, text)
 			ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), "refuse-with", code), 20*time.Second)
 			method := fmt.Sprintf("/%s/%s", r.Parent().FullName(), r.name())
@@ -207,6 +206,6 @@ func TestAGoClientRefusesAServiceConfigThatIsWrong(t *testing.T) {
 	conn, err := grpc.NewClient("127.0.0.1:1", grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultServiceConfig(broken))
 	if err == nil {
 		conn.Close()
-		t.Error("grpc.NewClient accepted a broken service config, so the other tests prove nothing")
+		t.Error("a client with a broken service config was made, so that making one shows nothing")
 	}
 }

@@ -11,6 +11,7 @@ import json
 import pathlib
 import re
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -33,6 +34,8 @@ class Server:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.log = []
         self.logged = threading.Condition()
+        self.ledger = []
+        self.reading = threading.Lock()
         threading.Thread(target=self._read_log, daemon=True).start()
         # The server prints the banner when both ports accept connections.
         banner = re.match(r"Serving gRPC on ([^ ,]+), on the built-in emulator at (http://[^/]+)/", self.process.stdout.readline())
@@ -63,7 +66,10 @@ class Server:
 
     def upstream(self, request_id):
         """Returns the requests of a call in the ledger, and how many of them changed something."""
-        entries = self.control("ledger")["entries"]
+        with self.reading:
+            seen = self.ledger[-1]["seq"] if self.ledger else 0
+            self.ledger += self.control(f"ledger?since={seen}")["entries"]
+            entries = self.ledger.copy()
         requests = [entry for entry in entries if entry["kind"] == "request" and entry["clientRequestId"] == request_id]
         causes = {entry["cause"] for entry in entries if entry["kind"] == "change" and "cause" in entry}
         return requests, len(causes & {entry["seq"] for entry in requests})
@@ -73,15 +79,101 @@ class Server:
         return self.process.wait(PATIENCE)
 
 
-class Cutter:
-    """A proxy in front of the server that can cut its connections."""
+class Frame:
+    """A frame of HTTP/2: RFC 9113, section 4.1."""
+
+    HEADERS, RST_STREAM, GOAWAY = 1, 3, 7
+
+    def __init__(self, kind, flags, stream, payload):
+        self.kind, self.flags, self.stream, self.payload = kind, flags, stream, payload
+
+    @classmethod
+    def read(cls, reader):
+        """Returns the next frame, or None at the end of the connection."""
+        header = reader.read(9)
+        if len(header) < 9:
+            return None
+        high, low, kind, flags, stream = struct.unpack(">BHBBI", header)
+        length = high << 16 | low
+        payload = reader.read(length)
+        return cls(kind, flags, stream, payload) if len(payload) == length else None
+
+    def encode(self):
+        length = len(self.payload)
+        return struct.pack(">BHBBI", length >> 16, length & 0xFFFF, self.kind, self.flags, self.stream) + self.payload
+
+
+class Link:
+    """A connection of a client through the proxy, and the one to the server that belongs to it."""
+
+    PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+    def __init__(self, client, server):
+        self.client, self.server = client, server
+        self.stream = 0  # The last one that the client opened.
+        self.silent = False
+        self.writing = threading.Lock()
+        for pump in (self._requests, self._responses):
+            threading.Thread(target=pump, daemon=True).start()
+
+    def _requests(self):
+        with self.client.makefile("rb") as reader:
+            try:
+                self.server.sendall(reader.read(len(self.PREFACE)))
+                while frame := Frame.read(reader):
+                    if frame.kind == Frame.HEADERS:
+                        self.stream = frame.stream
+                    self._send(self.server, frame)
+                self.server.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # The connection was cut.
+
+    def _responses(self):
+        with self.server.makefile("rb") as reader:
+            try:
+                while frame := Frame.read(reader):
+                    if not self.silent:
+                        self._send(self.client, frame)
+                self.client.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # The connection was cut.
+
+    def _send(self, sink, frame):
+        with self.writing:
+            sink.sendall(frame.encode())
+
+    def cut(self):
+        for connection in (self.client, self.server):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # The other side has closed it already.
+            connection.close()
+
+    def go_away(self, code):
+        """Ends the connection as grpc-go does for pings that come too often: the last call was accepted."""
+        self._send(self.client, Frame(Frame.GOAWAY, 0, 0, struct.pack(">II", self.stream, code) + b"too_many_pings"))
+        self.cut()
+
+    def reset(self, code):
+        """Ends the last call alone. The server sees that too, so that it does not respond."""
+        self._send(self.client, Frame(Frame.RST_STREAM, 0, self.stream, struct.pack(">I", code)))
+        self._send(self.server, Frame(Frame.RST_STREAM, 0, self.stream, struct.pack(">I", scenarios.CANCEL)))
+
+    def silence(self):
+        """Passes on no response any more."""
+        self.silent = True
+
+
+class Proxy:
+    """A proxy in front of the server that can break its connections."""
 
     def __init__(self, address):
         host, port = address.split(":")
         self.target = (host, int(port))
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        self.open = []
+        self.links = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -90,32 +182,16 @@ class Cutter:
                 client, _ = self.listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(self.target)
-            self.open += [client, server]
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+            self.links.append(Link(client, socket.create_connection(self.target)))
 
-    @staticmethod
-    def _pump(source, sink):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass  # The connection was cut.
-
-    def cut(self):
-        cut, self.open = self.open, []
-        for connection in cut:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # The other side has closed it already.
-            connection.close()
+    def end(self, how, *arguments):
+        """Breaks the connections that there are: calls a method of Link."""
+        for link in self.links:
+            getattr(link, how)(*arguments)
 
     def close(self):
         self.listener.close()
-        self.cut()
+        self.end("cut")
 
 
 class Judge:
@@ -126,11 +202,15 @@ class Judge:
         self.server.control("clock", {"speed": 1})
         published = json.loads(pathlib.Path(config).read_text(encoding="utf-8"))
         self.budget = published["retryThrottling"]["maxTokens"] // 2 + 10
-        everything = self.scratch / "everything.json"
-        for policy in published["methodConfig"]:
-            policy["retryPolicy"]["retryableStatusCodes"] = ["UNAVAILABLE", "RESOURCE_EXHAUSTED"]
-        everything.write_text(json.dumps(published), encoding="utf-8")
-        self.configs = {"published": config, "none": "", "everything": str(everything)}
+        self.configs = {"published": config, "none": ""}
+        # For controls: configs that retry all methods.
+        for name, codes in {"refusals": ["RESOURCE_EXHAUSTED"], "everything": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"]}.items():
+            [policy] = published["methodConfig"]
+            services = [{"service": service} for service in sorted({method["service"] for method in policy["name"]})]
+            rest = {"name": services, "retryPolicy": policy["retryPolicy"] | {"retryableStatusCodes": codes}}
+            path = self.scratch / f"{name}.json"
+            path.write_text(json.dumps(published | {"methodConfig": [policy, rest]}), encoding="utf-8")
+            self.configs[name] = str(path)
 
     def seed(self, rpc):
         """Makes a tenant for an rpc, and returns its id and that of its policy."""
@@ -167,28 +247,28 @@ class Judge:
         calls, ends = self.before(scenario)
         call = self.call(scenario.rpc, tenant, policy, scenario.deadline)
         fault = self.fault(tenant, scenario.rpc, scenario.fault)
-        cutter = Cutter(self.server.address) if scenario.cut else None
-        address = cutter.address if cutter else self.server.address
+        proxy = Proxy(self.server.address) if scenario.ends else None
+        address = proxy.address if proxy else self.server.address
         # One process for each scenario: the channels of a Python process share the retry budget of a server.
         command = [self.scratch / "clients" / language, address, self.configs[scenario.config], json.dumps(calls + [call])]
-        client = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        client = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             if scenario.heals:
                 self.server.wait_for_calls(call["requestId"], 1)
                 self.server.control(f"faults?id={fault}", method="DELETE")
-            if cutter:
+            if proxy:
                 self.wait_for_upstream(call["requestId"], scenario.expected.work)
                 self.server.control(f"faults?id={fault}", method="DELETE")
-                cutter.cut()
-            output, _ = client.communicate(timeout=PATIENCE)
+                proxy.end(*scenario.ends)
+            output, errors = client.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             return None, [f"the client did not end within {PATIENCE} s"]
         finally:
             client.kill()
-            if cutter:
-                cutter.close()
+            if proxy:
+                proxy.close()
         if client.returncode != 0:
-            return None, [f"the client ended with {client.returncode}"]
+            return None, [f"the client ended with {client.returncode}: {errors}"]
         *earlier, result = json.loads(output)
         ended = [f"{r['code']} {r['pushback']}" for r in earlier]
         wrong = [] if ended == ends else [f"the calls before ended with {set(ended)}, want {set(ends)}"]
@@ -200,8 +280,8 @@ class Judge:
         times = [datetime.datetime.fromisoformat(entry["time"]) for entry in requests]
         apart = (times[-1] - times[0]).total_seconds() if times else 0
         pushback = result["pushback"]
-        # The server asks for at least 0.5 s, and adds up to a fifth to the upstream's 1 s.
-        if pushback.isdigit() and 500 <= int(pushback) <= 1200:
+        # The server asks for at least 0.5 s, and adds up to a fifth to the upstream's 1 s or to a reason's default of 5 s.
+        if pushback.isdigit() and (500 <= int(pushback) <= 1200 or 5000 <= int(pushback) <= 6000):
             pushback = "delay"
         outcome = Outcome(
             len(attempts), result["code"], result["reason"], pushback, result["retryDelay"] > 0,
@@ -220,7 +300,7 @@ class Judge:
 
     @staticmethod
     def expected(language, scenario):
-        return scenario.java if language == "java" and scenario.java else scenario.expected
+        return scenario.others.get(language, scenario.expected)
 
 
 def differences(outcome, expected):
@@ -246,32 +326,31 @@ def row(cells):
 def main(scratch, config):
     judge = Judge(scratch, config)
     languages = sorted(path.name for path in (judge.scratch / "clients").iterdir())
+    runs = [(s, language) for s in scenarios.SCENARIOS for language in languages if language in (s.languages or languages)]
     failures, outcomes = [], {}
     try:
         with concurrent.futures.ThreadPoolExecutor(max_workers=2 * len(languages)) as pool:
-            started = {
-                (s.name, language): pool.submit(judge.run, language, s) for s in scenarios.SCENARIOS for language in languages
-            }
+            started = [pool.submit(judge.run, language, s) for s, language in runs]
             row(["scenario", "client", "attempts", "code", "reason", "pushback", "RetryInfo", "requests", "work", "seconds"])
             row(["---"] * 10)
-            for s in scenarios.SCENARIOS:
-                for language in languages:
-                    outcome, wrong = started[s.name, language].result()
-                    if outcome:
-                        row([
-                            s.name, language, outcome.attempts, outcome.code, outcome.reason, outcome.pushback,
-                            "yes" if outcome.retry_info else "", outcome.requests[0], outcome.work, f"{outcome.elapsed[0]:.1f}",
-                        ])
-                        wrong += differences(outcome, judge.expected(language, s))
-                        outcomes[s.name, language] = outcome
-                    failures += [f"{s.name}, {language}: {w}" for w in wrong]
+            for (s, language), run in zip(runs, started):
+                outcome, wrong = run.result()
+                if outcome:
+                    row([
+                        s.name, language, outcome.attempts, outcome.code, outcome.reason, outcome.pushback,
+                        "yes" if outcome.retry_info else "", outcome.requests[0], outcome.work, f"{outcome.elapsed[0]:.1f}",
+                    ])
+                    wrong += differences(outcome, judge.expected(language, s))
+                    outcomes[s.name, language] = outcome
+                failures += [f"{s.name}, {language}: {w}" for w in wrong]
     finally:
         if judge.server.stop() != 0:
             failures.append("the server did not stop cleanly")
-    expected = {s.name: s.expected for s in scenarios.SCENARIOS}
+    named = {s.name: s for s in scenarios.SCENARIOS}
     for control, name in scenarios.CONTROLS.items():
         for language in languages:
-            if (control, language) in outcomes and not differences(outcomes[control, language], expected[name]):
+            outcome = outcomes.get((control, language))
+            if outcome and not differences(outcome, judge.expected(language, named[name])):
                 failures.append(f"{control}, {language}: has the outcome of {name}, so that scenario proves nothing")
     if failures:
         sys.exit("\n".join(["clients/retry: not as expected:"] + failures))

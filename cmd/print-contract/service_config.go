@@ -7,22 +7,22 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// The limits of what a client's runtime does by itself. initialBackoff and maxTokens follow from the server; a test of
-// package service compares them with it. The other numbers are only here.
+// What the runtime of a client may do by itself. initialBackoff and maxTokens follow from the server, and a test of
+// package service holds them against it; the other numbers stand here alone.
 const (
-	// maxAttempts is the call and two retries. Runtimes allow 5. But the server also repeats what is safe, and its
-	// attempts multiply with those of the runtime.
+	// maxAttempts is the call and two retries. Runtimes allow 5, but the server repeats by itself what is safe, and
+	// attempts multiply.
 	maxAttempts = 3
-	// initialBackoff is used only when no server responded: a response has its own delay in grpc-retry-pushback-ms. It is
-	// the minimum delay of the server.
+	// initialBackoff matters only where no server answered: an answer brings its own delay in grpc-retry-pushback-ms.
+	// It is the shortest delay that the server ever asks for.
 	initialBackoff = "0.5s"
-	// maxBackoff limits the random wait, which would be at most 1 s with these attempts.
+	// maxBackoff bounds a random wait that would reach 1 s with these attempts.
 	maxBackoff        = "2s"
 	backoffMultiplier = 2
-	// maxTokens is the number of calls that the server accepts at once on one connection. When half of them fail without a
-	// success between them, the runtime stops retries until calls succeed again.
+	// maxTokens is the number of calls that a connection of this server takes at once: when half of them fail with no
+	// success between them, retries stop until calls succeed again.
 	maxTokens = 250
-	// tokenRatio is what a success gives back. With more than one failure for ten successes, the budget shrinks.
+	// tokenRatio is what a success gives back: above one failure in ten successes the budget shrinks.
 	tokenRatio = 0.1
 )
 
@@ -39,25 +39,23 @@ type retryThrottling struct {
 	TokenRatio float64 `json:"tokenRatio"`
 }
 
-// methodName selects a method. Without Method, it selects all methods of a service that no other name selects.
+// methodName selects a method.
 type methodName struct {
 	Service string `json:"service"`
-	Method  string `json:"method,omitempty"`
+	Method  string `json:"method"`
 }
 
-// serviceConfig returns the gRPC service config for clients:
-// https://github.com/grpc/grpc/blob/master/doc/service_config.md.
+// serviceConfig is the gRPC service config for clients: https://github.com/grpc/grpc/blob/master/doc/service_config.md.
 //
-// It names every method without side effects and every idempotent method: a runtime retries them on UNAVAILABLE and
-// RESOURCE_EXHAUSTED. It names no other method, so that a runtime retries none of them: runtimes make both codes
-// themselves, for example UNAVAILABLE when a connection is cut, and then nobody knows whether a write was carried out.
+// It names each method without side effects and each idempotent one, which runtimes retry on both codes. It names no
+// other method, nor a whole service: runtimes make both codes themselves, UNAVAILABLE when a connection is cut,
+// RESOURCE_EXHAUSTED (grpc-js) when it ends with ENHANCE_YOUR_CALM. Then nobody knows whether a write was done. The
+// server itself repeats a write that Graph refused.
 func (c *contract) serviceConfig() ([]byte, error) {
 	var repeatable []methodName
 	for _, r := range c.rpcs {
-		name := methodName{Service: "m365.backupstorage.v1." + r.service}
 		if r.level == descriptorpb.MethodOptions_NO_SIDE_EFFECTS || r.level == descriptorpb.MethodOptions_IDEMPOTENT {
-			name.Method = r.name
-			repeatable = append(repeatable, name)
+			repeatable = append(repeatable, methodName{Service: "m365.backupstorage.v1." + r.service, Method: r.name})
 		}
 	}
 	var page bytes.Buffer
