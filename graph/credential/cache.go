@@ -18,7 +18,7 @@ const (
 	// maxTenants and maxUsers bound the cached tokens, and as many failures besides. The least recently used are evicted.
 	maxTenants = 10_000
 	maxUsers   = 10_000
-	// maxFetches is how many token requests may be under way. Further callers get an error at once; see hasRoom.
+	// maxFetches is how many token requests may be under way. Further callers get an error at once; see places.
 	maxFetches = 2_000
 	// fetchTime is how long a token request may take. Its callers may be gone long before.
 	fetchTime = 30 * time.Second
@@ -71,14 +71,13 @@ type cache struct {
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 
-	mu            sync.Mutex
-	tenants       *recent
-	users         *recent
-	flights       map[wanted]*flight
-	ofUsers       map[string]int // The number of flights for users of a tenant.
-	started       uint64
-	closed        bool
-	maxConcurrent int
+	mu      sync.Mutex
+	tenants *recent
+	users   *recent
+	flights map[wanted]*flight
+	places  *places
+	started uint64
+	closed  bool
 }
 
 // wanted identifies a flight: one with claims brings another token than one without.
@@ -101,7 +100,7 @@ type flight struct {
 func newCache(fetch fetchFunc, version func() hash) *cache {
 	c := &cache{
 		fetch: fetch, versions: versions{read: version},
-		tenants: newRecent(maxTenants), users: newRecent(maxUsers), flights: make(map[wanted]*flight), ofUsers: make(map[string]int), maxConcurrent: maxFetches,
+		tenants: newRecent(maxTenants), users: newRecent(maxUsers), flights: make(map[wanted]*flight), places: newPlaces(maxFetches),
 	}
 	c.background, c.stop = context.WithCancel(context.Background())
 	return c
@@ -250,31 +249,23 @@ func (c *cache) entries(k key) *recent {
 
 // start starts the flight for what is wanted. There must be none yet.
 func (c *cache) start(want wanted, request graph.TokenRequest) (*flight, error) {
-	if !c.hasRoom(want.key) {
+	if !c.places.take(want.tenant, c.reserved(want.key)) {
 		return nil, errTooMany
 	}
 	c.started++
 	f := &flight{number: c.started, refused: request.Refused, done: make(chan struct{})}
 	c.flights[want] = f
-	if want.isUsers() {
-		c.ofUsers[want.tenant]++
-	}
 	c.running.Go(func() { c.fly(want, f, request) })
 	return f, nil
 }
 
-// hasRoom reports whether one more token request may be under way. Requests that hang must not block all others, so two
-// groups are limited further. Requests for tenants and users without a token, which may be invented, leave a quarter of
-// maxFetches free. Requests for the users of one tenant leave as many free as they take.
-func (c *cache) hasRoom(k key) bool {
-	free := c.maxConcurrent - len(c.flights)
+// reserved is how many places a request for a key leaves free. Tenants and users without a token may be invented, in any
+// number. They leave a quarter to those that have had one.
+func (c *cache) reserved(k key) int {
 	if c.entry(k).token.text == "" {
-		free -= c.maxConcurrent / 4
+		return c.places.max / 4
 	}
-	if k.isUsers() {
-		return c.ofUsers[k.tenant] < free
-	}
-	return free > 0
+	return 0
 }
 
 func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
@@ -285,11 +276,7 @@ func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.flights, want)
-	if want.isUsers() {
-		if c.ofUsers[want.tenant]--; c.ofUsers[want.tenant] == 0 {
-			delete(c.ofUsers, want.tenant)
-		}
-	}
+	c.places.giveBack(want.tenant)
 	e := c.entry(want.key)
 	if err != nil {
 		f.err = e.fail(asTokenError(err), want.claims, version, now).errorAt(now)

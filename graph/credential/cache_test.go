@@ -765,7 +765,7 @@ func TestTenantsThatHangEvictNoTokens(t *testing.T) {
 		}
 		return numbered(ctx, number, request)
 	}, func(t *testing.T, _ *asked, c *cache) {
-		c.tenants, c.maxConcurrent = newRecent(3), 2
+		c.tenants, c.places = newRecent(3), newPlaces(2)
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		var waiting sync.WaitGroup
 		for n := range 2 {
@@ -784,7 +784,7 @@ func TestTenantsThatHangEvictNoTokens(t *testing.T) {
 
 func TestTooManyRequestsAtOnceAreNotMade(t *testing.T) {
 	inTime(t, after(time.Second, numbered), func(t *testing.T, a *asked, c *cache) {
-		c.maxConcurrent = 2
+		c.places = newPlaces(2)
 		var calls sync.WaitGroup
 		for _, tenant := range []string{"a", "b"} {
 			calls.Go(func() {
@@ -815,7 +815,7 @@ func TestATenantThatHangsLeavesRoomForTheOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, hangs, func(t *testing.T, a *asked, c *cache) {
-				c.maxConcurrent = 16
+				c.places = newPlaces(16)
 				want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 				want(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "known"}, "a2")
 				time.Sleep(50 * time.Minute)
@@ -838,8 +838,8 @@ func TestATenantThatHangsLeavesRoomForTheOthers(t *testing.T) {
 					want(t, c, graph.TokenRequest{Tenant: "b", UserAssertion: "first"}, fmt.Sprint("b", underWay+6))
 				}
 				waiting.Wait()
-				if len(c.ofUsers) != 0 || len(c.flights) != 0 {
-					t.Errorf("still counted: %v, %v", c.ofUsers, c.flights)
+				if len(c.places.ofTenant) != 0 || c.places.taken != 0 || len(c.flights) != 0 {
+					t.Errorf("still counted: %+v, %v", c.places, c.flights)
 				}
 			})
 		})
