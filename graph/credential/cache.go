@@ -20,7 +20,7 @@ const (
 	maxUsers   = 10_000
 	// maxFetches is how many token requests may be under way. Further callers get an error at once; see places.
 	maxFetches = 2_000
-	// fetchTime is how long a token request may take. Its callers may be gone long before.
+	// fetchTime is how long a flight may take. Its callers may be gone long before.
 	fetchTime = 30 * time.Second
 	// renewalInterval is the minimum time between two new tokens of one key for one demand when the first was refused as
 	// well. Without it, an operation to which Graph always responds 401 would cost a token request for every call.
@@ -86,7 +86,8 @@ type wanted struct {
 	claims hash
 }
 
-// flight is a token request that is under way. token and err are set before done is closed.
+// flight brings a token, by a token request that is under way, or by two; see hedged. token and err are set before done
+// is closed.
 type flight struct {
 	// number grows with every flight, so that the token of an older one does not replace that of a newer one.
 	number uint64
@@ -269,20 +270,17 @@ func (c *cache) reserved(k key) int {
 }
 
 func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
-	ctx, cancel := context.WithTimeout(c.background, fetchTime)
-	token, version, err := c.fetched(ctx, request)
-	cancel()
+	r := c.hedged(want, request)
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.flights, want)
-	c.places.giveBack(want.tenant)
 	e := c.entry(want.key)
-	if err != nil {
-		f.err = e.fail(asTokenError(err), want.claims, version, now).errorAt(now)
+	if r.err != nil {
+		f.err = e.fail(r.err, want.claims, r.version, now).errorAt(now)
 	} else {
-		f.token = token.Token
-		e.succeed(f.number, token, want.claims, now)
+		f.token = r.token.Token
+		e.succeed(f.number, r.token, want.claims, now)
 		c.entries(want.key).promote(e)
 	}
 	close(f.done)
