@@ -59,33 +59,48 @@ const (
 
 // newHTTPClient returns a client that follows no redirect, since a redirected request carries a secret.
 func newHTTPClient(roots *x509.CertPool) *http.Client {
+	return &http.Client{
+		Transport:     newTransport(roots),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func newTransport(roots *x509.CertPool) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            dialer.DialContext,
-			TLSHandshakeTimeout:    10 * time.Second,
-			TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			Protocols:              protocols,
-			MaxIdleConnsPerHost:    16,
-			IdleConnTimeout:        90 * time.Second,
-			MaxResponseHeaderBytes: 64 << 10,
-			// A response that hangs must not block the other tenants on the same connection.
-			HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    10 * time.Second,
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		Protocols:              protocols,
+		MaxIdleConnsPerHost:    16,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		// A response that hangs must not block the other tenants on the same connection.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
 	}
+}
+
+// newFreshTransport returns a transport that makes a connection for each request. With HTTP/2 it would have to wait for
+// the peer's settings to know that the connection is its own.
+func newFreshTransport(roots *x509.CertPool) *http.Transport {
+	transport := newTransport(roots)
+	transport.DisableKeepAlives = true
+	transport.Protocols = new(http.Protocols)
+	transport.Protocols.SetHTTP1(true)
+	return transport
 }
 
 // authority sends requests to one host and to no other, also when the authority's own metadata names endpoints
 // elsewhere. It caches that metadata: azidentity would request it before every token, since each token has a credential
 // of its own.
 type authority struct {
-	transport http.RoundTripper
-	host      string
+	// fresh is the transport of second requests; see attempt.
+	transport, fresh http.RoundTripper
+	host             string
 
 	mu          sync.Mutex
 	discoveries map[string]discovery
@@ -97,8 +112,8 @@ type discovery struct {
 	until  time.Time
 }
 
-func newAuthority(transport http.RoundTripper, host string) *authority {
-	return &authority{transport: transport, host: strings.ToLower(host), discoveries: make(map[string]discovery)}
+func newAuthority(transport, fresh http.RoundTripper, host string) *authority {
+	return &authority{transport: transport, fresh: fresh, host: strings.ToLower(host), discoveries: make(map[string]discovery)}
 }
 
 // Do is policy.Transporter of azcore.
@@ -116,13 +131,7 @@ func (a *authority) Do(request *http.Request) (*http.Response, error) {
 			}, nil
 		}
 	}
-	// An http.Client would handle redirects, and for that rewind the body that the transport may still be sending.
-	response, err := a.transport.RoundTrip(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+	response, body, err := a.roundTrip(request)
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +143,28 @@ func (a *authority) Do(request *http.Request) (*http.Response, error) {
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
+}
+
+// roundTrip sends a request and reads the response. The attempt of the request gets to know a failure.
+func (a *authority) roundTrip(request *http.Request) (response *http.Response, body []byte, err error) {
+	attempt := attemptOf(request.Context())
+	attempt.failed.Store(nil)
+	defer func() {
+		if err != nil {
+			attempt.failed.Store(asConnectionError(err))
+		}
+	}()
+	transport := a.transport
+	if attempt.second {
+		transport = a.fresh
+	}
+	// An http.Client would handle redirects, and for that rewind the body that the transport may still be sending.
+	if response, err = transport.RoundTrip(request); err != nil {
+		return nil, nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+	return response, body, err
 }
 
 // mayAsk reports whether a host is the authority's. Microsoft's authority has regional hosts, which azidentity can be

@@ -78,6 +78,9 @@ type cache struct {
 	places  *places
 	started uint64
 	closed  bool
+
+	// hedgeTime is the constant, except in tests over real connections.
+	hedgeTime time.Duration
 }
 
 // wanted identifies a flight: one with claims brings another token than one without.
@@ -101,7 +104,7 @@ type flight struct {
 func newCache(fetch fetchFunc, version func() hash) *cache {
 	c := &cache{
 		fetch: fetch, versions: versions{read: version},
-		tenants: newRecent(maxTenants), users: newRecent(maxUsers), flights: make(map[wanted]*flight), places: newPlaces(maxFetches),
+		tenants: newRecent(maxTenants), users: newRecent(maxUsers), flights: make(map[wanted]*flight), places: newPlaces(maxFetches), hedgeTime: hedgeTime,
 	}
 	c.background, c.stop = context.WithCancel(context.Background())
 	return c

@@ -97,7 +97,7 @@ func New(options Options) (*Source, error) {
 		Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: host.String()},
 		// The caller decides whether to retry: a retry here would only keep everyone waiting.
 		Retry:     policy.RetryOptions{MaxRetries: -1},
-		Transport: newAuthority(client.Transport, host.Host),
+		Transport: newAuthority(client.Transport, newFreshTransport(options.RootCAs), host.Host),
 	}
 	if err := p.prepare(options, client); err != nil {
 		return nil, err

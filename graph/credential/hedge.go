@@ -25,8 +25,8 @@ type result struct {
 	err     *graph.TokenError
 }
 
-// hedged requests a token once, and a second time when the first request has been out for hedgeTime. start has taken
-// the place of the first one. Whichever ends the flight cancels the other request:
+// hedged requests a token once, and a second time when the first request has been out for hedgeTime, or when its
+// connection broke. start has taken the place of the first one. Whichever ends the flight cancels the other request:
 //
 //	first to happen                         the flight
 //	--------------------------------------  ----------------------------------------------------------------
@@ -41,10 +41,17 @@ func (c *cache) hedged(want wanted, request graph.TokenRequest) result {
 	ctx, cancel := context.WithCancelCause(background)
 	defer cancel(errOutrun)
 	results := make(chan result, 2)
-	c.send(ctx, want, request, results)
-	out, hedge := 1, true
+	c.send(withAttempt(ctx, new(attempt)), want, request, results)
+	out, second := 1, false
+	sendSecond := func() {
+		if !second && c.mayHedge(want.tenant) {
+			second = true
+			out++
+			c.send(withAttempt(ctx, &attempt{second: true}), want, request, results)
+		}
+	}
 	var failed *result
-	timer := time.NewTimer(hedgeTime)
+	timer := time.NewTimer(c.hedgeTime)
 	defer timer.Stop()
 	for {
 		select {
@@ -55,21 +62,22 @@ func (c *cache) hedged(want wanted, request graph.TokenRequest) result {
 				return r
 			case failed != nil:
 				return r.orEarlier(*failed)
+			case out == 0 && broke(r.err):
+				if sendSecond(); out > 0 {
+					continue
+				}
+				return r
 			case out == 0:
 				return r
 			}
 			failed = &r
-			timer.Reset(hedgeTime)
+			timer.Reset(c.hedgeTime)
 		case <-timer.C:
 			if failed != nil {
 				return *failed
 			}
-			if hedge && c.mayHedge(want.tenant) {
-				hedge = false
-				out++
-				c.send(ctx, want, request, results)
-			}
-			timer.Reset(hedgeTime)
+			sendSecond()
+			timer.Reset(c.hedgeTime)
 		case <-ctx.Done():
 			if failed != nil {
 				return *failed

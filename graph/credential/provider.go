@@ -122,7 +122,11 @@ func (p *provider) request(ctx context.Context, request graph.TokenRequest, with
 	case err != nil && ctx.Err() != nil:
 		return azcore.AccessToken{}, unavailable(ctx.Err())
 	case err != nil:
-		return azcore.AccessToken{}, classify(err, delegated)
+		failed := classify(err, delegated)
+		if connection := attemptOf(ctx).failed.Load(); connection != nil && failed.Kind == graph.TokenUnavailable {
+			failed.Err = connection
+		}
+		return azcore.AccessToken{}, failed
 	}
 	if !token.ExpiresOn.After(time.Now()) {
 		return azcore.AccessToken{}, unavailable(errors.New("the token has expired already"))
