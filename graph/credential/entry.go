@@ -155,13 +155,23 @@ func (e *entry) fail(err *graph.TokenError, claims, version hash, now time.Time)
 	return f
 }
 
-// failureTime is how long a failure is cached.
+// failureTime is how long a failure is cached:
+//
+//	a refusal                                        30 s to 60 s
+//	an authority that names a time with Retry-After  that time
+//	any other response, a connection that failed     5 s
+//	a time-out                                       not at all: the next request may get its response
+//
+// A second is added at random to all but the first and the last.
 func failureTime(err *graph.TokenError) time.Duration {
 	if err.Kind != graph.TokenUnavailable {
 		return minRefusalTime + jitter(minRefusalTime)
 	}
 	if named := retryAfter(err); named > 0 {
 		return min(named, maxFailureTime) + jitter(time.Second)
+	}
+	if timedOut(err) {
+		return 0
 	}
 	return unavailableTime + jitter(time.Second)
 }

@@ -87,9 +87,9 @@ func (c *cache) hedged(want wanted, request graph.TokenRequest) result {
 	}
 }
 
-// orEarlier returns the failure that says more: that of the longer Retry-After, the later one if in doubt.
+// orEarlier returns the failure that says more: one that is no time-out, that of the longer Retry-After, the later one.
 func (r result) orEarlier(earlier result) result {
-	if retryAfter(earlier.err) > retryAfter(r.err) {
+	if timedOut(r.err) || retryAfter(earlier.err) > retryAfter(r.err) {
 		return earlier
 	}
 	return r

@@ -126,3 +126,31 @@ func TestSecondRequestsLeaveHalfOfThePlaces(t *testing.T) {
 		}
 	})
 }
+
+// A time-out says nothing about the next request. Callers that come later do not get it.
+func TestATimeOutIsNotRemembered(t *testing.T) {
+	for name, test := range map[string]struct {
+		respond respond
+		took    time.Duration
+	}{
+		"of both requests":   {inTurn(hanging, hanging), fetchTime},
+		"of the connection":  {inTurn(after(time.Second, failing(unavailable(&connectionError{timedOut: true})))), time.Second},
+		"of the second only": {inTurn(hanging, failing(unavailable(&connectionError{timedOut: true}))), 6 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, test.respond, func(t *testing.T, a *asked, c *cache) {
+				start := time.Now()
+				_, err := c.token(t.Context(), graph.TokenRequest{Tenant: "a"})
+				var failed *graph.TokenError
+				if !errors.As(err, &failed) || failed.Kind != graph.TokenUnavailable || failed.RetryAfter != 0 {
+					t.Errorf("got %+v", err)
+				}
+				if took := time.Since(start); took != test.took {
+					t.Errorf("took %v, want %v", took, test.took)
+				}
+				requests := a.count()
+				want(t, c, graph.TokenRequest{Tenant: "a"}, fmt.Sprint("a", requests+1))
+			})
+		})
+	}
+}
