@@ -27,12 +27,10 @@ const (
 	renewalInterval = 30 * time.Second
 	// minRefusalTime is how long a refusal of the authority is cached at least. Jitter adds up to as much again.
 	minRefusalTime = 30 * time.Second
-	// unavailableTime is how long an authority that is unavailable is left alone when it names no time itself, and
-	// maxFailureTime bounds the time that it names. The time is short, so that a short outage costs the tenants little.
-	// While the authority is down, each key costs one request in that time, for any number of calls. While it hangs, each
-	// key costs two requests in fetchTime.
+	// unavailableTime is how long an authority that is unavailable is left alone when it names no time itself. The time is
+	// short, so that a short outage costs the tenants little. While the authority is down, each key costs one request in
+	// that time, for any number of calls. While it hangs, each key costs two requests in fetchTime.
 	unavailableTime = 5 * time.Second
-	maxFailureTime  = time.Minute
 	// expiryMargin is how long before it expires a token is no longer used, since a call takes time.
 	expiryMargin = time.Minute
 )

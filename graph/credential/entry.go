@@ -158,7 +158,7 @@ func (e *entry) fail(err *graph.TokenError, claims, version hash, now time.Time)
 // failureTime is how long a failure is cached:
 //
 //	a refusal                                        30 s to 60 s
-//	an authority that names a time with Retry-After  that time
+//	an authority that names a time with Retry-After  that time, an hour at most
 //	any other response, a connection that failed     5 s
 //	a time-out                                       not at all: the next request may get its response
 //
@@ -168,7 +168,7 @@ func failureTime(err *graph.TokenError) time.Duration {
 		return minRefusalTime + jitter(minRefusalTime)
 	}
 	if named := retryAfter(err); named > 0 {
-		return min(named, maxFailureTime) + jitter(time.Second)
+		return named + jitter(time.Second)
 	}
 	if timedOut(err) {
 		return 0
