@@ -64,6 +64,10 @@ func wrongTenant(text string) *graph.TokenError {
 	return &graph.TokenError{Kind: graph.TokenRefused, Cause: graph.CauseWrongTenant, Err: errors.New(text)}
 }
 
+func wrongAudience() *graph.TokenError {
+	return &graph.TokenError{Kind: graph.TokenRefused, Cause: graph.CauseWrongAudience, Err: errors.New("the token is for another API than Microsoft Graph")}
+}
+
 func assertionRefused(cause graph.Cause, text string) *graph.TokenError {
 	return &graph.TokenError{Kind: graph.TokenAssertionRefused, Cause: cause, Err: errors.New(text)}
 }

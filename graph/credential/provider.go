@@ -14,9 +14,6 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 )
 
-// scope requests all permissions that were granted to the application, or by the user to the application.
-const scope = "https://graph.microsoft.com/.default"
-
 // demandNothing are claims that bypass a cache. MSAL holds the tokens of managed identities in one cache of the
 // process, for all credential objects, and uses it unless there are claims. It sends those claims nowhere.
 const demandNothing = "{}"
@@ -138,6 +135,8 @@ func (p *provider) request(ctx context.Context, request graph.TokenRequest, with
 		return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused, Cause: graph.CauseOther, Err: errors.New("the token is no JWT")}
 	case claims.Tenant != request.Tenant:
 		return azcore.AccessToken{}, wrongTenant("the token is of another tenant")
+	case !isForGraph(token.Token):
+		return azcore.AccessToken{}, wrongAudience()
 	}
 	return token, nil
 }

@@ -192,10 +192,13 @@ func (a *Authority) token(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Audience is that of the tokens: the resource of Microsoft Graph.
+const Audience = "https://graph.microsoft.com"
+
 // newToken makes a token that suits the request, a different one each time.
 func (r Request) newToken(number int, lifetime time.Duration) string {
 	claims := map[string]any{
-		"tid": r.Tenant, "appid": r.ClientID, "jti": fmt.Sprint("token-", number), "exp": time.Now().Add(lifetime).Unix(),
+		"aud": Audience, "tid": r.Tenant, "appid": r.ClientID, "jti": fmt.Sprint("token-", number), "exp": time.Now().Add(lifetime).Unix(),
 	}
 	if r.Assertion == "" {
 		claims["roles"] = []string{"BackupRestore-Configuration.ReadWrite.All", "BackupRestore-Control.ReadWrite.All", "BackupRestore-Restore.ReadWrite.All", "BackupRestore-Search.Read.All"}
