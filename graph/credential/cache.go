@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// maxTenants and maxUsers bound the cached tokens, and as many failures besides. The least recently used are evicted.
+	// maxTenants and maxUsers bound the cached tokens, and as many failures besides. The least recently used are evicted,
+	// by tenant; see recent.
 	maxTenants = 10_000
 	maxUsers   = 10_000
 	// maxFetches is how many token requests may be under way. Further callers get an error at once; see places.

@@ -722,7 +722,7 @@ func TestTheLeastRecentlyUsedTokensAreEvicted(t *testing.T) {
 		want(t, c, user("two"), "a6")
 		// Users do not evict tenants.
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
-		if len(c.users.entries) != 3 || c.users.with.Len() != 3 {
+		if len(c.users.entries) != 3 || c.users.with.all.Len() != 3 {
 			t.Errorf("%d entries for 3", len(c.users.entries))
 		}
 	})
@@ -753,8 +753,8 @@ func TestTenantsWithoutATokenEvictNoTokens(t *testing.T) {
 		// A tenant that gets a token later counts like the others.
 		want(t, c, graph.TokenRequest{Tenant: "c"}, "c23")
 		want(t, c, graph.TokenRequest{Tenant: "c"}, "c23")
-		if c.tenants.with.Len() != 3 || c.tenants.without.Len() != 2 || len(c.tenants.entries) != 5 {
-			t.Errorf("%d entries with a token and %d without, %d in all, want 3, 2 and 5", c.tenants.with.Len(), c.tenants.without.Len(), len(c.tenants.entries))
+		if c.tenants.with.all.Len() != 3 || c.tenants.without.all.Len() != 2 || len(c.tenants.entries) != 5 {
+			t.Errorf("%d entries with a token and %d without, %d in all, want 3, 2 and 5", c.tenants.with.all.Len(), c.tenants.without.all.Len(), len(c.tenants.entries))
 		}
 	})
 }

@@ -91,6 +91,11 @@ func (e *entry) fits(claims, refused hash, now time.Time) bool {
 	return e.token.suits(refused, now) && (claims == hash{} || claims == e.claims)
 }
 
+// useful reports whether the entry has a token or a failure that is not over yet.
+func (e *entry) useful(now time.Time) bool {
+	return e.token.good(now) || slices.ContainsFunc(e.demands, func(d *demand) bool { return d.failed(now) })
+}
+
 // failed returns the cached failure of the last attempt to satisfy a demand, nil when there is none.
 func (e *entry) failed(claims hash, now time.Time) *failure {
 	for _, d := range e.demands {

@@ -45,10 +45,12 @@ func TestATenantTakesAShareOfTheTokenRequests(t *testing.T) {
 		for _, known := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, known %v", name, known), func(t *testing.T) {
 				inTime(t, hangers, func(t *testing.T, a *asked, c *cache) {
+					const most = 400
+					c.places = newPlaces(most)
 					if known {
 						// A key that has had a token may use the places that are left free for such keys.
 						a.respond = after(time.Second, numbered)
-						for n := range maxFetches {
+						for n := range most {
 							if _, err := c.token(t.Context(), request(n)); err != nil {
 								t.Fatal(err)
 							}
@@ -61,13 +63,13 @@ func TestATenantTakesAShareOfTheTokenRequests(t *testing.T) {
 					}
 					before := a.count()
 					var waiting sync.WaitGroup
-					for n := range 2 * maxFetches {
+					for n := range 2 * most {
 						waiting.Go(func() { wantKind(t, c, request(n), graph.TokenUnavailable) })
 					}
 					synctest.Wait()
 					taken := a.count() - before
-					if taken > maxFetches/2 {
-						t.Errorf("the tenant has %d of %d token requests", taken, maxFetches)
+					if taken > most/2 {
+						t.Errorf("the tenant has %d of %d token requests", taken, most)
 					}
 					start := time.Now()
 					if _, err := c.token(t.Context(), graph.TokenRequest{Tenant: "other"}); err != nil {
@@ -112,4 +114,60 @@ func TestInventedTenantsLeaveRoomForKnownOnes(t *testing.T) {
 		}
 		waiting.Wait()
 	})
+}
+
+// One tenant has many more users than fit into the cache. The users of another tenant keep their tokens and refusals.
+func TestATenantTakesAShareOfTheCachedTokens(t *testing.T) {
+	for name, respond := range map[string]respond{
+		"tokens": numbered, "refusals": failing(&graph.TokenError{Kind: graph.TokenAssertionRefused}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, respond, func(t *testing.T, a *asked, c *cache) {
+				const limit, few = 100, 10
+				c.users = newRecent(limit)
+				ask := func(tenant string, n int) {
+					_, _ = c.token(t.Context(), graph.TokenRequest{Tenant: tenant, UserAssertion: fmt.Sprint(n)})
+				}
+				for n := range limit {
+					ask("many", n)
+				}
+				for n := range few {
+					ask("few", n)
+				}
+				for n := range 10 * limit {
+					ask("many", n)
+				}
+				before := a.count()
+				for n := range few {
+					ask("few", n)
+				}
+				if repeated := a.count() - before; repeated != 0 {
+					t.Errorf("%d of the %d users cost another request", repeated, few)
+				}
+				// The tenant with many users has all the rest.
+				before = a.count()
+				for n := range limit - few {
+					ask("many", 10*limit-1-n)
+				}
+				if repeated := a.count() - before; repeated != 0 {
+					t.Errorf("%d of the last users of the other tenant cost another request", repeated)
+				}
+				// What is of no use any more is evicted first, of any tenant.
+				time.Sleep(2 * time.Hour)
+				for n := range limit {
+					ask("many", n)
+				}
+				before = a.count()
+				for n := range limit {
+					ask("many", n)
+				}
+				if repeated := a.count() - before; repeated != 0 {
+					t.Errorf("%d users cost another request although the cache has only expired entries besides", repeated)
+				}
+				if len(c.users.entries) > limit {
+					t.Errorf("%d entries, want at most %d", len(c.users.entries), limit)
+				}
+			})
+		})
+	}
 }
