@@ -51,9 +51,11 @@ func ParseAuthority(text string) (*url.URL, error) {
 const (
 	// maxBody is how much of a response of the authority is read.
 	maxBody = 1 << 20
-	// discoveryTime is how long the endpoints of a tenant are cached, maxDiscoveries for how many tenants.
+	// discoveryTime is how long the endpoints of a tenant are cached, maxDiscoveries for how many tenants. Microsoft's
+	// take 2 kB; those of more than maxDiscovery bytes are not cached, since any caller can name any tenant.
 	discoveryTime  = 24 * time.Hour
 	maxDiscoveries = 10_000
+	maxDiscovery   = 16 << 10
 	discoveryPath  = "/v2.0/.well-known/openid-configuration"
 )
 
@@ -107,9 +109,8 @@ type authority struct {
 }
 
 type discovery struct {
-	header http.Header
-	body   []byte
-	until  time.Time
+	body  []byte
+	until time.Time
 }
 
 func newAuthority(transport, fresh http.RoundTripper, host string) *authority {
@@ -127,7 +128,7 @@ func (a *authority) Do(request *http.Request) (*http.Response, error) {
 		if known, ok := a.discovered(where); ok {
 			return &http.Response{
 				Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-				Header: known.header.Clone(), Body: io.NopCloser(bytes.NewReader(known.body)), ContentLength: int64(len(known.body)), Request: request,
+				Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(known.body)), ContentLength: int64(len(known.body)), Request: request,
 			}, nil
 		}
 	}
@@ -138,8 +139,8 @@ func (a *authority) Do(request *http.Request) (*http.Response, error) {
 	if len(body) > maxBody {
 		return nil, errors.New("the response of the authority is too large")
 	}
-	if discovers && response.StatusCode == http.StatusOK && a.namesEndpoint(body) {
-		a.discover(where, discovery{response.Header.Clone(), body, time.Now().Add(discoveryTime)})
+	if discovers && response.StatusCode == http.StatusOK && len(body) <= maxDiscovery && a.namesEndpoint(body) {
+		a.discover(where, discovery{bytes.Clone(body), time.Now().Add(discoveryTime)})
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
@@ -198,8 +199,12 @@ func (a *authority) discovered(where string) (discovery, bool) {
 func (a *authority) discover(where string, d discovery) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.discoveries) >= maxDiscoveries {
-		clear(a.discoveries)
+	if _, known := a.discoveries[where]; !known && len(a.discoveries) >= maxDiscoveries {
+		// Any one: it costs its tenant one more request.
+		for other := range a.discoveries {
+			delete(a.discoveries, other)
+			break
+		}
 	}
 	a.discoveries[where] = d
 }
