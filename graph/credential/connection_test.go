@@ -1,7 +1,10 @@
 package credential
 
 import (
+	"io"
+	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,9 +15,12 @@ import (
 )
 
 // sourceOn returns a source on an authority whose second requests go out early.
-func sourceOn(t *testing.T, authority *authoritytest.Authority, hedge time.Duration) *Source {
+func sourceOn(t *testing.T, authority *authoritytest.Authority, hedge time.Duration, log io.Writer) *Source {
 	t.Helper()
-	s, err := New(Options{Mode: ClientSecret, Authority: authority.URL, RootCAs: authority.Roots, ClientID: "client", Secret: "secret"})
+	s, err := New(Options{
+		Mode: ClientSecret, Authority: authority.URL, RootCAs: authority.Roots, ClientID: "client", Secret: "secret",
+		Logger: slog.New(slog.NewJSONHandler(log, nil)),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,10 +55,16 @@ func TestASecondRequestHasItsOwnConnection(t *testing.T) {
 				}
 				sound.ServeHTTP(w, r)
 			}))
-			s := sourceOn(t, authority, 50*time.Millisecond)
+			var log strings.Builder
+			s := sourceOn(t, authority, 50*time.Millisecond, &log)
 			token, err := s.Token(t.Context(), graph.TokenRequest{Tenant: "0f6b1d1c-7a4b-4d55-9a31-6c1f0a3f2b11"})
 			if err != nil || token == "" {
 				t.Fatalf("got %q and %v", token, err)
+			}
+			// The first request shows that the authority hangs, and is no failure.
+			s.Close()
+			if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"level":"INFO","msg":"token request given up, another one was faster"`) {
+				t.Errorf("log: %s", got)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -77,7 +89,7 @@ func TestABrokenConnectionIsTriedAgainAtOnce(t *testing.T) {
 				}
 				sound.ServeHTTP(w, r)
 			}))
-			s := sourceOn(t, authority, time.Hour)
+			s := sourceOn(t, authority, time.Hour, io.Discard)
 			for range 3 {
 				_, err := s.Token(t.Context(), graph.TokenRequest{Tenant: "0f6b1d1c-7a4b-4d55-9a31-6c1f0a3f2b11"})
 				if (err == nil) != (breaks == 1) {
