@@ -82,6 +82,8 @@ const (
 	CauseAuthorityUnavailable Cause = "authority-unavailable"
 	// CauseWrongTenant is a token of another tenant than the request is for.
 	CauseWrongTenant Cause = "wrong-tenant"
+	// CauseWrongAudience is a token for another API than Microsoft Graph.
+	CauseWrongAudience Cause = "wrong-audience"
 	// CauseDelegationUnsupported is a credential mode that cannot act on behalf of users.
 	CauseDelegationUnsupported Cause = "delegation-unsupported"
 	// CauseOther is any other refusal of the authority.

@@ -51,54 +51,70 @@ func ParseAuthority(text string) (*url.URL, error) {
 const (
 	// maxBody is how much of a response of the authority is read.
 	maxBody = 1 << 20
-	// discoveryTime is how long the endpoints of a tenant are cached, maxDiscoveries for how many tenants.
+	// discoveryTime is how long the endpoints of a tenant are cached, maxDiscoveries for how many tenants. Microsoft's
+	// take 2 kB; those of more than maxDiscovery bytes are not cached, since any caller can name any tenant.
 	discoveryTime  = 24 * time.Hour
 	maxDiscoveries = 10_000
+	maxDiscovery   = 16 << 10
 	discoveryPath  = "/v2.0/.well-known/openid-configuration"
 )
 
 // newHTTPClient returns a client that follows no redirect, since a redirected request carries a secret.
 func newHTTPClient(roots *x509.CertPool) *http.Client {
+	return &http.Client{
+		Transport:     newTransport(roots),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func newTransport(roots *x509.CertPool) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            dialer.DialContext,
-			TLSHandshakeTimeout:    10 * time.Second,
-			TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			Protocols:              protocols,
-			MaxIdleConnsPerHost:    16,
-			IdleConnTimeout:        90 * time.Second,
-			MaxResponseHeaderBytes: 64 << 10,
-			// A response that hangs must not block the other tenants on the same connection.
-			HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    10 * time.Second,
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		Protocols:              protocols,
+		MaxIdleConnsPerHost:    16,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		// A response that hangs must not block the other tenants on the same connection.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
 	}
+}
+
+// newFreshTransport returns a transport that makes a connection for each request. With HTTP/2 it would have to wait for
+// the peer's settings to know that the connection is its own.
+func newFreshTransport(roots *x509.CertPool) *http.Transport {
+	transport := newTransport(roots)
+	transport.DisableKeepAlives = true
+	transport.Protocols = new(http.Protocols)
+	transport.Protocols.SetHTTP1(true)
+	return transport
 }
 
 // authority sends requests to one host and to no other, also when the authority's own metadata names endpoints
 // elsewhere. It caches that metadata: azidentity would request it before every token, since each token has a credential
 // of its own.
 type authority struct {
-	transport http.RoundTripper
-	host      string
+	// fresh is the transport of second requests; see attempt.
+	transport, fresh http.RoundTripper
+	host             string
 
 	mu          sync.Mutex
 	discoveries map[string]discovery
 }
 
 type discovery struct {
-	header http.Header
-	body   []byte
-	until  time.Time
+	body  []byte
+	until time.Time
 }
 
-func newAuthority(transport http.RoundTripper, host string) *authority {
-	return &authority{transport: transport, host: strings.ToLower(host), discoveries: make(map[string]discovery)}
+func newAuthority(transport, fresh http.RoundTripper, host string) *authority {
+	return &authority{transport: transport, fresh: fresh, host: strings.ToLower(host), discoveries: make(map[string]discovery)}
 }
 
 // Do is policy.Transporter of azcore.
@@ -112,28 +128,44 @@ func (a *authority) Do(request *http.Request) (*http.Response, error) {
 		if known, ok := a.discovered(where); ok {
 			return &http.Response{
 				Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-				Header: known.header.Clone(), Body: io.NopCloser(bytes.NewReader(known.body)), ContentLength: int64(len(known.body)), Request: request,
+				Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(known.body)), ContentLength: int64(len(known.body)), Request: request,
 			}, nil
 		}
 	}
-	// An http.Client would handle redirects, and for that rewind the body that the transport may still be sending.
-	response, err := a.transport.RoundTrip(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+	response, body, err := a.roundTrip(request)
 	if err != nil {
 		return nil, err
 	}
 	if len(body) > maxBody {
 		return nil, errors.New("the response of the authority is too large")
 	}
-	if discovers && response.StatusCode == http.StatusOK && a.namesEndpoint(body) {
-		a.discover(where, discovery{response.Header.Clone(), body, time.Now().Add(discoveryTime)})
+	if discovers && response.StatusCode == http.StatusOK && len(body) <= maxDiscovery && a.namesEndpoint(body) {
+		a.discover(where, discovery{bytes.Clone(body), time.Now().Add(discoveryTime)})
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
+}
+
+// roundTrip sends a request and reads the response. The attempt of the request gets to know a failure.
+func (a *authority) roundTrip(request *http.Request) (response *http.Response, body []byte, err error) {
+	attempt := attemptOf(request.Context())
+	attempt.failed.Store(nil)
+	defer func() {
+		if err != nil {
+			attempt.failed.Store(asConnectionError(err))
+		}
+	}()
+	transport := a.transport
+	if attempt.second {
+		transport = a.fresh
+	}
+	// An http.Client would handle redirects, and for that rewind the body that the transport may still be sending.
+	if response, err = transport.RoundTrip(request); err != nil {
+		return nil, nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+	return response, body, err
 }
 
 // mayAsk reports whether a host is the authority's. Microsoft's authority has regional hosts, which azidentity can be
@@ -167,8 +199,12 @@ func (a *authority) discovered(where string) (discovery, bool) {
 func (a *authority) discover(where string, d discovery) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.discoveries) >= maxDiscoveries {
-		clear(a.discoveries)
+	if _, known := a.discoveries[where]; !known && len(a.discoveries) >= maxDiscoveries {
+		// Any one: it costs its tenant one more request.
+		for other := range a.discoveries {
+			delete(a.discoveries, other)
+			break
+		}
 	}
 	a.discoveries[where] = d
 }

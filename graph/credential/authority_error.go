@@ -64,6 +64,10 @@ func wrongTenant(text string) *graph.TokenError {
 	return &graph.TokenError{Kind: graph.TokenRefused, Cause: graph.CauseWrongTenant, Err: errors.New(text)}
 }
 
+func wrongAudience() *graph.TokenError {
+	return &graph.TokenError{Kind: graph.TokenRefused, Cause: graph.CauseWrongAudience, Err: errors.New("the token is for another API than Microsoft Graph")}
+}
+
 func assertionRefused(cause graph.Cause, text string) *graph.TokenError {
 	return &graph.TokenError{Kind: graph.TokenAssertionRefused, Cause: cause, Err: errors.New(text)}
 }
@@ -88,11 +92,7 @@ func classify(err error, delegated bool) *graph.TokenError {
 }
 
 func readResponse(response *http.Response) *authorityError {
-	e := &authorityError{status: response.StatusCode}
-	// The form with a date is for proxies; authorities send seconds.
-	if seconds, err := strconv.Atoi(strings.TrimSpace(response.Header.Get("Retry-After"))); err == nil && seconds > 0 {
-		e.retryAfter = time.Duration(min(seconds, int(maxFailureTime/time.Second))) * time.Second
-	}
+	e := &authorityError{status: response.StatusCode, retryAfter: readRetryAfter(response.Header)}
 	content, err := runtime.Payload(response)
 	if err != nil {
 		return e
@@ -107,6 +107,10 @@ func readResponse(response *http.Response) *authorityError {
 	_ = json.Unmarshal(content, &body)
 	e.code, e.suberror = codeOrNone(body.Error), codeOrNone(body.Suberror)
 	e.numbers = body.Codes[:min(len(body.Codes), 4)]
+	if e.loops() && e.retryAfter == 0 {
+		// The loop ends when the requests stop for a while.
+		e.retryAfter = minRefusalTime
+	}
 	e.wantsClaims = len(body.Claims) > 0 && string(body.Claims) != "null" && string(body.Claims) != `""`
 	return e
 }
@@ -122,6 +126,7 @@ func codeOrNone(s string) string {
 // Numbers of Microsoft's that decide the kind, where the code of OAuth is ambiguous.
 const (
 	malformedJWT    = 50027 // A malformed assertion of the user; a bad one of the application has 700027.
+	requestLoop     = 50196 // The same request came too often in a short time.
 	consentRequired = 65001
 )
 
@@ -131,6 +136,8 @@ func (e *authorityError) kind(delegated bool) graph.TokenKind {
 	case e.status == http.StatusTooManyRequests || e.status == http.StatusRequestTimeout || e.status >= 500,
 		e.code == "" || e.code == "temporarily_unavailable" || e.code == "server_error":
 		// A response without a code is not the authority's own, but for example that of a proxy.
+		return graph.TokenUnavailable
+	case e.loops():
 		return graph.TokenUnavailable
 	case slices.Contains(e.numbers, consentRequired) || e.suberror == "consent_required":
 		// An administrator has to consent.
@@ -143,6 +150,10 @@ func (e *authorityError) kind(delegated bool) graph.TokenKind {
 	}
 	return graph.TokenRefused
 }
+
+// loops reports whether the authority ended a loop of equal requests. That is a throttle, although its code is that of a
+// refusal.
+func (e *authorityError) loops() bool { return slices.Contains(e.numbers, requestLoop) }
 
 // isMalformedJWT reports whether a number is 50027 or one of its special cases, such as 5002723.
 func isMalformedJWT(number int) bool {
@@ -195,7 +206,11 @@ var numberCauses = map[int]graph.Cause{
 
 // cause tells refusals of one kind apart. A number says more than a code of OAuth.
 func (e *authorityError) cause(kind graph.TokenKind) graph.Cause {
-	if kind == graph.TokenUnavailable {
+	switch {
+	case e.loops():
+		// The authority is well: the requests are the fault.
+		return graph.CauseOther
+	case kind == graph.TokenUnavailable:
 		return graph.CauseAuthorityUnavailable
 	}
 	for _, number := range e.numbers {

@@ -206,6 +206,7 @@ func TestRefusalsAreToldApartByTheirCodes(t *testing.T) {
 		{"a large response", authoritytest.Answer{Body: `{"token_type":"Bearer","expires_in":3600,"access_token":"` + authoritytest.JWT(map[string]any{"tid": tenantA}) + `"}` + strings.Repeat(" ", 2<<20)}, graph.TokenUnavailable, graph.TokenUnavailable, false},
 		{"a token of another tenant", authoritytest.Answer{Token: authoritytest.JWT(map[string]any{"tid": tenantB})}, graph.TokenRefused, graph.TokenRefused, false},
 		{"a token without a tenant", authoritytest.Answer{Token: authoritytest.JWT(map[string]any{})}, graph.TokenRefused, graph.TokenRefused, false},
+		{"a token for another API", authoritytest.Answer{Token: authoritytest.JWT(map[string]any{"tid": tenantA, "aud": "https://vault.azure.net"})}, graph.TokenRefused, graph.TokenRefused, false},
 		{"a token that cannot be read", authoritytest.Answer{Token: "opaque"}, graph.TokenRefused, graph.TokenRefused, false},
 		{"a token that has ended", authoritytest.Answer{Lifetime: -time.Hour}, graph.TokenUnavailable, graph.TokenUnavailable, false},
 	} {
@@ -337,7 +338,7 @@ func managedIdentity(t *testing.T) *authoritytest.Authority {
 		if r.Header.Get("X-Identity-Header") != "header" {
 			t.Errorf("a request without the header: %v", r)
 		}
-		w.Write([]byte(`{"access_token":"` + authoritytest.JWT(map[string]any{"tid": tenantA, "jti": rand.Text()}) + `","expires_on":"4102444800","resource":"https://graph.microsoft.com","token_type":"Bearer"}`))
+		w.Write([]byte(`{"access_token":"` + authoritytest.JWT(map[string]any{"aud": authoritytest.Audience, "tid": tenantA, "jti": rand.Text()}) + `","expires_on":"4102444800","resource":"https://graph.microsoft.com","token_type":"Bearer"}`))
 	}))
 	t.Setenv("IDENTITY_ENDPOINT", authority.URL+"/msi/token")
 	t.Setenv("IDENTITY_HEADER", "header")

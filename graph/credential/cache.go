@@ -15,24 +15,23 @@ import (
 )
 
 const (
-	// maxTenants and maxUsers bound the cached tokens, and as many failures besides. The least recently used are evicted.
+	// maxTenants and maxUsers bound the cached tokens, and as many failures besides. The least recently used are evicted,
+	// by tenant; see recent.
 	maxTenants = 10_000
 	maxUsers   = 10_000
-	// maxFetches is how many token requests may be under way. Further callers get an error at once; see hasRoom.
+	// maxFetches is how many token requests may be under way. Further callers get an error at once; see places.
 	maxFetches = 2_000
-	// fetchTime is how long a token request may take. Its callers may be gone long before.
+	// fetchTime is how long a flight may take. Its callers may be gone long before.
 	fetchTime = 30 * time.Second
 	// renewalInterval is the minimum time between two new tokens of one key for one demand when the first was refused as
 	// well. Without it, an operation to which Graph always responds 401 would cost a token request for every call.
 	renewalInterval = 30 * time.Second
 	// minRefusalTime is how long a refusal of the authority is cached at least. Jitter adds up to as much again.
 	minRefusalTime = 30 * time.Second
-	// unavailableTime is how long an authority that did not respond is left alone when it names no time itself, and
-	// maxFailureTime bounds the time that it names. The time is short, so that a short outage costs the tenants little.
-	// While the authority is down, each key costs one request in that time, for any number of calls. One that hangs costs
-	// fetchTime as well.
+	// unavailableTime is how long an authority that is unavailable is left alone when it names no time itself. The time is
+	// short, so that a short outage costs the tenants little. While the authority is down, each key costs one request in
+	// that time, for any number of calls. While it hangs, each key costs two requests in fetchTime.
 	unavailableTime = 5 * time.Second
-	maxFailureTime  = time.Minute
 	// expiryMargin is how long before it expires a token is no longer used, since a call takes time.
 	expiryMargin = time.Minute
 )
@@ -71,14 +70,16 @@ type cache struct {
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 
-	mu            sync.Mutex
-	tenants       *recent
-	users         *recent
-	flights       map[wanted]*flight
-	ofUsers       map[string]int // The number of flights for users of a tenant.
-	started       uint64
-	closed        bool
-	maxConcurrent int
+	mu      sync.Mutex
+	tenants *recent
+	users   *recent
+	flights map[wanted]*flight
+	places  *places
+	started uint64
+	closed  bool
+
+	// hedgeTime is the constant, except in tests over real connections.
+	hedgeTime time.Duration
 }
 
 // wanted identifies a flight: one with claims brings another token than one without.
@@ -87,7 +88,8 @@ type wanted struct {
 	claims hash
 }
 
-// flight is a token request that is under way. token and err are set before done is closed.
+// flight brings a token, by a token request that is under way, or by two; see hedged. token and err are set before done
+// is closed.
 type flight struct {
 	// number grows with every flight, so that the token of an older one does not replace that of a newer one.
 	number uint64
@@ -101,7 +103,7 @@ type flight struct {
 func newCache(fetch fetchFunc, version func() hash) *cache {
 	c := &cache{
 		fetch: fetch, versions: versions{read: version},
-		tenants: newRecent(maxTenants), users: newRecent(maxUsers), flights: make(map[wanted]*flight), ofUsers: make(map[string]int), maxConcurrent: maxFetches,
+		tenants: newRecent(maxTenants), users: newRecent(maxUsers), flights: make(map[wanted]*flight), places: newPlaces(maxFetches), hedgeTime: hedgeTime,
 	}
 	c.background, c.stop = context.WithCancel(context.Background())
 	return c
@@ -250,52 +252,37 @@ func (c *cache) entries(k key) *recent {
 
 // start starts the flight for what is wanted. There must be none yet.
 func (c *cache) start(want wanted, request graph.TokenRequest) (*flight, error) {
-	if !c.hasRoom(want.key) {
+	if !c.places.take(want.tenant, c.reserved(want.key)) {
 		return nil, errTooMany
 	}
 	c.started++
 	f := &flight{number: c.started, refused: request.Refused, done: make(chan struct{})}
 	c.flights[want] = f
-	if want.isUsers() {
-		c.ofUsers[want.tenant]++
-	}
 	c.running.Go(func() { c.fly(want, f, request) })
 	return f, nil
 }
 
-// hasRoom reports whether one more token request may be under way. Requests that hang must not block all others, so two
-// groups are limited further. Requests for tenants and users without a token, which may be invented, leave a quarter of
-// maxFetches free. Requests for the users of one tenant leave as many free as they take.
-func (c *cache) hasRoom(k key) bool {
-	free := c.maxConcurrent - len(c.flights)
+// reserved is how many places a request for a key leaves free. Tenants and users without a token may be invented, in any
+// number. They leave a quarter to those that have had one.
+func (c *cache) reserved(k key) int {
 	if c.entry(k).token.text == "" {
-		free -= c.maxConcurrent / 4
+		return c.places.max / 4
 	}
-	if k.isUsers() {
-		return c.ofUsers[k.tenant] < free
-	}
-	return free > 0
+	return 0
 }
 
 func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
-	ctx, cancel := context.WithTimeout(c.background, fetchTime)
-	token, version, err := c.fetched(ctx, request)
-	cancel()
+	r := c.hedged(want, request)
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.flights, want)
-	if want.isUsers() {
-		if c.ofUsers[want.tenant]--; c.ofUsers[want.tenant] == 0 {
-			delete(c.ofUsers, want.tenant)
-		}
-	}
 	e := c.entry(want.key)
-	if err != nil {
-		f.err = e.fail(asTokenError(err), want.claims, version, now).errorAt(now)
+	if r.err != nil {
+		f.err = e.fail(r.err, want.claims, r.version, now).errorAt(now)
 	} else {
-		f.token = token.Token
-		e.succeed(f.number, token, want.claims, now)
+		f.token = r.token.Token
+		e.succeed(f.number, r.token, want.claims, now)
 		c.entries(want.key).promote(e)
 	}
 	close(f.done)

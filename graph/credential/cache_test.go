@@ -391,8 +391,9 @@ func TestARefusedTokenStaysSharedUntilRenewed(t *testing.T) {
 		refuser.Wait()
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		wantKind(t, c, graph.TokenRequest{Tenant: "a", Refused: "a1"}, graph.TokenUnavailable)
-		if a.count() != 2 {
-			t.Errorf("%d requests, want 2", a.count())
+		// Two requests of each flight have timed out.
+		if a.count() != 5 {
+			t.Errorf("%d requests, want 5", a.count())
 		}
 	})
 }
@@ -660,7 +661,7 @@ func TestAFailureWithClaimsLosesNoTokenUnderWay(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		switch number {
 		case 2:
-			return after(10*time.Second, numbered)(ctx, number, request)
+			return after(2*time.Second, numbered)(ctx, number, request)
 		case 3:
 			return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenClaimsRefused}
 		}
@@ -668,10 +669,10 @@ func TestAFailureWithClaimsLosesNoTokenUnderWay(t *testing.T) {
 	}, func(t *testing.T, _ *asked, c *cache) {
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		time.Sleep(50 * time.Minute)
-		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1") // Its renewal takes ten seconds.
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1") // Its renewal takes two seconds.
 		synctest.Wait()
 		wantKind(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, graph.TokenClaimsRefused)
-		time.Sleep(11 * time.Second)
+		time.Sleep(3 * time.Second)
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a2")
 	})
 }
@@ -679,16 +680,16 @@ func TestAFailureWithClaimsLosesNoTokenUnderWay(t *testing.T) {
 func TestAnOlderFlightDoesNotReplaceANewerToken(t *testing.T) {
 	inTime(t, func(ctx context.Context, number int, request graph.TokenRequest) (azcore.AccessToken, error) {
 		if number == 2 {
-			return after(10*time.Second, numbered)(ctx, number, request)
+			return after(2*time.Second, numbered)(ctx, number, request)
 		}
 		return numbered(ctx, number, request)
 	}, func(t *testing.T, _ *asked, c *cache) {
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		time.Sleep(50 * time.Minute)
-		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1") // Its renewal takes ten seconds.
+		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1") // Its renewal takes two seconds.
 		synctest.Wait()
 		want(t, c, graph.TokenRequest{Tenant: "a", Claims: "{}", Refused: "a1"}, "a3")
-		time.Sleep(11 * time.Second)
+		time.Sleep(3 * time.Second)
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a3")
 	})
 }
@@ -721,7 +722,7 @@ func TestTheLeastRecentlyUsedTokensAreEvicted(t *testing.T) {
 		want(t, c, user("two"), "a6")
 		// Users do not evict tenants.
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
-		if len(c.users.entries) != 3 || c.users.with.Len() != 3 {
+		if len(c.users.entries) != 3 || c.users.with.all.Len() != 3 {
 			t.Errorf("%d entries for 3", len(c.users.entries))
 		}
 	})
@@ -752,8 +753,8 @@ func TestTenantsWithoutATokenEvictNoTokens(t *testing.T) {
 		// A tenant that gets a token later counts like the others.
 		want(t, c, graph.TokenRequest{Tenant: "c"}, "c23")
 		want(t, c, graph.TokenRequest{Tenant: "c"}, "c23")
-		if c.tenants.with.Len() != 3 || c.tenants.without.Len() != 2 || len(c.tenants.entries) != 5 {
-			t.Errorf("%d entries with a token and %d without, %d in all, want 3, 2 and 5", c.tenants.with.Len(), c.tenants.without.Len(), len(c.tenants.entries))
+		if c.tenants.with.all.Len() != 3 || c.tenants.without.all.Len() != 2 || len(c.tenants.entries) != 5 {
+			t.Errorf("%d entries with a token and %d without, %d in all, want 3, 2 and 5", c.tenants.with.all.Len(), c.tenants.without.all.Len(), len(c.tenants.entries))
 		}
 	})
 }
@@ -765,7 +766,7 @@ func TestTenantsThatHangEvictNoTokens(t *testing.T) {
 		}
 		return numbered(ctx, number, request)
 	}, func(t *testing.T, _ *asked, c *cache) {
-		c.tenants, c.maxConcurrent = newRecent(3), 2
+		c.tenants, c.places = newRecent(3), newPlaces(2)
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		var waiting sync.WaitGroup
 		for n := range 2 {
@@ -784,7 +785,7 @@ func TestTenantsThatHangEvictNoTokens(t *testing.T) {
 
 func TestTooManyRequestsAtOnceAreNotMade(t *testing.T) {
 	inTime(t, after(time.Second, numbered), func(t *testing.T, a *asked, c *cache) {
-		c.maxConcurrent = 2
+		c.places = newPlaces(2)
 		var calls sync.WaitGroup
 		for _, tenant := range []string{"a", "b"} {
 			calls.Go(func() {
@@ -815,7 +816,7 @@ func TestATenantThatHangsLeavesRoomForTheOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, hangs, func(t *testing.T, a *asked, c *cache) {
-				c.maxConcurrent = 16
+				c.places = newPlaces(16)
 				want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 				want(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "known"}, "a2")
 				time.Sleep(50 * time.Minute)
@@ -838,8 +839,9 @@ func TestATenantThatHangsLeavesRoomForTheOthers(t *testing.T) {
 					want(t, c, graph.TokenRequest{Tenant: "b", UserAssertion: "first"}, fmt.Sprint("b", underWay+6))
 				}
 				waiting.Wait()
-				if len(c.ofUsers) != 0 || len(c.flights) != 0 {
-					t.Errorf("still counted: %v, %v", c.ofUsers, c.flights)
+				synctest.Wait()
+				if len(c.places.ofTenant) != 0 || c.places.taken != 0 || len(c.flights) != 0 {
+					t.Errorf("still counted: %+v, %v", c.places, c.flights)
 				}
 			})
 		})

@@ -102,6 +102,12 @@ func TestAFailureWithoutARefusalSaysItsCause(t *testing.T) {
 	}{
 		{"a token of another tenant", gives(authoritytest.JWT(map[string]any{"tid": tenantB})), app, graph.TokenRefused, graph.CauseWrongTenant},
 		{"a token of no tenant", gives(authoritytest.JWT(map[string]any{})), app, graph.TokenRefused, graph.CauseWrongTenant},
+		{"a token for another API", gives(authoritytest.JWT(map[string]any{"tid": tenantA, "aud": "https://management.azure.com"})), app, graph.TokenRefused, graph.CauseWrongAudience},
+		{"a token for Graph of another cloud", gives(authoritytest.JWT(map[string]any{"tid": tenantA, "aud": "https://graph.microsoft.us"})), app, graph.TokenRefused, graph.CauseWrongAudience},
+		{"a token for no API", gives(authoritytest.JWT(map[string]any{"tid": tenantA})), app, graph.TokenRefused, graph.CauseWrongAudience},
+		{"a token whose audience is a number", gives(authoritytest.JWT(map[string]any{"tid": tenantA, "aud": 3})), app, graph.TokenRefused, graph.CauseWrongAudience},
+		{"a user's token for another API", gives(authoritytest.JWT(map[string]any{"tid": tenantA, "aud": "api://other"})), user(map[string]any{"tid": tenantA}), graph.TokenRefused, graph.CauseWrongAudience},
+		{"a token of another tenant for another API", gives(authoritytest.JWT(map[string]any{"tid": tenantB, "aud": "api://other"})), app, graph.TokenRefused, graph.CauseWrongTenant},
 		{"a token that is no JWT", gives("opaque"), app, graph.TokenRefused, graph.CauseOther},
 		{"another tenant than the managed identity's", managed, app, graph.TokenRefused, graph.CauseWrongTenant},
 		{"an assertion of another tenant", with(func(*credential.Options) {}), user(map[string]any{"tid": tenantB}), graph.TokenAssertionRefused, graph.CauseWrongTenant},
@@ -120,5 +126,19 @@ func TestAFailureWithoutARefusalSaysItsCause(t *testing.T) {
 				t.Errorf("got kind %d and cause %q (%v), want %d and %q", got.Kind, got.Cause, got.Err, test.kind, test.want)
 			}
 		})
+	}
+}
+
+func TestTheAudiencesOfGraph(t *testing.T) {
+	for _, audience := range []any{
+		"https://graph.microsoft.com", "https://graph.microsoft.com/", "HTTPS://Graph.Microsoft.com", "00000003-0000-0000-c000-000000000000",
+		"00000003-0000-0000-C000-000000000000", []string{"api://other", "https://graph.microsoft.com"},
+	} {
+		authority := authoritytest.New(t)
+		token := authoritytest.JWT(map[string]any{"tid": tenantA, "aud": audience})
+		authority.Handle(func(authoritytest.Request) authoritytest.Answer { return authoritytest.Answer{Token: token} })
+		if got := ask(t, source(t, authority), graph.TokenRequest{Tenant: tenantA}); got != token {
+			t.Errorf("audience %v: got %q", audience, got)
+		}
 	}
 }

@@ -66,8 +66,8 @@ type Options struct {
 	// NationalCloudTenants are tenants (GUIDs in lower case) of clouds where the API does not exist: no token is requested
 	// for them.
 	NationalCloudTenants []string
-	// Logger gets a line for every token request that failed: its cause and codes, never a text, a tenant or a token. Nil
-	// logs nothing.
+	// Logger gets a line for every token request that failed, or was slower than the second one for the same token: its
+	// cause and codes, never a text, a tenant or a token. Nil logs nothing.
 	Logger *slog.Logger
 }
 
@@ -97,7 +97,7 @@ func New(options Options) (*Source, error) {
 		Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: host.String()},
 		// The caller decides whether to retry: a retry here would only keep everyone waiting.
 		Retry:     policy.RetryOptions{MaxRetries: -1},
-		Transport: newAuthority(client.Transport, host.Host),
+		Transport: newAuthority(client.Transport, newFreshTransport(options.RootCAs), host.Host),
 	}
 	if err := p.prepare(options, client); err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func New(options Options) (*Source, error) {
 	return s, nil
 }
 
-// logged writes a line for every token request that failed.
+// logged writes a line for every token request that failed, or was outrun: that one shows that the authority hangs.
 func logged(fetch fetchFunc, logger *slog.Logger) fetchFunc {
 	if logger == nil {
 		return fetch
@@ -123,6 +123,10 @@ func logged(fetch fetchFunc, logger *slog.Logger) fetchFunc {
 		token, err := fetch(ctx, request)
 		if err == nil {
 			return token, nil
+		}
+		if errors.Is(context.Cause(ctx), errOutrun) {
+			logger.Info("token request given up, another one was faster", slog.Bool("delegated", request.UserAssertion != ""), slog.Duration("duration", time.Since(start)))
+			return token, err
 		}
 		failed := asTokenError(err)
 		attributes := []any{

@@ -91,6 +91,11 @@ func (e *entry) fits(claims, refused hash, now time.Time) bool {
 	return e.token.suits(refused, now) && (claims == hash{} || claims == e.claims)
 }
 
+// useful reports whether the entry has a token or a failure that is not over yet.
+func (e *entry) useful(now time.Time) bool {
+	return e.token.good(now) || slices.ContainsFunc(e.demands, func(d *demand) bool { return d.failed(now) })
+}
+
 // failed returns the cached failure of the last attempt to satisfy a demand, nil when there is none.
 func (e *entry) failed(claims hash, now time.Time) *failure {
 	for _, d := range e.demands {
@@ -155,13 +160,23 @@ func (e *entry) fail(err *graph.TokenError, claims, version hash, now time.Time)
 	return f
 }
 
-// failureTime is how long a failure is cached.
+// failureTime is how long a failure is cached:
+//
+//	a refusal                                        30 s to 60 s
+//	an authority that names a time with Retry-After  that time, an hour at most
+//	any other response, a connection that failed     5 s
+//	a time-out                                       not at all: the next request may get its response
+//
+// A second is added at random to all but the first and the last.
 func failureTime(err *graph.TokenError) time.Duration {
 	if err.Kind != graph.TokenUnavailable {
 		return minRefusalTime + jitter(minRefusalTime)
 	}
 	if named := retryAfter(err); named > 0 {
-		return min(named, maxFailureTime) + jitter(time.Second)
+		return named + jitter(time.Second)
+	}
+	if timedOut(err) {
+		return 0
 	}
 	return unavailableTime + jitter(time.Second)
 }

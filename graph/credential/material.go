@@ -10,13 +10,19 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 )
 
 // maxFile is how large a file with a secret, a certificate or a federated token may be.
 const maxFile = 1 << 20
+
+// maxReadTime is how long a read of the file is awaited. Then the last material is used: a disk that hangs must not
+// block the tokens of all tenants.
+const maxReadTime = time.Second
 
 // material is the credential of the application. One of its parts is set.
 type material struct {
@@ -39,29 +45,78 @@ type materialFile struct {
 	path  string
 	parse func(content []byte) (*material, error)
 
-	// last is the last material that could be used. No lock is held while the file is read, since its disk may be slow. A
-	// slow read may therefore bring back the material before it, until the next read.
+	// last is the last material that could be used.
 	last atomic.Pointer[material]
+
+	mu sync.Mutex
+	// under is the read that is under way, nil when none is. All callers share it: each read of a disk that hangs takes a
+	// thread of the process.
+	under *reading
 }
 
+// reading is one read of the file. material and err are set before done is closed.
+type reading struct {
+	start    time.Time
+	done     chan struct{}
+	material *material
+	err      error
+}
+
+// material returns the material in the file, or the last one when the file cannot be used, or cannot be read within
+// maxReadTime. Only the first call of all waits longer.
 func (f *materialFile) material() (*material, error) {
 	last := f.last.Load()
 	if f.path == "" && last != nil {
 		return last, nil
 	}
-	read, err := f.read(last)
-	if err == nil {
-		f.last.Store(read)
-		return read, nil
+	r := f.reading()
+	if last == nil {
+		<-r.done
+	} else {
+		timer := time.NewTimer(time.Until(r.start.Add(maxReadTime)))
+		defer timer.Stop()
+		select {
+		case <-r.done:
+		case <-timer.C:
+			return last, nil
+		}
 	}
-	if last = f.last.Load(); last != nil {
+	if r.err != nil && last != nil {
 		return last, nil
 	}
-	return nil, err
+	return r.material, r.err
 }
 
-// read returns the material of the file, last itself if that has not changed.
-func (f *materialFile) read(last *material) (*material, error) {
+// reading returns the read that is under way, and starts one if there is none. No lock is held while the file is read.
+func (f *materialFile) reading() *reading {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.under == nil {
+		r := &reading{start: time.Now(), done: make(chan struct{})}
+		f.under = r
+		go func() {
+			r.material, r.err = f.read(f.last.Load())
+			if r.err == nil {
+				f.last.Store(r.material)
+			}
+			f.mu.Lock()
+			f.under = nil
+			f.mu.Unlock()
+			close(r.done)
+		}()
+	}
+	return f.under
+}
+
+// read returns the material of the file, last itself if that has not changed. A panic of a parser becomes an error: it
+// must not end the process.
+func (f *materialFile) read(last *material) (_ *material, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			// The value may hold anything.
+			err = fmt.Errorf("panic of type %T while a file was read", value)
+		}
+	}()
 	content, err := readFile(f.path)
 	if err != nil {
 		return nil, err

@@ -14,9 +14,6 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 )
 
-// scope requests all permissions that were granted to the application, or by the user to the application.
-const scope = "https://graph.microsoft.com/.default"
-
 // demandNothing are claims that bypass a cache. MSAL holds the tokens of managed identities in one cache of the
 // process, for all credential objects, and uses it unless there are claims. It sends those claims nowhere.
 const demandNothing = "{}"
@@ -122,7 +119,11 @@ func (p *provider) request(ctx context.Context, request graph.TokenRequest, with
 	case err != nil && ctx.Err() != nil:
 		return azcore.AccessToken{}, unavailable(ctx.Err())
 	case err != nil:
-		return azcore.AccessToken{}, classify(err, delegated)
+		failed := classify(err, delegated)
+		if connection := attemptOf(ctx).failed.Load(); connection != nil && failed.Kind == graph.TokenUnavailable {
+			failed.Err = connection
+		}
+		return azcore.AccessToken{}, failed
 	}
 	if !token.ExpiresOn.After(time.Now()) {
 		return azcore.AccessToken{}, unavailable(errors.New("the token has expired already"))
@@ -134,6 +135,8 @@ func (p *provider) request(ctx context.Context, request graph.TokenRequest, with
 		return azcore.AccessToken{}, &graph.TokenError{Kind: graph.TokenRefused, Cause: graph.CauseOther, Err: errors.New("the token is no JWT")}
 	case claims.Tenant != request.Tenant:
 		return azcore.AccessToken{}, wrongTenant("the token is of another tenant")
+	case !isForGraph(token.Token):
+		return azcore.AccessToken{}, wrongAudience()
 	}
 	return token, nil
 }

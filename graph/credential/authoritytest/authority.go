@@ -65,8 +65,19 @@ type Authority struct {
 	handler     http.Handler
 }
 
-// New starts an authority that issues a new token for every request.
+// New starts an authority that issues a new token for every request. It speaks HTTP/1.1.
 func New(t testing.TB) *Authority {
+	t.Helper()
+	return start(t, false)
+}
+
+// NewHTTP2 starts one that speaks HTTP/2 as well.
+func NewHTTP2(t testing.TB) *Authority {
+	t.Helper()
+	return start(t, true)
+}
+
+func start(t testing.TB, http2 bool) *Authority {
 	t.Helper()
 	a := new(Authority)
 	mux := http.NewServeMux()
@@ -81,6 +92,7 @@ func New(t testing.TB) *Authority {
 	}))
 	// Connections that end during the handshake are not logged.
 	a.server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	a.server.EnableHTTP2 = http2
 	a.server.StartTLS()
 	t.Cleanup(a.server.Close)
 	a.URL, a.Roots = a.server.URL, x509.NewCertPool()
@@ -180,10 +192,13 @@ func (a *Authority) token(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Audience is that of the tokens: the resource of Microsoft Graph.
+const Audience = "https://graph.microsoft.com"
+
 // newToken makes a token that suits the request, a different one each time.
 func (r Request) newToken(number int, lifetime time.Duration) string {
 	claims := map[string]any{
-		"tid": r.Tenant, "appid": r.ClientID, "jti": fmt.Sprint("token-", number), "exp": time.Now().Add(lifetime).Unix(),
+		"aud": Audience, "tid": r.Tenant, "appid": r.ClientID, "jti": fmt.Sprint("token-", number), "exp": time.Now().Add(lifetime).Unix(),
 	}
 	if r.Assertion == "" {
 		claims["roles"] = []string{"BackupRestore-Configuration.ReadWrite.All", "BackupRestore-Control.ReadWrite.All", "BackupRestore-Restore.ReadWrite.All", "BackupRestore-Search.Read.All"}
