@@ -72,7 +72,7 @@ func TestRPCsListTheirDocumentedErrors(t *testing.T) {
 		if !slices.Contains([]string{"input", "state", "http", "fault"}, e["arises"]) {
 			wrong = append(wrong, fmt.Sprintf("%s: arises from %q", e["graph_code"], e["arises"]))
 		}
-		for _, operation := range strings.Fields(e["operations"]) {
+		for operation := range strings.FieldsSeq(e["operations"]) {
 			if want[operation] == nil {
 				want[operation], sections[operation] = map[string]bool{}, map[string]bool{}
 			}
@@ -406,7 +406,7 @@ func TestReasonsAreFrozen(t *testing.T) {
 		t.Fatal(err)
 	}
 	var frozen, now []string
-	for _, line := range strings.Split(string(data), "\n") {
+	for line := range strings.SplitSeq(string(data), "\n") {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
 			frozen = append(frozen, strings.Join(strings.Fields(line), " "))
 		}
@@ -441,7 +441,7 @@ func TestEveryReasonShowsItsErrorInfo(t *testing.T) {
 	shown := map[string]string{}
 	example := ""
 	value := regexp.MustCompile(`^  ([A-Z][A-Z0-9_]+) = \d+`)
-	for _, line := range strings.Split(string(data), "\n") {
+	for line := range strings.SplitSeq(string(data), "\n") {
 		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "// ErrorInfo: `"); ok {
 			example = strings.TrimSuffix(text, "`")
 		} else if found := value.FindStringSubmatch(line); found != nil {

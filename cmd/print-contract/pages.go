@@ -68,15 +68,16 @@ the emulator over real connections: they cover success and each documented reaso
 
 // effects returns the effect of an rpc, and the fields that add another effect.
 func (r *rpc) effects() string {
-	text := r.call.GetEffect().String()
+	var text strings.Builder
+	text.WriteString(r.call.GetEffect().String())
 	for i := range r.input.Fields().Len() {
 		field := r.input.Fields().Get(i)
 		option, _ := proto.GetExtension(field.Options(), pb.E_GraphField).(*pb.GraphField)
 		if effect := option.GetEffect(); effect != pb.GraphCall_EFFECT_UNSPECIFIED {
-			text += fmt.Sprintf("; `%s`: %s", field.Name(), effect)
+			fmt.Fprintf(&text, "; `%s`: %s", field.Name(), effect)
 		}
 	}
-	return text
+	return text.String()
 }
 
 // verifyWith returns the rpc that shows the outcome, and the states that prove it to the server.

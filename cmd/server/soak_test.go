@@ -174,7 +174,7 @@ func TestSoakOfFaults(t *testing.T) {
 	if seen.failed > 0 || p99 > time.Second {
 		t.Errorf("of %d calls of the good tenant %d failed, p99 %v", len(seen.took), seen.failed, p99)
 	}
-	if n := len(seen.memory); n >= 4 {
+	if n := len(seen.memory); n >= 40 {
 		// The first third is the warm-up.
 		warm, last := slices.Max(seen.memory[n/4:n/2]), slices.Max(seen.memory[n*3/4:])
 		if last > warm*3/2+32 || last > 700 {

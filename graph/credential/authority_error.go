@@ -34,8 +34,7 @@ func (e *authorityError) Error() string {
 }
 
 func retryAfter(err error) time.Duration {
-	var response *authorityError
-	if errors.As(err, &response) {
+	if response, ok := errors.AsType[*authorityError](err); ok {
 		return response.retryAfter
 	}
 	return 0
@@ -43,8 +42,7 @@ func retryAfter(err error) time.Duration {
 
 // asTokenError makes a TokenError of any error.
 func asTokenError(err error) *graph.TokenError {
-	var failed *graph.TokenError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*graph.TokenError](err); ok {
 		return failed
 	}
 	return unavailable(err)

@@ -74,7 +74,7 @@ type cache struct {
 	tenants *recent
 	users   *recent
 	flights map[wanted]*flight
-	places  *places
+	shares  *shares
 	started uint64
 	closed  bool
 
@@ -103,7 +103,7 @@ type flight struct {
 func newCache(fetch fetchFunc, version func() hash) *cache {
 	c := &cache{
 		fetch: fetch, versions: versions{read: version},
-		tenants: newRecent(maxTenants), users: newRecent(maxUsers), flights: make(map[wanted]*flight), places: newPlaces(maxFetches), hedgeTime: hedgeTime,
+		tenants: newRecent(maxTenants), users: newRecent(maxUsers), flights: make(map[wanted]*flight), shares: newShares(maxFetches), hedgeTime: hedgeTime,
 	}
 	c.background, c.stop = context.WithCancel(context.Background())
 	return c
@@ -252,7 +252,7 @@ func (c *cache) entries(k key) *recent {
 
 // start starts the flight for what is wanted. There must be none yet.
 func (c *cache) start(want wanted, request graph.TokenRequest) (*flight, error) {
-	if !c.places.take(want.tenant, c.reserved(want.key)) {
+	if !c.shares.take(want.tenant, c.reserved(want.key)) {
 		return nil, errTooMany
 	}
 	c.started++
@@ -266,7 +266,7 @@ func (c *cache) start(want wanted, request graph.TokenRequest) (*flight, error) 
 // number. They leave a quarter to those that have had one.
 func (c *cache) reserved(k key) int {
 	if c.entry(k).token.text == "" {
-		return c.places.max / 4
+		return c.shares.max / 4
 	}
 	return 0
 }

@@ -766,7 +766,7 @@ func TestTenantsThatHangEvictNoTokens(t *testing.T) {
 		}
 		return numbered(ctx, number, request)
 	}, func(t *testing.T, _ *asked, c *cache) {
-		c.tenants, c.places = newRecent(3), newPlaces(2)
+		c.tenants, c.shares = newRecent(3), newShares(2)
 		want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 		var waiting sync.WaitGroup
 		for n := range 2 {
@@ -785,7 +785,7 @@ func TestTenantsThatHangEvictNoTokens(t *testing.T) {
 
 func TestTooManyRequestsAtOnceAreNotMade(t *testing.T) {
 	inTime(t, after(time.Second, numbered), func(t *testing.T, a *asked, c *cache) {
-		c.places = newPlaces(2)
+		c.shares = newShares(2)
 		var calls sync.WaitGroup
 		for _, tenant := range []string{"a", "b"} {
 			calls.Go(func() {
@@ -816,7 +816,7 @@ func TestATenantThatHangsLeavesRoomForTheOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, hangs, func(t *testing.T, a *asked, c *cache) {
-				c.places = newPlaces(16)
+				c.shares = newShares(16)
 				want(t, c, graph.TokenRequest{Tenant: "a"}, "a1")
 				want(t, c, graph.TokenRequest{Tenant: "a", UserAssertion: "known"}, "a2")
 				time.Sleep(50 * time.Minute)
@@ -840,8 +840,8 @@ func TestATenantThatHangsLeavesRoomForTheOthers(t *testing.T) {
 				}
 				waiting.Wait()
 				synctest.Wait()
-				if len(c.places.ofTenant) != 0 || c.places.taken != 0 || len(c.flights) != 0 {
-					t.Errorf("still counted: %+v, %v", c.places, c.flights)
+				if len(c.shares.ofTenant) != 0 || c.shares.taken != 0 || len(c.flights) != 0 {
+					t.Errorf("still counted: %+v, %v", c.shares, c.flights)
 				}
 			})
 		})

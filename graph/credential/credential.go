@@ -133,8 +133,7 @@ func logged(fetch fetchFunc, logger *slog.Logger) fetchFunc {
 			slog.String("error", failed.Error()), slog.String("cause", string(failed.Cause)),
 			slog.Bool("delegated", request.UserAssertion != ""), slog.Duration("duration", time.Since(start)),
 		}
-		var response *authorityError
-		if errors.As(err, &response) {
+		if response, ok := errors.AsType[*authorityError](err); ok {
 			attributes = append(attributes, slog.Int("httpStatus", response.status), slog.String("code", response.code), slog.Any("numbers", response.numbers))
 		}
 		logger.Warn("no token", attributes...)

@@ -21,7 +21,7 @@ func TestTheEndpointsOfManyTenantsTakeLittleMemory(t *testing.T) {
 		requests++
 		body := `{"issuer":"i","authorization_endpoint":"a","token_endpoint":"https://login.example/token","padding":"` + padding + `"}`
 		header := http.Header{"Content-Type": {"application/json"}, "X-Large": {strings.Repeat("x", 60<<10)}}
-		return &http.Response{StatusCode: 200, Header: header, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+		return &http.Response{StatusCode: http.StatusOK, Header: header, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 	}), nil, "login.example")
 	discover := func(tenant int) {
 		t.Helper()

@@ -100,7 +100,7 @@ func (r result) orEarlier(earlier result) result {
 func (c *cache) mayHedge(tenant string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.places.take(tenant, c.places.max/2)
+	return c.shares.take(tenant, c.shares.max/2)
 }
 
 // send sends a token request that has a place, and gives the place back when it ends.
@@ -112,7 +112,7 @@ func (c *cache) send(ctx context.Context, want wanted, request graph.TokenReques
 			r.err = asTokenError(err)
 		}
 		c.mu.Lock()
-		c.places.giveBack(want.tenant)
+		c.shares.giveBack(want.tenant)
 		c.mu.Unlock()
 		results <- r
 	})

@@ -83,8 +83,8 @@ func TestATokenRequestThatHangsIsSentOnceMore(t *testing.T) {
 				calls.Wait()
 				// The request that lost has ended too, and its place is free again.
 				synctest.Wait()
-				if a.count() != test.requests || c.places.taken != 0 {
-					t.Errorf("%d requests, want %d; %d places are taken", a.count(), test.requests, c.places.taken)
+				if a.count() != test.requests || c.shares.taken != 0 {
+					t.Errorf("%d requests, want %d; %d places are taken", a.count(), test.requests, c.shares.taken)
 				}
 			})
 		})
@@ -110,7 +110,7 @@ func TestACallerOfARequestThatHangsKeepsItsDeadline(t *testing.T) {
 // The second requests do not double the load when the authority hangs for everybody: they leave half of the places.
 func TestSecondRequestsLeaveHalfOfThePlaces(t *testing.T) {
 	inTime(t, hanging, func(t *testing.T, a *asked, c *cache) {
-		c.places = newPlaces(100)
+		c.shares = newShares(100)
 		var waiting sync.WaitGroup
 		for n := range 40 {
 			waiting.Go(func() { wantKind(t, c, graph.TokenRequest{Tenant: fmt.Sprint(n)}, graph.TokenUnavailable) })
@@ -121,8 +121,8 @@ func TestSecondRequestsLeaveHalfOfThePlaces(t *testing.T) {
 		}
 		waiting.Wait()
 		synctest.Wait()
-		if c.places.taken != 0 {
-			t.Errorf("%d places are taken", c.places.taken)
+		if c.shares.taken != 0 {
+			t.Errorf("%d places are taken", c.shares.taken)
 		}
 	})
 }

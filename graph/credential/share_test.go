@@ -46,7 +46,7 @@ func TestATenantTakesAShareOfTheTokenRequests(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, known %v", name, known), func(t *testing.T) {
 				inTime(t, hangers, func(t *testing.T, a *asked, c *cache) {
 					const most = 400
-					c.places = newPlaces(most)
+					c.shares = newShares(most)
 					if known {
 						// A key that has had a token may use the places that are left free for such keys.
 						a.respond = after(time.Second, numbered)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -66,19 +67,19 @@ type Authority struct {
 }
 
 // New starts an authority that issues a new token for every request. It speaks HTTP/1.1.
-func New(t testing.TB) *Authority {
-	t.Helper()
-	return start(t, false)
+func New(tb testing.TB) *Authority {
+	tb.Helper()
+	return start(tb, false)
 }
 
 // NewHTTP2 starts one that speaks HTTP/2 as well.
-func NewHTTP2(t testing.TB) *Authority {
-	t.Helper()
-	return start(t, true)
+func NewHTTP2(tb testing.TB) *Authority {
+	tb.Helper()
+	return start(tb, true)
 }
 
-func start(t testing.TB, http2 bool) *Authority {
-	t.Helper()
+func start(tb testing.TB, http2 bool) *Authority {
+	tb.Helper()
 	a := new(Authority)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{tenant}/v2.0/.well-known/openid-configuration", a.discover)
@@ -94,7 +95,7 @@ func start(t testing.TB, http2 bool) *Authority {
 	a.server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	a.server.EnableHTTP2 = http2
 	a.server.StartTLS()
-	t.Cleanup(a.server.Close)
+	tb.Cleanup(a.server.Close)
 	a.URL, a.Roots = a.server.URL, x509.NewCertPool()
 	a.Roots.AddCert(a.server.Certificate())
 	return a
@@ -165,9 +166,7 @@ func (a *Authority) token(w http.ResponseWriter, r *http.Request) {
 	if handle != nil {
 		answer = handle(request)
 	}
-	for name, values := range answer.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), answer.Header)
 	if answer.Status == 0 {
 		answer.Status = http.StatusOK
 	}
