@@ -11,15 +11,15 @@ import (
 // depend on the endpoint of Graph: one that stands in for Graph gets tokens for Graph, too.
 const scope = resource + "/.default"
 
-// resource is the URL of Microsoft Graph as a resource, resourceID its id, which is the same in all tenants. Tokens have
-// either as their audience, by what the application is registered to accept.
+// resource is the URL of Microsoft Graph as a resource, resourceID its id, which is the same in all tenants. Tokens
+// have the one or the other as their audience.
 const (
 	resource   = "https://graph.microsoft.com"
 	resourceID = "00000003-0000-0000-c000-000000000000"
 )
 
-// isForGraph reports whether a token has Microsoft Graph as its audience. One for another API must not be sent to Graph,
-// which would refuse it anyway.
+// isForGraph reports whether a token has Microsoft Graph as its audience. One for another API must not be sent to
+// Graph, which would refuse it anyway.
 func isForGraph(token string) bool {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

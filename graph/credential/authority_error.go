@@ -149,8 +149,8 @@ func (e *authorityError) kind(delegated bool) graph.TokenKind {
 	return graph.TokenRefused
 }
 
-// loops reports whether the authority ended a loop of equal requests. That is a throttle, although its code is that of a
-// refusal.
+// loops reports whether the authority ended a loop of equal requests. That is a throttle, although its code is that of
+// a refusal.
 func (e *authorityError) loops() bool { return slices.Contains(e.numbers, requestLoop) }
 
 // isMalformedJWT reports whether a number is 50027 or one of its special cases, such as 5002723.

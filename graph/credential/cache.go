@@ -19,7 +19,7 @@ const (
 	// by tenant; see recent.
 	maxTenants = 10_000
 	maxUsers   = 10_000
-	// maxFetches is how many token requests may be under way. Further callers get an error at once; see places.
+	// maxFetches is how many token requests may be under way. Further callers get an error at once; see shares.
 	maxFetches = 2_000
 	// fetchTime is how long a flight may take. Its callers may be gone long before.
 	fetchTime = 30 * time.Second
@@ -262,8 +262,8 @@ func (c *cache) start(want wanted, request graph.TokenRequest) (*flight, error) 
 	return f, nil
 }
 
-// reserved is how many places a request for a key leaves free. Tenants and users without a token may be invented, in any
-// number. They leave a quarter to those that have had one.
+// reserved is how many requests a request for a key leaves to others. Tenants and users without a token may be
+// invented, in any number. They leave a quarter to those that have had one.
 func (c *cache) reserved(k key) int {
 	if c.entry(k).token.text == "" {
 		return c.shares.max / 4

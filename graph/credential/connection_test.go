@@ -29,7 +29,7 @@ func sourceOn(t *testing.T, authority *authoritytest.Authority, hedge time.Durat
 	return s
 }
 
-// The authority swallows the first request of each tenant, over HTTP/1.1 and over HTTP/2. The second request goes over a
+// The authority swallows the first request of a tenant, over HTTP/1.1 and over HTTP/2. The second request goes over a
 // connection of its own, since the first one's may be dead.
 func TestASecondRequestHasItsOwnConnection(t *testing.T) {
 	for name, newAuthority := range map[string]func(testing.TB) *authoritytest.Authority{

@@ -26,7 +26,7 @@ type result struct {
 }
 
 // hedged requests a token once, and a second time when the first request has been out for hedgeTime, or when its
-// connection broke. start has taken the place of the first one. Whichever ends the flight cancels the other request:
+// connection broke. start has counted the first one. Whichever ends the flight cancels the other request:
 //
 //	first to happen                         the flight
 //	--------------------------------------  ----------------------------------------------------------------
@@ -95,15 +95,15 @@ func (r result) orEarlier(earlier result) result {
 	return r
 }
 
-// mayHedge takes a place for a second request. These leave half of the places free: an authority that hangs for
-// everybody must not get twice the requests, and they must not cost others their first one.
+// mayHedge counts a second request, and reports whether it may go out. Second requests leave half of maxFetches free:
+// an authority that hangs for everybody must not get twice the requests, and others must get their first one.
 func (c *cache) mayHedge(tenant string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.shares.take(tenant, c.shares.max/2)
 }
 
-// send sends a token request that has a place, and gives the place back when it ends.
+// send sends a token request that has been counted, and counts it no more when it has ended.
 func (c *cache) send(ctx context.Context, want wanted, request graph.TokenRequest, results chan<- result) {
 	c.running.Go(func() {
 		token, version, err := c.fetched(ctx, request)

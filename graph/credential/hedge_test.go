@@ -81,10 +81,10 @@ func TestATokenRequestThatHangsIsSentOnceMore(t *testing.T) {
 					})
 				}
 				calls.Wait()
-				// The request that lost has ended too, and its place is free again.
+				// The request that lost has ended too, and does not count any more.
 				synctest.Wait()
 				if a.count() != test.requests || c.shares.taken != 0 {
-					t.Errorf("%d requests, want %d; %d places are taken", a.count(), test.requests, c.shares.taken)
+					t.Errorf("%d requests, want %d; %d are still counted", a.count(), test.requests, c.shares.taken)
 				}
 			})
 		})
@@ -107,8 +107,9 @@ func TestACallerOfARequestThatHangsKeepsItsDeadline(t *testing.T) {
 	})
 }
 
-// The second requests do not double the load when the authority hangs for everybody: they leave half of the places.
-func TestSecondRequestsLeaveHalfOfThePlaces(t *testing.T) {
+// The second requests do not double the load when the authority hangs for everybody: they leave half of all requests to
+// others.
+func TestSecondRequestsLeaveHalfToOthers(t *testing.T) {
 	inTime(t, hanging, func(t *testing.T, a *asked, c *cache) {
 		c.shares = newShares(100)
 		var waiting sync.WaitGroup
@@ -122,7 +123,7 @@ func TestSecondRequestsLeaveHalfOfThePlaces(t *testing.T) {
 		waiting.Wait()
 		synctest.Wait()
 		if c.shares.taken != 0 {
-			t.Errorf("%d places are taken", c.shares.taken)
+			t.Errorf("%d are still counted", c.shares.taken)
 		}
 	})
 }

@@ -58,8 +58,8 @@ func TestAPanicOfAParserIsAnError(t *testing.T) {
 	}
 }
 
-// A disk that hangs costs maxReadTime once, and one read: each read that hangs takes a thread. Meanwhile the last material
-// stays in use.
+// A disk that hangs costs maxReadTime once, and one read: each read that hangs takes a thread. Meanwhile the last
+// material stays in use.
 func TestADiskThatHangsCostsOneRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(path, []byte("new"), 0o600); err != nil {

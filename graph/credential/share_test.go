@@ -48,7 +48,7 @@ func TestATenantTakesAShareOfTheTokenRequests(t *testing.T) {
 					const most = 400
 					c.shares = newShares(most)
 					if known {
-						// A key that has had a token may use the places that are left free for such keys.
+						// A key that has had a token may use what is left free for such keys.
 						a.respond = after(time.Second, numbered)
 						for n := range most {
 							if _, err := c.token(t.Context(), request(n)); err != nil {

@@ -9,21 +9,21 @@ type shares struct {
 
 func newShares(maximum int) *shares { return &shares{max: maximum, ofTenant: make(map[string]int)} }
 
-// take takes a place for a tenant, and reports whether it got one. A tenant gets another place while it has fewer than
-// are free. So one tenant alone gets half of them, and each further one half of the rest. Places that are reserved for
-// other requests do not count as free.
-func (p *shares) take(tenant string, reserved int) bool {
-	if p.ofTenant[tenant] >= p.max-p.taken-reserved {
+// take counts one more request of a tenant, and reports whether it may go out. A tenant may have another one while it
+// has fewer under way than are free. So one tenant alone gets half of them, and each further one half of the rest.
+// Those that are reserved for other requests do not count as free.
+func (s *shares) take(tenant string, reserved int) bool {
+	if s.ofTenant[tenant] >= s.max-s.taken-reserved {
 		return false
 	}
-	p.taken++
-	p.ofTenant[tenant]++
+	s.taken++
+	s.ofTenant[tenant]++
 	return true
 }
 
-func (p *shares) giveBack(tenant string) {
-	p.taken--
-	if p.ofTenant[tenant]--; p.ofTenant[tenant] == 0 {
-		delete(p.ofTenant, tenant)
+func (s *shares) giveBack(tenant string) {
+	s.taken--
+	if s.ofTenant[tenant]--; s.ofTenant[tenant] == 0 {
+		delete(s.ofTenant, tenant)
 	}
 }
