@@ -98,6 +98,7 @@ const (
 // | `policy` | token | A policy of the tenant, such as conditional access, does not allow it. |
 // | `authority-unavailable` | token | The authority is down or overloaded. This is temporary. |
 // | `wrong-tenant` | token | The token is of another tenant than the request. |
+// | `wrong-audience` | token | The token is for another API than Graph. |
 // | `delegation-unsupported` | token | The server's credential mode cannot act on behalf of users. |
 // | `other` | token | The authority refuses for another reason. |
 type ErrorReason int32
