@@ -119,6 +119,8 @@ type Request struct {
 	RequestID string
 	// Safe says that the request changes nothing, whatever its method.
 	Safe bool
+	// Stats gets what the request costs; nil for nothing.
+	Stats *Stats
 }
 
 // Response is Graph's response to a request that it carried out.
@@ -158,6 +160,7 @@ func (c *Client) once(ctx context.Context, request *Request, token string, fresh
 	if err != nil {
 		return nil, &Error{Kind: KindInvalidRequest, Err: err}
 	}
+	request.Stats.attempt()
 	response, err := c.roundTrip(httpRequest, way{write: !request.Safe, fresh: fresh})
 	if err != nil {
 		if !request.Safe && !sent.Load() && ctx.Err() != nil {
