@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
@@ -45,6 +46,9 @@ type Options struct {
 	// Backoff bounds the wait before the first repeat when Graph does not say how long; the second waits up to twice as
 	// long. 0 means 500 ms.
 	Backoff time.Duration
+	// Logger gets a line when Graph begins to throttle a tenant, and one when its requests are no longer paced; nil for
+	// none. The lines name the tenant's GUID, and have no text of Graph.
+	Logger *slog.Logger
 }
 
 // Client sends requests to one endpoint. It is safe for concurrent use.
@@ -96,6 +100,7 @@ func New(options Options) (*Client, error) {
 		jitter:      rand.Float64,
 	}
 	c.roundTrip = c.connections.roundTrip
+	logStretches(c.throttles, options.Logger)
 	c.budget.tenths.Store(fullBudget)
 	return c, nil
 }
