@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
@@ -45,6 +46,9 @@ type Options struct {
 	// Backoff bounds the wait before the first repeat when Graph does not say how long; the second waits up to twice as
 	// long. 0 means 500 ms.
 	Backoff time.Duration
+	// Logger gets a line when Graph begins to throttle a tenant, and one when its requests are no longer paced; nil for
+	// none. The lines name the tenant's GUID, and have no text of Graph.
+	Logger *slog.Logger
 }
 
 // Client sends requests to one endpoint. It is safe for concurrent use.
@@ -96,6 +100,7 @@ func New(options Options) (*Client, error) {
 		jitter:      rand.Float64,
 	}
 	c.roundTrip = c.connections.roundTrip
+	logStretches(c.throttles, options.Logger)
 	c.budget.tenths.Store(fullBudget)
 	return c, nil
 }
@@ -119,6 +124,8 @@ type Request struct {
 	RequestID string
 	// Safe says that the request changes nothing, whatever its method.
 	Safe bool
+	// Stats gets what the request costs; nil for nothing.
+	Stats *Stats
 }
 
 // Response is Graph's response to a request that it carried out.
@@ -158,6 +165,7 @@ func (c *Client) once(ctx context.Context, request *Request, token string, fresh
 	if err != nil {
 		return nil, &Error{Kind: KindInvalidRequest, Err: err}
 	}
+	request.Stats.attempt()
 	response, err := c.roundTrip(httpRequest, way{write: !request.Safe, fresh: fresh})
 	if err != nil {
 		if !request.Safe && !sent.Load() && ctx.Err() != nil {

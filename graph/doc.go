@@ -23,10 +23,17 @@
 // # Throttling
 //
 // A throttle response (429, 509, or 503 with a throttle scope) blocks its tenant and kind of request, reads or writes,
-// until its Retry-After, or for 10 s without one. Meanwhile such requests fail at once with KindThrottled, and nothing
-// is sent. Then one request is sent as the probe. When Graph responds, the others follow at a pace that is learned. The
-// header x-ms-throttle-scope can widen the block to both kinds, or to all tenants of the application. A tenant that is
+// until its Retry-After, at most an hour, or for 10 s without one. Meanwhile such requests fail at once with
+// KindThrottled, and nothing is sent. Then one request is sent as the probe. When Graph responds, the others follow at
+// a pace that is learned. The pace grows with time until it holds nobody up: within seconds when requests come one at a
+// time or not at all, within half a minute when they come together. While far more come than Graph allows it stays just
+// below the limit for minutes.
+//
+// The header x-ms-throttle-scope can widen the block to both kinds, or to all tenants of the application. Then one
+// request of each tenant waits until a short block has passed, and slots go to the tenants in turn. A tenant that is
 // blocked takes no slots of the others. Package internal/throttle has the states, and how the pace is learned.
+//
+// Options.Logger gets a line when a tenant's requests begin to be held up, and one when they no longer are.
 //
 // # Connections
 //

@@ -74,7 +74,9 @@ func (r *run) attempt(ctx context.Context) (response *Response, failed *Error) {
 		return nil, tokenError(ctx, err)
 	}
 	r.used = token
+	came := time.Now()
 	pass, refused := c.enter(ctx, r.request, r.throttled != nil)
+	r.request.Stats.waited(came)
 	if refused != nil {
 		return nil, refused
 	}
@@ -107,10 +109,10 @@ func (r *run) again(ctx context.Context, failed *Error) (again bool, ended *Erro
 	}
 	r.repeats++
 	r.fresh = failed.Status == http.StatusServiceUnavailable
-	if ended := sleep(ctx, wait); ended != nil {
-		return false, ended
-	}
-	return true, nil
+	began := time.Now()
+	ended = sleep(ctx, wait)
+	r.request.Stats.waited(began)
+	return ended == nil, ended
 }
 
 // harmless reports whether the request can be repeated after a failure without doing anything twice.

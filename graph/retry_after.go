@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"math"
 	"net/http"
 	"strconv"
@@ -8,7 +9,7 @@ import (
 	"time"
 )
 
-// maxRetryAfter bounds the wait that is believed.
+// maxRetryAfter is the longest wait that is believed. A longer one counts as this.
 const maxRetryAfter = time.Hour
 
 // retryAfter reads the Retry-After headers of a response whose own Date is given. Several values may stand in several
@@ -18,8 +19,8 @@ const maxRetryAfter = time.Hour
 //	------------------------------  ----------------------------------------------------------
 //	seconds, 2 or 2.128             as long, rounded up to the millisecond
 //	date                            from the response's Date, so that the clocks need not agree
-//	negative, past, over an hour    none
-//	unreadable                      none
+//	either, over an hour            an hour
+//	negative, past, unreadable      none
 func retryAfter(header http.Header, date time.Time) (wait time.Duration, ok bool) {
 	for _, value := range header.Values("Retry-After") {
 		parts := strings.Split(value, ",")
@@ -42,23 +43,25 @@ func retryAfter(header http.Header, date time.Time) (wait time.Duration, ok bool
 }
 
 func parseRetryAfter(value string, date time.Time) (time.Duration, bool) {
-	var wait time.Duration
-	if seconds, err := strconv.ParseFloat(value, 64); err == nil && !strings.ContainsAny(value, "xX_") {
-		if math.IsNaN(seconds) || seconds < 0 || seconds > maxRetryAfter.Seconds() {
+	seconds, err := strconv.ParseFloat(value, 64)
+	if isNumber := err == nil || errors.Is(err, strconv.ErrRange); isNumber && !strings.ContainsAny(value, "xX_") {
+		switch {
+		case math.IsNaN(seconds) || seconds < 0 || err == nil && math.IsInf(seconds, 0):
 			return 0, false
+		case seconds > maxRetryAfter.Seconds():
+			return maxRetryAfter, true
 		}
 		// Ten digits are enough for any header. With more, 2.128 would be rounded up to 2.129.
-		wait = time.Duration(math.Ceil(math.Round(seconds*1e10)/1e7)) * time.Millisecond
-	} else {
-		at, err := http.ParseTime(value)
-		if err != nil {
-			return 0, false
-		}
-		if date.IsZero() {
-			// In whole seconds, like a Date header.
-			date = time.Now().Truncate(time.Second)
-		}
-		wait = at.Sub(date)
+		return time.Duration(math.Ceil(math.Round(seconds*1e10)/1e7)) * time.Millisecond, true
 	}
-	return wait, wait >= 0 && wait <= maxRetryAfter
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0, false
+	}
+	if date.IsZero() {
+		// In whole seconds, like a Date header.
+		date = time.Now().Truncate(time.Second)
+	}
+	wait := at.Sub(date)
+	return min(wait, maxRetryAfter), wait >= 0
 }

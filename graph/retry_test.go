@@ -123,7 +123,6 @@ func TestARepeatWaitsAsLongAsGraphAsks(t *testing.T) {
 		{"a past date", func() []string { return at(-3*time.Second, 0) }, 0, throttle.DefaultWait},
 		{"negative", func() []string { return []string{"Retry-After", "-5"} }, 0, throttle.DefaultWait},
 		{"a word", func() []string { return []string{"Retry-After", "soon"} }, 0, throttle.DefaultWait},
-		{"years", func() []string { return []string{"Retry-After", "1e9"} }, 0, throttle.DefaultWait},
 		{"two headers", func() []string { return []string{"Retry-After", "2", "Retry-After", "5"} }, 5 * time.Second, 0},
 		{"two values in one header", func() []string { return []string{"Retry-After", "5, 2"} }, 5 * time.Second, 0},
 		{"missing", func() []string { return nil }, 0, throttle.DefaultWait},
@@ -145,6 +144,28 @@ func TestARepeatWaitsAsLongAsGraphAsks(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestARetryAfterOfDaysIsBelievedForAnHour has waits of more than an hour. The next request goes out after an hour.
+func TestARetryAfterOfDaysIsBelievedForAnHour(t *testing.T) {
+	for name, value := range map[string]func() string{
+		"seconds":  func() string { return "7200" },
+		"fraction": func() string { return "86400.5" },
+		"date":     func() string { return time.Now().Add(48 * time.Hour).UTC().Format(http.TimeFormat) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, upstream := responding(t, reply(429, "Retry-After", value()), reply(200))
+				for time.Since(upstream.start) <= time.Hour {
+					client.Do(t.Context(), newRequest(http.MethodGet))
+					time.Sleep(time.Second)
+				}
+				if len(upstream.sent) != 2 || upstream.sent[1] < time.Hour {
+					t.Errorf("sent at %v", upstream.sent)
+				}
+			})
+		})
 	}
 }
 

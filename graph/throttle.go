@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -12,6 +13,37 @@ import (
 
 func keyOf(request *Request) throttle.Key {
 	return throttle.Key{Tenant: request.Tenant, Write: !request.Safe}
+}
+
+// ResetThrottles forgets what was learned from throttle responses: requests go out at once, as if Graph had throttled
+// nobody. It is for an upstream that has started anew, such as the built-in emulator after its reset.
+func (c *Client) ResetThrottles() { c.throttles.Reset() }
+
+// logStretches writes a line when a throttle comes into force and when it is no longer in force: one of each, however
+// many responses there are.
+func logStretches(throttles *throttle.Throttles, logger *slog.Logger) {
+	if logger == nil {
+		return
+	}
+	throttles.Began = func(key throttle.Key, wait time.Duration) {
+		logger.LogAttrs(context.Background(), slog.LevelWarn, "Graph throttles a tenant: its requests are paced",
+			append(attributesOf(key), slog.Duration("retryAfter", wait))...)
+	}
+	throttles.Ended = func(key throttle.Key) {
+		logger.LogAttrs(context.Background(), slog.LevelInfo, "a tenant's requests are no longer paced", attributesOf(key)...)
+	}
+}
+
+// attributesOf names a throttle in the log. The tenant of the application's is "application".
+func attributesOf(key throttle.Key) []slog.Attr {
+	tenant, kind := key.Tenant, "reads"
+	if tenant == "" {
+		tenant = "application"
+	}
+	if key.Write {
+		kind = "writes"
+	}
+	return []slog.Attr{slog.String("tenant", tenant), slog.String("kind", kind)}
 }
 
 // enter waits until the throttles let the request pass. Its pass goes back by leave. Of the errors, KindThrottled says

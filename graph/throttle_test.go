@@ -1,10 +1,14 @@
 package graph
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -371,6 +375,72 @@ func TestATenantsThrottleEndsTheApplicationsProbe(t *testing.T) {
 		}
 		if got := <-begin(t, t.Context(), client, readOf(otherTenant)); got.err != nil || got.took > time.Second {
 			t.Errorf("another tenant: %+v after requests at %v", got, upstream.sent)
+		}
+	})
+}
+
+// TestAStretchIsLoggedOnce has a tenant whose reads are throttled again and again, and then no longer.
+func TestAStretchIsLoggedOnce(t *testing.T) {
+	for _, test := range []struct {
+		scope string
+		want  []string
+	}{
+		{"", []string{"WARN tenant=" + testTenant + " kind=reads", "INFO tenant=" + testTenant + " kind=reads"}},
+		{"Application/ReadWrite/app", []string{
+			"WARN tenant=application kind=reads", "WARN tenant=application kind=writes", "INFO tenant=application kind=reads", "INFO tenant=application kind=writes",
+		}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			client, err := New(Options{Endpoint: "https://graph.example/v1.0", Tokens: Unsigned{}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := &limiter{allowed: 2, window: time.Second, retryAfter: 2 * time.Second, roundTripTime: 10 * time.Millisecond, scope: test.scope}
+			client.roundTrip = l.roundTrip
+			during, end := context.WithTimeout(t.Context(), time.Minute)
+			defer end()
+			callers(during, t, client, 3)
+			if l.throttled < 4 {
+				t.Fatalf("%d throttle responses", l.throttled)
+			}
+			l.limit(0)
+			time.Sleep(10 * time.Minute)
+			synctest.Wait()
+			var got []string
+			for line := range strings.Lines(log.String()) {
+				level, _, _ := strings.Cut(line[strings.Index(line, "level=")+len("level="):], " ")
+				_, rest, _ := strings.Cut(line, "tenant=")
+				rest, wait, _ := strings.Cut(strings.TrimSpace(rest), " retryAfter=")
+				if (level == "WARN") != (wait == "2s") {
+					t.Errorf("got %s", line)
+				}
+				got = append(got, level+" tenant="+rest)
+			}
+			// Both of the application's throttles end at the same time.
+			if len(got) == 4 {
+				slices.Sort(got[2:])
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestResetThrottlesForgetsThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, upstream := responding(t, reply(429, "Retry-After", "60"), reply(200))
+		client.repeats = 0
+		client.Do(t.Context(), readOf(testTenant))
+		client.ResetThrottles()
+		for range 10 {
+			if got := <-begin(t, t.Context(), client, readOf(testTenant)); got.err != nil || got.took != 0 {
+				t.Fatalf("got %+v", got)
+			}
+		}
+		if len(upstream.sent) != 11 {
+			t.Errorf("%d requests", len(upstream.sent))
 		}
 	})
 }

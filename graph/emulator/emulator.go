@@ -35,6 +35,10 @@ type Options struct {
 	DefaultTenant string
 	// Seeds replace the content of tenants at the start, and after each Reset.
 	Seeds []Seed
+	// OnReset is called after each Reset, also one over HTTP, before that is
+	// answered; nil for nothing. A client in the same process can then forget
+	// what it has learned from fault rules.
+	OnReset func()
 }
 
 // Lengths are how long asynchronous steps take, in emulated time.
@@ -150,6 +154,9 @@ func (e *Emulator) Reset() {
 	e.requests.Store(0)
 	if err := e.start(); err != nil {
 		panic("emulator: " + err.Error()) // the same seeds were accepted by New
+	}
+	if e.opts.OnReset != nil {
+		e.opts.OnReset()
 	}
 }
 

@@ -145,6 +145,20 @@ func TestResetGoesBackToTheBeginning(t *testing.T) {
 	}
 }
 
+func TestOnResetIsCalledAfterEachReset(t *testing.T) {
+	var w *world
+	var rules []int
+	w = newWorld(t, func(o *emulator.Options) {
+		o.OnReset = func() { rules = append(rules, len(w.e.Faults())) }
+	})
+	w.fault(emulator.Fault{Operation: "DELETE *", Status: 500})
+	w.control(http.MethodPost, "reset", nil).want(200)
+	w.e.Reset()
+	if len(rules) != 2 || rules[0] != 0 {
+		t.Errorf("called with %v rules in force", rules)
+	}
+}
+
 func TestAMillionMailboxesCostNothing(t *testing.T) {
 	w := newWorld(t)
 	var before, after runtime.MemStats

@@ -3,9 +3,10 @@ package throttle
 import "time"
 
 const (
-	// maxSlotWait is how long a request waits for its slot, and maxQueued how many do at once.
+	// maxSlotWait is how long a request waits for its slot.
 	maxSlotWait = 2 * time.Second
-	maxQueued   = 64
+	// maxOutside is how long one request of each tenant waits for the application's throttle to open.
+	maxOutside = 2 * maxSlotWait
 	// probeWait is the wait that refusals name while a probe is under way. How long the probe takes is not known.
 	probeWait = time.Second
 )
@@ -28,9 +29,9 @@ type decision struct {
 	closed bool
 }
 
-// decide says what becomes of a request that comes now, would wait until giveUp, and is patient or not. It changes
-// nothing.
-func (t *throttle) decide(now, giveUp time.Time, patient bool) decision {
+// decide says what becomes of a request that comes now, would wait until giveUp, and is patient or not. As many others
+// as ahead get a slot before it; full says that there is no place to wait. It changes nothing.
+func (t *throttle) decide(now, giveUp time.Time, patient bool, ahead int, full bool) decision {
 	switch {
 	case now.Before(t.until):
 		return closed(t.until.Sub(now), patient && !t.until.After(giveUp))
@@ -39,14 +40,19 @@ func (t *throttle) decide(now, giveUp time.Time, patient bool) decision {
 	case t.state != paced:
 		return closed(probeWait, patient && now.Before(giveUp))
 	}
-	slotWait := max(0, t.slot.Sub(now)) + time.Duration(t.queued)*t.pace.interval()
+	wait := t.slotWait(now, ahead)
 	switch {
-	case slotWait == 0:
+	case wait == 0:
 		return decision{}
-	case slotWait <= maxSlotWait && t.queued < maxQueued && !now.Add(slotWait).After(giveUp):
-		return decision{action: await, wait: slotWait}
+	case wait <= maxSlotWait && !full && !now.Add(wait).After(giveUp):
+		return decision{action: await, wait: wait}
 	}
-	return decision{action: refuse, wait: slotWait}
+	return decision{action: refuse, wait: wait}
+}
+
+// slotWait is how long it takes until a request gets a slot that others get one before.
+func (t *throttle) slotWait(now time.Time, ahead int) time.Duration {
+	return max(0, t.slot.Sub(now)) + time.Duration(ahead)*t.pace.interval(now)
 }
 
 func closed(left time.Duration, waits bool) decision {

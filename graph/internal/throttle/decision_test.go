@@ -17,28 +17,30 @@ func TestDecisions(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		throttle throttle
+		// ahead is how many others wait.
+		ahead int
 		// impatient and patient are the decisions for a request that was not throttled itself, and for one that was.
 		impatient, patient decision
 	}{
-		{"blocked", throttle{until: at(15)}, decision{refuse, 5 * time.Second, true}, decision{await, 5 * time.Second, true}},
-		{"blocked for as long as a request waits", throttle{until: at(20)}, decision{refuse, 10 * time.Second, true}, decision{await, 10 * time.Second, true}},
-		{"blocked for longer", throttle{until: at(20.001)}, decision{refuse, 10001 * time.Millisecond, true}, decision{refuse, 10001 * time.Millisecond, true}},
-		{"due", throttle{until: at(10)}, decision{}, decision{}},
-		{"probing", throttle{state: probing, until: at(8), probedAt: at(9)}, decision{refuse, probeWait, true}, decision{await, probeWait, true}},
-		{"probing for almost too long", throttle{state: probing, probedAt: at(0.001)}, decision{refuse, probeWait, true}, decision{await, probeWait, true}},
-		{"the probe hangs", throttle{state: probing, probedAt: at(0)}, decision{}, decision{}},
-		{"paced, the slot has passed", throttle{state: paced, slot: at(3), pace: four}, decision{}, decision{}},
-		{"paced, the slot is now", throttle{state: paced, slot: at(10), pace: four}, decision{}, decision{}},
-		{"paced, the slot comes", throttle{state: paced, slot: at(10.5), pace: four}, decision{await, 500 * time.Millisecond, false}, decision{await, 500 * time.Millisecond, false}},
-		{"paced, others wait", throttle{state: paced, slot: at(10.5), queued: 2, pace: four}, decision{await, time.Second, false}, decision{await, time.Second, false}},
-		{"paced, others wait although the slot has passed", throttle{state: paced, slot: at(9), queued: 2, pace: four}, decision{await, 500 * time.Millisecond, false}, decision{await, 500 * time.Millisecond, false}},
-		{"paced, the slot comes just soon enough", throttle{state: paced, slot: at(12), pace: four}, decision{await, maxSlotWait, false}, decision{await, maxSlotWait, false}},
-		{"paced, the slot comes too late", throttle{state: paced, slot: at(12.001), pace: four}, decision{refuse, 2001 * time.Millisecond, false}, decision{refuse, 2001 * time.Millisecond, false}},
+		{"blocked", throttle{until: at(15)}, 0, decision{refuse, 5 * time.Second, true}, decision{await, 5 * time.Second, true}},
+		{"blocked for as long as a request waits", throttle{until: at(20)}, 0, decision{refuse, 10 * time.Second, true}, decision{await, 10 * time.Second, true}},
+		{"blocked for longer", throttle{until: at(20.001)}, 0, decision{refuse, 10001 * time.Millisecond, true}, decision{refuse, 10001 * time.Millisecond, true}},
+		{"due", throttle{until: at(10)}, 0, decision{}, decision{}},
+		{"probing", throttle{state: probing, until: at(8), probedAt: at(9)}, 0, decision{refuse, probeWait, true}, decision{await, probeWait, true}},
+		{"probing for almost too long", throttle{state: probing, probedAt: at(0.001)}, 0, decision{refuse, probeWait, true}, decision{await, probeWait, true}},
+		{"the probe hangs", throttle{state: probing, probedAt: at(0)}, 0, decision{}, decision{}},
+		{"paced, the slot has passed", throttle{state: paced, slot: at(3), pace: four}, 0, decision{}, decision{}},
+		{"paced, the slot is now", throttle{state: paced, slot: at(10), pace: four}, 0, decision{}, decision{}},
+		{"paced, the slot comes", throttle{state: paced, slot: at(10.5), pace: four}, 0, decision{await, 500 * time.Millisecond, false}, decision{await, 500 * time.Millisecond, false}},
+		{"paced, others wait", throttle{state: paced, slot: at(10.5), pace: four}, 2, decision{await, time.Second, false}, decision{await, time.Second, false}},
+		{"paced, others wait although the slot has passed", throttle{state: paced, slot: at(9), pace: four}, 2, decision{await, 500 * time.Millisecond, false}, decision{await, 500 * time.Millisecond, false}},
+		{"paced, the slot comes just soon enough", throttle{state: paced, slot: at(12), pace: four}, 0, decision{await, maxSlotWait, false}, decision{await, maxSlotWait, false}},
+		{"paced, the slot comes too late", throttle{state: paced, slot: at(12.001), pace: four}, 0, decision{refuse, 2001 * time.Millisecond, false}, decision{refuse, 2001 * time.Millisecond, false}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for patient, want := range map[bool]decision{false: test.impatient, true: test.patient} {
 				before := test.throttle
-				got := test.throttle.decide(at(10), at(20), patient)
+				got := test.throttle.decide(at(10), at(20), patient, test.ahead, false)
 				// A pace is no round number.
 				got.wait = got.wait.Round(time.Millisecond)
 				if got != want {
@@ -64,8 +66,11 @@ func TestALongQueueAndAnEarlyDeadlineRefuse(t *testing.T) {
 		{0, at(10.1), await},
 		{0, at(10.09), refuse},
 	} {
-		fast.queued = test.queued
-		if got := fast.decide(at(10), test.giveUp, true); got.action != test.want {
+		var waiting line
+		for range test.queued {
+			waiting.join(tenant)
+		}
+		if got := fast.decide(at(10), test.giveUp, true, waiting.ahead(tenant), waiting.full(tenant)); got.action != test.want {
 			t.Errorf("with %d in the queue, giving up at %v: got %+v", test.queued, test.giveUp, got)
 		}
 	}

@@ -26,10 +26,16 @@ var (
 
 // pacedAt makes a throttle that is paced at a number of requests a second.
 func pacedAt(t *Throttles, key Key, rate float64) {
-	q := t.findOrAdd(key)
+	q := find(t, key)
 	q.throttledAt, q.state = time.Now(), paced
 	// So far from both its ends a pace stays what it is.
 	q.pace = pace{ceiling: rate / holdAt, age: time.Hour, hold: 2 * time.Hour, opened: time.Now()}
+}
+
+// find returns the throttle of a key, a new one if there is none.
+func find(t *Throttles, key Key) *queue {
+	q, _ := t.findOrAdd(key)
+	return q
 }
 
 // blockFor blocks a key.

@@ -2,7 +2,6 @@ package throttle
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 )
@@ -11,32 +10,75 @@ import (
 type queue struct {
 	mu sync.Mutex
 	throttle
-	// changed is closed when the state changes, over when it becomes blocked.
+	// changed is closed when the state changes, over when the throttle becomes blocked or is dropped.
 	changed, over chan struct{}
-	// waiting are the requests that wait for a slot, each with a channel that makes it look again. A slot belongs to no
-	// request until its time comes, so that a request that gives up takes no slot with it.
-	waiting []chan struct{}
+	// line are the requests that wait for a slot. A slot belongs to no request until its time comes, so that a request
+	// that gives up takes no slot with it.
+	line line
+	// outside are the tenants that have a request which waits for a blocked throttle to open. Only the application's
+	// throttle, which is shared, has any.
+	outside map[string]bool
+	// dropped is set when the throttle is no longer in force.
+	dropped bool
 }
 
-func newQueue() *queue { return &queue{changed: make(chan struct{}), over: make(chan struct{})} }
+// newQueue returns a throttle that lets everything through. shared says that it is that of all tenants.
+func newQueue(shared bool) *queue {
+	q := &queue{changed: make(chan struct{}), over: make(chan struct{})}
+	if shared {
+		q.outside = make(map[string]bool)
+	}
+	return q
+}
 
-// decide is what the throttle decides now. changed is closed when its state changes.
-func (q *queue) decide(giveUp time.Time, patient bool) (d decision, changed <-chan struct{}) {
+// decide is what the throttle decides now about a request of a tenant. changed is closed when its state changes.
+func (q *queue) decide(tenant string, giveUp time.Time, patient bool) (d decision, changed <-chan struct{}) {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.throttle.decide(now, giveUp, patient), q.changed
+	return q.decideNow(tenant, now, giveUp, patient), q.changed
+}
+
+func (q *queue) decideNow(tenant string, now, giveUp time.Time, patient bool) decision {
+	d := q.throttle.decide(now, giveUp, patient, q.line.ahead(tenant), q.line.full(tenant))
+	if d.action == refuse && !d.closed {
+		q.refuse(now, q.line.total)
+	}
+	return d
+}
+
+// waitOutside reports whether a request may wait until the throttle opens although it is not patient: one of each
+// tenant may, when that is soon. So a tenant that sends few requests loses none when another one makes the upstream
+// throttle the application. A request that may is followed by comeInside.
+func (q *queue) waitOutside(tenant string) bool {
+	now := time.Now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.outside == nil || q.outside[tenant] || q.until.Sub(now) > maxOutside {
+		return false
+	}
+	q.outside[tenant] = true
+	return true
+}
+
+func (q *queue) comeInside(tenant string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.outside, tenant)
 }
 
 // enter takes a slot, which may have to come first, or sends the request as the probe. It takes nothing when it refuses
 // the request, when the throttle is blocked meanwhile or over is closed, which stands for the other throttle, or when
 // the context ends.
-func (q *queue) enter(ctx context.Context, giveUp time.Time, over <-chan struct{}) (a admission, taken bool, err error) {
+func (q *queue) enter(ctx context.Context, tenant string, giveUp time.Time, over <-chan struct{}) (a admission, taken bool, err error) {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.dropped {
+		return admission{}, false, nil
+	}
 	a = admission{queue: q, epoch: q.epoch, over: q.over}
-	switch d := q.throttle.decide(now, giveUp, false); {
+	switch d := q.decideNow(tenant, now, giveUp, false); {
 	case d.closed:
 		return admission{}, false, nil
 	case d.action == refuse:
@@ -46,39 +88,53 @@ func (q *queue) enter(ctx context.Context, giveUp time.Time, over <-chan struct{
 		return a, true, nil
 	case d.action == send:
 		q.slot = now
-		q.takeSlot(&a)
+		q.takeSlot(&a, now)
 		return a, true, nil
 	}
 	a.held = true
-	own := q.join()
-	// However it ends, the next request becomes the first.
-	defer q.quit(own)
+	q.holdUp(now, q.line.total)
+	// Tenants that come meanwhile can put the slot off.
+	if limit := now.Add(maxSlotWait + MinTime); limit.Before(giveUp) {
+		giveUp = limit
+	}
+	own := q.line.join(tenant)
+	defer func() {
+		q.line.quit(own, taken)
+		// However it ended, there may be another next request.
+		q.line.wake()
+	}()
 	for {
-		if q.waiting[0] == own && !time.Now().Before(q.slot) {
-			q.takeSlot(&a)
+		now := time.Now()
+		next := q.line.next() == own
+		switch {
+		case next && !now.Before(q.slot):
+			q.takeSlot(&a, now)
 			return a, true, nil
+		case !now.Before(giveUp):
+			q.refuse(now, q.line.total-1)
+			return admission{}, false, &Refused{q.slotWait(now, q.line.ahead(tenant))}
 		}
-		if gone, err := q.await(ctx, own, a.over, over); gone || a.epoch != q.epoch {
+		wake := giveUp
+		if next && q.slot.Before(wake) {
+			// Only the next one looks at the slot's time.
+			wake = q.slot
+		}
+		if gone, err := q.wait(ctx, own, wake, a.over, over); gone || a.epoch != q.epoch || q.dropped {
 			return admission{}, false, err
 		}
 	}
 }
 
-// await releases the lock until the request has reason to look again, or is gone: one of its throttles was blocked, or
+// wait releases the lock until the request has reason to look again, or is gone: one of its throttles was blocked, or
 // its context ended, which is the error.
-func (q *queue) await(ctx context.Context, own chan struct{}, over, otherOver <-chan struct{}) (gone bool, err error) {
-	// Only the first in the queue looks at the clock.
-	var slot <-chan time.Time
-	if q.waiting[0] == own {
-		timer := time.NewTimer(time.Until(q.slot))
-		defer timer.Stop()
-		slot = timer.C
-	}
+func (q *queue) wait(ctx context.Context, own *waiter, wake time.Time, over, otherOver <-chan struct{}) (gone bool, err error) {
+	timer := time.NewTimer(time.Until(wake))
+	defer timer.Stop()
 	q.mu.Unlock()
 	defer q.mu.Lock()
 	select {
-	case <-slot:
-	case <-own:
+	case <-timer.C:
+	case <-own.first:
 	case <-over:
 		return true, nil
 	case <-otherOver:
@@ -89,37 +145,6 @@ func (q *queue) await(ctx context.Context, own chan struct{}, over, otherOver <-
 	return false, nil
 }
 
-// join puts a request at the end of the queue.
-func (q *queue) join() chan struct{} {
-	own := make(chan struct{}, 1)
-	q.waiting = append(q.waiting, own)
-	q.queued = len(q.waiting)
-	return own
-}
-
-// quit takes a request out of the queue, in which it may no longer be.
-func (q *queue) quit(own chan struct{}) {
-	i := slices.Index(q.waiting, own)
-	if i < 0 {
-		return
-	}
-	q.waiting = slices.Delete(q.waiting, i, i+1)
-	q.queued = len(q.waiting)
-	if i == 0 {
-		q.wake()
-	}
-}
-
-// wake makes the first in the queue look at the clock.
-func (q *queue) wake() {
-	if len(q.waiting) > 0 {
-		select {
-		case q.waiting[0] <- struct{}{}:
-		default:
-		}
-	}
-}
-
 func (q *queue) giveBack(a admission) {
 	now := time.Now()
 	q.mu.Lock()
@@ -127,7 +152,7 @@ func (q *queue) giveBack(a admission) {
 	if q.throttle.giveBack(a, now) {
 		q.signal()
 	}
-	q.wake()
+	q.line.wake()
 }
 
 func (q *queue) leave(a admission, responded bool) {
@@ -140,13 +165,23 @@ func (q *queue) leave(a admission, responded bool) {
 }
 
 // block notes a throttle response. own is how the request passed; the zero value for one that came before the throttle.
-func (q *queue) block(own admission, until time.Time) {
+// It reports false when the throttle is no longer in force.
+func (q *queue) block(own admission, until time.Time) bool {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.dropped {
+		return false
+	}
 	q.throttle.block(own.queue == q && own.epoch == q.epoch, until, now)
+	q.release()
+	return true
+}
+
+// release lets all who wait look again.
+func (q *queue) release() {
 	close(q.over)
-	q.over, q.waiting = make(chan struct{}), nil
+	q.over, q.line = make(chan struct{}), line{}
 	q.signal()
 }
 
@@ -168,10 +203,24 @@ func (q *queue) remaining() time.Duration {
 	return max(0, time.Until(q.until))
 }
 
-func (q *queue) forgotten() bool {
+func (q *queue) ended() bool {
+	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.throttle.forgotten(time.Now())
+	return q.throttle.ended(now)
+}
+
+// drop puts the throttle out of force. With onlyEnded it does so only when it has ended. It reports whether it did.
+func (q *queue) drop(onlyEnded bool) bool {
+	now := time.Now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.dropped || onlyEnded && !q.throttle.ended(now) {
+		return false
+	}
+	q.dropped = true
+	q.release()
+	return true
 }
 
 // sleep waits until the time has passed or changed is closed. When the context ends first, it returns its error.

@@ -3,6 +3,8 @@ package throttle
 import (
 	"context"
 	"errors"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -165,7 +167,7 @@ func TestAWaitEndsWhenAThrottleIsBlocked(t *testing.T) {
 				waiting := begin(t.Context(), throttles, reads)
 				behind, began := begin(t.Context(), throttles, otherReads), time.Since(start)
 				time.Sleep(490 * time.Millisecond)
-				throttles.findOrAdd(test.blocking).block(admission{}, time.Now().Add(time.Minute))
+				find(throttles, test.blocking).block(admission{}, time.Now().Add(time.Minute))
 				if got := <-waiting; got.refusedFor() != time.Minute || got.took != 490*time.Millisecond {
 					t.Errorf("got %+v", got)
 				}
@@ -216,7 +218,7 @@ func TestAnUnsentProbeHoldsNoRequestUp(t *testing.T) {
 			}
 			next := time.Second
 			if blocks {
-				throttles.findOrAdd(application).block(admission{}, time.Now().Add(5*time.Second))
+				find(throttles, application).block(admission{}, time.Now().Add(5*time.Second))
 				time.Sleep(5 * time.Second)
 				next = 0
 			} else {
@@ -257,24 +259,58 @@ func TestAPatientRequestTakesTheProbeOver(t *testing.T) {
 	})
 }
 
-// TestAPaceLearnsNothingFromAnUnsentRequest has a request that was held up at its tenant's throttle, where requests
-// that are held up let the pace grow, and gives up at the application's.
-func TestAPaceLearnsNothingFromAnUnsentRequest(t *testing.T) {
+// TestAWaitThatOthersPutOffEnds has a request that is alone when it comes, and 30 other tenants who come after it and
+// before its turn.
+func TestAWaitThatOthersPutOffEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttles := New()
-		pacedAt(throttles, application, 1)
-		pacedAt(throttles, reads, 4)
-		<-begin(t.Context(), throttles, reads)
-		learned := throttles.find(reads).pace.age
-		ctx, cancel := context.WithCancel(t.Context())
-		gone := begin(ctx, throttles, reads)
-		time.Sleep(500 * time.Millisecond)
-		cancel()
-		<-gone
-		if age := throttles.find(reads).pace.age; age != learned {
-			t.Errorf("the pace is %v old, and was %v", age, learned)
+		pacedAt(throttles, application, 10)
+		var own []<-chan outcome
+		for range 21 {
+			own = append(own, begin(t.Context(), throttles, reads))
+		}
+		var others []<-chan outcome
+		for n := range 30 {
+			others = append(others, begin(t.Context(), throttles, Key{Tenant: strconv.Itoa(n)}))
+		}
+		if got := <-own[1]; got.err != nil {
+			t.Errorf("the second one: %+v", got)
+		}
+		last := <-own[20]
+		if last.refusedFor() <= 0 || last.took < maxSlotWait || last.took > maxSlotWait+time.Second {
+			t.Errorf("the last one: %+v", last)
+		}
+		for _, ended := range slices.Concat(own[2:20], others) {
+			<-ended
 		}
 	})
+}
+
+// TestOneOfEachTenantWaitsForTheApplication has an application that is blocked for a short time.
+func TestOneOfEachTenantWaitsForTheApplication(t *testing.T) {
+	for wait, waits := range map[time.Duration]bool{time.Second: true, maxOutside: true, maxOutside + time.Second: false} {
+		t.Run(wait.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				throttles := New()
+				throttles.Block(reads, Pass{}, []Key{application}, wait)
+				first, second := begin(t.Context(), throttles, reads), begin(t.Context(), throttles, reads)
+				other := begin(t.Context(), throttles, otherReads)
+				if got := <-second; got.refusedFor() != wait || got.took != 0 {
+					t.Errorf("the second one: %+v", got)
+				}
+				for _, ended := range []<-chan outcome{first, other} {
+					if got := <-ended; waits != (got.err == nil) || waits == (got.took < wait) {
+						t.Errorf("got %+v", got)
+					}
+				}
+				// The tenant's place is free again.
+				throttles.Block(reads, Pass{}, []Key{application}, time.Second)
+				if got := <-begin(t.Context(), throttles, reads); got.err != nil && waits {
+					t.Errorf("later: %+v", got)
+				}
+			})
+		})
+	}
 }
 
 // TestBothThrottlesHaveToLetARequestPass has a request that both its throttles refuse. The refusal names the longer
@@ -283,7 +319,7 @@ func TestBothThrottlesHaveToLetARequestPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttles := New()
 		blockFor(throttles, reads, time.Minute)
-		throttles.findOrAdd(application).block(admission{}, time.Now().Add(time.Second))
+		find(throttles, application).block(admission{}, time.Now().Add(time.Second))
 		for range 2 {
 			if got := <-begin(t.Context(), throttles, reads); got.refusedFor() < 59*time.Second {
 				t.Errorf("got %+v", got)

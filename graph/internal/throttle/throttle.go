@@ -13,7 +13,8 @@ const maxProbe = 10 * time.Second
 //	blocked, due  that time has passed               the probe, which alone is sent
 //	probing       the probe was sent                 refused; a patient one may wait; after 10 s the next probe
 //	paced         the upstream responded to a probe  sent in its slot, at the pace; refused when its slot is too late
-//	(none)        5 minutes pass without a throttle  sent
+//	(none)        the pace holds nobody up, or       sent
+//	              5 minutes pass without a throttle
 //
 // A probe that gets no response, or is not sent after all, makes the throttle due again. A throttle response blocks it
 // in any state.
@@ -34,10 +35,11 @@ type throttle struct {
 	// until is when a blocked throttle is due, throttledAt the time of the last throttle response, probedAt that of the
 	// last probe.
 	until, throttledAt, probedAt time.Time
-	// slot is when the next request may go, queued how many wait for a slot.
-	slot   time.Time
-	queued int
-	pace   pace
+	// slot is when the next request may go.
+	slot time.Time
+	// refused is how many requests were refused for the pace since the last slot was taken.
+	refused int
+	pace    pace
 }
 
 // due reports whether the next request is the probe.
@@ -52,9 +54,24 @@ func (t *throttle) probe(a *admission, now time.Time) {
 }
 
 // takeSlot gives a request the slot that has come.
-func (t *throttle) takeSlot(a *admission) {
-	a.interval = t.pace.next(a.held)
+func (t *throttle) takeSlot(a *admission, now time.Time) {
+	a.interval = t.pace.interval(now)
 	t.slot = t.slot.Add(a.interval)
+	t.pace.sent(t.refused, now)
+	t.refused = 0
+}
+
+// holdUp notes that a request is held up for the pace, while a number of others wait for a slot.
+func (t *throttle) holdUp(now time.Time, waiting int) {
+	if waiting+t.refused > 0 {
+		t.pace.crowd(now)
+	}
+}
+
+// refuse notes that a request is refused for the pace, while a number of others wait for a slot.
+func (t *throttle) refuse(now time.Time, waiting int) {
+	t.holdUp(now, waiting)
+	t.refused++
 }
 
 // giveBack notes that an admitted request was not sent: the next one goes that much earlier, or is the probe. It
@@ -68,7 +85,6 @@ func (t *throttle) giveBack(a admission, now time.Time) (changed bool) {
 		t.endProbe()
 		return true
 	default:
-		t.pace.giveBack(a.interval, a.held)
 		if earlier := t.slot.Add(-a.interval); earlier.After(now) {
 			t.slot = earlier
 		} else if t.slot.After(now) {
@@ -93,7 +109,7 @@ func (t *throttle) leave(a admission, responded bool, now time.Time) (changed bo
 	if responded && t.state != paced {
 		t.state = paced
 		t.pace.open(now)
-		t.slot = now.Add(t.pace.next(false))
+		t.slot = now.Add(t.pace.interval(now))
 	}
 	return true
 }
@@ -107,23 +123,31 @@ func (t *throttle) endProbe() {
 
 // block notes a throttle response. passed reports whether the request passed this throttle since it was blocked last.
 func (t *throttle) block(passed bool, until, now time.Time) {
-	// Requests that were under way together are throttled together: that is one event. The throttled probe says that the
-	// wait was too short, and nothing about the rate, since nothing was sent meanwhile.
-	if t.epoch == 0 || t.state == paced && passed {
+	t.pace.pause(now)
+	switch {
+	case t.epoch == 0 || t.state == paced && passed:
 		t.pace.throttled(now)
+		t.pace.holdFor(until.Sub(now))
+	case t.state == probing:
+		// The throttled probe says that the wait was too short, and nothing about the rate, since nothing was sent
+		// meanwhile.
+		t.pace.holdFor(until.Sub(now))
 	}
+	// Otherwise the request was under way with one that was throttled: that is one event. The wait that it names is
+	// longer when the upstream takes it for one that comes too early.
 	t.epoch++
 	if until.After(t.until) {
 		t.until = until
 	}
-	t.state, t.throttledAt, t.queued = blocked, now, 0
+	t.state, t.throttledAt, t.refused = blocked, now, 0
 }
 
-// forgotten reports whether the throttle is so old that it is no longer in force. One that was never blocked is not.
-func (t *throttle) forgotten(now time.Time) bool {
+// ended reports whether the throttle is no longer in force: its pace has grown until it holds nobody up, or it was not
+// blocked for minutes. One that was never blocked has not ended.
+func (t *throttle) ended(now time.Time) bool {
 	latest := t.throttledAt
 	if t.until.After(latest) {
 		latest = t.until
 	}
-	return !latest.IsZero() && now.Sub(latest) > forgetAfter
+	return !latest.IsZero() && (now.Sub(latest) > forgetAfter || t.state == paced && t.pace.over(now))
 }

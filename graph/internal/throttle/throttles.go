@@ -29,6 +29,8 @@ const (
 	minBlock = 100 * time.Millisecond
 	// forgetAfter is how long after its last throttle response a throttle is forgotten.
 	forgetAfter = 5 * time.Minute
+	// lookEvery is how often the throttles are looked at for those that have ended.
+	lookEvery = time.Second
 	// maxThrottles bounds the memory, to some 20 MB: BenchmarkNewThrottle prints what each takes.
 	maxThrottles = 10_000
 )
@@ -56,10 +58,17 @@ func (r *Refused) Error() string { return fmt.Sprintf("throttled for another %v"
 // Throttles are the throttles in force: those of the keys that were throttled in the last minutes. They are safe for
 // concurrent use.
 type Throttles struct {
+	// Began is called when a throttle comes into force, with the wait that the throttle response named, and Ended when
+	// it is no longer in force. Either may be nil. Set them before the first request.
+	Began func(key Key, wait time.Duration)
+	Ended func(key Key)
+
 	// count is len(queues): while nobody is throttled, a request costs one look at it.
 	count  atomic.Int64
 	mu     sync.RWMutex
 	queues map[Key]*queue
+	// looking is set while a timer looks for throttles that have ended.
+	looking bool
 }
 
 // New returns throttles that let everything through.
@@ -94,16 +103,28 @@ func (t *Throttles) Enter(ctx context.Context, key Key, patient bool) (Pass, err
 	if queues == [2]*queue{} {
 		return Pass{}, nil
 	}
+	return t.enter(ctx, key, queues, patient)
+}
+
+// enter is Enter for a request with the given throttles.
+func (t *Throttles) enter(ctx context.Context, key Key, queues [2]*queue, patient bool) (Pass, error) {
 	giveUp := time.Now().Add(MaxWait)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-MinTime).Before(giveUp) {
 		giveUp = deadline.Add(-MinTime)
 	}
+	// outside is the application's throttle when the request waits until it opens.
+	var outside *queue
 	for ; ; queues = t.of(key) {
 		if err := ctx.Err(); err != nil {
 			return Pass{}, err
 		}
 		// All throttles decide before any slot is taken: a request that is refused must cost the others nothing.
-		d, changed := decide(queues, giveUp, patient)
+		d, changed := decide(key.Tenant, queues, giveUp, patient, outside != nil && outside == queues[1])
+		if d.action == refuse && d.closed && outside == nil && queues[1] != nil && queues[1].waitOutside(key.Tenant) {
+			outside = queues[1]
+			defer outside.comeInside(key.Tenant)
+			continue
+		}
 		if d.action == refuse {
 			return Pass{}, &Refused{d.wait}
 		}
@@ -114,7 +135,7 @@ func (t *Throttles) Enter(ctx context.Context, key Key, patient bool) (Pass, err
 			}
 			continue
 		}
-		p, ok, err := pass(ctx, queues, giveUp)
+		p, ok, err := pass(ctx, key.Tenant, queues, giveUp)
 		switch {
 		case err != nil:
 			return Pass{}, err
@@ -128,12 +149,13 @@ func (t *Throttles) Enter(ctx context.Context, key Key, patient bool) (Pass, err
 }
 
 // decide combines what the throttles of a request decide. changed is closed when one that is closed changes its state.
-func decide(queues [2]*queue, giveUp time.Time, patient bool) (d decision, changed <-chan struct{}) {
-	for _, q := range queues {
+// outside says that the request waits for the application's throttle to open, whether it is patient or not.
+func decide(tenant string, queues [2]*queue, giveUp time.Time, patient, outside bool) (d decision, changed <-chan struct{}) {
+	for i, q := range queues {
 		if q == nil {
 			continue
 		}
-		one, c := q.decide(giveUp, patient)
+		one, c := q.decide(tenant, giveUp, patient || outside && i == 1)
 		if one.closed {
 			changed = c
 		}
@@ -144,7 +166,7 @@ func decide(queues [2]*queue, giveUp time.Time, patient bool) (d decision, chang
 
 // pass takes a slot of each throttle, the tenant's first. A request that does not get both gives back what it has: then
 // ok is false, and without an error the throttles are no longer what they were when they decided.
-func pass(ctx context.Context, queues [2]*queue, giveUp time.Time) (p Pass, ok bool, err error) {
+func pass(ctx context.Context, tenant string, queues [2]*queue, giveUp time.Time) (p Pass, ok bool, err error) {
 	for i, q := range queues {
 		if q == nil {
 			continue
@@ -154,7 +176,7 @@ func pass(ctx context.Context, queues [2]*queue, giveUp time.Time) (p Pass, ok b
 		if i == 0 && queues[1] != nil {
 			over = queues[1].untilBlocked()
 		}
-		a, taken, err := q.enter(ctx, giveUp, over)
+		a, taken, err := q.enter(ctx, tenant, giveUp, over)
 		if !taken {
 			p.giveBack()
 			return Pass{}, false, err
@@ -190,16 +212,12 @@ func (*Throttles) Leave(p Pass, responded bool) {
 // Block takes back the pass of a request that was throttled, and blocks the keys of the scope for the given time. The
 // request itself has the given key.
 func (t *Throttles) Block(key Key, p Pass, scope []Key, wait time.Duration) {
-	until := time.Now().Add(max(wait, minBlock))
+	wait = max(wait, minBlock)
+	until := time.Now().Add(wait)
 	for _, one := range scope {
-		q := t.findOrAdd(one)
-		var own admission
-		for _, a := range p.admissions {
-			if a.queue == q {
-				own = a
-			}
+		if t.block(one, p, until) && t.Began != nil {
+			t.Began(one, wait)
 		}
-		q.block(own, until)
 	}
 	for i, one := range key.keys() {
 		if a := p.admissions[i]; a.queue != nil && !slices.Contains(scope, one) {
@@ -207,6 +225,26 @@ func (t *Throttles) Block(key Key, p Pass, scope []Key, wait time.Duration) {
 		}
 	}
 }
+
+// block blocks a key. It reports whether its throttle is new.
+func (t *Throttles) block(key Key, p Pass, until time.Time) (added bool) {
+	for {
+		q, added := t.findOrAdd(key)
+		var own admission
+		for _, a := range p.admissions {
+			if a.queue == q {
+				own = a
+			}
+		}
+		// Otherwise the throttle has ended since it was found.
+		if q.block(own, until) {
+			return added
+		}
+	}
+}
+
+// Reset puts all throttles out of force. Requests that wait go at once.
+func (t *Throttles) Reset() { t.drop(false, t.all(false)) }
 
 // Remaining is how long requests with the key stay blocked, 0 when they are not.
 func (t *Throttles) Remaining(key Key) (wait time.Duration) {
@@ -231,52 +269,88 @@ func (t *Throttles) find(key Key) *queue {
 	t.mu.RLock()
 	q := t.queues[key]
 	t.mu.RUnlock()
-	if q == nil || !q.forgotten() {
+	if q == nil || !q.ended() {
 		return q
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.queues[key] == q {
-		t.drop(key)
-	}
+	t.drop(true, map[Key]*queue{key: q})
 	return nil
 }
 
-func (t *Throttles) findOrAdd(key Key) *queue {
+// findOrAdd returns the throttle that is in force, or a new one.
+func (t *Throttles) findOrAdd(key Key) (q *queue, added bool) {
 	if q := t.find(key); q != nil {
-		return q
+		return q, false
+	}
+	if t.count.Load() >= maxThrottles {
+		t.evict()
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if q := t.queues[key]; q != nil {
-		return q
+		return q, false
 	}
-	if len(t.queues) >= maxThrottles {
-		t.evict()
-	}
-	q := newQueue()
+	q = newQueue(key.Tenant == "")
 	t.queues[key] = q
 	t.count.Store(int64(len(t.queues)))
-	return q
+	if !t.looking {
+		t.looking = true
+		time.AfterFunc(lookEvery, t.look)
+	}
+	return q, true
 }
 
-// evict drops the forgotten throttles. If that does not free a tenth, it drops others until a tenth is free, so that
-// not every new throttle evicts. Which ones is left to the order of the map.
+// look drops the throttles that have ended, and comes back as long as there are others. Without it a throttle whose
+// tenant sends no more requests would never end.
+func (t *Throttles) look() {
+	t.drop(true, t.all(true))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.looking = len(t.queues) > 0; t.looking {
+		time.AfterFunc(lookEvery, t.look)
+	}
+}
+
+// evict drops the throttles that have ended. If that does not free a tenth, it drops others until a tenth is free, so
+// that not every new throttle evicts. Which ones is left to the order of the map.
 func (t *Throttles) evict() {
-	for key, q := range t.queues {
-		if q.forgotten() {
-			t.drop(key)
+	t.drop(true, t.all(true))
+	some := t.all(false)
+	surplus := len(some) - maxThrottles*9/10
+	for key := range some {
+		if surplus--; surplus < 0 {
+			delete(some, key)
 		}
 	}
-	for key := range t.queues {
-		if len(t.queues) < maxThrottles*9/10 {
-			return
-		}
-		t.drop(key)
-	}
+	t.drop(false, some)
 }
 
-func (t *Throttles) drop(key Key) {
-	delete(t.queues, key)
-	t.count.Store(int64(len(t.queues)))
+// all returns the throttles in the map, with onlyEnded those that have ended.
+func (t *Throttles) all(onlyEnded bool) map[Key]*queue {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	some := make(map[Key]*queue)
+	for key, q := range t.queues {
+		if !onlyEnded || q.ended() {
+			some[key] = q
+		}
+	}
+	return some
+}
+
+// drop puts throttles out of force, with onlyEnded those of them that have ended.
+func (t *Throttles) drop(onlyEnded bool, some map[Key]*queue) {
+	for key, q := range some {
+		if !q.drop(onlyEnded) {
+			continue
+		}
+		t.mu.Lock()
+		if t.queues[key] == q {
+			delete(t.queues, key)
+			t.count.Store(int64(len(t.queues)))
+		}
+		t.mu.Unlock()
+		if t.Ended != nil {
+			t.Ended(key)
+		}
+	}
 }

@@ -1,0 +1,27 @@
+package graph
+
+import "time"
+
+// Stats says what a request cost. Do adds to it, so that one Stats can count several requests that follow each other.
+type Stats struct {
+	// Attempts is how often a request was handed to the network, with repeats. It is 0 when Graph would have throttled
+	// the request, or there was no token.
+	Attempts int
+	// Waited is the time in which requests waited for their slot, for a throttle to open, and for their repeat. The
+	// time of the attempts is not in it, and neither is that of tokens.
+	Waited time.Duration
+}
+
+// attempt counts an attempt, unless nobody counts.
+func (s *Stats) attempt() {
+	if s != nil {
+		s.Attempts++
+	}
+}
+
+// waited adds the time since a wait began, unless nobody counts.
+func (s *Stats) waited(since time.Time) {
+	if s != nil {
+		s.Waited += time.Since(since)
+	}
+}
