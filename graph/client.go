@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/m365backup/backupstorage/graph/internal/errorbody"
+	"github.com/m365backup/backupstorage/graph/internal/share"
 	"github.com/m365backup/backupstorage/graph/internal/throttle"
 )
 
@@ -45,6 +46,12 @@ type Options struct {
 	// Backoff bounds the wait before the first repeat when Graph does not say how long; the second waits up to twice as
 	// long. 0 means 500 ms.
 	Backoff time.Duration
+	// MaxReads is how many reads are under way at once; 0 means 512. Eight times as many wait, and further ones fail with
+	// KindOverloaded. Package internal/share says how many of both a tenant gets. Over HTTP/2 eight times as many writes
+	// are under way, over HTTP/1.1 64, and without TLS as many as reads.
+	MaxReads int
+	// OneTenant says that all requests are of one tenant, so that it need not leave anything to others.
+	OneTenant bool
 }
 
 // Client sends requests to one endpoint. It is safe for concurrent use.
@@ -56,7 +63,7 @@ type Client struct {
 	// roundTrip sends a request. Tests of this package replace the network here.
 	roundTrip func(*http.Request, way) (*http.Response, error)
 	throttles *throttle.Throttles
-	budget    budget
+	tenants   *share.Tenants
 	repeats   int
 	backoff   time.Duration
 	// jitter returns a number from 0 up to 1.
@@ -85,18 +92,29 @@ func New(options Options) (*Client, error) {
 	if options.Backoff == 0 {
 		options.Backoff = defaultBackoff
 	}
+	if options.MaxReads <= 0 {
+		options.MaxReads = maxReads
+	}
+	writes := maxWrites
+	if endpoint.Scheme == "http" {
+		// There are no handshakes to save, and never HTTP/2.
+		writes = options.MaxReads
+	}
 	c := &Client{
 		endpoint:    endpoint,
 		tokens:      options.Tokens,
 		userAgent:   options.UserAgent,
-		connections: newConnections(options.RootCAs),
+		connections: newConnections(options.RootCAs, options.MaxReads, writes),
 		throttles:   throttle.New(),
-		repeats:     max(options.Repeats, 0),
-		backoff:     options.Backoff,
-		jitter:      rand.Float64,
+		tenants: share.New(share.Limits{
+			Permits: [2]int{share.Read: options.MaxReads, share.Write: writes}, Waiting: manyTimes * options.MaxReads,
+			OneTenant: options.OneTenant,
+		}),
+		repeats: max(options.Repeats, 0),
+		backoff: options.Backoff,
+		jitter:  rand.Float64,
 	}
 	c.roundTrip = c.connections.roundTrip
-	c.budget.tenths.Store(fullBudget)
 	return c, nil
 }
 
@@ -151,7 +169,12 @@ func (c *Client) once(ctx context.Context, request *Request, token string, fresh
 		within = httptrace.WithClientTrace(within, &httptrace.ClientTrace{
 			// From here on Graph may receive bytes and act on them. Later hooks are too late: they run concurrently with
 			// RoundTrip, which a context can end between the bytes and the hook.
-			GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
+			GotConn: func(info httptrace.GotConnInfo) {
+				sent.Store(true)
+				if !fresh && !info.Reused {
+					c.learnProtocol(info.Conn)
+				}
+			},
 		})
 	}
 	httpRequest, err := c.httpRequest(within, request, token)
