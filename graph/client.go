@@ -8,10 +8,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/m365backup/backupstorage/graph/internal/errorbody"
@@ -64,6 +62,7 @@ type Client struct {
 	roundTrip func(*http.Request, way) (*http.Response, error)
 	throttles *throttle.Throttles
 	tenants   *share.Tenants
+	silences  silences
 	repeats   int
 	backoff   time.Duration
 	// jitter returns a number from 0 up to 1.
@@ -110,9 +109,10 @@ func New(options Options) (*Client, error) {
 			Permits: [2]int{share.Read: options.MaxReads, share.Write: writes}, Waiting: manyTimes * options.MaxReads,
 			OneTenant: options.OneTenant,
 		}),
-		repeats: max(options.Repeats, 0),
-		backoff: options.Backoff,
-		jitter:  rand.Float64,
+		silences: silences{tenants: make(map[string]*silence)},
+		repeats:  max(options.Repeats, 0),
+		backoff:  options.Backoff,
+		jitter:   rand.Float64,
 	}
 	c.roundTrip = c.connections.roundTrip
 	return c, nil
@@ -157,38 +157,30 @@ type Meta struct {
 	Date time.Time
 }
 
-// once sends a request once and reads the response. fresh asks for a connection of its own.
+// once sends a request once and reads the response. fresh asks for a connection of its own. A read whose connection
+// turns out to be dead is sent again over a new one.
 func (c *Client) once(ctx context.Context, request *Request, token string, fresh bool) (*Response, *Error) {
 	if !fitsHeader(token) {
 		return nil, tokenError(ctx, errors.New("token must be printable ASCII"))
 	}
-	var sent atomic.Bool
-	within, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if !request.Safe {
-		within = httptrace.WithClientTrace(within, &httptrace.ClientTrace{
-			// From here on Graph may receive bytes and act on them. Later hooks are too late: they run concurrently with
-			// RoundTrip, which a context can end between the bytes and the hook.
-			GotConn: func(info httptrace.GotConnInfo) {
-				sent.Store(true)
-				if !fresh && !info.Reused {
-					c.learnProtocol(info.Conn)
-				}
-			},
-		})
-	}
-	httpRequest, err := c.httpRequest(within, request, token)
+	trip := c.begin(ctx, request, token, way{write: !request.Safe, fresh: fresh})
+	defer trip.close()
+	httpRequest, err := c.httpRequest(trip.within, request, token)
 	if err != nil {
 		return nil, &Error{Kind: KindInvalidRequest, Err: err}
 	}
-	response, err := c.roundTrip(httpRequest, way{write: !request.Safe, fresh: fresh})
+	response, again, err := trip.roundTrip(httpRequest)
+	if again {
+		return c.once(ctx, request, token, true)
+	}
 	if err != nil {
-		if !request.Safe && !sent.Load() && ctx.Err() != nil {
+		sent := !request.Safe && trip.wasSent()
+		if !request.Safe && !sent && ctx.Err() != nil {
 			c.connections.giveUpDialing()
 		}
-		return nil, transportError(ctx, err, !request.Safe && sent.Load() && !neverProcessed(err))
+		return nil, transportError(ctx, err, sent && !neverProcessed(err))
 	}
-	response.Body = watch(response.Body, cancel)
+	response.Body = watch(response.Body, trip.close)
 	defer response.Body.Close()
 	return readResponse(ctx, response, request.Safe)
 }

@@ -37,4 +37,10 @@
 // At most 512 reads are under way (Options.MaxReads). A tenant gets another one while it has fewer than are free, so
 // that one tenant whose reads hang leaves half to the others. Further reads wait for an earlier one of their tenant.
 // Package internal/share has the rule, which holds for writes as well.
+//
+// A connection can die without notice, when a NAT or a load balancer forgets it. A read that gets no byte over a reused
+// connection is therefore sent a second time over a new one, after a quarter of the time that is left: not before 1 s
+// (or half of the time, if that is less) and not after 5 s. The type silences says how that differs from an upstream
+// that is slow. A write is never sent twice for it. When it got no byte, the idle connections are closed, so that the
+// next write opens a new one. HTTP/2 connections with writes under way end by pings, within 25 s.
 package graph

@@ -53,6 +53,15 @@ type connections struct {
 	maxReads, maxWrites int
 	current             atomic.Pointer[generation]
 	mu                  sync.Mutex
+	// pulses are those of the reads and of the writes.
+	pulses [2]pulse
+}
+
+// pulse is a sign of life of connections that are reused.
+type pulse struct {
+	mu sync.Mutex
+	// heard is when a byte came over one, closed when the idle ones were closed because of silence.
+	heard, closed time.Time
 }
 
 // generation is a set of transports that are in use together, and the set before it, whose requests may not have ended.
@@ -120,6 +129,44 @@ func (c *connections) roundTrip(request *http.Request, way way) (*http.Response,
 func (c *connections) giveUpDialing() {
 	// net/http ends such dials when it closes idle connections.
 	c.current.Load().writes.CloseIdleConnections()
+}
+
+// heard notes that a byte came over a connection that is reused.
+func (c *connections) heard(way way) {
+	p := c.pulse(way)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.heard = time.Now()
+}
+
+// suspect closes the idle connections unless one that is reused got a byte after the given time, since which a request
+// has got none: they may all have died without notice.
+func (c *connections) suspect(way way, since time.Time) {
+	switch {
+	case !c.pulse(way).stopped(since):
+	case way.write:
+		c.current.Load().writes.CloseIdleConnections()
+	default:
+		c.current.Load().reads.CloseIdleConnections()
+	}
+}
+
+func (p *pulse) stopped(since time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if p.heard.After(since) || now.Sub(p.closed) < closeInterval {
+		return false
+	}
+	p.closed = now
+	return true
+}
+
+func (c *connections) pulse(way way) *pulse {
+	if way.write {
+		return &c.pulses[1]
+	}
+	return &c.pulses[0]
 }
 
 func (c *connections) closeIdle() {
