@@ -137,6 +137,11 @@ type Request struct {
 	RequestID string
 	// Safe says that the request changes nothing, whatever its method.
 	Safe bool
+	// Grow is asked before memory for n more bytes of the body of a response is set aside beyond the first 64 KiB. When it
+	// returns false, the body is given up and the request fails with KindOverloaded. It may be nil. It is not asked for a
+	// request that is not Safe, whose response is never given up. While a body moves to a larger buffer both exist: n is
+	// what the larger one has more.
+	Grow func(n int) bool
 }
 
 // Response is Graph's response to a request that it carried out.
@@ -182,7 +187,7 @@ func (c *Client) once(ctx context.Context, request *Request, token string, fresh
 	}
 	response.Body = watch(response.Body, trip.close)
 	defer response.Body.Close()
-	return readResponse(ctx, response, request.Safe)
+	return readResponse(ctx, response, request)
 }
 
 func (c *Client) httpRequest(ctx context.Context, request *Request, token string) (*http.Request, error) {
@@ -230,7 +235,11 @@ func (c *Client) httpRequest(ctx context.Context, request *Request, token string
 	return result.WithContext(ctx), nil
 }
 
-func readResponse(ctx context.Context, response *http.Response, safe bool) (*Response, *Error) {
+func readResponse(ctx context.Context, response *http.Response, request *Request) (*Response, *Error) {
+	safe, grow := request.Safe, request.Grow
+	if !safe || grow == nil {
+		grow = func(int) bool { return true }
+	}
 	meta := Meta{
 		Status:          response.StatusCode,
 		RequestID:       errorbody.CleanID(response.Header.Get("Request-Id")),
@@ -249,7 +258,7 @@ func readResponse(ctx context.Context, response *http.Response, safe bool) (*Res
 		e := &Error{Kind: KindResponse, Meta: meta, Sent: !safe}
 		e.RetryAfter, e.HasRetryAfter = retryAfter(response.Header, meta.Date)
 		// The body only adds to the status and the headers.
-		e.add(errorbody.Read(response.Body, maxErrorBody, e.head()))
+		e.add(errorbody.Read(&growing{Reader: response.Body, has: initialBody, grow: grow}, maxErrorBody, e.head()))
 		e.readChallenge(response.Header)
 		e.scope = response.Header.Get("X-Ms-Throttle-Scope")
 		return nil, e
@@ -260,7 +269,10 @@ func readResponse(ctx context.Context, response *http.Response, safe bool) (*Res
 	var body []byte
 	err := errTooLarge
 	if response.ContentLength <= maxBody {
-		body, err = readBody(response, maxBody)
+		body, err = readBody(response, maxBody, grow)
+	}
+	if errors.Is(err, errNoMemory) {
+		return nil, &Error{Kind: KindOverloaded, Meta: meta, Err: err}
 	}
 	if err != nil {
 		if e := contextError(ctx, err, !safe); e != nil {
@@ -289,11 +301,34 @@ func fitsHeader(value string) bool {
 	return true
 }
 
-var errTooLarge = errors.New("response is larger than the limit")
+var (
+	errTooLarge = errors.New("response is larger than the limit")
+	errNoMemory = errors.New("there is no memory for the response")
+)
+
+// growing reads a body into the memory of somebody else, who doubles it whenever it is full. It asks for that memory
+// first, and ends the body when there is none.
+type growing struct {
+	io.Reader
+	has, read int
+	grow      func(n int) bool
+}
+
+func (g *growing) Read(p []byte) (int, error) {
+	if g.read == g.has {
+		if !g.grow(g.has) {
+			return 0, errNoMemory
+		}
+		g.has *= 2
+	}
+	n, err := g.Reader.Read(p[:min(len(p), g.has-g.read)])
+	g.read += n
+	return n, err
+}
 
 // readBody reads a body up to its end, which HTTP/2 needs to free the stream, but at most limit bytes. With an error it
 // returns what it has read.
-func readBody(response *http.Response, limit int) ([]byte, error) {
+func readBody(response *http.Response, limit int, grow func(n int) bool) ([]byte, error) {
 	// Content-Length is only a promise: memory for more than a usual page is allocated as bytes arrive.
 	size := initialBody
 	if promised := response.ContentLength; promised >= 0 {
@@ -311,7 +346,11 @@ func readBody(response *http.Response, limit int) ([]byte, error) {
 		case err != nil:
 			return body, err
 		case len(body) == cap(body):
-			body = append(make([]byte, 0, min(2*cap(body), limit+1)), body...)
+			larger := min(2*cap(body), limit+1)
+			if !grow(larger - cap(body)) {
+				return body, errNoMemory
+			}
+			body = append(make([]byte, 0, larger), body...)
 		}
 	}
 }

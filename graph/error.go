@@ -32,7 +32,8 @@ const (
 	KindCancelled
 	// KindThrottled is a request that was not sent because Graph would refuse it. RetryAfter says for how long.
 	KindThrottled
-	// KindOverloaded is a request that was not sent because too many of its tenant wait already.
+	// KindOverloaded is a request that was not sent because too many of its tenant wait already, or the response to a read
+	// for which Request.Grow had no memory. Nothing was changed.
 	KindOverloaded
 )
 
