@@ -9,13 +9,12 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/m365backup/backupstorage/graph/internal/errorbody"
+	"github.com/m365backup/backupstorage/graph/internal/share"
 	"github.com/m365backup/backupstorage/graph/internal/throttle"
 )
 
@@ -49,6 +48,12 @@ type Options struct {
 	// Logger gets a line when Graph begins to throttle a tenant, and one when its requests are no longer paced; nil for
 	// none. The lines name the tenant's GUID, and have no text of Graph.
 	Logger *slog.Logger
+	// MaxReads is how many reads are under way at once; 0 means 512. Eight times as many wait, and further ones fail with
+	// KindOverloaded. Package internal/share says how many of both a tenant gets. Over HTTP/2 eight times as many writes
+	// are under way, over HTTP/1.1 64, and without TLS as many as reads.
+	MaxReads int
+	// OneTenant says that all requests are of one tenant, so that it need not leave anything to others.
+	OneTenant bool
 }
 
 // Client sends requests to one endpoint. It is safe for concurrent use.
@@ -60,7 +65,8 @@ type Client struct {
 	// roundTrip sends a request. Tests of this package replace the network here.
 	roundTrip func(*http.Request, way) (*http.Response, error)
 	throttles *throttle.Throttles
-	budget    budget
+	tenants   *share.Tenants
+	silences  silences
 	repeats   int
 	backoff   time.Duration
 	// jitter returns a number from 0 up to 1.
@@ -89,19 +95,31 @@ func New(options Options) (*Client, error) {
 	if options.Backoff == 0 {
 		options.Backoff = defaultBackoff
 	}
+	if options.MaxReads <= 0 {
+		options.MaxReads = maxReads
+	}
+	writes := maxWrites
+	if endpoint.Scheme == "http" {
+		// There are no handshakes to save, and never HTTP/2.
+		writes = options.MaxReads
+	}
 	c := &Client{
 		endpoint:    endpoint,
 		tokens:      options.Tokens,
 		userAgent:   options.UserAgent,
-		connections: newConnections(options.RootCAs),
+		connections: newConnections(options.RootCAs, options.MaxReads, writes),
 		throttles:   throttle.New(),
-		repeats:     max(options.Repeats, 0),
-		backoff:     options.Backoff,
-		jitter:      rand.Float64,
+		tenants: share.New(share.Limits{
+			Permits: [2]int{share.Read: options.MaxReads, share.Write: writes}, Waiting: manyTimes * options.MaxReads,
+			OneTenant: options.OneTenant,
+		}),
+		silences: silences{tenants: make(map[string]*silence)},
+		repeats:  max(options.Repeats, 0),
+		backoff:  options.Backoff,
+		jitter:   rand.Float64,
 	}
 	c.roundTrip = c.connections.roundTrip
 	logStretches(c.throttles, options.Logger)
-	c.budget.tenths.Store(fullBudget)
 	return c, nil
 }
 
@@ -126,6 +144,11 @@ type Request struct {
 	Safe bool
 	// Stats gets what the request costs; nil for nothing.
 	Stats *Stats
+	// Grow is asked before memory for n more bytes of the body of a response is set aside beyond the first 64 KiB. When it
+	// returns false, the body is given up and the request fails with KindOverloaded. It may be nil. It is not asked for a
+	// request that is not Safe, whose response is never given up. While a body moves to a larger buffer both exist: n is
+	// what the larger one has more.
+	Grow func(n int) bool
 }
 
 // Response is Graph's response to a request that it carried out.
@@ -146,36 +169,33 @@ type Meta struct {
 	Date time.Time
 }
 
-// once sends a request once and reads the response. fresh asks for a connection of its own.
+// once sends a request once and reads the response. fresh asks for a connection of its own. A read whose connection
+// turns out to be dead is sent again over a new one.
 func (c *Client) once(ctx context.Context, request *Request, token string, fresh bool) (*Response, *Error) {
 	if !fitsHeader(token) {
 		return nil, tokenError(ctx, errors.New("token must be printable ASCII"))
 	}
-	var sent atomic.Bool
-	within, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if !request.Safe {
-		within = httptrace.WithClientTrace(within, &httptrace.ClientTrace{
-			// From here on Graph may receive bytes and act on them. Later hooks are too late: they run concurrently with
-			// RoundTrip, which a context can end between the bytes and the hook.
-			GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
-		})
-	}
-	httpRequest, err := c.httpRequest(within, request, token)
+	trip := c.begin(ctx, request, token, way{write: !request.Safe, fresh: fresh})
+	defer trip.close()
+	httpRequest, err := c.httpRequest(trip.within, request, token)
 	if err != nil {
 		return nil, &Error{Kind: KindInvalidRequest, Err: err}
 	}
 	request.Stats.attempt()
-	response, err := c.roundTrip(httpRequest, way{write: !request.Safe, fresh: fresh})
+	response, again, err := trip.roundTrip(httpRequest)
+	if again {
+		return c.once(ctx, request, token, true)
+	}
 	if err != nil {
-		if !request.Safe && !sent.Load() && ctx.Err() != nil {
+		sent := !request.Safe && trip.wasSent()
+		if !request.Safe && !sent && ctx.Err() != nil {
 			c.connections.giveUpDialing()
 		}
-		return nil, transportError(ctx, err, !request.Safe && sent.Load() && !neverProcessed(err))
+		return nil, transportError(ctx, err, sent && !neverProcessed(err))
 	}
-	response.Body = watch(response.Body, cancel)
+	response.Body = watch(response.Body, trip.close)
 	defer response.Body.Close()
-	return readResponse(ctx, response, request.Safe)
+	return readResponse(ctx, response, request)
 }
 
 func (c *Client) httpRequest(ctx context.Context, request *Request, token string) (*http.Request, error) {
@@ -223,7 +243,11 @@ func (c *Client) httpRequest(ctx context.Context, request *Request, token string
 	return result.WithContext(ctx), nil
 }
 
-func readResponse(ctx context.Context, response *http.Response, safe bool) (*Response, *Error) {
+func readResponse(ctx context.Context, response *http.Response, request *Request) (*Response, *Error) {
+	safe, grow := request.Safe, request.Grow
+	if !safe || grow == nil {
+		grow = func(int) bool { return true }
+	}
 	meta := Meta{
 		Status:          response.StatusCode,
 		RequestID:       errorbody.CleanID(response.Header.Get("Request-Id")),
@@ -242,7 +266,7 @@ func readResponse(ctx context.Context, response *http.Response, safe bool) (*Res
 		e := &Error{Kind: KindResponse, Meta: meta, Sent: !safe}
 		e.RetryAfter, e.HasRetryAfter = retryAfter(response.Header, meta.Date)
 		// The body only adds to the status and the headers.
-		e.add(errorbody.Read(response.Body, maxErrorBody, e.head()))
+		e.add(errorbody.Read(&growing{Reader: response.Body, has: initialBody, grow: grow}, maxErrorBody, e.head()))
 		e.readChallenge(response.Header)
 		e.scope = response.Header.Get("X-Ms-Throttle-Scope")
 		return nil, e
@@ -253,7 +277,10 @@ func readResponse(ctx context.Context, response *http.Response, safe bool) (*Res
 	var body []byte
 	err := errTooLarge
 	if response.ContentLength <= maxBody {
-		body, err = readBody(response, maxBody)
+		body, err = readBody(response, maxBody, grow)
+	}
+	if errors.Is(err, errNoMemory) {
+		return nil, &Error{Kind: KindOverloaded, Meta: meta, Err: err}
 	}
 	if err != nil {
 		if e := contextError(ctx, err, !safe); e != nil {
@@ -282,11 +309,34 @@ func fitsHeader(value string) bool {
 	return true
 }
 
-var errTooLarge = errors.New("response is larger than the limit")
+var (
+	errTooLarge = errors.New("response is larger than the limit")
+	errNoMemory = errors.New("there is no memory for the response")
+)
+
+// growing reads a body into the memory of somebody else, who doubles it whenever it is full. It asks for that memory
+// first, and ends the body when there is none.
+type growing struct {
+	io.Reader
+	has, read int
+	grow      func(n int) bool
+}
+
+func (g *growing) Read(p []byte) (int, error) {
+	if g.read == g.has {
+		if !g.grow(g.has) {
+			return 0, errNoMemory
+		}
+		g.has *= 2
+	}
+	n, err := g.Reader.Read(p[:min(len(p), g.has-g.read)])
+	g.read += n
+	return n, err
+}
 
 // readBody reads a body up to its end, which HTTP/2 needs to free the stream, but at most limit bytes. With an error it
 // returns what it has read.
-func readBody(response *http.Response, limit int) ([]byte, error) {
+func readBody(response *http.Response, limit int, grow func(n int) bool) ([]byte, error) {
 	// Content-Length is only a promise: memory for more than a usual page is allocated as bytes arrive.
 	size := initialBody
 	if promised := response.ContentLength; promised >= 0 {
@@ -304,7 +354,11 @@ func readBody(response *http.Response, limit int) ([]byte, error) {
 		case err != nil:
 			return body, err
 		case len(body) == cap(body):
-			body = append(make([]byte, 0, min(2*cap(body), limit+1)), body...)
+			larger := min(2*cap(body), limit+1)
+			if !grow(larger - cap(body)) {
+				return body, errNoMemory
+			}
+			body = append(make([]byte, 0, larger), body...)
 		}
 	}
 }

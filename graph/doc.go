@@ -16,9 +16,10 @@
 //	any other response                          no    no      no
 //
 // The wait is Graph's Retry-After. Without one it is random, up to 0.5 s for the first repeat and 1 s for the second. A
-// wait that is longer than 10 s, or that does not fit the deadline, ends the request with its error at once. All
-// repeats of a client together are at most a tenth of its requests, and 20 in a burst. The repeat after a 503 gets a
-// new connection. A 401, or a 403 that demands claims, gets one new token and one attempt with it, for any request.
+// wait that is longer than 10 s, or that does not fit the deadline, ends the request with its error at once. The
+// repeats of a tenant are at most a tenth of its requests, and 20 in a burst. All tenants together have 200 in a burst.
+// Of these a tenant gets another one while it has used fewer than are left. The repeat after a 503 gets a new
+// connection. A 401, or a 403 that demands claims, gets one new token and one attempt with it, for any request.
 //
 // # Throttling
 //
@@ -39,4 +40,14 @@
 //
 // Reads use HTTP/1.1, writes HTTP/2 where the server has it. Connections are renewed every 10 to 15 minutes. A body of
 // which less than 10 KiB arrives in 10 s is cut.
+//
+// At most 512 reads are under way (Options.MaxReads). A tenant gets another one while it has fewer than are free, so
+// that one tenant whose reads hang leaves half to the others. Further reads wait for an earlier one of their tenant.
+// Package internal/share has the rule, which holds for writes as well.
+//
+// A connection can die without notice, when a NAT or a load balancer forgets it. A read that gets no byte over a reused
+// connection is therefore sent a second time over a new one, after a quarter of the time that is left: not before 1 s
+// (or half of the time, if that is less) and not after 5 s. The type silences says how that differs from an upstream
+// that is slow. A write is never sent twice for it. When it got no byte, the idle connections are closed, so that the
+// next write opens a new one. HTTP/2 connections with writes under way end by pings, within 25 s.
 package graph

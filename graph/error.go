@@ -32,6 +32,9 @@ const (
 	KindCancelled
 	// KindThrottled is a request that was not sent because Graph would refuse it. RetryAfter says for how long.
 	KindThrottled
+	// KindOverloaded is a request that was not sent because too many of its tenant wait already, or the response to a read
+	// for which Request.Grow had no memory. Nothing was changed.
+	KindOverloaded
 )
 
 // Error is a failed request, with all that Graph said about it.
@@ -111,6 +114,8 @@ func (e *Error) Error() string {
 		return "caller cancelled while graph was called"
 	case KindThrottled:
 		return "graph would throttle the request"
+	case KindOverloaded:
+		return "too many requests to graph are under way"
 	}
 	return "graph is unreachable"
 }

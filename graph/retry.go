@@ -3,7 +3,6 @@ package graph
 import (
 	"context"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/m365backup/backupstorage/graph/internal/throttle"
@@ -29,7 +28,7 @@ const (
 // the wait does not fit the deadline, or is longer than 10 s, it returns the error at once. Besides, a 401, or a 403
 // that demands claims, gets one new token.
 func (c *Client) Do(ctx context.Context, request *Request) (*Response, error) {
-	c.budget.earn()
+	c.tenants.Earn(request.Tenant)
 	r := &run{client: c, request: request, token: TokenRequest{Tenant: request.Tenant, UserAssertion: request.UserAssertion}}
 	for {
 		response, failed := r.attempt(ctx)
@@ -80,6 +79,13 @@ func (r *run) attempt(ctx context.Context) (response *Response, failed *Error) {
 	if refused != nil {
 		return nil, refused
 	}
+	// The permit comes last: a request that waits for its slot holds none.
+	permit, overloaded := c.permit(ctx, r.request)
+	if overloaded != nil {
+		c.throttles.GiveBack(pass)
+		return nil, overloaded
+	}
+	defer func() { permit.Leave(failed == nil) }()
 	// If the attempt panics, the throttle must not wait for its probe: failed is then an error without a response.
 	failed = &Error{}
 	defer func() { c.leave(r.request, pass, failed) }()
@@ -101,7 +107,7 @@ func (r *run) again(ctx context.Context, failed *Error) (again bool, ended *Erro
 		return false, nil
 	}
 	wait := r.wait(failed)
-	if wait > maxWait || !fits(ctx, wait) || !r.client.budget.spend() {
+	if wait > maxWait || !fits(ctx, wait) || !r.client.tenants.Spend(r.request.Tenant) {
 		return false, nil
 	}
 	if r.lost == nil && r.mayHaveWorked(failed) {
@@ -209,29 +215,4 @@ func sleep(ctx context.Context, wait time.Duration) *Error {
 		return contextError(ctx, ctx.Err(), false)
 	}
 	return nil
-}
-
-// budget bounds all repeats together to a tenth of the requests, so that an outage does not triple the load. It is
-// counted in tenths of a repeat.
-type budget struct{ tenths atomic.Int64 }
-
-// fullBudget is 20 repeats, which can be spent at once.
-const fullBudget = 200
-
-func (b *budget) earn() {
-	if b.tenths.Load() < fullBudget {
-		b.tenths.Add(1)
-	}
-}
-
-func (b *budget) spend() bool {
-	for {
-		left := b.tenths.Load()
-		if left < 10 {
-			return false
-		}
-		if b.tenths.CompareAndSwap(left, left-10) {
-			return true
-		}
-	}
 }

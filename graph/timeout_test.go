@@ -73,7 +73,7 @@ func TestARequestThatEndsInItsBodyKeepsTheHead(t *testing.T) {
 			// No server knows when the client has read the head, so the body itself ends the request.
 			_, err := readResponse(ctx, &http.Response{
 				StatusCode: status, Header: http.Header{"Request-Id": {"graph-1"}}, ContentLength: 100, Body: endingBody(cancel),
-			}, safe)
+			}, &Request{Safe: safe})
 			want := KindCancelled
 			if status == 403 {
 				want = KindResponse

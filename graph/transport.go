@@ -13,20 +13,25 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/internal/share"
 )
 
 const (
 	// idlePerHost is how many idle connections to Graph stay open. With net/http's default of 2, most requests under load
 	// would need a new handshake: BenchmarkIdleConnections prints what that costs.
 	idlePerHost = 256
-	// maxReads bounds the connections for reads; further reads wait for one. With a thousand handshakes at once, each
-	// would exceed its time limit.
+	// maxReads is how many reads are under way at once by default. With a thousand handshakes at once, each would exceed
+	// its time limit.
 	maxReads = 512
-	// maxWrites bounds the connections for writes. Over HTTP/2 writes soon share the first one: without a bound, each of a
-	// thousand writes would start a handshake before there is one, and again with every renewal. A connection that is full
-	// of streams does not count, so that no write waits for another. Without HTTP/2 it is how many writes are sent at
-	// once.
+	// maxWrites bounds the connections for writes over TLS. Over HTTP/2 writes soon share the first one: without a bound,
+	// each of a thousand writes would start a handshake before there is one, and again with every renewal. A connection
+	// that is full of streams does not count, so that no write waits for another. Without HTTP/2 it is how many writes are
+	// under way at once.
 	maxWrites = 64
+	// manyTimes is how many requests wait for each read that can be under way, and how many writes are under
+	// way over HTTP/2. Neither costs a connection.
+	manyTimes = 8
 	// Connections are renewed after minAge to maxAge, so that a change of Graph's addresses is noticed. The age is random,
 	// so that not all replicas renew at once.
 	minAge, maxAge = 10 * time.Minute, 15 * time.Minute
@@ -43,9 +48,20 @@ type way struct {
 
 // connections are the transports of a client. They are replaced from time to time; requests under way keep theirs.
 type connections struct {
-	roots   *x509.CertPool
-	current atomic.Pointer[generation]
-	mu      sync.Mutex
+	roots *x509.CertPool
+	// maxReads and maxWrites are how many requests are under way at once, over HTTP/1.1.
+	maxReads, maxWrites int
+	current             atomic.Pointer[generation]
+	mu                  sync.Mutex
+	// pulses are those of the reads and of the writes.
+	pulses [2]pulse
+}
+
+// pulse is a sign of life of connections that are reused.
+type pulse struct {
+	mu sync.Mutex
+	// heard is when a byte came over one, closed when the idle ones were closed because of silence.
+	heard, closed time.Time
 }
 
 // generation is a set of transports that are in use together, and the set before it, whose requests may not have ended.
@@ -55,17 +71,19 @@ type generation struct {
 	before               *generation
 }
 
-func newConnections(roots *x509.CertPool) *connections {
-	c := &connections{roots: roots}
+func newConnections(roots *x509.CertPool, maxReads, maxWrites int) *connections {
+	c := &connections{roots: roots, maxReads: maxReads, maxWrites: maxWrites}
 	c.current.Store(c.generation())
 	return c
 }
 
 func (c *connections) generation() *generation {
 	g := &generation{
-		reads:  newTransport(c.roots, false),
-		writes: newTransport(c.roots, true),
-		fresh:  newTransport(c.roots, false),
+		// A connection that is made for a read that has given up counts as well, so that there have to be more of them than
+		// reads: nobody must wait here for what another tenant does.
+		reads:  newTransport(c.roots, false, 2*c.maxReads),
+		writes: newTransport(c.roots, true, c.maxWrites),
+		fresh:  newTransport(c.roots, false, 0),
 		until:  time.Now().Add(minAge + rand.N(maxAge-minAge)),
 	}
 	g.fresh.DisableKeepAlives = true
@@ -113,6 +131,44 @@ func (c *connections) giveUpDialing() {
 	c.current.Load().writes.CloseIdleConnections()
 }
 
+// heard notes that a byte came over a connection that is reused.
+func (c *connections) heard(way way) {
+	p := c.pulse(way)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.heard = time.Now()
+}
+
+// suspect closes the idle connections unless one that is reused got a byte after the given time, since which a request
+// has got none: they may all have died without notice.
+func (c *connections) suspect(way way, since time.Time) {
+	switch {
+	case !c.pulse(way).stopped(since):
+	case way.write:
+		c.current.Load().writes.CloseIdleConnections()
+	default:
+		c.current.Load().reads.CloseIdleConnections()
+	}
+}
+
+func (p *pulse) stopped(since time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if p.heard.After(since) || now.Sub(p.closed) < closeInterval {
+		return false
+	}
+	p.closed = now
+	return true
+}
+
+func (c *connections) pulse(way way) *pulse {
+	if way.write {
+		return &c.pulses[1]
+	}
+	return &c.pulses[0]
+}
+
 func (c *connections) closeIdle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,14 +182,10 @@ func (g *generation) closeIdle() {
 	g.writes.CloseIdleConnections()
 }
 
-func newTransport(roots *x509.CertPool, http2 bool) *http.Transport {
+func newTransport(roots *x509.CertPool, http2 bool, maxConnections int) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(http2)
-	maxConnections := maxReads
-	if http2 {
-		maxConnections = maxWrites
-	}
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
 		Proxy:       http.ProxyFromEnvironment,
@@ -155,6 +207,19 @@ func newTransport(roots *x509.CertPool, http2 bool) *http.Transport {
 		// Without pings a dead connection would fail requests for minutes.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
 	}
+}
+
+// learnProtocol adapts the number of writes to the protocol of a new connection.
+func (c *Client) learnProtocol(conn net.Conn) {
+	encrypted, ok := conn.(*tls.Conn)
+	if !ok {
+		return
+	}
+	writes := maxWrites
+	if encrypted.ConnectionState().NegotiatedProtocol == "h2" {
+		writes = manyTimes * c.connections.maxReads
+	}
+	c.tenants.SetPermits(share.Write, writes)
 }
 
 // emptyBody is a body of no bytes that the transport does not recognise as empty.

@@ -21,7 +21,7 @@ import (
 
 func TestConnectionsAreRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newConnections(nil)
+		c := newConnections(nil, maxReads, maxWrites)
 		first := c.get()
 		time.Sleep(minAge - time.Second)
 		if c.get() != first {

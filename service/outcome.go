@@ -43,7 +43,7 @@ func (c *core) resolveOutcome(ctx context.Context, op *contract.Operation, messa
 	}
 	received, err := c.graph.Do(ctx, &graph.Request{
 		Method: http.MethodGet, Target: target, Tenant: write.Tenant, UserAssertion: write.UserAssertion,
-		RequestID: write.RequestID, Safe: true,
+		RequestID: write.RequestID, Safe: true, Stats: write.Stats, Grow: write.Grow,
 	})
 	var gone *graph.Error
 	switch {

@@ -51,7 +51,8 @@ func (c *core) newRequest(ctx context.Context, op *contract.Operation, message p
 	}
 	request := &graph.Request{
 		Method: op.Spec.GetMethod(), Target: target, Tenant: tenant, UserAssertion: assertion,
-		RequestID: interceptor.RequestID(ctx), Safe: op.Safe,
+		RequestID: interceptor.RequestID(ctx), Safe: op.Safe, Stats: interceptor.Stats(ctx),
+		Grow: func(n int) bool { return interceptor.Grow(ctx, n) },
 	}
 	if w, ok := message.Interface().(bodyWriter); ok {
 		request.Body = w.AppendGraphJSON(make([]byte, 0, 512))

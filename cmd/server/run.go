@@ -29,7 +29,10 @@ const userAgent = "ISV|m365backup|backupstorage/0.1"
 // run serves until the context ends, and then drains. It writes the banner to out and the log to log.
 func run(ctx context.Context, c *config, out, log io.Writer) error {
 	logger := slog.New(slog.NewJSONHandler(log, nil))
-	upstream, stopUpstream, err := startUpstream(c, logger)
+	var client *graph.Client
+	// An emulator that begins anew throttles nobody.
+	onReset := func() { client.ResetThrottles() }
+	upstream, stopUpstream, err := startUpstream(c, logger, onReset)
 	if err != nil {
 		return err
 	}
@@ -39,8 +42,10 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		return err
 	}
 	defer stopTokens()
-	client, err := graph.New(graph.Options{
+	oneTenant := credential.Mode(c.credential.mode) == credential.ManagedIdentity
+	client, err = graph.New(graph.Options{
 		Endpoint: upstream, Tokens: tokens, UserAgent: userAgent, RootCAs: c.roots,
+		MaxReads: c.maxReads(), OneTenant: oneTenant, Logger: logger,
 	})
 	if err != nil {
 		return err
@@ -56,7 +61,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	services, err := service.New(service.Options{
 		Graph: client, PageTokenKeys: c.pageTokenKeys, DefaultTenant: tenant, AllowAppOnly: !c.credential.real(), Logger: logger, MaxCalls: c.maxCalls,
 		// A managed identity has tokens for its own tenant alone.
-		OneTenant:        credential.Mode(c.credential.mode) == credential.ManagedIdentity,
+		OneTenant:        oneTenant,
 		Connections:      service.ConnectionLimits{Connections: c.maxConnections, ConnectionsPerPeer: c.maxConnectionsPerPeer},
 		MaxResponseBytes: c.responseBytes(debug.SetMemoryLimit(-1)),
 	})
@@ -146,11 +151,11 @@ func end(server *grpc.Server) {
 
 // startUpstream returns the URL of the upstream and the function that stops it. It starts the emulator if that is the
 // upstream.
-func startUpstream(c *config, logger *slog.Logger) (endpoint string, stop func(), err error) {
+func startUpstream(c *config, logger *slog.Logger, onReset func()) (endpoint string, stop func(), err error) {
 	if c.graphEndpoint != onEmulator {
 		return c.graphEndpoint, func() {}, nil
 	}
-	e := emulator.New(emulator.Options{})
+	e := emulator.New(emulator.Options{OnReset: onReset})
 	if c.emulatorFaults != "" {
 		file, err := os.Open(c.emulatorFaults)
 		if err != nil {

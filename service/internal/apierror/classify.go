@@ -110,6 +110,10 @@ func (t *Translator) classifyGraph(op *contract.Operation, failed *GraphError) c
 		c := t.of(pb.ErrorReason_TOO_MANY_REQUESTS)
 		c.delay, c.throttledHere = t.withJitter(e.RetryAfter), true
 		return c
+	case graph.KindOverloaded:
+		c := t.of(pb.ErrorReason_SERVER_OVERLOADED)
+		c.noSideEffects = true
+		return c
 	case graph.KindToken:
 		return t.classifyToken(e)
 	case graph.KindDeadline, graph.KindCancelled:

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
 	"github.com/m365backup/backupstorage/service/internal/wire"
@@ -28,6 +29,8 @@ type call struct {
 	err     error
 	// hasPushback is set once the trailer for retries is.
 	hasPushback bool
+	// stats is what the requests of the call took.
+	stats graph.Stats
 	// deadline is when the call has to be done.
 	deadline time.Time
 	// place is the call's place among those under way, holding what it holds of the bytes of responses. A call that was
@@ -53,6 +56,14 @@ func RequestID(ctx context.Context) string {
 		return c.requestID
 	}
 	return ""
+}
+
+// Stats returns where the requests of a call note what they took. Nobody reads it outside of one.
+func Stats(ctx context.Context) *graph.Stats {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return &c.stats
+	}
+	return new(graph.Stats)
 }
 
 // Grow asks whether a call may hold n more bytes of a response of Graph's. It always may outside of one.

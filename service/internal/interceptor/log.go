@@ -19,6 +19,8 @@ func logCalls(logger *slog.Logger) around {
 			slog.String("method", c.method),
 			slog.Duration("duration", time.Since(start)),
 			slog.String("requestId", c.requestID),
+			slog.Int("attempts", c.stats.Attempts),
+			slog.Int64("waitedMs", c.stats.Waited.Milliseconds()),
 		}
 		f := c.failure
 		if err == nil || f == nil {
