@@ -270,7 +270,7 @@ func TestAnErrorBodyOver1MiBKeepsItsBeginning(t *testing.T) {
 				if !chunked {
 					w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 				}
-				w.WriteHeader(503)
+				w.WriteHeader(http.StatusServiceUnavailable)
 				io.WriteString(w, body)
 			})
 			e := fails(t, t.Context(), client, write(), graph.KindResponse)
@@ -287,7 +287,7 @@ func TestAnErrorBodyOver1MiBKeepsItsBeginning(t *testing.T) {
 func TestAnErrorBodyThatIsCutKeepsItsBeginning(t *testing.T) {
 	_, client := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "1000")
-		w.WriteHeader(403)
+		w.WriteHeader(http.StatusForbidden)
 		io.WriteString(w, `{"error":{"code":"PolicyActionNotAllowed","mess`)
 		http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)

@@ -165,8 +165,7 @@ func tokenError(ctx context.Context, err error) *Error {
 		return e
 	}
 	failed := &Error{Kind: KindToken, Err: err}
-	var why *TokenError
-	if errors.As(err, &why) {
+	if why, ok := errors.AsType[*TokenError](err); ok {
 		failed.Token = why.Kind
 	}
 	return failed

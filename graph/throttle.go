@@ -53,8 +53,7 @@ func (c *Client) enter(ctx context.Context, request *Request, patient bool) (thr
 	if err == nil {
 		return pass, nil
 	}
-	var refused *throttle.Refused
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*throttle.Refused](err); ok {
 		return pass, &Error{Kind: KindThrottled, RetryAfter: refused.RetryAfter, HasRetryAfter: true}
 	}
 	return pass, contextError(ctx, err, false)

@@ -6,13 +6,16 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
@@ -164,5 +167,49 @@ func TestEndOfAConnectionFreesItsResponses(t *testing.T) {
 				t.Fatalf("round %d: the places are not free: %v", round, list())
 			}
 		}
+	}
+}
+
+// Large responses share a bound: reads that find no room are refused with a typed error and can come again, and what is
+// held stays within the bound.
+func TestLargeResponsesShareABound(t *testing.T) {
+	const bound = 40 << 20
+	s := servicetest.NewOnHandler(t, largeList(3<<20), func(o *service.Options) { o.MaxResponseBytes, o.OneTenant = bound, true })
+	var calls sync.WaitGroup
+	var ok, refused atomic.Int64
+	done := make(chan struct{})
+	most := int64(0)
+	go func() {
+		defer close(done)
+		calls.Wait()
+	}()
+	for range 40 {
+		calls.Go(func() {
+			o := s.CallContext(s.Context(), "ProtectionPolicyService/ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest), new(pb.ListProtectionPoliciesResponse))
+			switch {
+			case o.Status == nil:
+				ok.Add(1)
+			case o.Reason() == "SERVER_OVERLOADED" && servicetest.Detail[*errdetails.RetryInfo](o.Status) != nil && o.Pushback()[0] != "-1":
+				refused.Add(1)
+			default:
+				t.Errorf("got %v, pushback %v", o.Status, o.Pushback())
+			}
+		})
+	}
+	for running := true; running; {
+		most = max(most, s.Services.HeldBytes())
+		select {
+		case <-done:
+			running = false
+		default:
+			runtime.Gosched()
+		}
+	}
+	// What is marshalled is there already, so that the bound can be passed by a response for each call that had room.
+	if most > bound*3/2 || ok.Load() == 0 || refused.Load() == 0 {
+		t.Errorf("%d bytes were held, %d calls were OK, %d refused", most, ok.Load(), refused.Load())
+	}
+	if left := s.Services.HeldBytes(); left != 0 {
+		t.Errorf("%d bytes are still held", left)
 	}
 }

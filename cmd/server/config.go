@@ -114,8 +114,8 @@ func readEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
 	return problem
 }
 
-// maxReads is how many reads of Graph are under way at once: about half of the calls, since each tenant has at most half
-// of those, and a read that waits for another tenant's must not be the rule.
+// maxReads is how many reads of Graph are under way at once: about half of the calls, since each tenant has at most
+// half of those, and a read that waits for another tenant's must not be the rule.
 func (c *config) maxReads() int { return max(8, c.maxCalls/2+12) }
 
 func (c *config) check(getenv func(string) string) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -278,4 +279,43 @@ func TestWriteCutByDrainIsLogged(t *testing.T) {
 		}
 	}
 	t.Errorf("the write has no line: %s", r.log)
+}
+
+// A reset of the built-in emulator also ends what the server remembers of its throttles.
+func TestEmulatorResetEndsThrottles(t *testing.T) {
+	faults := filepath.Join(t.TempDir(), "faults.json")
+	if err := os.WriteFile(faults, []byte(`[{"operation":"GET /","status":429,"code":"TooManyRequests","retryAfter":["600"],"times":1}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := listener.Addr().String()
+	listener.Close()
+	r := start(t, "--emulator-faults", faults, "--emulator-listen", free)
+	call := func() error {
+		_, err := pb.NewBackupRestoreServiceClient(r.conn).GetBackupRestore(t.Context(), new(pb.GetBackupRestoreRequest))
+		return err
+	}
+	if reason := reasonOf(call()); reason != "TOO_MANY_REQUESTS" {
+		t.Fatalf("the throttled call: %s", reason)
+	}
+	if err := call(); reasonOf(err) != "TOO_MANY_REQUESTS" {
+		t.Fatalf("the call behind it: %v", err)
+	}
+	if !strings.Contains(r.log.String(), "Graph throttles a tenant") {
+		t.Error("no line says that the tenant is throttled")
+	}
+	response, err := http.Post("http://"+free+"/_emulator/reset", "application/json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode >= 300 {
+		t.Fatalf("reset: %s", response.Status)
+	}
+	if err := call(); err != nil {
+		t.Errorf("after the reset: %v", err)
+	}
 }

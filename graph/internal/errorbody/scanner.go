@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -205,7 +206,7 @@ func (s *scanner) number() (raw []byte, ok bool) {
 		}
 		return i > start
 	}
-	at := func(set string) bool { return i < len(data) && bytes.IndexByte([]byte(set), data[i]) >= 0 }
+	at := func(set string) bool { return i < len(data) && strings.IndexByte(set, data[i]) >= 0 }
 	if at("-") {
 		i++
 	}

@@ -59,8 +59,7 @@ type outcome struct {
 
 // refusedFor is how long the request was refused for, 0 when it was not.
 func (o outcome) refusedFor() time.Duration {
-	var refused *Refused
-	if errors.As(o.err, &refused) {
+	if refused, ok := errors.AsType[*Refused](o.err); ok {
 		return refused.RetryAfter
 	}
 	return 0
