@@ -169,12 +169,18 @@ type Meta struct {
 	Date time.Time
 }
 
+// maxSharedBody is the size in bytes of the largest body of a write that goes over a connection with others.
+const maxSharedBody = 16 << 10
+
 // once sends a request once and reads the response. fresh asks for a connection of its own. A read whose connection
 // turns out to be dead is sent again over a new one.
 func (c *Client) once(ctx context.Context, request *Request, token string, fresh bool) (*Response, *Error) {
 	if !fitsHeader(token) {
 		return nil, tokenError(ctx, errors.New("token must be printable ASCII"))
 	}
+	// Writes share HTTP/2 connections, and with them the window for bodies: those that the upstream does not read would
+	// hold up the writes of other tenants.
+	fresh = fresh || !request.Safe && len(request.Body) > maxSharedBody
 	trip := c.begin(ctx, request, token, way{write: !request.Safe, fresh: fresh})
 	defer trip.close()
 	httpRequest, err := c.httpRequest(trip.within, request, token)

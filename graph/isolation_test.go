@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -118,8 +119,10 @@ func flood(t *testing.T, client *graph.Client, requests []*graph.Request) (refus
 // steady waits until a number has not changed for a while, and returns it.
 func steady(number func() int64) int64 {
 	last, since := number(), time.Now()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
 	for time.Since(since) < time.Second {
-		time.Sleep(10 * time.Millisecond)
+		<-ticker.C
 		if now := number(); now != last {
 			last, since = now, time.Now()
 		}
@@ -192,6 +195,30 @@ func TestHangingRequestsOfATenantStayItsOwn(t *testing.T) {
 			t.Logf("p99 %v quiet; %d requests of the other tenant hang", quiet, taken)
 		})
 	}
+}
+
+// TestBodiesThatNobodyReadsHoldUpNoOtherTenant has an upstream that reads no body of one tenant: over HTTP/2 these bodies
+// would fill the window of the connection that all writes share.
+func TestBodiesThatNobodyReadsHoldUpNoOtherTenant(t *testing.T) {
+	upstream, done := new(hanging), make(chan struct{})
+	client := over(t, overHTTP2, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/x") {
+			upstream.underWay.Add(1)
+			// A handler that reads no body does not notice that the client has gone.
+			<-done
+			return
+		}
+		upstream.ServeHTTP(w, r)
+	}), graph.Options{})
+	t.Cleanup(func() { close(done) })
+	quiet := p99(t, client, writeOf("y"))
+	large := writeOf("x")
+	large.Body = bytes.Repeat([]byte(" "), 256<<10)
+	flood(t, client, times(60, large))
+	if taken := steady(upstream.underWay.Load); taken < 60 {
+		t.Errorf("%d of 60 requests reached the upstream", taken)
+	}
+	stays(t, client, writeOf("y"), quiet)
 }
 
 // TestInventedTenantsDoNotTakeEverything has 10,000 tenants of which each sends one request that hangs.

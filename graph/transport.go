@@ -42,7 +42,8 @@ type way struct {
 	// write separates writes from reads: pages are cheaper over several HTTP/1.1 connections, and for writes HTTP/2 says
 	// what was not processed.
 	write bool
-	// fresh asks for a connection for this request alone: after a 503 another server may have capacity.
+	// fresh asks for a connection for this request alone: after a 503 another server may have capacity, and a large body
+	// must not fill the window that the writes of all tenants share.
 	fresh bool
 }
 
