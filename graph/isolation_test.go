@@ -197,8 +197,8 @@ func TestHangingRequestsOfATenantStayItsOwn(t *testing.T) {
 	}
 }
 
-// TestBodiesThatNobodyReadsHoldUpNoOtherTenant has an upstream that reads no body of one tenant: over HTTP/2 these bodies
-// would fill the window of the connection that all writes share.
+// TestBodiesThatNobodyReadsHoldUpNoOtherTenant has an upstream that reads no body of one tenant: over HTTP/2 these
+// bodies would fill the window of the connection that all writes share.
 func TestBodiesThatNobodyReadsHoldUpNoOtherTenant(t *testing.T) {
 	upstream, done := new(hanging), make(chan struct{})
 	client := over(t, overHTTP2, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
