@@ -27,6 +27,8 @@ var (
 // pacedAt makes a throttle that is paced at a number of requests a second.
 func pacedAt(t *Throttles, key Key, rate float64) {
 	q := find(t, key)
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.throttledAt, q.state = time.Now(), paced
 	// So far from both its ends a pace stays what it is.
 	q.pace = pace{ceiling: rate / holdAt, age: time.Hour, hold: 2 * time.Hour, opened: time.Now()}
