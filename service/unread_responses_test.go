@@ -179,10 +179,6 @@ func TestLargeResponsesShareABound(t *testing.T) {
 	var ok, refused atomic.Int64
 	done := make(chan struct{})
 	most := int64(0)
-	go func() {
-		defer close(done)
-		calls.Wait()
-	}()
 	for range 40 {
 		calls.Go(func() {
 			o := s.CallContext(s.Context(), "ProtectionPolicyService/ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest), new(pb.ListProtectionPoliciesResponse))
@@ -196,6 +192,10 @@ func TestLargeResponsesShareABound(t *testing.T) {
 			}
 		})
 	}
+	go func() {
+		defer close(done)
+		calls.Wait()
+	}()
 	for running := true; running; {
 		most = max(most, s.Services.HeldBytes())
 		select {
