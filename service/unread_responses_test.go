@@ -213,3 +213,38 @@ func TestLargeResponsesShareABound(t *testing.T) {
 		t.Errorf("%d bytes are still held", left)
 	}
 }
+
+// What is held for a client that does not read is the bytes of the responses, not the messages that they were made of,
+// which are several times as large.
+func TestUnreadResponsesAreHeldAsBytes(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	// Small items, of which a message takes many times the space of its bytes.
+	body := `{"value":[` + strings.Repeat(`{"id":"61ec3a77-a61a-4e53-80be-5d0e4cc088d3","status":"active"},`, 20_000) + `{"id":"x"}]}`
+	s := servicetest.NewOnHandler(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) }, func(o *service.Options) { o.OneTenant = true })
+	stalled := newStalledClient(t, s.Conn.Target())
+	before := heap()
+	const calls = 20
+	for range calls {
+		stalled.call(listPolicies, new(pb.ListProtectionPoliciesRequest), time.Minute)
+	}
+	one, err := pb.NewProtectionPolicyServiceClient(s.Conn).ListProtectionPolicies(s.Context(), new(pb.ListProtectionPoliciesRequest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := int64(proto.Size(one))
+	for began := time.Now(); s.Services.HeldBytes() != calls*size; runtime.Gosched() {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("%d bytes are held, want %d", s.Services.HeldBytes(), calls*size)
+		}
+	}
+	if grown := heap() - before; grown > 2*calls*size {
+		t.Errorf("%d responses of %d bytes take %d bytes, %.1f times as much", calls, size, grown, float64(grown)/float64(calls*size))
+	}
+	runtime.KeepAlive(one)
+}

@@ -27,9 +27,7 @@ func main() {
 		return
 	}
 	if err == nil {
-		// The first signal restores the default handler, so that a second one ends the process at once.
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		context.AfterFunc(ctx, stop)
+		ctx, stop := untilSignal()
 		err = run(ctx, c, os.Stdout, queue)
 		stop()
 	}
@@ -38,6 +36,22 @@ func main() {
 		queue.close()
 		os.Exit(1)
 	}
+}
+
+// untilSignal returns a context that ends with the first SIGTERM or Ctrl-C. A second one ends the process at once: the
+// default handler would not do it for a process that a shell started in the background, where SIGINT is ignored.
+func untilSignal() (ctx context.Context, stop func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		<-signals
+		cancel()
+		if second, ok := (<-signals).(syscall.Signal); ok {
+			os.Exit(128 + int(second))
+		}
+	}()
+	return ctx, cancel
 }
 
 // withoutText logs that a library wrote to the standard logger, without the text. net/http writes there the first bytes

@@ -175,3 +175,50 @@ func TestWrongConfigurationIsExitCodeOne(t *testing.T) {
 		}
 	}
 }
+
+// A second signal ends the process at once, also where a shell started it in the background with SIGINT ignored.
+func TestSecondSignalEndsTheProcess(t *testing.T) {
+	faults := filepath.Join(t.TempDir(), "faults.json")
+	if err := os.WriteFile(faults, []byte(`[{"operation":"GET /","delay":"1h"}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		second syscall.Signal
+		code   int
+	}{{syscall.SIGINT, 130}, {syscall.SIGTERM, 143}} {
+		server, _ := process(t, "BACKUPSTORAGE_EMULATOR_FAULTS="+faults)
+		server.Path, server.Args = "/bin/sh", []string{"sh", "-c", `trap "" INT; exec "$0"`, server.Path}
+		conn, _ := begin(t, server)
+		called := make(chan error, 1)
+		go func() {
+			_, err := pb.NewBackupRestoreServiceClient(conn).GetBackupRestore(t.Context(), new(pb.GetBackupRestoreRequest))
+			called <- err
+		}()
+		// A second call ends on the same connection: so the first one has reached the server, and holds up its end.
+		if _, err := pb.NewProtectionPolicyServiceClient(conn).ListProtectionPolicies(t.Context(), new(pb.ListProtectionPoliciesRequest)); err != nil {
+			t.Fatal(err)
+		}
+		if err := server.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		// The server refuses connections when it has taken note of the first signal.
+		target := conn.Target()
+		for {
+			other, err := net.Dial("tcp", target)
+			if err != nil {
+				break
+			}
+			other.Close()
+		}
+		if err := server.Process.Signal(test.second); err != nil {
+			t.Fatal(err)
+		}
+		_ = server.Wait()
+		if got := server.ProcessState.ExitCode(); got != test.code {
+			t.Errorf("%v: exit code %d, want %d", test.second, got, test.code)
+		}
+		if err := <-called; err == nil {
+			t.Error("the call under way ended well")
+		}
+	}
+}

@@ -100,6 +100,8 @@ func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerI
 		c.leave()
 		return nil, err
 	}
+	// gRPC can hold the response for long, and with it the call: what the call has no use for any more is let go.
+	c.request, c.err = nil, nil
 	// The bytes of the response replace those that came from Graph, and its place stays taken until it is out.
 	return wire.NewResponse(ctx, c.deadline, message, func(size int) { c.holding.Set(int64(size)) }, c.leave), nil
 }

@@ -39,9 +39,6 @@ func NewResponse(ctx context.Context, deadline time.Time, message proto.Message,
 	return r
 }
 
-// Message returns the message.
-func (r *Response) Message() proto.Message { return r.message }
-
 func (r *Response) release() {
 	if !r.done.CompareAndSwap(false, true) {
 		return
@@ -81,6 +78,8 @@ func (r *Response) marshal() (mem.BufferSlice, error) {
 		r.release()
 		return nil, err
 	}
+	// The message is several times as large as its bytes, and gRPC can hold these for long.
+	r.message = nil
 	*buffer = data
 	return mem.BufferSlice{mem.NewBuffer(buffer, (*freed)(r))}, nil
 }

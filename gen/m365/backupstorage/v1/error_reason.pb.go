@@ -601,7 +601,8 @@ const (
 	//
 	// ErrorInfo: `{"reason":"CANCELLED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CANCELLED ErrorReason = 216
-	// The server has its maximum number of calls in progress and did not start this one.
+	// The server has no room for the call: this tenant, or all tenants together, use all that they may. They share calls
+	// in progress, requests to Graph and bytes of responses.
 	//
 	// ErrorInfo: `{"reason":"SERVER_OVERLOADED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_SERVER_OVERLOADED ErrorReason = 217
@@ -886,7 +887,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*ӈ\x02\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xe2\x88\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x85\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
@@ -1366,8 +1367,8 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x16GRAPH_RESPONSE_INVALID\x10\xd5\x01\x1a\xbd\x01\xda\xda\x19\xb8\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorageP\x03ZBGraph's response to a read cannot be used; metadata cause says whybTTry again after the delay; if the error remains, report it with the Graph request id\x12\xeb\x01\n" +
 	"\x0fOUTCOME_UNKNOWN\x10\xd6\x01\x1a\xd4\x01\xda\xda\x19\xcf\x01\x10\x02\x18\x012\x12m365.backupstorage8\x02P\x03ZRThe response to a write is lost or unreadable: the write may have been carried outb]Check with the rpc in `verifyWith`, and send the request again only if it was not carried out\x12\xe2\x01\n" +
 	"\x11DEADLINE_EXCEEDED\x10\xd7\x01\x1a\xc9\x01\xda\xda\x19\xc4\x01\x10\x04\x18\x012\x12m365.backupstorageP\x01ZIThe call's deadline passed, or too little time was left to start the callb]Call with a longer deadline; with `outcome=unknown`, check with the rpc in `verifyWith` first\x12\x97\x01\n" +
-	"\tCANCELLED\x10\xd8\x01\x1a\x86\x01\xda\xda\x19\x81\x01\x10\x01\x18\x012\x12m365.backupstorageP\x01Z\x1dThe caller cancelled the callbFDo nothing; with `outcome=unknown`, check with the rpc in `verifyWith`\x12\xac\x01\n" +
-	"\x11SERVER_OVERLOADED\x10\xd9\x01\x1a\x93\x01\xda\xda\x19\x8e\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x04ZQThe server has its maximum number of calls in progress and did not start this oneb\x19Try again after the delay\x12\x84\x01\n" +
+	"\tCANCELLED\x10\xd8\x01\x1a\x86\x01\xda\xda\x19\x81\x01\x10\x01\x18\x012\x12m365.backupstorageP\x01Z\x1dThe caller cancelled the callbFDo nothing; with `outcome=unknown`, check with the rpc in `verifyWith`\x12\xbb\x01\n" +
+	"\x11SERVER_OVERLOADED\x10\xd9\x01\x1a\xa2\x01\xda\xda\x19\x9d\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x04Z`The server has no room for the call: this tenant, or all tenants together, use all that they mayb\x19Try again after the delay\x12\x84\x01\n" +
 	"\x0eUNKNOWN_METHOD\x10\xda\x01\x1ao\xda\xda\x19k\x10\f\x18\x012\x12m365.backupstorage8\x01P\x01Z\x1bThis server has no such rpcb0Correct the method's name, or use a newer server\x12\x93\x01\n" +
 	"\bINTERNAL\x10\xdb\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\r\x18\x012\x12m365.backupstorageP\x04Z.The server failed because of an internal errorb3Give the incident id to the operator of this serverB\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
