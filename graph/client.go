@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/m365backup/backupstorage/graph/internal/errorbody"
+	"github.com/m365backup/backupstorage/graph/internal/retryafter"
 	"github.com/m365backup/backupstorage/graph/internal/share"
 	"github.com/m365backup/backupstorage/graph/internal/throttle"
 )
@@ -270,7 +271,7 @@ func readResponse(ctx context.Context, response *http.Response, request *Request
 		return nil, &Error{Kind: KindInvalidResponse, Meta: meta, Cause: CauseStatus, Sent: !safe}
 	case meta.Status >= 400:
 		e := &Error{Kind: KindResponse, Meta: meta, Sent: !safe}
-		e.RetryAfter, e.HasRetryAfter = retryAfter(response.Header, meta.Date)
+		e.RetryAfter, e.HasRetryAfter = retryafter.Read(response.Header, meta.Date)
 		// The body only adds to the status and the headers.
 		e.add(errorbody.Read(&growing{Reader: response.Body, has: initialBody, grow: grow}, maxErrorBody, e.head()))
 		e.readChallenge(response.Header)

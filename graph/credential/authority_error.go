@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/graph/internal/retryafter"
 )
 
 // authorityError is an error response of an authority without any of its text, which can hold names and ids of the
@@ -90,7 +91,10 @@ func classify(err error, delegated bool) *graph.TokenError {
 }
 
 func readResponse(response *http.Response) *authorityError {
-	e := &authorityError{status: response.StatusCode, retryAfter: readRetryAfter(response.Header)}
+	// Without a Date of the authority, date is zero, and our clock counts.
+	date, _ := http.ParseTime(response.Header.Get("Date"))
+	wait, _ := retryafter.Read(response.Header, date)
+	e := &authorityError{status: response.StatusCode, retryAfter: wait}
 	content, err := runtime.Payload(response)
 	if err != nil {
 		return e

@@ -40,6 +40,7 @@ func TestTheRetryAfterOfTheAuthorityIsBelieved(t *testing.T) {
 		{"hexadecimal", []string{"0x20"}, missing},
 		{"empty", []string{""}, missing},
 		{"none", nil, missing},
+		{"several in one header", []string{"2, 20"}, 20 * time.Second},
 		{"the longest counts", []string{"2", "20", "soon"}, 20 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {

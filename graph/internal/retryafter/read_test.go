@@ -1,4 +1,4 @@
-package graph
+package retryafter
 
 import (
 	"net/http"
@@ -75,7 +75,7 @@ func TestRetryAfterIsReadOrCountsAsMissing(t *testing.T) {
 		{"a past date of a response without a date", []string{at(time.Now(), -time.Minute)}, time.Time{}, missing},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, ok := retryAfter(http.Header{"Retry-After": test.values}, test.date)
+			got, ok := Read(http.Header{"Retry-After": test.values}, test.date)
 			if !ok {
 				got = missing
 			}
@@ -88,7 +88,7 @@ func TestRetryAfterIsReadOrCountsAsMissing(t *testing.T) {
 
 func TestRetryAfterWithoutADateUsesOurClock(t *testing.T) {
 	value := time.Now().Add(time.Minute).UTC().Format(http.TimeFormat)
-	got, ok := retryAfter(http.Header{"Retry-After": {value}}, time.Time{})
+	got, ok := Read(http.Header{"Retry-After": {value}}, time.Time{})
 	if !ok || got <= 0 || got > time.Minute {
 		t.Errorf("got %v and %t, want up to a minute", got, ok)
 	}
@@ -96,9 +96,9 @@ func TestRetryAfterWithoutADateUsesOurClock(t *testing.T) {
 
 func TestRetryAfterIsExactToTheMillisecond(t *testing.T) {
 	// 7 is prime to 1000: all fractions come up in all parts of the hour.
-	for ms := 0; ms <= int(maxRetryAfter/time.Millisecond); ms += 7 {
+	for ms := 0; ms <= int(longest/time.Millisecond); ms += 7 {
 		value := strconv.FormatFloat(float64(ms)/1000, 'f', 3, 64)
-		if got, ok := parseRetryAfter(value, time.Time{}); !ok || got != time.Duration(ms)*time.Millisecond {
+		if got, ok := parse(value, time.Time{}); !ok || got != time.Duration(ms)*time.Millisecond {
 			t.Fatalf("%s: got %v and %t", value, got, ok)
 		}
 	}
@@ -109,8 +109,8 @@ func FuzzRetryAfter(f *testing.F) {
 		f.Add(value, int64(1795176000))
 	}
 	f.Fuzz(func(t *testing.T, value string, date int64) {
-		wait, ok := retryAfter(http.Header{"Retry-After": {value}}, time.Unix(date, 0))
-		if wait < 0 || wait > maxRetryAfter || !ok && wait != 0 {
+		wait, ok := Read(http.Header{"Retry-After": {value}}, time.Unix(date, 0))
+		if wait < 0 || wait > longest || !ok && wait != 0 {
 			t.Errorf("%q: got %v and %t", value, wait, ok)
 		}
 		if wait%time.Millisecond != 0 {

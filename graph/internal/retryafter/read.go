@@ -1,4 +1,5 @@
-package graph
+// Package retryafter reads how long Graph and the token authority want a client to wait.
+package retryafter
 
 import (
 	"errors"
@@ -9,10 +10,10 @@ import (
 	"time"
 )
 
-// maxRetryAfter is the longest wait that is believed. A longer one counts as this.
-const maxRetryAfter = time.Hour
+// longest is the longest wait that is believed. A longer one counts as this.
+const longest = time.Hour
 
-// retryAfter reads the Retry-After headers of a response whose own Date is given. Several values may stand in several
+// Read reads the Retry-After headers of a response whose own Date is given. Several values may stand in several
 // headers, or in one with commas between them, as proxies join them: the longest wait counts.
 //
 //	value                           wait
@@ -21,7 +22,7 @@ const maxRetryAfter = time.Hour
 //	date                            from the response's Date, so that the clocks need not agree
 //	either, over an hour            an hour
 //	negative, past, unreadable      none
-func retryAfter(header http.Header, date time.Time) (wait time.Duration, ok bool) {
+func Read(header http.Header, date time.Time) (wait time.Duration, ok bool) {
 	for _, value := range header.Values("Retry-After") {
 		parts := strings.Split(value, ",")
 		for i := 0; i < len(parts); i++ {
@@ -34,7 +35,7 @@ func retryAfter(header http.Header, date time.Time) (wait time.Duration, ok bool
 					i++
 				}
 			}
-			if one, valid := parseRetryAfter(text, date); valid {
+			if one, valid := parse(text, date); valid {
 				wait, ok = max(wait, one), true
 			}
 		}
@@ -42,14 +43,14 @@ func retryAfter(header http.Header, date time.Time) (wait time.Duration, ok bool
 	return wait, ok
 }
 
-func parseRetryAfter(value string, date time.Time) (time.Duration, bool) {
+func parse(value string, date time.Time) (time.Duration, bool) {
 	seconds, err := strconv.ParseFloat(value, 64)
 	if isNumber := err == nil || errors.Is(err, strconv.ErrRange); isNumber && !strings.ContainsAny(value, "xX_") {
 		switch {
 		case math.IsNaN(seconds) || seconds < 0 || err == nil && math.IsInf(seconds, 0):
 			return 0, false
-		case seconds > maxRetryAfter.Seconds():
-			return maxRetryAfter, true
+		case seconds > longest.Seconds():
+			return longest, true
 		}
 		// Ten digits are enough for any header. With more, 2.128 would be rounded up to 2.129.
 		return time.Duration(math.Ceil(math.Round(seconds*1e10)/1e7)) * time.Millisecond, true
@@ -63,5 +64,5 @@ func parseRetryAfter(value string, date time.Time) (time.Duration, bool) {
 		date = time.Now().Truncate(time.Second)
 	}
 	wait := at.Sub(date)
-	return min(wait, maxRetryAfter), wait >= 0
+	return min(wait, longest), wait >= 0
 }
