@@ -124,8 +124,8 @@ func New(options Options) (*Client, error) {
 	return c, nil
 }
 
-// Close closes the idle connections. Requests under way end by themselves.
-func (c *Client) Close() { c.connections.closeIdle() }
+// Close closes all connections. Requests under way fail, and so do later ones.
+func (c *Client) Close() { c.connections.close() }
 
 // Request is one request to Graph.
 type Request struct {

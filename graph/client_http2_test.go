@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -153,4 +155,30 @@ func patching() *graph.Request {
 	request := write()
 	request.Method = http.MethodPatch
 	return request
+}
+
+// TestCloseLeavesNoConnection closes a client while the stream of a write is open. The same happens when its response is
+// there and net/http has not forgotten the stream yet.
+func TestCloseLeavesNoConnection(t *testing.T) {
+	arrived := make(chan struct{})
+	endpoint, roots, _ := http2Server(t, func(*http2.Framer, uint32) { close(arrived) })
+	client, err := graph.New(graph.Options{Endpoint: endpoint, Tokens: fixedToken("secret"), RootCAs: roots, Repeats: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	ended := make(chan error)
+	go func() {
+		_, err := client.Do(ctx, write())
+		ended <- err
+	}()
+	<-arrived
+	client.Close()
+	if err := <-ended; err == nil || ctx.Err() != nil {
+		t.Errorf("the connection was open after Close: %v", err)
+	}
+	if _, err := client.Do(ctx, read()); err == nil {
+		t.Error("a request after Close was sent")
+	}
 }

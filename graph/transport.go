@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/m365backup/backupstorage/graph/internal/dialed"
 	"github.com/m365backup/backupstorage/graph/internal/share"
 )
 
@@ -56,6 +57,7 @@ type connections struct {
 	mu                  sync.Mutex
 	// pulses are those of the reads and of the writes.
 	pulses [2]pulse
+	dialed dialed.Conns
 }
 
 // pulse is a sign of life of connections that are reused.
@@ -82,9 +84,9 @@ func (c *connections) generation() *generation {
 	g := &generation{
 		// A connection that is made for a read that has given up counts as well, so that there have to be more of them than
 		// reads: nobody must wait here for what another tenant does.
-		reads:  newTransport(c.roots, false, 2*c.maxReads),
-		writes: newTransport(c.roots, true, c.maxWrites),
-		fresh:  newTransport(c.roots, false, 0),
+		reads:  c.transport(false, 2*c.maxReads),
+		writes: c.transport(true, c.maxWrites),
+		fresh:  c.transport(false, 0),
 		until:  time.Now().Add(minAge + rand.N(maxAge-minAge)),
 	}
 	g.fresh.DisableKeepAlives = true
@@ -170,12 +172,14 @@ func (c *connections) pulse(way way) *pulse {
 	return &c.pulses[0]
 }
 
-func (c *connections) closeIdle() {
+// close closes all connections for good.
+func (c *connections) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for g := c.current.Load(); g != nil; g = g.before {
 		g.closeIdle()
 	}
+	c.dialed.Close()
 }
 
 func (g *generation) closeIdle() {
@@ -183,19 +187,18 @@ func (g *generation) closeIdle() {
 	g.writes.CloseIdleConnections()
 }
 
-func newTransport(roots *x509.CertPool, http2 bool, maxConnections int) *http.Transport {
+func (c *connections) transport(http2 bool, maxConnections int) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(http2)
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
 		Proxy:       http.ProxyFromEnvironment,
-		DialContext: dialer.DialContext,
+		DialContext: c.dialed.DialContext,
 		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
 			return proxyResponse(response.StatusCode)
 		},
 		TLSHandshakeTimeout:   10 * time.Second,
-		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:       &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS12},
 		Protocols:             protocols,
 		MaxIdleConns:          2 * idlePerHost,
 		MaxIdleConnsPerHost:   idlePerHost,

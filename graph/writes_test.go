@@ -98,7 +98,7 @@ func TestWritesThatGiveUpLeaveNoConnectionCounted(t *testing.T) {
 		for n := range 4 * maxWrites {
 			group.Go(func() {
 				if n == 3*maxWrites {
-					client.Close()
+					client.connections.giveUpDialing()
 					cancel()
 				}
 				client.Do(ctx, newRequest(http.MethodPost))

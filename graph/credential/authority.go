@@ -7,13 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/internal/dialed"
 )
 
 // PublicAuthority is Microsoft's token authority of the global cloud.
@@ -60,21 +61,20 @@ const (
 )
 
 // newHTTPClient returns a client that follows no redirect, since a redirected request carries a secret.
-func newHTTPClient(roots *x509.CertPool) *http.Client {
+func newHTTPClient(roots *x509.CertPool, conns *dialed.Conns) *http.Client {
 	return &http.Client{
-		Transport:     newTransport(roots),
+		Transport:     newTransport(roots, conns),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-func newTransport(roots *x509.CertPool) *http.Transport {
+func newTransport(roots *x509.CertPool, conns *dialed.Conns) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
+		DialContext:            conns.DialContext,
 		TLSHandshakeTimeout:    10 * time.Second,
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		Protocols:              protocols,
@@ -88,8 +88,8 @@ func newTransport(roots *x509.CertPool) *http.Transport {
 
 // newFreshTransport returns a transport that makes a connection for each request. With HTTP/2 it would have to wait for
 // the peer's settings to know that the connection is its own.
-func newFreshTransport(roots *x509.CertPool) *http.Transport {
-	transport := newTransport(roots)
+func newFreshTransport(roots *x509.CertPool, conns *dialed.Conns) *http.Transport {
+	transport := newTransport(roots, conns)
 	transport.DisableKeepAlives = true
 	transport.Protocols = new(http.Protocols)
 	transport.Protocols.SetHTTP1(true)

@@ -18,6 +18,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/graph/internal/dialed"
 )
 
 // Mode is how the application authenticates itself.
@@ -78,6 +79,7 @@ type Source struct {
 	national map[string]bool
 	cache    *cache
 	client   *http.Client
+	conns    *dialed.Conns
 }
 
 var _ graph.TokenSource = (*Source)(nil)
@@ -91,18 +93,19 @@ func New(options Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := newHTTPClient(options.RootCAs)
+	conns := new(dialed.Conns)
+	client := newHTTPClient(options.RootCAs, conns)
 	p := &provider{mode: options.Mode, clientID: options.ClientID, homeTenant: options.HomeTenant}
 	p.options = azcore.ClientOptions{
 		Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: host.String()},
 		// The caller decides whether to retry: a retry here would only keep everyone waiting.
 		Retry:     policy.RetryOptions{MaxRetries: -1},
-		Transport: newAuthority(client.Transport, newFreshTransport(options.RootCAs), host.Host),
+		Transport: newAuthority(client.Transport, newFreshTransport(options.RootCAs, conns), host.Host),
 	}
 	if err := p.prepare(options, client); err != nil {
 		return nil, err
 	}
-	s := &Source{mode: options.Mode, national: make(map[string]bool), client: client}
+	s := &Source{mode: options.Mode, national: make(map[string]bool), client: client, conns: conns}
 	if options.Mode == ManagedIdentity {
 		s.home = options.HomeTenant
 	}
@@ -145,6 +148,7 @@ func logged(fetch fetchFunc, logger *slog.Logger) fetchFunc {
 func (s *Source) Close() {
 	s.cache.close()
 	s.client.CloseIdleConnections()
+	s.conns.Close()
 }
 
 // Token returns a token of the request's tenant, for the user of the assertion, or for the application without one.
