@@ -85,8 +85,8 @@ const (
 	unescapedStart, unescapedEnd = 0x01, 0xff
 )
 
-// markUnescaped marks a string whose escapes were resolved, so that path finds its end: the text may hold quotes now. It
-// stands from start to end, its closing quote is at quote.
+// markUnescaped marks a string whose escapes were resolved, so that path finds its end: the text may hold quotes now.
+// It stands from start to end, its closing quote is at quote.
 func markUnescaped(data []byte, start, end, quote int) {
 	data[start-1] = unescapedStart
 	for i := end; i <= quote; i++ {

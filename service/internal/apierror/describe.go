@@ -1,6 +1,7 @@
 package apierror
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -127,6 +128,9 @@ func metadata(op *contract.Operation, c classification) map[string]string {
 		setCodes(set, c)
 	}
 	set("cause", string(c.cause))
+	if c.response != nil {
+		setPosition(set, c.response)
+	}
 	set("observedStatus", c.observedStatus)
 	set("incident", c.incident)
 	if c.throttledHere {
@@ -148,6 +152,18 @@ func setHead(set func(key, value string), e *graph.Error) {
 	set("graphClientRequestId", e.ClientRequestID)
 	if !e.Date.IsZero() {
 		set("graphDate", e.Date.UTC().Format(time.RFC3339))
+	}
+}
+
+// setPosition keeps where the body of Graph's response is wrong.
+func setPosition(set func(key, value string), e *graph.Error) {
+	unread, ok := errors.AsType[*pb.GraphJSONError](e.Err)
+	switch {
+	case !ok:
+	case e.Cause == graph.CauseSyntax:
+		set("offset", strconv.Itoa(unread.Offset))
+	default:
+		set("property", unread.Property)
 	}
 }
 
