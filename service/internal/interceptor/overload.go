@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
@@ -23,6 +24,9 @@ func limitCalls(calls *inFlight) around {
 	}
 }
 
+// freeRequest is the size from which on a request message counts among the bytes that calls hold.
+const freeRequest = 64 << 10
+
 // limitShare refuses a call at once when its tenant has all that is its share.
 func limitShare(calls *inFlight, bytes *wire.Bytes, tenantOf func(context.Context) string) around {
 	return func(ctx context.Context, c *call, next handler) error {
@@ -33,6 +37,12 @@ func limitShare(calls *inFlight, bytes *wire.Bytes, tenantOf func(context.Contex
 		}
 		c.place = func() { calls.giveBack(tenant) }
 		c.holding = bytes.Hold(tenant)
+		if c.request != nil {
+			// Graph's responses count from the same size on: most requests are far below it.
+			if size := int64(proto.Size(c.request.Interface())); size > freeRequest && !c.holding.Grow(size) {
+				return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
+			}
+		}
 		// A compressed response is a copy that nothing counts. It fails only outside of a call.
 		_ = grpc.SetSendCompressor(ctx, "identity")
 		return next(ctx)
