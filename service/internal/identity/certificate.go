@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// maxNames is how many names of a certificate count. Certificates of servers can have many; more than these are refused.
+// maxNames is how many names a certificate may have. Certificates of servers can have many.
 const maxNames = 100
 
 // Tags of names in the extension subjectAltName.

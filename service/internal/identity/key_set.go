@@ -34,8 +34,8 @@ type keySet struct {
 	underWay chan struct{}
 }
 
-// verify checks the signature of a token. With mayFetch it fetches the keys when the token's is unknown, unless the last
-// fetch was just now.
+// verify checks the signature of a token. With mayFetch it fetches the keys when that of the token is unknown, unless
+// the last fetch was just now.
 func (s *keySet) verify(ctx context.Context, token *jose.JSONWebSignature, h header, mayFetch bool) ([]byte, Cause) {
 	payload, cause := s.keys(mayFetch).verify(token, h.algorithm, h.keyID)
 	if cause != CauseKeyUnknown || !mayFetch || s.fetch == nil {
