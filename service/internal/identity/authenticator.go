@@ -26,8 +26,9 @@ type Options struct {
 
 // Authenticator says who calls. It is safe for concurrent use.
 type Authenticator struct {
-	options Options
-	issuers atomic.Pointer[map[string]*issuer]
+	options  Options
+	issuers  atomic.Pointer[map[string]*issuer]
+	verified verified
 }
 
 // issuer is an Issuer in use.
@@ -107,15 +108,15 @@ func (a *Authenticator) Caller(ctx context.Context, c Credential) (Caller, error
 	return a.caller(ctx, c, true)
 }
 
-// Refuses reports whether a credential is sure to be refused. It is for the moment when a call's headers are there: it
-// never waits. A token whose key is not known yet may pass; Caller decides on it. The error is a *CredentialError.
-func (a *Authenticator) Refuses(c Credential) error {
-	_, err := a.caller(context.Background(), c, false)
-	var refused *CredentialError
-	if errors.As(err, &refused) && refused.Cause == CauseKeyUnknown && refused.Issuer != "" {
-		return nil
+// Known returns who calls without waiting: it is for the moment when a call's headers are there. pending is set for a
+// token whose key is not known yet, on which Caller decides. The error is a *CredentialError.
+func (a *Authenticator) Known(c Credential) (caller Caller, pending bool, err error) {
+	caller, err = a.caller(context.Background(), c, false)
+	refused, ok := errors.AsType[*CredentialError](err)
+	if ok && refused.Cause == CauseKeyUnknown && refused.Issuer != "" {
+		return Caller{}, true, nil
 	}
-	return err
+	return caller, false, err
 }
 
 func (a *Authenticator) caller(ctx context.Context, c Credential, mayFetch bool) (Caller, error) {
@@ -125,6 +126,9 @@ func (a *Authenticator) caller(ctx context.Context, c Credential, mayFetch bool)
 		return Caller{}, &CredentialError{Cause: cause}
 	case !there:
 		return ofCertificate(c.TLS, a.options.Now())
+	}
+	if known, ok := a.verified.of(token, *a.issuers.Load(), a.options.Now()); ok {
+		return known, nil
 	}
 	h, unchecked, cause := parse(token)
 	if cause != "" {
@@ -139,6 +143,7 @@ func (a *Authenticator) caller(ctx context.Context, c Credential, mayFetch bool)
 		return Caller{}, &CredentialError{Cause: cause, Issuer: name}
 	}
 	check := &signature{keys: i.keys, header: h, mayFetch: mayFetch}
+	by := i.keys.keys()
 	if _, err := oidc.NewVerifier(name, check, i.config).Verify(ctx, token); err != nil {
 		if check.cause == "" {
 			check.cause = CauseClaims
@@ -146,7 +151,9 @@ func (a *Authenticator) caller(ctx context.Context, c Credential, mayFetch bool)
 		return Caller{}, &CredentialError{Cause: check.cause, Issuer: name}
 	}
 	// The payload that was signed is the one that was read above.
-	return i.caller(unchecked), nil
+	known := i.caller(unchecked)
+	a.verified.add(token, i, by, known)
+	return known, nil
 }
 
 // signature is the oidc.KeySet of one token.

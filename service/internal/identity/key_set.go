@@ -37,7 +37,7 @@ type keySet struct {
 // verify checks the signature of a token. With mayFetch it fetches the keys when that of the token is unknown, unless
 // the last fetch was just now.
 func (s *keySet) verify(ctx context.Context, token *jose.JSONWebSignature, h header, mayFetch bool) ([]byte, Cause) {
-	payload, cause := s.keys(mayFetch).verify(token, h.algorithm, h.keyID)
+	payload, cause := s.keys().verify(token, h.algorithm, h.keyID)
 	if cause != CauseKeyUnknown || !mayFetch || s.fetch == nil {
 		return payload, cause
 	}
@@ -50,17 +50,16 @@ func (s *keySet) verify(ctx context.Context, token *jose.JSONWebSignature, h hea
 	case <-ctx.Done():
 		return nil, CauseKeysUnavailable
 	}
-	payload, cause = s.keys(false).verify(token, h.algorithm, h.keyID)
+	payload, cause = s.keys().verify(token, h.algorithm, h.keyID)
 	if cause == CauseKeyUnknown {
 		cause = s.unknown()
 	}
 	return payload, cause
 }
 
-// keys returns the keys that are there. With refresh it begins to fetch them again when they are old, and waits for
-// nothing.
-func (s *keySet) keys(refresh bool) keys {
-	if refresh && s.fetch != nil {
+// keys returns the keys that are there. It begins to fetch them again when they are old, and waits for nothing.
+func (s *keySet) keys() keys {
+	if s.fetch != nil {
 		s.begin(maxAge)
 	}
 	s.mu.Lock()
