@@ -93,3 +93,32 @@ func TestDescriptorsHaveComments(t *testing.T) {
 		t.Errorf("only %d comments were looked for", count)
 	}
 }
+
+// Whoever reads about a service must see at once which metadata each of its calls needs.
+func TestServicesNameTheirMetadata(t *testing.T) {
+	set, err := contract.Descriptors()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := protodesc.NewFiles(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	files.RangeFilesByPackage(pkg, func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Services().Len() {
+			service := file.Services().Get(i)
+			count++
+			comment := file.SourceLocations().ByDescriptor(service).LeadingComments
+			for _, key := range []string{"`x-tenant-id`", "`x-user-assertion`"} {
+				if !strings.Contains(comment, key) {
+					t.Errorf("the comment of %s does not name %s", service.Name(), key)
+				}
+			}
+		}
+		return true
+	})
+	if count != 11 {
+		t.Errorf("%d services", count)
+	}
+}
