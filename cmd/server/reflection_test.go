@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
-	reflectionalphapb "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -18,60 +18,36 @@ const contractPackage = "m365.backupstorage.v1."
 // asks is one request to reflection, which returns the files of the response.
 type asks func(*testing.T, *reflectionpb.ServerReflectionRequest) []*descriptorpb.FileDescriptorProto
 
-// reflects returns both versions of reflection, each by its name.
+// reflects returns both versions of reflection, each by its name. They have the same messages on the wire, so that those
+// of v1 serve both.
 func reflects(r *running) map[string]asks {
-	read := func(t *testing.T, files [][]byte) []*descriptorpb.FileDescriptorProto {
-		t.Helper()
-		read := make([]*descriptorpb.FileDescriptorProto, len(files))
-		for i, file := range files {
-			read[i] = new(descriptorpb.FileDescriptorProto)
-			if err := proto.Unmarshal(file, read[i]); err != nil {
+	ask := func(version string) asks {
+		return func(t *testing.T, request *reflectionpb.ServerReflectionRequest) []*descriptorpb.FileDescriptorProto {
+			t.Helper()
+			both := &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}
+			stream, err := r.conn.NewStream(t.Context(), both, "/grpc.reflection."+version+".ServerReflection/ServerReflectionInfo")
+			if err != nil {
 				t.Fatal(err)
 			}
+			if err := stream.SendMsg(request); err != nil {
+				t.Fatal(err)
+			}
+			response := new(reflectionpb.ServerReflectionResponse)
+			if err := stream.RecvMsg(response); err != nil || response.GetErrorResponse() != nil {
+				t.Fatalf("%v: %v %v", request, response, err)
+			}
+			var files []*descriptorpb.FileDescriptorProto
+			for _, raw := range response.GetFileDescriptorResponse().GetFileDescriptorProto() {
+				file := new(descriptorpb.FileDescriptorProto)
+				if err := proto.Unmarshal(raw, file); err != nil {
+					t.Fatal(err)
+				}
+				files = append(files, file)
+			}
+			return files
 		}
-		return read
 	}
-	return map[string]asks{
-		"v1": func(t *testing.T, request *reflectionpb.ServerReflectionRequest) []*descriptorpb.FileDescriptorProto {
-			t.Helper()
-			stream, err := reflectionpb.NewServerReflectionClient(r.conn).ServerReflectionInfo(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := stream.Send(request); err != nil {
-				t.Fatal(err)
-			}
-			response, err := stream.Recv()
-			if err != nil || response.GetErrorResponse() != nil {
-				t.Fatalf("%v: %v %v", request, response, err)
-			}
-			return read(t, response.GetFileDescriptorResponse().GetFileDescriptorProto())
-		},
-		"v1alpha": func(t *testing.T, request *reflectionpb.ServerReflectionRequest) []*descriptorpb.FileDescriptorProto {
-			t.Helper()
-			// The two versions have the same messages.
-			raw, err := proto.Marshal(request)
-			if err != nil {
-				t.Fatal(err)
-			}
-			alpha := new(reflectionalphapb.ServerReflectionRequest)
-			if err := proto.Unmarshal(raw, alpha); err != nil {
-				t.Fatal(err)
-			}
-			stream, err := reflectionalphapb.NewServerReflectionClient(r.conn).ServerReflectionInfo(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := stream.Send(alpha); err != nil {
-				t.Fatal(err)
-			}
-			response, err := stream.Recv()
-			if err != nil || response.GetErrorResponse() != nil {
-				t.Fatalf("%v: %v %v", request, response, err)
-			}
-			return read(t, response.GetFileDescriptorResponse().GetFileDescriptorProto())
-		},
-	}
+	return map[string]asks{"v1": ask("v1"), "v1alpha": ask("v1alpha")}
 }
 
 func symbol(name string) *reflectionpb.ServerReflectionRequest {
