@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph/emulator"
 	contract "github.com/m365backup/backupstorage/proto"
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
@@ -130,5 +131,16 @@ func TestWhatCommentsSayOfUnits(t *testing.T) {
 	search := servicetest.Must[pb.SearchRestorePointsResponse](s, restorePoints+"SearchRestorePoints", &pb.SearchRestorePointsRequest{ProtectionUnitIds: []string{id}})
 	if len(points.GetRestorePoints()) != 0 || len(search.GetNoResultProtectionUnitIds()) != 1 {
 		t.Errorf("a new unit has the points %v, and the search found %v", points, search)
+	}
+}
+
+// Only a change of control needs a time.
+func TestControlWithoutATimeComesAtOnce(t *testing.T) {
+	s := servicetest.New(t)
+	s.Tenant = emulator.TenantB
+	app := servicetest.Must[pb.CreateServiceAppResponse](s, "ServiceAppService/CreateServiceApp", new(pb.CreateServiceAppRequest)).GetServiceApp().GetId()
+	activated := servicetest.Must[pb.ActivateServiceAppResponse](s, "ServiceAppService/ActivateServiceApp", &pb.ActivateServiceAppRequest{ServiceAppId: app}).GetServiceApp()
+	if activated.GetStatus() != pb.ServiceAppStatus_SERVICE_APP_STATUS_ACTIVE {
+		t.Errorf("the app is %v", activated)
 	}
 }

@@ -18,8 +18,8 @@ const contractPackage = "m365.backupstorage.v1."
 // asks is one request to reflection, which returns the files of the response.
 type asks func(*testing.T, *reflectionpb.ServerReflectionRequest) []*descriptorpb.FileDescriptorProto
 
-// reflects returns both versions of reflection, each by its name. They have the same messages on the wire, so that those
-// of v1 serve both.
+// reflects returns both versions of reflection, each by its name. They have the same messages on the wire, so that
+// those of v1 serve both.
 func reflects(r *running) map[string]asks {
 	ask := func(version string) asks {
 		return func(t *testing.T, request *reflectionpb.ServerReflectionRequest) []*descriptorpb.FileDescriptorProto {
