@@ -16,7 +16,6 @@ import (
 	_ "google.golang.org/grpc/encoding/gzip" // Clients may compress.
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/reflection"
 
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/credential"
@@ -82,7 +81,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	}
 	healthpb.RegisterHealthServer(server, healthy)
 	if c.reflection {
-		reflection.Register(server)
+		registerReflection(server)
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(services.Listen(listener)) }()

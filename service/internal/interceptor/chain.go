@@ -10,8 +10,6 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/m365backup/backupstorage/service/internal/apierror"
@@ -154,7 +152,7 @@ func (ch *Chain) UnknownMethod(_ any, stream grpc.ServerStream) error {
 	c := &call{method: method}
 	defer c.leave()
 	return run(stream.Context(), c, ch.around, func(context.Context) error {
-		return status.Error(codes.Unimplemented, "unknown method")
+		return apierror.RefuseMethod(method)
 	})
 }
 
