@@ -164,6 +164,7 @@ func TestAFieldViolationNamesTheFieldOfTheRequest(t *testing.T) {
 
 func TestAnEnumValueUnknownToGraphIsRefused(t *testing.T) {
 	s := servicetest.New(t)
+	s.User = 1
 	for field, events := range map[string][]pb.NotificationEventsType{
 		"additional_events[0]": {99},
 		"additional_events[1]": {pb.NotificationEventsType_NOTIFICATION_EVENTS_TYPE_NONE, pb.NotificationEventsType_NOTIFICATION_EVENTS_TYPE_UNKNOWN_FUTURE_VALUE},
