@@ -60,7 +60,8 @@ func (u Unsigned) Token(_ context.Context, request TokenRequest) (string, error)
 	return encode([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + encode(payload) + ".", nil
 }
 
-// readAssertion refuses what package credential and a token authority refuse too, as far as it can be seen without a key.
+// readAssertion refuses what package credential and a token authority refuse too, as far as that can be seen without a
+// key.
 func readAssertion(request TokenRequest, now time.Time) (Claims, error) {
 	refused := func(cause Cause, text string) error {
 		return &TokenError{Kind: TokenAssertionRefused, Cause: cause, Err: errors.New(text)}
