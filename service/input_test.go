@@ -82,7 +82,9 @@ func TestAnIDThatIsNoPathSegmentHasGraphsReason(t *testing.T) {
 					set = true
 				}
 			}
-			return servicetest.New(t).Try(name, request), set
+			s := servicetest.New(t)
+			s.User = 1
+			return s.Try(name, request), set
 		}
 		judged, set := asked("no-guid")
 		documented := slices.ContainsFunc(graphCall(method).GetErrors(), func(reason pb.ErrorReason) bool { return reason.String() == judged.Reason() })
