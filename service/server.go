@@ -30,8 +30,8 @@ type Options struct {
 	PageTokenKeys [][]byte
 	// DefaultTenant is the tenant of calls that name none, a GUID; empty refuses such calls.
 	DefaultTenant string
-	// AllowAppOnly lets operations pass without x-user-assertion that Graph allows on behalf of a user only: for upstreams
-	// that check no token, such as the emulator.
+	// AllowAppOnly lets operations pass without x-user-assertion that Graph allows on behalf of a user only: for an
+	// emulator that is to be lenient.
 	AllowAppOnly bool
 	// Logger takes one line a call. Required.
 	Logger *slog.Logger
