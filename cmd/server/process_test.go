@@ -23,7 +23,7 @@ import (
 )
 
 // asServer makes the test binary run as the server instead of running its tests, when the environment has it.
-const asServer = "BACKUPSTORAGE_TEST_AS_SERVER"
+const asServer = "TEST_AS_SERVER"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asServer) != "" {

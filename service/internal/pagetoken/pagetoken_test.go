@@ -91,7 +91,7 @@ func TestOnlyOwnTokensOpen(t *testing.T) {
 	sealer := newSealer(t, keyA)
 	token := nextToken(t, sealer, Page{}, pageOne, pageTwo)
 	foreign := nextToken(t, newSealer(t, keyB), Page{}, pageOne, pageTwo)
-	short := base64.RawURLEncoding.EncodeToString(sealer.aeads[0].Seal([]byte{version}, nil, []byte("11 bytes..."), binding))
+	short := base64.RawURLEncoding.EncodeToString((*sealer.aeads.Load())[0].Seal([]byte{version}, nil, []byte("11 bytes..."), binding))
 	for _, test := range []struct {
 		name, token string
 		binding     []byte
