@@ -60,9 +60,6 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if len(keys) == 0 {
-		logger.Info("page tokens are sealed with a random key: only this process can read them; with several replicas set --page-token-key-file")
-	}
 	services, err = service.New(service.Options{
 		Graph: client, PageTokenKeys: keys, DefaultTenant: c.DefaultTenant, AllowAppOnly: !c.Credential.real(), Logger: logger, MaxCalls: c.MaxCalls,
 		// A managed identity has tokens for its own tenant alone.
@@ -80,6 +77,10 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	listener, err := c.listen()
 	if err != nil {
 		return err
+	}
+	// From here on nothing fails any more: a start that fails writes its one line alone.
+	if len(keys) == 0 {
+		logger.Info("page tokens are sealed with a random key: only this process can read them; with several replicas set --page-token-key-file")
 	}
 	defer lookAt(files)()
 	watches := newWatches()

@@ -179,6 +179,25 @@ func TestKeysCanBeReplaced(t *testing.T) {
 	}
 }
 
+// Other keys in the same sealer are like another sealer, and wrong ones change nothing.
+func TestSealerGetsOtherKeys(t *testing.T) {
+	sealer := newSealer(t, keyA)
+	before := nextToken(t, sealer, Page{}, pageOne, pageTwo)
+	for _, wrong := range [][][]byte{nil, {keyB, keyA[1:]}} {
+		if err := sealer.Replace(wrong...); err == nil {
+			t.Errorf("%d keys were taken", len(wrong))
+		}
+		openToken(t, sealer, before)
+	}
+	if err := sealer.Replace(keyB); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sealer.Open(before, binding); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a key that is gone still opens: %v", err)
+	}
+	openToken(t, newSealer(t, keyB), nextToken(t, sealer, Page{}, pageOne, pageTwo))
+}
+
 func TestKeysHave32Bytes(t *testing.T) {
 	for _, size := range []int{0, 1, 16, 24, 31, 33, 64} {
 		if _, err := New(make([]byte, size)); err == nil {
