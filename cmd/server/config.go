@@ -192,13 +192,12 @@ func (c *config) readRoots() error {
 	if c.GraphCAFile == "" {
 		return nil
 	}
-	pem, err := os.ReadFile(c.GraphCAFile)
+	content, err := os.ReadFile(c.GraphCAFile)
 	if err != nil {
 		return fmt.Errorf("--graph-ca-file: %w", err)
 	}
-	c.roots = x509.NewCertPool()
-	if !c.roots.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("--graph-ca-file %s contains no certificate in PEM", c.GraphCAFile)
+	if c.roots, err = readPool(content); err != nil {
+		return fmt.Errorf("--graph-ca-file %s: %w", c.GraphCAFile, err)
 	}
 	return nil
 }

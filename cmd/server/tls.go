@@ -111,9 +111,12 @@ func (c *tlsConfig) open(files *reload.Reader) (credentials.TransportCredentials
 
 // parsePair reads certificate and key. Its errors are fixed texts: those of crypto/tls repeat what stands in the files.
 func parsePair(contents [][]byte) (*tls.Certificate, error) {
+	if _, err := readCertificates(contents[0]); err != nil {
+		return nil, err
+	}
 	pair, err := tls.X509KeyPair(contents[0], contents[1])
 	if err != nil || pair.Leaf == nil {
-		return nil, errors.New("no certificate and private key in PEM that belong together")
+		return nil, errors.New("the private key is missing, broken, or of another certificate")
 	}
 	leaf := pair.Leaf
 	if now := time.Now(); now.After(leaf.NotAfter) {
@@ -128,10 +131,4 @@ func parsePair(contents [][]byte) (*tls.Certificate, error) {
 }
 
 // parseCAs reads the certificates of the client CAs.
-func parseCAs(contents [][]byte) (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(contents[0]) {
-		return nil, errors.New("no certificate in PEM")
-	}
-	return pool, nil
-}
+func parseCAs(contents [][]byte) (*x509.CertPool, error) { return readPool(contents[0]) }

@@ -27,8 +27,8 @@ type material struct {
 // assertionCallback is how azidentity gets the token of the workload.
 func (m *material) assertionCallback(context.Context) (string, error) { return m.assertion, nil }
 
-// materialFile is the material and the file that it comes from. It is read each time, since tokens are requested rarely.
-// While the file cannot be used, for example because it is being written, the last material stays in use.
+// materialFile is the material and the file that it comes from. The file is read each time, since tokens are requested
+// rarely. While it cannot be used, for example because it is being written, the last material stays in use.
 type materialFile struct {
 	// file is nil when the material never changes.
 	file  *reload.Set[*material]
