@@ -37,10 +37,24 @@ func join(contents [][]byte) (string, error) {
 	return text, nil
 }
 
-// log is a log for a reader, and its lines.
-func log() (*slog.Logger, *bytes.Buffer) {
-	lines := new(bytes.Buffer)
-	return slog.New(slog.NewJSONHandler(lines, nil)), lines
+// lines is a log that can be written and read at the same time.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+// take returns what was written since it was called last.
+func (l *lines) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.text.Reset()
+	return l.text.String()
 }
 
 // What a reader does with each content that it finds, one after another.
@@ -50,8 +64,8 @@ func TestTheLastGoodContentsStayInUse(t *testing.T) {
 	put(t, one, "1")
 	put(t, two, "2")
 	synctest.Test(t, func(t *testing.T) {
-		logger, lines := log()
-		reader := NewReader(0, logger)
+		log := new(lines)
+		reader := NewReader(0, slog.New(slog.NewJSONHandler(log, nil)))
 		s, err := Open(reader, "pair", join, one, two)
 		if err != nil {
 			t.Fatal(err)
@@ -77,7 +91,6 @@ func TestTheLastGoodContentsStayInUse(t *testing.T) {
 			}, "4+5", 4, 1},
 			{"a folder", func() error { return errors.Join(os.Remove(one), os.Mkdir(one, 0o700)) }, "4+5", 5, 1},
 		} {
-			lines.Reset()
 			if err := step.change(); err != nil {
 				t.Fatal(err)
 			}
@@ -86,8 +99,9 @@ func TestTheLastGoodContentsStayInUse(t *testing.T) {
 			if got := s.Get(); got != step.want || s.Failures() != step.failures || reader.Failures()["pair"] != step.failures {
 				t.Errorf("%s: %q after %d failures, want %q after %d", step.name, got, s.Failures(), step.want, step.failures)
 			}
-			if n := strings.Count(lines.String(), "\n"); n != step.lines {
-				t.Errorf("%s: %d lines, want %d: %s", step.name, n, step.lines, lines)
+			text := log.take()
+			if n := strings.Count(text, "\n"); n != step.lines {
+				t.Errorf("%s: %d lines, want %d: %s", step.name, n, step.lines, text)
 			}
 		}
 		stop()
