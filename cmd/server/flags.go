@@ -97,7 +97,7 @@ func parse(arguments []string, env variables, out io.Writer) (*parsed, error) {
 
 // config is the configuration of the command, nil when the command has none.
 func (p *parsed) config() *config {
-	if command, ok := p.context.Selected().Target.Addr().Interface().(interface{ configuration() *config }); ok {
+	if command, ok := reflect.TypeAssert[interface{ configuration() *config }](p.context.Selected().Target.Addr()); ok {
 		return command.configuration()
 	}
 	return nil

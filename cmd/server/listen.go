@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,8 +55,7 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 		err = os.Chmod(path, mode)
 	}
 	if err != nil {
-		inner.Close()
-		return nil, err
+		return nil, errors.Join(err, inner.Close())
 	}
 	return &socket{UnixListener: inner, path: path, own: own}, nil
 }
@@ -71,9 +71,9 @@ func removeStale(path string) error {
 	case info.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("%s exists, and is no socket", path)
 	}
-	conn, err := net.DialTimeout("unix", path, dialTime)
+	conn, err := (&net.Dialer{Timeout: dialTime}).DialContext(context.Background(), "unix", path)
 	if err == nil {
-		conn.Close()
+		_ = conn.Close()
 		return fmt.Errorf("%s is in use: a server listens there", path)
 	}
 	if !isRefused(err) {

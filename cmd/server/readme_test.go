@@ -13,7 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// update writes the tables of flags: go test ./cmd/server -run ConfigurationPage -update
+// update writes the tables of flags, by "go test ./cmd/server -run ConfigurationPage -update".
 var update = flag.Bool("update", false, "write the tables of docs/configuration.md")
 
 // The lines between which docs/configuration.md has the tables of flags.

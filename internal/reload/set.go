@@ -138,7 +138,7 @@ func (s *Set[T]) read(last *state[T]) (_ *state[T], err error) {
 			err = fmt.Errorf("panic of type %T while a file was read", value)
 		}
 	}()
-	contents, version, err := s.contents()
+	_, version, err := s.contents()
 	if err != nil {
 		return nil, err
 	}
@@ -148,11 +148,12 @@ func (s *Set[T]) read(last *state[T]) (_ *state[T], err error) {
 	// What is new is read until two reads are the same. Otherwise the certificate could be of one folder of Kubernetes,
 	// and the key of the next.
 	for range maxTries {
-		before := version
-		if contents, version, err = s.contents(); err != nil {
+		contents, again, err := s.contents()
+		if err != nil {
 			return nil, err
 		}
-		if version != before {
+		if again != version {
+			version = again
 			continue
 		}
 		value, err := s.parse(contents)
