@@ -176,7 +176,7 @@ func TestFilesOfTwoFoldersAreNeverMixed(t *testing.T) {
 			}
 		}
 	})
-	for len(seen) < 300 {
+	for len(seen) < 150 {
 		if _, err := s.Read(); err != nil {
 			t.Error(err)
 		}
