@@ -19,6 +19,7 @@ import (
 
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/internal/dialed"
+	"github.com/m365backup/backupstorage/internal/reload"
 )
 
 // Mode is how the application authenticates itself.
@@ -64,6 +65,9 @@ type Options struct {
 	CertificateFile string
 	// FederatedTokenFile is for WorkloadIdentity. It is read again when it changes.
 	FederatedTokenFile string
+	// Files looks at the file of the mode every few seconds, and counts and logs when it cannot be used. The file is also
+	// read for each token, so that this is needed for no rotation. Nil leaves it out.
+	Files *reload.Reader
 	// NationalCloudTenants are tenants (GUIDs in lower case) of clouds where the API does not exist: no token is requested
 	// for them.
 	NationalCloudTenants []string
