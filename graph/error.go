@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/m365backup/backupstorage/graph/internal/connection"
 	"github.com/m365backup/backupstorage/graph/internal/errorbody"
 )
 
@@ -178,7 +179,7 @@ func transportError(ctx context.Context, err error, sent bool) *Error {
 	if cause := responseCause(err); cause != "" {
 		return &Error{Kind: KindInvalidResponse, Sent: sent, Cause: cause, Err: err}
 	}
-	return &Error{Kind: KindUnreachable, Sent: sent, Cause: connectionCause(err), Err: err}
+	return &Error{Kind: KindUnreachable, Sent: sent, Cause: Cause(connection.CauseOf(err)), Err: err}
 }
 
 // responseCause says what is wrong with a response that net/http could not read; empty when there was no response.

@@ -18,7 +18,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/m365backup/backupstorage/graph"
-	"github.com/m365backup/backupstorage/graph/internal/dialed"
+	"github.com/m365backup/backupstorage/graph/internal/connection"
 )
 
 // Mode is how the application authenticates itself.
@@ -79,7 +79,7 @@ type Source struct {
 	national map[string]bool
 	cache    *cache
 	client   *http.Client
-	conns    *dialed.Conns
+	conns    *connection.Conns
 }
 
 var _ graph.TokenSource = (*Source)(nil)
@@ -93,7 +93,7 @@ func New(options Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	conns := new(dialed.Conns)
+	conns := new(connection.Conns)
 	client := newHTTPClient(options.RootCAs, conns)
 	p := &provider{mode: options.Mode, clientID: options.ClientID, homeTenant: options.HomeTenant}
 	p.options = azcore.ClientOptions{
