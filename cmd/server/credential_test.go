@@ -513,7 +513,7 @@ func TestNoSecretIsInLogOrStatus(t *testing.T) {
 	}
 	c.end(t)
 	seen.WriteString(c.log.String())
-	if !strings.Contains(seen.String(), "no token") {
+	if !strings.Contains(seen.String(), "token request failed") {
 		t.Error("the log has no line about the failed token request")
 	}
 	canaries := []string{secret, "canary", base64.StdEncoding.EncodeToString([]byte(claims))}

@@ -60,9 +60,9 @@ const (
 )
 
 // newHTTPClient returns a client that follows no redirect, since a redirected request carries a secret.
-func newHTTPClient(roots *x509.CertPool, conns *connection.Conns) *http.Client {
+func newHTTPClient(transport http.RoundTripper) *http.Client {
 	return &http.Client{
-		Transport:     newTransport(roots, conns),
+		Transport:     recorder{transport},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -114,7 +114,7 @@ func TestAFailureWithoutARefusalSaysItsCause(t *testing.T) {
 		{"an assertion that has expired", with(func(*credential.Options) {}), user(map[string]any{"tid": tenantA, "exp": 1}), graph.TokenAssertionRefused, graph.CauseUserAssertion},
 		{"an assertion that is no JWT", with(func(*credential.Options) {}), graph.TokenRequest{Tenant: tenantA, UserAssertion: "opaque"}, graph.TokenAssertionRefused, graph.CauseUserAssertion},
 		{"no delegation", with(func(o *credential.Options) { o.Mode = credential.Default }), user(map[string]any{"tid": tenantA}), graph.TokenNotDelegable, graph.CauseDelegationUnsupported},
-		{"no authority", with(func(o *credential.Options) { o.Authority = "https://127.0.0.1:1" }), app, graph.TokenUnavailable, graph.CauseAuthorityUnavailable},
+		{"no authority", with(func(o *credential.Options) { o.Authority = "https://127.0.0.1:1" }), app, graph.TokenUnavailable, graph.CauseRefused},
 		{"no credential", func(t *testing.T, authority *authoritytest.Authority) *credential.Source {
 			t.Setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
 			return source(t, authority, func(o *credential.Options) { o.Mode = credential.Default })
