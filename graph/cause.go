@@ -14,7 +14,7 @@ const (
 	CauseTooSlow Cause = "too-slow"
 	// CauseTruncated is a body that ends too early.
 	CauseTruncated Cause = "truncated"
-	// CauseWrongType is a value of another JSON type than the contract has.
+	// CauseWrongType is a body of another type than the contract has, such as a list in place of a resource.
 	CauseWrongType Cause = "wrong-type"
 	// CauseMissingID is a resource that was created and has no id in the response.
 	CauseMissingID Cause = "missing-id"

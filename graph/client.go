@@ -124,6 +124,9 @@ func New(options Options) (*Client, error) {
 	return c, nil
 }
 
+// CloseIdleConnections closes the connections that no request uses.
+func (c *Client) CloseIdleConnections() { c.connections.closeIdle() }
+
 // Close closes all connections. Requests under way fail, and so do later ones.
 func (c *Client) Close() { c.connections.close() }
 
@@ -303,8 +306,11 @@ func readResponse(ctx context.Context, response *http.Response, request *Request
 		}
 		return nil, &Error{Kind: KindInvalidResponse, Meta: meta, Cause: cause, Sent: !safe, Err: err}
 	}
-	return &Response{Meta: meta, Body: body}, nil
+	return &Response{Meta: meta, Body: bytes.TrimPrefix(body, byteOrderMark)}, nil
 }
+
+// byteOrderMark stands before JSON that some writers make. It is no part of the text.
+var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // fitsHeader reports whether a text can be the value of a header as it is.
 func fitsHeader(value string) bool {

@@ -157,8 +157,8 @@ func patching() *graph.Request {
 	return request
 }
 
-// TestCloseLeavesNoConnection closes a client while the stream of a write is open. The same happens when its response is
-// there and net/http has not forgotten the stream yet.
+// TestCloseLeavesNoConnection closes a client while the stream of a write is open. The same happens when its response
+// is there and net/http has not forgotten the stream yet.
 func TestCloseLeavesNoConnection(t *testing.T) {
 	arrived := make(chan struct{})
 	endpoint, roots, _ := http2Server(t, func(*http2.Framer, uint32) { close(arrived) })

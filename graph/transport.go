@@ -172,12 +172,16 @@ func (c *connections) pulse(way way) *pulse {
 
 // close closes all connections for good.
 func (c *connections) close() {
+	c.closeIdle()
+	c.conns.Close()
+}
+
+func (c *connections) closeIdle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for g := c.current.Load(); g != nil; g = g.before {
 		g.closeIdle()
 	}
-	c.conns.Close()
 }
 
 func (g *generation) closeIdle() {

@@ -20,6 +20,7 @@ type core struct {
 	pages      *pagetoken.Sealer
 	contract   *contract.Contract
 	translator *apierror.Translator
+	notes      *notes
 	tenants    tenants
 	// allowAppOnly lets operations pass without a user that Graph allows on behalf of a user only.
 	allowAppOnly bool
@@ -55,7 +56,7 @@ func (c *core) do(ctx context.Context, message protoreflect.Message, result prot
 	began := time.Now()
 	received, err := c.graph.Do(ctx, request)
 	if err == nil {
-		err = c.decode(op, received, result)
+		err = c.decode(ctx, op, received, result)
 	}
 	if failed, ok := errors.AsType[*graph.Error](err); ok {
 		return c.resolveOutcome(ctx, op, message, request, result, began, &apierror.GraphError{

@@ -3,11 +3,9 @@ package service_test
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
@@ -19,7 +17,7 @@ func TestCreateWithoutANameIsUnknown(t *testing.T) {
 	const id = `"id":"61ec3a77-a61a-4e53-80be-5d0e4cc088d3"`
 	for _, test := range []struct{ name, body, cause string }{
 		{"an empty object", `{}`, "missing-id"},
-		{"a list", `{"value":[{` + id + `}]}`, "missing-id"},
+		{"a list", `{"value":[{` + id + `}]}`, "wrong-type"},
 		{"an empty id", `{"id":"","displayName":"x"}`, "missing-id"},
 		{"null as id", `{"id":null}`, "missing-id"},
 		{"the type of another resource", `{"@odata.type":"#microsoft.graph.serviceApp",` + id + `}`, "wrong-type"},
@@ -59,14 +57,8 @@ func TestEveryCreateNeedsAName(t *testing.T) {
 			continue
 		}
 		creates++
-		request := servicetest.NewMessage(t, method.Input()).ProtoReflect()
-		for i := range method.Input().Fields().Len() {
-			if field := method.Input().Fields().Get(i); strings.Contains(spec.GetPath(), "{"+string(field.Name())+"}") {
-				request.Set(field, protoreflect.ValueOfString("id"))
-			}
-		}
 		name := fmt.Sprintf("%s/%s", method.Parent().Name(), method.Name())
-		if o := s.Try(name, request.Interface()); o.Reason() != "OUTCOME_UNKNOWN" {
+		if o := s.Try(name, requestWithIDs(t, method)); o.Reason() != "OUTCOME_UNKNOWN" {
 			t.Errorf("%s: %v", name, o.Status)
 		}
 	}

@@ -2,6 +2,7 @@ package service
 
 import (
 	"bytes"
+	"context"
 	"errors"
 
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
@@ -18,7 +19,7 @@ type bodyReader interface {
 }
 
 // decode reads Graph's response into that of an rpc, unless the rpc's has no fields. Every error is a *graph.Error.
-func (c *core) decode(op *contract.Operation, received *graph.Response, result proto.Message) error {
+func (c *core) decode(ctx context.Context, op *contract.Operation, received *graph.Response, result proto.Message) error {
 	if failed := bareError(op, received); failed != nil {
 		return failed
 	}
@@ -38,6 +39,7 @@ func (c *core) decode(op *contract.Operation, received *graph.Response, result p
 		Error: func(item pb.GraphItemError) (*statuspb.Status, []*pb.FailedResource) {
 			return c.translator.Embedded(op, item)
 		},
+		Notes: func(got pb.GraphNotes) { c.notes.take(ctx, op, got) },
 	})
 	switch {
 	case err != nil:

@@ -95,7 +95,7 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 	return &Server{
 		bytes: bytes, connections: options.Connections,
 		core: &core{
-			graph: options.Graph, pages: pages, contract: c, translator: translator,
+			graph: options.Graph, pages: pages, contract: c, translator: translator, notes: newNotes(options.Logger),
 			tenants: tenants, allowAppOnly: options.AllowAppOnly,
 		},
 		chain: interceptor.New(interceptor.Options{
@@ -171,6 +171,14 @@ func (s *Server) Services() []string { return s.core.contract.Services }
 // they stood: `call` for failed calls, `resource` for errors inside a resource, `detail` for the separate errors in
 // either. It always has all three.
 func (s *Server) UnknownCodes() map[string]uint64 { return s.core.translator.UnknownCodes() }
+
+// UnreadValues returns how many values of Graph's responses could not be read since the server was made: their fields
+// were unset.
+func (s *Server) UnreadValues() uint64 { return s.core.notes.unread.Load() }
+
+// UnknownMembers returns how many members of enums in Graph's responses the contract did not have since the server was
+// made: their fields were `UNKNOWN_FUTURE_VALUE`.
+func (s *Server) UnknownMembers() uint64 { return s.core.notes.member.Load() }
 
 // Register registers all services of the contract.
 func (s *Server) Register(registrar grpc.ServiceRegistrar) {

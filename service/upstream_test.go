@@ -115,7 +115,7 @@ func TestSeparateErrorsOfACallBecomeFieldViolations(t *testing.T) {
 
 func TestAnInvalidResponseHasACause(t *testing.T) {
 	for cause, body := range map[string]string{
-		"syntax": `{"id":`, "wrong-type": `{"id":7}`, "encoding": "", "truncated": `{"id":"x"}`, "redirect": "",
+		"syntax": `{"id":`, "wrong-type": `{"value":[{"id":"x"}]}`, "encoding": "", "truncated": `{"id":"x"}`, "redirect": "",
 	} {
 		t.Run(cause, func(t *testing.T) {
 			s := servicetest.NewOnHandler(t, func(rw http.ResponseWriter, _ *http.Request) {

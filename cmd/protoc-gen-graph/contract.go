@@ -23,6 +23,7 @@ func emitAliases(g *protogen.GeneratedFile) {
 		{"GraphReadOptions", "ReadOptions" + typeArguments, "is what UnmarshalGraphJSON needs to know besides the body."},
 		{"GraphItemError", "ItemError", "is an error embedded in one resource of a response that is itself OK."},
 		{"GraphJSONError", "Error", "is the error of UnmarshalGraphJSON."},
+		{"GraphNotes", "Notes", "is what UnmarshalGraphJSON noticed in a body that it could read."},
 	} {
 		g.P("// ", alias.name, " ", alias.comment)
 		g.P("type ", alias.name, " = ", qualified(g, alias.target))

@@ -80,14 +80,22 @@ func emitEnum(g *protogen.GeneratedFile, m *model, e *enum) {
 		g.P("}")
 		g.P()
 		g.P("func (r *graphReader) ", enumReader(e), "() ", name, " {")
-		g.P("return graphOf", name, "(r.TextBytes())")
-		g.P("}")
+		if e.unknown == nil {
+			g.P("return graphOf", name, "(r.TextBytes())")
+			g.P("}")
+			g.P()
+		} else {
+			g.P("at, name := r.Pos(), r.TextBytes()")
+			emitReadMember(g, e)
+			g.P("return value")
+			g.P("}")
+		}
 		g.P()
 	}
 	if flagsRead {
 		bytesCount := g.QualifiedGoIdent(protogen.GoIdent{GoName: "Count", GoImportPath: "bytes"})
 		g.P("func (r *graphReader) ", enumReader(e), "s() []", name, " {")
-		g.P("names := r.TextBytes()")
+		g.P("at, names := r.Pos(), r.TextBytes()")
 		g.P("if len(names) == 0 {")
 		g.P("return nil")
 		g.P("}")
@@ -95,7 +103,8 @@ func emitEnum(g *protogen.GeneratedFile, m *model, e *enum) {
 		g.P("for len(names) > 0 {")
 		g.P("var name []byte")
 		g.P("name, names = ", qualified(g, "CutName"), "(names)")
-		g.P("if value := graphOf", name, "(name); value != 0 {")
+		emitReadMember(g, e)
+		g.P("if value != 0 {")
 		g.P("list = append(list, value)")
 		g.P("}")
 		g.P("}")
@@ -117,6 +126,17 @@ func emitEnum(g *protogen.GeneratedFile, m *model, e *enum) {
 		g.P("}")
 		g.P()
 	}
+}
+
+// emitReadMember emits the statements that make a value of a name, and note one that the contract does not have.
+func emitReadMember(g *protogen.GeneratedFile, e *enum) {
+	g.P("value := graphOf", e.GoIdent.GoName, "(name)")
+	if e.unknown == nil {
+		return
+	}
+	g.P("if value == ", e.unknown.GoIdent.GoName, " {")
+	g.P("r.UnknownMember(at, name)")
+	g.P("}")
 }
 
 // enumUse reports whether an enum is read, whether it is written, and whether it is read as flags.

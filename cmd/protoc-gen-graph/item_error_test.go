@@ -93,7 +93,7 @@ func TestItemErrorWithDetails(t *testing.T) {
 }
 
 func TestNoItemErrorsAfterABadText(t *testing.T) {
-	for _, text := range []string{`{"id":"u1","error":{}`, `{"error":{},"id":5}`} {
+	for _, text := range []string{`{"id":"u1","error":{}`, `{"error":{},"value":[]}`} {
 		var hook recorder
 		if _, cause := read(t, text, new(pb.GetProtectionUnitResponse), hook.options()); cause == "" {
 			t.Errorf("%s: no error", text)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/compiler/protogen"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -49,8 +50,17 @@ func (m *message) keys() []string {
 	return keys
 }
 
-// odataType is the property that names the type of an object.
-const odataType = "@odata.type"
+const (
+	// odataType is the property that names the type of an object.
+	odataType = "@odata.type"
+	// listProperty is the property of a response that holds its list, nextLink the link to the next page.
+	listProperty, nextLink = "value", "@odata.nextLink"
+)
+
+// isList reports whether the message is a list in Graph's JSON.
+func (m *message) isList() bool {
+	return slices.ContainsFunc(m.fields, func(f *field) bool { return f.kind == kindMessages && f.name == listProperty })
+}
 
 // workload returns the field for the workload, nil when there is none.
 func (m *message) workload() *field {

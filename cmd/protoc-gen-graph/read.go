@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +17,9 @@ func emitReadMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 		g.P("func (x *", name, ") UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {")
 		g.P("r := newGraphReader(body, options)")
 		g.P("r.read", name, "(x)")
+		if msg.isList() {
+			g.P("r.WantList()")
+		}
 		g.P("return r.Finish()")
 		g.P("}")
 		g.P()
@@ -37,6 +41,11 @@ func emitReadMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 	g.P("func (r *graphReader) field", name, "(x *", name, ") {")
 	g.P("switch string(r.Key()) {")
 	emitPropertyCases(g, msg)
+	if m.isResponse(msg) && !slices.Contains(msg.keys(), listProperty) {
+		g.P("case ", strconv.Quote(listProperty), ":")
+		g.P("r.RefuseList()")
+		g.P("r.Skip()")
+	}
 	g.P("default:")
 	g.P("r.Skip()")
 	g.P("}")
@@ -68,6 +77,9 @@ func emitPropertyCases(g *protogen.GeneratedFile, msg *message) {
 		case len(names) == 0:
 		case f.kind == kindInline:
 			g.P("case ", quoted(names), ":")
+			if slices.Contains(names, listProperty) {
+				g.P("r.RefuseList()")
+			}
 			g.P("r.read", f.message.GoIdent.GoName, "(x.", f.GoName, ")")
 		case len(names) > 1:
 			emitAliasedRead(g, msg, f)
@@ -109,10 +121,14 @@ func emitPropertyCases(g *protogen.GeneratedFile, msg *message) {
 }
 
 // emitAliasedRead emits the cases of a field that has aliases. In any order of the properties, an alias only fills a
-// field that is not set yet, and a property without a value changes nothing.
+// field that is not set yet, and a property without a value, or with one that cannot be read, changes nothing.
 func emitAliasedRead(g *protogen.GeneratedFile, msg *message, f *field) {
+	isSet := "!r.Unset()"
+	if f.kind == kindText {
+		isSet = "r.ExpectText()"
+	}
 	g.P("case ", strconv.Quote(f.name), ":")
-	g.P("if !r.Unset() {")
+	g.P("if ", isSet, " {")
 	emitReadField(g, msg, f)
 	g.P("}")
 	g.P("case ", quoted(f.aliases), ":")
@@ -127,7 +143,7 @@ func emitAliasedRead(g *protogen.GeneratedFile, msg *message, f *field) {
 		panic(string(f.Desc.FullName()) + ": only a string, an enum or a list can have aliases")
 	}
 	g.P("r.Skip()")
-	g.P("} else if !r.Unset() {")
+	g.P("} else if ", isSet, " {")
 	emitReadField(g, msg, f)
 	g.P("}")
 }
@@ -140,7 +156,7 @@ func emitReadField(g *protogen.GeneratedFile, msg *message, f *field) {
 		if f.kind != kindText {
 			panic(string(f.Desc.FullName()) + ": a case of a oneof must be a string or an inlined message")
 		}
-		g.P("if r.Unset() {")
+		g.P("if !r.ExpectText() {")
 		g.P("return")
 		g.P("}")
 		g.P("variant := r.", slabField(f.GoIdent.GoName), ".Next(&r.Cursor)")
@@ -150,8 +166,10 @@ func emitReadField(g *protogen.GeneratedFile, msg *message, f *field) {
 	}
 	switch f.kind {
 	case kindText:
-		if optional {
-			g.P("if !r.Unset() {")
+		if f.name == nextLink {
+			g.P(target, " = r.Link()")
+		} else if optional {
+			g.P("if r.ExpectText() {")
 			g.P("value := r.Text()")
 			g.P(target, " = &value")
 			g.P("}")
@@ -181,16 +199,19 @@ func emitReadField(g *protogen.GeneratedFile, msg *message, f *field) {
 	case kindTexts:
 		g.P(target, " = r.Texts()")
 	case kindMessage:
-		g.P("if r.Unset() {")
+		g.P("if !r.ExpectObject() {")
 		g.P("return")
 		g.P("}")
 		g.P(target, " = r.", slabOf(f.message), ".Next(&r.Cursor)")
 		g.P("r.read", f.message.GoIdent.GoName, "(", target, ")")
 	case kindMessages:
+		if f.name == listProperty {
+			g.P("r.StartList()")
+		}
 		emitReadList(g, f, target)
 	case kindWrapper:
 		inner := f.message.wrapped()
-		g.P("if r.Unset() {")
+		g.P("if !r.ExpectArray() {")
 		g.P("return")
 		g.P("}")
 		g.P(target, " = new(", f.message.GoIdent.GoName, ")")

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/internal/graphjson"
@@ -197,13 +198,24 @@ func TestReadWrongTypes(t *testing.T) {
 		`"protectionPolicyArtifactCount":{"total":"many"}`, `"protectionPolicyArtifactCount":{"total":2147483648}`,
 		`"createdBy":{"user":"Sam"}`, `"createdBy":{"user":{"id":1}}`)
 	for _, property := range wrong {
-		t.Run(property+" has the wrong type", func(t *testing.T) {
-			got, cause := read(t, `{`+property+`,"displayName":"x"}`, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{})
-			if cause != graphjson.CauseWrongType {
-				t.Errorf("cause %q", cause)
+		t.Run(property+" costs its field alone", func(t *testing.T) {
+			notes := new(graphjson.Notes)
+			got, cause := read(t, `{`+property+`,"displayName":"x"}`, new(pb.GetProtectionPolicyResponse), noting(notes))
+			if cause != "" {
+				t.Fatalf("cause %q", cause)
 			}
 			if got.ProtectionPolicy.DisplayName != "x" {
 				t.Error("what follows it was not read")
+			}
+			name := property[1 : strings.Index(property[1:], `"`)+1]
+			if notes.UnreadCount != 1 || !strings.HasPrefix(notes.Unread[0].Property, name) || notes.Unread[0].Expected == "" {
+				t.Errorf("noted %+v", notes)
+			}
+			// Only the message around a value that cannot be read is set.
+			set := 0
+			got.ProtectionPolicy.ProtoReflect().Range(func(protoreflect.FieldDescriptor, protoreflect.Value) bool { set++; return true })
+			if inside := notes.Unread[0].Property != name; set > 2 || set == 2 && !inside {
+				t.Errorf("the field is set: %v", got)
 			}
 		})
 		for _, end := range []string{`,}`, ``, `}}`, `,"a"}`, `,"b":tru}`, ",\"c\":\"\xff\"}"} {
@@ -219,6 +231,88 @@ func TestReadWrongTypes(t *testing.T) {
 	for _, text := range []string{`[]`, `5`, `"x"`, `true`, `[{"id":"1"}]`} {
 		if _, cause := read(t, text, new(pb.GetProtectionPolicyResponse), pb.GraphReadOptions{}); cause != graphjson.CauseWrongType {
 			t.Errorf("%s: cause %q, want wrong-type", text, cause)
+		}
+	}
+}
+
+// TestReadOneBadItem has lists of which one item has one value that cannot be read.
+func TestReadOneBadItem(t *testing.T) {
+	for _, property := range []string{
+		`"createdDateTime":"9999-12-31T23:59:59-08:00"`, `"createdDateTime":"0001-01-01T00:00:00+08:00"`,
+		`"createdDateTime":"2026-01-01T24:00:00Z"`, `"status":7`, `"displayName":{}`, `"createdBy":"Sam"`, `"id":7`,
+	} {
+		var notes graphjson.Notes
+		got, cause := read(t, `{"value":[{"id":"1","displayName":"a"},{`+property+`,"isEnabled":true},{"id":"3"}]}`,
+			new(pb.ListProtectionPoliciesResponse), noting(&notes))
+		want := new(pb.ListProtectionPoliciesResponse)
+		if err := prototext.Unmarshal([]byte(`protection_policies {id: "1" display_name: "a"} protection_policies {is_enabled: true} protection_policies {id: "3"}`), want); err != nil {
+			t.Fatal(err)
+		}
+		if cause != "" || !proto.Equal(got, want) {
+			t.Errorf("%s: cause %q, got %v", property, cause, got)
+		}
+		name, _, _ := strings.Cut(property[1:], `"`)
+		if notes.UnreadCount != 1 || notes.Unread[0].Property != "value[1]."+name {
+			t.Errorf("%s: noted %+v", property, notes)
+		}
+	}
+	t.Run("an item that is no object is an empty item", func(t *testing.T) {
+		var notes graphjson.Notes
+		got, cause := read(t, `{"value":[{"id":"1"},7,{"id":"3"}]}`, new(pb.ListProtectionPoliciesResponse), noting(&notes))
+		if cause != "" || len(got.ProtectionPolicies) != 3 || got.ProtectionPolicies[2].Id != "3" {
+			t.Errorf("cause %q, got %v", cause, got)
+		}
+		if notes.UnreadCount != 1 || notes.Unread[0].Property != "value[1]" {
+			t.Errorf("noted %+v", notes)
+		}
+	})
+}
+
+func TestReadNotesUnknownMembers(t *testing.T) {
+	var notes graphjson.Notes
+	_, cause := read(t, `{"value":[{"status":"active"},{"status":"Paused"},{"status":"unknownFutureValue"},{"status":"UnknownFutureValue"},{"status":""}]}`,
+		new(pb.ListProtectionPoliciesResponse), noting(&notes))
+	if cause != "" || notes.UnknownMemberCount != 1 || notes.UnknownMembers[0] != (graphjson.UnknownMember{Property: "value[1].status", Name: "Paused"}) {
+		t.Errorf("cause %q, noted %+v", cause, notes)
+	}
+	notes = graphjson.Notes{}
+	_, cause = read(t, `{"protectionSources":"manual, Magic,"}`, new(pb.GetProtectionUnitResponse), noting(&notes))
+	if cause != "" || notes.UnknownMemberCount != 1 || notes.UnknownMembers[0] != (graphjson.UnknownMember{Property: "protectionSources", Name: "Magic"}) {
+		t.Errorf("cause %q, noted %+v", cause, notes)
+	}
+}
+
+// noting returns options that keep the notes.
+func noting(notes *graphjson.Notes) pb.GraphReadOptions {
+	return pb.GraphReadOptions{Notes: func(got graphjson.Notes) { *notes = got }}
+}
+
+// TestReadListsAndResources has responses of the other type, each of which would be an empty one.
+func TestReadListsAndResources(t *testing.T) {
+	for _, test := range []struct {
+		text, property string
+		into           func() reader
+	}{
+		{`{"value":[{"id":"1"}]}`, "value", func() reader { return new(pb.GetProtectionPolicyResponse) }},
+		{`{"value":[]}`, "value", func() reader { return new(pb.GetMailboxProtectionUnitsBulkAdditionJobResponse) }},
+		{`{"id":"1","value":[7]}`, "value", func() reader { return new(pb.GetRestoreSessionResponse) }},
+		{`{"value":[{"id":"1"}]}`, "value", func() reader { return new(pb.DeleteAndUnprotectMailboxInclusionRuleResponse) }},
+		{`{"id":"1","displayName":"a"}`, "", func() reader { return new(pb.ListProtectionPoliciesResponse) }},
+		{`{}`, "", func() reader { return new(pb.ListProtectionPoliciesResponse) }},
+		{`{"value":{"id":"1"}}`, "", func() reader { return new(pb.ListProtectionPoliciesResponse) }},
+		{`{"value":"x"}`, "", func() reader { return new(pb.ListProtectionPoliciesResponse) }},
+		{`{"value":[],"@odata.nextLink":{"href":"x"}}`, "@odata.nextLink", func() reader { return new(pb.ListProtectionPoliciesResponse) }},
+		{`{"value":[],"@odata.nextLink":7}`, "@odata.nextLink", func() reader { return new(pb.ListProtectionPoliciesResponse) }},
+	} {
+		var failed *pb.GraphJSONError
+		err := test.into().UnmarshalGraphJSON([]byte(test.text), pb.GraphReadOptions{})
+		if !errors.As(err, &failed) || failed.Cause != graphjson.CauseWrongType || failed.Property != test.property {
+			t.Errorf("%T of %s: got %+v, want the property %q", test.into(), test.text, err, test.property)
+		}
+	}
+	for _, text := range []string{`{"value":null}`, `{"value":""}`, `{"value":[],"@odata.nextLink":null}`} {
+		if _, cause := read(t, text, new(pb.ListProtectionPoliciesResponse), pb.GraphReadOptions{}); cause != "" {
+			t.Errorf("%s: cause %q", text, cause)
 		}
 	}
 }

@@ -1,9 +1,10 @@
 // Package graphjson is the runtime of the codecs that protoc-gen-graph generates. It reads and writes the JSON of
 // Microsoft Graph without reflection and without intermediate structs.
 //
-// It is strict and made for good responses: it refuses what is not JSON, and a value whose type is not that of the
-// contract. Error bodies have many forms, and a proxy may have written them: package graph reads those with a scanner
-// of its own, which takes what it can from a broken body.
+// It is strict in grammar: it refuses what is not JSON. A value that cannot be read, because it has another type than
+// the contract says or is out of range, costs its field alone: the reader leaves the field unset and notes where that
+// was. Error bodies have many forms, and a proxy may have written them: package graph reads those with a scanner of its
+// own, which takes what it can from a broken body.
 //
 // A reader changes the body, and the strings of its messages alias it. A body cannot be used after it was read.
 package graphjson
@@ -25,7 +26,8 @@ type Cause string
 const (
 	// CauseSyntax is a text that is not JSON in UTF-8, or has more than 100 levels.
 	CauseSyntax Cause = "syntax"
-	// CauseWrongType is a property of another type than the contract says.
+	// CauseWrongType is a body of another type than the contract says: no object, a list in place of a resource or a
+	// resource in place of a list, a link to the next page that is no text.
 	CauseWrongType Cause = "wrong-type"
 	// CauseTooLarge is an array of more than 100,000 strings, or more than 100,000 objects in all arrays together.
 	CauseTooLarge Cause = "too-large"
@@ -37,6 +39,9 @@ type Error struct {
 	Cause Cause
 	// Offset is the position of the error in bytes.
 	Offset int
+	// Property is the path of the property that has the error, such as `@odata.nextLink`. It is empty for a syntax error
+	// and for an error of the whole body.
+	Property string
 	// Detail names what was expected.
 	Detail string
 }
@@ -48,8 +53,8 @@ func (e *Error) Error() string {
 
 // Cursor walks over one JSON text. Its methods return no errors: the caller checks once, at the end.
 //
-// After a syntax error the cursor is at the end of the text, and every read returns nothing. After a value of the wrong
-// type it continues, because whether the text is JSON must not depend on what was expected.
+// After a syntax error the cursor is at the end of the text, and every read returns nothing. After a value that cannot
+// be read it continues.
 type Cursor struct {
 	data  []byte
 	pos   int
@@ -58,6 +63,9 @@ type Cursor struct {
 	key []byte
 	// syntax is the first syntax error, other the first of the other errors.
 	syntax, other *Error
+	// isList says that the body is a list.
+	isList bool
+	notes
 	lists
 }
 
@@ -69,14 +77,15 @@ func (c *Cursor) Pos() int { return c.pos }
 
 func (c *Cursor) fail(at int, detail string) {
 	if c.syntax == nil {
-		c.syntax = &Error{CauseSyntax, at, detail}
+		c.syntax = &Error{Cause: CauseSyntax, Offset: at, Detail: detail}
 	}
 	c.pos = len(c.data)
 }
 
-func (c *Cursor) note(cause Cause, at int, detail string) {
+// refuse notes an error of the whole body.
+func (c *Cursor) refuse(cause Cause, at int, detail string) {
 	if c.other == nil {
-		c.other = &Error{cause, at, detail}
+		c.other = &Error{Cause: cause, Offset: at, Detail: detail}
 	}
 }
 
@@ -88,7 +97,7 @@ func (c *Cursor) mismatch(expected string) {
 		return
 	}
 	c.Skip()
-	c.note(CauseWrongType, at, expected+" expected")
+	c.unread(at, expected)
 }
 
 // end checks that nothing follows the value. It returns the first error, nil if there was none.
@@ -100,6 +109,7 @@ func (c *Cursor) end() error {
 		return c.syntax
 	}
 	if c.other != nil {
+		c.other.Property = path(c.data, c.other.Offset)
 		return c.other
 	}
 	return nil
@@ -202,7 +212,7 @@ func (c *Cursor) arrayNext(n int) bool {
 		if n < maxElements {
 			return true
 		}
-		c.note(CauseTooLarge, c.pos, "too many elements")
+		c.refuse(CauseTooLarge, c.pos, "too many elements")
 		c.Skip()
 		for c.peek() == ',' {
 			c.pos++

@@ -3,9 +3,19 @@ package graphjson
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
+
+// wantUnread checks that the text is JSON whose only value could not be read.
+func wantUnread(t *testing.T, c *Cursor) {
+	t.Helper()
+	wantCause(t, c, "")
+	if got := c.resolve(c.data); got.UnreadCount != 1 || got.Unread[0].Property != "" || got.Unread[0].Expected == "" {
+		t.Errorf("%.60q: noted %+v, want one value that could not be read", c.data, got)
+	}
+}
 
 // wantCause checks the error at the end of a text. An empty cause means no error.
 func wantCause(t *testing.T, c *Cursor, want Cause) {
@@ -49,12 +59,14 @@ func TestSyntaxErrorHidesOthers(t *testing.T) {
 	wantCause(t, c, CauseSyntax)
 }
 
-func TestErrorDoesNotQuoteTheText(t *testing.T) {
+func TestNotesDoNotQuoteTheText(t *testing.T) {
 	c := &Cursor{data: []byte(`["confidential", 5]`)}
 	for more := c.arrayStart(); more; more = c.arrayNext(0) {
 		c.Bool()
 	}
-	if got, want := c.end().Error(), "graph json: wrong-type at byte 1: a boolean expected"; got != want {
+	wantCause(t, c, "")
+	got := fmt.Sprintf("%+v", c.resolve(c.data).Unread)
+	if want := "[{Property:[0] Expected:a boolean} {Property:[1] Expected:a boolean}]"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

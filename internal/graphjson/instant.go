@@ -16,7 +16,7 @@ func (c *Cursor) instant(t *timestamppb.Timestamp) (ok bool) {
 	}
 	seconds, nanos, ok := parseInstant(text)
 	if !ok {
-		c.note(CauseWrongType, at, "a date and time expected")
+		c.unread(at, "a date and time of the years 1 to 9999")
 		return false
 	}
 	if seconds == zeroInstant && nanos == 0 {

@@ -79,7 +79,7 @@ func TestIntegerOfWrongType(t *testing.T) {
 			if got, ok := c.Integer(test.size); ok {
 				t.Fatalf("%s was read as %d", test.text, got)
 			}
-			wantCause(t, c, CauseWrongType)
+			wantUnread(t, c)
 		})
 	}
 }
@@ -100,16 +100,17 @@ func TestBoolean(t *testing.T) {
 		name, text string
 		value, ok  bool
 		cause      Cause
+		unread     bool
 	}{
-		{"true is true", `true`, true, true, ""},
-		{"false is false", `false`, false, true, ""},
-		{"null is not set", `null`, false, false, ""},
-		{"an empty string is not set", `""`, false, false, ""},
-		{"a word in a string is of the wrong type", `"true"`, false, false, CauseWrongType},
-		{"a number is of the wrong type", `1`, false, false, CauseWrongType},
-		{"a capital letter is no JSON", `True`, false, false, CauseSyntax},
-		{"a word that is cut off is no JSON", `tru`, true, true, CauseSyntax},
-		{"a word with more letters is no JSON", `truely`, true, true, CauseSyntax},
+		{"true is true", `true`, true, true, "", false},
+		{"false is false", `false`, false, true, "", false},
+		{"null is not set", `null`, false, false, "", false},
+		{"an empty string is not set", `""`, false, false, "", false},
+		{"a word in a string is of the wrong type", `"true"`, false, false, "", true},
+		{"a number is of the wrong type", `1`, false, false, "", true},
+		{"a capital letter is no JSON", `True`, false, false, CauseSyntax, false},
+		{"a word that is cut off is no JSON", `tru`, true, true, CauseSyntax, false},
+		{"a word with more letters is no JSON", `truely`, true, true, CauseSyntax, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -118,7 +119,14 @@ func TestBoolean(t *testing.T) {
 			if value != test.value || ok != test.ok {
 				t.Errorf("got %v, %v", value, ok)
 			}
+			if test.unread {
+				wantUnread(t, c)
+				return
+			}
 			wantCause(t, c, test.cause)
+			if test.cause == "" && c.noted() {
+				t.Error("a value was noted as unread")
+			}
 		})
 	}
 }

@@ -14,6 +14,8 @@ type ReadOptions[W ~int32, D any] struct {
 	// Error makes the Status and the details of an embedded error. The reader calls it after it has read everything
 	// else. With nil, embedded errors are left out.
 	Error func(ItemError) (*statuspb.Status, []D)
+	// Notes gets what was noticed in a body that could be read, if anything was. It may be nil.
+	Notes func(Notes)
 }
 
 // ItemError is an error embedded in one resource of a response that is itself OK.
@@ -54,7 +56,7 @@ type itemError[D any] struct {
 func (r *Reader[W, D]) Start(body []byte, options ReadOptions[W, D], workloadOf func(name string) W) {
 	r.data, r.options, r.workloadOf = body, options, workloadOf
 	if r.peek() != '{' {
-		r.note(CauseWrongType, r.pos, "an object expected")
+		r.refuse(CauseWrongType, r.pos, "an object expected")
 	}
 }
 
@@ -63,6 +65,9 @@ func (r *Reader[W, D]) Start(body []byte, options ReadOptions[W, D], workloadOf 
 func (r *Reader[W, D]) Finish() error {
 	if err := r.end(); err != nil {
 		return err
+	}
+	if r.noted() && r.options.Notes != nil {
+		r.options.Notes(r.resolve(r.data))
 	}
 	if r.options.Error == nil {
 		return nil

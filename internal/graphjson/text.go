@@ -85,6 +85,7 @@ func (c *Cursor) unescape(start, i int) []byte {
 				c.fail(start, "string is not UTF-8")
 				return nil
 			}
+			markUnescaped(data, start, w, i)
 			return data[start:w:w]
 		case b == '\\':
 			r, n := escape(data[i:])

@@ -119,7 +119,7 @@ func (c *Cursor) Integer(size int) (value int64, ok bool) {
 			return 0, false
 		}
 		if number := (&Cursor{data: text}); !number.isNumber() {
-			c.note(CauseWrongType, at, "a whole number expected")
+			c.unread(at, "a whole number")
 			return 0, false
 		}
 	case b == '-' || b >= '0' && b <= '9':
@@ -136,10 +136,37 @@ func (c *Cursor) Integer(size int) (value int64, ok bool) {
 	float, err := strconv.ParseFloat(string(text), 64)
 	limit := float64(int64(1) << min(size-1, 53))
 	if err != nil || float < -limit || float >= limit || float != float64(int64(float)) {
-		c.note(CauseWrongType, at, "a whole number of "+strconv.Itoa(size)+" bits expected")
+		c.unread(at, "a whole number of "+strconv.Itoa(size)+" bits")
 		return 0, false
 	}
 	return int64(float), true
+}
+
+// ExpectObject reports whether an object begins here. It skips any other value, and notes it unless it means "not set".
+func (c *Cursor) ExpectObject() bool {
+	if c.at() == '{' {
+		return true
+	}
+	c.mismatch("an object")
+	return false
+}
+
+// ExpectArray reports whether an array begins here, as ExpectObject does.
+func (c *Cursor) ExpectArray() bool {
+	if c.at() == '[' {
+		return true
+	}
+	c.mismatch("an array")
+	return false
+}
+
+// ExpectText reports whether a string that is not empty begins here, as ExpectObject does.
+func (c *Cursor) ExpectText() bool {
+	if c.at() == '"' {
+		return !c.Unset()
+	}
+	c.mismatch("a string")
+	return false
 }
 
 // Presence reads a value of any type and reports whether it is set.

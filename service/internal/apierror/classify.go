@@ -148,12 +148,21 @@ func (t *Translator) invalidResponse(op *contract.Operation, failed *GraphError,
 	} else {
 		c = t.of(pb.ErrorReason_GRAPH_RESPONSE_INVALID)
 	}
-	if cause == graph.CauseTooLarge {
-		// The next response would be as large.
+	if comesAgain(cause) {
 		c.delay = 0
 	}
 	c.cause, c.response = cause, failed.Err
 	return c
+}
+
+// comesAgain reports whether the next response would very probably be wrong in the same way.
+func comesAgain(cause graph.Cause) bool {
+	switch cause {
+	case graph.CauseSyntax, graph.CauseWrongType, graph.CauseTooLarge, graph.CauseHeadersTooLarge, graph.CauseNextLink,
+		graph.CausePageLoop, graph.CauseEncoding:
+		return true
+	}
+	return false
 }
 
 // outcomeUnknown is a write whose response is lost. Its code is never UNAVAILABLE, which invites a second write.

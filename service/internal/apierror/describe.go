@@ -1,6 +1,7 @@
 package apierror
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -130,6 +131,9 @@ func metadata(op *contract.Operation, c classification) map[string]string {
 	if c.aadsts > 0 {
 		set("aadsts", strconv.Itoa(c.aadsts))
 	}
+	if c.response != nil {
+		setPosition(set, c.response)
+	}
 	set("observedStatus", c.observedStatus)
 	set("incident", c.incident)
 	if c.throttledHere {
@@ -151,6 +155,18 @@ func setHead(set func(key, value string), e *graph.Error) {
 	set("graphClientRequestId", e.ClientRequestID)
 	if !e.Date.IsZero() {
 		set("graphDate", e.Date.UTC().Format(time.RFC3339))
+	}
+}
+
+// setPosition keeps where the body of Graph's response is wrong.
+func setPosition(set func(key, value string), e *graph.Error) {
+	unread, ok := errors.AsType[*pb.GraphJSONError](e.Err)
+	switch {
+	case !ok:
+	case e.Cause == graph.CauseSyntax:
+		set("offset", strconv.Itoa(unread.Offset))
+	default:
+		set("property", unread.Property)
 	}
 }
 

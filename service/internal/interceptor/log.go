@@ -28,7 +28,7 @@ func logCalls(logger *slog.Logger) around {
 			return err
 		}
 		attributes = append(attributes, slog.String("code", f.Code().String()), slog.String("reason", f.Reason()))
-		for _, key := range []string{"httpStatus", "graphRequestId", "cause", "aadsts", "throttledBy", "outcome", "incident"} {
+		for _, key := range []string{"httpStatus", "graphRequestId", "cause", "aadsts", "property", "offset", "throttledBy", "outcome", "incident"} {
 			if value := f.Metadata(key); value != "" {
 				attributes = append(attributes, slog.String(key, value))
 			}

@@ -127,7 +127,7 @@ func (p *LossyProxy) Lose(attempts int) {
 	p.mu.Unlock()
 	// The write needs a new connection. One that was just used is not idle yet.
 	for p.connections() > 0 {
-		p.client.Close()
+		p.client.CloseIdleConnections()
 		runtime.Gosched()
 	}
 	p.mu.Lock()

@@ -18,7 +18,7 @@ func (r *graphReader) fieldBackupRestore(x *BackupRestore) {
 	case "id":
 		x.Id = r.Text()
 	case "serviceStatus":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.ServiceStatus = r.serviceStatusSlab.Next(&r.Cursor)
@@ -55,7 +55,7 @@ func (r *graphReader) fieldServiceStatus(x *ServiceStatus) {
 	case "restoreAllowedTillDateTime":
 		x.RestoreAllowedTillDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
@@ -84,7 +84,7 @@ func (r *graphReader) fieldEmailNotificationsSetting(x *EmailNotificationsSettin
 	case "additionalEvents":
 		x.AdditionalEvents = r.enumNotificationEventsTypes()
 	case "recipients":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.Recipients = r.notificationRecipientsSlab.Next(&r.Cursor)
@@ -145,7 +145,12 @@ func graphOfBackupServiceStatus(name []byte) BackupServiceStatus {
 }
 
 func (r *graphReader) enumBackupServiceStatus() BackupServiceStatus {
-	return graphOfBackupServiceStatus(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfBackupServiceStatus(name)
+	if value == BackupServiceStatus_BACKUP_SERVICE_STATUS_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }
 
 func graphOfDisableReason(name []byte) DisableReason {
@@ -173,7 +178,12 @@ func graphOfDisableReason(name []byte) DisableReason {
 }
 
 func (r *graphReader) enumDisableReason() DisableReason {
-	return graphOfDisableReason(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfDisableReason(name)
+	if value == DisableReason_DISABLE_REASON_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }
 
 func graphOfBackupServiceConsumer(name []byte) BackupServiceConsumer {
@@ -201,7 +211,12 @@ func graphOfBackupServiceConsumer(name []byte) BackupServiceConsumer {
 }
 
 func (r *graphReader) enumBackupServiceConsumer() BackupServiceConsumer {
-	return graphOfBackupServiceConsumer(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfBackupServiceConsumer(name)
+	if value == BackupServiceConsumer_BACKUP_SERVICE_CONSUMER_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }
 
 func graphOfNotificationEventsType(name []byte) NotificationEventsType {
@@ -226,11 +241,16 @@ func graphOfNotificationEventsType(name []byte) NotificationEventsType {
 }
 
 func (r *graphReader) enumNotificationEventsType() NotificationEventsType {
-	return graphOfNotificationEventsType(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfNotificationEventsType(name)
+	if value == NotificationEventsType_NOTIFICATION_EVENTS_TYPE_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }
 
 func (r *graphReader) enumNotificationEventsTypes() []NotificationEventsType {
-	names := r.TextBytes()
+	at, names := r.Pos(), r.TextBytes()
 	if len(names) == 0 {
 		return nil
 	}
@@ -238,7 +258,11 @@ func (r *graphReader) enumNotificationEventsTypes() []NotificationEventsType {
 	for len(names) > 0 {
 		var name []byte
 		name, names = graphjson.CutName(names)
-		if value := graphOfNotificationEventsType(name); value != 0 {
+		value := graphOfNotificationEventsType(name)
+		if value == NotificationEventsType_NOTIFICATION_EVENTS_TYPE_UNKNOWN_FUTURE_VALUE {
+			r.UnknownMember(at, name)
+		}
+		if value != 0 {
 			list = append(list, value)
 		}
 	}
@@ -286,11 +310,16 @@ func graphOfNotificationRecipientsType(name []byte) NotificationRecipientsType {
 }
 
 func (r *graphReader) enumNotificationRecipientsType() NotificationRecipientsType {
-	return graphOfNotificationRecipientsType(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfNotificationRecipientsType(name)
+	if value == NotificationRecipientsType_NOTIFICATION_RECIPIENTS_TYPE_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }
 
 func (r *graphReader) enumNotificationRecipientsTypes() []NotificationRecipientsType {
-	names := r.TextBytes()
+	at, names := r.Pos(), r.TextBytes()
 	if len(names) == 0 {
 		return nil
 	}
@@ -298,7 +327,11 @@ func (r *graphReader) enumNotificationRecipientsTypes() []NotificationRecipients
 	for len(names) > 0 {
 		var name []byte
 		name, names = graphjson.CutName(names)
-		if value := graphOfNotificationRecipientsType(name); value != 0 {
+		value := graphOfNotificationRecipientsType(name)
+		if value == NotificationRecipientsType_NOTIFICATION_RECIPIENTS_TYPE_UNKNOWN_FUTURE_VALUE {
+			r.UnknownMember(at, name)
+		}
+		if value != 0 {
 			list = append(list, value)
 		}
 	}

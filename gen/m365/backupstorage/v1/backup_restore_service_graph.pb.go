@@ -26,6 +26,9 @@ func (r *graphReader) fieldGetBackupRestoreResponse(x *GetBackupRestoreResponse)
 	switch string(r.Key()) {
 	case "id", "serviceStatus":
 		r.fieldBackupRestore(x.BackupRestore)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -67,6 +70,9 @@ func (r *graphReader) fieldEnableBackupRestoreResponse(x *EnableBackupRestoreRes
 	switch string(r.Key()) {
 	case "status", "disableReason", "backupServiceConsumer", "serviceConsumer", "gracePeriodDateTime", "restoreAllowedTillDateTime", "lastModifiedBy", "lastModifiedDateTime":
 		r.fieldServiceStatus(x.ServiceStatus)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -91,6 +97,9 @@ func (r *graphReader) fieldGetEmailNotificationsSettingResponse(x *GetEmailNotif
 	switch string(r.Key()) {
 	case "id", "isEnabled", "additionalEvents", "recipients":
 		r.fieldEmailNotificationsSetting(x.EmailNotificationsSetting)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -149,6 +158,9 @@ func (r *graphReader) fieldUpdateEmailNotificationsSettingResponse(x *UpdateEmai
 	switch string(r.Key()) {
 	case "id", "isEnabled", "additionalEvents", "recipients":
 		r.fieldEmailNotificationsSetting(x.EmailNotificationsSetting)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}

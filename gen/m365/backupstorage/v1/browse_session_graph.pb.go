@@ -36,14 +36,14 @@ func (r *graphReader) fieldBrowseSession(x *BrowseSession) {
 	case "error":
 		r.ItemError("error", "browseSessionBase", &x.Error, nil, &x.Id)
 	case "directoryObjectId":
-		if r.Unset() {
+		if !r.ExpectText() {
 			return
 		}
 		variant := r.browseSession_DirectoryObjectIdSlab.Next(&r.Cursor)
 		variant.DirectoryObjectId = r.Text()
 		x.Resource = variant
 	case "siteId":
-		if r.Unset() {
+		if !r.ExpectText() {
 			return
 		}
 		variant := r.browseSession_SiteIdSlab.Next(&r.Cursor)
@@ -124,7 +124,12 @@ func graphOfBrowseSessionStatus(name []byte) BrowseSessionStatus {
 }
 
 func (r *graphReader) enumBrowseSessionStatus() BrowseSessionStatus {
-	return graphOfBrowseSessionStatus(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfBrowseSessionStatus(name)
+	if value == BrowseSessionStatus_BROWSE_SESSION_STATUS_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }
 
 func graphNameBrowsableResourceType(value BrowsableResourceType) string {
@@ -172,7 +177,12 @@ func graphOfBrowseQueryResponseItemType(name []byte) BrowseQueryResponseItemType
 }
 
 func (r *graphReader) enumBrowseQueryResponseItemType() BrowseQueryResponseItemType {
-	return graphOfBrowseQueryResponseItemType(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfBrowseQueryResponseItemType(name)
+	if value == BrowseQueryResponseItemType_BROWSE_QUERY_RESPONSE_ITEM_TYPE_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }
 
 func graphNameBrowseQueryOrder(value BrowseQueryOrder) string {

@@ -11,6 +11,7 @@ import (
 func (x *ListBrowseSessionsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListBrowseSessionsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -23,6 +24,7 @@ func (r *graphReader) readListBrowseSessionsResponse(x *ListBrowseSessionsRespon
 func (r *graphReader) fieldListBrowseSessionsResponse(x *ListBrowseSessionsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.BrowseSessions[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.browseSessionSlab.Next(&r.Cursor)
@@ -31,7 +33,7 @@ func (r *graphReader) fieldListBrowseSessionsResponse(x *ListBrowseSessionsRespo
 		}
 		x.BrowseSessions = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -42,6 +44,7 @@ func (r *graphReader) fieldListBrowseSessionsResponse(x *ListBrowseSessionsRespo
 func (x *ListOneDriveForBusinessBrowseSessionsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListOneDriveForBusinessBrowseSessionsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -54,6 +57,7 @@ func (r *graphReader) readListOneDriveForBusinessBrowseSessionsResponse(x *ListO
 func (r *graphReader) fieldListOneDriveForBusinessBrowseSessionsResponse(x *ListOneDriveForBusinessBrowseSessionsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.BrowseSessions[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.browseSessionSlab.Next(&r.Cursor)
@@ -62,7 +66,7 @@ func (r *graphReader) fieldListOneDriveForBusinessBrowseSessionsResponse(x *List
 		}
 		x.BrowseSessions = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -107,6 +111,9 @@ func (r *graphReader) fieldCreateOneDriveForBusinessBrowseSessionResponse(x *Cre
 	switch string(r.Key()) {
 	case "id", "status", "restorePointId", "restorePointDateTime", "createdDateTime", "expirationDateTime", "backupSizeInBytes", "error", "directoryObjectId", "siteId", "@odata.type":
 		r.fieldBrowseSession(x.BrowseSession)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -136,6 +143,9 @@ func (r *graphReader) fieldGetOneDriveForBusinessBrowseSessionResponse(x *GetOne
 	switch string(r.Key()) {
 	case "id", "status", "restorePointId", "restorePointDateTime", "createdDateTime", "expirationDateTime", "backupSizeInBytes", "error", "directoryObjectId", "siteId", "@odata.type":
 		r.fieldBrowseSession(x.BrowseSession)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -181,6 +191,7 @@ func (x *BrowseOneDriveForBusinessBrowseSessionRequest) appendGraphFields(dst []
 func (x *BrowseOneDriveForBusinessBrowseSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readBrowseOneDriveForBusinessBrowseSessionResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -193,6 +204,7 @@ func (r *graphReader) readBrowseOneDriveForBusinessBrowseSessionResponse(x *Brow
 func (r *graphReader) fieldBrowseOneDriveForBusinessBrowseSessionResponse(x *BrowseOneDriveForBusinessBrowseSessionResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.Items[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.browseQueryResponseItemSlab.Next(&r.Cursor)
@@ -201,7 +213,7 @@ func (r *graphReader) fieldBrowseOneDriveForBusinessBrowseSessionResponse(x *Bro
 		}
 		x.Items = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	case "@odata.count":
 		if value := r.OptionalInt32(); value != nil {
 			x.Count = value
@@ -216,6 +228,7 @@ func (r *graphReader) fieldBrowseOneDriveForBusinessBrowseSessionResponse(x *Bro
 func (x *ListSharePointBrowseSessionsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListSharePointBrowseSessionsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -228,6 +241,7 @@ func (r *graphReader) readListSharePointBrowseSessionsResponse(x *ListSharePoint
 func (r *graphReader) fieldListSharePointBrowseSessionsResponse(x *ListSharePointBrowseSessionsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.BrowseSessions[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.browseSessionSlab.Next(&r.Cursor)
@@ -236,7 +250,7 @@ func (r *graphReader) fieldListSharePointBrowseSessionsResponse(x *ListSharePoin
 		}
 		x.BrowseSessions = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -281,6 +295,9 @@ func (r *graphReader) fieldCreateSharePointBrowseSessionResponse(x *CreateShareP
 	switch string(r.Key()) {
 	case "id", "status", "restorePointId", "restorePointDateTime", "createdDateTime", "expirationDateTime", "backupSizeInBytes", "error", "directoryObjectId", "siteId", "@odata.type":
 		r.fieldBrowseSession(x.BrowseSession)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -310,6 +327,9 @@ func (r *graphReader) fieldGetSharePointBrowseSessionResponse(x *GetSharePointBr
 	switch string(r.Key()) {
 	case "id", "status", "restorePointId", "restorePointDateTime", "createdDateTime", "expirationDateTime", "backupSizeInBytes", "error", "directoryObjectId", "siteId", "@odata.type":
 		r.fieldBrowseSession(x.BrowseSession)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -355,6 +375,7 @@ func (x *BrowseSharePointBrowseSessionRequest) appendGraphFields(dst []byte) []b
 func (x *BrowseSharePointBrowseSessionResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readBrowseSharePointBrowseSessionResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -367,6 +388,7 @@ func (r *graphReader) readBrowseSharePointBrowseSessionResponse(x *BrowseSharePo
 func (r *graphReader) fieldBrowseSharePointBrowseSessionResponse(x *BrowseSharePointBrowseSessionResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.Items[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.browseQueryResponseItemSlab.Next(&r.Cursor)
@@ -375,7 +397,7 @@ func (r *graphReader) fieldBrowseSharePointBrowseSessionResponse(x *BrowseShareP
 		}
 		x.Items = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	case "@odata.count":
 		if value := r.OptionalInt32(); value != nil {
 			x.Count = value

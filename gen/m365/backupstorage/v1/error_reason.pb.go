@@ -54,6 +54,8 @@ const (
 // | `verifyWith` | With `outcome`: the rpc that shows whether the write was carried out, as `Service/Method`. |
 // | `observedStatus` | With `outcome`: the status that the server read to check the write, an enum value's name. |
 // | `cause` | Why the server has no usable response, connection or token; see the table of causes. |
+// | `property` | With `cause`: the path of the property of Graph's response that cannot be read. |
+// | `offset` | With the cause `syntax`: the position, in bytes, from which on Graph's response is not JSON. |
 // | `throttledBy` | `server`: the server knew that Graph throttles and did not send the request. |
 // | `incident` | Id of an internal error. The server's log has the same id. |
 // | `violationsLeftOut` | Number of field violations that did not fit into the Status. |
@@ -69,7 +71,7 @@ const (
 // | `too-large` | response | The body is larger than the limit. |
 // | `too-slow` | response | The body arrives too slowly. |
 // | `truncated` | response | The body ends too early. |
-// | `wrong-type` | response | A value has another JSON type than the contract. |
+// | `wrong-type` | response | The body is of another type than the contract, such as a list for a resource. |
 // | `missing-id` | response | The response to a creation has no id of the new resource. |
 // | `redirect` | response | The status is 3xx. The server never follows a redirect. |
 // | `next-link` | response | The nextLink leads out of the API, or back to its own page. |
@@ -580,9 +582,11 @@ const (
 	//
 	// ErrorInfo: `{"reason":"GRAPH_UNREACHABLE","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_GRAPH_UNREACHABLE ErrorReason = 212
-	// Graph's response to a read cannot be used; metadata `cause` says why. ErrorReason has a table of the causes. With
-	// the cause `too-large` there is no RetryInfo, because the next response would be too large again. For a write the
-	// reason is OUTCOME_UNKNOWN, with the same metadata.
+	// Graph's response to a read cannot be used; metadata `cause` says why, and `property` or `offset` where. ErrorReason
+	// has a table of the causes. There is no RetryInfo with the causes `syntax`, `wrong-type`, `too-large`,
+	// `headers-too-large`, `next-link`, `page-loop` and `encoding`: the next response would have the same
+	// fault. A single value that cannot be read is no error: its field is unset, and the server's log has its path. For a
+	// write the reason is OUTCOME_UNKNOWN, with the same metadata.
 	//
 	// ErrorInfo: `{"reason":"GRAPH_RESPONSE_INVALID","domain":"m365.backupstorage","metadata":{"cause":"redirect"}}`
 	ErrorReason_GRAPH_RESPONSE_INVALID ErrorReason = 213
@@ -887,7 +891,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xe2\x88\x02\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xf3\x88\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x85\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
@@ -1363,8 +1367,8 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x13CLOUD_NOT_SUPPORTED\x10\xd3\x01\x1a\xc7\x01\xda\xda\x19\xc2\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01P\x02Z@The tenant is in a national cloud, where this API does not existbLLeave the tenant out: the Backup Storage API exists only in the global cloud\x9a\x01\x11\n" +
 	"\x05CLOUD\x12\b\n" +
 	"\x06tenant\x12\xa3\x01\n" +
-	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1a\x8a\x01\xda\xda\x19\x85\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x03ZHThe server could not reach Graph, or the connection failed during a readb\x19Try again after the delay\x12\xdb\x01\n" +
-	"\x16GRAPH_RESPONSE_INVALID\x10\xd5\x01\x1a\xbd\x01\xda\xda\x19\xb8\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorageP\x03ZBGraph's response to a read cannot be used; metadata cause says whybTTry again after the delay; if the error remains, report it with the Graph request id\x12\xeb\x01\n" +
+	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1a\x8a\x01\xda\xda\x19\x85\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x03ZHThe server could not reach Graph, or the connection failed during a readb\x19Try again after the delay\x12\xec\x01\n" +
+	"\x16GRAPH_RESPONSE_INVALID\x10\xd5\x01\x1a\xce\x01\xda\xda\x19\xc9\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorageP\x03ZBGraph's response to a read cannot be used; metadata cause says whybeTry again after the delay, if there is one; if the error remains, report it with the Graph request id\x12\xeb\x01\n" +
 	"\x0fOUTCOME_UNKNOWN\x10\xd6\x01\x1a\xd4\x01\xda\xda\x19\xcf\x01\x10\x02\x18\x012\x12m365.backupstorage8\x02P\x03ZRThe response to a write is lost or unreadable: the write may have been carried outb]Check with the rpc in `verifyWith`, and send the request again only if it was not carried out\x12\xe2\x01\n" +
 	"\x11DEADLINE_EXCEEDED\x10\xd7\x01\x1a\xc9\x01\xda\xda\x19\xc4\x01\x10\x04\x18\x012\x12m365.backupstorageP\x01ZIThe call's deadline passed, or too little time was left to start the callb]Call with a longer deadline; with `outcome=unknown`, check with the rpc in `verifyWith` first\x12\x97\x01\n" +
 	"\tCANCELLED\x10\xd8\x01\x1a\x86\x01\xda\xda\x19\x81\x01\x10\x01\x18\x012\x12m365.backupstorageP\x01Z\x1dThe caller cancelled the callbFDo nothing; with `outcome=unknown`, check with the rpc in `verifyWith`\x12\xbb\x01\n" +

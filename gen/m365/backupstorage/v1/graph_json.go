@@ -15,6 +15,9 @@ type GraphItemError = graphjson.ItemError
 // GraphJSONError is the error of UnmarshalGraphJSON.
 type GraphJSONError = graphjson.Error
 
+// GraphNotes is what UnmarshalGraphJSON noticed in a body that it could read.
+type GraphNotes = graphjson.Notes
+
 // GraphPathWorkload returns the workload of an operation's path, unspecified when the path belongs to all workloads.
 func GraphPathWorkload(path string) Workload { return graphjson.PathWorkload(path, graphWorkload) }
 

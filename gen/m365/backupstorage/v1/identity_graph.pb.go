@@ -11,19 +11,19 @@ func (r *graphReader) readIdentitySet(x *IdentitySet) {
 func (r *graphReader) fieldIdentitySet(x *IdentitySet) {
 	switch string(r.Key()) {
 	case "application":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.Application = r.identitySlab.Next(&r.Cursor)
 		r.readIdentity(x.Application)
 	case "device":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.Device = r.identitySlab.Next(&r.Cursor)
 		r.readIdentity(x.Device)
 	case "user":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.User = r.identitySlab.Next(&r.Cursor)
@@ -42,13 +42,13 @@ func (r *graphReader) readIdentity(x *Identity) {
 func (r *graphReader) fieldIdentity(x *Identity) {
 	switch string(r.Key()) {
 	case "id":
-		if !r.Unset() {
+		if r.ExpectText() {
 			x.Id = r.Text()
 		}
 	case "identity":
 		if x.Id != "" {
 			r.Skip()
-		} else if !r.Unset() {
+		} else if r.ExpectText() {
 			x.Id = r.Text()
 		}
 	case "displayName":

@@ -28,7 +28,7 @@ func (r *graphReader) fieldInclusionRule(x *InclusionRule) {
 	case "error":
 		r.ItemError("error", "protectionRuleBase", &x.Error, nil, &x.Id)
 	case "createdBy":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
@@ -36,7 +36,7 @@ func (r *graphReader) fieldInclusionRule(x *InclusionRule) {
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
@@ -44,21 +44,21 @@ func (r *graphReader) fieldInclusionRule(x *InclusionRule) {
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
 	case "mailboxExpression":
-		if r.Unset() {
+		if !r.ExpectText() {
 			return
 		}
 		variant := r.inclusionRule_MailboxExpressionSlab.Next(&r.Cursor)
 		variant.MailboxExpression = r.Text()
 		x.Expression = variant
 	case "driveExpression":
-		if r.Unset() {
+		if !r.ExpectText() {
 			return
 		}
 		variant := r.inclusionRule_DriveExpressionSlab.Next(&r.Cursor)
 		variant.DriveExpression = r.Text()
 		x.Expression = variant
 	case "siteExpression":
-		if r.Unset() {
+		if !r.ExpectText() {
 			return
 		}
 		variant := r.inclusionRule_SiteExpressionSlab.Next(&r.Cursor)
@@ -124,5 +124,10 @@ func graphOfInclusionRuleStatus(name []byte) InclusionRuleStatus {
 }
 
 func (r *graphReader) enumInclusionRuleStatus() InclusionRuleStatus {
-	return graphOfInclusionRuleStatus(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfInclusionRuleStatus(name)
+	if value == InclusionRuleStatus_INCLUSION_RULE_STATUS_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }

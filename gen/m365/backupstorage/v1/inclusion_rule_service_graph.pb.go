@@ -12,6 +12,7 @@ import (
 func (x *ListMailboxInclusionRulesResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListMailboxInclusionRulesResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -24,6 +25,7 @@ func (r *graphReader) readListMailboxInclusionRulesResponse(x *ListMailboxInclus
 func (r *graphReader) fieldListMailboxInclusionRulesResponse(x *ListMailboxInclusionRulesResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.InclusionRules[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.inclusionRuleSlab.Next(&r.Cursor)
@@ -32,7 +34,7 @@ func (r *graphReader) fieldListMailboxInclusionRulesResponse(x *ListMailboxInclu
 		}
 		x.InclusionRules = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -43,6 +45,7 @@ func (r *graphReader) fieldListMailboxInclusionRulesResponse(x *ListMailboxInclu
 func (x *ListDriveInclusionRulesResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListDriveInclusionRulesResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -55,6 +58,7 @@ func (r *graphReader) readListDriveInclusionRulesResponse(x *ListDriveInclusionR
 func (r *graphReader) fieldListDriveInclusionRulesResponse(x *ListDriveInclusionRulesResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.InclusionRules[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.inclusionRuleSlab.Next(&r.Cursor)
@@ -63,7 +67,7 @@ func (r *graphReader) fieldListDriveInclusionRulesResponse(x *ListDriveInclusion
 		}
 		x.InclusionRules = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -74,6 +78,7 @@ func (r *graphReader) fieldListDriveInclusionRulesResponse(x *ListDriveInclusion
 func (x *ListSiteInclusionRulesResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListSiteInclusionRulesResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -86,6 +91,7 @@ func (r *graphReader) readListSiteInclusionRulesResponse(x *ListSiteInclusionRul
 func (r *graphReader) fieldListSiteInclusionRulesResponse(x *ListSiteInclusionRulesResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.InclusionRules[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.inclusionRuleSlab.Next(&r.Cursor)
@@ -94,7 +100,7 @@ func (r *graphReader) fieldListSiteInclusionRulesResponse(x *ListSiteInclusionRu
 		}
 		x.InclusionRules = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -143,6 +149,9 @@ func (r *graphReader) fieldCreateMailboxInclusionRuleResponse(x *CreateMailboxIn
 	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -195,6 +204,9 @@ func (r *graphReader) fieldCreateDriveInclusionRuleResponse(x *CreateDriveInclus
 	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -247,6 +259,9 @@ func (r *graphReader) fieldCreateSiteInclusionRuleResponse(x *CreateSiteInclusio
 	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -276,6 +291,9 @@ func (r *graphReader) fieldGetMailboxInclusionRuleResponse(x *GetMailboxInclusio
 	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -305,6 +323,9 @@ func (r *graphReader) fieldGetDriveInclusionRuleResponse(x *GetDriveInclusionRul
 	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -334,6 +355,9 @@ func (r *graphReader) fieldGetSiteInclusionRuleResponse(x *GetSiteInclusionRuleR
 	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -382,6 +406,9 @@ func (r *graphReader) fieldUpdateMailboxInclusionRuleResponse(x *UpdateMailboxIn
 	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -430,6 +457,9 @@ func (r *graphReader) fieldUpdateDriveInclusionRuleResponse(x *UpdateDriveInclus
 	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -458,6 +488,7 @@ func (r *graphReader) readDeleteAndUnprotectMailboxInclusionRuleResponse(x *Dele
 func (r *graphReader) fieldDeleteAndUnprotectMailboxInclusionRuleResponse(x *DeleteAndUnprotectMailboxInclusionRuleResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.RefuseList()
 		r.readInclusionRule(x.InclusionRule)
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
@@ -489,6 +520,7 @@ func (r *graphReader) readDeleteAndUnprotectDriveInclusionRuleResponse(x *Delete
 func (r *graphReader) fieldDeleteAndUnprotectDriveInclusionRuleResponse(x *DeleteAndUnprotectDriveInclusionRuleResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.RefuseList()
 		r.readInclusionRule(x.InclusionRule)
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
@@ -521,6 +553,9 @@ func (r *graphReader) fieldRunMailboxInclusionRuleResponse(x *RunMailboxInclusio
 	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -550,6 +585,9 @@ func (r *graphReader) fieldRunDriveInclusionRuleResponse(x *RunDriveInclusionRul
 	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -579,6 +617,9 @@ func (r *graphReader) fieldRunSiteInclusionRuleResponse(x *RunSiteInclusionRuleR
 	switch string(r.Key()) {
 	case "id", "status", "isAutoApplyEnabled", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxExpression", "driveExpression", "siteExpression", "@odata.type":
 		r.fieldInclusionRule(x.InclusionRule)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}

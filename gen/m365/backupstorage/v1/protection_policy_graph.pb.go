@@ -36,13 +36,13 @@ func (r *graphReader) fieldProtectionPolicy(x *ProtectionPolicy) {
 			x.IsEnabled = value
 		}
 	case "protectionPolicyArtifactCount":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.ProtectionPolicyArtifactCount = r.protectionPolicyArtifactCountSlab.Next(&r.Cursor)
 		r.readProtectionPolicyArtifactCount(x.ProtectionPolicyArtifactCount)
 	case "createdBy":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
@@ -50,7 +50,7 @@ func (r *graphReader) fieldProtectionPolicy(x *ProtectionPolicy) {
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
@@ -142,5 +142,10 @@ func graphOfProtectionPolicyStatus(name []byte) ProtectionPolicyStatus {
 }
 
 func (r *graphReader) enumProtectionPolicyStatus() ProtectionPolicyStatus {
-	return graphOfProtectionPolicyStatus(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfProtectionPolicyStatus(name)
+	if value == ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }

@@ -11,6 +11,7 @@ import (
 func (x *ListProtectionPoliciesResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListProtectionPoliciesResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -23,6 +24,7 @@ func (r *graphReader) readListProtectionPoliciesResponse(x *ListProtectionPolici
 func (r *graphReader) fieldListProtectionPoliciesResponse(x *ListProtectionPoliciesResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.ProtectionPolicies[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.protectionPolicySlab.Next(&r.Cursor)
@@ -31,7 +33,7 @@ func (r *graphReader) fieldListProtectionPoliciesResponse(x *ListProtectionPolic
 		}
 		x.ProtectionPolicies = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -57,6 +59,9 @@ func (r *graphReader) fieldGetProtectionPolicyResponse(x *GetProtectionPolicyRes
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -86,6 +91,9 @@ func (r *graphReader) fieldActivateProtectionPolicyResponse(x *ActivateProtectio
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -115,6 +123,9 @@ func (r *graphReader) fieldDeactivateProtectionPolicyResponse(x *DeactivateProte
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -172,6 +183,9 @@ func (r *graphReader) fieldCreateExchangeProtectionPolicyResponse(x *CreateExcha
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -229,6 +243,9 @@ func (r *graphReader) fieldCreateOneDriveForBusinessProtectionPolicyResponse(x *
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -286,6 +303,9 @@ func (r *graphReader) fieldCreateSharePointProtectionPolicyResponse(x *CreateSha
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -352,6 +372,9 @@ func (r *graphReader) fieldUpdateExchangeProtectionPolicyResponse(x *UpdateExcha
 			r.readProtectionUnitChange(element)
 		}
 		x.MailboxProtectionUnits = list
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -418,6 +441,9 @@ func (r *graphReader) fieldUpdateOneDriveForBusinessProtectionPolicyResponse(x *
 			r.readProtectionUnitChange(element)
 		}
 		x.DriveProtectionUnits = list
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -484,6 +510,9 @@ func (r *graphReader) fieldUpdateSharePointProtectionPolicyResponse(x *UpdateSha
 			r.readProtectionUnitChange(element)
 		}
 		x.SiteProtectionUnits = list
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}

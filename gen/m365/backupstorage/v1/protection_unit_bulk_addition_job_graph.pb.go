@@ -26,7 +26,7 @@ func (r *graphReader) fieldProtectionUnitBulkAdditionJob(x *ProtectionUnitBulkAd
 	case "error":
 		r.ItemError("error", "protectionUnitsBulkJobBase", &x.Error, &x.FailedResources, &x.Id)
 	case "createdBy":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
@@ -34,7 +34,7 @@ func (r *graphReader) fieldProtectionUnitBulkAdditionJob(x *ProtectionUnitBulkAd
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
@@ -107,5 +107,10 @@ func graphOfProtectionUnitsBulkJobStatus(name []byte) ProtectionUnitsBulkJobStat
 }
 
 func (r *graphReader) enumProtectionUnitsBulkJobStatus() ProtectionUnitsBulkJobStatus {
-	return graphOfProtectionUnitsBulkJobStatus(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfProtectionUnitsBulkJobStatus(name)
+	if value == ProtectionUnitsBulkJobStatus_PROTECTION_UNITS_BULK_JOB_STATUS_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }

@@ -11,6 +11,7 @@ import (
 func (x *ListMailboxProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListMailboxProtectionUnitsBulkAdditionJobsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -23,6 +24,7 @@ func (r *graphReader) readListMailboxProtectionUnitsBulkAdditionJobsResponse(x *
 func (r *graphReader) fieldListMailboxProtectionUnitsBulkAdditionJobsResponse(x *ListMailboxProtectionUnitsBulkAdditionJobsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.BulkAdditionJobs[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
@@ -31,7 +33,7 @@ func (r *graphReader) fieldListMailboxProtectionUnitsBulkAdditionJobsResponse(x 
 		}
 		x.BulkAdditionJobs = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -94,6 +96,9 @@ func (r *graphReader) fieldCreateMailboxProtectionUnitsBulkAdditionJobResponse(x
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -123,6 +128,9 @@ func (r *graphReader) fieldGetMailboxProtectionUnitsBulkAdditionJobResponse(x *G
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -137,6 +145,7 @@ func (r *graphReader) finishGetMailboxProtectionUnitsBulkAdditionJobResponse(x *
 func (x *ListDriveProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListDriveProtectionUnitsBulkAdditionJobsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -149,6 +158,7 @@ func (r *graphReader) readListDriveProtectionUnitsBulkAdditionJobsResponse(x *Li
 func (r *graphReader) fieldListDriveProtectionUnitsBulkAdditionJobsResponse(x *ListDriveProtectionUnitsBulkAdditionJobsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.BulkAdditionJobs[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
@@ -157,7 +167,7 @@ func (r *graphReader) fieldListDriveProtectionUnitsBulkAdditionJobsResponse(x *L
 		}
 		x.BulkAdditionJobs = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -220,6 +230,9 @@ func (r *graphReader) fieldCreateDriveProtectionUnitsBulkAdditionJobResponse(x *
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -249,6 +262,9 @@ func (r *graphReader) fieldGetDriveProtectionUnitsBulkAdditionJobResponse(x *Get
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -263,6 +279,7 @@ func (r *graphReader) finishGetDriveProtectionUnitsBulkAdditionJobResponse(x *Ge
 func (x *ListSiteProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListSiteProtectionUnitsBulkAdditionJobsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -275,6 +292,7 @@ func (r *graphReader) readListSiteProtectionUnitsBulkAdditionJobsResponse(x *Lis
 func (r *graphReader) fieldListSiteProtectionUnitsBulkAdditionJobsResponse(x *ListSiteProtectionUnitsBulkAdditionJobsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.BulkAdditionJobs[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
@@ -283,7 +301,7 @@ func (r *graphReader) fieldListSiteProtectionUnitsBulkAdditionJobsResponse(x *Li
 		}
 		x.BulkAdditionJobs = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -346,6 +364,9 @@ func (r *graphReader) fieldCreateSiteProtectionUnitsBulkAdditionJobResponse(x *C
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -375,6 +396,9 @@ func (r *graphReader) fieldGetSiteProtectionUnitsBulkAdditionJobResponse(x *GetS
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}

@@ -31,7 +31,7 @@ func (r *graphReader) fieldProtectionUnit(x *ProtectionUnit) {
 	case "error":
 		r.ItemError("error", "protectionUnitBase", &x.Error, nil, &x.Id)
 	case "createdBy":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
@@ -39,7 +39,7 @@ func (r *graphReader) fieldProtectionUnit(x *ProtectionUnit) {
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
@@ -93,13 +93,13 @@ func (r *graphReader) readProtectedUser(x *ProtectedUser) {
 func (r *graphReader) fieldProtectedUser(x *ProtectedUser) {
 	switch string(r.Key()) {
 	case "directoryObjectId":
-		if !r.Unset() {
+		if r.ExpectText() {
 			x.DirectoryObjectId = r.Text()
 		}
 	case "userId":
 		if x.DirectoryObjectId != "" {
 			r.Skip()
-		} else if !r.Unset() {
+		} else if r.ExpectText() {
 			x.DirectoryObjectId = r.Text()
 		}
 	case "displayName":
@@ -239,7 +239,12 @@ func graphOfProtectionUnitStatus(name []byte) ProtectionUnitStatus {
 }
 
 func (r *graphReader) enumProtectionUnitStatus() ProtectionUnitStatus {
-	return graphOfProtectionUnitStatus(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfProtectionUnitStatus(name)
+	if value == ProtectionUnitStatus_PROTECTION_UNIT_STATUS_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }
 
 func graphOfProtectionSource(name []byte) ProtectionSource {
@@ -267,11 +272,16 @@ func graphOfProtectionSource(name []byte) ProtectionSource {
 }
 
 func (r *graphReader) enumProtectionSource() ProtectionSource {
-	return graphOfProtectionSource(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfProtectionSource(name)
+	if value == ProtectionSource_PROTECTION_SOURCE_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }
 
 func (r *graphReader) enumProtectionSources() []ProtectionSource {
-	names := r.TextBytes()
+	at, names := r.Pos(), r.TextBytes()
 	if len(names) == 0 {
 		return nil
 	}
@@ -279,7 +289,11 @@ func (r *graphReader) enumProtectionSources() []ProtectionSource {
 	for len(names) > 0 {
 		var name []byte
 		name, names = graphjson.CutName(names)
-		if value := graphOfProtectionSource(name); value != 0 {
+		value := graphOfProtectionSource(name)
+		if value == ProtectionSource_PROTECTION_SOURCE_UNKNOWN_FUTURE_VALUE {
+			r.UnknownMember(at, name)
+		}
+		if value != 0 {
 			list = append(list, value)
 		}
 	}

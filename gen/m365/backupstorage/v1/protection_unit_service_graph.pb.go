@@ -26,6 +26,9 @@ func (r *graphReader) fieldGetProtectionUnitResponse(x *GetProtectionUnitRespons
 	switch string(r.Key()) {
 	case "id", "policyId", "status", "protectionSources", "offboardRequestedDateTime", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "directoryObjectId", "userId", "displayName", "email", "siteId", "siteName", "siteWebUrl", "@odata.type":
 		r.fieldProtectionUnit(x.ProtectionUnit)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -40,6 +43,7 @@ func (r *graphReader) finishGetProtectionUnitResponse(x *GetProtectionUnitRespon
 func (x *ListDriveProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListDriveProtectionUnitsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -52,6 +56,7 @@ func (r *graphReader) readListDriveProtectionUnitsResponse(x *ListDriveProtectio
 func (r *graphReader) fieldListDriveProtectionUnitsResponse(x *ListDriveProtectionUnitsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.ProtectionUnits[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.protectionUnitSlab.Next(&r.Cursor)
@@ -60,7 +65,7 @@ func (r *graphReader) fieldListDriveProtectionUnitsResponse(x *ListDriveProtecti
 		}
 		x.ProtectionUnits = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -71,6 +76,7 @@ func (r *graphReader) fieldListDriveProtectionUnitsResponse(x *ListDriveProtecti
 func (x *ListOneDriveForBusinessProtectionPolicyUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListOneDriveForBusinessProtectionPolicyUnitsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -83,6 +89,7 @@ func (r *graphReader) readListOneDriveForBusinessProtectionPolicyUnitsResponse(x
 func (r *graphReader) fieldListOneDriveForBusinessProtectionPolicyUnitsResponse(x *ListOneDriveForBusinessProtectionPolicyUnitsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.ProtectionUnits[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.protectionUnitSlab.Next(&r.Cursor)
@@ -91,7 +98,7 @@ func (r *graphReader) fieldListOneDriveForBusinessProtectionPolicyUnitsResponse(
 		}
 		x.ProtectionUnits = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -102,6 +109,7 @@ func (r *graphReader) fieldListOneDriveForBusinessProtectionPolicyUnitsResponse(
 func (x *ListMailboxProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListMailboxProtectionUnitsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -114,6 +122,7 @@ func (r *graphReader) readListMailboxProtectionUnitsResponse(x *ListMailboxProte
 func (r *graphReader) fieldListMailboxProtectionUnitsResponse(x *ListMailboxProtectionUnitsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.ProtectionUnits[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.protectionUnitSlab.Next(&r.Cursor)
@@ -122,7 +131,7 @@ func (r *graphReader) fieldListMailboxProtectionUnitsResponse(x *ListMailboxProt
 		}
 		x.ProtectionUnits = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -133,6 +142,7 @@ func (r *graphReader) fieldListMailboxProtectionUnitsResponse(x *ListMailboxProt
 func (x *ListExchangeProtectionPolicyUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListExchangeProtectionPolicyUnitsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -145,6 +155,7 @@ func (r *graphReader) readListExchangeProtectionPolicyUnitsResponse(x *ListExcha
 func (r *graphReader) fieldListExchangeProtectionPolicyUnitsResponse(x *ListExchangeProtectionPolicyUnitsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.ProtectionUnits[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.protectionUnitSlab.Next(&r.Cursor)
@@ -153,7 +164,7 @@ func (r *graphReader) fieldListExchangeProtectionPolicyUnitsResponse(x *ListExch
 		}
 		x.ProtectionUnits = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -164,6 +175,7 @@ func (r *graphReader) fieldListExchangeProtectionPolicyUnitsResponse(x *ListExch
 func (x *ListSiteProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListSiteProtectionUnitsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -176,6 +188,7 @@ func (r *graphReader) readListSiteProtectionUnitsResponse(x *ListSiteProtectionU
 func (r *graphReader) fieldListSiteProtectionUnitsResponse(x *ListSiteProtectionUnitsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.ProtectionUnits[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.protectionUnitSlab.Next(&r.Cursor)
@@ -184,7 +197,7 @@ func (r *graphReader) fieldListSiteProtectionUnitsResponse(x *ListSiteProtection
 		}
 		x.ProtectionUnits = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -195,6 +208,7 @@ func (r *graphReader) fieldListSiteProtectionUnitsResponse(x *ListSiteProtection
 func (x *ListSharePointProtectionPolicyUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListSharePointProtectionPolicyUnitsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -207,6 +221,7 @@ func (r *graphReader) readListSharePointProtectionPolicyUnitsResponse(x *ListSha
 func (r *graphReader) fieldListSharePointProtectionPolicyUnitsResponse(x *ListSharePointProtectionPolicyUnitsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.ProtectionUnits[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.protectionUnitSlab.Next(&r.Cursor)
@@ -215,7 +230,7 @@ func (r *graphReader) fieldListSharePointProtectionPolicyUnitsResponse(x *ListSh
 		}
 		x.ProtectionUnits = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -241,6 +256,9 @@ func (r *graphReader) fieldOffboardProtectionUnitResponse(x *OffboardProtectionU
 	switch string(r.Key()) {
 	case "id", "policyId", "status", "protectionSources", "offboardRequestedDateTime", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "directoryObjectId", "userId", "displayName", "email", "siteId", "siteName", "siteWebUrl", "@odata.type":
 		r.fieldProtectionUnit(x.ProtectionUnit)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -270,6 +288,9 @@ func (r *graphReader) fieldCancelOffboardProtectionUnitResponse(x *CancelOffboar
 	switch string(r.Key()) {
 	case "id", "policyId", "status", "protectionSources", "offboardRequestedDateTime", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "directoryObjectId", "userId", "displayName", "email", "siteId", "siteName", "siteWebUrl", "@odata.type":
 		r.fieldProtectionUnit(x.ProtectionUnit)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}

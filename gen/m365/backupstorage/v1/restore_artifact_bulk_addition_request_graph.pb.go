@@ -24,7 +24,7 @@ func (r *graphReader) fieldRestoreArtifactBulkAdditionRequest(x *RestoreArtifact
 	case "status":
 		x.Status = r.enumRestoreArtifactsBulkRequestStatus()
 	case "protectionTimePeriod":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.ProtectionTimePeriod = r.timePeriodSlab.Next(&r.Cursor)
@@ -40,7 +40,7 @@ func (r *graphReader) fieldRestoreArtifactBulkAdditionRequest(x *RestoreArtifact
 	case "error":
 		r.ItemError("error", "restoreArtifactsBulkRequestBase", &x.Error, &x.FailedResources, &x.Id)
 	case "createdBy":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
@@ -48,7 +48,7 @@ func (r *graphReader) fieldRestoreArtifactBulkAdditionRequest(x *RestoreArtifact
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
@@ -121,5 +121,10 @@ func graphOfRestoreArtifactsBulkRequestStatus(name []byte) RestoreArtifactsBulkR
 }
 
 func (r *graphReader) enumRestoreArtifactsBulkRequestStatus() RestoreArtifactsBulkRequestStatus {
-	return graphOfRestoreArtifactsBulkRequestStatus(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfRestoreArtifactsBulkRequestStatus(name)
+	if value == RestoreArtifactsBulkRequestStatus_RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }

@@ -11,6 +11,7 @@ import (
 func (x *ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListMailboxRestoreArtifactsBulkAdditionRequestsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -23,6 +24,7 @@ func (r *graphReader) readListMailboxRestoreArtifactsBulkAdditionRequestsRespons
 func (r *graphReader) fieldListMailboxRestoreArtifactsBulkAdditionRequestsResponse(x *ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.BulkAdditionRequests[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
@@ -31,7 +33,7 @@ func (r *graphReader) fieldListMailboxRestoreArtifactsBulkAdditionRequestsRespon
 		}
 		x.BulkAdditionRequests = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -126,6 +128,9 @@ func (r *graphReader) fieldCreateMailboxRestoreArtifactsBulkAdditionRequestRespo
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -155,6 +160,9 @@ func (r *graphReader) fieldGetMailboxRestoreArtifactsBulkAdditionRequestResponse
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -169,6 +177,7 @@ func (r *graphReader) finishGetMailboxRestoreArtifactsBulkAdditionRequestRespons
 func (x *ListDriveRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListDriveRestoreArtifactsBulkAdditionRequestsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -181,6 +190,7 @@ func (r *graphReader) readListDriveRestoreArtifactsBulkAdditionRequestsResponse(
 func (r *graphReader) fieldListDriveRestoreArtifactsBulkAdditionRequestsResponse(x *ListDriveRestoreArtifactsBulkAdditionRequestsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.BulkAdditionRequests[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
@@ -189,7 +199,7 @@ func (r *graphReader) fieldListDriveRestoreArtifactsBulkAdditionRequestsResponse
 		}
 		x.BulkAdditionRequests = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -284,6 +294,9 @@ func (r *graphReader) fieldCreateDriveRestoreArtifactsBulkAdditionRequestRespons
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -313,6 +326,9 @@ func (r *graphReader) fieldGetDriveRestoreArtifactsBulkAdditionRequestResponse(x
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -327,6 +343,7 @@ func (r *graphReader) finishGetDriveRestoreArtifactsBulkAdditionRequestResponse(
 func (x *ListSiteRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListSiteRestoreArtifactsBulkAdditionRequestsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -339,6 +356,7 @@ func (r *graphReader) readListSiteRestoreArtifactsBulkAdditionRequestsResponse(x
 func (r *graphReader) fieldListSiteRestoreArtifactsBulkAdditionRequestsResponse(x *ListSiteRestoreArtifactsBulkAdditionRequestsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.BulkAdditionRequests[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
@@ -347,7 +365,7 @@ func (r *graphReader) fieldListSiteRestoreArtifactsBulkAdditionRequestsResponse(
 		}
 		x.BulkAdditionRequests = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -442,6 +460,9 @@ func (r *graphReader) fieldCreateSiteRestoreArtifactsBulkAdditionRequestResponse
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -471,6 +492,9 @@ func (r *graphReader) fieldGetSiteRestoreArtifactsBulkAdditionRequestResponse(x 
 	switch string(r.Key()) {
 	case "id", "displayName", "status", "protectionTimePeriod", "restorePointPreference", "tags", "destinationType", "protectionUnitIds", "error", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "mailboxes", "drives", "directoryObjectIds", "siteWebUrls", "siteIds", "@odata.type":
 		r.fieldRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}

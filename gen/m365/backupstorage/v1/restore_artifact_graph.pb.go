@@ -24,7 +24,7 @@ func (r *graphReader) fieldRestoreArtifact(x *RestoreArtifact) {
 	case "destinationType":
 		x.DestinationType = r.enumDestinationType()
 	case "restorePoint":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.RestorePoint = r.restorePointSlab.Next(&r.Cursor)
@@ -131,13 +131,13 @@ func (r *graphReader) fieldGranularRestoreArtifact(x *GranularRestoreArtifact) {
 	case "@odata.type":
 		x.Workload = r.TypeWorkload()
 	case "id":
-		if !r.Unset() {
+		if r.ExpectText() {
 			x.Id = r.Text()
 		}
 	case "itemKey":
 		if x.Id != "" {
 			r.Skip()
-		} else if !r.Unset() {
+		} else if r.ExpectText() {
 			x.Id = r.Text()
 		}
 	case "status":
@@ -159,14 +159,14 @@ func (r *graphReader) fieldGranularRestoreArtifact(x *GranularRestoreArtifact) {
 	case "completionDateTime":
 		x.CompletionDateTime = r.Timestamp()
 	case "directoryObjectId":
-		if r.Unset() {
+		if !r.ExpectText() {
 			return
 		}
 		variant := r.granularRestoreArtifact_DirectoryObjectIdSlab.Next(&r.Cursor)
 		variant.DirectoryObjectId = r.Text()
 		x.Owner = variant
 	case "siteId":
-		if r.Unset() {
+		if !r.ExpectText() {
 			return
 		}
 		variant := r.granularRestoreArtifact_SiteIdSlab.Next(&r.Cursor)
@@ -411,7 +411,12 @@ func graphOfArtifactRestoreStatus(name []byte) ArtifactRestoreStatus {
 }
 
 func (r *graphReader) enumArtifactRestoreStatus() ArtifactRestoreStatus {
-	return graphOfArtifactRestoreStatus(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfArtifactRestoreStatus(name)
+	if value == ArtifactRestoreStatus_ARTIFACT_RESTORE_STATUS_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }
 
 func graphOfDestinationType(name []byte) DestinationType {
@@ -436,7 +441,12 @@ func graphOfDestinationType(name []byte) DestinationType {
 }
 
 func (r *graphReader) enumDestinationType() DestinationType {
-	return graphOfDestinationType(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfDestinationType(name)
+	if value == DestinationType_DESTINATION_TYPE_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }
 
 func graphNameDestinationType(value DestinationType) string {

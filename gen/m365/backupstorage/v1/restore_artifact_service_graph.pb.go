@@ -11,6 +11,7 @@ import (
 func (x *ListMailboxRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListMailboxRestoreArtifactsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -23,6 +24,7 @@ func (r *graphReader) readListMailboxRestoreArtifactsResponse(x *ListMailboxRest
 func (r *graphReader) fieldListMailboxRestoreArtifactsResponse(x *ListMailboxRestoreArtifactsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.RestoreArtifacts[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.restoreArtifactSlab.Next(&r.Cursor)
@@ -31,7 +33,7 @@ func (r *graphReader) fieldListMailboxRestoreArtifactsResponse(x *ListMailboxRes
 		}
 		x.RestoreArtifacts = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -42,6 +44,7 @@ func (r *graphReader) fieldListMailboxRestoreArtifactsResponse(x *ListMailboxRes
 func (x *ListDriveRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListDriveRestoreArtifactsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -54,6 +57,7 @@ func (r *graphReader) readListDriveRestoreArtifactsResponse(x *ListDriveRestoreA
 func (r *graphReader) fieldListDriveRestoreArtifactsResponse(x *ListDriveRestoreArtifactsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.RestoreArtifacts[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.restoreArtifactSlab.Next(&r.Cursor)
@@ -62,7 +66,7 @@ func (r *graphReader) fieldListDriveRestoreArtifactsResponse(x *ListDriveRestore
 		}
 		x.RestoreArtifacts = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -73,6 +77,7 @@ func (r *graphReader) fieldListDriveRestoreArtifactsResponse(x *ListDriveRestore
 func (x *ListSiteRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListSiteRestoreArtifactsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -85,6 +90,7 @@ func (r *graphReader) readListSiteRestoreArtifactsResponse(x *ListSiteRestoreArt
 func (r *graphReader) fieldListSiteRestoreArtifactsResponse(x *ListSiteRestoreArtifactsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.RestoreArtifacts[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.restoreArtifactSlab.Next(&r.Cursor)
@@ -93,7 +99,7 @@ func (r *graphReader) fieldListSiteRestoreArtifactsResponse(x *ListSiteRestoreAr
 		}
 		x.RestoreArtifacts = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -104,6 +110,7 @@ func (r *graphReader) fieldListSiteRestoreArtifactsResponse(x *ListSiteRestoreAr
 func (x *ListGranularDriveRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListGranularDriveRestoreArtifactsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -116,6 +123,7 @@ func (r *graphReader) readListGranularDriveRestoreArtifactsResponse(x *ListGranu
 func (r *graphReader) fieldListGranularDriveRestoreArtifactsResponse(x *ListGranularDriveRestoreArtifactsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.GranularDriveRestoreArtifacts[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.granularRestoreArtifactSlab.Next(&r.Cursor)
@@ -124,7 +132,7 @@ func (r *graphReader) fieldListGranularDriveRestoreArtifactsResponse(x *ListGran
 		}
 		x.GranularDriveRestoreArtifacts = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -135,6 +143,7 @@ func (r *graphReader) fieldListGranularDriveRestoreArtifactsResponse(x *ListGran
 func (x *ListGranularSiteRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListGranularSiteRestoreArtifactsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -147,6 +156,7 @@ func (r *graphReader) readListGranularSiteRestoreArtifactsResponse(x *ListGranul
 func (r *graphReader) fieldListGranularSiteRestoreArtifactsResponse(x *ListGranularSiteRestoreArtifactsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.GranularSiteRestoreArtifacts[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.granularRestoreArtifactSlab.Next(&r.Cursor)
@@ -155,7 +165,7 @@ func (r *graphReader) fieldListGranularSiteRestoreArtifactsResponse(x *ListGranu
 		}
 		x.GranularSiteRestoreArtifacts = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}

@@ -16,13 +16,13 @@ func (r *graphReader) readRestorePoint(x *RestorePoint) {
 func (r *graphReader) fieldRestorePoint(x *RestorePoint) {
 	switch string(r.Key()) {
 	case "id":
-		if !r.Unset() {
+		if r.ExpectText() {
 			x.Id = r.Text()
 		}
 	case "@odata.id":
 		if x.Id != "" {
 			r.Skip()
-		} else if !r.Unset() {
+		} else if r.ExpectText() {
 			x.Id = r.Text()
 		}
 	case "protectionDateTime":
@@ -32,7 +32,7 @@ func (r *graphReader) fieldRestorePoint(x *RestorePoint) {
 	case "tags":
 		x.Tags = r.enumRestorePointTagss()
 	case "protectionUnit":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.ProtectionUnit = r.protectionUnitSlab.Next(&r.Cursor)
@@ -122,7 +122,7 @@ func (r *graphReader) fieldRestorePointSearchResult(x *RestorePointSearchResult)
 			x.ArtifactHitCount = value
 		}
 	case "restorePoint":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.RestorePoint = r.restorePointSlab.Next(&r.Cursor)
@@ -154,11 +154,16 @@ func graphOfRestorePointTags(name []byte) RestorePointTags {
 }
 
 func (r *graphReader) enumRestorePointTags() RestorePointTags {
-	return graphOfRestorePointTags(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfRestorePointTags(name)
+	if value == RestorePointTags_RESTORE_POINT_TAGS_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }
 
 func (r *graphReader) enumRestorePointTagss() []RestorePointTags {
-	names := r.TextBytes()
+	at, names := r.Pos(), r.TextBytes()
 	if len(names) == 0 {
 		return nil
 	}
@@ -166,7 +171,11 @@ func (r *graphReader) enumRestorePointTagss() []RestorePointTags {
 	for len(names) > 0 {
 		var name []byte
 		name, names = graphjson.CutName(names)
-		if value := graphOfRestorePointTags(name); value != 0 {
+		value := graphOfRestorePointTags(name)
+		if value == RestorePointTags_RESTORE_POINT_TAGS_UNKNOWN_FUTURE_VALUE {
+			r.UnknownMember(at, name)
+		}
+		if value != 0 {
 			list = append(list, value)
 		}
 	}
@@ -205,7 +214,12 @@ func graphOfRestorePointPreference(name []byte) RestorePointPreference {
 }
 
 func (r *graphReader) enumRestorePointPreference() RestorePointPreference {
-	return graphOfRestorePointPreference(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfRestorePointPreference(name)
+	if value == RestorePointPreference_RESTORE_POINT_PREFERENCE_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }
 
 func graphNameRestorePointPreference(value RestorePointPreference) string {

@@ -11,6 +11,7 @@ import (
 func (x *ListRestorePointsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListRestorePointsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -23,6 +24,7 @@ func (r *graphReader) readListRestorePointsResponse(x *ListRestorePointsResponse
 func (r *graphReader) fieldListRestorePointsResponse(x *ListRestorePointsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.RestorePoints[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.restorePointSlab.Next(&r.Cursor)
@@ -31,7 +33,7 @@ func (r *graphReader) fieldListRestorePointsResponse(x *ListRestorePointsRespons
 		}
 		x.RestorePoints = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -110,6 +112,9 @@ func (r *graphReader) fieldSearchRestorePointsResponse(x *SearchRestorePointsRes
 		x.SearchResults = list
 	case "noResultProtectionUnitIds":
 		x.NoResultProtectionUnitIds = r.Texts()
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}

@@ -24,7 +24,7 @@ func (r *graphReader) fieldRestoreSession(x *RestoreSession) {
 	case "restoreJobType":
 		x.RestoreJobType = r.enumRestoreJobType()
 	case "restoreSessionArtifactCount":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.RestoreSessionArtifactCount = r.restoreSessionArtifactCountSlab.Next(&r.Cursor)
@@ -34,7 +34,7 @@ func (r *graphReader) fieldRestoreSession(x *RestoreSession) {
 	case "completedDateTime":
 		x.CompletedDateTime = r.Timestamp()
 	case "createdBy":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
@@ -42,7 +42,7 @@ func (r *graphReader) fieldRestoreSession(x *RestoreSession) {
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
@@ -123,7 +123,12 @@ func graphOfRestoreSessionStatus(name []byte) RestoreSessionStatus {
 }
 
 func (r *graphReader) enumRestoreSessionStatus() RestoreSessionStatus {
-	return graphOfRestoreSessionStatus(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfRestoreSessionStatus(name)
+	if value == RestoreSessionStatus_RESTORE_SESSION_STATUS_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }
 
 func graphOfRestoreJobType(name []byte) RestoreJobType {
@@ -151,5 +156,10 @@ func graphOfRestoreJobType(name []byte) RestoreJobType {
 }
 
 func (r *graphReader) enumRestoreJobType() RestoreJobType {
-	return graphOfRestoreJobType(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfRestoreJobType(name)
+	if value == RestoreJobType_RESTORE_JOB_TYPE_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }

@@ -11,6 +11,7 @@ import (
 func (x *ListRestoreSessionsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListRestoreSessionsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -23,6 +24,7 @@ func (r *graphReader) readListRestoreSessionsResponse(x *ListRestoreSessionsResp
 func (r *graphReader) fieldListRestoreSessionsResponse(x *ListRestoreSessionsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.RestoreSessions[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.restoreSessionSlab.Next(&r.Cursor)
@@ -31,7 +33,7 @@ func (r *graphReader) fieldListRestoreSessionsResponse(x *ListRestoreSessionsRes
 		}
 		x.RestoreSessions = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -57,6 +59,9 @@ func (r *graphReader) fieldGetRestoreSessionResponse(x *GetRestoreSessionRespons
 	switch string(r.Key()) {
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -86,6 +91,9 @@ func (r *graphReader) fieldActivateRestoreSessionResponse(x *ActivateRestoreSess
 	switch string(r.Key()) {
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -170,6 +178,9 @@ func (r *graphReader) fieldCreateExchangeRestoreSessionResponse(x *CreateExchang
 			}
 			x.GranularMailboxRestoreArtifacts = list
 		}
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -232,6 +243,9 @@ func (r *graphReader) fieldCreateOneDriveForBusinessRestoreSessionResponse(x *Cr
 	switch string(r.Key()) {
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -294,6 +308,9 @@ func (r *graphReader) fieldCreateSharePointRestoreSessionResponse(x *CreateShare
 	switch string(r.Key()) {
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -356,6 +373,9 @@ func (r *graphReader) fieldUpdateExchangeRestoreSessionResponse(x *UpdateExchang
 			r.readRestoreArtifactChange(element)
 		}
 		x.MailboxRestoreArtifacts = list
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -436,6 +456,9 @@ func (r *graphReader) fieldUpdateOneDriveForBusinessRestoreSessionResponse(x *Up
 			r.readGranularRestoreArtifactChange(element)
 		}
 		x.GranularDriveRestoreArtifacts = list
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -516,6 +539,9 @@ func (r *graphReader) fieldUpdateSharePointRestoreSessionResponse(x *UpdateShare
 			r.readGranularRestoreArtifactChange(element)
 		}
 		x.GranularSiteRestoreArtifacts = list
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}

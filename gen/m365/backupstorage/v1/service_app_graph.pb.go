@@ -19,7 +19,7 @@ func (r *graphReader) fieldServiceApp(x *ServiceApp) {
 	case "status":
 		x.Status = r.enumServiceAppStatus()
 	case "application":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.Application = r.identitySlab.Next(&r.Cursor)
@@ -29,7 +29,7 @@ func (r *graphReader) fieldServiceApp(x *ServiceApp) {
 	case "registrationDateTime":
 		x.RegistrationDateTime = r.Timestamp()
 	case "lastModifiedBy":
-		if r.Unset() {
+		if !r.ExpectObject() {
 			return
 		}
 		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
@@ -69,5 +69,10 @@ func graphOfServiceAppStatus(name []byte) ServiceAppStatus {
 }
 
 func (r *graphReader) enumServiceAppStatus() ServiceAppStatus {
-	return graphOfServiceAppStatus(r.TextBytes())
+	at, name := r.Pos(), r.TextBytes()
+	value := graphOfServiceAppStatus(name)
+	if value == ServiceAppStatus_SERVICE_APP_STATUS_UNKNOWN_FUTURE_VALUE {
+		r.UnknownMember(at, name)
+	}
+	return value
 }

@@ -11,6 +11,7 @@ import (
 func (x *ListServiceAppsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readListServiceAppsResponse(x)
+	r.WantList()
 	return r.Finish()
 }
 
@@ -23,6 +24,7 @@ func (r *graphReader) readListServiceAppsResponse(x *ListServiceAppsResponse) {
 func (r *graphReader) fieldListServiceAppsResponse(x *ListServiceAppsResponse) {
 	switch string(r.Key()) {
 	case "value":
+		r.StartList()
 		list, start := x.ServiceApps[:0], r.Pos()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.serviceAppSlab.Next(&r.Cursor)
@@ -31,7 +33,7 @@ func (r *graphReader) fieldListServiceAppsResponse(x *ListServiceAppsResponse) {
 		}
 		x.ServiceApps = list
 	case "@odata.nextLink":
-		x.NextPageToken = r.Text()
+		x.NextPageToken = r.Link()
 	default:
 		r.Skip()
 	}
@@ -69,6 +71,9 @@ func (r *graphReader) fieldCreateServiceAppResponse(x *CreateServiceAppResponse)
 	switch string(r.Key()) {
 	case "id", "status", "application", "effectiveDateTime", "registrationDateTime", "lastModifiedBy", "lastModifiedDateTime":
 		r.fieldServiceApp(x.ServiceApp)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -93,6 +98,9 @@ func (r *graphReader) fieldGetServiceAppResponse(x *GetServiceAppResponse) {
 	switch string(r.Key()) {
 	case "id", "status", "application", "effectiveDateTime", "registrationDateTime", "lastModifiedBy", "lastModifiedDateTime":
 		r.fieldServiceApp(x.ServiceApp)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -134,6 +142,9 @@ func (r *graphReader) fieldActivateServiceAppResponse(x *ActivateServiceAppRespo
 	switch string(r.Key()) {
 	case "id", "status", "application", "effectiveDateTime", "registrationDateTime", "lastModifiedBy", "lastModifiedDateTime":
 		r.fieldServiceApp(x.ServiceApp)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
@@ -158,6 +169,9 @@ func (r *graphReader) fieldDeactivateServiceAppResponse(x *DeactivateServiceAppR
 	switch string(r.Key()) {
 	case "id", "status", "application", "effectiveDateTime", "registrationDateTime", "lastModifiedBy", "lastModifiedDateTime":
 		r.fieldServiceApp(x.ServiceApp)
+	case "value":
+		r.RefuseList()
+		r.Skip()
 	default:
 		r.Skip()
 	}
