@@ -519,6 +519,12 @@ func TestNoSecretIsInLogOrStatus(t *testing.T) {
 	if !strings.Contains(seen.String(), "token request failed") {
 		t.Error("the log has no line about the failed token request")
 	}
+	// Lines about token requests name the tenant, and no others do.
+	for line := range strings.Lines(seen.String()) {
+		if strings.Contains(line, emulator.TenantA) && !strings.Contains(line, `"msg":"token request failed","tenant":"`+emulator.TenantA+`"`) {
+			t.Errorf("the tenant is in: %s", line)
+		}
+	}
 	canaries := []string{secret, "canary", base64.StdEncoding.EncodeToString([]byte(claims))}
 	demanded := false
 	for _, r := range c.authority.Requests() {

@@ -92,8 +92,8 @@ func (p *proxy) asked() []string {
 	return slices.Sorted(maps.Keys(p.names))
 }
 
-// newNamedAuthority starts a token authority with a certificate for its names. Its endpoints are at the name that it was
-// asked by.
+// newNamedAuthority starts a token authority with a certificate for its names. Its endpoints are at the name by which
+// it was asked.
 func newNamedAuthority(t *testing.T) (server *httptest.Server, root []byte) {
 	t.Helper()
 	tokens := authoritytest.New(t).Handler()

@@ -67,9 +67,9 @@ type Options struct {
 	// NationalCloudTenants are tenants (GUIDs in lower case) of clouds where the API does not exist: no token is requested
 	// for them.
 	NationalCloudTenants []string
-	// Logger gets a line for every token request that failed, or was slower than the second one for the same token: the
-	// tenant's GUID, the id of the call that needed the token, the cause, and the codes of the authority; never a text or a
-	// token. Nil logs nothing.
+	// Logger gets a line for every token request that failed, or was slower than the second one for the same token. It
+	// has the tenant's GUID, the id of the call that needed the token, the cause, and the codes of the authority, never a
+	// text or a token. Nil logs nothing.
 	Logger *slog.Logger
 }
 

@@ -27,9 +27,9 @@ const (
 	noDescriptors       = "no-descriptors"
 )
 
-// CauseOf says why a connection failed, in the word of graph.Cause; empty when that is not known. The order matters, since
-// errors wrap each other. A name server that refuses the connection is a failure of DNS, and a proxy that does is one of
-// the proxy.
+// CauseOf says why a connection failed, in the word of graph.Cause; empty when that is not known. The order matters,
+// since errors wrap each other. A name server that refuses the connection is a failure of DNS, and a proxy that does is
+// one of the proxy.
 func CauseOf(err error) string {
 	var lookup *net.DNSError
 	var late net.Error
@@ -117,9 +117,9 @@ func proxyCause(err error) string {
 	return proxyRefused
 }
 
-// isReset reports whether the peer reset an HTTP/2 stream, or a connection ended in one of the ways for which net/http
-// exports no type: one over HTTP/2 that closed or no longer responds to pings, and one that the peer closed while it was
-// idle. Some of these errors are wrapped as text.
+// isReset reports whether the peer reset an HTTP/2 stream, or a connection ended in a way for which net/http exports no
+// type: one over HTTP/2 that closed or no longer responds to pings, and one that the peer closed while it was idle.
+// Some of these errors are wrapped as text.
 func isReset(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "stream error: stream ID ") || strings.Contains(text, "GOAWAY") ||

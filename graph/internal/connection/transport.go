@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// Transport returns a transport with what all connections have in common. It trusts the given authorities, nil for those
-// of the machine, and speaks HTTP/1.1, and HTTP/2 as well if the peer does and http2 is set. It uses the proxy that
-// HTTPS_PROXY, HTTP_PROXY and NO_PROXY name when the process starts. Limits of idle connections are the caller's.
+// Transport returns a transport with what all connections have in common. It trusts the given authorities, nil for
+// those of the machine. It speaks HTTP/1.1, and with http2 also HTTP/2 if the peer does. It uses the proxy that
+// HTTPS_PROXY, HTTP_PROXY and NO_PROXY name when the process makes its first connection. How many connections there are
+// is up to the caller.
 func (c *Conns) Transport(roots *x509.CertPool, http2 bool) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)

@@ -53,7 +53,7 @@ func (f *Failure) Metadata(key string) string { return f.metadata[key] }
 // Host is `graph` or `authority` when the connection to it failed, else empty.
 func (f *Failure) Host() string { return f.host }
 
-// TokenRequestID is the id of the call whose token request failed, which may be an earlier call; empty when none failed.
+// TokenRequestID is the id of the call whose token request failed, which may be an earlier one; empty when none failed.
 func (f *Failure) TokenRequestID() string { return f.tokenRequestID }
 
 // RetryDelay is the delay of RetryInfo, 0 when the Status has none.
