@@ -63,7 +63,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer client.Close()
 	// The client sends nothing before it has the response, so that nothing is left in a buffer of net/http.
 	_, _ = io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n")
-	server, err := net.Dial("tcp", p.servers[r.Host]) //nolint:noctx // The request has no context any more.
+	server, err := net.Dial("tcp", p.servers[r.Host])
 	if err != nil {
 		return
 	}

@@ -3,7 +3,6 @@ package credential
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -147,7 +146,7 @@ func TestAManagedIdentityWithoutAnEndpointSaysWhy(t *testing.T) {
 	t.Setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:1/token")
 	t.Setenv("IDENTITY_HEADER", "header")
 	const tenant = "0f6b1d1c-7a4b-4d55-9a31-6c1f0a3f2b11"
-	s, err := New(Options{Mode: ManagedIdentity, HomeTenant: tenant, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	s, err := New(Options{Mode: ManagedIdentity, HomeTenant: tenant})
 	if err != nil {
 		t.Fatal(err)
 	}
