@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/keepalive"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
@@ -43,6 +44,9 @@ type Options struct {
 	// MaxResponseBytes is how many bytes of responses all calls hold together, from Graph and to clients that have not
 	// taken them yet; 0 means 256 MiB. Tenants share them like places.
 	MaxResponseBytes int64
+	// MaxRequestBytes is how many bytes of requests that are not decoded yet all connections bring together; 0 means 256
+	// MiB. A connection that brings more than its share is paused, and closed after 5 s.
+	MaxRequestBytes int64
 	// Connections bounds the connections that Listen accepts.
 	Connections ConnectionLimits
 }
@@ -58,6 +62,7 @@ type Server struct {
 	core        *core
 	chain       *interceptor.Chain
 	bytes       *wire.Bytes
+	inbound     *wire.Inbound
 	connections ConnectionLimits
 }
 
@@ -86,6 +91,11 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 	if options.MaxResponseBytes == 0 {
 		options.MaxResponseBytes = DefaultResponseBytes
 	}
+	if options.MaxRequestBytes == 0 {
+		options.MaxRequestBytes = DefaultRequestBytes
+	}
+	inbound := wire.NewInbound(options.MaxRequestBytes)
+	options.Connections.Inbound = inbound
 	pages, err := pagetoken.New(options.PageTokenKeys...)
 	if err != nil {
 		return nil, err
@@ -93,7 +103,7 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 	tenants := tenants{fallback: strings.ToLower(options.DefaultTenant)}
 	bytes := wire.NewBytes(options.MaxResponseBytes)
 	return &Server{
-		bytes: bytes, connections: options.Connections,
+		bytes: bytes, inbound: inbound, connections: options.Connections,
 		core: &core{
 			graph: options.Graph, pages: pages, contract: c, translator: translator, notes: newNotes(options.Logger),
 			tenants: tenants, allowAppOnly: options.AllowAppOnly,
@@ -114,6 +124,10 @@ const DefaultConnections = wire.DefaultConnections
 
 // DefaultResponseBytes is how many bytes of responses all calls hold together unless told otherwise.
 const DefaultResponseBytes = 256 << 20
+
+// DefaultRequestBytes is how many bytes of requests that are not decoded yet all connections bring together unless told
+// otherwise.
+const DefaultRequestBytes = 256 << 20
 
 const (
 	// maxReceive has room for a bulk request, which Graph lets have 10,000 addresses or URLs, of 800 bytes each.
@@ -150,6 +164,7 @@ func (s *Server) GRPCOptions() []grpc.ServerOption {
 		grpc.MaxHeaderListSize(maxHeaderList),
 		grpc.ConnectionTimeout(handshakeTime),
 		grpc.ForceServerCodecV2(wire.Codec{}),
+		experimental.BufferPool(s.inbound),
 		// Stop waits for the handlers, so that each has the time to log what became of its call.
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveParams(keepaliveParameters),
@@ -158,11 +173,14 @@ func (s *Server) GRPCOptions() []grpc.ServerOption {
 }
 
 // Listen bounds the connections of a listener. Without it responses that a client does not take are held for as long as
-// its connection.
+// its connection, and connections bring as many bytes of requests as they like.
 func (s *Server) Listen(inner net.Listener) *Listener { return wire.Listen(inner, s.connections) }
 
 // HeldBytes returns how many bytes of responses are held now.
 func (s *Server) HeldBytes() int64 { return s.bytes.Held() }
+
+// InboundBytes returns how many bytes of requests have arrived and are not decoded yet.
+func (s *Server) InboundBytes() int64 { return s.inbound.Used() }
 
 // Services are the full names of the services, for health and for what lists them.
 func (s *Server) Services() []string { return s.core.contract.Services }

@@ -22,3 +22,8 @@ func (c *config) responseBytes(memoryLimit int64) int64 {
 	}
 	return max(min(service.DefaultResponseBytes, memoryLimit/4), minResponseBytes)
 }
+
+// requestBytes is how many bytes of requests that are not decoded yet all connections bring together.
+func requestBytes(memoryLimit int64) int64 {
+	return max(min(service.DefaultRequestBytes, memoryLimit/4), minResponseBytes)
+}

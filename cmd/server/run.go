@@ -64,6 +64,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		OneTenant:        oneTenant,
 		Connections:      service.ConnectionLimits{Connections: c.maxConnections, ConnectionsPerPeer: c.maxConnectionsPerPeer},
 		MaxResponseBytes: c.responseBytes(debug.SetMemoryLimit(-1)),
+		MaxRequestBytes:  requestBytes(debug.SetMemoryLimit(-1)),
 	})
 	if err != nil {
 		return err

@@ -33,8 +33,8 @@ type call struct {
 	stats graph.Stats
 	// deadline is when the call has to be done.
 	deadline time.Time
-	// place is the call's place among those under way, holding what it holds of the bytes of responses. A call that was
-	// refused has neither.
+	// place gives back the call's place among those under way, holding is what it holds of the bytes of responses. A call
+	// has them from the moment on that it was not refused.
 	place   func()
 	holding *wire.Holding
 }
@@ -42,8 +42,10 @@ type call struct {
 // leave gives back the place of the call and what it holds. A unary call that succeeded does so when its response is
 // out.
 func (c *call) leave() {
-	if c.place != nil {
+	if c.holding != nil {
 		c.holding.Release()
+	}
+	if c.place != nil {
 		c.place()
 	}
 }

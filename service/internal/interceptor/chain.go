@@ -74,9 +74,12 @@ func order(o Options, calls *inFlight) []named {
 		{"translation", translate(o.Translator)},
 		// A panic in a handler is translated, logged and counted like any error.
 		{"inner recovery", recoverHandler},
-		// Calls are refused before any work.
-		{"overload", limitCalls(calls, o.Bytes, o.Tenant)},
+		// Whatever waits further in has a deadline.
 		{"deadline", limitTime},
+		// Calls are refused before any work.
+		{"capacity", limitCalls(calls)},
+		// What a call names as its tenant is believed only here.
+		{"share", limitShare(calls, o.Bytes, o.Tenant)},
 	}
 }
 

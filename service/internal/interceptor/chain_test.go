@@ -109,7 +109,7 @@ func TestOrderOfTheChain(t *testing.T) {
 	for _, n := range s.around {
 		names = append(names, n.name)
 	}
-	want := []string{"recovery", "request id", "log", "translation", "inner recovery", "overload", "deadline"}
+	want := []string{"recovery", "request id", "log", "translation", "inner recovery", "deadline", "capacity", "share"}
 	if !slices.Equal(names, want) {
 		t.Errorf("order is %v, want %v", names, want)
 	}
@@ -299,11 +299,11 @@ func TestNoTenantTakesAllCalls(t *testing.T) {
 func TestOneTenantTakesAllCalls(t *testing.T) {
 	calls := newInFlight(3, true)
 	for range 3 {
-		if !calls.enter("a") {
+		if !calls.enter() || !calls.take("a") {
 			t.Fatal("refused")
 		}
 	}
-	if calls.enter("a") {
+	if calls.enter() {
 		t.Error("the fourth call got in")
 	}
 }
