@@ -2,8 +2,6 @@ package graph
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"time"
 )
 
@@ -82,19 +80,3 @@ func (e *TokenError) Error() string {
 
 // Unwrap returns the underlying error.
 func (e *TokenError) Unwrap() error { return e.Err }
-
-// Unsigned is the token source for upstreams on this machine that check no signature, such as the emulator. Its tokens
-// name the tenant and nothing else.
-type Unsigned struct{}
-
-// Token returns a JWT without signature whose only claim is the tenant. It never fails.
-func (Unsigned) Token(_ context.Context, request TokenRequest) (string, error) {
-	claims, err := json.Marshal(struct {
-		Tenant string `json:"tid"`
-	}{request.Tenant})
-	if err != nil {
-		return "", err
-	}
-	encode := base64.RawURLEncoding.EncodeToString
-	return encode([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + encode(claims) + ".", nil
-}

@@ -183,6 +183,7 @@ var goldenExamples = map[string]func(s *servicetest.Server) produced{
 	},
 	"OPERATION_NOT_ALLOWED": func(s *servicetest.Server) produced {
 		workloads[0].activePolicy(s)
+		s.User = 1
 		return fails(s, units+"OffboardProtectionUnit", &pb.OffboardProtectionUnitRequest{ProtectionUnitId: workloads[0].unitID(s.Tenant, 1)})
 	},
 	"PROTECTION_RESOURCES_NOT_FOUND": func(s *servicetest.Server) produced {
@@ -277,8 +278,7 @@ var goldenOwn = map[string]goldenMaker{
 		})
 	},
 	"DELEGATED_TOKEN_REQUIRED": func(t *testing.T) produced {
-		s := newGoldenServerOn(t, "http://127.0.0.1:1/v1.0", func(o *service.Options) { o.AllowAppOnly = false })
-		return fails(s, units+"OffboardProtectionUnit", &pb.OffboardProtectionUnitRequest{ProtectionUnitId: unknown})
+		return fails(newGoldenServer(t), units+"OffboardProtectionUnit", &pb.OffboardProtectionUnitRequest{ProtectionUnitId: unknown})
 	},
 	"DELEGATED_TOKEN_REJECTED":      withoutToken(graph.TokenError{Kind: graph.TokenAssertionRefused, Cause: graph.CauseUserAssertion, AADSTS: 500133}),
 	"INSUFFICIENT_CLAIMS":           withoutToken(graph.TokenError{Kind: graph.TokenClaimsRefused}),

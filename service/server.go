@@ -1,7 +1,6 @@
 package service
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,8 +30,8 @@ type Options struct {
 	PageTokenKeys [][]byte
 	// DefaultTenant is the tenant of calls that name none, a GUID; empty refuses such calls.
 	DefaultTenant string
-	// AllowAppOnly lets operations pass without x-user-assertion that Graph allows on behalf of a user only: for upstreams
-	// that check no token, such as the emulator.
+	// AllowAppOnly lets operations pass without x-user-assertion that Graph allows on behalf of a user only: for an
+	// emulator that is to be lenient.
 	AllowAppOnly bool
 	// Logger takes one line a call. Required.
 	Logger *slog.Logger
@@ -47,6 +46,10 @@ type Options struct {
 	// MaxRequestBytes is how many bytes of requests that are not decoded yet all connections bring together; 0 means 256
 	// MiB. A connection that brings more than its share is paused, and closed after 5 s.
 	MaxRequestBytes int64
+	// Callers says who calls and what they may do; nil lets everybody who reaches the server do everything.
+	Callers *Callers
+	// LogTenants is how tenants stand in the lines of calls; empty leaves them out.
+	LogTenants LogTenants
 	// Connections bounds the connections that Listen accepts.
 	Connections ConnectionLimits
 }
@@ -111,10 +114,8 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 		chain: interceptor.New(interceptor.Options{
 			Contract: c, Translator: translator, Logger: options.Logger, MaxCalls: options.MaxCalls,
 			OneTenant: options.OneTenant, Bytes: bytes,
-			Tenant: func(ctx context.Context) string {
-				tenant, _ := tenants.of(ctx)
-				return tenant
-			},
+			Tenant:  tenants.of,
+			Callers: options.Callers.interceptors(), LogTenants: options.LogTenants,
 		}),
 	}, nil
 }
@@ -159,6 +160,7 @@ func (s *Server) GRPCOptions() []grpc.ServerOption {
 		grpc.UnaryInterceptor(s.chain.Unary),
 		grpc.ChainStreamInterceptor(s.chain.Stream),
 		grpc.UnknownServiceHandler(s.chain.UnknownMethod),
+		grpc.InTapHandle(s.chain.Tap),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxRecvMsgSize(maxReceive),
 		grpc.MaxHeaderListSize(maxHeaderList),

@@ -50,6 +50,7 @@ type config struct {
 	reflection                            bool
 	insecureListen                        bool
 	insecureUpstream                      bool
+	emulatorLenient                       bool
 
 	pageTokenKeys [][]byte
 	roots         *x509.CertPool
@@ -69,6 +70,7 @@ func readConfig(arguments []string, getenv func(string) string, help io.Writer) 
 	flags.StringVar(&c.defaultTenant, "default-tenant", "", "tenant (GUID) of calls without x-tenant-id; on the emulator the default is its tenant A")
 	flags.StringVar(&c.emulatorListen, "emulator-listen", freePort, "address of the emulator; port 0 selects a free port")
 	flags.StringVar(&c.emulatorFaults, "emulator-faults", "", "file with the fault rules that the emulator has at its start")
+	flags.BoolVar(&c.emulatorLenient, "emulator-lenient", false, "let calls without x-user-assertion do on the emulator what Graph allows to signed-in administrators only")
 	flags.StringVar(&c.pageTokenKey, "page-token-key", "", "keys for page tokens, each 32 bytes in base64, separated by commas; the first seals new tokens, all can open tokens; the default is a random key")
 	flags.IntVar(&c.maxCalls, "max-calls", 1000, "maximum number of calls under way; one tenant alone can have half of it")
 	flags.IntVar(&c.maxConnections, "max-connections", service.DefaultConnections, "maximum number of connections; further ones are closed")
@@ -174,6 +176,9 @@ func (c *config) checkEndpoint() (*url.URL, error) {
 	}
 	if c.emulatorFaults != "" {
 		return nil, errors.New("--emulator-faults works only with --graph-endpoint emulator")
+	}
+	if c.emulatorLenient {
+		return nil, errors.New("--emulator-lenient works only with --graph-endpoint emulator")
 	}
 	if c.emulatorListen != freePort {
 		return nil, errors.New("--emulator-listen works only with --graph-endpoint emulator")

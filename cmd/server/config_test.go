@@ -38,6 +38,7 @@ func TestWrongConfigurationIsOneLine(t *testing.T) {
 		{"an endpoint on another machine without a credential", []string{"--graph-endpoint", "https://graph.microsoft.com/v1.0"}, nil, "--insecure-upstream"},
 		{"fault rules without the emulator", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0", "--emulator-faults", "f.json"}, nil, "--emulator-faults"},
 		{"an emulator address without the emulator", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0", "--emulator-listen", "127.0.0.1:8081"}, nil, "--emulator-listen"},
+		{"a lenient emulator without the emulator", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0", "--emulator-lenient"}, nil, "--emulator-lenient"},
 		{"a password in an endpoint with a wrong scheme", []string{"--graph-endpoint", "ftp://user:" + secret + "@example.com/v1.0"}, nil, "--graph-endpoint"},
 		{"a password in an endpoint", []string{"--graph-endpoint", "https://user:" + secret + "@example.com/v1.0"}, nil, "--insecure-upstream"},
 		{"a tenant by its domain", []string{"--default-tenant", "contoso.com"}, nil, "--default-tenant"},

@@ -14,7 +14,7 @@ import (
 	"github.com/m365backup/backupstorage/graph/credential"
 )
 
-// credentialNone is the value of --graph-credential for upstreams that do not check tokens.
+// credentialNone is the value of --graph-credential for upstreams that do not check signatures of tokens.
 const credentialNone = "none"
 
 // publicGraph is the host of Graph in the global cloud. The API exists only there.
@@ -44,7 +44,7 @@ type credentialConfig struct {
 }
 
 func (c *credentialConfig) addFlags(flags *flag.FlagSet) {
-	flags.StringVar(&c.mode, "graph-credential", credentialNone, "credential for the upstream: \"client-secret\", \"certificate\", \"workload-identity\", \"managed-identity\", \"default\" (the chain of azidentity), or \"none\" for the emulator and other upstreams that do not check tokens")
+	flags.StringVar(&c.mode, "graph-credential", credentialNone, "credential for the upstream: \"client-secret\", \"certificate\", \"workload-identity\", \"managed-identity\", \"default\" (the chain of azidentity), or \"none\" for the emulator and other upstreams that do not check signatures of tokens")
 	flags.StringVar(&c.authority, "graph-authority", "", "https URL of the token authority; the default is Microsoft's")
 	flags.StringVar(&c.clientID, "graph-client-id", "", "client id of the application, or of a user-assigned managed identity; the default is AZURE_CLIENT_ID")
 	flags.StringVar(&c.homeTenant, "graph-home-tenant", "", "tenant (GUID) of the managed identity, which serves only this tenant; the default is AZURE_TENANT_ID")
@@ -181,7 +181,7 @@ func (c *credentialConfig) readTenants() error {
 // tokens returns the token source, and the function that closes it.
 func (c *config) tokens(logger *slog.Logger) (source graph.TokenSource, stop func(), err error) {
 	if !c.credential.real() {
-		return graph.Unsigned{}, func() {}, nil
+		return graph.Unsigned{Lenient: c.emulatorLenient}, func() {}, nil
 	}
 	s, err := credential.New(credential.Options{
 		Mode:                 credential.Mode(c.credential.mode),

@@ -16,7 +16,6 @@ import (
 	_ "google.golang.org/grpc/encoding/gzip" // Clients may compress.
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/reflection"
 
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/credential"
@@ -59,7 +58,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		tenant = emulator.TenantA
 	}
 	services, err := service.New(service.Options{
-		Graph: client, PageTokenKeys: c.pageTokenKeys, DefaultTenant: tenant, AllowAppOnly: !c.credential.real(), Logger: logger, MaxCalls: c.maxCalls,
+		Graph: client, PageTokenKeys: c.pageTokenKeys, DefaultTenant: tenant, AllowAppOnly: c.emulatorLenient, Logger: logger, MaxCalls: c.maxCalls,
 		// A managed identity has tokens for its own tenant alone.
 		OneTenant:        oneTenant,
 		Connections:      service.ConnectionLimits{Connections: c.maxConnections, ConnectionsPerPeer: c.maxConnectionsPerPeer},
@@ -82,7 +81,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	}
 	healthpb.RegisterHealthServer(server, healthy)
 	if c.reflection {
-		reflection.Register(server)
+		registerReflection(server)
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(services.Listen(listener)) }()
@@ -157,6 +156,9 @@ func startUpstream(c *config, logger *slog.Logger, onReset func()) (endpoint str
 		return c.graphEndpoint, func() {}, nil
 	}
 	e := emulator.New(emulator.Options{OnReset: onReset})
+	if c.emulatorLenient {
+		logger.Warn("the emulator is lenient: names are shown and operations pass that Graph keeps for users")
+	}
 	if c.emulatorFaults != "" {
 		file, err := os.Open(c.emulatorFaults)
 		if err != nil {

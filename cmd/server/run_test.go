@@ -122,11 +122,6 @@ func TestServerStartsOnEmulatorAndPrintsBanner(t *testing.T) {
 	if got := answer.GetBackupRestore().GetServiceStatus().GetStatus(); got != pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_ENABLED {
 		t.Errorf("the service of the default tenant is %v", got)
 	}
-	// Graph allows this operation on behalf of users only. The emulator checks no token, so no user is needed.
-	request := &pb.UpdateEmailNotificationsSettingRequest{IsEnabled: new(true)}
-	if _, err := pb.NewBackupRestoreServiceClient(r.conn).UpdateEmailNotificationsSetting(t.Context(), request); err != nil {
-		t.Error(err)
-	}
 	r.end(t)
 }
 

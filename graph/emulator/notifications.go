@@ -44,20 +44,52 @@ func getNotifications(c *call) (*answer, *graphError) {
 	return ok(c.tenant.notify.view()), nil
 }
 
+// notificationsPatch is a body, with nil for what it does not have.
 type notificationsPatch struct {
-	ODataType  json.RawMessage `json:"@odata.type"`
-	IsEnabled  *bool           `json:"isEnabled"`
-	Events     *string         `json:"additionalEvents"`
-	Recipients *struct {
-		ODataType json.RawMessage  `json:"@odata.type"`
-		Role      *string          `json:"role"`
-		Custom    *[]emailIdentity `json:"customRecipients"`
-	} `json:"recipients"`
+	IsEnabled  *bool
+	Events     *string
+	Recipients *recipientsPatch
+}
+
+type recipientsPatch struct {
+	Role   *string
+	Custom *[]emailIdentity
+}
+
+// readNotifications reports false for a body of another shape.
+func readNotifications(body []byte) (patch notificationsPatch, ok bool) {
+	var inner map[string]json.RawMessage
+	fields, ok := readObject(body)
+	if !ok || unknownField(fields, "isEnabled", "additionalEvents", "recipients") != "" ||
+		!readField(fields, "isEnabled", &patch.IsEnabled) || !readField(fields, "additionalEvents", &patch.Events) ||
+		!readField(fields, "recipients", &inner) {
+		return patch, false
+	}
+	if inner == nil {
+		return patch, true
+	}
+	patch.Recipients = &recipientsPatch{}
+	var custom []map[string]json.RawMessage
+	if unknownField(inner, "role", "customRecipients") != "" ||
+		!readField(inner, "role", &patch.Recipients.Role) || !readField(inner, "customRecipients", &custom) {
+		return patch, false
+	}
+	if custom == nil {
+		return patch, true
+	}
+	to := make([]emailIdentity, len(custom))
+	for i, one := range custom {
+		if unknownField(one, "email") != "" || !readField(one, "email", &to[i].Email) {
+			return patch, false
+		}
+	}
+	patch.Recipients.Custom = &to
+	return patch, true
 }
 
 func patchNotifications(c *call) (*answer, *graphError) {
-	var patch *notificationsPatch
-	if err := decodeStrict(c.body, &patch); err != nil || patch == nil {
+	patch, isPatch := readNotifications(c.body)
+	if !isPatch {
 		return nil, refuse(c.r.Method, codeBadRequest, "The body is not an emailNotificationsSetting.")
 	}
 	next := c.tenant.notify

@@ -197,8 +197,8 @@ func (c *call) readChange(w Workload, raw json.RawMessage) (change, *graphError)
 		return bad("An @contentId is not a string.")
 	}
 	if removed, sent := item["@removed"]; sent {
-		if _, ok := readObject(removed); !ok {
-			return bad("@removed is not an object with a reason.")
+		if !isRemoval(removed) {
+			return bad("@removed is not an object with a reason alone.")
 		}
 		ch.remove = true
 		_ = json.Unmarshal(item["id"], &ch.unitID) // what is no string stays empty, and empty is invalid

@@ -132,8 +132,8 @@ func (r *artifactReader) item(raw json.RawMessage, kind artifactKind) (ch artifa
 		return ch, r.bad("An @contentId is not a string.")
 	}
 	if removed, sent := fields["@removed"]; sent {
-		if _, ok := readObject(removed); !ok {
-			return ch, r.bad("@removed is not an object with a reason.")
+		if !isRemoval(removed) {
+			return ch, r.bad("@removed is not an object with a reason alone.")
 		}
 		if json.Unmarshal(fields["id"], &ch.id) != nil || ch.id == "" {
 			return ch, r.bad("An artifact to remove has no id.")
@@ -154,10 +154,16 @@ func (r *artifactReader) item(raw json.RawMessage, kind artifactKind) (ch artifa
 // pointed reads an artifact that names a restore point and a destination.
 func (r *artifactReader) pointed(fields map[string]json.RawMessage) (*restoreArtifact, *graphError) {
 	var point struct {
-		ID      string `json:"id"`
-		ODataID string `json:"@odata.id"` // the older form; may be a path
+		ID      string
+		ODataID string // the older form; may be a path
 	}
-	_ = json.Unmarshal(fields["restorePoint"], &point) // what is no object names no point
+	if inner, ok := readObject(fields["restorePoint"]); ok { // what is no object names no point
+		if unknown := unknownField(inner, "id"); unknown != "" {
+			return nil, r.bad("A restore point has no property %q that can be set.", unknown)
+		}
+		_ = json.Unmarshal(inner["id"], &point.ID) // what is no string names no point either
+		_ = json.Unmarshal(inner["@odata.id"], &point.ODataID)
+	}
 	id := point.ID
 	if id == "" {
 		id = point.ODataID[strings.LastIndexByte(point.ODataID, '/')+1:]

@@ -81,6 +81,7 @@ const sentenceWords = 5
 //	the failure                         the message
 //	----------------------------------  ------------------------------------------------------------------
 //	the server refused a field          what the field must be, and what it is
+//	the server has no such method       the name of the method
 //	Graph's text is a sentence          the text, behind the field when Graph named an element of a list
 //	Graph's text is a few words         the text, and the summary of the reason
 //	anything else                       the summary of the reason
@@ -93,6 +94,8 @@ func (s *subject) message(c classification, list []*errdetails.BadRequest_FieldV
 			text += "; it is " + c.refusal.Got
 		}
 		return text + "."
+	case c.refusal != nil && c.refusal.Method != "":
+		return "This server has no rpc " + c.refusal.Method + "."
 	case s.text == "":
 		return summary
 	}

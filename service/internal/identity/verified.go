@@ -9,8 +9,8 @@ import (
 // maxVerified is how many tokens are remembered. A caller has a new one every hour or so.
 const maxVerified = 10_000
 
-// verified remembers tokens that were verified, until they expire or their issuer has other keys: a signature costs more
-// than the rest of a small call. It has hashes and no tokens.
+// verified remembers tokens that were verified, until they expire or their issuer has other keys: a signature costs
+// more than the rest of a small call. It has hashes and no tokens.
 type verified struct {
 	mu     sync.Mutex
 	tokens map[[sha256.Size]byte]verifiedToken

@@ -11,6 +11,7 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
+	"github.com/m365backup/backupstorage/service/internal/identity"
 	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
@@ -24,6 +25,14 @@ type call struct {
 	request protoreflect.Message
 	// requestID is the GUID under which Graph and the log know the call.
 	requestID string
+	// refused is the error with which the call ended at its headers, nil for any other call.
+	refused error
+	// quiet is set for a call that is logged only when it fails.
+	quiet bool
+	// caller is who calls. principal is the name by which the rights file knows the caller, tenant the tenant of the call.
+	// denied says why the call was denied, for the log alone.
+	caller                    identity.Caller
+	principal, tenant, denied string
 	// failure is set when the call failed and was translated, err is the error that was translated.
 	failure *apierror.Failure
 	err     error

@@ -10,8 +10,6 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/m365backup/backupstorage/service/internal/apierror"
@@ -45,20 +43,38 @@ type Options struct {
 	OneTenant bool
 	// Bytes bounds the bytes of responses that calls hold.
 	Bytes *wire.Bytes
-	// Tenant returns the tenant that a call names, empty when it names none.
-	Tenant func(context.Context) string
+	// Tenant returns the tenant that a call names. The error is that of a call that names none.
+	Tenant func(context.Context) (string, error)
+	// Callers says who calls and what they may do; nil lets everybody do everything.
+	Callers *Callers
+	// LogTenants is how tenants stand in the lines of calls.
+	LogTenants LogTenants
 }
 
 // Chain is the interceptors around every call of the contract. Health and reflection do not pass it: they respond in
 // their own words, and are neither logged nor counted.
 type Chain struct {
 	contract *contract.Contract
-	around   []named
+	callers  *Callers
+	// around is all interceptors. entrance are those that a call passes that ends before it has a place.
+	around, entrance []named
+	// pending are the calls whose callers are not known yet.
+	pending *inFlight
 }
 
 // New returns the chain.
 func New(o Options) *Chain {
-	return &Chain{contract: o.Contract, around: order(o, newInFlight(o.MaxCalls, o.OneTenant))}
+	return newChain(o, newInFlight(o.MaxCalls, o.OneTenant))
+}
+
+func newChain(o Options, calls *inFlight) *Chain {
+	ch := &Chain{contract: o.Contract, callers: o.Callers, around: order(o, calls), pending: newInFlight(maxPending, true)}
+	for _, n := range ch.around {
+		if n.name != "deadline" && n.name != "capacity" && n.name != "rights" && n.name != "share" {
+			ch.entrance = append(ch.entrance, n)
+		}
+	}
+	return ch
 }
 
 // order returns the interceptors, outermost first. What stands outside of translation must not fail; what stands inside
@@ -69,7 +85,7 @@ func order(o Options, calls *inFlight) []named {
 		{"recovery", recoverChain(o.Translator, o.Logger)},
 		// Ids come first, so that every later line and Status has them.
 		{"request id", assignRequestID},
-		{"log", logCalls(o.Logger)},
+		{"log", logCalls(o.Logger, o.LogTenants)},
 		// From here on inwards errors are of any kind; outwards they are Statuses.
 		{"translation", translate(o.Translator)},
 		// A panic in a handler is translated, logged and counted like any error.
@@ -78,7 +94,9 @@ func order(o Options, calls *inFlight) []named {
 		{"deadline", limitTime},
 		// Calls are refused before any work.
 		{"capacity", limitCalls(calls)},
-		// What a call names as its tenant is believed only here.
+		// Who calls is known before anything that a call says is believed, such as its tenant.
+		{"identity", authenticate(o.Callers)},
+		{"rights", authorize(o.Callers, o.Tenant)},
 		{"share", limitShare(calls, o.Bytes, o.Tenant)},
 	}
 }
@@ -87,6 +105,9 @@ func order(o Options, calls *inFlight) []named {
 func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	op := ch.contract.OfMethod(info.FullMethod)
 	if op == nil {
+		if err := ch.admit(ctx, info.FullMethod); err != nil {
+			return nil, err
+		}
 		return handle(ctx, request)
 	}
 	c := &call{method: info.FullMethod, op: op}
@@ -94,7 +115,7 @@ func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerI
 		c.request = message.ProtoReflect()
 	}
 	var response any
-	err := ch.run(ctx, c, func(ctx context.Context) (err error) {
+	err := run(ctx, c, ch.around, func(ctx context.Context) (err error) {
 		response, err = handle(ctx, request)
 		return err
 	})
@@ -113,11 +134,14 @@ func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerI
 func (ch *Chain) Stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 	op := ch.contract.OfMethod(info.FullMethod)
 	if op == nil {
+		if err := ch.admit(stream.Context(), info.FullMethod); err != nil {
+			return err
+		}
 		return handle(server, stream)
 	}
 	c := &call{method: info.FullMethod, op: op}
 	defer c.leave()
-	return ch.run(stream.Context(), c, func(ctx context.Context) error {
+	return run(stream.Context(), c, ch.around, func(ctx context.Context) error {
 		return handle(server, streamWithin{stream, ctx})
 	})
 }
@@ -127,15 +151,15 @@ func (ch *Chain) UnknownMethod(_ any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
 	c := &call{method: method}
 	defer c.leave()
-	return ch.run(stream.Context(), c, func(context.Context) error {
-		return status.Error(codes.Unimplemented, "unknown method")
+	return run(stream.Context(), c, ch.around, func(context.Context) error {
+		return apierror.RefuseMethod(method)
 	})
 }
 
-// run sends a call through the interceptors to its handler.
-func (ch *Chain) run(ctx context.Context, c *call, handle handler) error {
+// run sends a call through interceptors to its handler.
+func run(ctx context.Context, c *call, all []named, handle handler) error {
 	ctx = context.WithValue(ctx, callKey{}, c)
-	for _, v := range slices.Backward(ch.around) {
+	for _, v := range slices.Backward(all) {
 		intercept, next := v.around, handle
 		handle = func(ctx context.Context) error { return intercept(ctx, c, next) }
 	}

@@ -28,10 +28,11 @@ func limitCalls(calls *inFlight) around {
 const freeRequest = 64 << 10
 
 // limitShare refuses a call at once when its tenant has all that is its share.
-func limitShare(calls *inFlight, bytes *wire.Bytes, tenantOf func(context.Context) string) around {
+func limitShare(calls *inFlight, bytes *wire.Bytes, tenantOf func(context.Context) (string, error)) around {
 	return func(ctx context.Context, c *call, next handler) error {
 		// A call without a tenant is refused later, and for that.
-		tenant := tenantOf(ctx)
+		tenant, _ := tenantOf(ctx)
+		c.tenant = tenant
 		if !calls.take(tenant) {
 			return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 		}

@@ -23,6 +23,9 @@ type File struct {
 	sets  map[string]*tenantSet
 }
 
+// Nobody returns a file without callers.
+func Nobody() *File { return &File{decoy: &caller{}} }
+
 // caller is one entry of callers. A line is 0 for what the entry does not have.
 type caller struct {
 	principal       string

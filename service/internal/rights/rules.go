@@ -151,24 +151,24 @@ func (r *raising) of(message protoreflect.Message) Effects {
 		return effects
 	}
 	for _, field := range r.fields {
-		if !message.Has(field) {
+		if !message.Has(field.FieldDescriptor) {
 			continue
 		}
 		effects |= field.effects
 		switch {
 		case field.within == nil:
 		case field.IsList():
-			list := message.Get(field).List()
+			list := message.Get(field.FieldDescriptor).List()
 			for i := range list.Len() {
 				effects |= field.within.of(list.Get(i).Message())
 			}
 		case field.IsMap():
-			message.Get(field).Map().Range(func(_ protoreflect.MapKey, value protoreflect.Value) bool {
+			message.Get(field.FieldDescriptor).Map().Range(func(_ protoreflect.MapKey, value protoreflect.Value) bool {
 				effects |= field.within.of(value.Message())
 				return true
 			})
 		default:
-			effects |= field.within.of(message.Get(field).Message())
+			effects |= field.within.of(message.Get(field.FieldDescriptor).Message())
 		}
 	}
 	return effects

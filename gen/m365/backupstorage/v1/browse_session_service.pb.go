@@ -436,7 +436,9 @@ type BrowseOneDriveForBusinessBrowseSessionRequest struct {
 	BrowseLocationItemKey string `protobuf:"bytes,2,opt,name=browse_location_item_key,json=browseLocationItemKey,proto3" json:"browse_location_item_key,omitempty"`
 	// Kind of the item to browse into. Set it together with `browse_location_item_key`.
 	BrowseResourceType BrowsableResourceType `protobuf:"varint,3,opt,name=browse_resource_type,json=browseResourceType,proto3,enum=m365.backupstorage.v1.BrowsableResourceType" json:"browse_resource_type,omitempty"`
-	// Filter for the items, such as `(name -contains 'invoice')`. Empty: all items.
+	// Filter for the items: comparisons of `name`, joined by `-and` and `-or`, with brackets around groups of them. A
+	// value stands in single quotes, and a quote in a value is doubled. Examples: `(name -contains 'invoice')`, and
+	// `(name -contains 'invoice') -or (name -contains 'O”Neil')`. Empty: all items.
 	Filter string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Order of the items. Unspecified: Graph decides.
 	OrderBy BrowseQueryOrder `protobuf:"varint,5,opt,name=order_by,json=orderBy,proto3,enum=m365.backupstorage.v1.BrowseQueryOrder" json:"order_by,omitempty"`
@@ -897,7 +899,9 @@ type BrowseSharePointBrowseSessionRequest struct {
 	BrowseLocationItemKey string `protobuf:"bytes,2,opt,name=browse_location_item_key,json=browseLocationItemKey,proto3" json:"browse_location_item_key,omitempty"`
 	// Kind of the item to browse into. Set it together with `browse_location_item_key`.
 	BrowseResourceType BrowsableResourceType `protobuf:"varint,3,opt,name=browse_resource_type,json=browseResourceType,proto3,enum=m365.backupstorage.v1.BrowsableResourceType" json:"browse_resource_type,omitempty"`
-	// Filter for the items, such as `(name -contains 'invoice')`. Empty: all items.
+	// Filter for the items: comparisons of `name`, joined by `-and` and `-or`, with brackets around groups of them. A
+	// value stands in single quotes, and a quote in a value is doubled. Examples: `(name -contains 'invoice')`, and
+	// `(name -contains 'invoice') -or (name -contains 'O”Neil')`. Empty: all items.
 	Filter string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Order of the items. Unspecified: Graph decides.
 	OrderBy BrowseQueryOrder `protobuf:"varint,5,opt,name=order_by,json=orderBy,proto3,enum=m365.backupstorage.v1.BrowseQueryOrder" json:"order_by,omitempty"`

@@ -159,7 +159,8 @@ const (
 	// ErrorInfo: `{"reason":"PROTECTION_UNIT_ACTION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"ProtectionUnitActionNotAllowed","httpStatus":"400"}}`
 	ErrorReason_PROTECTION_UNIT_ACTION_NOT_ALLOWED ErrorReason = 11
 	// The policy's status does not allow the action. An inactive policy can be activated or deleted. An active policy
-	// can be deactivated. A policy that is updating allows none of these actions.
+	// can be deactivated. A policy that is active with errors can be activated again or deactivated. A policy that is
+	// updating allows none of these actions.
 	//
 	// ErrorInfo: `{"reason":"POLICY_ACTION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"PolicyActionNotAllowed","httpStatus":"403"}}`
 	ErrorReason_POLICY_ACTION_NOT_ALLOWED ErrorReason = 12
@@ -896,7 +897,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xf3\x89\x02\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xaa\x8a\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x85\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
@@ -960,9 +961,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\"PROTECTION_UNIT_ACTION_NOT_ALLOWED\x10\v\x1a\xfc\x01\xda\xda\x19\xf7\x01\n" +
 	"\x1eProtectionUnitActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z>A unit that a dynamic rule protects cannot be removed manuallyb8Change or delete the dynamic rule that protects the unit\x9a\x01=\n" +
 	"\x11PROTECTION_SOURCE\x12(\n" +
-	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\xc8\x02\n" +
-	"\x19POLICY_ACTION_NOT_ALLOWED\x10\f\x1a\xa8\x02\xda\xda\x19\xa3\x02\n" +
-	"\x16PolicyActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z-The policy's status does not allow the actionb}Read the status with GetProtectionPolicy, and try again when it is INACTIVE (to activate or delete) or ACTIVE (to deactivate)\x9a\x01=\n" +
+	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\xff\x02\n" +
+	"\x19POLICY_ACTION_NOT_ALLOWED\x10\f\x1a\xdf\x02\xda\xda\x19\xda\x02\n" +
+	"\x16PolicyActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z-The policy's status does not allow the actionb\xb3\x01Read the status with GetProtectionPolicy, and try again when it is INACTIVE (to activate or delete), ACTIVE (to deactivate) or ACTIVE_WITH_ERRORS (to activate again or deactivate)\x9a\x01=\n" +
 	"\rPOLICY_STATUS\x12,\n" +
 	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\x82\x02\n" +
 	"\x16FILTER_LENGTH_EXCEEDED\x10\r\x1a\xe5\x01\xda\xda\x19\xe0\x01\n" +

@@ -154,7 +154,8 @@ type CreateMailboxRestoreArtifactsBulkAdditionRequestRequest struct {
 	DirectoryObjectIds []string `protobuf:"bytes,4,rep,name=directory_object_ids,json=directoryObjectIds,proto3" json:"directory_object_ids,omitempty"`
 	// Ids of units. Leave it empty: Microsoft documents that it is not implemented.
 	ProtectionUnitIds []string `protobuf:"bytes,5,rep,name=protection_unit_ids,json=protectionUnitIds,proto3" json:"protection_unit_ids,omitempty"`
-	// Required. Period of the restore points. Graph chooses one point in it for each of the mailboxes.
+	// Period of the restore points. Graph chooses one point in it for each of the mailboxes. Unset: any time. Either end
+	// can be unset, and then the period is open at that end.
 	ProtectionTimePeriod *TimePeriod `protobuf:"bytes,6,opt,name=protection_time_period,json=protectionTimePeriod,proto3" json:"protection_time_period,omitempty"`
 	// Required. Which point in the period Graph chooses.
 	RestorePointPreference RestorePointPreference `protobuf:"varint,7,opt,name=restore_point_preference,json=restorePointPreference,proto3,enum=m365.backupstorage.v1.RestorePointPreference" json:"restore_point_preference,omitempty"`
@@ -632,7 +633,8 @@ type CreateDriveRestoreArtifactsBulkAdditionRequestRequest struct {
 	DirectoryObjectIds []string `protobuf:"bytes,4,rep,name=directory_object_ids,json=directoryObjectIds,proto3" json:"directory_object_ids,omitempty"`
 	// Ids of units. Leave it empty: Microsoft documents that it is not implemented.
 	ProtectionUnitIds []string `protobuf:"bytes,5,rep,name=protection_unit_ids,json=protectionUnitIds,proto3" json:"protection_unit_ids,omitempty"`
-	// Required. Period of the restore points. Graph chooses one point in it for each of the drives.
+	// Period of the restore points. Graph chooses one point in it for each of the drives. Unset: any time. Either end
+	// can be unset, and then the period is open at that end.
 	ProtectionTimePeriod *TimePeriod `protobuf:"bytes,6,opt,name=protection_time_period,json=protectionTimePeriod,proto3" json:"protection_time_period,omitempty"`
 	// Required. Which point in the period Graph chooses.
 	RestorePointPreference RestorePointPreference `protobuf:"varint,7,opt,name=restore_point_preference,json=restorePointPreference,proto3,enum=m365.backupstorage.v1.RestorePointPreference" json:"restore_point_preference,omitempty"`
@@ -1109,7 +1111,8 @@ type CreateSiteRestoreArtifactsBulkAdditionRequestRequest struct {
 	SiteIds []string `protobuf:"bytes,4,rep,name=site_ids,json=siteIds,proto3" json:"site_ids,omitempty"`
 	// Ids of units. Leave it empty: Microsoft documents that it is not implemented.
 	ProtectionUnitIds []string `protobuf:"bytes,5,rep,name=protection_unit_ids,json=protectionUnitIds,proto3" json:"protection_unit_ids,omitempty"`
-	// Required. Period of the restore points. Graph chooses one point in it for each of the sites.
+	// Period of the restore points. Graph chooses one point in it for each of the sites. Unset: any time. Either end
+	// can be unset, and then the period is open at that end.
 	ProtectionTimePeriod *TimePeriod `protobuf:"bytes,6,opt,name=protection_time_period,json=protectionTimePeriod,proto3" json:"protection_time_period,omitempty"`
 	// Required. Which point in the period Graph chooses.
 	RestorePointPreference RestorePointPreference `protobuf:"varint,7,opt,name=restore_point_preference,json=restorePointPreference,proto3,enum=m365.backupstorage.v1.RestorePointPreference" json:"restore_point_preference,omitempty"`

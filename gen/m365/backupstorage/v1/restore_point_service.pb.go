@@ -166,7 +166,8 @@ type SearchRestorePointsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Ids of the units: 1 to 20, or exactly 1 with `artifact_query`.
 	ProtectionUnitIds []string `protobuf:"bytes,1,rep,name=protection_unit_ids,json=protectionUnitIds,proto3" json:"protection_unit_ids,omitempty"`
-	// Required. Period in which to find points.
+	// Period in which to find points. Unset: any time. Either end can be unset, and then the period is open at that
+	// end: Microsoft's page calls both ends required, but its own example has only a start.
 	ProtectionTimePeriod *TimePeriod `protobuf:"bytes,2,opt,name=protection_time_period,json=protectionTimePeriod,proto3" json:"protection_time_period,omitempty"`
 	// Which point in the period is returned.
 	RestorePointPreference RestorePointPreference `protobuf:"varint,3,opt,name=restore_point_preference,json=restorePointPreference,proto3,enum=m365.backupstorage.v1.RestorePointPreference" json:"restore_point_preference,omitempty"`
