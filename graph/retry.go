@@ -29,7 +29,9 @@ const (
 // that demands claims, gets one new token.
 func (c *Client) Do(ctx context.Context, request *Request) (*Response, error) {
 	c.tenants.Earn(request.Tenant)
-	r := &run{client: c, request: request, token: TokenRequest{Tenant: request.Tenant, UserAssertion: request.UserAssertion}}
+	r := &run{client: c, request: request, token: TokenRequest{
+		Tenant: request.Tenant, UserAssertion: request.UserAssertion, RequestID: request.RequestID,
+	}}
 	for {
 		response, failed := r.attempt(ctx)
 		if failed == nil {
@@ -168,9 +170,8 @@ func (r *run) end(failed *Error) *Error {
 		response.RetryAfter, response.HasRetryAfter = failed.RetryAfter, failed.HasRetryAfter
 		failed = &response
 	}
-	if r.challenged != nil && failed.Kind == KindToken && (failed.Token == TokenRefused || failed.Token == TokenAssertionRefused) {
-		// There is no newer token, so Graph's error about the last one stands.
-		failed = r.challenged
+	if r.challenged != nil && failed.Kind == KindToken {
+		failed = r.challenged.without(failed)
 	}
 	switch {
 	case r.lost == nil || failed == r.lost:

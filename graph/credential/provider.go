@@ -127,8 +127,8 @@ func (p *provider) request(ctx context.Context, request graph.TokenRequest, with
 		return azcore.AccessToken{}, unavailable(ctx.Err())
 	case err != nil:
 		failed := classify(err, delegated)
-		if connection := attemptOf(ctx).failed.Load(); connection != nil && failed.Kind == graph.TokenUnavailable {
-			failed.Err = connection
+		if broken := attemptOf(ctx).failed.Load(); broken != nil && failed.Kind == graph.TokenUnavailable {
+			failed = unavailable(broken)
 		}
 		return azcore.AccessToken{}, failed
 	}

@@ -56,6 +56,7 @@ const (
 // | `cause` | Why the server has no usable response, connection or token; see the table of causes. |
 // | `property` | With `cause`: the path of the property of Graph's response that cannot be read. |
 // | `offset` | With the cause `syntax`: the position, in bytes, from which on Graph's response is not JSON. |
+// | `aadsts` | Number of the token authority's error (AADSTS), such as `7000222`: a client secret that has expired. |
 // | `throttledBy` | `server`: the server knew that Graph throttles and did not send the request. |
 // | `incident` | Id of an internal error. The server's log has the same id. |
 // | `violationsLeftOut` | Number of field violations that did not fit into the Status. |
@@ -63,7 +64,8 @@ const (
 // An embedded error has no `httpStatus`, `graphRequestId`, `graphClientRequestId` and `graphDate`. The error of a
 // failed resource also has no `operation`. The examples of the reasons leave out the operation, the ids and the date.
 //
-// A `cause` has one of these values:
+// A `cause` has one of these values. A connection is one to Graph (GRAPH_UNREACHABLE, OUTCOME_UNKNOWN) or to the token
+// authority (GRAPH_CREDENTIALS_UNAVAILABLE):
 //
 // | cause | concerns | meaning |
 // |---|---|---|
@@ -90,7 +92,7 @@ const (
 // | `tls-name` | connection | The certificate is for another host name. |
 // | `tls-other` | connection | The TLS handshake failed in another way. |
 // | `proxy-authentication` | connection | The proxy requires other credentials. |
-// | `proxy-refused` | connection | The proxy cannot be reached, or does not connect to Graph. |
+// | `proxy-refused` | connection | The proxy cannot be reached, or does not connect to the host. |
 // | `no-descriptors` | connection | The server has no file descriptor left for another connection. |
 // | `application-credential` | token | The authority refuses the application's credential, or it is unusable. |
 // | `application-unknown` | token | The application does not exist in the tenant. |
@@ -570,7 +572,9 @@ const (
 	// ErrorInfo: `{"reason":"DELEGATED_TOKEN_REQUIRED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_DELEGATED_TOKEN_REQUIRED ErrorReason = 209
 	// The server could not get a token for the tenant. Metadata `cause` says why; ErrorReason has a table of the
-	// causes. The cause `authority-unavailable` is temporary: the Status then has RetryInfo and the code UNAVAILABLE.
+	// causes. When the same request can work later, the Status has RetryInfo and the code UNAVAILABLE: with the cause
+	// `authority-unavailable`, after a throttle (`aadsts` 50196), and when a connection failed, unless the next one would
+	// fail in the same way (`dns`, `tls-*`, `proxy-authentication`).
 	//
 	// ErrorInfo: `{"reason":"GRAPH_CREDENTIALS_UNAVAILABLE","domain":"m365.backupstorage","metadata":{"cause":"other"}}`
 	ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE ErrorReason = 210
@@ -579,7 +583,8 @@ const (
 	// ErrorInfo: `{"reason":"CLOUD_NOT_SUPPORTED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CLOUD_NOT_SUPPORTED ErrorReason = 211
 	// The server could not reach Graph, or the connection failed during a read. Nothing was changed. Metadata `cause`
-	// says why, if it is known; ErrorReason has a table of the causes.
+	// says why, if it is known; ErrorReason has a table of the causes. With `dns`, `tls-*` and `proxy-authentication`
+	// there is no RetryInfo, because the next connection would fail in the same way.
 	//
 	// ErrorInfo: `{"reason":"GRAPH_UNREACHABLE","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_GRAPH_UNREACHABLE ErrorReason = 212
@@ -892,7 +897,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xaa\x89\x02\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xaa\x8a\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x85\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
@@ -1361,14 +1366,14 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xc8\x01\xda\xda\x19\xc3\x01\x10\a\x18\x012\x12m365.backupstorage8\x01P\x01ZZThe caller has no right to this tenant or service, or the tenant or service does not existbGAsk the operator of this server for the right, or correct the tenant idp\x01\x12\x82\x02\n" +
 	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\xe2\x01\xda\xda\x19\xdd\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01P\x01ZKGraph allows this operation only on behalf of a user: send x-user-assertionbISend the user's access token for this server in metadata x-user-assertion\x9a\x01$\n" +
 	"\x0eUSER_ASSERTION\x12\x12\n" +
-	"\x10x-user-assertion\x12\xba\x02\n" +
-	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1a\x95\x02\xda\xda\x19\x90\x02\x10\t\x18\x03\"\x02\b\x05(\x022\x12m365.backupstorage8\x01P\x02Z/The server could not get a token for the tenantb\x98\x01With RetryInfo, try again after the delay; otherwise ask the operator of this server to correct the credential, or the tenant's administrator to consenth\x0e\x9a\x01\x1d\n" +
+	"\x10x-user-assertion\x12\xcc\x02\n" +
+	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1a\xa7\x02\xda\xda\x19\xa2\x02\x10\t\x18\x03\"\x02\b\x05(\x022\x12m365.backupstorage8\x01P\x02Z/The server could not get a token for the tenantb\xaa\x01With RetryInfo, try again after the delay; otherwise ask the operator of this server to correct the credential or the connection, or the tenant's administrator to consenth\x0e\x9a\x01\x1d\n" +
 	"\x11GRAPH_CREDENTIALS\x12\b\n" +
 	"\x06tenant\x12\xe2\x01\n" +
 	"\x13CLOUD_NOT_SUPPORTED\x10\xd3\x01\x1a\xc7\x01\xda\xda\x19\xc2\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01P\x02Z@The tenant is in a national cloud, where this API does not existbLLeave the tenant out: the Backup Storage API exists only in the global cloud\x9a\x01\x11\n" +
 	"\x05CLOUD\x12\b\n" +
-	"\x06tenant\x12\xa3\x01\n" +
-	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1a\x8a\x01\xda\xda\x19\x85\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x03ZHThe server could not reach Graph, or the connection failed during a readb\x19Try again after the delay\x12\xec\x01\n" +
+	"\x06tenant\x12\x91\x02\n" +
+	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1a\xf8\x01\xda\xda\x19\xf3\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x03ZHThe server could not reach Graph, or the connection failed during a readb\x86\x01With RetryInfo, try again after the delay; otherwise ask the operator of this server to correct the name, the certificate or the proxy\x12\xec\x01\n" +
 	"\x16GRAPH_RESPONSE_INVALID\x10\xd5\x01\x1a\xce\x01\xda\xda\x19\xc9\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorageP\x03ZBGraph's response to a read cannot be used; metadata cause says whybeTry again after the delay, if there is one; if the error remains, report it with the Graph request id\x12\xeb\x01\n" +
 	"\x0fOUTCOME_UNKNOWN\x10\xd6\x01\x1a\xd4\x01\xda\xda\x19\xcf\x01\x10\x02\x18\x012\x12m365.backupstorage8\x02P\x03ZRThe response to a write is lost or unreadable: the write may have been carried outb]Check with the rpc in `verifyWith`, and send the request again only if it was not carried out\x12\xe2\x01\n" +
 	"\x11DEADLINE_EXCEEDED\x10\xd7\x01\x1a\xc9\x01\xda\xda\x19\xc4\x01\x10\x04\x18\x012\x12m365.backupstorageP\x01ZIThe call's deadline passed, or too little time was left to start the callb]Call with a longer deadline; with `outcome=unknown`, check with the rpc in `verifyWith` first\x12\x97\x01\n" +

@@ -32,8 +32,8 @@ const (
 	ErrorSpec_RETRY_UNSPECIFIED ErrorSpec_Retry = 0
 	// Never, unless the request or the resource changes.
 	ErrorSpec_NEVER ErrorSpec_Retry = 1
-	// After the delay in RetryInfo, which every Status of this reason has. The delay is Graph's Retry-After,
-	// otherwise `retry_delay`.
+	// After the delay in RetryInfo. The delay is Graph's Retry-After, otherwise `retry_delay`. A Status of this reason
+	// has RetryInfo, unless metadata `cause` says that the same would happen again.
 	ErrorSpec_AFTER_DELAY ErrorSpec_Retry = 2
 	// Only when the Status has RetryInfo. It has one when Graph sent a Retry-After. With `code_with_retry_info`, it
 	// has one when the cause is temporary.
