@@ -145,8 +145,8 @@ func (s *subject) separateViolation(reason, known *contract.Reason, d graph.Deta
 	text := strings.TrimPrefix(d.Code+": "+d.Message, ": ")
 	if path := positions.path(d.Target); path != "" {
 		field = path
-	} else if d.Target != "" && !strings.Contains(d.Message, d.Target) {
-		text = d.Target + ": " + text
+	} else if target := visible(d.Target); target != "" && !strings.Contains(d.Message, target) {
+		text = target + ": " + text
 	}
 	return &errdetails.BadRequest_FieldViolation{Field: field, Description: scrub(text), Reason: r.Name}
 }

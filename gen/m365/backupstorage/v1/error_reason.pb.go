@@ -55,6 +55,8 @@ const (
 // | `observedStatus` | With `outcome`: the status that the server read to check the write, an enum value's name. |
 // | `cause` | Why the server has no usable response, connection or token; see the table of causes. |
 // | `throttledBy` | `server`: the server knew that Graph throttles and did not send the request. |
+// | `failedOperation` | With the error of an item of an update: what failed, such as `add` or `remove`. |
+// | `responseCode` | With the error of an item of an update: the HTTP status of the item. |
 // | `incident` | Id of an internal error. The server's log has the same id. |
 // | `violationsLeftOut` | Number of field violations that did not fit into the Status. |
 //
