@@ -72,7 +72,7 @@ func documentedStatus(method, code string) (int, bool) {
 		return http.StatusNotFound, true
 	case codeMethodNotAllowed:
 		return http.StatusMethodNotAllowed, true
-	case "PolicyCreationNotAllowed", "ProtectionUnitAlreadyExists":
+	case "PolicyCreationNotAllowed", "ProtectionUnitAlreadyExists", "Directory_ConcurrencyViolation":
 		return http.StatusConflict, true
 	case "ProtectionUnitsLimitBreached", "RestoreArtifactsLimitBreached",
 		"InvalidRuleExpressionGroupLimitExceeded", codeTooLarge:

@@ -34,7 +34,8 @@ const (
 // | numbers | reasons | `ErrorInfo.domain` |
 // |---|---|---|
 // | 1 to 99 | codes of Graph's Backup Storage API | `graph.microsoft.com` |
-// | 101 to 199 | HTTP statuses of Graph without a code that this contract knows | `graph.microsoft.com` |
+// | 101 to 150 | HTTP statuses of Graph without a code that this contract knows | `graph.microsoft.com` |
+// | 151 to 199 | codes of Microsoft's token authority and of other parts of Graph | `graph.microsoft.com` |
 // | 201 and up | the server's own reasons | `m365.backupstorage` |
 //
 // The metadata of ErrorInfo can have these keys:
@@ -527,6 +528,11 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INSUFFICIENT_CLAIMS","domain":"graph.microsoft.com","metadata":{"httpStatus":"403"}}`
 	ErrorReason_INSUFFICIENT_CLAIMS ErrorReason = 152
+	// The request lost against another change of the tenant's directory at the same time. Nothing was changed. The server
+	// has repeated the request up to twice already.
+	//
+	// ErrorInfo: `{"reason":"DIRECTORY_CONCURRENCY_VIOLATION","domain":"graph.microsoft.com","metadata":{"graphCode":"Directory_ConcurrencyViolation","httpStatus":"409"}}`
+	ErrorReason_DIRECTORY_CONCURRENCY_VIOLATION ErrorReason = 153
 	// The call has no `x-tenant-id` and the server has no default tenant.
 	//
 	// ErrorInfo: `{"reason":"TENANT_REQUIRED","domain":"m365.backupstorage","metadata":{}}`
@@ -718,6 +724,7 @@ var (
 		126: "SERVER_ERROR",
 		151: "DELEGATED_TOKEN_REJECTED",
 		152: "INSUFFICIENT_CLAIMS",
+		153: "DIRECTORY_CONCURRENCY_VIOLATION",
 		201: "TENANT_REQUIRED",
 		202: "INVALID_TENANT_ID",
 		203: "INVALID_RESOURCE_ID",
@@ -836,6 +843,7 @@ var (
 		"SERVER_ERROR":                                             126,
 		"DELEGATED_TOKEN_REJECTED":                                 151,
 		"INSUFFICIENT_CLAIMS":                                      152,
+		"DIRECTORY_CONCURRENCY_VIOLATION":                          153,
 		"TENANT_REQUIRED":                                          201,
 		"INVALID_TENANT_ID":                                        202,
 		"INVALID_RESOURCE_ID":                                      203,
@@ -889,7 +897,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xe2\x88\x02\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\x9c\x8b\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x85\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
@@ -1342,7 +1350,10 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\fSERVER_ERROR\x10~\x1a\xc3\x01\xda\xda\x19\xbe\x01\x10\r\x18\x012\x13graph.microsoft.comP\x03Z?Graph failed with a 5xx status that this contract does not knowb`After a write, check with the rpc in `verifyWith`; give Microsoft's support the Graph request id\x12\xde\x01\n" +
 	"\x18DELEGATED_TOKEN_REJECTED\x10\x97\x01\x1a\xbe\x01\xda\xda\x19\xb9\x01\x10\x10\x18\x012\x13graph.microsoft.comP\x01ZQGraph or Microsoft's token authority refused the user's token in x-user-assertionbIAsk the user to sign in again, and send the new token in x-user-assertion\x12\xda\x02\n" +
 	"\x13INSUFFICIENT_CLAIMS\x10\x98\x01\x1a\xbf\x02\xda\xda\x19\xba\x02\n" +
-	"\x13insufficient_claims\x10\a\x18\x012\x13graph.microsoft.comP\x02ZhGraph or Microsoft's token authority requires a token with more claims, and the server could not get oneb\x9d\x01Ask the user to sign in again, and send the new token; for calls without a user, ask the tenant's administrator to check the policies for workload identities\x12\xbc\x01\n" +
+	"\x13insufficient_claims\x10\a\x18\x012\x13graph.microsoft.comP\x02ZhGraph or Microsoft's token authority requires a token with more claims, and the server could not get oneb\x9d\x01Ask the user to sign in again, and send the new token; for calls without a user, ask the tenant's administrator to check the policies for workload identities\x12\xb7\x02\n" +
+	"\x1fDIRECTORY_CONCURRENCY_VIOLATION\x10\x99\x01\x1a\x90\x02\xda\xda\x19\x8b\x02\n" +
+	"\x1eDirectory_ConcurrencyViolation\x10\n" +
+	"\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x01P\x01ZkThe request lost against another change of the tenant's directory at the same time, and nothing was changedb[Try again after the delay, with fewer requests that change the same tenant at the same time\x12\xbc\x01\n" +
 	"\x0fTENANT_REQUIRED\x10\xc9\x01\x1a\xa5\x01\xda\xda\x19\xa0\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z@The call has no x-tenant-id and the server has no default tenantb.Send the tenant's GUID in metadata x-tenant-id\x92\x01\r\n" +
 	"\vx-tenant-id\x12\xaa\x01\n" +
 	"\x11INVALID_TENANT_ID\x10\xca\x01\x1a\x91\x01\xda\xda\x19\x8c\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z1x-tenant-id is not one GUID in its canonical formb)Send exactly one GUID, written 8-4-4-4-12\x92\x01\r\n" +
