@@ -26,8 +26,10 @@ operations = [r for r in rows(reference / "operations.tsv") if r["version"] == "
 for row in operations:
     # Ours are the contract's path, and of what a page says of success ("201 (text) / 202 (example)") the numbers.
     row["path"] = row["rpc_path"]
+    # Of the query options, ours say only where Microsoft's page says that there are none.
+    row["query_options"] = "none" if row["query"].startswith("none") else "-"
     row["success"] = " ".join(re.findall(r"\b\d{3}\b", row["success"]))
-columns = ["service", "rpc", "method", "path", "idempotency", "least_permission", "app_only", "error_section", "success"]
+columns = ["service", "rpc", "method", "path", "idempotency", "least_permission", "app_only", "error_section", "success", "query_options"]
 results = [
     compare(
         "operations",

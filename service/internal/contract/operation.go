@@ -82,6 +82,9 @@ func newOperation(method protoreflect.MethodDescriptor, reasons *Reasons) (*Oper
 		NextPageToken: method.Output().Fields().ByName("next_page_token"),
 		EmbedsError:   embedsError(method.Output()),
 	}
+	if spec.GetNoQueryOptions() && op.PageSize == nil {
+		return nil, errors.New("no_query_options needs a page_size, which would be sent otherwise")
+	}
 	op.fieldNames = fieldNames(method.Input())
 	for text := range strings.SplitSeq(strings.Trim(spec.GetPath(), "/"), "/") {
 		name, variable := strings.CutPrefix(text, "{")
