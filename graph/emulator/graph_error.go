@@ -11,6 +11,7 @@ type graphError struct {
 	status  int
 	code    string
 	message string
+	target  string   // the property, option or value that is at fault; "" for none
 	allow   []string // methods, of a 405
 }
 
@@ -26,6 +27,13 @@ func refuse(method, code, format string, args ...any) *graphError {
 		status = http.StatusBadRequest
 	}
 	return &graphError{status: status, code: code, message: fmt.Sprintf(format, args...)}
+}
+
+// about names what an error is about: a property, an option of the query, or a
+// value of a list. Graph's public errors have the same member.
+func (e *graphError) about(target string) *graphError {
+	e.target = target
+	return e
 }
 
 // Codes that Graph uses across its services, for what this API's own pages do
@@ -97,6 +105,7 @@ type errorBody struct {
 type errorObject struct {
 	Code       string     `json:"code"`
 	Message    string     `json:"message"`
+	Target     string     `json:"target,omitempty"`
 	InnerError innerError `json:"innerError"`
 }
 

@@ -55,7 +55,7 @@ func (r *graphReader) readGetRestoreSessionResponse(x *GetRestoreSessionResponse
 
 func (r *graphReader) fieldGetRestoreSessionResponse(x *GetRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	default:
 		r.Skip()
@@ -84,7 +84,7 @@ func (r *graphReader) readActivateRestoreSessionResponse(x *ActivateRestoreSessi
 
 func (r *graphReader) fieldActivateRestoreSessionResponse(x *ActivateRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	default:
 		r.Skip()
@@ -146,7 +146,7 @@ func (r *graphReader) readCreateExchangeRestoreSessionResponse(x *CreateExchange
 
 func (r *graphReader) fieldCreateExchangeRestoreSessionResponse(x *CreateExchangeRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "granularMailboxRestoreArtifacts":
 		if !r.Unset() {
@@ -230,7 +230,7 @@ func (r *graphReader) readCreateOneDriveForBusinessRestoreSessionResponse(x *Cre
 
 func (r *graphReader) fieldCreateOneDriveForBusinessRestoreSessionResponse(x *CreateOneDriveForBusinessRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	default:
 		r.Skip()
@@ -292,7 +292,7 @@ func (r *graphReader) readCreateSharePointRestoreSessionResponse(x *CreateShareP
 
 func (r *graphReader) fieldCreateSharePointRestoreSessionResponse(x *CreateSharePointRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	default:
 		r.Skip()
@@ -346,7 +346,7 @@ func (r *graphReader) readUpdateExchangeRestoreSessionResponse(x *UpdateExchange
 
 func (r *graphReader) fieldUpdateExchangeRestoreSessionResponse(x *UpdateExchangeRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "mailboxRestoreArtifacts@delta":
 		list, start := x.MailboxRestoreArtifacts[:0], r.Pos()
@@ -418,7 +418,7 @@ func (r *graphReader) readUpdateOneDriveForBusinessRestoreSessionResponse(x *Upd
 
 func (r *graphReader) fieldUpdateOneDriveForBusinessRestoreSessionResponse(x *UpdateOneDriveForBusinessRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "driveRestoreArtifacts@delta":
 		list, start := x.DriveRestoreArtifacts[:0], r.Pos()
@@ -498,7 +498,7 @@ func (r *graphReader) readUpdateSharePointRestoreSessionResponse(x *UpdateShareP
 
 func (r *graphReader) fieldUpdateSharePointRestoreSessionResponse(x *UpdateSharePointRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "siteRestoreArtifacts@delta":
 		list, start := x.SiteRestoreArtifacts[:0], r.Pos()
