@@ -24,9 +24,9 @@ const (
 // repeated because its first response was lost. Redirects are never followed.
 //
 // It repeats at most twice, within the deadline and a budget, and only what has certainly changed nothing: a read, and
-// any request that Graph refused (429, 509, 503 with Retry-After, 409 Directory_ConcurrencyViolation) or never received. A DELETE is repeated as well. When
-// the wait does not fit the deadline, or is longer than 10 s, it returns the error at once. Besides, a 401, or a 403
-// that demands claims, gets one new token.
+// any request that Graph refused (429, 509, 503 with Retry-After, 409 Directory_ConcurrencyViolation) or never
+// received. A DELETE is repeated as well. When the wait does not fit the deadline, or is longer than 10 s, it returns
+// the error at once. Besides, a 401, or a 403 that demands claims, gets one new token.
 func (c *Client) Do(ctx context.Context, request *Request) (*Response, error) {
 	c.tenants.Earn(request.Tenant)
 	r := &run{client: c, request: request, token: TokenRequest{Tenant: request.Tenant, UserAssertion: request.UserAssertion}}

@@ -81,8 +81,8 @@ func target(op *contract.Operation, message protoreflect.Message) (string, error
 	return string(path), nil
 }
 
-// pageSizeQuery asks for pages of the request's size; empty leaves the size to Graph. A size is checked also where it is
-// not sent.
+// pageSizeQuery asks for pages of the request's size; empty leaves the size to Graph. A size is also checked where it
+// is not sent.
 func pageSizeQuery(op *contract.Operation, message protoreflect.Message) (string, error) {
 	if op.PageSize == nil {
 		return "", nil

@@ -36,6 +36,15 @@ func (e *graphError) about(target string) *graphError {
 	return e
 }
 
+// element names an element of a list: by its value, or by its place when that
+// says more.
+func element(list string, i int, value string) string {
+	if value != "" {
+		return value
+	}
+	return fmt.Sprintf("%s[%d]", list, i)
+}
+
 // Codes that Graph uses across its services, for what this API's own pages do
 // not name.
 const (

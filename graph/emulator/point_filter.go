@@ -18,7 +18,9 @@ type pointFilter struct {
 // listed, stands in one of two forms:
 //
 //	$expand=protectionUnit($filter=id eq '…')&$filter=protectionDateTime lt …
-//	$expand=protectionUnit&$filter=protectionDateTime lt … and protectionUnit/id eq '…' and protectionUnit/policyId eq '…'
+//	$expand=protectionUnit&$filter=protectionDateTime lt … and protectionUnit/id eq '…'
+//
+// The second one can have protectionUnit/policyId eq '…' as well.
 func (c *call) readPointFilter(expand, filter string) (want pointFilter, _ *graphError) {
 	id, err := c.expandedUnit(expand)
 	if err != nil {

@@ -191,11 +191,11 @@ func (c *call) readSearch() (ids []string, policy string, want wish, query *expr
 	}
 	for i, id := range ids {
 		if !isUnitID(id) {
-			return bad(refuse(c.r.Method, "InvalidProtectionUnitId", "A protection unit id is malformed.").about(cmp.Or(id, "protectionUnitIds")))
+			return bad(refuse(c.r.Method, "InvalidProtectionUnitId", "A protection unit id is malformed.").about(element("protectionUnitIds", i, id)))
 		}
 		ids[i] = canonicalUnitID(id)
 		if slices.Contains(ids[:i], ids[i]) {
-			return bad(c.badSearch("%s stands in the list twice.", id).about(id))
+			return bad(c.badSearch("%s stands in the list twice.", id).about(element("protectionUnitIds", i, "")))
 		}
 	}
 	if !readField(fields, "policyId", &policy) || policy != "" && !isGUID(policy) {

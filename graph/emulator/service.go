@@ -62,7 +62,7 @@ func enableService(c *call) (*answer, *graphError) {
 		return nil, refuse(c.r.Method, codeBadRequest, "The body is not a JSON object with appOwnerTenantId.")
 	}
 	if body.AppOwner == nil || !isGUID(*body.AppOwner) || !c.e.knowsTenant(strings.ToLower(*body.AppOwner)) {
-		return nil, refuse(c.r.Method, "InvalidAppOwnerTenantId", "appOwnerTenantId must be the GUID of the tenant that owns the calling app.")
+		return nil, refuse(c.r.Method, "InvalidAppOwnerTenantId", "appOwnerTenantId must be the GUID of the tenant that owns the calling app.").about("appOwnerTenantId")
 	}
 	s := &c.tenant.service
 	if !s.storeReady {

@@ -5,9 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// unescape appends a JSON string without its quotes to dst: escapes are resolved, and bytes that are not UTF-8 replaced.
-// With clean it becomes a text that can be shown: control characters become spaces, and invisible characters are left
-// out. It reads at most limit bytes of the string, counted without escapes and up to a whole character.
+// unescape appends a JSON string without its quotes to dst: escapes are resolved, and bytes that are not UTF-8 are
+// replaced. With clean it becomes a text that can be shown: control characters become spaces, and invisible characters
+// are left out. It reads at most limit bytes of the string, counted without escapes and up to a whole character.
 func unescape(dst, raw []byte, limit int, clean bool) []byte {
 	for len(raw) > 0 {
 		r, n := character(raw)

@@ -3,6 +3,7 @@ package apierror
 import (
 	"iter"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -76,11 +77,34 @@ func (s *subject) targeted() string {
 	if m == nil {
 		return ""
 	}
-	path := s.best(s.op.FieldPaths(m[1]))
-	if index := m[2] + m[3]; path != "" && index != "" {
-		path += "[" + index + "]"
+	paths := s.op.FieldPaths(m[1])
+	if m[2]+m[3] == "" {
+		return s.best(paths)
 	}
-	return path
+	// Several lists of a request can be one of Graph's: what is added, and behind it what is removed.
+	index, _ := strconv.Atoi(m[2] + m[3])
+	for _, path := range paths {
+		length := listLen(s.request, path)
+		if index < length {
+			return path + "[" + strconv.Itoa(index) + "]"
+		}
+		index -= length
+	}
+	return s.best(paths)
+}
+
+// listLen is the length of the list at a path, 0 for no list.
+func listLen(message protoreflect.Message, path string) int {
+	name, rest, more := strings.Cut(path, ".")
+	field := message.Descriptor().Fields().ByName(protoreflect.Name(name))
+	switch {
+	case field == nil || !message.Has(field):
+	case more:
+		return listLen(message.Get(field).Message(), rest)
+	case field.IsList():
+		return message.Get(field).List().Len()
+	}
+	return 0
 }
 
 // phrases are what Graph writes of an option without its name. OData's libraries make these texts.

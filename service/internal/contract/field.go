@@ -102,8 +102,8 @@ func graphName(field protoreflect.FieldDescriptor) (option *pb.GraphField, name 
 // `filter.site_ids` for `siteId`, in the order of the contract.
 func (op *Operation) FieldPaths(graphName string) []string { return op.fieldPaths[graphName] }
 
-// addFieldPaths adds the fields of a message, except those in lists: there the name alone leads to no element. The parts
-// of a filter are known by the property that they are compared with.
+// addFieldPaths adds the fields of a message, except those in lists: there the name alone leads to no element. The
+// parts of a filter are known by the property that they are compared with.
 func addFieldPaths(paths map[string][]string, seen map[protoreflect.FullName]bool, message protoreflect.MessageDescriptor, prefix string) {
 	if seen[message.FullName()] {
 		return
@@ -114,6 +114,9 @@ func addFieldPaths(paths map[string][]string, seen map[protoreflect.FullName]boo
 		path := prefix + string(field.Name())
 		_, name := graphName(field)
 		paths[name] = append(paths[name], path)
+		if own := field.JSONName(); own != name {
+			paths[own] = append(paths[own], path)
+		}
 		if field.Message() != nil && !field.IsList() && field.Message().ParentFile().Package() == message.ParentFile().Package() {
 			addFieldPaths(paths, seen, field.Message(), path+".")
 		}

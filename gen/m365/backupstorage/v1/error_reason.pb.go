@@ -408,7 +408,8 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_ITEM","domain":"graph.microsoft.com","metadata":{"graphCode":"Invalid"}}`
 	ErrorReason_INVALID_ITEM ErrorReason = 68
-	// Graph refused the request as malformed, without a code that this contract knows.
+	// Graph refused the request as malformed, without a code that this contract knows. When Graph names an option, a
+	// property or a value of the request, BadRequest has the field, such as `page_size` for a size that is too large.
 	//
 	// ErrorInfo: `{"reason":"BAD_REQUEST","domain":"graph.microsoft.com","metadata":{"httpStatus":"400"}}`
 	ErrorReason_BAD_REQUEST ErrorReason = 101

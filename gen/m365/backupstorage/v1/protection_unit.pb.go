@@ -559,13 +559,13 @@ func (x *ProtectionUnitChange) GetError() *status.Status {
 	return nil
 }
 
-// ProtectionUnitFilter selects units of a list. A unit must fit every field that is set. It fits a field when it has one
-// of the field's values, and `excluded_statuses` when it has none of them. For example,
+// ProtectionUnitFilter selects units of a list. A unit must fit every field that is set. It fits a field when it has
+// one of the field's values, and `excluded_statuses` when it has none of them. For example,
 // `excluded_statuses: [PROTECTION_UNIT_STATUS_PROTECTED]` selects all units that are not protected.
 //
 // The server sends it to Graph as `$filter`. Microsoft documents that there is a limit of the filter's length
-// (FILTER_LENGTH_EXCEEDED), but neither where it is nor which properties and operators Graph knows. For a filter that
-// Graph does not know, the reason is BAD_REQUEST with a field violation.
+// (FILTER_LENGTH_EXCEEDED), but neither where it is nor which properties and operators Graph knows. When Graph refuses
+// the filter for another reason, the reason is BAD_REQUEST with a field violation.
 type ProtectionUnitFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// States of the units. Graph's operator is `eq`.
@@ -578,8 +578,8 @@ type ProtectionUnitFilter struct {
 	DirectoryObjectIds []string `protobuf:"bytes,4,rep,name=directory_object_ids,json=directoryObjectIds,proto3" json:"directory_object_ids,omitempty"`
 	// Ids of the sites: `host,siteGuid,webGuid`. Only for sites.
 	SiteIds []string `protobuf:"bytes,5,rep,name=site_ids,json=siteIds,proto3" json:"site_ids,omitempty"`
-	// Email addresses of the users. Not for sites, and only for calls on behalf of a user (`x-user-assertion`): for other
-	// calls the units have no address, and none fits.
+	// Email addresses of the users. Not for sites, and only for calls on behalf of a user (`x-user-assertion`): without
+	// a user Graph hides the addresses, and no unit fits.
 	Emails        []string `protobuf:"bytes,6,rep,name=emails,proto3" json:"emails,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
