@@ -91,9 +91,13 @@ func waysToTexts(ways []way, message protoreflect.MessageDescriptor, to way, ste
 // path returns the field path of a text, such as `mailbox_protection_units[3].directory_object_id`; empty when the
 // request does not have it.
 func (p positions) path(text string) string {
-	at, ok := p[strings.ToLower(text)]
+	key := strings.ToLower(text)
+	at, ok := p[key]
 	if !ok {
-		return ""
+		// Spaces around a value can be Graph's.
+		if at, ok = p[strings.TrimSpace(key)]; !ok {
+			return ""
+		}
 	}
 	path := append(make([]byte, 0, 64), at.prefix...)
 	path = append(append(path, at.list.Name()...), '[')
