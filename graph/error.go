@@ -135,6 +135,13 @@ func (e *Error) ResponseLost() bool {
 	return false
 }
 
+// lostRace reports whether the directory refused the request because of another change at the same time. The code must
+// be the innermost one of a 409: a deeper code says more, and another status can come from a gateway.
+func (e *Error) lostRace() bool {
+	return e.Kind == KindResponse && e.Status == http.StatusConflict && len(e.Codes) > 0 &&
+		strings.EqualFold(e.Codes[len(e.Codes)-1], "Directory_ConcurrencyViolation")
+}
+
 // Gone reports whether Graph does not know the resource any more. A gateway that does not know the path responds with
 // 404 as well, but without a code.
 func (e *Error) Gone() bool {

@@ -219,6 +219,10 @@ var goldenExamples = map[string]func(s *servicetest.Server) produced{
 		rule := servicetest.Must[pb.GetMailboxInclusionRuleResponse](s, l.ruleRPC("Get"), ruleID(policy, created.GetId())).GetInclusionRule()
 		return produced{call: new(servicetest.Outcome), embedded: rule.GetError()}
 	},
+	"DIRECTORY_CONCURRENCY_VIOLATION": func(s *servicetest.Server) produced {
+		s.Fault(emulator.Fault{Operation: "POST /exchangeProtectionPolicies", Code: "Directory_ConcurrencyViolation"})
+		return fails(s, workloads[0].createRPC(), workloads[0].create(s, "p", 1, 1))
+	},
 	"INVALID_ITEM": func(s *servicetest.Server) produced {
 		l := workloads[0]
 		policy := l.activePolicy(s)

@@ -64,7 +64,9 @@ func (t *Translator) describeSubject(s *subject, c classification) *Failure {
 	switch c.reason.GetTypedDetail().(type) {
 	case *pb.ErrorSpec_FieldViolation_:
 		if len(f.violations.list) == 0 {
-			f.violations.list = []*errdetails.BadRequest_FieldViolation{s.violation(c)}
+			if v := s.violation(c); v != nil {
+				f.violations.list = []*errdetails.BadRequest_FieldViolation{v}
+			}
 		}
 	default:
 		f.detail = s.detail(c.reason)
