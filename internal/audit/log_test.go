@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -204,7 +205,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	turnTo(l, path, "/dev/full")
 	for range 10 {
-		if a, err := l.Attempt(example); err != ErrUnavailable || a != nil {
+		if a, err := l.Attempt(example); !errors.Is(err, ErrUnavailable) || a != nil {
 			t.Fatalf("a write with a full disk: %v %v", a, err)
 		}
 	}

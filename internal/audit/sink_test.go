@@ -153,7 +153,7 @@ func TestLinesBehindOneThatHangs(t *testing.T) {
 		var calls sync.WaitGroup
 		for range maxQueued + 500 {
 			calls.Go(func() {
-				if _, err := l.Attempt(example); err != ErrUnavailable {
+				if _, err := l.Attempt(example); !errors.Is(err, ErrUnavailable) {
 					t.Errorf("the error is %v", err)
 				}
 			})
@@ -182,7 +182,7 @@ func TestSinkHangsForEver(t *testing.T) {
 		l := inMemory(t, Required, first, second)
 		hold := make(chan struct{})
 		first.set(func(s *testSink) { s.hold = hold })
-		if _, err := l.Attempt(example); err != ErrUnavailable {
+		if _, err := l.Attempt(example); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("the error is %v", err)
 		}
 		began := time.Now()
@@ -196,7 +196,7 @@ func TestSinkHangsForEver(t *testing.T) {
 			t.Errorf("after Reopen: %v", err)
 		}
 		second.set(func(s *testSink) { s.hold = hold })
-		if _, err := l.Attempt(example); err != ErrUnavailable {
+		if _, err := l.Attempt(example); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("the error is %v", err)
 		}
 		began = time.Now()
@@ -217,11 +217,11 @@ func TestLineIsCutOff(t *testing.T) {
 	s := newSink()
 	l := inMemory(t, Required, s)
 	s.set(func(s *testSink) { s.takes = 30 })
-	if _, err := l.Attempt(example); err != ErrUnavailable {
+	if _, err := l.Attempt(example); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("the error is %v", err)
 	}
 	s.set(func(s *testSink) { s.takes = 0 })
-	if _, err := l.Attempt(example); err != ErrUnavailable {
+	if _, err := l.Attempt(example); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("the error is %v", err)
 	}
 	s.set(func(s *testSink) { s.takes = -1 })
@@ -238,7 +238,7 @@ func TestLineIsCutOff(t *testing.T) {
 	}
 }
 
-// Lines that came together are synced together, before any of their calls goes on; a sync that fails fails them all.
+// Lines that came together are synced together, before any of their calls goes on; after a failed sync none of them does.
 func TestSync(t *testing.T) {
 	s := newSink()
 	s.syncing = true
@@ -263,7 +263,7 @@ func TestSync(t *testing.T) {
 	}
 	calls.Wait()
 	s.set(func(s *testSink) { s.syncError = errors.New("input/output error") })
-	if _, err := l.Attempt(example); err != ErrUnavailable {
+	if _, err := l.Attempt(example); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("the error is %v", err)
 	}
 	l.Close()

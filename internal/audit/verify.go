@@ -80,7 +80,7 @@ func (v *verification) read(input Input) error {
 		if text = bytes.TrimSpace(text); tooLong || len(text) > 0 {
 			v.add(input.Name, number, text, tooLong)
 		}
-		if err != nil {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 	}

@@ -21,10 +21,10 @@ func run(instance string, last int, without ...int) []string {
 	var all []string
 	for seq := 1; seq <= last; seq++ {
 		k := kindRead
-		switch {
-		case seq == 1:
+		switch seq {
+		case 1:
 			k = kindStart
-		case seq == last:
+		case last:
 			k = kindEnd
 		}
 		gone := false
