@@ -32,7 +32,7 @@ import tempfile
 
 TABLE = ".ci/numbers.tsv"
 PAGES = ("README.md", "SECURITY.md", "docs/*.md", "graph/emulator/README.md", "proto/m365/backupstorage/v1/*.proto")
-FLAGS = "cmd/server"
+FLAGS = "docs/configuration.md"  # A test of cmd/server writes its tables from the flags.
 FENCE = re.compile(r"^( *)(```|~~~).*?^ *\2[^\n]*$", re.M | re.S)
 SECOND, BYTE = 10**9, 1
 UNITS = {
@@ -64,6 +64,16 @@ def blank(match):
     return re.sub(r"[^\n]", " ", match[0])
 
 
+def flags_of(root):
+    """The flags and their defaults, as the page has them that a Go test writes: what is no number has None."""
+    flags, rows = {}, re.search(r"<!-- flags:.*?<!-- end of flags", (root / FLAGS).read_text(encoding="utf-8"), re.S)
+    units = {None: 1, "s": GO_UNITS["Second"], "m": GO_UNITS["Minute"], "h": GO_UNITS["Hour"]}
+    for name, default in re.findall(r"^\| `--([a-z0-9-]+)` \|(?: `([^`]*)`)? \|", rows[0] if rows else "", re.M):
+        number = re.fullmatch(r"(\d+)(s|m|h)?", default)
+        flags[name] = int(number[1]) * units[number[2]] if number else None
+    return flags
+
+
 class Code:
     """The values that the code has."""
 
@@ -84,12 +94,7 @@ class Code:
             texts = [file.read_text(encoding="utf-8") for file in self.root.glob(files)]
             return sum(len(re.findall(pattern, text, re.M)) for text in texts)
         if expression.startswith("--"):
-            # The flags can stand in a folder below.
-            for folder in sorted({str(file.parent.relative_to(self.root)) for file in (self.root / FLAGS).rglob("*.go")}):
-                found = re.search(rf'Var\(&[\w.]+, "{expression[2:]}", ([^,]+),', self.text(folder))
-                if found:
-                    return self.go(folder, found[1])
-            fail(f"there is no flag {expression}")
+            return flags_of(self.root).get(expression[2:]) or fail(f"there is no flag {expression}")
         if "~" in expression:
             folder, _, pattern = expression.partition("~")
             found = re.search(pattern, self.text(folder))
@@ -221,9 +226,11 @@ def check_names(root, pages):
         found = [file.read_text(encoding="utf-8") for glob in files for file in root.glob(glob)]
         return {name for text in found for name in re.findall(pattern, text, re.M)}
 
-    flags = grep(r'Var\(&[\w.]+, "([a-z0-9-]+)"', FLAGS + "/**/*.go")
+    flags = set(flags_of(root))
     variables = {"BACKUPSTORAGE_" + flag.upper().replace("-", "_") for flag in flags}
     variables |= grep(r'"([A-Z][A-Z0-9_]+)"', "cmd/server/*.go", "graph/**/*.go", "service/*.go", "clients/**/*.go")
+    # Kubernetes sets such variables for a Service.
+    variables |= {"BACKUPSTORAGE_SERVICE_HOST", "BACKUPSTORAGE_PORT_50051_TCP"}
     variables |= {"GOMEMLIMIT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
     values = grep(r"^\s+([A-Z][A-Z0-9_]+) = \d+", "proto/m365/backupstorage/v1/*.proto")
     # A value is also written without the name of its enum.
@@ -232,7 +239,7 @@ def check_names(root, pages):
     values |= grep(r'"([A-Z][A-Z0-9_]+)"', "proto/m365/backupstorage/v1/*.proto")
     tests = grep(r"^func ((?:Test|Fuzz|Benchmark)\w+)", "**/*_test.go")
     options = {"help"} | grep(r"(?<![\w-])--([a-z-]+)", ".ci/run")
-    http2 = {"ENHANCE_YOUR_CALM", "INTERNAL_ERROR", "CANCEL", "RST_STREAM"}
+    http2 = {"SERVING", "NOT_SERVING", "ENHANCE_YOUR_CALM", "INTERNAL_ERROR", "CANCEL", "RST_STREAM"}
     texts = grep(r'"((?:[^"\\\n]|\\.)*)"', *(f"{room}/**/*.go" for room in ("cmd/server", "graph", "service")))
     logged = {"time", "level", "msg"}  # Written by log/slog.
     faults, count = [], 0
@@ -284,7 +291,7 @@ GOOD = {
     "\nvar p = parameters{Body: 3 * graph.Eight << 20, Units: cmp.Or(l.Units, 50)}\n\nvar key = \"attempts\"\n",
     "service/a_test.go": "package service\n\nfunc TestA(t *testing.T) {}\n",
     "graph/a.go": "package graph\n\nconst Eight = 8\n",
-    "cmd/server/config.go": 'package main\n\nvar _ = flags.IntVar(&c.maxCalls, "max-calls", 1000, "calls")\n',
+    "docs/configuration.md": "<!-- flags: by a test -->\n\n| flag | default |\n|---|---|\n| `--max-calls` | `1000` |\n\n<!-- end of flags -->\n",
     TABLE: "pages\ttext\tvalues\treason\n"
     "*.md\tAt most {} streams, for {} or {}\tservice.maxStreams service.short service.long\n"
     "*.md\t`--max-calls` is {}, a body {}\t--max-calls service.Body\n"
@@ -297,7 +304,7 @@ def self_test():
     plants = [
         ("a constant changes", "service/a.go", "= 250", "= 251", "README.md:3: 250: service.maxStreams is 251"),
         ("the other package changes", "graph/a.go", "= 8", "= 9", "README.md:4: 24 MiB: service.Body is"),
-        ("a default changes", "cmd/server/config.go", "1000", "900", "README.md:4: 1,000: --max-calls is 900"),
+        ("a default changes", "docs/configuration.md", "1000", "900", "README.md:4: 1,000: --max-calls is 900"),
         ("a page changes", "README.md", "60 s", "61 s", "README.md:4: 61 s: service.short is"),
         ("a word changes", "README.md", "two minutes", "three minutes", "README.md:4: three minutes: service.long is"),
         ("a comment changes", "proto/m365/backupstorage/v1/a.proto", "50", "51", "a.proto:1: 51: service~Units"),

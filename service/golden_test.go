@@ -219,6 +219,10 @@ var goldenExamples = map[string]func(s *servicetest.Server) produced{
 		rule := servicetest.Must[pb.GetMailboxInclusionRuleResponse](s, l.ruleRPC("Get"), ruleID(policy, created.GetId())).GetInclusionRule()
 		return produced{call: new(servicetest.Outcome), embedded: rule.GetError()}
 	},
+	"DIRECTORY_CONCURRENCY_VIOLATION": func(s *servicetest.Server) produced {
+		s.Fault(emulator.Fault{Operation: "POST /exchangeProtectionPolicies", Code: "Directory_ConcurrencyViolation"})
+		return fails(s, workloads[0].createRPC(), workloads[0].create(s, "p", 1, 1))
+	},
 	"INVALID_ITEM": func(s *servicetest.Server) produced {
 		l := workloads[0]
 		policy := l.activePolicy(s)
@@ -280,10 +284,10 @@ var goldenOwn = map[string]goldenMaker{
 	"DELEGATED_TOKEN_REQUIRED": func(t *testing.T) produced {
 		return fails(newGoldenServer(t), units+"OffboardProtectionUnit", &pb.OffboardProtectionUnitRequest{ProtectionUnitId: unknown})
 	},
-	"DELEGATED_TOKEN_REJECTED":      withoutToken(graph.TokenAssertionRefused),
-	"INSUFFICIENT_CLAIMS":           withoutToken(graph.TokenClaimsRefused),
-	"CLOUD_NOT_SUPPORTED":           withoutToken(graph.TokenCloud),
-	"GRAPH_CREDENTIALS_UNAVAILABLE": withoutToken(graph.TokenUnavailable),
+	"DELEGATED_TOKEN_REJECTED":      withoutToken(graph.TokenError{Kind: graph.TokenAssertionRefused, Cause: graph.CauseUserAssertion, AADSTS: 500133}),
+	"INSUFFICIENT_CLAIMS":           withoutToken(graph.TokenError{Kind: graph.TokenClaimsRefused}),
+	"CLOUD_NOT_SUPPORTED":           withoutToken(graph.TokenError{Kind: graph.TokenCloud}),
+	"GRAPH_CREDENTIALS_UNAVAILABLE": withoutToken(graph.TokenError{Kind: graph.TokenUnavailable}),
 	"GRAPH_UNREACHABLE": func(t *testing.T) produced {
 		return getPolicy(newGoldenServerOn(t, "http://127.0.0.1:1/v1.0"), unknownPolicy)
 	},
@@ -350,9 +354,9 @@ func withTokens(t *testing.T, source graph.TokenSource) servicetest.Option {
 }
 
 // withoutToken makes a call for which no token can be had.
-func withoutToken(problem graph.TokenKind) goldenMaker {
+func withoutToken(why graph.TokenError) goldenMaker {
 	return func(t *testing.T) produced {
-		return getPolicy(newGoldenServer(t, withTokens(t, servicetest.TokenFunc(func() (string, error) { return "", &graph.TokenError{Kind: problem} }))), unknownPolicy)
+		return getPolicy(newGoldenServer(t, withTokens(t, servicetest.TokenFunc(func() (string, error) { return "", &why }))), unknownPolicy)
 	}
 }
 

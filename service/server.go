@@ -157,7 +157,7 @@ var (
 // and a typed error for methods that do not exist.
 func (s *Server) GRPCOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.UnaryInterceptor(s.chain.Unary),
+		grpc.ChainUnaryInterceptor(s.chain.Unary),
 		grpc.ChainStreamInterceptor(s.chain.Stream),
 		grpc.UnknownServiceHandler(s.chain.UnknownMethod),
 		grpc.InTapHandle(s.chain.Tap),
@@ -177,6 +177,10 @@ func (s *Server) GRPCOptions() []grpc.ServerOption {
 // Listen bounds the connections of a listener. Without it responses that a client does not take are held for as long as
 // its connection, and connections bring as many bytes of requests as they like.
 func (s *Server) Listen(inner net.Listener) *Listener { return wire.Listen(inner, s.connections) }
+
+// ReplacePageTokenKeys puts other keys in the place of Options.PageTokenKeys. It fails when one has not 32 bytes; then
+// the old ones stay.
+func (s *Server) ReplacePageTokenKeys(keys [][]byte) error { return s.core.pages.Replace(keys...) }
 
 // HeldBytes returns how many bytes of responses are held now.
 func (s *Server) HeldBytes() int64 { return s.bytes.Held() }

@@ -103,7 +103,7 @@ func TestTheUsersTokenIsTheOneInTheMetadata(t *testing.T) {
 			if o.Status != nil {
 				t.Fatal(o.Status)
 			}
-			want := graph.TokenRequest{Tenant: emulator.TenantA, UserAssertion: strings.Join(c.assertions, "")}
+			want := graph.TokenRequest{Tenant: emulator.TenantA, UserAssertion: strings.Join(c.assertions, ""), RequestID: strings.Join(o.Trailer.Get("x-request-id"), "")}
 			if got := source.last(); got != want {
 				t.Errorf("asked for a token with %+v", got)
 			}

@@ -17,8 +17,8 @@ func limitMemory() {
 
 // responseBytes is how many bytes of responses all calls may hold together, under the memory limit of Go's runtime.
 func (c *config) responseBytes(memoryLimit int64) int64 {
-	if c.maxResponseBytes != 0 {
-		return c.maxResponseBytes
+	if c.MaxResponseBytes != 0 {
+		return c.MaxResponseBytes
 	}
 	return max(min(service.DefaultResponseBytes, memoryLimit/4), minResponseBytes)
 }

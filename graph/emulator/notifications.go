@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 )
@@ -98,24 +99,24 @@ func patchNotifications(c *call) (*answer, *graphError) {
 	}
 	if patch.Events != nil {
 		if !isFlags(*patch.Events, "none", "restoreAndPolicyUpdates") {
-			return nil, refuse(c.r.Method, codeBadRequest, "additionalEvents has an unknown member.")
+			return nil, refuse(c.r.Method, codeBadRequest, "additionalEvents has an unknown member.").about("additionalEvents")
 		}
 		next.events = *patch.Events
 	}
 	if r := patch.Recipients; r != nil {
 		if r.Role != nil {
 			if !isFlags(*r.Role, "none", "globalAdmins", "backupAdmins", "custom", "allAdmins") {
-				return nil, refuse(c.r.Method, codeBadRequest, "recipients.role has an unknown member.")
+				return nil, refuse(c.r.Method, codeBadRequest, "recipients.role has an unknown member.").about("role")
 			}
 			if *r.Role != next.role && c.tenant.service.consumer == "thirdparty" {
-				return nil, refuse(c.r.Method, codeBadRequest, "recipients.role is read-only where a third party controls the backups.")
+				return nil, refuse(c.r.Method, codeBadRequest, "recipients.role is read-only where a third party controls the backups.").about("role")
 			}
 			next.role = *r.Role
 		}
 		if r.Custom != nil {
 			for _, to := range *r.Custom {
 				if !isAddress(to.Email) {
-					return nil, refuse(c.r.Method, codeBadRequest, "A custom recipient has no valid email.")
+					return nil, refuse(c.r.Method, codeBadRequest, "A custom recipient has no valid email.").about(cmp.Or(to.Email, "customRecipients"))
 				}
 			}
 			next.custom = *r.Custom
@@ -123,7 +124,7 @@ func patchNotifications(c *call) (*answer, *graphError) {
 	}
 	if len(next.custom) > 0 && !hasFlag(next.role, "custom") {
 		if patch.Recipients != nil && patch.Recipients.Custom != nil {
-			return nil, refuse(c.r.Method, codeBadRequest, "customRecipients need the role custom.")
+			return nil, refuse(c.r.Method, codeBadRequest, "customRecipients need the role custom.").about("role")
 		}
 		next.custom = nil // the role turned away from custom: its recipients go
 	}

@@ -39,6 +39,7 @@ func (r *artifactReader) kinds() []artifactKind {
 // read reads the body. Without any list, changes is nil.
 func (r *artifactReader) read(fields map[string]json.RawMessage) (changes []artifactChange, kind artifactKind, _ *graphError) {
 	var names []string
+	list := ""
 	var raw json.RawMessage
 	given := 0
 	for _, k := range r.kinds() {
@@ -48,7 +49,7 @@ func (r *artifactReader) read(fields map[string]json.RawMessage) (changes []arti
 		}
 		names = append(names, name)
 		if value, sent := fields[name]; sent {
-			raw, kind = value, k
+			raw, kind, list = value, k, name
 			given++
 		}
 	}
@@ -73,15 +74,16 @@ func (r *artifactReader) read(fields map[string]json.RawMessage) (changes []arti
 	}
 	if len(items) > maxArtifactsPerRequest {
 		return nil, kind, refuse(r.c.r.Method, "RestoreArtifactsLimitBreached",
-			"The request has %d artifacts; at most %d are allowed.", len(items), maxArtifactsPerRequest)
+			"The request has %d artifacts; at most %d are allowed.", len(items), maxArtifactsPerRequest).about(list)
 	}
-	for _, raw := range items {
+	for i, raw := range items {
 		ch, err := r.item(raw, kind)
 		if err != nil {
-			return nil, kind, err
+			return nil, kind, err.about(element(list, i, err.target))
 		}
 		if slices.ContainsFunc(changes, ch.repeats) {
-			return nil, kind, refuse(r.c.r.Method, "DuplicateArtifactInList", "The same artifact stands in the list twice.")
+			err := refuse(r.c.r.Method, "DuplicateArtifactInList", "The same artifact stands in the list twice.")
+			return nil, kind, err.about(element(list, i, ""))
 		}
 		changes = append(changes, ch)
 	}
@@ -173,7 +175,7 @@ func (r *artifactReader) pointed(fields map[string]json.RawMessage) (*restoreArt
 	}
 	p := r.c.tenant.findPoint(id, r.c.now)
 	if p == nil || p.unit.workload != r.workload {
-		return nil, refuse(r.c.r.Method, "InvalidRestorePoint", "The restore point is missing, malformed, or none of a %s.", r.workload.info().thing)
+		return nil, refuse(r.c.r.Method, "InvalidRestorePoint", "The restore point is missing, malformed, or none of a %s.", r.workload.info().thing).about(id)
 	}
 	a := &restoreArtifact{kind: wholeUnit, unit: p.unit.id, object: p.unit.object, number: p.unit.number, point: *p}
 	_ = json.Unmarshal(fields["destinationType"], &a.destination) // what is no string is no destination

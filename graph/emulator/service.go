@@ -61,7 +61,7 @@ func enableService(c *call) (*answer, *graphError) {
 		return nil, refuse(c.r.Method, codeBadRequest, "The body is not a JSON object with appOwnerTenantId alone.")
 	}
 	if !isGUID(owner) || !c.e.knowsTenant(strings.ToLower(owner)) {
-		return nil, refuse(c.r.Method, "InvalidAppOwnerTenantId", "appOwnerTenantId must be the GUID of the tenant that owns the calling app.")
+		return nil, refuse(c.r.Method, "InvalidAppOwnerTenantId", "appOwnerTenantId must be the GUID of the tenant that owns the calling app.").about("appOwnerTenantId")
 	}
 	s := &c.tenant.service
 	if !s.storeReady {

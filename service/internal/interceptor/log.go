@@ -68,9 +68,14 @@ func logCalls(logger *slog.Logger, tenants LogTenants) around {
 			return err
 		}
 		attributes = append(attributes, slog.String("code", f.Code().String()), slog.String("reason", f.Reason()))
-		for _, key := range []string{"httpStatus", "graphRequestId", "cause", "property", "offset", "throttledBy", "outcome", "incident"} {
+		for _, key := range []string{"httpStatus", "graphRequestId", "cause", "aadsts", "property", "offset", "throttledBy", "outcome", "incident"} {
 			if value := f.Metadata(key); value != "" {
 				attributes = append(attributes, slog.String(key, value))
+			}
+		}
+		for _, a := range []slog.Attr{slog.String("host", f.Host()), slog.String("tokenRequestId", f.TokenRequestID())} {
+			if a.Value.String() != "" {
+				attributes = append(attributes, a)
 			}
 		}
 		if f.HasUnknownCode() {

@@ -1,0 +1,15 @@
+package main
+
+import "io"
+
+// commands are the commands of the program. Each has a file of its own.
+type commands struct {
+	Serve  serveCommand  `cmd:"" default:"withargs" help:"Serve gRPC. This is what the program does without a command."`
+	Config configCommand `cmd:"" help:"Print the configuration in force, and where each value comes from. Secrets are shown as \"set\"."`
+}
+
+// streams is where a command writes.
+type streams struct {
+	// out is standard output, log is standard error.
+	out, log io.Writer
+}

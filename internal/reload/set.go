@@ -1,0 +1,201 @@
+package reload
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxReadTime is how long a read of the files is awaited. Then the last contents are used: a disk that hangs must not
+	// block those who need them.
+	maxReadTime = time.Second
+	// maxTries is how often files are read that change meanwhile.
+	maxTries = 5
+)
+
+// errChanging is the error for files that do not stand still.
+var errChanging = errors.New("the files change while they are read")
+
+// Set is one or more files that are read together, parsed to a T. It is safe for concurrent use.
+type Set[T any] struct {
+	what  string
+	paths []string
+	parse func(contents [][]byte) (T, error)
+	log   report
+
+	// last is the last state that was good.
+	last     atomic.Pointer[state[T]]
+	failures atomic.Uint64
+
+	mu sync.Mutex
+	// under is the read that is under way, nil when none is. All callers share it: each read of a disk that hangs takes a
+	// thread of the process.
+	under *reading[T]
+	// trouble is the error of the last read, empty when it was good.
+	trouble string
+}
+
+// state is what was read. It never changes.
+type state[T any] struct {
+	version [sha256.Size]byte
+	value   T
+}
+
+// reading is one read of the files. state and err are set before done is closed.
+type reading[T any] struct {
+	start time.Time
+	done  chan struct{}
+	state *state[T]
+	err   error
+}
+
+// Open reads a set of files for the first time, and has the reader look at them from then on; a nil reader leaves that
+// to Read. what names the set in the log and in counts, such as "tls". parse gets the contents in the order of the
+// paths. Its error goes to the log: it must contain nothing of them.
+//
+// The error is that of the first read: then there is no set.
+func Open[T any](reader *Reader, what string, parse func(contents [][]byte) (T, error), paths ...string) (*Set[T], error) {
+	s := &Set[T]{what: what, paths: paths, parse: parse}
+	if _, err := s.Read(); err != nil {
+		return nil, err
+	}
+	if reader != nil {
+		s.log = reader.report
+		reader.add(s)
+	}
+	return s, nil
+}
+
+// Get returns the last value that was good, without a look at the files.
+func (s *Set[T]) Get() T { return s.last.Load().value }
+
+// Read looks at the files and returns their value, the last good one when they cannot be used or read within a second.
+// An error is only possible in Open, before there is a value.
+func (s *Set[T]) Read() (T, error) {
+	last := s.last.Load()
+	r := s.reading()
+	if last == nil {
+		<-r.done
+		if r.err != nil {
+			var none T
+			return none, r.err
+		}
+		return r.state.value, nil
+	}
+	timer := time.NewTimer(time.Until(r.start.Add(maxReadTime)))
+	defer timer.Stop()
+	select {
+	case <-r.done:
+		if r.err == nil {
+			return r.state.value, nil
+		}
+	case <-timer.C:
+	}
+	return last.value, nil
+}
+
+// Failures returns how many reads found files that cannot be used.
+func (s *Set[T]) Failures() uint64 { return s.failures.Load() }
+
+func (s *Set[T]) name() string { return s.what }
+
+func (s *Set[T]) look() { _, _ = s.Read() }
+
+// reading returns the read that is under way, and starts one if there is none. No lock is held while files are read.
+func (s *Set[T]) reading() *reading[T] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.under == nil {
+		r := &reading[T]{start: time.Now(), done: make(chan struct{})}
+		s.under = r
+		go func() {
+			last := s.last.Load()
+			r.state, r.err = s.read(last)
+			if r.err == nil {
+				s.last.Store(r.state)
+			}
+			s.mu.Lock()
+			s.note(last, r)
+			s.under = nil
+			s.mu.Unlock()
+			close(r.done)
+		}()
+	}
+	return s.under
+}
+
+// read returns the state of the files, last itself if they have not changed. A panic of a parser becomes an error: it
+// must not end the process.
+func (s *Set[T]) read(last *state[T]) (_ *state[T], err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			// The value may hold anything.
+			err = fmt.Errorf("panic of type %T while a file was read", value)
+		}
+	}()
+	_, version, err := s.contents()
+	if err != nil {
+		return nil, err
+	}
+	if last != nil && last.version == version {
+		return last, nil
+	}
+	// What is new is read until two reads are the same. Otherwise the certificate could be of one folder of Kubernetes,
+	// and the key of the next.
+	for range maxTries {
+		contents, again, err := s.contents()
+		if err != nil {
+			return nil, err
+		}
+		if again != version {
+			version = again
+			continue
+		}
+		value, err := s.parse(contents)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.paths[0], err)
+		}
+		return &state[T]{version: version, value: value}, nil
+	}
+	return nil, fmt.Errorf("%s: %w", s.paths[0], errChanging)
+}
+
+// contents reads all files once.
+func (s *Set[T]) contents() (all [][]byte, version [sha256.Size]byte, err error) {
+	hash := sha256.New()
+	for _, path := range s.paths {
+		content, err := readFile(path)
+		if err != nil {
+			return nil, version, err
+		}
+		all = append(all, content)
+		// The length keeps the end of one file and the beginning of the next apart.
+		hash.Write(binary.BigEndian.AppendUint64(nil, uint64(len(content))))
+		hash.Write(content)
+	}
+	return all, [sha256.Size]byte(hash.Sum(nil)), nil
+}
+
+// note counts and logs what a read found. The lock is held.
+func (s *Set[T]) note(last *state[T], r *reading[T]) {
+	if last == nil {
+		return // Open returns the error.
+	}
+	if r.err != nil {
+		s.failures.Add(1)
+		if text := r.err.Error(); text != s.trouble {
+			s.trouble = text
+			s.log.failed(s.what, r.err)
+		}
+		return
+	}
+	if s.trouble != "" || r.state != last {
+		s.trouble = ""
+		s.log.good(s.what)
+	}
+}
