@@ -42,6 +42,7 @@ const (
 	CauseTooLong            Cause = "too-long"
 	CauseSyntax             Cause = "syntax"
 	CauseAlgorithm          Cause = "algorithm"
+	CauseType               Cause = "type"
 	CauseCritical           Cause = "crit"
 	CauseIssuerUnknown      Cause = "issuer-unknown"
 	CauseAudience           Cause = "audience"

@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -194,7 +195,7 @@ func causeOf(t *testing.T, a *Authenticator, c Credential) Cause {
 		}
 		return ""
 	}
-	refused, ok := err.(*CredentialError)
+	refused, ok := errors.AsType[*CredentialError](err)
 	if !ok {
 		t.Fatalf("the error is %T, want a *CredentialError", err)
 	}

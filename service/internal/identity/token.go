@@ -18,6 +18,10 @@ const (
 	maxKeyID, maxPrincipal = 256, 256
 )
 
+// types are the values of `typ` that a token may have. Others are of tokens with another meaning, which the same key
+// can have signed: logout+jwt, dpop+jwt, secevent+jwt.
+var types = []string{"jwt", "at+jwt", "application/jwt", "application/at+jwt", "jose"}
+
 // header is what the first part of a token says.
 type header struct {
 	algorithm jose.SignatureAlgorithm
@@ -63,6 +67,9 @@ func parse(token string) (header, claims, Cause) {
 	}
 	if _, ok := first["crit"]; ok {
 		return header{}, nil, CauseCritical
+	}
+	if kind, ok := claims(first).text("typ"); first["typ"] != nil && (!ok || !slices.Contains(types, strings.ToLower(kind))) {
+		return header{}, nil, CauseType
 	}
 	algorithm, _ := claims(first).text("alg")
 	h := header{algorithm: jose.SignatureAlgorithm(algorithm)}

@@ -3,6 +3,7 @@ package identity
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +30,7 @@ func TestGoodTokens(t *testing.T) {
 			for _, scheme := range []string{"Bearer", "bearer"} {
 				caller, err := a.Caller(context.Background(), Credential{Authorization: []string{scheme + " " + token}})
 				if err != nil {
-					t.Fatalf("%s with the key id %q: %v (%s)", algorithm, id, err, err.(*CredentialError).Cause)
+					t.Fatalf("%s with the key id %q: %#v", algorithm, id, err)
 				}
 				if want := "oidc:https://issuer.example#" + person; len(caller.Names) != 1 || caller.Names[0] != want {
 					t.Errorf("%s: the caller is %q, want %q", algorithm, caller.Names, want)
@@ -92,6 +94,8 @@ func TestBadTokens(t *testing.T) {
 		"no algorithm":             {[]string{"Bearer " + raw(`{}`, payload)}, CauseAlgorithm},
 		"HS256":                    {[]string{"Bearer " + hmac}, CauseAlgorithm},
 		"RS384":                    {[]string{"Bearer " + sign(t, jose.RS384, signers()[jose.RS256], "rsa", i.claimsWith(nil), nil)}, CauseAlgorithm},
+		"a logout token":           {headers(map[jose.HeaderKey]any{"typ": "logout+jwt"}), CauseType},
+		"a number as type":         {[]string{"Bearer " + raw(`{"alg":"ES256","typ":5}`, payload)}, CauseType},
 		"crit":                     {headers(map[jose.HeaderKey]any{"crit": []string{"b64"}, "b64": true}), CauseCritical},
 		"empty crit":               {[]string{"Bearer " + raw(`{"alg":"ES256","crit":[]}`, payload)}, CauseCritical},
 		"a number as key id":       {[]string{"Bearer " + raw(`{"alg":"ES256","kid":5}`, payload)}, CauseKeyUnknown},
@@ -136,6 +140,47 @@ func TestBadTokens(t *testing.T) {
 	}
 	if got := i.count(); got != 1 {
 		t.Errorf("the keys were fetched %d times within 30 s, want once", got)
+	}
+}
+
+// Access tokens of each kind are accepted.
+func TestTypesOfTokens(t *testing.T) {
+	i := newTestIssuer(t)
+	a := i.authenticator()
+	for _, kind := range []string{"JWT", "at+jwt", "application/at+JWT", "JOSE"} {
+		token := sign(t, jose.ES256, signers()[jose.ES256], "ec", i.claimsWith(nil), map[jose.HeaderKey]any{"typ": kind})
+		if got := causeOf(t, a, with(token)); got != "" {
+			t.Errorf("%s: refused because of %s", kind, got)
+		}
+	}
+}
+
+// A token without a key id is tried with a few keys only, however many the issuer has.
+func TestTriesAreBounded(t *testing.T) {
+	i := newTestIssuer(t)
+	i.published = make(map[string]crypto.PublicKey)
+	for n := range maxTries {
+		i.published[fmt.Sprint(n)] = newKey(t).Public()
+	}
+	last := newKey(t)
+	all, err := parseKeys([]byte(i.jwks()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := jose.ParseSignedCompact(sign(t, jose.ES256, last, "", i.claimsWith(nil), nil), algorithms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		keys keys
+		want Cause
+	}{
+		"as the last of 8": {append(all[1:len(all):len(all)], jose.JSONWebKey{Key: last.Public()}), ""},
+		"as the 9th":       {append(slices.Clip(all), jose.JSONWebKey{Key: last.Public()}), CauseKeyUnknown},
+	} {
+		if _, cause := test.keys.verify(parsed, jose.ES256, ""); cause != test.want {
+			t.Errorf("%s: the cause is %q, want %q", name, cause, test.want)
+		}
 	}
 }
 
@@ -232,4 +277,41 @@ func marshal(t *testing.T, key jose.JSONWebKey) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// What a stranger may send never stops the server, and is never a caller.
+func FuzzToken(f *testing.F) {
+	i := newTestIssuer(&testing.T{})
+	a := New(Options{Now: i.clock})
+	if err := a.Use([]Issuer{{Issuer: issuerURL, Audience: audience, PrincipalClaim: "sub", Keys: []byte(i.jwks())}}); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(`{"alg":"ES256","kid":"ec"}`, `{"iss":"https://issuer.example","aud":"backupstorage","sub":"a","exp":4000000000}`)
+	f.Add(`{"alg":"EdDSA","kid":"ed","typ":"JWT"}`, `{"iss":"https://issuer.example","aud":["backupstorage"],"sub":"a","exp":4e9,"nbf":1.5}`)
+	f.Add(`{"alg":"RS256"}`, `{"iss":"https://issuer.example","aud":null,"exp":-1}`)
+	f.Fuzz(func(t *testing.T, header, payload string) {
+		if caller, err := a.Caller(context.Background(), with(raw(header, payload))); err == nil {
+			t.Errorf("a token that nobody signed is %q", caller.Names)
+		}
+	})
+}
+
+// What a token costs a call that is accepted, from the second one on.
+func BenchmarkCaller(b *testing.B) {
+	t := &testing.T{}
+	i := newTestIssuer(t)
+	a := New(Options{Now: i.clock})
+	if err := a.Use([]Issuer{{Issuer: issuerURL, Audience: audience, PrincipalClaim: "sub", Keys: []byte(i.jwks())}}); err != nil {
+		b.Fatal(err)
+	}
+	for algorithm, id := range map[jose.SignatureAlgorithm]string{jose.RS256: "rsa", jose.ES256: "ec", jose.EdDSA: "ed"} {
+		credential := with(sign(t, algorithm, signers()[algorithm], id, i.claimsWith(nil), nil))
+		b.Run(string(algorithm), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := a.Caller(context.Background(), credential); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

@@ -24,7 +24,7 @@
 //
 //	the entry has                 permissions       effects
 //	role                          all               those of the role
-//	role and permissions          those listed      those of the role
+//	permissions and role          those listed      those of the role
 //	permissions                   those listed      all but REMOVE
 //	permissions and effects       those listed      those listed
 //

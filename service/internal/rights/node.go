@@ -19,8 +19,8 @@ type reader struct {
 	faults []error
 }
 
-// wrong adds a fault at a node.
-func (r *reader) wrong(at *yaml.Node, format string, values ...any) {
+// wrongf adds a fault at a node.
+func (r *reader) wrongf(at *yaml.Node, format string, values ...any) {
 	if len(r.faults) < maxProblems {
 		r.faults = append(r.faults, fmt.Errorf("line %d: %s", at.Line, fmt.Sprintf(format, values...)))
 	}
@@ -63,7 +63,7 @@ func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag(
 func (r *reader) fields(n *yaml.Node, what string, allowed []string, read func(name string, key, value *yaml.Node)) {
 	r.entries(n, what, func(name string, key, value *yaml.Node) {
 		if !slices.Contains(allowed, name) {
-			r.wrong(key, "unknown field%s of %s; it can have %s", quoted(name), what, strings.Join(allowed, ", "))
+			r.wrongf(key, "unknown field%s of %s; it can have %s", quoted(name), what, strings.Join(allowed, ", "))
 			return
 		}
 		read(name, key, value)
@@ -73,23 +73,23 @@ func (r *reader) fields(n *yaml.Node, what string, allowed []string, read func(n
 // entries calls read for each entry of an object, each name at most once.
 func (r *reader) entries(n *yaml.Node, what string, read func(name string, key, value *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
-		r.wrong(n, "%s must be an object", what)
+		r.wrongf(n, "%s must be an object", what)
 		return
 	}
 	before := make(map[string]int)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" {
-			r.wrong(key, "a field of %s must have a text as its name", what)
+			r.wrongf(key, "a field of %s must have a text as its name", what)
 			continue
 		}
 		if line, twice := before[key.Value]; twice {
-			r.wrong(key, "%s has the field%s twice, first in line %d", what, quoted(key.Value), line)
+			r.wrongf(key, "%s has the field%s twice, first in line %d", what, quoted(key.Value), line)
 			continue
 		}
 		before[key.Value] = key.Line
 		if value.Kind == yaml.AliasNode {
-			r.wrong(value, "aliases are not supported: write the value out")
+			r.wrongf(value, "aliases are not supported: write the value out")
 			continue
 		}
 		read(key.Value, key, value)
@@ -99,12 +99,12 @@ func (r *reader) entries(n *yaml.Node, what string, read func(name string, key, 
 // list calls read for each item of a list, which must have one at least.
 func (r *reader) list(n *yaml.Node, what string, read func(item *yaml.Node)) {
 	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
-		r.wrong(n, "%s must be a list with one item at least", what)
+		r.wrongf(n, "%s must be a list with one item at least", what)
 		return
 	}
 	for _, item := range n.Content {
 		if item.Kind == yaml.AliasNode {
-			r.wrong(item, "aliases are not supported: write the value out")
+			r.wrongf(item, "aliases are not supported: write the value out")
 			continue
 		}
 		read(item)
@@ -115,7 +115,7 @@ func (r *reader) list(n *yaml.Node, what string, read func(item *yaml.Node)) {
 // no are texts only in quotation marks.
 func (r *reader) text(n *yaml.Node, what string) (text string, ok bool) {
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" || n.Value == "" {
-		r.wrong(n, "%s must be a text", what)
+		r.wrongf(n, "%s must be a text", what)
 		return "", false
 	}
 	return n.Value, true
@@ -124,7 +124,7 @@ func (r *reader) text(n *yaml.Node, what string) (text string, ok bool) {
 // flag returns a bool.
 func (r *reader) flag(n *yaml.Node, what string) bool {
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" || n.Value != "true" && n.Value != "false" {
-		r.wrong(n, "%s must be true or false", what)
+		r.wrongf(n, "%s must be true or false", what)
 		return false
 	}
 	return n.Value == "true"

@@ -51,9 +51,9 @@ func Parse(data []byte, rules *Rules, read func(name string) ([]byte, error)) (*
 	known := []string{"version", "issuers", "tenantSets", "callers"}
 	p.fields(root, "the file", known, func(name string, _, value *yaml.Node) { values[name] = value })
 	if version := values["version"]; version == nil {
-		p.wrong(root, "version is missing: write version: 1")
+		p.wrongf(root, "version is missing: write version: 1")
 	} else if version.Kind != yaml.ScalarNode || version.ShortTag() != "!!int" || version.Value != "1" {
-		p.wrong(version, "version must be 1")
+		p.wrongf(version, "version must be 1")
 	}
 	if n := values["issuers"]; n != nil {
 		p.list(n, "issuers", p.issuer)
@@ -64,7 +64,7 @@ func Parse(data []byte, rules *Rules, read func(name string) ([]byte, error)) (*
 	if n := values["callers"]; n != nil {
 		p.list(n, "callers", p.caller)
 	} else if root.Kind == yaml.MappingNode {
-		p.wrong(root, "callers is missing")
+		p.wrongf(root, "callers is missing")
 	}
 	if err := p.err(); err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (p *parser) content(at *yaml.Node, name string) ([]byte, bool) {
 	}
 	data, err := p.read(name)
 	if err != nil {
-		p.wrong(at, "the file cannot be read: %v", err)
+		p.wrongf(at, "the file cannot be read: %v", err)
 		return nil, false
 	}
 	if data == nil {
@@ -143,11 +143,11 @@ func (p *parser) issuer(n *yaml.Node) {
 		if where == nil {
 			where = n
 		}
-		p.wrong(where, "%s %v", field, err)
+		p.wrongf(where, "%s %v", field, err)
 		return
 	}
 	if twice {
-		p.wrong(at[identity.FieldIssuer], "the issuer is there twice")
+		p.wrongf(at[identity.FieldIssuer], "the issuer is there twice")
 		return
 	}
 	p.file.Issuers = append(p.file.Issuers, i)
@@ -175,13 +175,13 @@ func (p *parser) tenantSet(name string, key, value *yaml.Node) {
 		}
 		set, err := parseTenants(file, data)
 		if err != nil {
-			p.wrong(value, "the file %v", err)
+			p.wrongf(value, "the file %v", err)
 			return
 		}
 		p.file.sets[name] = set
 	})
 	if !seen && value.Kind == yaml.MappingNode {
-		p.wrong(key, "a tenant set must have a file")
+		p.wrongf(key, "a tenant set must have a file")
 	}
 }
 
@@ -218,14 +218,14 @@ func (p *parser) caller(n *yaml.Node) {
 	}
 	for _, name := range []string{"principal", "tenants"} {
 		if seen[name] == nil {
-			p.wrong(n, "a caller must have %s", name)
+			p.wrongf(n, "a caller must have %s", name)
 		}
 	}
 	switch role, permissions, effects := seen["role"], seen["permissions"], seen["effects"]; {
 	case role == nil && permissions == nil:
-		p.wrong(n, "a caller must have a role or permissions")
+		p.wrongf(n, "a caller must have a role or permissions")
 	case role != nil && effects != nil:
-		p.wrong(effects, "effects and role exclude each other: a role has its effects")
+		p.wrongf(effects, "effects and role exclude each other: a role has its effects")
 	case effects == nil && role == nil:
 		// What takes protection away is granted by name.
 		c.effects = allEffects &^ EffectsOf(pb.GraphCall_REMOVE)
@@ -241,11 +241,11 @@ func (p *parser) principal(c *caller, n *yaml.Node) {
 		return
 	}
 	if reason := p.badPrincipal(text); reason != "" {
-		p.wrong(n, "principal %s", reason)
+		p.wrongf(n, "principal %s", reason)
 		return
 	}
 	if before := p.file.byPrincipal[text]; before != nil {
-		p.wrong(n, "the principal is there twice, first with the caller in line %d", before.line)
+		p.wrongf(n, "the principal is there twice, first with the caller in line %d", before.line)
 		return
 	}
 	c.principal = text
@@ -293,20 +293,20 @@ func (p *parser) tenant(c *caller, n *yaml.Node) {
 	if name, isSet := strings.CutPrefix(text, "set:"); isSet {
 		set, known := p.file.sets[name]
 		if !known {
-			p.wrong(n, "unknown tenant set%s", quoted(name))
+			p.wrongf(n, "unknown tenant set%s", quoted(name))
 			return
 		}
 		g.set = set
 	} else if g.all = text == "*"; !g.all {
 		id, ok := parseGUID([]byte(text))
 		if !ok {
-			p.wrong(n, `a tenant must be a GUID written 8-4-4-4-12, set:name, or "*"`)
+			p.wrongf(n, `a tenant must be a GUID written 8-4-4-4-12, set:name, or "*"`)
 			return
 		}
 		g.set = &tenantSet{ids: map[guid]uint32{id: 0}}
 	}
 	if slices.ContainsFunc(c.tenants, func(other grant) bool { return other.text == text }) {
-		p.wrong(n, "the tenant is there twice")
+		p.wrongf(n, "the tenant is there twice")
 		return
 	}
 	c.tenants = append(c.tenants, g)
@@ -318,7 +318,7 @@ func (p *parser) role(c *caller, n *yaml.Node) {
 		return
 	}
 	if c.effects, ok = roles[text]; !ok {
-		p.wrong(n, "unknown role%s: it must be %s", quoted(text), roleNames)
+		p.wrongf(n, "unknown role%s: it must be %s", quoted(text), roleNames)
 	}
 	c.role = text
 }
@@ -331,9 +331,9 @@ func (p *parser) permission(c *caller, n *yaml.Node) {
 	bit := p.rules.bits(func(name string) bool { return name == text })
 	switch {
 	case bit == 0:
-		p.wrong(n, "unknown permission%s: it must be one of %s", quoted(text), strings.Join(p.rules.permissions, ", "))
+		p.wrongf(n, "unknown permission%s: it must be one of %s", quoted(text), strings.Join(p.rules.permissions, ", "))
 	case slices.Contains(c.permissionNames, text):
-		p.wrong(n, "the permission is there twice")
+		p.wrongf(n, "the permission is there twice")
 	}
 	// Covering is looked up by the rule: ReadWrite stands for Read there.
 	c.permissions |= bit
@@ -348,9 +348,9 @@ func (p *parser) effect(c *caller, n *yaml.Node) {
 	effect := EffectsOf(pb.GraphCall_Effect(pb.GraphCall_Effect_value[text]))
 	switch {
 	case effect == 0:
-		p.wrong(n, "unknown effect%s: it must be one of %s", quoted(text), allEffects)
+		p.wrongf(n, "unknown effect%s: it must be one of %s", quoted(text), allEffects)
 	case c.effects.Has(effect):
-		p.wrong(n, "the effect is there twice")
+		p.wrongf(n, "the effect is there twice")
 	}
 	c.effects |= effect
 }
@@ -361,6 +361,6 @@ func (p *parser) notAfter(c *caller, n *yaml.Node) {
 		c.notAfter, err = time.Parse(time.RFC3339, n.Value)
 	}
 	if err != nil || c.notAfter.IsZero() {
-		p.wrong(n, "notAfter must be a time such as 2027-01-01T00:00:00Z")
+		p.wrongf(n, "notAfter must be a time such as 2027-01-01T00:00:00Z")
 	}
 }

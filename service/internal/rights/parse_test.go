@@ -99,7 +99,7 @@ func TestParseExample(t *testing.T) {
 17    dns:admin.corp.example                                            *                                                          all                                                                 admin: READ, ADD, CHANGE, REMOVE, RESTORE  no     -
 20    urn:corp:restore                                                  set:customers (2), 11111111-2222-4333-8444-00000000000C    BackupRestore-Restore.ReadWrite.All, BackupRestore-Search.Read.All  READ, ADD, CHANGE, RESTORE        no     -
 `
-	words := func(text string) []string { return strings.Fields(text) }
+	words := strings.Fields
 	if got := f.List(); !slices.Equal(words(got), words(want)) {
 		t.Errorf("the list is\n%swant\n%s", got, want)
 	}
@@ -290,4 +290,24 @@ func TestReachable(t *testing.T) {
 	if err := mustParse(t, example, exampleFiles).CheckReachable(false, now); err != nil {
 		t.Errorf("a file with callers by token: %v", err)
 	}
+}
+
+// No file stops the server, and none allows a caller that is not in it.
+func FuzzParse(f *testing.F) {
+	f.Add(example)
+	f.Add("version: 1\ncallers:\n  - {principal: a:b, tenants: ['*'], role: admin}\n")
+	f.Add("version: 1\nissuers: &a [*a]\ncallers: [{<<: *a}]")
+	f.Add("? [a]\n: !!set {a, b}\n---\n...")
+	f.Fuzz(func(t *testing.T, text string) {
+		file, err := Parse([]byte(text), theRules(), exampleFiles.read)
+		if err != nil {
+			return
+		}
+		if d := file.Decide(callOf("spiffe://nobody.example/here", tenantA, "ProtectionPolicyService/ListProtectionPolicies")); d.Allowed {
+			t.Errorf("%s: %s", text, d.String())
+		}
+		if strings.Count(file.List(), "\n") < 2 {
+			t.Errorf("an empty list of\n%s", text)
+		}
+	})
 }

@@ -56,11 +56,11 @@ func NewRules(operations []*contract.Operation) *Rules {
 	return r
 }
 
-// bits returns the set of the permissions for which is is true.
-func (r *Rules) bits(is func(name string) bool) permissions {
+// bits returns the set of the permissions that match.
+func (r *Rules) bits(matches func(name string) bool) permissions {
 	var set permissions
 	for bit, name := range r.permissions {
-		if is(name) {
+		if matches(name) {
 			set |= 1 << bit
 		}
 	}

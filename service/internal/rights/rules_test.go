@@ -33,9 +33,9 @@ func TestFieldsAtAnyDepth(t *testing.T) {
 	const one, many = descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL, descriptorpb.FieldDescriptorProto_LABEL_REPEATED
 	const none = pb.GraphCall_EFFECT_UNSPECIFIED
 	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
-		Name: proto.String("test.proto"), Package: proto.String("test"), Syntax: proto.String("proto3"),
+		Name: new("test.proto"), Package: new("test"), Syntax: new("proto3"),
 		MessageType: []*descriptorpb.DescriptorProto{
-			{Name: proto.String("Request"), Field: []*descriptorpb.FieldDescriptorProto{
+			{Name: new("Request"), Field: []*descriptorpb.FieldDescriptorProto{
 				field("name", 1, none, one, ""),
 				field("remove_ids", 2, pb.GraphCall_REMOVE, many, ""),
 				field("outer", 3, none, one, ".test.Outer"),
@@ -43,15 +43,15 @@ func TestFieldsAtAnyDepth(t *testing.T) {
 				field("by_name", 5, none, many, ".test.Request.ByNameEntry"),
 				field("plain", 6, none, one, ".test.Plain"),
 			}, NestedType: []*descriptorpb.DescriptorProto{{
-				Name: proto.String("ByNameEntry"), Options: &descriptorpb.MessageOptions{MapEntry: proto.Bool(true)},
+				Name: new("ByNameEntry"), Options: &descriptorpb.MessageOptions{MapEntry: new(true)},
 				Field: []*descriptorpb.FieldDescriptorProto{field("key", 1, none, one, ""), field("value", 2, none, one, ".test.Outer")},
 			}}},
 			// Outer is within Inner, and Inner within Outer. The effect stands behind the way back.
-			{Name: proto.String("Outer"), Field: []*descriptorpb.FieldDescriptorProto{
+			{Name: new("Outer"), Field: []*descriptorpb.FieldDescriptorProto{
 				field("inner", 1, none, one, ".test.Inner"), field("restore", 2, pb.GraphCall_RESTORE, one, ""),
 			}},
-			{Name: proto.String("Inner"), Field: []*descriptorpb.FieldDescriptorProto{field("outer", 1, none, one, ".test.Outer")}},
-			{Name: proto.String("Plain"), Field: []*descriptorpb.FieldDescriptorProto{field("name", 1, none, one, "")}},
+			{Name: new("Inner"), Field: []*descriptorpb.FieldDescriptorProto{field("outer", 1, none, one, ".test.Outer")}},
+			{Name: new("Plain"), Field: []*descriptorpb.FieldDescriptorProto{field("name", 1, none, one, "")}},
 		},
 	}, nil)
 	if err != nil {

@@ -633,6 +633,11 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INTERNAL","domain":"m365.backupstorage","metadata":{"incident":"5f0c1d7e-6a0e-4c9e-9d0b-4f1d6f0a2b11"}}`
 	ErrorReason_INTERNAL ErrorReason = 219
+	// The server could not write the audit line that has to stand before a write. Nothing was sent to Graph. The server
+	// writes no audit lines yet.
+	//
+	// ErrorInfo: `{"reason":"AUDIT_UNAVAILABLE","domain":"m365.backupstorage","metadata":{}}`
+	ErrorReason_AUDIT_UNAVAILABLE ErrorReason = 220
 )
 
 // Enum value maps for ErrorReason.
@@ -755,6 +760,7 @@ var (
 		217: "SERVER_OVERLOADED",
 		218: "UNKNOWN_METHOD",
 		219: "INTERNAL",
+		220: "AUDIT_UNAVAILABLE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                                 0,
@@ -874,6 +880,7 @@ var (
 		"SERVER_OVERLOADED":                                        217,
 		"UNKNOWN_METHOD":                                           218,
 		"INTERNAL":                                                 219,
+		"AUDIT_UNAVAILABLE":                                        220,
 	}
 )
 
@@ -908,7 +915,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\x8a\x8d\x02\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\x8b\x8f\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x85\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
@@ -1396,7 +1403,8 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\tCANCELLED\x10\xd8\x01\x1a\x86\x01\xda\xda\x19\x81\x01\x10\x01\x18\x012\x12m365.backupstorageP\x01Z\x1dThe caller cancelled the callbFDo nothing; with `outcome=unknown`, check with the rpc in `verifyWith`\x12\xbb\x01\n" +
 	"\x11SERVER_OVERLOADED\x10\xd9\x01\x1a\xa2\x01\xda\xda\x19\x9d\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x04Z`The server has no room for the call: this tenant, or all tenants together, use all that they mayb\x19Try again after the delay\x12\x84\x01\n" +
 	"\x0eUNKNOWN_METHOD\x10\xda\x01\x1ao\xda\xda\x19k\x10\f\x18\x012\x12m365.backupstorage8\x01P\x01Z\x1bThis server has no such rpcb0Correct the method's name, or use a newer server\x12\x93\x01\n" +
-	"\bINTERNAL\x10\xdb\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\r\x18\x012\x12m365.backupstorageP\x04Z.The server failed because of an internal errorb3Give the incident id to the operator of this serverB\xc8\x01\n" +
+	"\bINTERNAL\x10\xdb\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\r\x18\x012\x12m365.backupstorageP\x04Z.The server failed because of an internal errorb3Give the incident id to the operator of this server\x12\xfe\x01\n" +
+	"\x11AUDIT_UNAVAILABLE\x10\xdc\x01\x1a\xe5\x01\xda\xda\x19\xe0\x01\x10\x0e\x18\x02\"\x02\b\x052\x12m365.backupstorage8\x01P\x04ZJThe server could not write the audit line that has to stand before a writebpTry again after the delay; if it goes on, tell the operator of this server that the audit file cannot be writtenp\x01B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
