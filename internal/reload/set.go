@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,17 +18,25 @@ const (
 	maxReadTime = time.Second
 	// maxTries is how often files are read that change meanwhile.
 	maxTries = 5
+	// maxPaths is how many files a set can have.
+	maxPaths = 100
 )
 
 // errChanging is the error for files that do not stand still.
+// errNotRead stands for the contents of a file that is read next.
+var errNotRead = errors.New("the file was not read yet")
+
+// errChanging is the error for files that do not stand still, and for too many.
 var errChanging = errors.New("the files change while they are read")
 
 // Set is one or more files that are read together, parsed to a T. It is safe for concurrent use.
 type Set[T any] struct {
-	what  string
-	paths []string
-	parse func(contents [][]byte) (T, error)
-	log   report
+	what string
+	// roots are the files that nothing names. paths are all files: only the read that is under way uses them, and sets those
+	// of the next one.
+	roots, paths []string
+	parse        func(paths []string, contents [][]byte) (parsed[T], error)
+	log          report
 
 	// last is the last state that was good.
 	last     atomic.Pointer[state[T]]
@@ -38,6 +48,15 @@ type Set[T any] struct {
 	under *reading[T]
 	// trouble is the error of the last read, empty when it was good.
 	trouble string
+}
+
+// parsed is what a parser made of files.
+type parsed[T any] struct {
+	value T
+	// paths are the files that belong to the set from now on. incomplete is set when some of them were not there yet: then
+	// they are read, and the parser begins anew.
+	paths      []string
+	incomplete bool
 }
 
 // state is what was read. It never changes.
@@ -60,7 +79,40 @@ type reading[T any] struct {
 //
 // The error is that of the first read: then there is no set.
 func Open[T any](reader *Reader, what string, parse func(contents [][]byte) (T, error), paths ...string) (*Set[T], error) {
-	s := &Set[T]{what: what, paths: paths, parse: parse}
+	return open(reader, newSet(what, parse, paths...))
+}
+
+func newSet[T any](what string, parse func(contents [][]byte) (T, error), paths ...string) *Set[T] {
+	return &Set[T]{what: what, roots: paths, paths: paths, parse: func(paths []string, contents [][]byte) (parsed[T], error) {
+		value, err := parse(contents)
+		return parsed[T]{value: value, paths: paths}, err
+	}}
+}
+
+// OpenTree is Open for a file that names other files, which belong to the set as well. parse gets its contents, and read
+// returns those of a file that it names; a relative name begins at the folder of the first file.
+func OpenTree[T any](reader *Reader, what string, parse func(content []byte, read func(name string) ([]byte, error)) (T, error), root string) (*Set[T], error) {
+	return open(reader, &Set[T]{what: what, roots: []string{root}, paths: []string{root}, parse: func(paths []string, contents [][]byte) (parsed[T], error) {
+		result := parsed[T]{paths: []string{root}}
+		value, err := parse(contents[0], func(name string) ([]byte, error) {
+			if !filepath.IsAbs(name) {
+				name = filepath.Join(filepath.Dir(root), name)
+			}
+			if !slices.Contains(result.paths, name) {
+				result.paths = append(result.paths, name)
+			}
+			if i := slices.Index(paths, name); i >= 0 {
+				return contents[i], nil
+			}
+			result.incomplete = true
+			return nil, errNotRead
+		})
+		result.value = value
+		return result, err
+	}})
+}
+
+func open[T any](reader *Reader, s *Set[T]) (*Set[T], error) {
 	if _, err := s.Read(); err != nil {
 		return nil, err
 	}
@@ -139,6 +191,11 @@ func (s *Set[T]) read(last *state[T]) (_ *state[T], err error) {
 		}
 	}()
 	_, version, err := s.contents()
+	if err != nil && len(s.paths) > len(s.roots) {
+		// The root may have changed, and no longer name the file.
+		s.paths = s.roots
+		_, version, err = s.contents()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -147,22 +204,47 @@ func (s *Set[T]) read(last *state[T]) (_ *state[T], err error) {
 	}
 	// What is new is read until two reads are the same. Otherwise the certificate could be of one folder of Kubernetes,
 	// and the key of the next.
-	for range maxTries {
+	for tries, root := 0, s.paths[0]; tries < maxTries && len(s.paths) <= maxPaths; {
 		contents, again, err := s.contents()
 		if err != nil {
-			return nil, err
+			s.paths = s.roots
+			return nil, fmt.Errorf("%s: %w", root, err)
 		}
 		if again != version {
 			version = again
+			tries++
 			continue
 		}
-		value, err := s.parse(contents)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.paths[0], err)
+		made, err := s.parse(s.paths, contents)
+		if made.incomplete {
+			// One file more, so this ends.
+			s.paths = union(s.paths, made.paths)
+			continue
 		}
-		return &state[T]{version: version, value: value}, nil
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", root, err)
+		}
+		if !slices.Equal(s.paths, made.paths) {
+			// Files that do not belong to it any more. Its version is that of the others.
+			s.paths = made.paths
+			if _, version, err = s.contents(); err != nil {
+				return nil, err
+			}
+		}
+		return &state[T]{version: version, value: made.value}, nil
 	}
 	return nil, fmt.Errorf("%s: %w", s.paths[0], errChanging)
+}
+
+// union returns a, and what b has besides.
+func union(a, b []string) []string {
+	all := slices.Clone(a)
+	for _, one := range b {
+		if !slices.Contains(all, one) {
+			all = append(all, one)
+		}
+	}
+	return all
 }
 
 // contents reads all files once.

@@ -191,11 +191,11 @@ func TestTwoReadAFileAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var parses atomic.Int32
 		release := make(chan struct{})
-		s := &Set[string]{paths: []string{path}, parse: func(contents [][]byte) (string, error) {
+		s := newSet("file", func(contents [][]byte) (string, error) {
 			parses.Add(1)
 			<-release
 			return join(contents)
-		}}
+		}, path)
 		results := make(chan string, 2)
 		for range cap(results) {
 			go func() {
