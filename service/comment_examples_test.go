@@ -137,7 +137,7 @@ func TestWhatCommentsSayOfUnits(t *testing.T) {
 // Only a change of control needs a time.
 func TestControlWithoutATimeComesAtOnce(t *testing.T) {
 	s := servicetest.New(t)
-	s.Tenant = emulator.TenantB
+	s.Tenant, s.User = emulator.TenantB, 1
 	app := servicetest.Must[pb.CreateServiceAppResponse](s, "ServiceAppService/CreateServiceApp", new(pb.CreateServiceAppRequest)).GetServiceApp().GetId()
 	activated := servicetest.Must[pb.ActivateServiceAppResponse](s, "ServiceAppService/ActivateServiceApp", &pb.ActivateServiceAppRequest{ServiceAppId: app}).GetServiceApp()
 	if activated.GetStatus() != pb.ServiceAppStatus_SERVICE_APP_STATUS_ACTIVE {

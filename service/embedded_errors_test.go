@@ -171,7 +171,7 @@ func TestAnErrorInA200IsNoEmptyResource(t *testing.T) {
 		{"a known code", ` {"error" : {"code":"PolicyNotFound","message":"m"}}`, "POLICY_NOT_FOUND", "POLICY_NOT_FOUND"},
 		{"an unknown code", `{"error":{"code":"new","message":"m"}}`, "GRAPH_RESPONSE_INVALID", "OUTCOME_UNKNOWN"},
 		{"a text", "{\n\t\"error\": \"broken\"}", "GRAPH_RESPONSE_INVALID", "OUTCOME_UNKNOWN"},
-		{"nothing wrong", `{"error":null,"id":"1","displayName":"p","value":[]}`, "", ""},
+		{"nothing wrong", `{"error":null,"id":"1","displayName":"p","value":null}`, "", ""},
 	} {
 		for kind, do := range call {
 			t.Run(c.name+", "+kind, func(t *testing.T) {

@@ -81,6 +81,8 @@ func TestWhatGraphRejectsIsNamedByItsField(t *testing.T) {
 		{"an app owner that is no tenant", backup + "EnableBackupRestore", enableRequest(notGUID), "INVALID_APP_OWNER_TENANT_ID", "app_owner_tenant_id"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			// Some rpcs are for users only.
+			s.User = 1
 			o := s.Try(c.rpc, c.request)
 			violations := o.FieldViolations()
 			if o.Reason() != c.reason || len(violations) != 1 || violations[0].GetField() != c.field || violations[0].GetReason() != c.reason || violations[0].GetDescription() == "" {

@@ -39,7 +39,11 @@ func TestThePolicyOfAPointIsSentWhenItIsSet(t *testing.T) {
 			s := servicetest.NewOnHandler(t, func(w http.ResponseWriter, r *http.Request) {
 				sent, _ := io.ReadAll(r.Body)
 				query, body = r.URL.Query(), string(sent)
-				io.WriteString(w, `{"value":[]}`)
+				if r.Method == http.MethodGet {
+					io.WriteString(w, `{"value":[]}`)
+					return
+				}
+				io.WriteString(w, `{"searchResponseId":"s"}`)
 			})
 			servicetest.Must[pb.ListRestorePointsResponse](s, restorePoints+"ListRestorePoints",
 				&pb.ListRestorePointsRequest{ProtectionUnitId: unit, ProtectionDateTimeBefore: c.at, PolicyId: c.policy})
