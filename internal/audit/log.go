@@ -234,8 +234,8 @@ func (l *Log) queueLine(text *line) *entry {
 	case len(l.queue) >= maxQueued:
 		l.fail(errors.New("too many lines wait"))
 		return nil
-	case l.writer.stuck():
-		// Each further call would wait for nothing.
+	case l.writer.stuck() && text.Kind != kindEnd:
+		// Each further call would wait for nothing. Only the end of the process waits longer.
 		l.fail(errors.New("it took too long"))
 		return nil
 	}

@@ -212,6 +212,28 @@ func TestSinkHangsForEver(t *testing.T) {
 	})
 }
 
+// A sink that hangs when the process stops still gets the last lines, if it goes on within a second.
+func TestSinkHangsAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSink()
+		l := inMemory(t, Required, s)
+		hold := make(chan struct{})
+		s.set(func(s *testSink) { s.hold = hold })
+		if _, err := l.Attempt(example); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("the error is %v", err)
+		}
+		time.AfterFunc(500*time.Millisecond, func() { close(hold) })
+		began := time.Now()
+		l.Close()
+		if took := time.Since(began); took != 500*time.Millisecond {
+			t.Errorf("Close took %s", took)
+		}
+		if all := parse(t, s.data); len(all) != 3 || all[2].Kind != kindEnd || all[2].Lost != 0 {
+			t.Errorf("the lines are\n%s", s.data)
+		}
+	})
+}
+
 // A disk that fills up in the middle of a line does not swallow the next one.
 func TestLineIsCutOff(t *testing.T) {
 	s := newSink()
@@ -238,7 +260,7 @@ func TestLineIsCutOff(t *testing.T) {
 	}
 }
 
-// Lines that came together are synced together, before any of their calls goes on; after a failed sync none of them does.
+// Lines that came together are synced together, before any of their calls goes on. After a sync that failed none does.
 func TestSync(t *testing.T) {
 	s := newSink()
 	s.syncing = true
