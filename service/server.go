@@ -14,10 +14,12 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/internal/audit"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
 	"github.com/m365backup/backupstorage/service/internal/interceptor"
 	"github.com/m365backup/backupstorage/service/internal/pagetoken"
+	"github.com/m365backup/backupstorage/service/internal/rights"
 	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
@@ -48,6 +50,10 @@ type Options struct {
 	MaxRequestBytes int64
 	// Callers says who calls and what they may do; nil lets everybody who reaches the server do everything.
 	Callers *Callers
+	// Audit takes a line before and one after each write, and for each denied call; nil for none. With AuditReads reads
+	// that show people or content have one too.
+	Audit      *audit.Log
+	AuditReads bool
 	// LogTenants is how tenants stand in the lines of calls; empty leaves them out.
 	LogTenants LogTenants
 	// Connections bounds the connections that Listen accepts.
@@ -116,6 +122,7 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 			OneTenant: options.OneTenant, Bytes: bytes,
 			Tenant:  tenants.of,
 			Callers: options.Callers.interceptors(), LogTenants: options.LogTenants,
+			Audit: interceptor.Audit{Log: options.Audit, Reads: options.AuditReads, Rules: rights.NewRules(c.Operations())},
 		}),
 	}, nil
 }

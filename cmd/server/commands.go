@@ -6,6 +6,9 @@ import "io"
 type commands struct {
 	Serve  serveCommand  `cmd:"" default:"withargs" help:"Serve gRPC. This is what the program does without a command."`
 	Config configCommand `cmd:"" help:"Print the configuration in force, and where each value comes from. Secrets are shown as \"set\"."`
+	Rights rightsCommand `cmd:"" help:"Explain a rights file."`
+	Audit  auditCommand  `cmd:"" help:"Read audit files."`
+	DevCA  devCACommand  `cmd:"" name:"dev-ca" help:"Write certificates, tokens and a rights file to try TLS and callers on a desk."`
 }
 
 // streams is where a command writes.

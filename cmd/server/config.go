@@ -58,6 +58,12 @@ type serving struct {
 }
 
 type callers struct {
+	RightsFile     string `placeholder:"PATH" help:"YAML file that says who may call and what they may do, read again when it changes; without it everybody who reaches the server may do everything" page:"[rights file](callers.md): who may call, and what they may do, [read again when it changes](#files-that-change). Without it everybody who reaches the server may do everything"`
+	Audit          string `placeholder:"MODE" help:"audit lines for each write and each denied call: \"off\", \"best-effort\", or \"required\": no line, no write; must be said with --rights-file, else the default is \"off\"" page:"[audit lines](callers.md#audit) for each write and each denied call: ~off~, ~best-effort~, or ~required~: no line, no write. It must be said with ~--rights-file~; without it: ~off~"`
+	AuditFile      string `placeholder:"PATH" help:"file for the audit lines, opened anew on SIGHUP; - for standard output"`
+	AuditReads     bool   `help:"audit lines for reads that show people or content, too" page:"audit lines for reads that show people or content, too: on behalf of users, browse, search"`
+	AuditSync      bool   `help:"make each audit line survive the loss of power, which takes some milliseconds" page:"make each audit line survive the loss of power. It takes some milliseconds a line; a line that takes more than 100 ms counts as not written"`
+	LogTenants     string `placeholder:"HOW" help:"tenants in the lines of calls: \"none\", \"hash\", or \"id\"; the default is \"id\" with --rights-file, else \"none\"" page:"tenants in the lines of calls: ~none~, ~hash~ (of the GUID), or ~id~. Without it: ~id~ with ~--rights-file~, else ~none~"`
 	DefaultTenant  string `placeholder:"GUID" help:"tenant of calls without x-tenant-id; on the emulator the default is its tenant A" page:"tenant (GUID) of calls without ~x-tenant-id~. Without it: tenant A on the emulator, and ~TENANT_REQUIRED~ elsewhere"`
 	InsecureListen bool   `help:"allow other machines to reach Graph through --listen without an identity, and to reach --emulator-listen"`
 }
@@ -104,6 +110,9 @@ func (c *config) check(getenv func(string) string) error {
 		return err
 	}
 	if err := c.TLS.check(); err != nil {
+		return err
+	}
+	if err := c.checkCallers(); err != nil {
 		return err
 	}
 	if err := c.checkReach(); err != nil {

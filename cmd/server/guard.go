@@ -48,14 +48,19 @@ func (c *config) checkReach() error {
 		return fmt.Errorf("--listen %s can be reached from other machines: say what it serves, by --graph-endpoint emulator or --graph-endpoint https://%s/v1.0", c.Listen, publicGraph)
 	}
 	if c.GraphEndpoint != onEmulator && !c.identities() && !c.InsecureListen {
-		return fmt.Errorf("--listen %s can be reached from other machines, and nobody checks who calls: require client certificates by --tls-client-ca-file, or add --insecure-listen to allow it", c.Listen)
+		return fmt.Errorf("--listen %s can be reached from other machines, and nobody checks who calls: say who may call by --rights-file, require client certificates by --tls-client-ca-file, or add --insecure-listen to allow it", c.Listen)
+	}
+	if c.RightsFile != "" && !c.TLS.on() && !c.InsecureListen {
+		return fmt.Errorf("--listen %s can be reached from other machines, and the callers' tokens would cross the network in clear text: set --tls-certificate-file, or add --insecure-listen to allow it", c.Listen)
 	}
 	return nil
 }
 
-// identities reports whether the server knows who calls, so that a stranger gets nothing from Graph. Today that is so
-// where every client needs a certificate of the client CA.
-func (c *config) identities() bool { return c.TLS.ClientAuth == clientAuthRequired }
+// identities reports whether the server knows who calls, so that a stranger gets nothing from Graph: by a rights file, or
+// because every client needs a certificate of the client CA.
+func (c *config) identities() bool {
+	return c.RightsFile != "" || c.TLS.ClientAuth == clientAuthRequired
+}
 
 // isAddress reports whether a text is a host and a port; port 0 stands for a free one.
 func isAddress(text string) bool {

@@ -59,7 +59,17 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
+	callers, err := c.openCallers(files, logger)
+	if err != nil {
+		return err
+	}
+	lines, stopAudit, err := c.openAudit(logger)
+	if err != nil {
+		return err
+	}
+	defer stopAudit()
 	services, err = service.New(service.Options{
+		Callers: callers, LogTenants: service.LogTenants(c.LogTenants), Audit: lines, AuditReads: c.AuditReads,
 		Graph: client, PageTokenKeys: keys, DefaultTenant: c.DefaultTenant, AllowAppOnly: c.EmulatorLenient, Logger: logger, MaxCalls: c.MaxCalls,
 		// A managed identity has tokens for its own tenant alone.
 		OneTenant:        oneTenant,

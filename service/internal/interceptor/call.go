@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/internal/audit"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
 	"github.com/m365backup/backupstorage/service/internal/identity"
@@ -33,6 +34,9 @@ type call struct {
 	// denied says why the call was denied, for the log alone.
 	caller                    identity.Caller
 	principal, tenant, denied string
+	// audit is where the call's audit lines go, attempt the write that it has begun; nil before it has.
+	audit   Audit
+	attempt *audit.Attempt
 	// failure is set when the call failed and was translated, err is the error that was translated.
 	failure *apierror.Failure
 	err     error

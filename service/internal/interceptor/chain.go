@@ -47,6 +47,8 @@ type Options struct {
 	Tenant func(context.Context) (string, error)
 	// Callers says who calls and what they may do; nil lets everybody do everything.
 	Callers *Callers
+	// Audit says which calls have lines in the audit file.
+	Audit Audit
 	// LogTenants is how tenants stand in the lines of calls.
 	LogTenants LogTenants
 }
@@ -86,6 +88,8 @@ func order(o Options, calls *inFlight) []named {
 		// Ids come first, so that every later line and Status has them.
 		{"request id", assignRequestID},
 		{"log", logCalls(o.Logger, o.LogTenants)},
+		// It tells what the caller was told.
+		{"audit", auditCalls(o.Audit)},
 		// From here on inwards errors are of any kind; outwards they are Statuses.
 		{"translation", translate(o.Translator)},
 		// A panic in a handler is translated, logged and counted like any error.
@@ -126,6 +130,7 @@ func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerI
 	}
 	// gRPC can hold the response for long, and with it the call: what the call has no use for any more is let go.
 	c.request, c.err = nil, nil
+	c.attempt = nil
 	// The bytes of the response replace those that came from Graph, and its place stays taken until it is out.
 	return wire.NewResponse(ctx, c.deadline, message, func(size int) { c.holding.Set(int64(size)) }, c.leave), nil
 }

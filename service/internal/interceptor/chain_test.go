@@ -109,7 +109,7 @@ func TestOrderOfTheChain(t *testing.T) {
 	for _, n := range s.around {
 		names = append(names, n.name)
 	}
-	want := []string{"recovery", "request id", "log", "translation", "inner recovery", "deadline", "capacity", "identity", "rights", "share"}
+	want := []string{"recovery", "request id", "log", "audit", "translation", "inner recovery", "deadline", "capacity", "identity", "rights", "share"}
 	if !slices.Equal(names, want) {
 		t.Errorf("order is %v, want %v", names, want)
 	}

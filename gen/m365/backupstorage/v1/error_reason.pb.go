@@ -567,12 +567,13 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_REQUEST","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_INVALID_REQUEST ErrorReason = 206
-	// The caller's credential for this server is missing or invalid. The server does not authenticate its callers yet.
+	// The caller's credential for this server, a client certificate or a bearer token in `authorization`, is missing or
+	// invalid. The Status is the same whatever is wrong with it; the server's log has the cause.
 	//
 	// ErrorInfo: `{"reason":"CALLER_UNAUTHENTICATED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CALLER_UNAUTHENTICATED ErrorReason = 207
 	// The caller has no right to this tenant or service, or the tenant or service does not exist. The Status is the
-	// same in both cases. The server does not authenticate its callers yet.
+	// same in both cases; the server's log has the cause.
 	//
 	// ErrorInfo: `{"reason":"CALLER_NOT_ALLOWED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CALLER_NOT_ALLOWED ErrorReason = 208
@@ -633,8 +634,7 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INTERNAL","domain":"m365.backupstorage","metadata":{"incident":"5f0c1d7e-6a0e-4c9e-9d0b-4f1d6f0a2b11"}}`
 	ErrorReason_INTERNAL ErrorReason = 219
-	// The server could not write the audit line that has to stand before a write. Nothing was sent to Graph. The server
-	// writes no audit lines yet.
+	// The server could not write the audit line that has to stand before a write. Nothing was sent to Graph.
 	//
 	// ErrorInfo: `{"reason":"AUDIT_UNAVAILABLE","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_AUDIT_UNAVAILABLE ErrorReason = 220
@@ -915,7 +915,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\x8b\x8f\x02\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\x85\x8f\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x85\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
@@ -1384,9 +1384,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"page_token\x12\x93\x01\n" +
 	"\x11INVALID_PAGE_SIZE\x10\xcd\x01\x1a{\xda\xda\x19w\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z\x19The page size is negativeb.Send 0 for Graph's default, or a positive size\x92\x01\v\n" +
 	"\tpage_size\x12\xb9\x01\n" +
-	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\xa2\x01\xda\xda\x19\x9d\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01ZQThe request has a value, or a combination of values, that cannot be sent to Graphb'Correct the field that BadRequest names\x92\x01\x00\x12\xa9\x01\n" +
-	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x8b\x01\xda\xda\x19\x86\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01P\x01Z=The caller's credential for this server is missing or invalidb'Send a valid credential for this serverp\x01\x12\xe2\x01\n" +
-	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xc8\x01\xda\xda\x19\xc3\x01\x10\a\x18\x012\x12m365.backupstorage8\x01P\x01ZZThe caller has no right to this tenant or service, or the tenant or service does not existbGAsk the operator of this server for the right, or correct the tenant idp\x01\x12\x82\x02\n" +
+	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\xa2\x01\xda\xda\x19\x9d\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01ZQThe request has a value, or a combination of values, that cannot be sent to Graphb'Correct the field that BadRequest names\x92\x01\x00\x12\xa7\x01\n" +
+	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x89\x01\xda\xda\x19\x84\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01P\x01Z=The caller's credential for this server is missing or invalidb'Send a valid credential for this server\x12\xe0\x01\n" +
+	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xc6\x01\xda\xda\x19\xc1\x01\x10\a\x18\x012\x12m365.backupstorage8\x01P\x01ZZThe caller has no right to this tenant or service, or the tenant or service does not existbGAsk the operator of this server for the right, or correct the tenant id\x12\x82\x02\n" +
 	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\xe2\x01\xda\xda\x19\xdd\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01P\x01ZKGraph allows this operation only on behalf of a user: send x-user-assertionbISend the user's access token for this server in metadata x-user-assertion\x9a\x01$\n" +
 	"\x0eUSER_ASSERTION\x12\x12\n" +
 	"\x10x-user-assertion\x12\xcc\x02\n" +
@@ -1403,8 +1403,8 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\tCANCELLED\x10\xd8\x01\x1a\x86\x01\xda\xda\x19\x81\x01\x10\x01\x18\x012\x12m365.backupstorageP\x01Z\x1dThe caller cancelled the callbFDo nothing; with `outcome=unknown`, check with the rpc in `verifyWith`\x12\xbb\x01\n" +
 	"\x11SERVER_OVERLOADED\x10\xd9\x01\x1a\xa2\x01\xda\xda\x19\x9d\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x04Z`The server has no room for the call: this tenant, or all tenants together, use all that they mayb\x19Try again after the delay\x12\x84\x01\n" +
 	"\x0eUNKNOWN_METHOD\x10\xda\x01\x1ao\xda\xda\x19k\x10\f\x18\x012\x12m365.backupstorage8\x01P\x01Z\x1bThis server has no such rpcb0Correct the method's name, or use a newer server\x12\x93\x01\n" +
-	"\bINTERNAL\x10\xdb\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\r\x18\x012\x12m365.backupstorageP\x04Z.The server failed because of an internal errorb3Give the incident id to the operator of this server\x12\xfe\x01\n" +
-	"\x11AUDIT_UNAVAILABLE\x10\xdc\x01\x1a\xe5\x01\xda\xda\x19\xe0\x01\x10\x0e\x18\x02\"\x02\b\x052\x12m365.backupstorage8\x01P\x04ZJThe server could not write the audit line that has to stand before a writebpTry again after the delay; if it goes on, tell the operator of this server that the audit file cannot be writtenp\x01B\xc8\x01\n" +
+	"\bINTERNAL\x10\xdb\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\r\x18\x012\x12m365.backupstorageP\x04Z.The server failed because of an internal errorb3Give the incident id to the operator of this server\x12\xfc\x01\n" +
+	"\x11AUDIT_UNAVAILABLE\x10\xdc\x01\x1a\xe3\x01\xda\xda\x19\xde\x01\x10\x0e\x18\x02\"\x02\b\x052\x12m365.backupstorage8\x01P\x04ZJThe server could not write the audit line that has to stand before a writebpTry again after the delay; if it goes on, tell the operator of this server that the audit file cannot be writtenB\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
