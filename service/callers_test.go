@@ -43,6 +43,7 @@ const (
 // identified is a server with identities, an issuer of tokens, and counts of what reaches the world behind it.
 type identified struct {
 	*servicetest.Server
+	tb      testing.TB
 	callers *service.Callers
 	key     *ecdsa.PrivateKey
 	// requests counts what reaches Graph, tokens what reaches the token authority.
@@ -62,13 +63,14 @@ callers:
   - {principal: "oidc:https://issuer.example#elsewhere", tenants: ["` + othersTenant + `"], role: admin}
 `
 
-func newIdentified(t testing.TB, options ...servicetest.Option) *identified {
+// newIssuer is the issuer of an identified server, and the rights of its callers.
+func newIssuer(t testing.TB) *identified {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &identified{key: key}
+	s := &identified{tb: t, key: key}
 	if s.callers, err = service.NewCallers(slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +84,12 @@ func newIdentified(t testing.TB, options ...servicetest.Option) *identified {
 		names = append(names, name)
 	}
 	s.use(t, strings.Replace(rightsText, "PERMISSIONS", strings.Join(names, ", "), 1))
+	return s
+}
+
+func newIdentified(t testing.TB, options ...servicetest.Option) *identified {
+	t.Helper()
+	s := newIssuer(t)
 	e := emulator.New(emulator.Options{})
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
@@ -133,11 +141,11 @@ func (s *identified) token(name string, change func(map[string]any)) string {
 	payload, _ := json.Marshal(claims)
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: s.key, KeyID: "1"}}, nil)
 	if err != nil {
-		s.TB.Fatal(err)
+		s.tb.Fatal(err)
 	}
 	signed, err := signer.Sign(payload)
 	if err != nil {
-		s.TB.Fatal(err)
+		s.tb.Fatal(err)
 	}
 	text, _ := signed.CompactSerialize()
 	return text

@@ -24,15 +24,14 @@ import (
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/internal/audit"
 	"github.com/m365backup/backupstorage/service"
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 // notProduced are the reasons without a golden file, because a client cannot cause them.
 var notProduced = map[pb.ErrorReason]string{
-	pb.ErrorReason_CALLER_UNAUTHENTICATED: "The server does not ask its callers who they are yet.",
-	pb.ErrorReason_CALLER_NOT_ALLOWED:     "The server does not ask its callers who they are yet.",
-	pb.ErrorReason_CANCELLED:              "A client that cancels makes the Status itself and does not read the server's.",
+	pb.ErrorReason_CANCELLED: "A client that cancels makes the Status itself and does not read the server's.",
 }
 
 const (
@@ -284,8 +283,27 @@ var goldenOwn = map[string]goldenMaker{
 	"DELEGATED_TOKEN_REQUIRED": func(t *testing.T) produced {
 		return fails(newGoldenServer(t), units+"OffboardProtectionUnit", &pb.OffboardProtectionUnitRequest{ProtectionUnitId: unknown})
 	},
-	"DELEGATED_TOKEN_REJECTED":      withoutToken(graph.TokenError{Kind: graph.TokenAssertionRefused, Cause: graph.CauseUserAssertion, AADSTS: 500133}),
-	"INSUFFICIENT_CLAIMS":           withoutToken(graph.TokenError{Kind: graph.TokenClaimsRefused}),
+	"DELEGATED_TOKEN_REJECTED": withoutToken(graph.TokenError{Kind: graph.TokenAssertionRefused, Cause: graph.CauseUserAssertion, AADSTS: 500133}),
+	"INSUFFICIENT_CLAIMS":      withoutToken(graph.TokenError{Kind: graph.TokenClaimsRefused}),
+	"CALLER_UNAUTHENTICATED": func(t *testing.T) produced {
+		i := newIssuer(t)
+		return getPolicy(newGoldenServer(t, func(o *service.Options) { o.Callers = i.callers }), unknownPolicy)
+	},
+	"CALLER_NOT_ALLOWED": func(t *testing.T) produced {
+		i := newIssuer(t)
+		s := newGoldenServer(t, func(o *service.Options) { o.Callers = i.callers })
+		ctx := metadata.AppendToOutgoingContext(s.Context(), "authorization", "Bearer "+i.token("stranger", nil))
+		return produced{call: s.CallContext(ctx, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: unknownPolicy}, new(pb.GetProtectionPolicyResponse))}
+	},
+	"AUDIT_UNAVAILABLE": func(t *testing.T) produced {
+		lines, err := audit.Open(audit.Options{Mode: audit.Required, Path: filepath.Join(t.TempDir(), "audit")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Nothing can be written to it any more.
+		lines.Close()
+		return fails(newGoldenServer(t, func(o *service.Options) { o.Audit = lines }), workloads[0].createRPC(), workloads[0].create(newGoldenServer(t), "p", 1, 1))
+	},
 	"CLOUD_NOT_SUPPORTED":           withoutToken(graph.TokenError{Kind: graph.TokenCloud}),
 	"GRAPH_CREDENTIALS_UNAVAILABLE": withoutToken(graph.TokenError{Kind: graph.TokenUnavailable}),
 	"GRAPH_UNREACHABLE": func(t *testing.T) produced {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -36,13 +35,13 @@ func TestMain(m *testing.M) {
 }
 
 // process returns the server as a process of its own, configured by its environment only.
-func process(t *testing.T, environment ...string) (server *exec.Cmd, log *bytes.Buffer) {
+func process(t *testing.T, environment ...string) (server *exec.Cmd, log *logBuffer) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	log = new(bytes.Buffer)
+	log = new(logBuffer)
 	server = exec.CommandContext(t.Context(), self)
 	// Nothing of the machine's own environment is passed on: its proxy must not serve a loopback address.
 	server.Env = append([]string{asServer + "=1", "BACKUPSTORAGE_LISTEN=127.0.0.1:0"}, environment...)
