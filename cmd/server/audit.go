@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -17,9 +16,6 @@ type auditCommand struct {
 type auditVerify struct {
 	Files []string `arg:"" help:"audit files, in any order"`
 }
-
-// errGaps is the error of files that are not whole. What is missing was printed.
-var errGaps = errors.New("the audit files are not whole")
 
 // Run implements the command.
 func (v *auditVerify) Run(to streams) error {
@@ -38,7 +34,7 @@ func (v *auditVerify) Run(to streams) error {
 	}
 	fmt.Fprint(to.out, text)
 	if !whole {
-		return errGaps
+		return errTold
 	}
 	return nil
 }

@@ -256,7 +256,8 @@ func (d *desk) ledger(t *testing.T) (requests []string) {
 	return requests
 }
 
-// TestAuditLinesSurviveSIGKILL kills the server while it writes: for every write that reached Graph there is an attempt.
+// TestAuditLinesSurviveSIGKILL kills the server while it writes: for every write that reached Graph there is an
+// attempt.
 func TestAuditLinesSurviveSIGKILL(t *testing.T) {
 	upstream := newUpstream(t)
 	for round := range 5 {

@@ -45,8 +45,8 @@ func auditCalls(a Audit) around {
 	}
 }
 
-// BeginWrite has to be called before the first byte of a write goes to Graph. With an error nothing may be sent. Outside
-// of a call it does nothing.
+// BeginWrite has to be called before the first byte of a write goes to Graph. With an error nothing may be sent.
+// Outside of a call it does nothing.
 func BeginWrite(ctx context.Context) error {
 	c, ok := ctx.Value(callKey{}).(*call)
 	if !ok || c.audit.Log == nil || c.attempt != nil {
