@@ -237,7 +237,7 @@ func awaitReason(t *testing.T, do func() error, want string) {
 // ledger is what reached the emulator.
 func (d *desk) ledger(t *testing.T) (requests []string) {
 	t.Helper()
-	response, err := http.Get("http://" + d.emulator + "/_emulator/ledger") //nolint:noctx // A test.
+	response, err := http.Get("http://" + d.emulator + "/_emulator/ledger")
 	if err != nil {
 		t.Fatal(err)
 	}
