@@ -5,7 +5,7 @@
 // their comments: the contract, google/rpc and google/protobuf. The server serves it by reflection, and tools read it
 // when reflection is off.
 //
-// ./cmd/print-contract writes OPERATIONS.md, ERRORS.md, errors.json, and
+// ./cmd/print-contract writes OPERATIONS.md, ERRORS.md, errors.json, docs/migrating.md, and
 // service_config.json, the gRPC service config for clients. With it a runtime retries a method without side effects
 // or an idempotent one on UNAVAILABLE and RESOURCE_EXHAUSTED, and no other method: runtimes make both codes
 // themselves when a connection breaks, and nobody knows then whether a write was done. Between attempts a runtime
@@ -17,4 +17,4 @@ package proto
 //go:generate go -C .. run ./cmd/print-google-protos .thirdparty
 //go:generate go -C .. tool buf generate
 //go:generate go -C .. tool buf build --as-file-descriptor-set -o proto/descriptors.binpb.gz
-//go:generate go -C .. run ./cmd/print-contract proto
+//go:generate go -C .. run ./cmd/print-contract proto docs

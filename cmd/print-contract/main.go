@@ -1,8 +1,8 @@
-// Command print-contract writes four files from the descriptors of the contract: the reference page of all operations,
-// the reference of all error reasons as Markdown and as JSON, and the gRPC service config for clients. The files are in
-// the folder of the protos. Nobody edits them by hand.
+// Command print-contract writes files from the descriptors of the contract: the reference page of all operations, the
+// reference of all error reasons as Markdown and as JSON, and the gRPC service config for clients, into the folder of
+// the protos; the page for those who come from Microsoft Graph into that of the pages. Nobody edits them by hand.
 //
-// Usage: go run ./cmd/print-contract FOLDER
+// Usage: go run ./cmd/print-contract PROTOS PAGES
 package main
 
 import (
@@ -24,17 +24,17 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: print-contract FOLDER")
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: print-contract PROTOS PAGES")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1]); err != nil {
+	if err := run(os.Args[1], os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, "print-contract:", err)
 		os.Exit(1)
 	}
 }
 
-func run(folder string) error {
+func run(protos, pages string) error {
 	c, err := readContract()
 	if err != nil {
 		return err
@@ -48,10 +48,11 @@ func run(folder string) error {
 		return err
 	}
 	for name, page := range map[string][]byte{
-		"OPERATIONS.md": c.operationsPage(), "ERRORS.md": c.errorsPage(), "errors.json": catalogue,
-		"service_config.json": config,
+		filepath.Join(protos, "OPERATIONS.md"): c.operationsPage(), filepath.Join(protos, "ERRORS.md"): c.errorsPage(),
+		filepath.Join(protos, "errors.json"): catalogue, filepath.Join(protos, "service_config.json"): config,
+		filepath.Join(pages, "migrating.md"): c.migratingPage(),
 	} {
-		if err := os.WriteFile(filepath.Join(folder, name), page, 0o644); err != nil {
+		if err := os.WriteFile(name, page, 0o644); err != nil {
 			return err
 		}
 	}
