@@ -16,13 +16,11 @@ import (
 	"time"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/typederror"
 	"google.golang.org/genproto/googleapis/rpc/code"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 )
 
 const (
@@ -34,56 +32,27 @@ const (
 	userC = "e30.eyJ0aWQiOiJjY2NjY2NjYy0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMGMifQ."
 )
 
-// typedError is the content of an error: of a call that failed, or of a field in a response.
-type typedError struct {
-	code     codes.Code
-	message  string
-	info     *errdetails.ErrorInfo // Never nil.
-	retry    *errdetails.RetryInfo
-	resource *errdetails.ResourceInfo
-	fields   []string
-}
-
-// read reads the details of a Status.
-func read(s *status.Status) typedError {
-	e := typedError{code: s.Code(), message: s.Message(), info: &errdetails.ErrorInfo{}}
-	for _, detail := range s.Details() {
-		switch d := detail.(type) {
-		case *errdetails.ErrorInfo:
-			e.info = d
-		case *errdetails.RetryInfo:
-			e.retry = d
-		case *errdetails.BadRequest:
-			for _, violation := range d.FieldViolations {
-				e.fields = append(e.fields, violation.Field)
-			}
-		case *errdetails.ResourceInfo:
-			e.resource = d
-		}
-	}
-	return e
-}
+// typedError is the content of an error, with what this program makes of it.
+type typedError struct{ typederror.Error }
 
 // next returns what the program would do next.
 func (e typedError) next() string {
-	switch e.info.Reason { // The name of a pb.ErrorReason.
+	switch e.Reason { // The name of a pb.ErrorReason.
 	case "POLICY_NOT_FOUND":
 		return "forget"
 	case "INVALID_DISPLAY_NAME":
-		return "correct:" + strings.Join(e.fields, ",")
+		return "correct:" + strings.Join(e.Fields, ",")
 	case "PROTECTION_UNITS_LIMIT_BREACHED":
-		return "split:" + e.info.Metadata["documentedLimit"]
+		return "split:" + e.Metadata["documentedLimit"]
 	case "FORBIDDEN":
-		return "ask:" + e.info.Metadata["permission"]
+		return "ask:" + e.Metadata["permission"]
 	}
-	// A write that may have been done: look before calling again.
-	unknown := e.info.Metadata["outcome"] == "unknown"
 	switch {
-	case unknown && e.retry == nil:
+	case e.OutcomeUnknown && !e.CanRepeat:
 		return "look"
-	case unknown:
+	case e.OutcomeUnknown:
 		return "look-then-wait"
-	case e.retry == nil:
+	case !e.CanRepeat:
 		return "report"
 	default:
 		return "wait"
@@ -92,11 +61,11 @@ func (e typedError) next() string {
 
 func (e typedError) print(rpc string, trailer metadata.MD) {
 	var resource, retry, pushback string
-	if e.resource != nil {
-		resource = e.resource.ResourceType + "/" + e.resource.ResourceName
+	if e.ResourceType != "" {
+		resource = e.ResourceType + "/" + e.ResourceName
 	}
-	if e.retry != nil {
-		retry = fmt.Sprintf("%ds", e.retry.RetryDelay.AsDuration()/time.Second)
+	if e.CanRepeat {
+		retry = fmt.Sprintf("%ds", e.RetryDelay/time.Second)
 	}
 	// gRPC runtimes obey this trailer when a service config allows retries: milliseconds, negative for never.
 	if values := trailer["grpc-retry-pushback-ms"]; len(values) > 0 {
@@ -107,24 +76,24 @@ func (e typedError) print(rpc string, trailer metadata.MD) {
 		}
 	}
 	var pairs []string
-	for _, key := range slices.Sorted(maps.Keys(e.info.Metadata)) {
+	for _, key := range slices.Sorted(maps.Keys(e.Metadata)) {
 		if key != "graphDate" {
-			pairs = append(pairs, key+":"+strings.ReplaceAll(e.info.Metadata[key], " ", "_"))
+			pairs = append(pairs, key+":"+strings.ReplaceAll(e.Metadata[key], " ", "_"))
 		}
 	}
-	planted := e.info.Metadata["graphRequestId"]
+	planted := e.Metadata["graphRequestId"]
 	if planted == "" {
-		planted = e.message[strings.LastIndex(e.message, " ")+1:]
+		planted = e.Message[strings.LastIndex(e.Message, " ")+1:]
 	}
 	or := func(value string) string { return cmp.Or(value, "-") }
 	fmt.Println(rpc,
-		"code="+code.Code(e.code).String(),
-		"reason="+or(e.info.Reason),
-		"domain="+or(e.info.Domain),
+		"code="+code.Code(e.Code).String(),
+		"reason="+or(e.Reason),
+		"domain="+or(e.Domain),
 		"resource="+or(resource),
 		"retry="+or(retry),
 		"pushback="+or(pushback),
-		"field="+or(strings.Join(e.fields, ",")),
+		"field="+or(strings.Join(e.Fields, ",")),
 		"metadata="+or(strings.Join(pairs, ",")),
 		"request="+or(strings.Join(trailer["x-request-id"], ",")),
 		"planted="+or(planted),
@@ -178,7 +147,7 @@ func main() {
 		if err == nil {
 			log.Fatalf("%s did not fail", row.rpc)
 		}
-		read(status.Convert(err)).print(row.rpc, trailer)
+		typedError{typederror.Of(err)}.print(row.rpc, trailer)
 	}
 
 	// This call does not fail. The unit in its response contains an error, which says why it is not protected.
@@ -189,7 +158,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	read(status.FromProto(response.ProtectionUnit.Error)).print("GetProtectionUnit", trailer)
+	typedError{typederror.OfStatus(response.ProtectionUnit.Error)}.print("GetProtectionUnit", trailer)
 }
 
 // callContext returns the context of one call in a tenant, on behalf of a user; empty selects the default tenant of the

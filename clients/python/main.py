@@ -3,9 +3,8 @@
 import sys
 
 import grpc
-from google.rpc import code_pb2, error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
+from m365.backupstorage.errors import TypedError
 from m365.backupstorage.v1 import protection_policy_service_pb2 as policy_pb
 from m365.backupstorage.v1 import protection_policy_service_pb2_grpc as policy_grpc
 from m365.backupstorage.v1 import protection_unit_pb2
@@ -24,61 +23,43 @@ UNIT_C = "e0000011-f1af-426c-8b0c-000000000003"
 USER_C = "e30.eyJ0aWQiOiJjY2NjY2NjYy0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMGMifQ."
 
 
-class TypedError:
-    """The content of an error: of a call that failed, or of a field in a response."""
-
-    def __init__(self, status, trailer):
-        self.code = code_pb2.Code.Name(status.code)
-        self.message = status.message
-        self.info = error_details_pb2.ErrorInfo()
-        self.retry = self.resource = None
-        self.fields = []
-        for packed in status.details:
-            if packed.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
-                packed.Unpack(self.info)
-            elif packed.Unpack(retry := error_details_pb2.RetryInfo()):
-                self.retry = retry.retry_delay
-            elif packed.Unpack(bad := error_details_pb2.BadRequest()):
-                self.fields = [violation.field for violation in bad.field_violations]
-            elif packed.Unpack(resource := error_details_pb2.ResourceInfo()):
-                self.resource = resource
-        trailer = dict(trailer)
-        self.request_id = trailer.get("x-request-id")
-        # gRPC runtimes obey this trailer when a service config allows retries: milliseconds, negative for never.
-        pushback = trailer.get("grpc-retry-pushback-ms")
-        self.pushback = int(pushback) if pushback is not None else None
+class Seen(TypedError):
+    """An error, with what this program makes of it."""
 
     def next(self):
         """Returns what the program would do next."""
-        match self.info.reason:  # The name of an ErrorReason.
+        match self.reason:  # The name of an ErrorReason.
             case "POLICY_NOT_FOUND":
                 return "forget"
             case "INVALID_DISPLAY_NAME":
                 return "correct:" + ",".join(self.fields)
             case "PROTECTION_UNITS_LIMIT_BREACHED":
-                return "split:" + self.info.metadata["documentedLimit"]
+                return "split:" + self.metadata["documentedLimit"]
             case "FORBIDDEN":
-                return "ask:" + self.info.metadata["permission"]
-        if self.info.metadata.get("outcome") == "unknown":
+                return "ask:" + self.metadata["permission"]
+        if self.outcome_unknown:
             # A write that may have been done: look before calling again.
-            return "look-then-wait" if self.retry else "look"
-        return "wait" if self.retry else "report"
+            return "look" if self.retry_delay is None else "look-then-wait"
+        return "report" if self.retry_delay is None else "wait"
 
-    def show(self, rpc):
-        pushback = self.pushback
-        metadata = [f"{key}:{value.replace(' ', '_')}" for key, value in sorted(self.info.metadata.items()) if key != "graphDate"]
+    def show(self, rpc, trailer):
+        trailer = dict(trailer)
+        # gRPC runtimes obey this trailer when a service config allows retries: milliseconds, negative for never.
+        pushback = trailer.get("grpc-retry-pushback-ms")
+        pushback = None if pushback is None else int(pushback)
+        metadata = [f"{key}:{value.replace(' ', '_')}" for key, value in sorted(self.metadata.items()) if key != "graphDate"]
         print(
             rpc,
             f"code={self.code}",
-            f"reason={self.info.reason or '-'}",
-            f"domain={self.info.domain or '-'}",
+            f"reason={self.reason or '-'}",
+            f"domain={self.domain or '-'}",
             f"resource={f'{self.resource.resource_type}/{self.resource.resource_name}' if self.resource else '-'}",
-            f"retry={f'{self.retry.seconds}s' if self.retry else '-'}",
+            f"retry={'-' if self.retry_delay is None else f'{int(self.retry_delay)}s'}",
             f"pushback={'-' if pushback is None else 'never' if pushback < 0 else f'{pushback // 1000}s'}",
             f"field={','.join(self.fields) or '-'}",
             f"metadata={','.join(metadata) or '-'}",
-            f"request={self.request_id or '-'}",
-            f"planted={self.info.metadata.get('graphRequestId') or self.message.split(' ')[-1] or '-'}",
+            f"request={trailer.get('x-request-id') or '-'}",
+            f"planted={self.metadata.get('graphRequestId') or self.message.split(' ')[-1] or '-'}",
             f"next={self.next()}",
         )
 
@@ -116,15 +97,13 @@ def main(address, request_id):
             try:
                 getattr(stub, rpc)(request, **options(tenant, user))
             except grpc.RpcError as error:
-                # Errors of the gRPC runtime itself have no Status, such as UNAVAILABLE when nothing listens.
-                status = rpc_status.from_call(error) or status_pb2.Status(code=error.code().value[0], message=error.details())
-                TypedError(status, error.trailing_metadata()).show(rpc)
+                Seen.of(error).show(rpc, error.trailing_metadata())
             else:
                 sys.exit(f"{rpc} did not fail")
 
         # This call does not fail. The unit in its response contains an error, which says why it is not protected.
         response, call = units.GetProtectionUnit.with_call(unit_pb.GetProtectionUnitRequest(protection_unit_id=UNIT_C), **options(TENANT_C))
-        TypedError(response.protection_unit.error, call.trailing_metadata()).show("GetProtectionUnit")
+        Seen(response.protection_unit.error).show("GetProtectionUnit", call.trailing_metadata())
 
 
 if __name__ == "__main__":

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let [proto, google] = ["../../proto", "../../.thirdparty"];
-    let protos = Path::new(proto)
+    let mut protos = Path::new(proto)
         .join("m365/backupstorage/v1")
         .read_dir()?
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<Vec<PathBuf>, std::io::Error>>()?;
+    // A folder has no order of its own, and the stubs have that of the files.
+    protos.sort();
     println!("cargo::rerun-if-changed={proto}");
     println!("cargo::rerun-if-changed={google}");
     tonic_prost_build::configure()

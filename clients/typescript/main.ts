@@ -1,8 +1,6 @@
 // Reads the typed errors of this server and prints what it would do about each: node dist/main.js ADDRESS REQUEST_ID
 import * as grpc from '@grpc/grpc-js';
-import { Code } from './stubs/google/rpc/code.js';
-import { BadRequest, ErrorInfo, ResourceInfo, RetryInfo } from './stubs/google/rpc/error_details.js';
-import { Status } from './stubs/google/rpc/status.js';
+import { type TypedError, typedError, typedErrorOf } from './errors.js';
 import { ProtectionPolicyServiceClient } from './stubs/m365/backupstorage/v1/protection_policy_service.js';
 import { type GetProtectionUnitResponse, ProtectionUnitServiceClient } from './stubs/m365/backupstorage/v1/protection_unit_service.js';
 import { RestoreSessionServiceClient } from './stubs/m365/backupstorage/v1/restore_session_service.js';
@@ -22,75 +20,49 @@ const restores = new RestoreSessionServiceClient(address, credentials);
 const apps = new ServiceAppServiceClient(address, credentials);
 const units = new ProtectionUnitServiceClient(address, credentials);
 
-/** Returns the Status of a failed call. Errors of the gRPC runtime itself have none: UNAVAILABLE when nothing listens. */
-function statusOf(error: grpc.ServiceError): Status {
-  const [bytes] = error.metadata.get('grpc-status-details-bin');
-  return bytes ? Status.decode(bytes as Buffer) : { code: error.code, message: error.details, details: [] };
-}
-
 /** Prints the content of an error: of a call that failed, or of a field in a response. */
-function show(rpc: string, status: Status | undefined, trailer: grpc.Metadata) {
-  let info = ErrorInfo.create();
-  let retry: RetryInfo | undefined;
-  let resource: ResourceInfo | undefined;
-  let fields: string[] = [];
-  for (const { typeUrl, value } of status?.details ?? []) {
-    switch (typeUrl.split('/').pop()) {
-      case 'google.rpc.ErrorInfo':
-        info = ErrorInfo.decode(value);
-        break;
-      case 'google.rpc.RetryInfo':
-        retry = RetryInfo.decode(value);
-        break;
-      case 'google.rpc.BadRequest':
-        fields = BadRequest.decode(value).fieldViolations.map((violation) => violation.field);
-        break;
-      case 'google.rpc.ResourceInfo':
-        resource = ResourceInfo.decode(value);
-        break;
-    }
-  }
+function show(rpc: string, error: TypedError, trailer: grpc.Metadata) {
   // gRPC runtimes obey this trailer when a service config allows retries: milliseconds, negative for never.
   const [ms] = trailer.get('grpc-retry-pushback-ms').map(Number);
   const pushback = ms === undefined ? '-' : ms < 0 ? 'never' : `${Math.floor(ms / 1000)}s`;
 
   let next: string;
-  switch (info.reason) { // The name of an ErrorReason.
+  switch (error.reason) { // The name of an ErrorReason.
     case 'POLICY_NOT_FOUND':
       next = 'forget';
       break;
     case 'INVALID_DISPLAY_NAME':
-      next = `correct:${fields}`;
+      next = `correct:${error.fields}`;
       break;
     case 'PROTECTION_UNITS_LIMIT_BREACHED':
-      next = `split:${info.metadata.documentedLimit}`;
+      next = `split:${error.metadata.documentedLimit}`;
       break;
     case 'FORBIDDEN':
-      next = `ask:${info.metadata.permission}`;
+      next = `ask:${error.metadata.permission}`;
       break;
     default:
-      if (info.metadata.outcome === 'unknown') {
+      if (error.outcomeUnknown) {
         // A write that may have been done: look before calling again.
-        next = retry ? 'look-then-wait' : 'look';
+        next = error.retryDelay === undefined ? 'look' : 'look-then-wait';
       } else {
-        next = retry ? 'wait' : 'report';
+        next = error.retryDelay === undefined ? 'report' : 'wait';
       }
   }
 
-  const metadata = Object.keys(info.metadata).filter((key) => key !== 'graphDate').sort()
-    .map((key) => `${key}:${info.metadata[key].replaceAll(' ', '_')}`);
+  const metadata = Object.keys(error.metadata).filter((key) => key !== 'graphDate').sort()
+    .map((key) => `${key}:${error.metadata[key].replaceAll(' ', '_')}`);
   console.log([
     rpc,
-    `code=${Code[status?.code ?? Code.OK]}`,
-    `reason=${info.reason || '-'}`,
-    `domain=${info.domain || '-'}`,
-    `resource=${resource ? `${resource.resourceType}/${resource.resourceName}` : '-'}`,
-    `retry=${retry ? `${retry.retryDelay?.seconds ?? 0}s` : '-'}`,
+    `code=${error.code}`,
+    `reason=${error.reason || '-'}`,
+    `domain=${error.domain || '-'}`,
+    `resource=${error.resource ? `${error.resource.resourceType}/${error.resource.resourceName}` : '-'}`,
+    `retry=${error.retryDelay === undefined ? '-' : `${Math.floor(error.retryDelay / 1000)}s`}`,
     `pushback=${pushback}`,
-    `field=${fields.join() || '-'}`,
+    `field=${error.fields.join() || '-'}`,
     `metadata=${metadata.join() || '-'}`,
     `request=${trailer.get('x-request-id').join() || '-'}`,
-    `planted=${info.metadata.graphRequestId || status?.message.split(' ').pop() || '-'}`,
+    `planted=${error.metadata.graphRequestId || error.message.split(' ').pop() || '-'}`,
     `next=${next}`,
   ].join(' '));
 }
@@ -126,7 +98,7 @@ const calls: [rpc: string, tenant: string | undefined, call: Call, user?: string
 for (const [rpc, tenant, call, user] of calls) {
   const error = await new Promise<grpc.ServiceError | null>((resolve) => { call(metadataFor(tenant, user), options(), resolve); });
   if (!error) throw new Error(`${rpc} did not fail`);
-  show(rpc, statusOf(error), error.metadata);
+  show(rpc, typedError(error), error.metadata);
 }
 
 // This call does not fail. The unit in its response contains an error, which says why it is not protected. The event
@@ -138,6 +110,6 @@ const { response, trailer } = await new Promise<{ response?: GetProtectionUnitRe
     response = received;
   }).on('status', ({ metadata }) => resolve({ response, trailer: metadata }));
 });
-show('GetProtectionUnit', response?.protectionUnit?.error, trailer);
+show('GetProtectionUnit', typedErrorOf(response?.protectionUnit?.error), trailer);
 
 for (const client of [policies, restores, apps, units]) client.close();

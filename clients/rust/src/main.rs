@@ -1,19 +1,21 @@
 //! Reads the typed errors of this server and prints what it would do about each: client ADDRESS REQUEST_ID
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::Endpoint;
 use tonic::{Request, Response, Status};
-use tonic_types::{ErrorDetails, ErrorInfo, RpcStatusExt, StatusExt};
 
+use errors::TypedError;
 use stubs::google::rpc::Code;
 use stubs::m365::backupstorage::v1::{
     protection_policy_service_client::ProtectionPolicyServiceClient, protection_unit_service_client::ProtectionUnitServiceClient,
     restore_session_service_client::RestoreSessionServiceClient, service_app_service_client::ServiceAppServiceClient, *,
 };
+
+mod errors;
 
 // The program does not use every message.
 #[allow(dead_code, clippy::all)]
@@ -22,16 +24,14 @@ mod stubs {
 }
 
 /// Prints the content of an error, and what the program would do next.
-fn show(rpc: &str, code: Code, message: &str, details: &ErrorDetails, trailers: &MetadataMap) {
+fn show(rpc: &str, error: &TypedError, trailers: &MetadataMap) {
     let trailer = |key| trailers.get(key).and_then(|value| value.to_str().ok());
-    let nothing = ErrorInfo::new("", "", HashMap::new());
-    let info = details.error_info().unwrap_or(&nothing);
-    let metadata = BTreeMap::from_iter(&info.metadata);
-    let fact = |key| info.metadata.get(key).map_or("-", String::as_str);
-    let delay = details.retry_info().map(|it| it.retry_delay.unwrap_or_default());
-    let violations = details.bad_request().map_or(&[][..], |it| &it.field_violations);
-    let fields = violations.iter().map(|it| it.field.as_str()).collect::<Vec<_>>().join(",");
-    let resource = details.resource_info().map(|it| format!("{}/{}", it.resource_type, it.resource_name));
+    // Every number that the runtime has is one of google.rpc.Code.
+    let code = Code::try_from(i32::from(error.code)).unwrap_or(Code::Unknown);
+    let metadata = BTreeMap::from_iter(&error.metadata);
+    let fact = |key| error.metadata.get(key).map_or("-", String::as_str);
+    let fields = error.fields.join(",");
+    let resource = error.resource.as_ref().map(|(kind, name)| format!("{kind}/{name}"));
     // gRPC runtimes obey this trailer when a service config allows retries: milliseconds, negative for never.
     let pushback = trailer("grpc-retry-pushback-ms").map(|value| match value.parse::<u64>() {
         Ok(ms) => format!("{}s", ms / 1000),
@@ -39,29 +39,28 @@ fn show(rpc: &str, code: Code, message: &str, details: &ErrorDetails, trailers: 
     });
 
     // The name of an ErrorReason decides, never a message.
-    let next = match info.reason.as_str() {
+    let next = match error.reason.as_str() {
         "POLICY_NOT_FOUND" => "forget".into(),
         "INVALID_DISPLAY_NAME" => format!("correct:{fields}"),
         "PROTECTION_UNITS_LIMIT_BREACHED" => format!("split:{}", fact("documentedLimit")),
         "FORBIDDEN" => format!("ask:{}", fact("permission")),
-        _ => match (fact("outcome"), delay.is_some()) {
-            // A write that may have been done: look before calling again.
-            ("unknown", true) => "look-then-wait".into(),
-            ("unknown", false) => "look".into(),
-            (_, true) => "wait".into(),
-            (_, false) => "report".into(),
+        _ => match (error.outcome_unknown, error.retry_delay.is_some()) {
+            (true, true) => "look-then-wait".into(),
+            (true, false) => "look".into(),
+            (false, true) => "wait".into(),
+            (false, false) => "report".into(),
         },
     };
 
     let listed: Vec<_> =
         metadata.iter().filter(|(key, _)| **key != "graphDate").map(|(key, value)| format!("{key}:{}", value.replace(' ', "_"))).collect();
-    let planted = info.metadata.get("graphRequestId").map(String::as_str).or(message.split(' ').next_back());
+    let planted = error.metadata.get("graphRequestId").map(String::as_str).or(error.message.split(' ').next_back());
     let parts = [
         ("code", code.as_str_name()),
-        ("reason", &info.reason),
-        ("domain", &info.domain),
+        ("reason", &error.reason),
+        ("domain", &error.domain),
         ("resource", &resource.unwrap_or_default()),
-        ("retry", &delay.map_or(String::new(), |delay| format!("{}s", delay.as_secs()))),
+        ("retry", &error.retry_delay.map_or(String::new(), |delay| format!("{}s", delay.as_secs()))),
         ("pushback", &pushback.unwrap_or_default()),
         ("field", &fields),
         ("metadata", &listed.join(",")),
@@ -78,8 +77,7 @@ fn failed<T>(rpc: &str, result: Result<Response<T>, Status>) -> Result<(), Box<d
     let Err(status) = result else {
         return Err(format!("{rpc} did not fail").into());
     };
-    let code = Code::try_from(i32::from(status.code()))?;
-    show(rpc, code, status.message(), &status.get_error_details(), status.metadata());
+    show(rpc, &TypedError::from(&status), status.metadata());
     Ok(())
 }
 
@@ -148,6 +146,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .get_protection_unit(in_tenant_c(GetProtectionUnitRequest { protection_unit_id: "e0000011-f1af-426c-8b0c-000000000003".into() }))
         .await?;
     let error = response.get_ref().protection_unit.as_ref().and_then(|unit| unit.error.as_ref()).ok_or("the unit has no error")?;
-    show("GetProtectionUnit", Code::try_from(error.code)?, &error.message, &error.get_error_details(), response.metadata());
+    show("GetProtectionUnit", &TypedError::from(error), response.metadata());
     Ok(())
 }

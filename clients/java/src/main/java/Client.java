@@ -1,21 +1,12 @@
 import static java.util.stream.Collectors.joining;
 
-import com.google.protobuf.Any;
-import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.Message;
-import com.google.rpc.BadRequest;
-import com.google.rpc.BadRequest.FieldViolation;
-import com.google.rpc.Code;
-import com.google.rpc.ErrorInfo;
-import com.google.rpc.ResourceInfo;
-import com.google.rpc.RetryInfo;
-import com.google.rpc.Status;
+import com.m365backup.backupstorage.TypedError;
 import com.m365backup.backupstorage.v1.*;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.Metadata;
 import io.grpc.StatusRuntimeException;
-import io.grpc.protobuf.StatusProto;
 import io.grpc.stub.AbstractBlockingStub;
 import io.grpc.stub.MetadataUtils;
 import java.util.Optional;
@@ -36,65 +27,49 @@ public final class Client {
     return Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER);
   }
 
-  /** Returns the detail of a type. */
-  private static <T extends Message> Optional<T> detail(Status status, Class<T> type) throws InvalidProtocolBufferException {
-    for (Any packed : status.getDetailsList()) {
-      if (packed.is(type)) {
-        return Optional.of(packed.unpack(type));
-      }
-    }
-    return Optional.empty();
-  }
-
   /** Makes a call that fails, and prints its error. */
-  private static <S extends AbstractBlockingStub<S>> void failed(String rpc, S stub, Function<S, Message> call)
-      throws InvalidProtocolBufferException {
+  private static <S extends AbstractBlockingStub<S>> void failed(String rpc, S stub, Function<S, Message> call) {
     try {
       call.apply(stub.withDeadlineAfter(20, TimeUnit.SECONDS));
     } catch (StatusRuntimeException e) {
-      show(rpc, StatusProto.fromThrowable(e), Optional.ofNullable(e.getTrailers()).orElseGet(Metadata::new));
+      show(rpc, TypedError.of(e), Optional.ofNullable(e.getTrailers()).orElseGet(Metadata::new));
       return;
     }
     throw new IllegalStateException(rpc + " did not fail");
   }
 
   /** Prints the content of an error, and what the program would do next. */
-  private static void show(String rpc, Status status, Metadata trailers) throws InvalidProtocolBufferException {
-    ErrorInfo info = detail(status, ErrorInfo.class).orElse(ErrorInfo.getDefaultInstance());
-    Optional<RetryInfo> retry = detail(status, RetryInfo.class);
-    Optional<ResourceInfo> resource = detail(status, ResourceInfo.class);
-    BadRequest badRequest = detail(status, BadRequest.class).orElse(BadRequest.getDefaultInstance());
-    String fields = badRequest.getFieldViolationsList().stream().map(FieldViolation::getField).collect(joining(","));
+  private static void show(String rpc, TypedError error, Metadata trailers) {
+    String fields = String.join(",", error.fields());
     // gRPC runtimes obey this trailer when a service config allows retries: milliseconds, negative for never.
     Optional<Long> pushback = Optional.ofNullable(trailers.get(PUSHBACK)).map(Long::valueOf);
-    // A write that may have been done: look before calling again.
-    boolean unknown = info.getMetadataOrDefault("outcome", "").equals("unknown");
-
     // The name of an ErrorReason decides, never a message.
-    String next = switch (info.getReason()) {
+    String next = switch (error.reason()) {
       case "POLICY_NOT_FOUND" -> "forget";
       case "INVALID_DISPLAY_NAME" -> "correct:" + fields;
-      case "PROTECTION_UNITS_LIMIT_BREACHED" -> "split:" + info.getMetadataOrDefault("documentedLimit", "-");
-      case "FORBIDDEN" -> "ask:" + info.getMetadataOrDefault("permission", "-");
-      default -> retry.isPresent() ? unknown ? "look-then-wait" : "wait" : unknown ? "look" : "report";
+      case "PROTECTION_UNITS_LIMIT_BREACHED" -> "split:" + error.metadata().get("documentedLimit");
+      case "FORBIDDEN" -> "ask:" + error.metadata().get("permission");
+      default -> error.outcomeUnknown()
+          ? error.retryDelay().isPresent() ? "look-then-wait" : "look"
+          : error.retryDelay().isPresent() ? "wait" : "report";
     };
 
-    String lastWord = status.getMessage().substring(status.getMessage().lastIndexOf(' ') + 1);
-    String metadata = new TreeMap<>(info.getMetadataMap()).entrySet().stream()
+    String lastWord = error.message().substring(error.message().lastIndexOf(' ') + 1);
+    String metadata = new TreeMap<>(error.metadata()).entrySet().stream()
         .filter(it -> !it.getKey().equals("graphDate"))
         .map(it -> it.getKey() + ":" + it.getValue().replace(' ', '_'))
         .collect(joining(","));
     System.out.println(String.join(" ", rpc,
-        part("code", Code.forNumber(status.getCode()).name()),
-        part("reason", info.getReason()),
-        part("domain", info.getDomain()),
-        part("resource", resource.map(it -> it.getResourceType() + "/" + it.getResourceName()).orElse("")),
-        part("retry", retry.map(it -> it.getRetryDelay().getSeconds() + "s").orElse("")),
+        part("code", error.code()),
+        part("reason", error.reason()),
+        part("domain", error.domain()),
+        part("resource", error.resource().map(it -> it.getResourceType() + "/" + it.getResourceName()).orElse("")),
+        part("retry", error.retryDelay().map(it -> it.toSeconds() + "s").orElse("")),
         part("pushback", pushback.map(ms -> ms < 0 ? "never" : ms / 1000 + "s").orElse("")),
         part("field", fields),
         part("metadata", metadata),
         part("request", trailers.get(REQUEST_ID)),
-        part("planted", info.getMetadataOrDefault("graphRequestId", lastWord)),
+        part("planted", error.metadata().getOrDefault("graphRequestId", lastWord)),
         part("next", next)));
   }
 
@@ -157,7 +132,7 @@ public final class Client {
     var response = unitsOfC.withDeadlineAfter(20, TimeUnit.SECONDS)
         .withInterceptors(MetadataUtils.newCaptureMetadataInterceptor(new AtomicReference<>(), trailers))
         .getProtectionUnit(GetProtectionUnitRequest.newBuilder().setProtectionUnitId("e0000011-f1af-426c-8b0c-000000000003").build());
-    show("GetProtectionUnit", response.getProtectionUnit().getError(), trailers.get());
+    show("GetProtectionUnit", TypedError.of(response.getProtectionUnit().getError()), trailers.get());
 
     channel.shutdown().awaitTermination(5, TimeUnit.SECONDS);
   }
