@@ -25,6 +25,9 @@ func credentialOptions() ([]grpc.DialOption, error) {
 		}
 		return []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, nil
 	}
+	if (certificate == "") != (key == "") {
+		return nil, errors.New("CLIENT_CERTIFICATE_FILE and CLIENT_KEY_FILE need each other")
+	}
 	pem, err := os.ReadFile(ca)
 	if err != nil {
 		return nil, err
@@ -33,7 +36,7 @@ func credentialOptions() ([]grpc.DialOption, error) {
 	if !config.RootCAs.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s has no certificate", ca)
 	}
-	if certificate+key != "" {
+	if certificate != "" {
 		pair, err := tls.LoadX509KeyPair(certificate, key)
 		if err != nil {
 			return nil, err
