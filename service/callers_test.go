@@ -109,10 +109,7 @@ func newIdentified(t testing.TB, options ...servicetest.Option) *identified {
 // use replaces the rights file.
 func (s *identified) use(t testing.TB, text string) {
 	t.Helper()
-	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: s.key.Public(), KeyID: "1", Algorithm: "ES256", Use: "sig"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys := s.jwks()
 	file, err := s.callers.Parse([]byte(text), func(string) ([]byte, error) { return keys, nil })
 	if err == nil {
 		err = s.callers.Use(file)
@@ -120,6 +117,15 @@ func (s *identified) use(t testing.TB, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// jwks is the issuer's set of keys.
+func (s *identified) jwks() []byte {
+	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: s.key.Public(), KeyID: "1", Algorithm: "ES256", Use: "sig"}}})
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return keys
 }
 
 // countingTokens is an authority that counts what it is asked.

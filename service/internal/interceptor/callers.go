@@ -31,7 +31,8 @@ type Callers struct {
 const (
 	// identityTime is how long a call waits for the keys of an issuer.
 	identityTime = 2 * time.Second
-	// maxPending is how many calls wait for keys at once. They have not shown who they are, so they are few.
+	// maxPending is how many calls wait for keys at once. They have not shown who they are, so they are few: at most an
+	// eighth of all calls, as each has a place.
 	maxPending = 32
 )
 

@@ -70,7 +70,7 @@ func New(o Options) *Chain {
 }
 
 func newChain(o Options, calls *inFlight) *Chain {
-	ch := &Chain{contract: o.Contract, callers: o.Callers, around: order(o, calls), pending: newInFlight(maxPending, true)}
+	ch := &Chain{contract: o.Contract, callers: o.Callers, around: order(o, calls), pending: newInFlight(min(maxPending, max(1, o.MaxCalls/8)), true)}
 	for _, n := range ch.around {
 		if n.name != "deadline" && n.name != "capacity" && n.name != "rights" && n.name != "share" {
 			ch.entrance = append(ch.entrance, n)
