@@ -69,6 +69,16 @@ func (d *desk) begin(t *testing.T, environment ...string) {
 	d.address, d.stop = conn.Target(), stop
 }
 
+// read reads one of the files.
+func (d *desk) read(t *testing.T, name string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(d.at(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
 // freeAddress is an address of loopback where nothing listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
@@ -238,7 +248,7 @@ func (d *desk) await(t *testing.T, text string) {
 
 func awaitReason(t *testing.T, do func() error, want string) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(wholeRotation)
 	for err := do(); reasonOf(err) != want || (err == nil) != (want == ""); err = do() {
 		if time.Now().After(deadline) {
 			t.Fatalf("got %v, want %q", err, want)

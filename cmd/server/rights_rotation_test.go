@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -60,11 +59,7 @@ func TestRightsFileChangesUnderCalls(t *testing.T) {
 	d := deskFiles(t)
 	good := make(map[string][]byte)
 	for _, name := range []string{"rights.yaml", "tenants.txt", "jwks.json"} {
-		content, err := os.ReadFile(d.at(name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		good[name] = content
+		good[name] = d.read(t, name)
 	}
 	with := func(name, text string) map[string][]byte {
 		changed := map[string][]byte{"rights.yaml": good["rights.yaml"], "tenants.txt": good["tenants.txt"], "jwks.json": good["jwks.json"]}
