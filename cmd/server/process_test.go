@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	if text := os.Getenv(asCrowd); text != "" {
+		runCrowd(text)
+		return
+	}
 	// A goroutine that a test leaves behind is a failure: it can hold a connection.
 	goleak.VerifyTestMain(m)
 }
