@@ -31,8 +31,8 @@ callers:
   - {principal: "oidc:https://issuer.example#elsewhere", tenants: ["` + othersTenant + `"], role: admin}
 `
 
-// TestFloodWithoutRights has ten times as many calls, at once and in a second, as the server can take. They name a tenant without a right to
-// it: that tenant's own calls succeed, and their p99 stays within twice its quiet value.
+// TestFloodWithoutRights has ten times as many calls, at once and in a second, as the server can take. They name a
+// tenant without a right to it: that tenant's own calls succeed, and their p99 stays within twice its quiet value.
 func TestFloodWithoutRights(t *testing.T) {
 	// 80 calls in a second, each of which takes long beside what the machine itself may do to it.
 	const places, delay = 8, 100 * time.Millisecond

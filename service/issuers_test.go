@@ -194,8 +194,8 @@ func TestIssuersOverHTTPS(t *testing.T) {
 	}
 }
 
-// Strangers make 10,000 tokens under random keys and 10,000 bad ones under a known key: the issuer is asked once in 30 s
-// at most, and the callers with good tokens are served.
+// Strangers make 10,000 tokens under random keys and 10,000 bad ones under a known key: the issuer is asked once in
+// 30 s at most, and the callers with good tokens are served.
 func TestStrangersDoNotFetchKeys(t *testing.T) {
 	s := newOverHTTP(t)
 	// Windows of 30 s, and tokens of each kind in a window.
@@ -245,7 +245,7 @@ func TestStrangersDoNotFetchKeys(t *testing.T) {
 }
 
 // An issuer that hangs holds up its own callers alone, also where few calls are taken at all.
-func TestIssuerThatHangsTakesFewPlaces(t *testing.T) {
+func TestIssuerThatHangsLeavesRoom(t *testing.T) {
 	s := newOverHTTP(t, func(o *service.Options) { o.MaxCalls = 8 })
 	hang := make(chan struct{})
 	s.first.hang.Store(&hang)

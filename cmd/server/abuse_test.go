@@ -240,8 +240,8 @@ func rapidReset(known bool) func(ctx context.Context, a *abuser) {
 	}
 }
 
-// TestAbuse has clients that do what no client should, over TLS: callers are served meanwhile, memory stays bounded, and
-// within 5 s after it all is as before. The whole, with up to 15,000 connections, is
+// TestAbuse has clients that do what no client should, over TLS: callers are served meanwhile, memory stays bounded,
+// and within 5 s after it all is as before. The whole, with up to 15,000 connections, is
 //
 //	BACKUPSTORAGE_ABUSE=whole go test ./cmd/server -run Abuse -v -timeout 15m
 func TestAbuse(t *testing.T) {

@@ -53,8 +53,8 @@ func (o *operators) more(t *testing.T, d *desk) {
 	}
 }
 
-// The rights file and the files that it names are replaced in Kubernetes' way and broken in every way, under calls: none
-// of a caller with rights fails, broken files change nothing, and what a good one gives and takes counts.
+// The rights file and the files that it names are replaced in Kubernetes' way and broken in every way, under calls:
+// none of a caller with rights fails, broken files change nothing, and what a good one gives and takes counts.
 func TestRightsFileChangesUnderCalls(t *testing.T) {
 	d := deskFiles(t)
 	good := make(map[string][]byte)
