@@ -240,7 +240,7 @@ def check_names(root, pages):
     tests = grep(r"^func ((?:Test|Fuzz|Benchmark)\w+)", "**/*_test.go")
     options = {"help"} | grep(r"(?<![\w-])--([a-z-]+)", ".ci/run")
     http2 = {"SERVING", "NOT_SERVING", "ENHANCE_YOUR_CALM", "INTERNAL_ERROR", "CANCEL", "RST_STREAM"}
-    texts = grep(r'"((?:[^"\\\n]|\\.)*)"', *(f"{room}/**/*.go" for room in ("cmd/server", "graph", "service")))
+    texts = grep(r'"((?:[^"\\\n]|\\.)*)"', *(f"{room}/**/*.go" for room in ("cmd/server", "graph", "service", "internal")))
     logged = {"time", "level", "msg"}  # Written by log/slog.
     faults, count = [], 0
     for path in pages:

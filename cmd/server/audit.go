@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -18,9 +17,6 @@ type auditVerify struct {
 	Files []string `arg:"" help:"audit files, in any order"`
 }
 
-// errGaps is the error of files that are not whole. What is missing was printed.
-var errGaps = errors.New("the audit files are not whole")
-
 // Run implements the command.
 func (v *auditVerify) Run(to streams) error {
 	var inputs []audit.Input
@@ -36,9 +32,9 @@ func (v *auditVerify) Run(to streams) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(to.out, text)
+	fmt.Fprintf(to.out, "%s", text)
 	if !whole {
-		return errGaps
+		return errTold
 	}
 	return nil
 }

@@ -21,7 +21,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
@@ -93,6 +95,11 @@ func freeAddress(t *testing.T) string {
 // connect connects over TLS, with the certificate of a caller or with none.
 func (d *desk) connect(t *testing.T, caller string) pb.ProtectionPolicyServiceClient {
 	t.Helper()
+	return pb.NewProtectionPolicyServiceClient(d.dial(t, caller))
+}
+
+func (d *desk) dial(t *testing.T, caller string) *grpc.ClientConn {
+	t.Helper()
 	roots := x509.NewCertPool()
 	content, err := os.ReadFile(d.at("ca.crt"))
 	if err != nil || !roots.AppendCertsFromPEM(content) {
@@ -111,7 +118,35 @@ func (d *desk) connect(t *testing.T, caller string) pb.ProtectionPolicyServiceCl
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return pb.NewProtectionPolicyServiceClient(conn)
+	return conn
+}
+
+// What is not of the contract: anybody may ask for health, and only callers for reflection.
+func TestReflectionIsForCallersAndHealthForAll(t *testing.T) {
+	d := newDesk(t)
+	reflect := func(conn *grpc.ClientConn) error {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		stream, err := reflectionpb.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
+		if err != nil {
+			return err
+		}
+		_ = stream.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}})
+		_, err = stream.Recv()
+		return err
+	}
+	for caller, want := range map[string]string{"": "CALLER_UNAUTHENTICATED", "reader": ""} {
+		conn := d.dial(t, caller)
+		if _, err := healthpb.NewHealthClient(conn).Check(t.Context(), new(healthpb.HealthCheckRequest)); err != nil {
+			t.Errorf("health for %q: %v", caller, err)
+		}
+		if err := reflect(conn); reasonOf(err) != want || (err == nil) != (want == "") {
+			t.Errorf("reflection for %q: %v", caller, err)
+		}
+	}
+	if err := d.stop(); err != nil {
+		t.Error(err)
+	}
 }
 
 // token is the call metadata of a caller with a token.
@@ -260,7 +295,7 @@ func awaitReason(t *testing.T, do func() error, want string) {
 // ledger is what reached the emulator.
 func (d *desk) ledger(t *testing.T) (requests []string) {
 	t.Helper()
-	response, err := http.Get("http://" + d.emulator + "/_emulator/ledger") //nolint:noctx // A test.
+	response, err := http.Get("http://" + d.emulator + "/_emulator/ledger")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +314,8 @@ func (d *desk) ledger(t *testing.T) (requests []string) {
 	return requests
 }
 
-// TestAuditLinesSurviveSIGKILL kills the server while it writes: for every write that reached Graph there is an attempt.
+// TestAuditLinesSurviveSIGKILL kills the server while it writes: for every write that reached Graph there is an
+// attempt.
 func TestAuditLinesSurviveSIGKILL(t *testing.T) {
 	upstream := newUpstream(t)
 	for round := range 5 {

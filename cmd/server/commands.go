@@ -1,6 +1,9 @@
 package main
 
-import "io"
+import (
+	"errors"
+	"io"
+)
 
 // commands are the commands of the program. Each has a file of its own.
 type commands struct {
@@ -10,6 +13,9 @@ type commands struct {
 	Audit  auditCommand  `cmd:"" help:"Read audit files."`
 	DevCA  devCACommand  `cmd:"" name:"dev-ca" help:"Write certificates, tokens and a rights file to try TLS and callers on a desk."`
 }
+
+// errTold is the error of a command that has printed what is wrong. The exit code says the rest.
+var errTold = errors.New("told")
 
 // streams is where a command writes.
 type streams struct {

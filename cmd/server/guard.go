@@ -56,8 +56,8 @@ func (c *config) checkReach() error {
 	return nil
 }
 
-// identities reports whether the server knows who calls, so that a stranger gets nothing from Graph: by a rights file, or
-// because every client needs a certificate of the client CA.
+// identities reports whether the server knows who calls, so that a stranger gets nothing from Graph: by a rights file,
+// or because every client needs a certificate of the client CA.
 func (c *config) identities() bool {
 	return c.RightsFile != "" || c.TLS.ClientAuth == clientAuthRequired
 }

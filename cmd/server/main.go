@@ -30,7 +30,9 @@ func main() {
 		err = p.run(streams{out: os.Stdout, log: queue})
 	}
 	if err != nil {
-		queue.printError(err)
+		if !errors.Is(err, errTold) {
+			queue.printError(err)
+		}
 		queue.close()
 		os.Exit(1)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -25,9 +24,6 @@ type rightsCheck struct {
 	RPC       string `arg:"" name:"rpc" help:"rpc, such as ProtectionPolicyService/ListProtectionPolicies"`
 }
 
-// errDenied is the error of a check that ends in denied. Its text was printed.
-var errDenied = errors.New("denied")
-
 // Run implements the command.
 func (r *rightsCheck) Run(to streams) error {
 	callers, file, err := readRights(r.File)
@@ -40,7 +36,7 @@ func (r *rightsCheck) Run(to streams) error {
 	}
 	fmt.Fprintln(to.out, text)
 	if !allowed {
-		return errDenied
+		return errTold
 	}
 	return nil
 }
@@ -59,7 +55,7 @@ func (r *rightsList) Run(to streams) error {
 	for _, warning := range file.Warnings() {
 		fmt.Fprintf(to.out, "warning: %s\n", warning)
 	}
-	fmt.Fprint(to.out, file.List())
+	fmt.Fprintf(to.out, "%s", file.List())
 	return nil
 }
 

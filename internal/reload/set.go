@@ -32,8 +32,8 @@ var errChanging = errors.New("the files change while they are read")
 // Set is one or more files that are read together, parsed to a T. It is safe for concurrent use.
 type Set[T any] struct {
 	what string
-	// roots are the files that nothing names. paths are all files: only the read that is under way uses them, and sets those
-	// of the next one.
+	// roots are the files that nothing names. paths are all files: only the read that is under way uses them, and sets
+	// those of the next one.
 	roots, paths []string
 	parse        func(paths []string, contents [][]byte) (parsed[T], error)
 	log          report
@@ -89,8 +89,8 @@ func newSet[T any](what string, parse func(contents [][]byte) (T, error), paths 
 	}}
 }
 
-// OpenTree is Open for a file that names other files, which belong to the set as well. parse gets its contents, and read
-// returns those of a file that it names; a relative name begins at the folder of the first file.
+// OpenTree is Open for a file that names other files, which belong to the set as well. parse gets its contents, and
+// read returns those of a file that it names; a relative name begins at the folder of the first file.
 func OpenTree[T any](reader *Reader, what string, parse func(content []byte, read func(name string) ([]byte, error)) (T, error), root string) (*Set[T], error) {
 	return open(reader, &Set[T]{what: what, roots: []string{root}, paths: []string{root}, parse: func(paths []string, contents [][]byte) (parsed[T], error) {
 		result := parsed[T]{paths: []string{root}}

@@ -45,8 +45,8 @@ func auditCalls(a Audit) around {
 	}
 }
 
-// BeginWrite has to be called before the first byte of a write goes to Graph. With an error nothing may be sent. Outside
-// of a call it does nothing.
+// BeginWrite has to be called before the first byte of a write goes to Graph. With an error nothing may be sent.
+// Outside of a call it does nothing.
 func BeginWrite(ctx context.Context) error {
 	c, ok := ctx.Value(callKey{}).(*call)
 	if !ok || c.audit.Log == nil || c.attempt != nil {
@@ -89,7 +89,7 @@ func (c *call) audited(ctx context.Context) audit.Call {
 		return line
 	}
 	line.RPC = c.op.Name
-	for _, effect := range strings.Split(c.audit.Rules.Of(c.method).Effects(c.request).String(), ", ") {
+	for effect := range strings.SplitSeq(c.audit.Rules.Of(c.method).Effects(c.request).String(), ", ") {
 		line.Effects = append(line.Effects, effect)
 	}
 	for _, segment := range c.op.Path {
