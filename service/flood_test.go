@@ -41,7 +41,7 @@ func TestFloodWithoutRights(t *testing.T) {
 	s.Server = servicetest.NewRepeating(t, func(w http.ResponseWriter, r *http.Request) {
 		wait(r.Context(), delay)
 		io.WriteString(w, `{"value":[]}`)
-	}, func(o *service.Options) { 
+	}, func(o *service.Options) {
 		o.MaxCalls, o.Callers, o.Logger = places, s.callers, slog.New(slog.NewJSONHandler(io.Discard, nil))
 	})
 	own := []string{"authorization", "Bearer " + s.token("owner", nil)}
