@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,7 +31,7 @@ import (
 const abuseVariable = "BACKUPSTORAGE_ABUSE"
 
 // abuseMemory is what the server may have at most, in MiB: the bounds of requests and responses, and its connections.
-const abuseMemory = 1500
+const abuseMemory = 1200
 
 // abuser opens connections to the server that do what no client should.
 type abuser struct {
@@ -250,44 +252,32 @@ func rapidReset(known bool) func(ctx context.Context, a *abuser) {
 func TestAbuse(t *testing.T) {
 	whole := os.Getenv(abuseVariable) != ""
 	length := time.Second
+	if testing.Short() {
+		length = 200 * time.Millisecond
+	}
 	if whole {
 		length = 10 * time.Second
 	}
 	d := newDesk(t, "BACKUPSTORAGE_AUDIT=off", "BACKUPSTORAGE_AUDIT_FILE=")
 	d.log.discard()
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(d.read(t, "ca.crt"))
-	config := &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", NextProtos: []string{"h2"}}
 	operator := d.connect(t, "operator")
 	if err := list(t.Context(), operator); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range abuses {
+	for n, c := range abuses {
 		t.Run(c.name, func(t *testing.T) {
-			a := &abuser{address: d.address, config: config, token: string(d.read(t, "reader.token"))}
 			connections := c.short
 			if whole {
 				connections = c.whole
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), length)
 			defer cancel()
-			var abusers sync.WaitGroup
-			for range connections {
-				abusers.Go(func() {
-					for ctx.Err() == nil {
-						c.do(ctx, a)
-						select {
-						case <-ctx.Done():
-						case <-time.After(20 * time.Millisecond):
-						}
-					}
-				})
-			}
+			end := d.abusers(t, fmt.Sprintf("%d %d %s", connections, n, length))
 			served := d.served(ctx, t, operator)
-			abusers.Wait()
+			said := end()
 			after := d.servedAfter(t)
-			t.Logf("%d connections, %d streams: %d calls of others, the slowest %v; memory at most %d MiB; a new caller was served %v after",
-				a.opened.Load(), a.streams.Load(), served.calls, served.slowest, served.memory, after)
+			t.Logf("%s: %d calls of others, %d repeats, the slowest %v; memory at most %d MiB; a new caller was served %v after",
+				said, served.calls, served.repeats, served.slowest, served.memory, after)
 			served.check(t)
 		})
 	}
@@ -298,9 +288,10 @@ func TestAbuse(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		var ends []func()
+		var ends []func() string
 		for range 2 {
-			ends = append(ends, d.crowd(t, connections))
+			// They open their connections one process after the other, and hold them all.
+			ends = append(ends, d.abusers(t, fmt.Sprintf("%d -1 0s", connections)))
 		}
 		stop := time.AfterFunc(length, cancel)
 		defer stop.Stop()
@@ -309,7 +300,7 @@ func TestAbuse(t *testing.T) {
 			end()
 		}
 		after := d.servedAfter(t)
-		t.Logf("%d calls of others, the slowest %v; memory at most %d MiB; a new caller was served %v after", served.calls, served.slowest, served.memory, after)
+		t.Logf("%d calls of others, %d repeats, the slowest %v; memory at most %d MiB; a new caller was served %v after", served.calls, served.repeats, served.slowest, served.memory, after)
 		served.check(t)
 	})
 	if err := d.stop(); err != nil {
@@ -317,78 +308,121 @@ func TestAbuse(t *testing.T) {
 	}
 }
 
-// crowd starts a process with idle connections that have passed the handshake, and waits until they are there.
-func (d *desk) crowd(t *testing.T, connections int) (end func()) {
+// asAbusers makes the test binary abuse a server instead of running its tests: ADDRESS FOLDER CONNECTIONS N TIME. N is
+// one of abuses; -1 stands for connections that pass the handshake and are held until the standard input ends.
+const asAbusers = "TEST_AS_ABUSERS"
+
+// abusers starts a process that abuses the server, so that what others see is not what their own process is busy with.
+// It returns when the process has begun. end waits for it, and returns what it says.
+func (d *desk) abusers(t *testing.T, what string) (end func() string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	crowd := exec.CommandContext(t.Context(), self)
-	crowd.Env = []string{fmt.Sprintf("%s=%s %d %s", asCrowd, d.address, connections, d.at("ca.crt"))}
-	in, err := crowd.StdinPipe()
+	process := exec.CommandContext(t.Context(), self)
+	process.Env = []string{fmt.Sprintf("%s=%s %s %s", asAbusers, d.address, d.folder, what)}
+	process.Stderr = os.Stderr
+	in, err := process.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := crowd.StdoutPipe()
+	out, err := process.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	crowd.Stderr = os.Stderr
-	if err := crowd.Start(); err != nil {
+	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	line := make([]byte, 100)
-	n, err := out.Read(line)
-	if err != nil {
-		t.Fatal(err)
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatalf("the abusers ended: %v", process.Wait())
 	}
-	t.Logf("a process %s", bytes.TrimSpace(line[:n]))
-	return func() {
+	t.Logf("a process %s", lines.Text())
+	return func() string {
 		in.Close()
-		_ = crowd.Wait()
+		lines.Scan()
+		said := lines.Text()
+		if err := process.Wait(); err != nil {
+			t.Errorf("the abusers ended with %v", err)
+		}
+		return said
 	}
 }
 
-// asCrowd makes the test binary open connections and hold them until its input ends: ADDRESS NUMBER CA-FILE.
-const asCrowd = "TEST_AS_CROWD"
-
-func runCrowd(text string) {
-	var address, file string
-	var connections int
-	if _, err := fmt.Sscan(text, &address, &connections, &file); err != nil {
-		panic(err)
+// runAbusers is the process of abusers.
+func runAbusers(text string) error {
+	var address, folder, length string
+	var connections, n int
+	if _, err := fmt.Sscan(text, &address, &folder, &connections, &n, &length); err != nil {
+		return err
 	}
-	content, err := os.ReadFile(file)
+	content, err := os.ReadFile(filepath.Join(folder, "ca.crt"))
 	if err != nil {
-		panic(err)
+		return err
+	}
+	token, err := os.ReadFile(filepath.Join(folder, "reader.token"))
+	if err != nil {
+		return err
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(content)
-	a := &abuser{address: address, config: &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", NextProtos: []string{"h2"}}}
-	var opening sync.WaitGroup
-	var held, refused atomic.Int64
-	for part := range 50 {
-		opening.Go(func() {
-			for range (connections + part) / 50 {
-				if _, err := a.open(context.Background(), 64<<10); err != nil {
-					refused.Add(1)
-				} else {
-					held.Add(1)
+	a := &abuser{address: address, token: string(token), config: &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", NextProtos: []string{"h2"}}}
+	var running sync.WaitGroup
+	if n < 0 {
+		var held, refused atomic.Int64
+		for part := range 50 {
+			running.Go(func() {
+				for range (connections + part) / 50 {
+					if _, err := a.open(context.Background(), 64<<10); err != nil {
+						refused.Add(1)
+					} else {
+						held.Add(1)
+					}
 				}
+			})
+		}
+		running.Wait()
+		fmt.Printf("has %d connections, and %d were refused\n", held.Load(), refused.Load())
+		_, err := io.Copy(io.Discard, os.Stdin)
+		return err
+	}
+	limit, err := time.ParseDuration(length)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("begins with %d connections at once\n", connections)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	for range connections {
+		running.Go(func() {
+			for ctx.Err() == nil {
+				abuses[n].do(ctx, a)
+				wait(ctx, pause)
 			}
 		})
 	}
-	opening.Wait()
-	fmt.Printf("has %d connections, and %d were refused\n", held.Load(), refused.Load())
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	running.Wait()
+	fmt.Printf("%d connections, %d streams\n", a.opened.Load(), a.streams.Load())
+	return nil
+}
+
+// pause is the time before a connection that has ended is opened again.
+const pause = 20 * time.Millisecond
+
+// wait waits for a time, or until the context ends.
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }
 
 // servedCalls is what others saw.
 type servedCalls struct {
-	calls, failed, memory int
-	slowest               time.Duration
-	last                  error
+	calls, repeats, failed, memory int
+	slowest                        time.Duration
+	last                           error
 }
 
 // served calls as an operator, over a connection that was there before, until the context ends.
@@ -399,6 +433,11 @@ func (d *desk) served(ctx context.Context, t *testing.T, operator pb.ProtectionP
 		call, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), "x-tenant-id", emulator.TenantB), 10*time.Second)
 		began := time.Now()
 		err := list(call, operator)
+		// In a burst the places can all be taken for a moment, by calls that are about to be refused. Callers come again.
+		for reasonOf(err) == "SERVER_OVERLOADED" && call.Err() == nil {
+			s.repeats++
+			err = list(call, operator)
+		}
 		cancel()
 		s.calls++
 		s.slowest = max(s.slowest, time.Since(began))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -30,8 +31,11 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	if text := os.Getenv(asCrowd); text != "" {
-		runCrowd(text)
+	if text := os.Getenv(asAbusers); text != "" {
+		if err := runAbusers(text); err != nil {
+			fmt.Fprintln(os.Stderr, "abusers:", err)
+			os.Exit(1)
+		}
 		return
 	}
 	// A goroutine that a test leaves behind is a failure: it can hold a connection.
