@@ -108,10 +108,7 @@ func newIdentified(tb testing.TB, options ...servicetest.Option) *identified {
 // use replaces the rights file.
 func (s *identified) use(tb testing.TB, text string) {
 	tb.Helper()
-	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: s.key.Public(), KeyID: "1", Algorithm: "ES256", Use: "sig"}}})
-	if err != nil {
-		tb.Fatal(err)
-	}
+	keys := s.jwks()
 	file, err := s.callers.Parse([]byte(text), func(string) ([]byte, error) { return keys, nil })
 	if err == nil {
 		err = s.callers.Use(file)
@@ -119,6 +116,15 @@ func (s *identified) use(tb testing.TB, text string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// jwks is the issuer's set of keys.
+func (s *identified) jwks() []byte {
+	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: s.key.Public(), KeyID: "1", Algorithm: "ES256", Use: "sig"}}})
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return keys
 }
 
 // countingTokens is an authority that counts what it is asked.

@@ -19,7 +19,6 @@ import (
 	"github.com/m365backup/backupstorage/typederror"
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -112,7 +111,11 @@ func with[Q, R any](rpc func(context.Context, Q, ...grpc.CallOption) (R, error),
 }
 
 func main() {
-	conn, err := grpc.NewClient(os.Args[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	options, err := credentialOptions()
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn, err := grpc.NewClient(os.Args[1], options...)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -150,15 +153,17 @@ func main() {
 		typedError{typederror.Of(err)}.print(row.rpc, trailer)
 	}
 
-	// This call does not fail. The unit in its response contains an error, which says why it is not protected.
+	// This call fails only for callers who may not make it. The unit in its response contains an error, which says why
+	// it is not protected.
 	ctx, cancel := callContext(tenantC, "")
 	defer cancel()
 	var trailer metadata.MD
 	response, err := units.GetProtectionUnit(ctx, &pb.GetProtectionUnitRequest{ProtectionUnitId: unitC}, grpc.Trailer(&trailer))
+	embedded := typederror.OfStatus(response.GetProtectionUnit().GetError())
 	if err != nil {
-		log.Fatal(err)
+		embedded = typederror.Of(err)
 	}
-	typedError{typederror.OfStatus(response.ProtectionUnit.Error)}.print("GetProtectionUnit", trailer)
+	typedError{embedded}.print("GetProtectionUnit", trailer)
 }
 
 // callContext returns the context of one call in a tenant, on behalf of a user; empty selects the default tenant of the

@@ -4,6 +4,7 @@ import sys
 
 import grpc
 
+from channel import open_channel
 from m365.backupstorage.errors import TypedError
 from m365.backupstorage.v1 import protection_policy_service_pb2 as policy_pb
 from m365.backupstorage.v1 import protection_policy_service_pb2_grpc as policy_grpc
@@ -73,7 +74,7 @@ def main(address, request_id):
             metadata.append(("x-user-assertion", user))
         return {"timeout": 20, "metadata": metadata}
 
-    with grpc.insecure_channel(address) as channel:
+    with open_channel(address) as channel:
         policies = policy_grpc.ProtectionPolicyServiceStub(channel)
         restores = restore_grpc.RestoreSessionServiceStub(channel)
         apps = app_grpc.ServiceAppServiceStub(channel)
@@ -101,9 +102,14 @@ def main(address, request_id):
             else:
                 sys.exit(f"{rpc} did not fail")
 
-        # This call does not fail. The unit in its response contains an error, which says why it is not protected.
-        response, call = units.GetProtectionUnit.with_call(unit_pb.GetProtectionUnitRequest(protection_unit_id=UNIT_C), **options(TENANT_C))
-        Seen(response.protection_unit.error).show("GetProtectionUnit", call.trailing_metadata())
+        # This call fails only for callers who may not make it. The unit in its response contains an error, which says
+        # why it is not protected.
+        try:
+            response, call = units.GetProtectionUnit.with_call(unit_pb.GetProtectionUnitRequest(protection_unit_id=UNIT_C), **options(TENANT_C))
+        except grpc.RpcError as error:
+            Seen.of(error).show("GetProtectionUnit", error.trailing_metadata())
+        else:
+            Seen(response.protection_unit.error).show("GetProtectionUnit", call.trailing_metadata())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 // Reads the typed errors of this server and prints what it would do about each: node dist/main.js ADDRESS REQUEST_ID
 import * as grpc from '@grpc/grpc-js';
+import { channelCredentials } from './channel.js';
 import { type TypedError, typedError, typedErrorOf } from './errors.js';
 import { ProtectionPolicyServiceClient } from './stubs/m365/backupstorage/v1/protection_policy_service.js';
-import { type GetProtectionUnitResponse, ProtectionUnitServiceClient } from './stubs/m365/backupstorage/v1/protection_unit_service.js';
+import { ProtectionUnitServiceClient } from './stubs/m365/backupstorage/v1/protection_unit_service.js';
 import { RestoreSessionServiceClient } from './stubs/m365/backupstorage/v1/restore_session_service.js';
 import { ServiceAppServiceClient } from './stubs/m365/backupstorage/v1/service_app_service.js';
 
@@ -14,7 +15,7 @@ const unitC = 'e0000011-f1af-426c-8b0c-000000000003';
 const userC = 'e30.eyJ0aWQiOiJjY2NjY2NjYy0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMGMifQ.';
 
 const [address, requestId] = process.argv.slice(2);
-const credentials = grpc.credentials.createInsecure();
+const credentials = channelCredentials();
 const policies = new ProtectionPolicyServiceClient(address, credentials);
 const restores = new RestoreSessionServiceClient(address, credentials);
 const apps = new ServiceAppServiceClient(address, credentials);
@@ -101,15 +102,14 @@ for (const [rpc, tenant, call, user] of calls) {
   show(rpc, typedError(error), error.metadata);
 }
 
-// This call does not fail. The unit in its response contains an error, which says why it is not protected. The event
-// `status` has the trailers.
-const { response, trailer } = await new Promise<{ response?: GetProtectionUnitResponse; trailer: grpc.Metadata }>((resolve, reject) => {
-  let response: GetProtectionUnitResponse;
-  units.getProtectionUnit({ protectionUnitId: unitC }, metadataFor(tenantC), options(), (error, received) => {
-    if (error) reject(error);
-    response = received;
-  }).on('status', ({ metadata }) => resolve({ response, trailer: metadata }));
+// This call fails only for callers who may not make it. The unit in its response contains an error, which says why it is
+// not protected. The event `status` has the trailers.
+const { status, trailer } = await new Promise<{ status?: TypedError; trailer: grpc.Metadata }>((resolve) => {
+  let status: TypedError | undefined;
+  units.getProtectionUnit({ protectionUnitId: unitC }, metadataFor(tenantC), options(), (error, response) => {
+    status = error ? typedError(error) : typedErrorOf(response.protectionUnit?.error);
+  }).on('status', ({ metadata }) => resolve({ status, trailer: metadata }));
 });
-show('GetProtectionUnit', typedErrorOf(response?.protectionUnit?.error), trailer);
+show('GetProtectionUnit', status ?? typedErrorOf(undefined), trailer);
 
 for (const client of [policies, restores, apps, units]) client.close();

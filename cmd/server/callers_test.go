@@ -42,11 +42,25 @@ func (d *desk) at(name string) string { return filepath.Join(d.folder, name) }
 
 func newDesk(t *testing.T, environment ...string) *desk {
 	t.Helper()
+	d := deskFiles(t)
+	d.begin(t, environment...)
+	return d
+}
+
+// deskFiles has the files of dev-ca, and no server yet.
+func deskFiles(t *testing.T) *desk {
+	t.Helper()
 	d := &desk{folder: filepath.Join(t.TempDir(), "desk")}
 	if err := (&devCACommand{Folder: d.folder}).Run(streams{out: io.Discard, log: io.Discard}); err != nil {
 		t.Fatal(err)
 	}
 	d.audit, d.emulator = d.at("audit.log"), freeAddress(t)
+	return d
+}
+
+// begin starts the server.
+func (d *desk) begin(t *testing.T, environment ...string) {
+	t.Helper()
 	d.server, d.log = process(t, append([]string{
 		"BACKUPSTORAGE_TLS_CERTIFICATE_FILE=" + d.at("server.crt"), "BACKUPSTORAGE_TLS_KEY_FILE=" + d.at("server.key"),
 		"BACKUPSTORAGE_TLS_CLIENT_CA_FILE=" + d.at("ca.crt"), "BACKUPSTORAGE_TLS_CLIENT_AUTH=optional", "BACKUPSTORAGE_RELOAD_INTERVAL=50ms",
@@ -55,7 +69,16 @@ func newDesk(t *testing.T, environment ...string) *desk {
 	}, environment...)...)
 	conn, stop := begin(t, d.server)
 	d.address, d.stop = conn.Target(), stop
-	return d
+}
+
+// read reads one of the files.
+func (d *desk) read(t *testing.T, name string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(d.at(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
 }
 
 // freeAddress is an address of loopback where nothing listens.
@@ -260,7 +283,7 @@ func (d *desk) await(t *testing.T, text string) {
 
 func awaitReason(t *testing.T, do func() error, want string) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(wholeRotation)
 	for err := do(); reasonOf(err) != want || (err == nil) != (want == ""); err = do() {
 		if time.Now().After(deadline) {
 			t.Fatalf("got %v, want %q", err, want)
