@@ -48,10 +48,18 @@ func writeModule(o options, c commit, source string) error {
 		return err
 	}
 	var archive bytes.Buffer
-	if err := zip.CreateFromVCS(&archive, m, o.root, c.hash, ""); err != nil {
+	// What git has, and not what lies in the checkout: ignored files would get into the zip.
+	committed := source + "-committed"
+	if err := os.Mkdir(committed, 0o755); err != nil {
 		return err
 	}
-	goMod, err := output(o.root, "git", "show", c.hash+":go.mod")
+	if err := run(o.root, nil, "sh", "-c", `git archive --format=tar "$1" | tar -xf - -C "$2"`, "sh", c.hash, committed); err != nil {
+		return err
+	}
+	if err := zip.CreateFromDir(&archive, m, committed); err != nil {
+		return err
+	}
+	goMod, err := os.ReadFile(filepath.Join(committed, "go.mod"))
 	if err != nil {
 		return err
 	}
@@ -63,7 +71,7 @@ func writeModule(o options, c commit, source string) error {
 		return err
 	}
 	for name, content := range map[string][]byte{
-		"list": []byte(o.version + "\n"), o.version + ".info": info, o.version + ".mod": []byte(goMod + "\n"), o.version + ".zip": archive.Bytes(),
+		"list": []byte(o.version + "\n"), o.version + ".info": info, o.version + ".mod": goMod, o.version + ".zip": archive.Bytes(),
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), content, 0o644); err != nil {
 			return err
