@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tonic_types::{ErrorDetails, RpcStatusExt, StatusExt};
+use tonic_types::{ErrorDetails, ErrorInfo, RpcStatusExt, StatusExt};
 
 /// The content of an error: of a call that failed, or of a field in a response.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct TypedError {
 
 impl TypedError {
     fn new(code: tonic::Code, message: &str, details: &ErrorDetails) -> Self {
-        let info = details.error_info().cloned().unwrap_or_default();
+        let info = details.error_info().cloned().unwrap_or_else(|| ErrorInfo::new("", "", HashMap::new()));
         Self {
             code,
             message: message.into(),
