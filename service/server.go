@@ -68,10 +68,12 @@ type Listener = wire.Listener
 
 // Server holds the services and the interceptors around them.
 type Server struct {
-	core        *core
-	chain       *interceptor.Chain
-	bytes       *wire.Bytes
-	inbound     *wire.Inbound
+	core    *core
+	chain   *interceptor.Chain
+	bytes   *wire.Bytes
+	inbound *wire.Inbound
+	// callers says that the server asks who calls.
+	callers     bool
 	connections ConnectionLimits
 }
 
@@ -112,7 +114,7 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 	tenants := tenants{fallback: strings.ToLower(options.DefaultTenant)}
 	bytes := wire.NewBytes(options.MaxResponseBytes)
 	return &Server{
-		bytes: bytes, inbound: inbound, connections: options.Connections,
+		bytes: bytes, inbound: inbound, callers: options.Callers != nil, connections: options.Connections,
 		core: &core{
 			graph: options.Graph, pages: pages, contract: c, translator: translator, notes: newNotes(options.Logger),
 			tenants: tenants, allowAppOnly: options.AllowAppOnly,
@@ -163,6 +165,15 @@ var (
 // GRPCOptions are the options of the gRPC server that the services are registered with: the interceptors, the limits,
 // and a typed error for methods that do not exist.
 func (s *Server) GRPCOptions() []grpc.ServerOption {
+	options := s.grpcOptions()
+	if s.callers {
+		// Strangers end at the tap handle.
+		options = append(options, grpc.StatsHandler(wire.ConnDeadline{}))
+	}
+	return options
+}
+
+func (s *Server) grpcOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(s.chain.Unary),
 		grpc.ChainStreamInterceptor(s.chain.Stream),

@@ -100,7 +100,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	for _, name := range append(services.Services(), "") {
 		healthy.SetServingStatus(name, readiness)
 	}
-	healthpb.RegisterHealthServer(server, healthy)
+	healthpb.RegisterHealthServer(server, shortNames{healthy})
 	if c.Reflection {
 		registerReflection(server)
 	}
@@ -163,8 +163,11 @@ func banner(out io.Writer, c *config, listens net.Addr, upstream string) {
 	if c.TLS.on() {
 		flags = "-cacert CA_FILE "
 	}
-	if c.TLS.ClientAuth == clientAuthRequired {
+	if c.TLS.ClientAuth == clientAuthRequired || c.RightsFile != "" && c.TLS.ClientAuth == clientAuthOptional {
 		flags += "-cert CERTIFICATE_FILE -key KEY_FILE "
+	}
+	if c.RightsFile != "" && c.TLS.ClientAuth == clientAuthNone {
+		flags += "-H \"authorization: Bearer TOKEN\" "
 	}
 	target := address
 	if listens.Network() == "unix" {

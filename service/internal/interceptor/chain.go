@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/m365backup/backupstorage/service/internal/apierror"
@@ -64,6 +66,10 @@ type Chain struct {
 	pending *inFlight
 	// incoming are the calls whose request message is not there yet.
 	incoming incoming
+	// open are the streams that anybody may have, such as watches of health.
+	open *inFlight
+	// opening are the calls of open methods whose request message is not there yet.
+	opening incoming
 }
 
 // New returns the chain.
@@ -74,8 +80,10 @@ func New(o Options) *Chain {
 func newChain(o Options, calls *inFlight) *Chain {
 	ch := &Chain{
 		contract: o.Contract, callers: o.Callers, around: order(o, calls),
-		pending: newInFlight(min(maxPending, max(1, o.MaxCalls/8)), true),
+		pending:  newInFlight(min(maxPending, max(1, o.MaxCalls/8)), false),
 		incoming: incoming{newInFlight(incomingPerCall*o.MaxCalls, false)},
+		open:     newInFlight(o.MaxCalls, false),
+		opening:  incoming{newInFlight(maxOpening, false)},
 	}
 	for _, n := range ch.around {
 		if n.name != "deadline" && n.name != "capacity" && n.name != "rights" && n.name != "share" {
@@ -145,12 +153,22 @@ func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerI
 // Stream is a grpc.StreamServerInterceptor.
 func (ch *Chain) Stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 	// A handler of a stream reads the messages itself.
-	arrived(stream.Context())
+	stream = &arriving{ServerStream: stream}
 	op := ch.contract.OfMethod(info.FullMethod)
 	if op == nil {
 		if err := ch.admit(stream.Context(), info.FullMethod); err != nil {
 			return err
 		}
+		// Watches of health and reflection last as long as their clients like, and strangers have the former.
+		who := peerOf(stream.Context())
+		if !ch.open.enter() {
+			return tooMany()
+		}
+		if !ch.open.take(who) {
+			ch.open.leave()
+			return tooMany()
+		}
+		defer ch.open.giveBack(who)
 		return handle(server, stream)
 	}
 	c := &call{method: info.FullMethod, op: op}
@@ -158,6 +176,19 @@ func (ch *Chain) Stream(server any, stream grpc.ServerStream, info *grpc.StreamS
 	return run(stream.Context(), c, ch.around, func(ctx context.Context) error {
 		return handle(server, streamWithin{stream, ctx})
 	})
+}
+
+// tooMany is the error of a stream that is one too many. It is of no rpc of the contract, and has no details.
+func tooMany() error { return status.Error(codes.Unavailable, "too many streams") }
+
+// arriving is a stream whose first message is awaited.
+type arriving struct{ grpc.ServerStream }
+
+// RecvMsg notes that the message is there.
+func (a *arriving) RecvMsg(m any) error {
+	err := a.ServerStream.RecvMsg(m)
+	arrived(a.Context())
+	return err
 }
 
 // UnknownMethod is a grpc.StreamHandler for methods that do not exist. They get a typed Status like every other call.

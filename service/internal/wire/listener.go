@@ -166,6 +166,10 @@ func peerOf(address net.Addr) string {
 	if !ok {
 		return ""
 	}
+	if tcp.IP.To4() == nil {
+		// Whoever has one address of IPv6 has 2^64 of them.
+		return tcp.IP.Mask(net.CIDRMask(64, 128)).String()
+	}
 	return tcp.IP.String()
 }
 
