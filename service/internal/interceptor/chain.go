@@ -74,7 +74,7 @@ func New(o Options) *Chain {
 func newChain(o Options, calls *inFlight) *Chain {
 	ch := &Chain{
 		contract: o.Contract, callers: o.Callers, around: order(o, calls),
-		pending: newInFlight(min(maxPending, max(1, o.MaxCalls/8)), true),
+		pending:  newInFlight(min(maxPending, max(1, o.MaxCalls/8)), true),
 		incoming: incoming{newInFlight(incomingPerCall*o.MaxCalls, false)},
 	}
 	for _, n := range ch.around {
