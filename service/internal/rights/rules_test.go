@@ -128,7 +128,7 @@ func TestNamesOfRPCs(t *testing.T) {
 	}
 }
 
-// Who may add to a policy need not have the right to change it, and who may change it need not have the right to remove.
+// Who may add to a policy need not have the right to change it, and who may change it need not have that to remove.
 func TestUpdatesOfPoliciesHaveTheEffectsOfTheirFields(t *testing.T) {
 	rule := theRules().named("ProtectionPolicyService/UpdateExchangeProtectionPolicy")
 	add := []*pb.NewMailboxProtectionUnit{{DirectoryObjectId: "u"}}
