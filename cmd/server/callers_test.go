@@ -269,6 +269,9 @@ func TestCallersByCertificateAndByToken(t *testing.T) {
 	}
 }
 
+// has reports whether the log has a text.
+func (d *desk) has(text string) bool { return strings.Contains(d.log.String(), text) }
+
 // await waits until the log has a text.
 func (d *desk) await(t *testing.T, text string) {
 	t.Helper()

@@ -94,7 +94,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	}
 	defer lookAt(files)()
 	watches := newWatches()
-	server := grpc.NewServer(c.serverOptions(services, watches, transport)...)
+	server := grpc.NewServer(c.serverOptions(services, watches, logHandshakes(transport, logger))...)
 	services.Register(server)
 	healthy, readiness := health.NewServer(), c.readiness(logger)
 	for _, name := range append(services.Services(), "") {

@@ -85,6 +85,8 @@ func (t *Translator) of(value pb.ErrorReason) classification {
 func (t *Translator) incident(op *contract.Operation) classification {
 	c := t.of(pb.ErrorReason_INTERNAL)
 	c.incident = t.chance.Incident()
+	// A fault can come after the request was sent.
+	c.outcomeUnknown = isWrite(op)
 	return c
 }
 
