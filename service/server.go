@@ -45,7 +45,23 @@ type Options struct {
 	MaxResponseBytes int64
 	// Connections bounds the connections that Listen accepts.
 	Connections ConnectionLimits
+	// Observers are told of each call.
+	Observers []Observer
+	// TraceID returns the id of the trace that a call belongs to, for its line in the log; empty for none. It may be nil.
+	TraceID func(context.Context) string
 }
+
+// Observer is told of each call.
+type Observer = interceptor.Observer
+
+// CallInfo is what a call came to.
+type CallInfo = interceptor.CallInfo
+
+// Shed says why the server had no room for a call.
+type Shed = interceptor.Shed
+
+// Sheds are all reasons to refuse a call for lack of room.
+var Sheds = interceptor.Sheds
 
 // ConnectionLimits bounds the connections of a server.
 type ConnectionLimits = wire.Limits
@@ -100,7 +116,7 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 		},
 		chain: interceptor.New(interceptor.Options{
 			Contract: c, Translator: translator, Logger: options.Logger, MaxCalls: options.MaxCalls,
-			OneTenant: options.OneTenant, Bytes: bytes,
+			OneTenant: options.OneTenant, Bytes: bytes, Observers: options.Observers, TraceID: options.TraceID,
 			Tenant: func(ctx context.Context) string {
 				tenant, _ := tenants.of(ctx)
 				return tenant
@@ -163,6 +179,9 @@ func (s *Server) Listen(inner net.Listener) *Listener { return wire.Listen(inner
 
 // HeldBytes returns how many bytes of responses are held now.
 func (s *Server) HeldBytes() int64 { return s.bytes.Held() }
+
+// CallsInFlight returns how many calls are under way. A call is until its response is out.
+func (s *Server) CallsInFlight() int { return s.chain.CallsInFlight() }
 
 // Services are the full names of the services, for health and for what lists them.
 func (s *Server) Services() []string { return s.core.contract.Services }

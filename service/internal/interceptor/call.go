@@ -24,6 +24,10 @@ type call struct {
 	request protoreflect.Message
 	// requestID is the GUID under which Graph and the log know the call.
 	requestID string
+	// tenant is the tenant that the call names, empty when it names none or was refused before that was looked at.
+	tenant string
+	// shed says why the call was refused, if that was for lack of room.
+	shed Shed
 	// failure is set when the call failed and was translated, err is the error that was translated.
 	failure *apierror.Failure
 	err     error

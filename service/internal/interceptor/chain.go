@@ -31,7 +31,7 @@ type named struct {
 	around
 }
 
-// Options configures a Chain. All are required.
+// Options configures a Chain. All but the last two are required.
 type Options struct {
 	// Contract is the contract whose methods the chain is put around.
 	Contract *contract.Contract
@@ -47,6 +47,10 @@ type Options struct {
 	Bytes *wire.Bytes
 	// Tenant returns the tenant that a call names, empty when it names none.
 	Tenant func(context.Context) string
+	// Observers are told of each call.
+	Observers []Observer
+	// TraceID returns the id of the trace that a call belongs to, empty for none. It may be nil.
+	TraceID func(context.Context) string
 }
 
 // Chain is the interceptors around every call of the contract. Health and reflection do not pass it: they respond in
@@ -54,12 +58,17 @@ type Options struct {
 type Chain struct {
 	contract *contract.Contract
 	around   []named
+	calls    *inFlight
 }
 
 // New returns the chain.
 func New(o Options) *Chain {
-	return &Chain{contract: o.Contract, around: order(o, newInFlight(o.MaxCalls, o.OneTenant))}
+	calls := newInFlight(o.MaxCalls, o.OneTenant)
+	return &Chain{contract: o.Contract, around: order(o, calls), calls: calls}
 }
+
+// CallsInFlight is how many calls are under way. A call is until its response is out.
+func (ch *Chain) CallsInFlight() int { return ch.calls.count() }
 
 // order returns the interceptors, outermost first. What stands outside of translation must not fail; what stands inside
 // may return any error.
@@ -69,7 +78,7 @@ func order(o Options, calls *inFlight) []named {
 		{"recovery", recoverChain(o.Translator, o.Logger)},
 		// Ids come first, so that every later line and Status has them.
 		{"request id", assignRequestID},
-		{"log", logCalls(o.Logger)},
+		{"log", logCalls(o.Logger, o.Observers, o.TraceID)},
 		// From here on inwards errors are of any kind; outwards they are Statuses.
 		{"translation", translate(o.Translator)},
 		// A panic in a handler is translated, logged and counted like any error.

@@ -10,17 +10,32 @@ import (
 )
 
 // logCalls writes one line a call. Its fields are listed here and nowhere else: no tenant, no id of a resource, no
-// address, no text of Graph's.
-func logCalls(logger *slog.Logger) around {
+// address, no text of Graph's. It also tells the observers of each call.
+func logCalls(logger *slog.Logger, observers []Observer, traceID func(context.Context) string) around {
 	return func(ctx context.Context, c *call, next handler) error {
 		start := time.Now()
+		for _, o := range observers {
+			o.CallBegan(c.known())
+		}
 		err := next(ctx)
+		took := time.Since(start)
+		if len(observers) > 0 {
+			info := c.info(took)
+			for _, o := range observers {
+				o.CallEnded(info)
+			}
+		}
 		attributes := []slog.Attr{
 			slog.String("method", c.method),
-			slog.Duration("duration", time.Since(start)),
+			slog.Duration("duration", took),
 			slog.String("requestId", c.requestID),
 			slog.Int("attempts", c.stats.Attempts),
 			slog.Int64("waitedMs", c.stats.Waited.Milliseconds()),
+		}
+		if traceID != nil {
+			if id := traceID(ctx); id != "" {
+				attributes = append(attributes, slog.String("traceId", id))
+			}
 		}
 		f := c.failure
 		if err == nil || f == nil {

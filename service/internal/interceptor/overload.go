@@ -17,7 +17,8 @@ func limitCalls(calls *inFlight, bytes *wire.Bytes, tenantOf func(context.Contex
 	return func(ctx context.Context, c *call, next handler) error {
 		// A call without a tenant is refused later, and for that.
 		tenant := tenantOf(ctx)
-		if !calls.enter(tenant) {
+		c.tenant = tenant
+		if c.shed = calls.enter(tenant); c.shed != "" {
 			return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 		}
 		c.place = func() { calls.leave(tenant) }
@@ -44,16 +45,27 @@ func newInFlight(limit int, oneTenant bool) *inFlight {
 	return &inFlight{max: limit, oneTenant: oneTenant, byTenant: make(map[string]int)}
 }
 
-func (n *inFlight) enter(tenant string) bool {
+// enter takes a place, or says why there is none.
+func (n *inFlight) enter(tenant string) Shed {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	free := n.max - n.all
-	if free <= 0 || !n.oneTenant && n.byTenant[tenant] >= free {
-		return false
+	switch {
+	case free <= 0:
+		return ShedAllCalls
+	case !n.oneTenant && n.byTenant[tenant] >= free:
+		return ShedTenantShare
 	}
 	n.all++
 	n.byTenant[tenant]++
-	return true
+	return ""
+}
+
+// count is how many calls are under way.
+func (n *inFlight) count() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.all
 }
 
 func (n *inFlight) leave(tenant string) {
