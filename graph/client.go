@@ -55,8 +55,8 @@ type Options struct {
 	MaxReads int
 	// OneTenant says that all requests are of one tenant, so that it need not leave anything to others.
 	OneTenant bool
-	// Observer is told what becomes of requests; nil for nobody.
-	Observer Observer
+	// Observers are told what becomes of requests.
+	Observers []Observer
 }
 
 // Client sends requests to one endpoint. It is safe for concurrent use.
@@ -70,7 +70,7 @@ type Client struct {
 	throttles *throttle.Throttles
 	tenants   *share.Tenants
 	silences  silences
-	observer  Observer
+	observers []Observer
 	repeats   int
 	backoff   time.Duration
 	// jitter returns a number from 0 up to 1.
@@ -117,11 +117,11 @@ func New(options Options) (*Client, error) {
 			Permits: [2]int{share.Read: options.MaxReads, share.Write: writes}, Waiting: manyTimes * options.MaxReads,
 			OneTenant: options.OneTenant,
 		}),
-		silences: silences{tenants: make(map[string]*silence)},
-		observer: options.Observer,
-		repeats:  max(options.Repeats, 0),
-		backoff:  options.Backoff,
-		jitter:   rand.Float64,
+		silences:  silences{tenants: make(map[string]*silence)},
+		observers: options.Observers,
+		repeats:   max(options.Repeats, 0),
+		backoff:   options.Backoff,
+		jitter:    rand.Float64,
 	}
 	c.roundTrip = c.connections.roundTrip
 	logStretches(c.throttles, options.Logger)
@@ -194,7 +194,7 @@ func (c *Client) once(ctx context.Context, request *Request, token string, fresh
 	fresh = fresh || !request.Safe && len(request.Body) > maxSharedBody
 	for {
 		var began time.Time
-		if c.observer != nil {
+		if len(c.observers) > 0 {
 			began = time.Now()
 		}
 		response, dead, failed := c.send(ctx, request, token, fresh)

@@ -73,9 +73,9 @@ func repeatAfter(failed *Error) Repeat {
 	return RepeatResponseLost
 }
 
-// observed tells the observer of an attempt, unless there is none or nothing was handed to the network.
+// observed tells the observers of an attempt, unless nothing was handed to the network.
 func (c *Client) observed(ctx context.Context, request *Request, resends int, began time.Time, response *Response, failed *Error) {
-	if c.observer == nil || failed != nil && (failed.Kind == KindInvalidRequest || failed.Kind == KindToken) {
+	if len(c.observers) == 0 || failed != nil && (failed.Kind == KindInvalidRequest || failed.Kind == KindToken) {
 		return
 	}
 	a := Attempt{Request: request, Resends: resends, Began: began, Ended: time.Now(), Failed: failed}
@@ -85,24 +85,28 @@ func (c *Client) observed(ctx context.Context, request *Request, resends int, be
 	case failed != nil:
 		a.Meta = failed.Meta
 	}
-	c.observer.Attempted(ctx, a)
+	for _, o := range c.observers {
+		o.Attempted(ctx, a)
+	}
 }
 
 func (c *Client) repeated(why Repeat) {
-	if c.observer != nil {
-		c.observer.Repeated(why)
+	for _, o := range c.observers {
+		o.Repeated(why)
 	}
 }
 
 func (c *Client) noToken(failed *Error) {
-	if c.observer == nil || failed.Kind != KindToken {
+	if failed.Kind != KindToken {
 		return
 	}
 	err := &TokenError{Kind: failed.Token, Err: failed.Err}
 	if known, ok := errors.AsType[*TokenError](failed.Err); ok {
 		err = known
 	}
-	c.observer.NoToken(err)
+	for _, o := range c.observers {
+		o.NoToken(err)
+	}
 }
 
 // Throttled counts the throttles that are in force now, of single tenants and of the application.
