@@ -16,7 +16,9 @@ import (
 // stuck is an exporter that does what export says.
 type stuck struct{ export func(context.Context) error }
 
-func (s stuck) ExportSpans(ctx context.Context, _ []sdktrace.ReadOnlySpan) error { return s.export(ctx) }
+func (s stuck) ExportSpans(ctx context.Context, _ []sdktrace.ReadOnlySpan) error {
+	return s.export(ctx)
+}
 
 func (stuck) Shutdown(context.Context) error { return nil }
 
