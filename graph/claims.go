@@ -14,6 +14,8 @@ type Claims struct {
 	Tenant string
 	// User is the object id of the user; empty when the token does not say, as tokens of applications may not.
 	User string
+	// Roles are the application permissions that the token has; nil when it has none.
+	Roles []string
 	// Expires is when the token expires; zero when the token does not say, or not readably.
 	Expires time.Time
 }
@@ -41,6 +43,10 @@ func ReadClaims(token string) (claims Claims, ok bool) {
 		return s
 	}
 	claims.Tenant, claims.User = strings.ToLower(text("tid")), text("oid")
+	// One that is no list of texts is ignored.
+	if json.Unmarshal(all["roles"], &claims.Roles) != nil {
+		claims.Roles = nil
+	}
 	var expires float64
 	if json.Unmarshal(all["exp"], &expires) == nil && expires > 0 && expires < 1e12 {
 		claims.Expires = time.Unix(int64(expires), 0)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/internal/traces"
 	"github.com/m365backup/backupstorage/service"
 )
 
@@ -50,7 +51,12 @@ type config struct {
 	reflection                            bool
 	insecureListen                        bool
 	insecureUpstream                      bool
+	adminListen                           string
+	adminHosts                            string
+	adminPprof                            bool
 
+	// getenv is the environment, for the OTEL_ variables.
+	getenv        func(string) string
 	pageTokenKeys [][]byte
 	roots         *x509.CertPool
 }
@@ -58,7 +64,17 @@ type config struct {
 // readConfig reads flags and environment variables and checks them together, so that a server never starts
 // half-configured. It writes the output of -help to help. The error is one line for the person who started the server.
 func readConfig(arguments []string, getenv func(string) string, help io.Writer) (*config, error) {
-	c := new(config)
+	c, rest, err := readFlags(arguments, getenv, help)
+	if err == nil && len(rest) > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", rest[0])
+	}
+	return c, err
+}
+
+// readFlags is readConfig for a command that has arguments besides flags, which it returns. The command adds flags of
+// its own with add.
+func readFlags(arguments []string, getenv func(string) string, help io.Writer, add ...func(*flag.FlagSet)) (*config, []string, error) {
+	c := &config{getenv: getenv}
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	// The flag package would print the whole list of flags with every error.
 	flags.SetOutput(io.Discard)
@@ -79,22 +95,25 @@ func readConfig(arguments []string, getenv func(string) string, help io.Writer) 
 	flags.BoolVar(&c.reflection, "reflection", true, "serve gRPC reflection, which grpcurl uses")
 	flags.BoolVar(&c.insecureListen, "insecure-listen", false, "allow --listen and --emulator-listen on addresses that other machines can reach, without TLS and without checking who calls")
 	flags.BoolVar(&c.insecureUpstream, "insecure-upstream", false, "allow an upstream on another machine without a credential")
+	flags.StringVar(&c.adminListen, "admin-listen", defaultAdmin, "address that serves metrics, probes and version over HTTP; empty turns it off")
+	flags.StringVar(&c.adminHosts, "admin-hosts", "", "host names, separated by commas, by which the admin port may be asked, besides IP addresses and localhost")
+	flags.BoolVar(&c.adminPprof, "admin-pprof", false, "serve profiles of the process on the admin port, to this machine only")
+	for _, add := range add {
+		add(flags)
+	}
 	switch err := flags.Parse(arguments); {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprintf(help, "Each flag has an environment variable: --page-token-key is %sPAGE_TOKEN_KEY. A flag wins over its variable.\n", envPrefix)
 		flags.SetOutput(help)
 		flags.PrintDefaults()
-		return nil, err
+		return nil, nil, err
 	case err != nil:
-		return nil, fmt.Errorf("%w; -help lists the flags", err)
-	}
-	if flags.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+		return nil, nil, fmt.Errorf("%w; -help lists the flags", err)
 	}
 	if err := readEnvironment(flags, getenv); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return c, c.check(getenv)
+	return c, flags.Args(), c.check(getenv)
 }
 
 // readEnvironment sets each flag that the command line does not have from its environment variable.
@@ -149,6 +168,12 @@ func (c *config) check(getenv func(string) string) error {
 	}
 	if c.drainWait < 0 || c.drainTimeout < 0 {
 		return errors.New("--drain-wait and --drain-timeout must not be negative")
+	}
+	if err := c.checkAdmin(); err != nil {
+		return err
+	}
+	if _, err := traces.Asked(getenv); err != nil {
+		return err
 	}
 	if err := c.readKeys(); err != nil {
 		return err

@@ -1,7 +1,8 @@
 // Command server serves Microsoft Graph's Backup Storage API over gRPC.
 //
 // Without flags it runs on its built-in emulator of the API, on loopback. Each flag has an environment variable:
-// --page-token-key is BACKUPSTORAGE_PAGE_TOKEN_KEY.
+// --page-token-key is BACKUPSTORAGE_PAGE_TOKEN_KEY. `server --version` says which build it is, and `server check TENANT…`
+// whether tenants can be served.
 package main
 
 import (
@@ -19,6 +20,9 @@ func main() {
 	// A reader of standard error or output that goes away must not end the process, nor a terminal that closes.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
 	limitMemory()
+	if done, code := runCommand(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr); done {
+		os.Exit(code)
+	}
 	queue := newLogQueue(os.Stderr)
 	defer queue.close()
 	log.SetOutput(withoutText{slog.New(slog.NewJSONHandler(queue, nil))})

@@ -24,8 +24,6 @@ import (
 	"github.com/m365backup/backupstorage/service"
 )
 
-const userAgent = "ISV|m365backup|backupstorage/0.1"
-
 // run serves until the context ends, and then drains. It writes the banner to out and the log to log.
 func run(ctx context.Context, c *config, out, log io.Writer) error {
 	logger := slog.New(slog.NewJSONHandler(log, nil))
@@ -42,11 +40,12 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		return err
 	}
 	defer stopTokens()
-	oneTenant := credential.Mode(c.credential.mode) == credential.ManagedIdentity
-	client, err = graph.New(graph.Options{
-		Endpoint: upstream, Tokens: tokens, UserAgent: userAgent, RootCAs: c.roots,
-		MaxReads: c.maxReads(), OneTenant: oneTenant, Logger: logger,
-	})
+	shown, err := startTelemetry(ctx, c, logger, func(tenant string) time.Duration { return client.BlockedFor(tenant) })
+	if err != nil {
+		return err
+	}
+	defer shown.close()
+	client, err = c.client(upstream, tokens, shown, logger)
 	if err != nil {
 		return err
 	}
@@ -54,17 +53,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	if len(c.pageTokenKeys) == 0 {
 		logger.Info("page tokens are sealed with a random key: only this process can read them; with several replicas set --page-token-key")
 	}
-	tenant := c.defaultTenant
-	if tenant == "" && c.graphEndpoint == onEmulator {
-		tenant = emulator.TenantA
-	}
-	services, err := service.New(service.Options{
-		Graph: client, PageTokenKeys: c.pageTokenKeys, DefaultTenant: tenant, AllowAppOnly: !c.credential.real(), Logger: logger, MaxCalls: c.maxCalls,
-		// A managed identity has tokens for its own tenant alone.
-		OneTenant:        oneTenant,
-		Connections:      service.ConnectionLimits{Connections: c.maxConnections, ConnectionsPerPeer: c.maxConnectionsPerPeer},
-		MaxResponseBytes: c.responseBytes(debug.SetMemoryLimit(-1)),
-	})
+	services, err := c.services(client, shown, logger)
 	if err != nil {
 		return err
 	}
@@ -73,7 +62,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	watches := newWatches()
-	server := grpc.NewServer(append(services.GRPCOptions(), grpc.StreamInterceptor(watches.intercept))...)
+	server := grpc.NewServer(append(append(services.GRPCOptions(), grpc.StreamInterceptor(watches.intercept)), shown.grpcOptions()...)...)
 	services.Register(server)
 	healthy := health.NewServer()
 	for _, name := range append(services.Services(), "") {
@@ -83,8 +72,16 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	if c.reflection {
 		reflection.Register(server)
 	}
+	limited := services.Listen(listener)
+	shown.watch(client, services, limited, log)
+	stopAdmin, err := serveAdmin(c, shown, healthy, logger)
+	if err != nil {
+		_ = limited.Close()
+		return err
+	}
+	defer stopAdmin()
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(services.Listen(listener)) }()
+	go func() { served <- server.Serve(limited) }()
 	banner(out, c, listener.Addr().String(), upstream)
 	select {
 	case err := <-served:
@@ -93,6 +90,34 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	}
 	drain(server, healthy, watches, c, logger)
 	return nil
+}
+
+// oneTenant reports whether the credential has tokens for its own tenant alone.
+func (c *config) oneTenant() bool {
+	return credential.Mode(c.credential.mode) == credential.ManagedIdentity
+}
+
+// client returns the client of the upstream.
+func (c *config) client(upstream string, tokens graph.TokenSource, shown *telemetry, logger *slog.Logger) (*graph.Client, error) {
+	return graph.New(graph.Options{
+		Endpoint: upstream, Tokens: tokens, UserAgent: userAgentOf(shown.build.Version), RootCAs: c.roots,
+		MaxReads: c.maxReads(), OneTenant: c.oneTenant(), Logger: logger, Observers: shown.graphObservers(),
+	})
+}
+
+// services returns the services on a client of the upstream.
+func (c *config) services(client *graph.Client, shown *telemetry, logger *slog.Logger) (*service.Server, error) {
+	tenant := c.defaultTenant
+	if tenant == "" && c.graphEndpoint == onEmulator {
+		tenant = emulator.TenantA
+	}
+	return service.New(service.Options{
+		Graph: client, PageTokenKeys: c.pageTokenKeys, DefaultTenant: tenant, AllowAppOnly: !c.credential.real(), Logger: logger, MaxCalls: c.maxCalls,
+		OneTenant:        c.oneTenant(),
+		Connections:      service.ConnectionLimits{Connections: c.maxConnections, ConnectionsPerPeer: c.maxConnectionsPerPeer},
+		MaxResponseBytes: c.responseBytes(debug.SetMemoryLimit(-1)),
+		Observers:        shown.callObservers(), TraceID: shown.traceID(),
+	})
 }
 
 // banner prints the addresses of the server and of its upstream, and a command to try. Scripts wait for its first line.
