@@ -220,8 +220,7 @@ func (k *checker) check(ctx context.Context, tenant string) finding {
 	}
 	permissions := "permissions not checked"
 	if k.real {
-		claims, _ := graph.ReadClaims(token)
-		if missing := missingPermissions(k.needed, claims.Roles); len(missing) > 0 {
+		if missing := missingPermissions(k.needed, graph.ReadRoles(token)); len(missing) > 0 {
 			return finding{says: "permissions missing: " + strings.Join(missing, ", ")}
 		}
 		permissions = "permissions granted"

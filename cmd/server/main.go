@@ -1,8 +1,8 @@
 // Command server serves Microsoft Graph's Backup Storage API over gRPC.
 //
 // Without flags it runs on its built-in emulator of the API, on loopback. Each flag has an environment variable:
-// --page-token-key is BACKUPSTORAGE_PAGE_TOKEN_KEY. `server --version` says which build it is, and `server check TENANT…`
-// whether tenants can be served.
+// --page-token-key is BACKUPSTORAGE_PAGE_TOKEN_KEY. `server --version` says which build it is, and
+// `server check TENANT…` whether tenants can be served.
 package main
 
 import (

@@ -25,8 +25,8 @@ type Row struct {
 	// Calls are all calls that have ended, CallerErrors those that failed by a fault of the caller, Errors all others that
 	// failed.
 	Calls, Errors, CallerErrors uint64
-	// LastOK and LastError are when a call was OK or failed last, zero for never. Calls that failed by a fault of the caller
-	// do not count.
+	// LastOK and LastError are when a call was OK or failed last, zero for never. Calls that failed by a fault of the
+	// caller do not count.
 	LastOK, LastError time.Time
 	// LastReason and LastCause are of the last error.
 	LastReason, LastCause string
@@ -128,8 +128,8 @@ func (t *Table) Rows() []Row {
 type entry struct {
 	Row
 	index int
-	// trouble is the binary logarithm of how many errors there were, each worth twice as much as one of a half-life before.
-	// As a logarithm it need not be counted down while time passes.
+	// trouble is the binary logarithm of how many errors there were, each worth twice as much as one of a half-life
+	// before. As a logarithm it need not be counted down while time passes.
 	trouble float64
 }
 
