@@ -29,7 +29,9 @@ const (
 // that demands claims, gets one new token.
 func (c *Client) Do(ctx context.Context, request *Request) (*Response, error) {
 	c.tenants.Earn(request.Tenant)
-	r := &run{client: c, request: request, token: TokenRequest{Tenant: request.Tenant, UserAssertion: request.UserAssertion}}
+	r := &run{client: c, request: request, token: TokenRequest{
+		Tenant: request.Tenant, UserAssertion: request.UserAssertion, RequestID: request.RequestID,
+	}}
 	for {
 		response, failed := r.attempt(ctx)
 		if failed == nil {

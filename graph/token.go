@@ -15,6 +15,8 @@ type TokenRequest struct {
 	UserAssertion string
 	// Claims are the claims that Graph demands of the token (continuous access evaluation), as JSON; empty for none.
 	Claims string
+	// RequestID is the GUID of the call that needs the token, for the log; empty when there is none.
+	RequestID string
 	// Refused is a token that Graph has just refused, and that must not be returned again; empty for none.
 	Refused string
 }

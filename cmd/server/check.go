@@ -87,7 +87,7 @@ func readTenants(arguments []string, in io.Reader) ([]string, error) {
 		}
 	}
 	if len(tenants) == 0 {
-		return nil, errors.New("check needs tenants: server check [FLAG...] TENANT|@FILE...")
+		return nil, errors.New("check needs tenants: server check FLAGS TENANTS, or @FILE with one a line")
 	}
 	for i, tenant := range tenants {
 		if !graph.IsGUID(tenant) {

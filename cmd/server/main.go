@@ -20,12 +20,13 @@ func main() {
 	// A reader of standard error or output that goes away must not end the process, nor a terminal that closes.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
 	limitMemory()
-	if done, code := runCommand(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr); done {
-		os.Exit(code)
-	}
 	queue := newLogQueue(os.Stderr)
 	defer queue.close()
 	log.SetOutput(withoutText{slog.New(slog.NewJSONHandler(queue, nil))})
+	if done, code := runCommand(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, queue); done {
+		queue.close()
+		os.Exit(code)
+	}
 	c, err := readConfig(os.Args[1:], os.Getenv, os.Stdout)
 	if errors.Is(err, flag.ErrHelp) {
 		return

@@ -216,8 +216,8 @@ func TestRefusalsAreToldApartByTheirCodes(t *testing.T) {
 			var log strings.Builder
 			s := source(t, authority, logTo(&log))
 			for request, want := range map[graph.TokenRequest]graph.TokenKind{
-				{Tenant: tenantA}: test.forApp,
-				{Tenant: tenantA, UserAssertion: authoritytest.Assertion(tenantA, "u")}: test.onBehalf,
+				{Tenant: tenantA, RequestID: callID}: test.forApp,
+				{Tenant: tenantA, RequestID: callID, UserAssertion: authoritytest.Assertion(tenantA, "u")}: test.onBehalf,
 			} {
 				got := refuses(t, s, request)
 				if got.Kind != want {
@@ -227,12 +227,21 @@ func TestRefusalsAreToldApartByTheirCodes(t *testing.T) {
 			if test.keepsCode != strings.Contains(log.String(), `"httpStatus":`) {
 				t.Errorf("log: %s", &log)
 			}
-			if strings.Contains(log.String(), "must not go on") || strings.Contains(log.String(), tenantA) {
+			if strings.Contains(log.String(), "must not go on") || strings.Contains(log.String(), tenantB) {
 				t.Errorf("the log has a text of the authority's: %s", &log)
+			}
+			// Who reads the line has to know whom to call, and which call it was.
+			for line := range strings.Lines(log.String()) {
+				if !strings.Contains(line, `"tenant":"`+tenantA+`"`) || !strings.Contains(line, `"requestId":"`+callID+`"`) {
+					t.Errorf("the line has no tenant or no call: %s", line)
+				}
 			}
 		})
 	}
 }
+
+// callID is the id of a call that needs a token.
+const callID = "5d2f8a9e-3c0b-4f7e-8a55-1b9e1c7d6f20"
 
 func TestOnlyTheAuthorityGetsRequests(t *testing.T) {
 	other := authoritytest.New(t)

@@ -68,7 +68,7 @@ type Options struct {
 	// for them.
 	NationalCloudTenants []string
 	// Logger gets a line for every token request that failed, or was slower than the second one for the same token: its
-	// cause and codes, never a text, a tenant or a token. Nil logs nothing.
+	// tenant, the id of the call that it was first made for, cause and codes, never a text or a token. Nil logs nothing.
 	Logger *slog.Logger
 }
 
@@ -133,7 +133,7 @@ func logged(fetch fetchFunc, logger *slog.Logger) fetchFunc {
 		}
 		failed := asTokenError(err)
 		attributes := []any{
-			slog.String("error", failed.Error()), slog.String("cause", string(failed.Cause)),
+			slog.String("tenant", request.Tenant), slog.String("requestId", request.RequestID), slog.String("error", failed.Error()), slog.String("cause", string(failed.Cause)),
 			slog.Bool("delegated", request.UserAssertion != ""), slog.Duration("duration", time.Since(start)),
 		}
 		if response, ok := errors.AsType[*authorityError](err); ok {

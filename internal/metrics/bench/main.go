@@ -37,7 +37,7 @@ func run(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	client := pb.NewBackupRestoreServiceClient(conn)
 	for range count {
 		// The server may run a hundred times slower than it does.
