@@ -3,9 +3,12 @@ package graph_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,6 +127,52 @@ func TestObserverIsToldThatThereIsNoToken(t *testing.T) {
 		if len(o.attempts) != 0 || len(o.noToken) != 1 || o.noToken[0].Kind != test.want.Kind || o.noToken[0].Cause != test.want.Cause {
 			t.Errorf("%v: %d attempts, %v", test.err, len(o.attempts), o.noToken)
 		}
+	}
+}
+
+// Reads over connections that died without notice are sent again: the first by its scout, the others after it.
+func TestObserverIsToldOfDeadConnections(t *testing.T) {
+	const reads = 5
+	var waiting sync.WaitGroup
+	waiting.Add(reads)
+	var first atomic.Int64
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if first.Add(1) <= reads {
+			waiting.Done()
+			waiting.Wait()
+		}
+		io.WriteString(w, "{}")
+	}))
+	t.Cleanup(upstream.Close)
+	proxy := startNATProxy(t, upstream.Listener.Addr().String())
+	o := new(observer)
+	client, err := graph.New(graph.Options{
+		Endpoint: "http://" + proxy.listener.Addr().String() + "/v1.0", Tokens: fixedToken("secret"), UserAgent: "test", Repeats: -1,
+		Observers: []graph.Observer{o},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	if failed := atOnce(t, client, reads, time.Minute, read()); failed != 0 {
+		t.Fatalf("%d reads failed", failed)
+	}
+	proxy.epoch.Add(1)
+	failed := atOnce(t, client, reads, 4*time.Second, read())
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	resent := 0
+	for _, a := range o.attempts {
+		if a.Resends > 0 {
+			resent++
+		}
+	}
+	if failed != 0 || len(o.repeats) != reads || slices.ContainsFunc(o.repeats, func(why graph.Repeat) bool { return why != graph.RepeatDeadConnection }) {
+		t.Errorf("%d reads failed, repeats: %v", failed, o.repeats)
+	}
+	// The scout's response counts as that of the read itself.
+	if resent != reads-1 || len(o.attempts) != 3*reads-1 {
+		t.Errorf("%d attempts, %d of them repeats", len(o.attempts), resent)
 	}
 }
 
