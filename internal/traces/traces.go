@@ -29,7 +29,7 @@ import (
 )
 
 // The variables that switch traces on or off. The exporter and the SDK read these and others by themselves, such as
-// OTEL_TRACES_SAMPLER and OTEL_EXPORTER_OTLP_HEADERS.
+// OTEL_EXPORTER_OTLP_HEADERS and OTEL_SERVICE_NAME.
 const (
 	disabledVariable       = "OTEL_SDK_DISABLED"
 	exporterVariable       = "OTEL_TRACES_EXPORTER"
@@ -90,6 +90,9 @@ func Asked(getenv func(string) string) (bool, error) {
 			return false, fmt.Errorf("environment variable %s must be an http or https URL", name)
 		}
 	}
+	if _, err := readSampling(getenv); err != nil {
+		return false, err
+	}
 	return true, nil
 }
 
@@ -105,24 +108,26 @@ func Start(ctx context.Context, o Options) (*Traces, error) {
 	if err != nil {
 		return nil, errors.New("traces cannot be sent: an OTEL_EXPORTER_OTLP variable is wrong")
 	}
-	return newTraces(ctx, o, exporter), nil
+	s, err := readSampling(o.Getenv)
+	return newTraces(ctx, o, s, exporter), err
 }
 
-func newTraces(ctx context.Context, o Options, exporter sdktrace.SpanExporter) *Traces {
+func newTraces(ctx context.Context, o Options, s sampling, exporter sdktrace.SpanExporter) *Traces {
 	// What is wrong in the environment is left out.
 	about, _ := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(
 		attribute.String("service.name", "backupstorage"), attribute.String("service.version", o.Version)), resource.WithFromEnv())
 	t := &Traces{queue: newQueue(exporter, o.Logger)}
-	t.provider = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(t.queue), sdktrace.WithResource(about))
+	t.provider = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(t.queue), sdktrace.WithResource(about), sdktrace.WithSampler(s.sampler()))
 	t.tracer = t.provider.Tracer("github.com/m365backup/backupstorage")
-	t.handler = otelgrpc.NewServerHandler(
+	handler := otelgrpc.NewServerHandler(
 		otelgrpc.WithTracerProvider(t.provider),
 		// Its metrics have the names of methods as callers send them.
 		otelgrpc.WithMeterProvider(metricnoop.NewMeterProvider()),
 		otelgrpc.WithPropagators(parentOnly{}),
-		otelgrpc.WithFilter(func(info *stats.RPCTagInfo) bool { return o.Known(info.FullMethodName) }),
-		otelgrpc.WithPublicEndpointFn(func(ctx context.Context, _ *stats.RPCTagInfo) bool { return o.Trusted == nil || !o.Trusted(ctx) }),
+		// A trusted caller is one for whom nothing was decided.
+		otelgrpc.WithPublicEndpointFn(func(ctx context.Context, _ *stats.RPCTagInfo) bool { return ctx.Value(decidedKey{}) != nil }),
 	)
+	t.handler = front{handler, s, o.Known, o.Trusted}
 	return t
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -113,15 +114,9 @@ func start(t *testing.T, upstream http.HandlerFunc) *traced {
 	t.Helper()
 	w := &traced{log: new(logBuffer)}
 	logger := slog.New(slog.NewJSONHandler(w.log, nil))
-	getenv := func(name string) string {
-		if name == endpointVariable {
-			return "http://127.0.0.1:1"
-		}
-		return ""
-	}
 	var err error
 	w.Traces, err = Start(t.Context(), Options{
-		Version: "v1", Getenv: getenv, Logger: logger,
+		Version: "v1", Getenv: os.Getenv, Logger: logger,
 		Known: func(method string) bool { return strings.HasPrefix(method, "/m365.backupstorage.v1.") },
 	})
 	if err != nil {
@@ -253,7 +248,7 @@ func TestForgedTraceparentIsALink(t *testing.T) {
 		name    string
 		sampler string
 		spans   int
-	}{{"sampled", "always_on", 2}, {"not sampled", "parentbased_always_off", 0}} {
+	}{{"sampled", "always_on", 2}, {"sampled by default", "", 2}, {"not sampled", "parentbased_always_off", 0}} {
 		t.Run(test.name, func(t *testing.T) {
 			c := new(collector)
 			c.serve(t)
@@ -337,6 +332,9 @@ func TestEnvironmentSwitchesTraces(t *testing.T) {
 		{env: map[string]string{exporterVariable: "otlp"}, asked: true},
 		{env: map[string]string{exporterVariable: "none", endpointVariable: "http://127.0.0.1:4317"}},
 		{env: map[string]string{disabledVariable: "true", endpointVariable: "http://127.0.0.1:4317"}},
+		{env: map[string]string{exporterVariable: "otlp", samplerVariable: "traceidratio", argumentVariable: "0.01"}, asked: true},
+		{env: map[string]string{exporterVariable: "otlp", samplerVariable: "traceidratio", argumentVariable: "NaN"}, says: argumentVariable},
+		{env: map[string]string{exporterVariable: "otlp", samplerVariable: secret}, says: samplerVariable},
 		{env: map[string]string{exporterVariable: secret}, says: exporterVariable},
 		{env: map[string]string{exporterVariable: "otlp", protocolVariable: "http/protobuf"}, says: protocolVariable},
 		{env: map[string]string{endpointVariable: "127.0.0.1:4317/" + secret}, says: endpointVariable},
