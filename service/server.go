@@ -47,12 +47,15 @@ type Options struct {
 	Connections ConnectionLimits
 	// Observers are told of each call.
 	Observers []Observer
-	// TraceID returns the id of the trace that a call belongs to, for its line in the log; empty for none. It may be nil.
-	TraceID func(context.Context) string
+	// Tracer makes spans of calls; nil makes none.
+	Tracer Tracer
 }
 
 // Observer is told of each call.
 type Observer = interceptor.Observer
+
+// Tracer makes the spans of calls.
+type Tracer = interceptor.Tracer
 
 // CallInfo is what a call came to.
 type CallInfo = interceptor.CallInfo
@@ -116,7 +119,7 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 		},
 		chain: interceptor.New(interceptor.Options{
 			Contract: c, Translator: translator, Logger: options.Logger, MaxCalls: options.MaxCalls,
-			OneTenant: options.OneTenant, Bytes: bytes, Observers: options.Observers, TraceID: options.TraceID,
+			OneTenant: options.OneTenant, Bytes: bytes, Observers: options.Observers, Tracer: options.Tracer,
 			Tenant: func(ctx context.Context) string {
 				tenant, _ := tenants.of(ctx)
 				return tenant

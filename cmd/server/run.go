@@ -62,7 +62,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	watches := newWatches()
-	server := grpc.NewServer(append(append(services.GRPCOptions(), grpc.StreamInterceptor(watches.intercept)), shown.grpcOptions()...)...)
+	server := grpc.NewServer(append(services.GRPCOptions(), grpc.StreamInterceptor(watches.intercept))...)
 	services.Register(server)
 	healthy := health.NewServer()
 	for _, name := range append(services.Services(), "") {
@@ -116,7 +116,7 @@ func (c *config) services(client *graph.Client, shown *telemetry, logger *slog.L
 		OneTenant:        c.oneTenant(),
 		Connections:      service.ConnectionLimits{Connections: c.maxConnections, ConnectionsPerPeer: c.maxConnectionsPerPeer},
 		MaxResponseBytes: c.responseBytes(debug.SetMemoryLimit(-1)),
-		Observers:        shown.callObservers(), TraceID: shown.traceID(),
+		Observers:        shown.callObservers(), Tracer: shown.tracer(),
 	})
 }
 

@@ -4,12 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/url"
-	"strings"
 	"time"
-
-	"google.golang.org/grpc"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/internal/admin"
@@ -38,7 +33,7 @@ func startTelemetry(ctx context.Context, c *config, logger *slog.Logger, blocked
 		t.tenants = troubled.New(blockedFor)
 	}
 	var err error
-	t.traces, err = traces.Start(ctx, traces.Options{Version: t.build.Version, Getenv: c.getenv, Logger: logger, Known: isRPC})
+	t.traces, err = traces.Start(ctx, traces.Options{Version: t.build.Version, Getenv: c.getenv, Logger: logger})
 	return t, err
 }
 
@@ -52,17 +47,6 @@ func (c *config) upstreamKind() metrics.Upstream {
 		return metrics.Graph
 	}
 	return metrics.Other
-}
-
-// isRPC reports whether a gRPC method is one of the contract.
-func isRPC(fullMethod string) bool {
-	service, method, ok := strings.Cut(strings.TrimPrefix(fullMethod, "/"), "/")
-	if !ok || !strings.HasPrefix(service, "m365.backupstorage.v1.") {
-		return false
-	}
-	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service + "." + method))
-	_, ok = found.(protoreflect.MethodDescriptor)
-	return err == nil && ok
 }
 
 func (t *telemetry) graphObservers() (all []graph.Observer) {
@@ -82,18 +66,12 @@ func (t *telemetry) callObservers() []service.Observer {
 	return []service.Observer{t.metrics, t.tenants}
 }
 
-func (t *telemetry) traceID() func(context.Context) string {
+func (t *telemetry) tracer() service.Tracer {
+	// A nil pointer would be a tracer.
 	if t.traces == nil {
 		return nil
 	}
-	return t.traces.TraceID
-}
-
-func (t *telemetry) grpcOptions() []grpc.ServerOption {
-	if t.traces == nil {
-		return nil
-	}
-	return []grpc.ServerOption{grpc.StatsHandler(t.traces.StatsHandler())}
+	return t.traces
 }
 
 // watch adds the numbers that the parts of the server count.

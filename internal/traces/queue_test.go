@@ -34,7 +34,7 @@ func TestNoSpanWaitsForTheCollector(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
-				traces := newTraces(t.Context(), Options{Logger: slog.New(slog.NewJSONHandler(&log, nil)), Known: func(string) bool { return true }}, sampling{ratio: 1}, stuck{test.export})
+				traces := newTraces(t.Context(), Options{Logger: slog.New(slog.NewJSONHandler(&log, nil))}, sampling{ratio: 1}, stuck{test.export})
 				const each = 10_000
 				const minutes = 10
 				for minute := range minutes {

@@ -73,31 +73,22 @@ func (d decidedOr) ShouldSample(p sdktrace.SamplingParameters) sdktrace.Sampling
 	return d.Sampler.ShouldSample(p)
 }
 
-// front decides which calls get a span, before anything is made for one: most calls get none, and cost nothing. For a
-// stranger's call chance decides, whatever its traceparent says; for that of a trusted caller the sampler does.
-type front struct {
-	stats.Handler
-	sampling sampling
-	known    func(fullMethod string) bool
-	trusted  func(context.Context) bool
-}
-
-// TagRPC begins the span of a call, if it gets one.
-func (f front) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
-	trusted := f.trusted != nil && f.trusted(ctx)
+// Begin begins the span of a call, if it gets one. That is decided before anything is made: most calls get none, and
+// cost nothing. For a stranger's call chance decides, whatever its traceparent says; for that of a trusted caller the
+// sampler does.
+func (t *Traces) Begin(ctx context.Context, method string) (_ context.Context, end func(err error)) {
+	trusted := t.trusted != nil && t.trusted(ctx)
 	// The number need not be secret: it decides what is seen, and not what is allowed.
-	if !trusted && rand.Float64() >= f.sampling.ratio || !f.known(info.FullMethodName) {
-		return ctx
+	if !trusted && rand.Float64() >= t.sampling.ratio {
+		return ctx, nil
 	}
+	outer := ctx
 	if !trusted {
 		ctx = context.WithValue(ctx, decidedKey{}, true)
 	}
-	return f.Handler.TagRPC(ctx, info)
-}
-
-// HandleRPC passes on what happens to a call that has a span.
-func (f front) HandleRPC(ctx context.Context, event stats.RPCStats) {
-	if trace.SpanFromContext(ctx).IsRecording() {
-		f.Handler.HandleRPC(ctx, event)
+	ctx = t.handler.TagRPC(ctx, &stats.RPCTagInfo{FullMethodName: method})
+	if !trace.SpanFromContext(ctx).IsRecording() {
+		return outer, nil
 	}
+	return ctx, func(err error) { t.handler.HandleRPC(ctx, &stats.End{Error: err}) }
 }

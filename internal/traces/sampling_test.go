@@ -7,19 +7,18 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/stats"
 )
 
 // tag begins calls with a forged traceparent that wants to be sampled, or does not, and returns how many were.
 func tag(t *testing.T, s sampling, trusted bool, flag string, calls int) (sampled int) {
 	t.Helper()
 	traces := newTraces(t.Context(), Options{
-		Logger: slog.New(slog.DiscardHandler), Known: func(method string) bool { return method == "/a/B" }, Trusted: func(context.Context) bool { return trusted },
+		Logger: slog.New(slog.DiscardHandler), Trusted: func(context.Context) bool { return trusted },
 	}, s, stuck{func(context.Context) error { return nil }})
 	defer traces.Close()
 	for range calls {
 		ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("traceparent", forged[:len(forged)-2]+flag))
-		ctx = traces.StatsHandler().TagRPC(ctx, &stats.RPCTagInfo{FullMethodName: "/a/B"})
+		ctx, end := traces.Begin(ctx, "/a/B")
 		span := trace.SpanFromContext(ctx)
 		if in := span.SpanContext().TraceID().String() == forgedTrace; in && !trusted {
 			t.Fatal("a stranger chose the trace")
@@ -27,7 +26,9 @@ func tag(t *testing.T, s sampling, trusted bool, flag string, calls int) (sample
 		if traces.TraceID(ctx) != "" {
 			sampled++
 		}
-		traces.StatsHandler().HandleRPC(ctx, new(stats.End))
+		if end != nil {
+			end(nil)
+		}
 		if span.IsRecording() {
 			t.Fatal("the span did not end")
 		}
@@ -59,12 +60,13 @@ func TestWhoDecidesWhatIsSampled(t *testing.T) {
 
 // A call that is not sampled allocates nothing.
 func TestCallsThatAreNotSampledCostNothing(t *testing.T) {
-	traces := newTraces(t.Context(), Options{Logger: slog.New(slog.DiscardHandler), Known: func(string) bool { return true }}, sampling{}, stuck{func(context.Context) error { return nil }})
+	traces := newTraces(t.Context(), Options{Logger: slog.New(slog.DiscardHandler)}, sampling{}, stuck{func(context.Context) error { return nil }})
 	defer traces.Close()
 	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("traceparent", forged))
-	info, event := &stats.RPCTagInfo{FullMethodName: "/a/B"}, new(stats.InPayload)
 	if n := testing.AllocsPerRun(1000, func() {
-		traces.StatsHandler().HandleRPC(traces.StatsHandler().TagRPC(ctx, info), event)
+		if _, end := traces.Begin(ctx, "/a/B"); end != nil {
+			t.Fatal("the call is sampled")
+		}
 	}); n > 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -50,19 +50,21 @@ type Options struct {
 	Getenv func(string) string
 	// Logger gets at most one line a minute, when spans cannot be sent.
 	Logger *slog.Logger
-	// Known reports whether the contract has a method. Calls of other methods have no span.
-	Known func(fullMethod string) bool
-	// Trusted reports whether a caller's traceparent may be the parent of the call. It is called before the call is read,
-	// with what the connection says. Nil trusts nobody: a traceparent becomes a link.
+	// Trusted reports whether a caller's traceparent may be the parent of the call. It is called before anything else is
+	// known of the call, with what the connection says. Nil trusts nobody: a traceparent becomes a link.
 	Trusted func(context.Context) bool
 }
 
-// Traces makes and sends spans. It is an observer of the Graph client. It is safe for concurrent use.
+// Traces makes and sends spans. It is the tracer of the server and an observer of the Graph client. It is safe for
+// concurrent use.
 type Traces struct {
 	provider *sdktrace.TracerProvider
 	queue    *queue
 	tracer   trace.Tracer
+	// handler makes the spans of calls.
 	handler  stats.Handler
+	sampling sampling
+	trusted  func(context.Context) bool
 }
 
 // Asked reports whether the environment asks for traces. The error is one line about a variable that asks for something
@@ -116,10 +118,10 @@ func newTraces(ctx context.Context, o Options, s sampling, exporter sdktrace.Spa
 	// What is wrong in the environment is left out.
 	about, _ := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(
 		attribute.String("service.name", "backupstorage"), attribute.String("service.version", o.Version)), resource.WithFromEnv())
-	t := &Traces{queue: newQueue(exporter, o.Logger)}
+	t := &Traces{queue: newQueue(exporter, o.Logger), sampling: s, trusted: o.Trusted}
 	t.provider = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(t.queue), sdktrace.WithResource(about), sdktrace.WithSampler(s.sampler()))
 	t.tracer = t.provider.Tracer("github.com/m365backup/backupstorage")
-	handler := otelgrpc.NewServerHandler(
+	t.handler = otelgrpc.NewServerHandler(
 		otelgrpc.WithTracerProvider(t.provider),
 		// Its metrics have the names of methods as callers send them.
 		otelgrpc.WithMeterProvider(metricnoop.NewMeterProvider()),
@@ -127,12 +129,8 @@ func newTraces(ctx context.Context, o Options, s sampling, exporter sdktrace.Spa
 		// A trusted caller is one for whom nothing was decided.
 		otelgrpc.WithPublicEndpointFn(func(ctx context.Context, _ *stats.RPCTagInfo) bool { return ctx.Value(decidedKey{}) != nil }),
 	)
-	t.handler = front{handler, s, o.Known, o.Trusted}
 	return t
 }
-
-// StatsHandler makes the spans of calls.
-func (t *Traces) StatsHandler() stats.Handler { return t.handler }
 
 // TraceID returns the id of the trace of a call that is sampled, empty for any other.
 func (*Traces) TraceID(ctx context.Context) string {

@@ -117,7 +117,6 @@ func start(t *testing.T, upstream http.HandlerFunc) *traced {
 	var err error
 	w.Traces, err = Start(t.Context(), Options{
 		Version: "v1", Getenv: os.Getenv, Logger: logger,
-		Known: func(method string) bool { return strings.HasPrefix(method, "/m365.backupstorage.v1.") },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +135,7 @@ func start(t *testing.T, upstream http.HandlerFunc) *traced {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	services, err := service.New(service.Options{Graph: client, Logger: logger, AllowAppOnly: true, TraceID: w.TraceID})
+	services, err := service.New(service.Options{Graph: client, Logger: logger, AllowAppOnly: true, Tracer: w.Traces})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +143,7 @@ func start(t *testing.T, upstream http.HandlerFunc) *traced {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer(append(services.GRPCOptions(), grpc.StatsHandler(w.StatsHandler()))...)
+	server := grpc.NewServer(services.GRPCOptions()...)
 	services.Register(server)
 	limited := services.Listen(listener)
 	go func() { _ = server.Serve(limited) }()
@@ -291,26 +290,13 @@ func TestTrustedTraceparentIsTheParent(t *testing.T) {
 	exported := make(chan struct{}, 10)
 	c.respond = func(context.Context) error { exported <- struct{}{}; return nil }
 	traces, err := Start(t.Context(), Options{
-		Getenv: func(name string) string { return map[string]string{exporterVariable: "otlp"}[name] }, Logger: slog.New(slog.DiscardHandler),
-		Known: func(string) bool { return true }, Trusted: func(context.Context) bool { return true },
+		Getenv: os.Getenv, Logger: slog.New(slog.DiscardHandler), Trusted: func(context.Context) bool { return true },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := grpc.NewServer(grpc.StatsHandler(traces.StatsHandler()), grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return nil }))
-	go func() { _ = server.Serve(listener) }()
-	defer server.Stop()
-	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.Invoke(metadata.AppendToOutgoingContext(t.Context(), "traceparent", forged, "tracestate", canary+"=1"), "/a/B", new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse))
-	server.GracefulStop()
+	_, end := traces.Begin(metadata.NewIncomingContext(t.Context(), metadata.Pairs("traceparent", forged, "tracestate", canary+"=1")), "/a/B")
+	end(nil)
 	traces.Close()
 	<-exported
 	if len(c.spans) != 1 || fmt.Sprintf("%x", c.spans[0].GetTraceId()) != forgedTrace || strings.Contains(c.text.String(), canary) {

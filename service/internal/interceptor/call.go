@@ -28,6 +28,8 @@ type call struct {
 	tenant string
 	// shed says why the call was refused, if that was for lack of room.
 	shed Shed
+	// traceID is the id of the trace, empty for none.
+	traceID string
 	// failure is set when the call failed and was translated, err is the error that was translated.
 	failure *apierror.Failure
 	err     error

@@ -49,8 +49,8 @@ type Options struct {
 	Tenant func(context.Context) string
 	// Observers are told of each call.
 	Observers []Observer
-	// TraceID returns the id of the trace that a call belongs to, empty for none. It may be nil.
-	TraceID func(context.Context) string
+	// Tracer makes spans of calls. It may be nil.
+	Tracer Tracer
 }
 
 // Chain is the interceptors around every call of the contract. Health and reflection do not pass it: they respond in
@@ -73,12 +73,12 @@ func (ch *Chain) CallsInFlight() int { return ch.calls.count() }
 // order returns the interceptors, outermost first. What stands outside of translation must not fail; what stands inside
 // may return any error.
 func order(o Options, calls *inFlight) []named {
-	return []named{
+	all := []named{
 		// A panic in the chain itself still ends as a typed Status.
 		{"recovery", recoverChain(o.Translator, o.Logger)},
 		// Ids come first, so that every later line and Status has them.
 		{"request id", assignRequestID},
-		{"log", logCalls(o.Logger, o.Observers, o.TraceID)},
+		{"log", logCalls(o.Logger, o.Observers)},
 		// From here on inwards errors are of any kind; outwards they are Statuses.
 		{"translation", translate(o.Translator)},
 		// A panic in a handler is translated, logged and counted like any error.
@@ -87,6 +87,12 @@ func order(o Options, calls *inFlight) []named {
 		{"overload", limitCalls(calls, o.Bytes, o.Tenant)},
 		{"deadline", limitTime},
 	}
+	if o.Tracer != nil {
+		// The span has all that the log has, and the log the id of the trace.
+		log := slices.IndexFunc(all, func(n named) bool { return n.name == "log" })
+		all = slices.Insert(all, log, named{"trace", traceCalls(o.Tracer)})
+	}
+	return all
 }
 
 // Unary is a grpc.UnaryServerInterceptor.

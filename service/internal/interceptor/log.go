@@ -11,7 +11,7 @@ import (
 
 // logCalls writes one line a call. Its fields are listed here and nowhere else: no tenant, no id of a resource, no
 // address, no text of Graph's. It also tells the observers of each call.
-func logCalls(logger *slog.Logger, observers []Observer, traceID func(context.Context) string) around {
+func logCalls(logger *slog.Logger, observers []Observer) around {
 	return func(ctx context.Context, c *call, next handler) error {
 		start := time.Now()
 		for _, o := range observers {
@@ -32,10 +32,8 @@ func logCalls(logger *slog.Logger, observers []Observer, traceID func(context.Co
 			slog.Int("attempts", c.stats.Attempts),
 			slog.Int64("waitedMs", c.stats.Waited.Milliseconds()),
 		}
-		if traceID != nil {
-			if id := traceID(ctx); id != "" {
-				attributes = append(attributes, slog.String("traceId", id))
-			}
+		if c.traceID != "" {
+			attributes = append(attributes, slog.String("traceId", c.traceID))
 		}
 		f := c.failure
 		if err == nil || f == nil {
