@@ -4,8 +4,8 @@ import "context"
 
 // Tracer makes the spans of calls.
 type Tracer interface {
-	// Begin begins the span of a call. The method is gRPC's name of it. The caller ends the span with the error of the call,
-	// nil for none. A call without a span has the context that it came with, and end is nil.
+	// Begin begins the span of a call. The method is gRPC's name of it. The caller ends the span with the error of the
+	// call, nil for none. A call without a span has the context that it came with, and end is nil.
 	Begin(ctx context.Context, method string) (_ context.Context, end func(err error))
 	// TraceID returns the id of the trace that a call belongs to, empty for a call without a span.
 	TraceID(ctx context.Context) string
