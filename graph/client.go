@@ -187,7 +187,9 @@ const maxSharedBody = 16 << 10
 // turns out to be dead is sent again over a new one. resends counts the attempts that come before the next one.
 func (c *Client) once(ctx context.Context, request *Request, token string, fresh bool, resends *int) (*Response, *Error) {
 	if !fitsHeader(token) {
-		return nil, tokenError(ctx, errors.New("token must be printable ASCII"))
+		failed := tokenError(ctx, errors.New("token must be printable ASCII"))
+		c.noToken(failed)
+		return nil, failed
 	}
 	// Writes share HTTP/2 connections, and with them the window for bodies: those that the upstream does not read would
 	// hold up the writes of other tenants.

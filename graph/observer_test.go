@@ -124,9 +124,21 @@ func TestObserverIsToldThatThereIsNoToken(t *testing.T) {
 	}{{known, *known}, {errors.New("other"), graph.TokenError{Kind: graph.TokenUnavailable}}} {
 		client, o := observe(t, tokens(func() (string, error) { return "", test.err }), 200)
 		fails(t, t.Context(), client, read(), graph.KindToken)
+		o.mu.Lock()
 		if len(o.attempts) != 0 || len(o.noToken) != 1 || o.noToken[0].Kind != test.want.Kind || o.noToken[0].Cause != test.want.Cause {
 			t.Errorf("%v: %d attempts, %v", test.err, len(o.attempts), o.noToken)
 		}
+		o.mu.Unlock()
+	}
+}
+
+func TestObserverIsToldOfATokenThatCannotBeSent(t *testing.T) {
+	client, o := observe(t, fixedToken("a\nb"), 200)
+	fails(t, t.Context(), client, read(), graph.KindToken)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.attempts) != 0 || len(o.noToken) != 1 {
+		t.Errorf("%d attempts, %v", len(o.attempts), o.noToken)
 	}
 }
 

@@ -375,7 +375,7 @@ func TestARefusedTokenIsRenewedOnce(t *testing.T) {
 					if test.sent == 1 {
 						return
 					}
-					want := TokenRequest{Tenant: testTenant, Refused: "token-1", Claims: test.claims}
+					want := TokenRequest{Tenant: testTenant, RequestID: "1", Refused: "token-1", Claims: test.claims}
 					if got := (*tokens)[1]; got != want || upstream.tokens[1] != "Bearer token-2" {
 						t.Errorf("asked for %+v and sent %q", got, upstream.tokens[1])
 					}
