@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -335,6 +336,17 @@ func TestEnvironmentSwitchesTraces(t *testing.T) {
 	}
 }
 
+// maxHeap is how much the spans that wait may take.
+const maxHeap = 16 << 20
+
+// heap is how many bytes are in use.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
 // A collector that is down, slow or refuses costs calls nothing.
 func TestBrokenCollectorCostsCallsNothing(t *testing.T) {
 	calls := 3000
@@ -345,6 +357,7 @@ func TestBrokenCollectorCostsCallsNothing(t *testing.T) {
 		name    string
 		respond func(context.Context) error
 	}{
+		{"well", func(context.Context) error { return nil }},
 		{"down", nil},
 		{"slow", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
 		{"refusing", func(context.Context) error { return status.Error(codes.PermissionDenied, canary) }},
@@ -359,6 +372,13 @@ func TestBrokenCollectorCostsCallsNothing(t *testing.T) {
 				rw.Header().Set("Content-Type", "application/json")
 				io.WriteString(rw, `{"id":"p","@odata.type":"#microsoft.graph.exchangeProtectionPolicy"}`)
 			})
+			// What the first calls make stays.
+			for range 50 {
+				if err := w.get(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := heap()
 			took := make([]time.Duration, calls)
 			for i := range took {
 				began := time.Now()
@@ -368,7 +388,11 @@ func TestBrokenCollectorCostsCallsNothing(t *testing.T) {
 				took[i] = time.Since(began)
 			}
 			slices.Sort(took)
-			t.Logf("p50 %v, p99 %v; %d spans waiting, %d dropped", took[calls/2], took[calls*99/100], w.queue.waiting.Load(), w.Dropped())
+			grown := heap() - before
+			t.Logf("p50 %v, p99 %v; %d spans waiting, %d dropped; heap %+d kB", took[calls/2], took[calls*99/100], w.queue.waiting.Load(), w.Dropped(), grown>>10)
+			if grown > maxHeap {
+				t.Errorf("the heap has grown by %d bytes", grown)
+			}
 			if waiting := w.queue.waiting.Load(); waiting > maxQueued {
 				t.Errorf("%d spans wait, want at most %d", waiting, maxQueued)
 			}
