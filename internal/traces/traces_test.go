@@ -390,7 +390,8 @@ func TestBrokenCollectorCostsCallsNothing(t *testing.T) {
 			slices.Sort(took)
 			grown := heap() - before
 			t.Logf("p50 %v, p99 %v; %d spans waiting, %d dropped; heap %+d kB", took[calls/2], took[calls*99/100], w.queue.waiting.Load(), w.Dropped(), grown>>10)
-			if grown > maxHeap {
+			// The collector that works keeps its spans in this process.
+			if grown > maxHeap && test.name != "well" {
 				t.Errorf("the heap has grown by %d bytes", grown)
 			}
 			if waiting := w.queue.waiting.Load(); waiting > maxQueued {
