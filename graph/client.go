@@ -237,6 +237,12 @@ func (c *Client) send(ctx context.Context, request *Request, token string, fresh
 	response.Body = watch(response.Body, trip.close)
 	defer response.Body.Close()
 	received, failed = readResponse(ctx, response, request)
+	switch {
+	case failed != nil:
+		request.Stats.responded(failed.RequestID)
+	default:
+		request.Stats.responded(received.RequestID)
+	}
 	return received, false, failed
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -27,39 +28,54 @@ const (
 
 // checkAdmin refuses flags of the admin port that cannot be used.
 func (c *config) checkAdmin() error {
-	if c.adminListen == "" {
-		if c.adminHosts != "" || c.adminPprof {
+	if c.AdminListen == "" {
+		if c.AdminHosts != "" || c.AdminPprof {
 			return errors.New("--admin-hosts and --admin-pprof have no effect without --admin-listen: remove them")
 		}
 		return nil
 	}
-	if _, port, err := net.SplitHostPort(c.adminListen); err != nil || !isPort(port) {
-		return fmt.Errorf("--admin-listen %s must be an address with a port, such as %s", c.adminListen, defaultAdmin)
+	if !isAddress(c.AdminListen) {
+		return fmt.Errorf("--admin-listen must be an address with a port, such as %s", defaultAdmin)
 	}
 	return nil
 }
 
-// serveAdmin serves the admin port, if there is one, until stop is called.
-func serveAdmin(c *config, t *telemetry, healthy *health.Server, logger *slog.Logger) (stop func(), err error) {
-	if c.adminListen == "" {
-		return func() {}, nil
+// adminServer is the admin port. It listens from the beginning, and serves once the server runs.
+type adminServer struct {
+	listener net.Listener
+	logger   *slog.Logger
+}
+
+// listenAdmin opens the admin port, nil when there is none.
+func (c *config) listenAdmin(logger *slog.Logger) (*adminServer, error) {
+	if c.AdminListen == "" {
+		return nil, nil
 	}
-	listener, err := listenAdmin(c.adminListen, logger)
+	listener, err := listenAdmin(c.AdminListen, logger)
 	if err != nil {
 		return nil, err
 	}
+	return &adminServer{listener, logger}, nil
+}
+
+// serve serves the admin port until stop is called.
+func (a *adminServer) serve(c *config, t *telemetry, healthy *health.Server) (stop func()) {
+	if a == nil {
+		return func() {}
+	}
 	server := admin.Server(admin.Handler(admin.Options{
 		Metrics: t.metrics.Handler(), Ready: func() error { return ready(healthy) }, Version: t.build, Tenants: t.tenants,
-		Pprof: c.adminPprof, Hosts: slices.DeleteFunc(strings.Split(c.adminHosts, ","), func(h string) bool { return h == "" }),
+		Config: func(out io.Writer) error { return printConfig(out, c) }, Pprof: c.AdminPprof,
+		Hosts: slices.DeleteFunc(strings.Split(c.AdminHosts, ","), func(h string) bool { return h == "" }),
 	}))
-	server.ErrorLog = slog.NewLogLogger(logger.Handler(), slog.LevelDebug)
-	logger.Info("admin port", slog.String("address", listener.Addr().String()))
+	server.ErrorLog = slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug)
+	a.logger.Info("admin port", slog.String("address", a.listener.Addr().String()))
 	go func() {
-		if err := server.Serve(netutil.LimitListener(listener, adminConnections)); !errors.Is(err, http.ErrServerClosed) {
-			logger.Error("the admin port stopped", slog.String("error", err.Error()))
+		if err := server.Serve(netutil.LimitListener(a.listener, adminConnections)); !errors.Is(err, http.ErrServerClosed) {
+			a.logger.Error("the admin port stopped", slog.String("error", err.Error()))
 		}
 	}()
-	return func() { _ = server.Close() }, nil
+	return func() { _ = server.Close() }
 }
 
 // listenAdmin listens on an address. A second server on a desk finds the default port taken, and takes another one.
@@ -79,7 +95,7 @@ func listenAdmin(address string, logger *slog.Logger) (net.Listener, error) {
 func ready(healthy *health.Server) error {
 	response, err := healthy.Check(context.Background(), new(healthpb.HealthCheckRequest))
 	if err != nil || response.GetStatus() != healthpb.HealthCheckResponse_SERVING {
-		return errors.New("not ready: the server stops")
+		return errors.New("not ready: health says NOT_SERVING, because the server stops or the upstream is not that of --expect-upstream")
 	}
 	return nil
 }

@@ -2,15 +2,24 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
@@ -59,7 +68,7 @@ func TestAdminPortShowsTheServer(t *testing.T) {
 	for path, want := range map[string]string{
 		"/livez": "ok\n", "/readyz": "ok\n", "/version": `"version":"devel"`,
 		"/metrics": `grpc_server_handled_total{grpc_code="NotFound",grpc_method="GetProtectionPolicy",grpc_service="m365.backupstorage.v1.ProtectionPolicyService"} 1`,
-		"/tenants": emulator.TenantA,
+		"/tenants": emulator.TenantA, "/config": "--drain-wait",
 	} {
 		if status, text := page(t, url+path); status != 200 || !strings.Contains(text, want) {
 			t.Errorf("%s: %d, without %q", path, status, want)
@@ -122,5 +131,75 @@ func TestSilentClientsOfTheAdminPort(t *testing.T) {
 	began := time.Now()
 	if status, _ := page(t, url+"/livez"); status != 200 || time.Since(began) > 3*time.Second {
 		t.Errorf("%d after %v", status, time.Since(began))
+	}
+}
+
+// A server whose upstream is not the one that was expected takes no calls, and says so to probes of either kind.
+func TestAdminPortIsNotReadyOnAnotherUpstream(t *testing.T) {
+	r := start(t, "--admin-listen", "127.0.0.1:0", "--expect-upstream", "graph")
+	url := r.admin(t)
+	if status, text := page(t, url+"/readyz"); status != 503 || !strings.Contains(text, "--expect-upstream") {
+		t.Errorf("/readyz: %d %s", status, text)
+	}
+	if status, _ := page(t, url+"/livez"); status != 200 {
+		t.Errorf("/livez: %d", status)
+	}
+}
+
+// The page has what the config command prints, and no secret. It can be asked for by many at once.
+func TestAdminPortShowsTheConfiguration(t *testing.T) {
+	const canary = "Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2E=" // 32 bytes in base64.
+	r := start(t, "--admin-listen", "127.0.0.1:0", "--page-token-key", canary)
+	url := r.admin(t)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			status, text := page(t, url+"/config")
+			if status != 200 || !regexp.MustCompile(`(?m)^--page-token-key +set +flag$`).MatchString(text) || strings.Contains(text, canary) {
+				t.Errorf("%d %s", status, text)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// What TLS, rights and audit count reaches the metrics.
+func TestAdminPortShowsCallersAndCertificates(t *testing.T) {
+	own := newCertificateAuthority(t, "own")
+	server, next := own.server(t, 1), own.issue(t, 2, x509.ExtKeyUsageServerAuth, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(48 * time.Hour) })
+	folder := files(t, map[string][]byte{
+		"tls.crt": server.certificate, "tls.key": server.key, "ca.crt": own.pem, "rights.yaml": []byte("version: 1\ncallers:\n  - {principal: \"dns:a.example\", tenants: [\"" + emulator.TenantA + "\"], role: reader}\n"),
+	})
+	r := start(t, append(tlsFlags(folder, clientAuthOptional), "--admin-listen", "127.0.0.1:0", "--reload-interval", "10ms",
+		"--rights-file", filepath.Join(folder, "rights.yaml"), "--audit", "best-effort", "--audit-file", filepath.Join(folder, "audit"))...)
+	url := r.admin(t)
+	if err := callOnce(t, r.address, credentials.NewTLS(&tls.Config{RootCAs: own.pool()})); status.Code(err) != codes.Unauthenticated {
+		t.Fatal(err)
+	}
+	_, before := page(t, url+"/metrics")
+	for _, want := range []string{
+		`backupstorage_unauthenticated_total{why="no-credential"} 1`, `backupstorage_denied_total{why="tenant"} 0`,
+		`backupstorage_audit_failures_total 0`, `backupstorage_request_bytes_inbound 0`,
+		`backupstorage_reloads_total{result="failed",what="rights"} 0`, `backupstorage_certificate_expiry_timestamp_seconds{which="server"} `,
+	} {
+		if !strings.Contains(before, "\n"+want) {
+			t.Errorf("the metrics have no %s", want)
+		}
+	}
+	// The pair is read when both files are the new ones.
+	for name, content := range map[string][]byte{"tls.crt": next.certificate, "tls.key": next.key} {
+		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expiry := regexp.MustCompile(`(?m)^backupstorage_certificate_expiry_timestamp_seconds.*$`)
+	for began := time.Now(); ; {
+		_, after := page(t, url+"/metrics")
+		if strings.Contains(after, `backupstorage_reloads_total{result="ok",what="tls-certificate"} 1`) && expiry.FindString(after) != expiry.FindString(before) {
+			return
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("after a new certificate: %s", expiry.FindString(after))
+		}
 	}
 }

@@ -4,15 +4,16 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -24,6 +25,7 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/service"
 )
 
 const (
@@ -34,28 +36,33 @@ const (
 	checkTime = 30 * time.Second
 )
 
-// runCheck checks whether tenants can be served: is there a token, has it the permissions, is the service enabled. The
-// arguments are those of the server, and then tenants, or files with one a line: @FILE, or @- for standard input. It
-// prints one line a tenant: the tenant, `ok` or `failed`, and what it found.
-func runCheck(ctx context.Context, arguments []string, getenv func(string) string, in io.Reader, out io.Writer) error {
-	var permissions string
-	c, rest, err := readFlags(arguments, getenv, out, func(flags *flag.FlagSet) {
-		flags.StringVar(&permissions, "permissions", "", "application permissions, separated by commas, that a token must have; the default is all that the contract has")
-	})
-	if err != nil {
-		return err
-	}
-	tenants, err := readTenants(rest, in)
-	if err != nil {
-		return err
-	}
-	k := &checker{needed: neededPermissions(permissions), real: c.credential.real()}
-	stop, err := k.start(c)
-	if err != nil {
-		return err
-	}
+// checkCommand checks whether tenants can be served. It prints one line a tenant: the tenant, `ok` or `failed`, and
+// what it found.
+type checkCommand struct {
+	Configuration config `embed:""`
+
+	Permissions string   `placeholder:"NAMES" help:"application permissions, separated by commas, that a token must have; the default is all that the contract has"`
+	Tenants     []string `arg:"" optional:"" help:"GUIDs of tenants, @FILE for a file with one a line, or @- for standard input"`
+}
+
+func (k *checkCommand) configuration() *config { return &k.Configuration }
+
+// Run implements the command.
+func (k *checkCommand) Run(to streams) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	return k.checkAll(ctx, tenants, out)
+	tenants, err := readTenants(k.Tenants, to.in)
+	if err != nil {
+		return err
+	}
+	c := &k.Configuration
+	checker := &checker{needed: neededPermissions(k.Permissions), real: c.Credential.real()}
+	end, err := checker.start(c)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return checker.checkAll(ctx, tenants, to.out)
 }
 
 // readTenants returns the tenants of the arguments, and of the files that they name.
@@ -91,7 +98,7 @@ func readTenants(arguments []string, in io.Reader) ([]string, error) {
 	}
 	for i, tenant := range tenants {
 		if !graph.IsGUID(tenant) {
-			return nil, fmt.Errorf("%q is not a GUID: a tenant has the form 11111111-2222-4333-8444-000000000001, and flags stand before tenants", tenant)
+			return nil, fmt.Errorf("tenant number %d is not a GUID, such as 11111111-2222-4333-8444-000000000001", i+1)
 		}
 		tenants[i] = strings.ToLower(tenant)
 	}
@@ -114,7 +121,7 @@ func (k *checker) start(c *config) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens, stopTokens, err := c.tokens(logger)
+	tokens, stopTokens, err := c.tokens(logger, nil)
 	if err != nil {
 		stopUpstream()
 		return nil, err
@@ -126,7 +133,7 @@ func (k *checker) start(c *config) (stop func(), err error) {
 		stopAll()
 		return nil, err
 	}
-	services, err := c.services(client, quiet, logger)
+	services, err := service.New(c.serviceOptions(client, logger))
 	if err != nil {
 		client.Close()
 		stopAll()

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,15 +18,18 @@ import (
 // check runs `server check` and returns its lines by tenant.
 func check(t *testing.T, in string, arguments ...string) (code int, lines []string, errors string) {
 	t.Helper()
-	var out, errOut bytes.Buffer
-	done, code := runCommand(append([]string{"check"}, arguments...), environment(nil), strings.NewReader(in), &out, &errOut)
-	if !done {
-		t.Fatal("check is no command")
+	var out bytes.Buffer
+	p, err := parse(append([]string{"check"}, arguments...), nil, &out)
+	if err == nil {
+		err = p.run(streams{in: strings.NewReader(in), out: &out, log: io.Discard})
+	}
+	if err != nil {
+		code, errors = exitCode(err), err.Error()
 	}
 	if text := strings.TrimSpace(out.String()); text != "" {
 		lines = strings.Split(text, "\n")
 	}
-	return code, lines, errOut.String()
+	return code, lines, errors
 }
 
 func TestCheckOnTheEmulator(t *testing.T) {
@@ -35,17 +39,17 @@ func TestCheckOnTheEmulator(t *testing.T) {
 		someGUID + "\tfailed\tservice disabled",
 		emulator.TenantA + "\tok\tservice enabled, permissions not checked",
 	}
-	if code != codeFailed || strings.Join(lines, "\n") != strings.Join(want, "\n") || !strings.Contains(errors, "1 of 3") {
+	if code != 2 || strings.Join(lines, "\n") != strings.Join(want, "\n") || !strings.Contains(errors, "1 of 3") {
 		t.Errorf("%d, %q, %s", code, lines, errors)
 	}
-	if code, lines, errors := check(t, "", emulator.TenantA); code != codeOK || len(lines) != 1 || errors != "" {
+	if code, lines, errors := check(t, "", emulator.TenantA); code != 0 || len(lines) != 1 || errors != "" {
 		t.Errorf("%d, %q, %s", code, lines, errors)
 	}
 }
 
 func TestCheckWithoutTenantsIsOneLine(t *testing.T) {
-	for _, arguments := range [][]string{{}, {"contoso.com"}, {"@/nowhere"}, {"--frobnicate"}, {emulator.TenantA, "--graph-endpoint"}, {"--max-calls", "0", emulator.TenantA}} {
-		if code, lines, errors := check(t, "", arguments...); code != codeWrong || len(lines) > 0 || strings.Count(errors, "\n") != 1 {
+	for _, arguments := range [][]string{{}, {"contoso.com"}, {"@/nowhere"}, {"@"}, {"--frobnicate"}, {emulator.TenantA, "--graph-endpoint"}, {"--max-calls", "0", emulator.TenantA}} {
+		if code, lines, errors := check(t, "", arguments...); code != 1 || len(lines) > 0 || errors == "" || strings.Contains(errors, "\n") {
 			t.Errorf("%q: %d, %q, %q", arguments, code, lines, errors)
 		}
 	}
@@ -103,11 +107,11 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("line %d is not %q: %q", i, want[i], lines)
 		}
 	}
-	if code != codeFailed || strings.Contains(strings.Join(lines, "")+errors, "canary") {
+	if code != 2 || strings.Contains(strings.Join(lines, "")+errors, "canary") {
 		t.Errorf("%d, %s", code, errors)
 	}
 	code, lines, _ = check(t, "", append(append([]string{"--permissions", "BackupRestore-Control.Read.All"}, flags...), noRoles)...)
-	if code != codeFailed || !strings.Contains(lines[0], "service disabled") {
+	if code != 2 || !strings.Contains(lines[0], "service disabled") {
 		t.Errorf("with the one permission that is needed: %d, %q", code, lines)
 	}
 	u.wantNoConnections(t)
@@ -124,7 +128,7 @@ func TestCheckOfManyTenants(t *testing.T) {
 		fmt.Fprintf(&file, "%08x-0000-4000-8000-000000000001\n", i)
 	}
 	code, lines, errors := check(t, file.String(), "@-")
-	if code != codeFailed || len(lines) != n || !strings.Contains(errors, fmt.Sprintf("%d of %d", n, n)) {
+	if code != 2 || len(lines) != n || !strings.Contains(errors, fmt.Sprintf("%d of %d", n, n)) {
 		t.Errorf("%d, %d lines, %s", code, len(lines), errors)
 	}
 	for i, line := range lines {

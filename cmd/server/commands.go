@@ -1,53 +1,42 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"flag"
-	"fmt"
 	"io"
-	"os/signal"
-	"syscall"
+
+	"github.com/alecthomas/kong"
 )
 
-// Exit codes of commands.
-const (
-	codeOK = iota
-	// codeWrong is a wrong configuration.
-	codeWrong
-	// codeFailed is a check that found something wrong.
-	codeFailed
-)
+// commands are the commands of the program. Each has a file of its own.
+type commands struct {
+	Version kong.VersionFlag `help:"Print the version of the program."`
 
-// runCommand runs what does not serve: `--version` and `check`. It reports whether the arguments named it.
-func runCommand(arguments []string, getenv func(string) string, in io.Reader, out, errOut io.Writer) (done bool, code int) {
-	if len(arguments) == 0 {
-		return false, codeOK
-	}
-	switch arguments[0] {
-	case "--version", "-version":
-		printVersion(out)
-		return true, codeOK
-	case "check":
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-		defer stop()
-		return true, exitCode(runCheck(ctx, arguments[1:], getenv, in, out), errOut)
-	}
-	return false, codeOK
+	Serve  serveCommand  `cmd:"" default:"withargs" help:"Serve gRPC. This is what the program does without a command."`
+	Config configCommand `cmd:"" help:"Print the configuration in force, and where each value comes from. Secrets are shown as \"set\"."`
+	Rights rightsCommand `cmd:"" help:"Explain a rights file."`
+	Audit  auditCommand  `cmd:"" help:"Read audit files."`
+	Check  checkCommand  `cmd:"" help:"Say whether tenants can be served: is there a token, has it the permissions, is the service enabled. Exit code 2 when some cannot."`
+	DevCA  devCACommand  `cmd:"" name:"dev-ca" help:"Write certificates, tokens and a rights file to try TLS and callers on a desk."`
 }
 
-// errNotOK is the error of a check that has said what is wrong.
+// errTold is the error of a command that has printed what is wrong. The exit code says the rest.
+var errTold = errors.New("told")
+
+// errNotOK is the error of a check that has printed which tenants cannot be served.
 var errNotOK = errors.New("some tenants are not ok")
 
-// exitCode says what an error means, and prints it unless it was printed.
-func exitCode(err error, out io.Writer) int {
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return codeOK
-	case errors.Is(err, errNotOK):
-		fmt.Fprintln(out, "server:", err)
-		return codeFailed
+// exitCode is the exit code for an error: 2 for a check that found something wrong, else 1.
+func exitCode(err error) int {
+	if errors.Is(err, errNotOK) {
+		return 2
 	}
-	fmt.Fprintln(out, "server:", err)
-	return codeWrong
+	return 1
+}
+
+// streams is what a command reads and where it writes.
+type streams struct {
+	// in is standard input.
+	in io.Reader
+	// out is standard output, log is standard error.
+	out, log io.Writer
 }

@@ -13,17 +13,17 @@ func TestTelemetryThatIsOff(t *testing.T) {
 	for _, test := range []struct {
 		name           string
 		arguments      []string
-		env            map[string]string
+		env            variables
 		calls, request int
 		traced         bool
 	}{
 		{"all off", []string{"--admin-listen", ""}, nil, 0, 0, false},
 		{"no variable of OpenTelemetry", nil, nil, 2, 1, false},
-		{"traces alone", []string{"--admin-listen", ""}, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, 0, 1, true},
-		{"all on", nil, map[string]string{"OTEL_TRACES_EXPORTER": "otlp"}, 2, 2, true},
+		{"traces alone", []string{"--admin-listen", ""}, variables{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, 0, 1, true},
+		{"all on", nil, variables{"OTEL_TRACES_EXPORTER": "otlp"}, 2, 2, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c, err := readConfig(test.arguments, environment(test.env), io.Discard)
+			c, err := readConfig(test.arguments, test.env, io.Discard)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +50,7 @@ func TestUpstreamHasAKind(t *testing.T) {
 		onEmulator: metrics.Emulator, "https://graph.microsoft.com/v1.0": metrics.Graph, "https://Graph.Microsoft.com./v1.0": metrics.Graph,
 		"http://127.0.0.1:8080/v1.0": metrics.Other, "https://graph.microsoft.com.evil.example/v1.0": metrics.Other,
 	} {
-		if got := (&config{graphEndpoint: endpoint}).upstreamKind(); got != want {
+		if got := (&config{graphFlags: graphFlags{GraphEndpoint: endpoint}}).upstreamKind(); got != want {
 			t.Errorf("%s: %s, want %s", endpoint, got, want)
 		}
 	}

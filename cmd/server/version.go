@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -49,7 +48,8 @@ func userAgentOf(version string) string {
 	return "ISV|m365backup|backupstorage/" + strings.TrimPrefix(version, "v")
 }
 
-func printVersion(out io.Writer) {
+// buildVersionText is what --version prints.
+func buildVersionText() string {
 	v := buildVersion()
-	fmt.Fprintf(out, "backupstorage server %s (revision %s, %s)\n", v.Version, v.Revision, v.GoVersion)
+	return fmt.Sprintf("backupstorage server %s (revision %s, %s)", v.Version, v.Revision, v.GoVersion)
 }

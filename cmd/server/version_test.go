@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -80,12 +82,17 @@ func TestAllSayTheSameVersion(t *testing.T) {
 	}
 }
 
+// It is asked for by people and scripts, who have no configuration or a wrong one.
 func TestVersionNeedsNoConfiguration(t *testing.T) {
-	var out, errors bytes.Buffer
-	if done, code := runCommand([]string{"--version"}, environment(map[string]string{"BACKUPSTORAGE_LISTEN": "canary"}), nil, &out, &errors); !done || code != codeOK || !strings.Contains(out.String(), development) || errors.Len() > 0 {
-		t.Errorf("%v %d %s %s", done, code, &out, &errors)
+	for _, arguments := range [][]string{{"--version"}, {"-version"}, {"serve", "--version"}} {
+		var out bytes.Buffer
+		_, err := parse(arguments, variables{"BACKUPSTORAGE_LISTEN": "canary", "BACKUPSTORAGE_VERSION": "true"}, &out)
+		if !errors.Is(err, errHelp) || !strings.HasPrefix(out.String(), "backupstorage server "+development+" (revision ") || strings.Count(out.String(), "\n") != 1 {
+			t.Errorf("%q: %v, %s", arguments, err, &out)
+		}
 	}
-	if done, _ := runCommand([]string{"--listen", "127.0.0.1:0"}, environment(nil), nil, &out, &errors); done {
-		t.Error("a flag is a command")
+	// A variable is no question.
+	if _, err := parse(nil, variables{"BACKUPSTORAGE_VERSION": "true"}, io.Discard); err == nil || !strings.Contains(err.Error(), "BACKUPSTORAGE_VERSION belongs to no flag") {
+		t.Errorf("the variable: %v", err)
 	}
 }

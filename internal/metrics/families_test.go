@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
@@ -181,9 +182,11 @@ func counted(c *checker, w *watched) {
 	c.want(m, 2, "backupstorage_reloads_total", "what", "tls", "result", "ok")
 	c.want(m, 3, "backupstorage_reloads_total", "what", "other", "result", "failed")
 	c.want(m, 1000, "backupstorage_certificate_expiry_timestamp_seconds", "which", "server")
-	c.want(m, 4, "backupstorage_unauthenticated_total", "why", "expired")
-	c.want(m, 9, "backupstorage_denied_total", "why", "no-rights")
+	c.want(m, 8, "backupstorage_request_bytes_inbound")
+	c.want(m, 3, "backupstorage_connections_paused_total")
 	c.want(m, 1, "backupstorage_audit_failures_total")
+	c.want(m, 2, "backupstorage_audit_suppressed_total")
+	denied(c)
 	c.want(m, 1, "backupstorage_redis_up")
 	shed(c)
 }
@@ -214,6 +217,23 @@ func shed(c *checker) {
 	c.want(w.Metrics, 1, "backupstorage_errors_total", "reason", "SERVER_OVERLOADED", "fault", "server")
 }
 
+// denied checks the calls that were refused for who calls. service tests what observers are told of them.
+func denied(c *checker) {
+	m := metrics.New(metrics.Build{}, metrics.Other)
+	for _, call := range []service.CallInfo{
+		{Code: codes.Unauthenticated, Reason: "CALLER_UNAUTHENTICATED", Denied: "expired"},
+		{Code: codes.PermissionDenied, Reason: "CALLER_NOT_ALLOWED", Denied: "expired"},
+		{Code: codes.PermissionDenied, Reason: "CALLER_NOT_ALLOWED", Denied: "effect"},
+		{Code: codes.PermissionDenied, Reason: "CALLER_NOT_ALLOWED", Denied: "canary"},
+	} {
+		m.CallEnded(call)
+	}
+	c.want(m, 1, "backupstorage_unauthenticated_total", "why", "expired")
+	c.want(m, 0, "backupstorage_unauthenticated_total", "why", "no-credential")
+	c.want(m, 1, "backupstorage_denied_total", "why", "expired")
+	c.want(m, 1, "backupstorage_denied_total", "why", "effect")
+}
+
 // sources are those of the server, and numbers for what others count.
 func sources(w *watched) metrics.Sources {
 	return metrics.Sources{
@@ -229,9 +249,10 @@ func sources(w *watched) metrics.Sources {
 			return map[metrics.Reload]uint64{{What: "tls", OK: true}: 2, {What: "/etc/canary"}: 3}
 		},
 		CertificateExpiry: func() map[string]time.Time { return map[string]time.Time{"server": time.Unix(1000, 0)} },
-		Unauthenticated:   func() map[string]uint64 { return map[string]uint64{"expired": 4} },
-		Denied:            func() map[string]uint64 { return map[string]uint64{"no-rights": 9} },
+		InboundBytes:      func() int64 { return 8 },
+		ConnectionsPaused: func() uint64 { return 3 },
 		AuditFailures:     func() uint64 { return 1 },
+		AuditSuppressed:   func() uint64 { return 2 },
 		RedisUp:           func() bool { return true },
 	}
 }

@@ -17,6 +17,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/grpc/codes"
 
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/service"
 )
@@ -52,6 +53,8 @@ type Metrics struct {
 	errors  map[string]prometheus.Counter
 	shed    map[service.Shed]prometheus.Counter
 	outcome prometheus.Counter
+	// denied are the calls that were refused for who calls, by reason and why.
+	denied map[denial]prometheus.Counter
 
 	requests    [2][len(statusClasses)]prometheus.Observer
 	retries     map[graph.Repeat]prometheus.Counter
@@ -70,6 +73,9 @@ type callSeries struct {
 	handled  [codes.Unauthenticated + 1]prometheus.Counter
 	duration prometheus.Observer
 }
+
+// denial is a reason to refuse a call for who calls, and why.
+type denial struct{ reason, why string }
 
 // statusClasses are the first digits of HTTP statuses, with `none` for an attempt without a response.
 var statusClasses = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
@@ -118,6 +124,15 @@ func (m *Metrics) addCalls() {
 	for _, why := range service.Sheds {
 		m.shed[why] = shed.WithLabelValues(string(why))
 	}
+	m.denied = make(map[denial]prometheus.Counter)
+	refused := func(reason pb.ErrorReason, name, help string, causes []string) {
+		family := m.counters(name, help, "why")
+		for _, why := range causes {
+			m.denied[denial{reason.String(), why}] = family.WithLabelValues(why)
+		}
+	}
+	refused(pb.ErrorReason_CALLER_UNAUTHENTICATED, "backupstorage_unauthenticated_total", "Calls without an identity that is accepted.", service.UnauthenticatedCauses())
+	refused(pb.ErrorReason_CALLER_NOT_ALLOWED, "backupstorage_denied_total", "Calls that their caller has no right to.", service.DeniedCauses())
 	m.outcome = m.counters("backupstorage_outcome_unknown_total", "Writes that failed and may have been done.").WithLabelValues()
 }
 
@@ -174,6 +189,9 @@ func (m *Metrics) CallEnded(c service.CallInfo) {
 		counter.Inc()
 	}
 	if counter := m.shed[c.Shed]; counter != nil {
+		counter.Inc()
+	}
+	if counter := m.denied[denial{c.Reason, c.Denied}]; counter != nil {
 		counter.Inc()
 	}
 	if c.OutcomeUnknown {

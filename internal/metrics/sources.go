@@ -34,9 +34,13 @@ type Sources struct {
 	Reloads func() map[Reload]uint64
 	// CertificateExpiry is when certificates expire, by which one.
 	CertificateExpiry func() map[string]time.Time
-	// Unauthenticated and Denied are the calls that were refused for who calls, by why.
-	Unauthenticated, Denied func() map[string]uint64
-	AuditFailures           func() uint64
+	// InboundBytes are the bytes of requests that have arrived and are not decoded yet, ConnectionsPaused the connections
+	// that were closed because they brought too many of them.
+	InboundBytes      func() int64
+	ConnectionsPaused func() uint64
+	// AuditFailures are the audit lines that were not written, AuditSuppressed the denied calls that got none of their
+	// own.
+	AuditFailures, AuditSuppressed func() uint64
 	// RedisUp reports whether the Redis that replicas share responded last.
 	RedisUp func() bool
 }
@@ -56,6 +60,8 @@ func (m *Metrics) Watch(s Sources) {
 	c.gauge("backupstorage_connections", "Connections of clients.", number(s.Connections))
 	c.counter("backupstorage_connections_refused_total", "Connections that were closed because there were too many.", number(s.ConnectionsRefused))
 	c.counter("backupstorage_connections_cut_total", "Connections that were closed because their client did not take a response.", number(s.ConnectionsCut))
+	c.gauge("backupstorage_request_bytes_inbound", "Bytes of requests that have arrived and are not decoded yet.", number(s.InboundBytes))
+	c.counter("backupstorage_connections_paused_total", "Connections that were closed because they brought more bytes of requests than the server takes.", number(s.ConnectionsPaused))
 	if s.Throttled != nil {
 		c.labelled(prometheus.GaugeValue, "backupstorage_throttled_scopes", "Throttles of Graph that are in force: their requests are blocked or paced.", "kind", func() map[string]float64 {
 			n := s.Throttled()
@@ -96,9 +102,8 @@ func (c *watcher) watchCallers(s Sources) {
 			return all
 		})
 	}
-	c.labelled(prometheus.CounterValue, "backupstorage_unauthenticated_total", "Calls without an identity that is accepted.", "why", counts(s.Unauthenticated))
-	c.labelled(prometheus.CounterValue, "backupstorage_denied_total", "Calls that their caller has no right to.", "why", counts(s.Denied))
-	c.counter("backupstorage_audit_failures_total", "Audit lines that could not be written.", number(s.AuditFailures))
+	c.counter("backupstorage_audit_failures_total", "Audit lines that could not be written, or not in time.", number(s.AuditFailures))
+	c.counter("backupstorage_audit_suppressed_total", "Denied calls without an audit line of their own, because there were too many.", number(s.AuditSuppressed))
 	if s.RedisUp != nil {
 		c.gauge("backupstorage_redis_up", "1 when Redis responded last, else 0.", func() float64 {
 			return map[bool]float64{true: 1}[s.RedisUp()]

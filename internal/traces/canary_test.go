@@ -61,7 +61,7 @@ func TestNoSpanHasACanary(t *testing.T) {
 		rw.WriteHeader(one.status)
 		io.WriteString(rw, one.body)
 	})
-	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-tenant-id", tenant, "x-user-assertion", canary, "x-request-id", graphID,
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-tenant-id", tenant, "x-user-assertion", assertion(), "x-request-id", graphID,
 		"traceparent", forged, "tracestate", canary+"=1", "user-agent", canary)
 	rpcs := 0
 	protoregistry.GlobalFiles.RangeFilesByPackage(pb.File_m365_backupstorage_v1_backup_restore_proto.Package(), func(file protoreflect.FileDescriptor) bool {

@@ -3,6 +3,7 @@ package traces
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
@@ -90,6 +91,12 @@ type traced struct {
 	// header has the headers of the requests to Graph.
 	mu     sync.Mutex
 	header []http.Header
+}
+
+// assertion is one of a user in the tenant, with a canary as its signature, which nobody checks.
+func assertion() string {
+	encode := base64.RawURLEncoding.EncodeToString
+	return encode([]byte(`{"alg":"none"}`)) + "." + encode([]byte(`{"tid":"`+tenant+`","oid":"`+canary+`"}`)) + "." + canary
 }
 
 // logBuffer is a log that can be written and read at the same time.
@@ -190,7 +197,7 @@ func TestSpansOfOneCall(t *testing.T) {
 		rw.WriteHeader(http.StatusNotFound)
 		io.WriteString(rw, `{"error":{"code":"PolicyNotFound","message":"`+canary+`","target":"`+canary+`"}}`)
 	})
-	if w.get(t.Context(), "traceparent", forged, "tracestate", canary+"="+canary, "baggage", canary+"="+canary, "x-user-assertion", canary) == nil {
+	if w.get(t.Context(), "traceparent", forged, "tracestate", canary+"="+canary, "baggage", canary+"="+canary, "x-user-assertion", assertion()) == nil {
 		t.Fatal("a policy that does not exist was found")
 	}
 	if err := w.conn.Invoke(t.Context(), "/"+canary+".Service/"+canary, new(pb.GetBackupRestoreRequest), new(pb.GetBackupRestoreResponse)); err == nil {

@@ -9,8 +9,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/internal/audit"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
+	"github.com/m365backup/backupstorage/service/internal/identity"
 	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
@@ -24,12 +26,22 @@ type call struct {
 	request protoreflect.Message
 	// requestID is the GUID under which Graph and the log know the call.
 	requestID string
-	// tenant is the tenant that the call names, empty when it names none or was refused before that was looked at.
-	tenant string
+	// refused is the error with which the call ended at its headers, nil for any other call.
+	refused error
+	// quiet is set for a call that is logged only when it fails.
+	quiet bool
+	// caller is who calls. principal is the name by which the rights file knows the caller. tenant is the tenant that the
+	// call names, empty when it names none or was refused before that was looked at. denied says why the call was denied,
+	// for the log and for observers alone.
+	caller                    identity.Caller
+	principal, tenant, denied string
 	// shed says why the call was refused, if that was for lack of room.
 	shed Shed
 	// traceID is the id of the trace, empty for none.
 	traceID string
+	// audit is where the call's audit lines go, attempt the write that it has begun; nil before it has.
+	audit   Audit
+	attempt *audit.Attempt
 	// failure is set when the call failed and was translated, err is the error that was translated.
 	failure *apierror.Failure
 	err     error
@@ -39,8 +51,8 @@ type call struct {
 	stats graph.Stats
 	// deadline is when the call has to be done.
 	deadline time.Time
-	// place is the call's place among those under way, holding what it holds of the bytes of responses. A call that was
-	// refused has neither.
+	// place gives back the call's place among those under way, holding is what it holds of the bytes of responses. A call
+	// has them from the moment on that it was not refused.
 	place   func()
 	holding *wire.Holding
 }
@@ -48,8 +60,10 @@ type call struct {
 // leave gives back the place of the call and what it holds. A unary call that succeeded does so when its response is
 // out.
 func (c *call) leave() {
-	if c.place != nil {
+	if c.holding != nil {
 		c.holding.Release()
+	}
+	if c.place != nil {
 		c.place()
 	}
 }

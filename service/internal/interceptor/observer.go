@@ -8,6 +8,8 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/service/internal/identity"
+	"github.com/m365backup/backupstorage/service/internal/rights"
 )
 
 // Observer is told of each call, for metrics and for the table of troubled tenants. Its methods are called on the way
@@ -35,6 +37,9 @@ type CallInfo struct {
 	Cause string
 	// OutcomeUnknown is set for a write that failed and may have been done.
 	OutcomeUnknown bool
+	// Denied says why nobody is known to make the call, with the reason CALLER_UNAUTHENTICATED, or why its caller has no
+	// right to it, with CALLER_NOT_ALLOWED; empty for any other call.
+	Denied string
 	// Shed says why the server had no room for the call; empty when it had.
 	Shed Shed
 	// Duration is how long the handler took, with all interceptors.
@@ -69,9 +74,38 @@ func (c *call) known() string {
 	return c.op.FullMethod
 }
 
+// UnauthenticatedCauses are all values of CallInfo.Denied with the reason CALLER_UNAUTHENTICATED.
+func UnauthenticatedCauses() (all []string) {
+	for _, cause := range identity.Causes {
+		all = append(all, string(cause))
+	}
+	return all
+}
+
+// DeniedCauses are all values of CallInfo.Denied with the reason CALLER_NOT_ALLOWED.
+func DeniedCauses() []string { return rights.Causes }
+
+// began tells observers of a call that begins.
+func began(observers []Observer, c *call) {
+	for _, o := range observers {
+		o.CallBegan(c.known())
+	}
+}
+
+// ended tells observers what a call came to.
+func ended(observers []Observer, c *call, took time.Duration) {
+	if len(observers) == 0 {
+		return
+	}
+	info := c.info(took)
+	for _, o := range observers {
+		o.CallEnded(info)
+	}
+}
+
 // info is what a call came to.
 func (c *call) info(took time.Duration) CallInfo {
-	i := CallInfo{Method: c.known(), Tenant: c.tenant, Duration: took}
+	i := CallInfo{Method: c.known(), Tenant: c.tenant, Denied: c.denied, Duration: took}
 	f := c.failure
 	if f == nil {
 		return i

@@ -16,6 +16,7 @@ import (
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
+	"github.com/m365backup/backupstorage/service/internal/identity"
 )
 
 // watcher is an observer and a tracer that keeps what it was told.
@@ -67,7 +68,7 @@ func TestTracerStandsAroundTheLog(t *testing.T) {
 	for _, n := range s.around {
 		names = append(names, n.name)
 	}
-	if want := []string{"recovery", "request id", "trace", "log", "translation", "inner recovery", "overload", "deadline"}; !slices.Equal(names, want) {
+	if want := []string{"recovery", "request id", "trace", "log", "audit", "translation", "inner recovery", "deadline", "capacity", "identity", "rights", "share"}; !slices.Equal(names, want) {
 		t.Errorf("order is %v, want %v", names, want)
 	}
 	handle := func(ctx context.Context, _ any) (any, error) {
@@ -133,16 +134,37 @@ func TestObserverIsToldWhyACallWasShed(t *testing.T) {
 		_, _ = s.Unary(ctx, new(pb.GetProtectionPolicyRequest), &grpc.UnaryServerInfo{FullMethod: getPolicy}, func(context.Context, any) (any, error) { return nil, nil })
 	}
 	for _, tenant := range []string{"a", "a"} {
-		if s.calls.enter(tenant) != "" {
+		if !s.calls.enter() || !s.calls.take(tenant) {
 			t.Fatal("no room in the beginning")
 		}
 	}
 	call("a")
-	if s.calls.enter("b") != "" {
+	if !s.calls.enter() || !s.calls.take("b") {
 		t.Fatal("no room for another tenant")
 	}
 	call("c")
 	if len(w.ended) != 2 || w.ended[0].Shed != ShedTenantShare || w.ended[1].Shed != ShedAllCalls {
 		t.Errorf("got %+v", w.ended)
+	}
+}
+
+// Reflection passes a part of the chain, so that strangers are refused. Observers are told of those alone.
+func TestObserverIsToldOfRefusedReflection(t *testing.T) {
+	const method = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+	s, w := newSuite(t, 1000), new(watcher)
+	s.options.Observers, s.options.Callers = []Observer{w}, &Callers{Authenticator: identity.New(identity.Options{})}
+	chain := newChain(s.options, s.calls)
+	ask := func(ctx context.Context) error {
+		_, err := chain.Unary(ctx, nil, &grpc.UnaryServerInfo{FullMethod: method}, func(context.Context, any) (any, error) { return nil, nil })
+		return err
+	}
+	if err := ask(context.WithValue(t.Context(), callerKey{}, identity.Caller{})); err != nil || len(w.began)+len(w.ended) != 0 {
+		t.Errorf("a caller that is known: %v, began %q, ended %v", err, w.began, w.ended)
+	}
+	if err := ask(t.Context()); err == nil || len(w.began) != 1 || len(w.ended) != 1 {
+		t.Fatalf("a stranger: %v, began %q, ended %v", err, w.began, w.ended)
+	}
+	if got := w.ended[0]; got.Method != "" || got.Reason != "CALLER_UNAUTHENTICATED" || got.Denied != "no-credential" {
+		t.Errorf("got %+v", got)
 	}
 }
