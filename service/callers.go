@@ -29,17 +29,20 @@ type RightsFile = rights.File
 type Callers struct {
 	authenticator *identity.Authenticator
 	rules         *rights.Rules
+	now           func() time.Time
 	file          atomic.Pointer[rights.File]
 }
 
 // NewCallers returns Callers without a rights file: it denies everything until Use. The logger gets a line when the
 // keys of an issuer cannot be fetched.
-func NewCallers(logger *slog.Logger) (*Callers, error) {
+func NewCallers(logger *slog.Logger) (*Callers, error) { return newCallers(logger, time.Now) }
+
+func newCallers(logger *slog.Logger, now func() time.Time) (*Callers, error) {
 	c, err := contract.Read()
 	if err != nil {
 		return nil, err
 	}
-	callers := &Callers{authenticator: identity.New(identity.Options{Logger: logger}), rules: rights.NewRules(c.Operations())}
+	callers := &Callers{authenticator: identity.New(identity.Options{Logger: logger, Now: now}), rules: rights.NewRules(c.Operations()), now: now}
 	callers.file.Store(rights.Nobody())
 	return callers, nil
 }
@@ -69,5 +72,5 @@ func (c *Callers) interceptors() *interceptor.Callers {
 	if c == nil {
 		return nil
 	}
-	return &interceptor.Callers{Authenticator: c.authenticator, Rules: c.rules, Rights: c.file.Load, Now: time.Now}
+	return &interceptor.Callers{Authenticator: c.authenticator, Rules: c.rules, Rights: c.file.Load, Now: c.now}
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -64,18 +63,18 @@ callers:
 `
 
 // newIssuer is the issuer of an identified server, and the rights of its callers.
-func newIssuer(t testing.TB) *identified {
-	t.Helper()
+func newIssuer(tb testing.TB) *identified {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	s := &identified{tb: t, key: key}
+	s := &identified{tb: tb, key: key}
 	if s.callers, err = service.NewCallers(slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	permissions := make(map[string]bool)
-	for _, method := range servicetest.RPCs(t) {
+	for _, method := range servicetest.RPCs(tb) {
 		spec, _ := proto.GetExtension(method.Options(), pb.E_GraphCall).(*pb.GraphCall)
 		permissions[spec.GetPermission()] = true
 	}
@@ -83,43 +82,49 @@ func newIssuer(t testing.TB) *identified {
 	for name := range permissions {
 		names = append(names, name)
 	}
-	s.use(t, strings.Replace(rightsText, "PERMISSIONS", strings.Join(names, ", "), 1))
+	s.use(tb, strings.Replace(rightsText, "PERMISSIONS", strings.Join(names, ", "), 1))
 	return s
 }
 
-func newIdentified(t testing.TB, options ...servicetest.Option) *identified {
-	t.Helper()
-	s := newIssuer(t)
+func newIdentified(tb testing.TB, options ...servicetest.Option) *identified {
+	tb.Helper()
+	s := newIssuer(tb)
 	e := emulator.New(emulator.Options{})
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
 		e.ServeHTTP(w, r)
 	}))
-	t.Cleanup(upstream.Close)
+	tb.Cleanup(upstream.Close)
 	client, err := graph.New(graph.Options{Endpoint: upstream.URL + "/v1.0", Tokens: countingTokens{&s.tokens}, UserAgent: "test"})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(client.Close)
+	tb.Cleanup(client.Close)
 	options = append([]servicetest.Option{func(o *service.Options) { o.Graph, o.Callers = client, s.callers }}, options...)
-	s.Server = servicetest.NewOnEndpoint(t, upstream.URL+"/v1.0", options...)
+	s.Server = servicetest.NewOnEndpoint(tb, upstream.URL+"/v1.0", options...)
 	return s
 }
 
 // use replaces the rights file.
-func (s *identified) use(t testing.TB, text string) {
-	t.Helper()
-	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: s.key.Public(), KeyID: "1", Algorithm: "ES256", Use: "sig"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+func (s *identified) use(tb testing.TB, text string) {
+	tb.Helper()
+	keys := s.jwks()
 	file, err := s.callers.Parse([]byte(text), func(string) ([]byte, error) { return keys, nil })
 	if err == nil {
 		err = s.callers.Use(file)
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
+}
+
+// jwks is the issuer's set of keys.
+func (s *identified) jwks() []byte {
+	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: s.key.Public(), KeyID: "1", Algorithm: "ES256", Use: "sig"}}})
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return keys
 }
 
 // countingTokens is an authority that counts what it is asked.
@@ -277,14 +282,14 @@ func TestRightsAreThoseOfTheMoment(t *testing.T) {
 	}
 }
 
-func methodNamed(t testing.TB, name protoreflect.Name) protoreflect.MethodDescriptor {
-	t.Helper()
-	for _, method := range servicetest.RPCs(t) {
+func methodNamed(tb testing.TB, name protoreflect.Name) protoreflect.MethodDescriptor {
+	tb.Helper()
+	for _, method := range servicetest.RPCs(tb) {
 		if method.Name() == name {
 			return method
 		}
 	}
-	t.Fatalf("no rpc %s", name)
+	tb.Fatalf("no rpc %s", name)
 	return nil
 }
 
@@ -363,7 +368,7 @@ func TestDenialTakesTheSameTime(t *testing.T) {
 	if slowed {
 		t.Skip("times are not compared under the race detector; go test ./service -run DenialTakes")
 	}
-	s := newIdentified(t, func(o *service.Options) { o.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil)) })
+	s := newIdentified(t, func(o *service.Options) { o.Logger = slog.New(slog.DiscardHandler) })
 	method, token := methodNamed(t, "ListProtectionPolicies"), s.token("admin", nil)
 	var took [2][]time.Duration
 	for n := range 10_000 {

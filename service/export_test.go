@@ -15,3 +15,6 @@ func NewWithoutChance(options Options, incident string) (*Server, error) {
 		Jitter: func() float64 { return 0 }, Incident: func() string { return incident },
 	}))
 }
+
+// NewCallersAt is NewCallers with a clock.
+var NewCallersAt = newCallers

@@ -141,12 +141,13 @@ func TestOneTenantLeavesTheOthersTheirShare(t *testing.T) {
 	}
 }
 
-// measure makes calls of the other tenant, one after another, which all have to succeed, and returns their p99.
-func measure(t *testing.T, s *servicetest.Server, calls int) time.Duration {
+// measure makes calls of the other tenant, one after another, which all have to succeed, and returns their p99. more is
+// metadata of each.
+func measure(t *testing.T, s *servicetest.Server, calls int, more ...string) time.Duration {
 	t.Helper()
 	took := make([]time.Duration, calls)
 	for n := range took {
-		ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), "x-tenant-id", otherTenant), 5*time.Second)
+		ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), append([]string{"x-tenant-id", otherTenant}, more...)...), 5*time.Second)
 		began := time.Now()
 		_, err := pb.NewProtectionPolicyServiceClient(s.Conn).ListProtectionPolicies(ctx, new(pb.ListProtectionPoliciesRequest))
 		took[n] = time.Since(began)

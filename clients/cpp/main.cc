@@ -14,6 +14,7 @@
 #include <google/rpc/status.pb.h>
 #include <grpcpp/grpcpp.h>
 
+#include "channel.h"
 #include "m365/backupstorage/v1/protection_policy_service.grpc.pb.h"
 #include "m365/backupstorage/v1/protection_unit_service.grpc.pb.h"
 #include "m365/backupstorage/v1/restore_session_service.grpc.pb.h"
@@ -144,7 +145,7 @@ int main(int argc, char** argv) try {
     std::cerr << "usage: client ADDRESS REQUEST_ID\n";
     return 2;
   }
-  const auto channel = grpc::CreateChannel(argv[1], grpc::InsecureChannelCredentials());
+  const auto channel = grpc::CreateChannel(argv[1], CredentialsFromEnvironment());
   const Metadata with_id = {{"x-request-id", argv[2]}};
   // A tenant of the emulator with an active policy for mailboxes.
   const Metadata in_tenant_c = {{"x-request-id", argv[2]}, {"x-tenant-id", "cccccccc-0000-4000-8000-00000000000c"}};
@@ -195,15 +196,15 @@ int main(int argc, char** argv) try {
   // Without a user this fails with DELEGATED_TOKEN_REQUIRED.
   Failed("OffboardProtectionUnit", units, &Units::OffboardProtectionUnit, protected_unit, for_user_of_c);
 
-  // This call does not fail. The unit in its response contains an error, which says why it is not protected.
+  // This call fails only for callers who may not make it. The unit in its response contains an error, which says why it is
+  // not protected.
   grpc::ClientContext context;
   SetUp(context, in_tenant_c);
   GetProtectionUnitRequest request;
   request.set_protection_unit_id("e0000011-f1af-426c-8b0c-000000000003");
   GetProtectionUnitResponse response;
   const grpc::Status status = units.GetProtectionUnit(&context, request, &response);
-  if (!status.ok()) throw std::runtime_error("GetProtectionUnit: " + status.error_message());
-  Show("GetProtectionUnit", response.protection_unit().error(), context);
+  Show("GetProtectionUnit", status.ok() ? response.protection_unit().error() : WholeStatus(status), context);
 } catch (const std::exception& e) {
   std::cerr << "client: " << e.what() << '\n';
   return 1;

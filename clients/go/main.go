@@ -20,7 +20,6 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
@@ -143,7 +142,11 @@ func with[Q, R any](rpc func(context.Context, Q, ...grpc.CallOption) (R, error),
 }
 
 func main() {
-	conn, err := grpc.NewClient(os.Args[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	options, err := credentialOptions()
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn, err := grpc.NewClient(os.Args[1], options...)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -181,15 +184,17 @@ func main() {
 		read(status.Convert(err)).print(row.rpc, trailer)
 	}
 
-	// This call does not fail. The unit in its response contains an error, which says why it is not protected.
+	// This call fails only for callers who may not make it. The unit in its response contains an error, which says why
+	// it is not protected.
 	ctx, cancel := callContext(tenantC, "")
 	defer cancel()
 	var trailer metadata.MD
 	response, err := units.GetProtectionUnit(ctx, &pb.GetProtectionUnitRequest{ProtectionUnitId: unitC}, grpc.Trailer(&trailer))
+	embedded := status.FromProto(response.GetProtectionUnit().GetError())
 	if err != nil {
-		log.Fatal(err)
+		embedded = status.Convert(err)
 	}
-	read(status.FromProto(response.ProtectionUnit.Error)).print("GetProtectionUnit", trailer)
+	read(embedded).print("GetProtectionUnit", trailer)
 }
 
 // callContext returns the context of one call in a tenant, on behalf of a user; empty selects the default tenant of the

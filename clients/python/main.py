@@ -6,6 +6,7 @@ import grpc
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from channel import open_channel
 from m365.backupstorage.v1 import protection_policy_service_pb2 as policy_pb
 from m365.backupstorage.v1 import protection_policy_service_pb2_grpc as policy_grpc
 from m365.backupstorage.v1 import protection_unit_pb2
@@ -83,6 +84,11 @@ class TypedError:
         )
 
 
+def status_of(error):
+    """Returns the Status of a failed call. Errors of the gRPC runtime itself have none: UNAVAILABLE when nothing listens."""
+    return rpc_status.from_call(error) or status_pb2.Status(code=error.code().value[0], message=error.details())
+
+
 def main(address, request_id):
     def options(tenant, user=None):
         metadata = [("x-request-id", request_id)]
@@ -92,7 +98,7 @@ def main(address, request_id):
             metadata.append(("x-user-assertion", user))
         return {"timeout": 20, "metadata": metadata}
 
-    with grpc.insecure_channel(address) as channel:
+    with open_channel(address) as channel:
         policies = policy_grpc.ProtectionPolicyServiceStub(channel)
         restores = restore_grpc.RestoreSessionServiceStub(channel)
         apps = app_grpc.ServiceAppServiceStub(channel)
@@ -116,15 +122,18 @@ def main(address, request_id):
             try:
                 getattr(stub, rpc)(request, **options(tenant, user))
             except grpc.RpcError as error:
-                # Errors of the gRPC runtime itself have no Status, such as UNAVAILABLE when nothing listens.
-                status = rpc_status.from_call(error) or status_pb2.Status(code=error.code().value[0], message=error.details())
-                TypedError(status, error.trailing_metadata()).show(rpc)
+                TypedError(status_of(error), error.trailing_metadata()).show(rpc)
             else:
                 sys.exit(f"{rpc} did not fail")
 
-        # This call does not fail. The unit in its response contains an error, which says why it is not protected.
-        response, call = units.GetProtectionUnit.with_call(unit_pb.GetProtectionUnitRequest(protection_unit_id=UNIT_C), **options(TENANT_C))
-        TypedError(response.protection_unit.error, call.trailing_metadata()).show("GetProtectionUnit")
+        # This call fails only for callers who may not make it. The unit in its response contains an error, which says
+        # why it is not protected.
+        try:
+            response, call = units.GetProtectionUnit.with_call(unit_pb.GetProtectionUnitRequest(protection_unit_id=UNIT_C), **options(TENANT_C))
+        except grpc.RpcError as error:
+            TypedError(status_of(error), error.trailing_metadata()).show("GetProtectionUnit")
+        else:
+            TypedError(response.protection_unit.error, call.trailing_metadata()).show("GetProtectionUnit")
 
 
 if __name__ == "__main__":

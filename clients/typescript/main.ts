@@ -1,10 +1,11 @@
 // Reads the typed errors of this server and prints what it would do about each: node dist/main.js ADDRESS REQUEST_ID
 import * as grpc from '@grpc/grpc-js';
+import { channelCredentials } from './channel.js';
 import { Code } from './stubs/google/rpc/code.js';
 import { BadRequest, ErrorInfo, ResourceInfo, RetryInfo } from './stubs/google/rpc/error_details.js';
 import { Status } from './stubs/google/rpc/status.js';
 import { ProtectionPolicyServiceClient } from './stubs/m365/backupstorage/v1/protection_policy_service.js';
-import { type GetProtectionUnitResponse, ProtectionUnitServiceClient } from './stubs/m365/backupstorage/v1/protection_unit_service.js';
+import { ProtectionUnitServiceClient } from './stubs/m365/backupstorage/v1/protection_unit_service.js';
 import { RestoreSessionServiceClient } from './stubs/m365/backupstorage/v1/restore_session_service.js';
 import { ServiceAppServiceClient } from './stubs/m365/backupstorage/v1/service_app_service.js';
 
@@ -16,7 +17,7 @@ const unitC = 'e0000011-f1af-426c-8b0c-000000000003';
 const userC = 'e30.eyJ0aWQiOiJjY2NjY2NjYy0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMGMifQ.';
 
 const [address, requestId] = process.argv.slice(2);
-const credentials = grpc.credentials.createInsecure();
+const credentials = channelCredentials();
 const policies = new ProtectionPolicyServiceClient(address, credentials);
 const restores = new RestoreSessionServiceClient(address, credentials);
 const apps = new ServiceAppServiceClient(address, credentials);
@@ -129,15 +130,14 @@ for (const [rpc, tenant, call, user] of calls) {
   show(rpc, statusOf(error), error.metadata);
 }
 
-// This call does not fail. The unit in its response contains an error, which says why it is not protected. The event
-// `status` has the trailers.
-const { response, trailer } = await new Promise<{ response?: GetProtectionUnitResponse; trailer: grpc.Metadata }>((resolve, reject) => {
-  let response: GetProtectionUnitResponse;
-  units.getProtectionUnit({ protectionUnitId: unitC }, metadataFor(tenantC), options(), (error, received) => {
-    if (error) reject(error);
-    response = received;
-  }).on('status', ({ metadata }) => resolve({ response, trailer: metadata }));
+// This call fails only for callers who may not make it. The unit in its response contains an error, which says why it is
+// not protected. The event `status` has the trailers.
+const { status, trailer } = await new Promise<{ status?: Status; trailer: grpc.Metadata }>((resolve) => {
+  let status: Status | undefined;
+  units.getProtectionUnit({ protectionUnitId: unitC }, metadataFor(tenantC), options(), (error, response) => {
+    status = error ? statusOf(error) : response.protectionUnit?.error;
+  }).on('status', ({ metadata }) => resolve({ status, trailer: metadata }));
 });
-show('GetProtectionUnit', response?.protectionUnit?.error, trailer);
+show('GetProtectionUnit', status, trailer);
 
 for (const client of [policies, restores, apps, units]) client.close();

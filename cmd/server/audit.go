@@ -32,7 +32,7 @@ func (v *auditVerify) Run(to streams) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(to.out, text)
+	fmt.Fprintf(to.out, "%s", text)
 	if !whole {
 		return errTold
 	}

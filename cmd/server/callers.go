@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -51,17 +52,23 @@ func (c *config) openCallers(files *reload.Reader, logger *slog.Logger) (*servic
 	if err != nil {
 		return nil, err
 	}
+	started := false
 	certificates := c.TLS.ClientAuth == clientAuthOptional || c.TLS.ClientAuth == clientAuthRequired
 	_, err = reload.OpenTree(files, "rights", func(content []byte, read func(name string) ([]byte, error)) (*service.RightsFile, error) {
 		file, err := callers.Parse(content, read)
 		if err != nil {
 			return nil, err
 		}
-		if err := file.CheckReachable(certificates, time.Now()); err != nil {
-			return nil, err
+		// A server that can let nobody in is a mistake. A file that lets nobody in any more takes rights away, and counts.
+		unreachable := file.CheckReachable(certificates, time.Now())
+		if unreachable != nil && !started {
+			return nil, unreachable
 		}
 		if err := callers.Use(file); err != nil {
 			return nil, err
+		}
+		if unreachable != nil {
+			logger.Warn("rights file", slog.String("remark", unreachable.Error()))
 		}
 		for _, warning := range file.Warnings() {
 			logger.Warn("rights file", slog.String("remark", warning))
@@ -69,8 +76,10 @@ func (c *config) openCallers(files *reload.Reader, logger *slog.Logger) (*servic
 		return file, nil
 	}, c.RightsFile)
 	if err != nil {
-		return nil, fmt.Errorf("--rights-file: %w", err)
+		// A file can have several faults, and each of them stands on a line of its own.
+		return nil, fmt.Errorf("--rights-file: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
+	started = true
 	return callers, nil
 }
 

@@ -21,7 +21,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
@@ -40,11 +42,25 @@ func (d *desk) at(name string) string { return filepath.Join(d.folder, name) }
 
 func newDesk(t *testing.T, environment ...string) *desk {
 	t.Helper()
+	d := deskFiles(t)
+	d.begin(t, environment...)
+	return d
+}
+
+// deskFiles has the files of dev-ca, and no server yet.
+func deskFiles(t *testing.T) *desk {
+	t.Helper()
 	d := &desk{folder: filepath.Join(t.TempDir(), "desk")}
 	if err := (&devCACommand{Folder: d.folder}).Run(streams{out: io.Discard, log: io.Discard}); err != nil {
 		t.Fatal(err)
 	}
 	d.audit, d.emulator = d.at("audit.log"), freeAddress(t)
+	return d
+}
+
+// begin starts the server.
+func (d *desk) begin(t *testing.T, environment ...string) {
+	t.Helper()
 	d.server, d.log = process(t, append([]string{
 		"BACKUPSTORAGE_TLS_CERTIFICATE_FILE=" + d.at("server.crt"), "BACKUPSTORAGE_TLS_KEY_FILE=" + d.at("server.key"),
 		"BACKUPSTORAGE_TLS_CLIENT_CA_FILE=" + d.at("ca.crt"), "BACKUPSTORAGE_TLS_CLIENT_AUTH=optional", "BACKUPSTORAGE_RELOAD_INTERVAL=50ms",
@@ -53,7 +69,16 @@ func newDesk(t *testing.T, environment ...string) *desk {
 	}, environment...)...)
 	conn, stop := begin(t, d.server)
 	d.address, d.stop = conn.Target(), stop
-	return d
+}
+
+// read reads one of the files.
+func (d *desk) read(t *testing.T, name string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(d.at(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
 }
 
 // freeAddress is an address of loopback where nothing listens.
@@ -69,6 +94,11 @@ func freeAddress(t *testing.T) string {
 
 // connect connects over TLS, with the certificate of a caller or with none.
 func (d *desk) connect(t *testing.T, caller string) pb.ProtectionPolicyServiceClient {
+	t.Helper()
+	return pb.NewProtectionPolicyServiceClient(d.dial(t, caller))
+}
+
+func (d *desk) dial(t *testing.T, caller string) *grpc.ClientConn {
 	t.Helper()
 	roots := x509.NewCertPool()
 	content, err := os.ReadFile(d.at("ca.crt"))
@@ -88,7 +118,35 @@ func (d *desk) connect(t *testing.T, caller string) pb.ProtectionPolicyServiceCl
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return pb.NewProtectionPolicyServiceClient(conn)
+	return conn
+}
+
+// What is not of the contract: anybody may ask for health, and only callers for reflection.
+func TestReflectionIsForCallersAndHealthForAll(t *testing.T) {
+	d := newDesk(t)
+	reflect := func(conn *grpc.ClientConn) error {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		stream, err := reflectionpb.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
+		if err != nil {
+			return err
+		}
+		_ = stream.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}})
+		_, err = stream.Recv()
+		return err
+	}
+	for caller, want := range map[string]string{"": "CALLER_UNAUTHENTICATED", "reader": ""} {
+		conn := d.dial(t, caller)
+		if _, err := healthpb.NewHealthClient(conn).Check(t.Context(), new(healthpb.HealthCheckRequest)); err != nil {
+			t.Errorf("health for %q: %v", caller, err)
+		}
+		if err := reflect(conn); reasonOf(err) != want || (err == nil) != (want == "") {
+			t.Errorf("reflection for %q: %v", caller, err)
+		}
+	}
+	if err := d.stop(); err != nil {
+		t.Error(err)
+	}
 }
 
 // token is the call metadata of a caller with a token.
@@ -225,7 +283,7 @@ func (d *desk) await(t *testing.T, text string) {
 
 func awaitReason(t *testing.T, do func() error, want string) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(wholeRotation)
 	for err := do(); reasonOf(err) != want || (err == nil) != (want == ""); err = do() {
 		if time.Now().After(deadline) {
 			t.Fatalf("got %v, want %q", err, want)
@@ -237,7 +295,7 @@ func awaitReason(t *testing.T, do func() error, want string) {
 // ledger is what reached the emulator.
 func (d *desk) ledger(t *testing.T) (requests []string) {
 	t.Helper()
-	response, err := http.Get("http://" + d.emulator + "/_emulator/ledger") //nolint:noctx // A test.
+	response, err := http.Get("http://" + d.emulator + "/_emulator/ledger")
 	if err != nil {
 		t.Fatal(err)
 	}

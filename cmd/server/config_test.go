@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // readConfig reads the configuration of serve, or of the config command.
@@ -302,5 +303,71 @@ func TestResponseBytesFollowTheMemoryLimit(t *testing.T) {
 		if got := (&config{limits: limits{MaxResponseBytes: test.flag}}).responseBytes(test.limit); got != test.want {
 			t.Errorf("flag %d, limit %d: %d bytes, want %d", test.flag, test.limit, got, test.want)
 		}
+	}
+}
+
+// A rights file by which nobody can ever be let in is exit code 1 and one line that says what to do.
+func TestRightsThatNobodyCanMatch(t *testing.T) {
+	const (
+		issuers  = "version: 1\nissuers:\n  - {issuer: https://issuer.example, audience: a, principalClaim: sub}\ncallers:\n"
+		byToken  = `  - {principal: "oidc:https://issuer.example#a", tenants: ["*"], role: reader}` + "\n"
+		byURI    = "  - {principal: spiffe://corp.example/a, tenants: [\"*\"], role: reader}\n"
+		byHost   = "  - {principal: \"dns:a.example\", tenants: [\"*\"], role: reader}\n"
+		expired  = `  - {principal: "oidc:https://issuer.example#b", tenants: ["*"], role: reader, notAfter: 2020-01-01T00:00:00Z}` + "\n"
+		expired2 = "  - {principal: spiffe://corp.example/b, tenants: [\"*\"], role: reader, notAfter: 2020-01-01T00:00:00Z}\n"
+		nothing  = `  - {principal: "oidc:https://issuer.example#c", tenants: ["*"], permissions: [BackupRestore-Configuration.Read.All], effects: [REMOVE]}` + "\n"
+	)
+	ca := newCertificateAuthority(t, "own")
+	server := ca.server(t, 1)
+	withTLS := func(folder string) []string {
+		return []string{"BACKUPSTORAGE_TLS_CERTIFICATE_FILE=" + filepath.Join(folder, "tls.crt"), "BACKUPSTORAGE_TLS_KEY_FILE=" + filepath.Join(folder, "tls.key")}
+	}
+	for _, c := range []struct {
+		name, rights string
+		environment  func(folder string) []string
+		// says is what the line has; empty when the server starts.
+		says string
+	}{
+		{"certificates without TLS", "version: 1\ncallers:\n" + byURI + byHost, nil, "--tls-client-ca-file"},
+		{"certificates that nobody asks for", "version: 1\ncallers:\n" + byURI, withTLS, "--tls-client-ca-file"},
+		{"times that have passed", issuers + expired + expired2, nil, "notAfter"},
+		{"a certificate beside a time that has passed", issuers + expired + byURI, nil, "--tls-client-ca-file"},
+		{"permission and effect that no rpc has together", issuers + nothing, nil, "effects"},
+		{"no callers", "version: 1\ncallers: []\n", nil, "callers"},
+		{"callers missing", "version: 1\n", nil, "callers"},
+		{"an empty file", "", nil, "empty"},
+		{"two faults", issuers + "  - {principal: a, tenants: [\"*\"], role: reader}\n  - {principal: b, tenants: [\"*\"], role: reader}\n", nil, "line 6"},
+		{"a file that is missing", "-", nil, "--rights-file"},
+		{"one of two can be known", issuers + byURI + byToken, nil, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			folder := files(t, map[string][]byte{"tls.crt": server.certificate, "tls.key": server.key, "rights.yaml": []byte(c.rights)})
+			if c.rights == "-" {
+				if err := os.Remove(filepath.Join(folder, "rights.yaml")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			environment := []string{"BACKUPSTORAGE_RIGHTS_FILE=" + filepath.Join(folder, "rights.yaml"), "BACKUPSTORAGE_AUDIT=off"}
+			if c.environment != nil {
+				environment = append(environment, c.environment(folder)...)
+			}
+			program, log := process(t, environment...)
+			if c.says == "" {
+				if _, stop := begin(t, program); stop() != nil {
+					t.Errorf("the server did not start: %s", log)
+				}
+				return
+			}
+			if err := program.Start(); err != nil {
+				t.Fatal(err)
+			}
+			// A server that starts would serve for ever.
+			limit := time.AfterFunc(10*time.Second, func() { _ = program.Process.Kill() })
+			defer limit.Stop()
+			err := program.Wait()
+			if program.ProcessState.ExitCode() != 1 || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), c.says) || !strings.Contains(log.String(), "--rights-file") {
+				t.Errorf("%v, %q; want exit code 1 and one line with --rights-file and %s", err, log, c.says)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -28,6 +29,13 @@ const asServer = "TEST_AS_SERVER"
 func TestMain(m *testing.M) {
 	if os.Getenv(asServer) != "" {
 		main()
+		return
+	}
+	if text := os.Getenv(asAbusers); text != "" {
+		if err := runAbusers(text); err != nil {
+			fmt.Fprintln(os.Stderr, "abusers:", err)
+			os.Exit(1)
+		}
 		return
 	}
 	// A goroutine that a test leaves behind is a failure: it can hold a connection.

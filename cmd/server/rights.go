@@ -55,7 +55,7 @@ func (r *rightsList) Run(to streams) error {
 	for _, warning := range file.Warnings() {
 		fmt.Fprintf(to.out, "warning: %s\n", warning)
 	}
-	fmt.Fprint(to.out, file.List())
+	fmt.Fprintf(to.out, "%s", file.List())
 	return nil
 }
 

@@ -82,11 +82,23 @@ func start(t *testing.T, arguments ...string) *running {
 type logBuffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer
+	// off is set for a log that would be too large.
+	off bool
+}
+
+// discard drops what is logged from now on.
+func (b *logBuffer) discard() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.off = true
 }
 
 func (b *logBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.off {
+		return len(p), nil
+	}
 	return b.buffer.Write(p)
 }
 

@@ -124,6 +124,9 @@ func (a *authority) Do(request *http.Request) (*http.Response, error) {
 	if len(body) > maxBody {
 		return nil, errors.New("the response of the authority is too large")
 	}
+	// A byte order mark is no part of JSON, and azidentity does not know it.
+	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
+	response.ContentLength = int64(len(body))
 	if discovers && response.StatusCode == http.StatusOK && len(body) <= maxDiscovery && a.namesEndpoint(body) {
 		a.discover(where, discovery{bytes.Clone(body), time.Now().Add(discoveryTime)})
 	}

@@ -465,3 +465,14 @@ func TestAClosedSourceGivesNothingAndLeavesNothing(t *testing.T) {
 		t.Errorf("a call after: %v", got)
 	}
 }
+
+func TestAByteOrderMarkIsNoPartOfATokenResponse(t *testing.T) {
+	authority := authoritytest.New(t)
+	token := authoritytest.JWT(map[string]any{"tid": tenantA, "aud": "https://graph.microsoft.com"})
+	authority.Handle(func(authoritytest.Request) authoritytest.Answer {
+		return authoritytest.Answer{Body: "\xef\xbb\xbf" + `{"token_type":"Bearer","expires_in":3600,"access_token":"` + token + `"}`}
+	})
+	if got := ask(t, source(t, authority), graph.TokenRequest{Tenant: tenantA}); got != token {
+		t.Errorf("got %q", got)
+	}
+}

@@ -5,7 +5,6 @@ use std::error::Error;
 use std::time::Duration;
 
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
-use tonic::transport::Endpoint;
 use tonic::{Request, Response, Status};
 use tonic_types::{ErrorDetails, ErrorInfo, RpcStatusExt, StatusExt};
 
@@ -14,6 +13,8 @@ use stubs::m365::backupstorage::v1::{
     protection_policy_service_client::ProtectionPolicyServiceClient, protection_unit_service_client::ProtectionUnitServiceClient,
     restore_session_service_client::RestoreSessionServiceClient, service_app_service_client::ServiceAppServiceClient, *,
 };
+
+mod channel;
 
 // The program does not use every message.
 #[allow(dead_code, clippy::all)]
@@ -73,11 +74,16 @@ fn show(rpc: &str, code: Code, message: &str, details: &ErrorDetails, trailers: 
     println!("{rpc}{}", line.concat());
 }
 
-/// Prints the error of a call that failed.
+/// Prints the error of a call that must fail.
 fn failed<T>(rpc: &str, result: Result<Response<T>, Status>) -> Result<(), Box<dyn Error>> {
     let Err(status) = result else {
         return Err(format!("{rpc} did not fail").into());
     };
+    show_failure(rpc, &status)
+}
+
+/// Prints the error of a call that failed.
+fn show_failure(rpc: &str, status: &Status) -> Result<(), Box<dyn Error>> {
     let code = Code::try_from(i32::from(status.code()))?;
     show(rpc, code, status.message(), &status.get_error_details(), status.metadata());
     Ok(())
@@ -109,9 +115,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let with_id = move |mut request: Request<()>| {
         request.set_timeout(Duration::from_secs(20));
         request.metadata_mut().insert("x-request-id", request_id.clone());
-        Ok(request)
+        channel::authorize(request)
     };
-    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+    let channel = channel::endpoint(&address)?.connect().await?;
     let mut policies = ProtectionPolicyServiceClient::with_interceptor(channel.clone(), with_id.clone());
     let mut sessions = RestoreSessionServiceClient::with_interceptor(channel.clone(), with_id.clone());
     let mut apps = ServiceAppServiceClient::with_interceptor(channel.clone(), with_id.clone());
@@ -143,10 +149,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let protected_unit = OffboardProtectionUnitRequest { protection_unit_id: "e0000011-f1af-426c-8b0c-000000000003".into() };
     failed("OffboardProtectionUnit", units.offboard_protection_unit(for_user_of_c(protected_unit)).await)?;
 
-    // This call does not fail. The unit in its response contains an error, which says why it is not protected.
-    let response = units
-        .get_protection_unit(in_tenant_c(GetProtectionUnitRequest { protection_unit_id: "e0000011-f1af-426c-8b0c-000000000003".into() }))
-        .await?;
+    // This call fails only for callers who may not make it. The unit in its response contains an error, which says why it
+    // is not protected.
+    let unit = GetProtectionUnitRequest { protection_unit_id: "e0000011-f1af-426c-8b0c-000000000003".into() };
+    let response = match units.get_protection_unit(in_tenant_c(unit)).await {
+        Ok(response) => response,
+        Err(status) => return show_failure("GetProtectionUnit", &status),
+    };
     let error = response.get_ref().protection_unit.as_ref().and_then(|unit| unit.error.as_ref()).ok_or("the unit has no error")?;
     show("GetProtectionUnit", Code::try_from(error.code)?, &error.message, &error.get_error_details(), response.metadata());
     Ok(())

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -32,7 +33,8 @@ func parseKeys(data []byte) (keys, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	if err := json.Unmarshal(data, &set); err != nil {
+	// A byte order mark is no part of JSON.
+	if err := json.Unmarshal(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), &set); err != nil {
 		return nil, errors.New("is no JWKS: it must be a JSON object with the list keys")
 	}
 	if len(set.Keys) > maxKeys {

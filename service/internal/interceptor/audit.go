@@ -89,7 +89,7 @@ func (c *call) audited(ctx context.Context) audit.Call {
 		return line
 	}
 	line.RPC = c.op.Name
-	for _, effect := range strings.Split(c.audit.Rules.Of(c.method).Effects(c.request).String(), ", ") {
+	for effect := range strings.SplitSeq(c.audit.Rules.Of(c.method).Effects(c.request).String(), ", ") {
 		line.Effects = append(line.Effects, effect)
 	}
 	for _, segment := range c.op.Path {

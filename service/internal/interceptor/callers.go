@@ -31,7 +31,8 @@ type Callers struct {
 const (
 	// identityTime is how long a call waits for the keys of an issuer.
 	identityTime = 2 * time.Second
-	// maxPending is how many calls wait for keys at once. They have not shown who they are, so they are few.
+	// maxPending is how many calls wait for keys at once. They have not shown who they are, so they are few: at most an
+	// eighth of all calls, as each has a place.
 	maxPending = 32
 )
 
@@ -68,8 +69,9 @@ func (ch *Chain) Tap(ctx context.Context, info *tap.Info) (_ context.Context, er
 			err = ch.refuse(ctx, info.FullMethodName, newPanicError(value))
 		}
 	}()
+	who := peerOf(ctx)
 	if ch.callers == nil || isOpen(info.FullMethodName) {
-		return ctx, nil
+		return ch.begin(ctx, info, who)
 	}
 	caller, pending, err := ch.callers.Authenticator.Known(credentialOf(ctx, info.Header))
 	switch {
@@ -81,10 +83,26 @@ func (ch *Chain) Tap(ctx context.Context, info *tap.Info) (_ context.Context, er
 			return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED))
 		}
 		identified := sync.OnceFunc(ch.pending.leave)
+		if ctx, err = ch.begin(ctx, info, who); err != nil {
+			identified()
+			return nil, err
+		}
 		context.AfterFunc(ctx, identified)
 		return context.WithValue(ctx, pendingKey{}, identified), nil
 	}
-	return context.WithValue(ctx, callerKey{}, caller), nil
+	if len(caller.Names) > 0 {
+		who = caller.Names[0]
+	}
+	return ch.begin(context.WithValue(ctx, callerKey{}, caller), info, who)
+}
+
+// begin lets a call in that waits for its request message, unless too many do.
+func (ch *Chain) begin(ctx context.Context, info *tap.Info, who string) (context.Context, error) {
+	counted, err := ch.incoming.begin(ctx, who)
+	if err != nil {
+		return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, err)
+	}
+	return counted, nil
 }
 
 // CallerKnown reports whether the headers of a call showed who makes it.

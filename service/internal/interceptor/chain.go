@@ -66,6 +66,8 @@ type Chain struct {
 	around, entrance []named
 	// calls are the calls under way, pending those whose callers are not known yet.
 	calls, pending *inFlight
+	// incoming are the calls whose request message is not there yet.
+	incoming incoming
 }
 
 // New returns the chain.
@@ -74,7 +76,11 @@ func New(o Options) *Chain {
 }
 
 func newChain(o Options, calls *inFlight) *Chain {
-	ch := &Chain{contract: o.Contract, callers: o.Callers, around: order(o, calls), calls: calls, pending: newInFlight(maxPending, true)}
+	ch := &Chain{
+		contract: o.Contract, callers: o.Callers, around: order(o, calls), calls: calls,
+		pending:  newInFlight(min(maxPending, max(1, o.MaxCalls/8)), true),
+		incoming: incoming{newInFlight(incomingPerCall*o.MaxCalls, false)},
+	}
 	for _, n := range ch.around {
 		if n.name != "deadline" && n.name != "capacity" && n.name != "rights" && n.name != "share" {
 			ch.entrance = append(ch.entrance, n)
@@ -120,6 +126,7 @@ func order(o Options, calls *inFlight) []named {
 
 // Unary is a grpc.UnaryServerInterceptor.
 func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	arrived(ctx)
 	op := ch.contract.OfMethod(info.FullMethod)
 	if op == nil {
 		if err := ch.admit(ctx, info.FullMethod); err != nil {
@@ -150,6 +157,8 @@ func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerI
 
 // Stream is a grpc.StreamServerInterceptor.
 func (ch *Chain) Stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	// A handler of a stream reads the messages itself.
+	arrived(stream.Context())
 	op := ch.contract.OfMethod(info.FullMethod)
 	if op == nil {
 		if err := ch.admit(stream.Context(), info.FullMethod); err != nil {
@@ -166,6 +175,7 @@ func (ch *Chain) Stream(server any, stream grpc.ServerStream, info *grpc.StreamS
 
 // UnknownMethod is a grpc.StreamHandler for methods that do not exist. They get a typed Status like every other call.
 func (ch *Chain) UnknownMethod(_ any, stream grpc.ServerStream) error {
+	arrived(stream.Context())
 	method, _ := grpc.MethodFromServerStream(stream)
 	c := &call{method: method}
 	defer c.leave()

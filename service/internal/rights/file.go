@@ -36,6 +36,8 @@ type caller struct {
 	effects         Effects
 	onBehalfOfUsers bool
 	notAfter        time.Time
+	// idle is set when no rpc needs a permission and an effect that the entry has together.
+	idle bool
 
 	line, tenantsLine, roleLine, permissionsLine, effectsLine, notAfterLine int
 }
@@ -68,19 +70,25 @@ func (f *File) Everywhere() []string {
 // CheckReachable returns an error that says what to do when nobody can ever be allowed: certificates says whether the
 // server asks its clients for certificates.
 func (f *File) CheckReachable(certificates bool, now time.Time) error {
-	expired, unreachable := 0, 0
+	expired, unreachable, idle := 0, 0, 0
 	for _, c := range f.callers {
 		switch {
 		case !c.notAfter.IsZero() && now.After(c.notAfter):
 			expired++
 		case !isToken(c.principal) && !certificates:
 			unreachable++
+		case c.idle:
+			idle++
 		default:
 			return nil
 		}
 	}
 	if unreachable > 0 {
 		return errors.New("no caller of the rights file can be known: they have certificates, for which the server needs --tls-client-ca-file")
+	}
+	if idle > 0 {
+		return errors.New("no caller of the rights file may call any rpc: none needs a permission and an effect that an entry has together; " +
+			"correct permissions or effects")
 	}
 	return fmt.Errorf("no caller of the rights file is allowed any more: notAfter of all %d has passed", expired)
 }
@@ -93,6 +101,9 @@ func (f *File) Warnings() []string {
 	certificates := false
 	for _, c := range f.callers {
 		certificates = certificates || !isToken(c.principal)
+		if c.idle {
+			all = append(all, fmt.Sprintf("line %d: the caller may call no rpc: none needs a permission and an effect that it has together", c.line))
+		}
 		for _, g := range c.tenants {
 			if g.all {
 				all = append(all, fmt.Sprintf("line %d: the caller may act in every tenant", g.line))

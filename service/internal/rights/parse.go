@@ -232,6 +232,7 @@ func (p *parser) caller(n *yaml.Node) {
 	case permissions == nil:
 		c.permissions = p.rules.bits(func(string) bool { return true })
 	}
+	c.idle = !p.rules.anyFor(c)
 	p.file.callers = append(p.file.callers, c)
 }
 

@@ -290,6 +290,13 @@ func TestReachable(t *testing.T) {
 	if err := mustParse(t, example, exampleFiles).CheckReachable(false, now); err != nil {
 		t.Errorf("a file with callers by token: %v", err)
 	}
+	idle := mustParse(t, "version: 1\ncallers:\n  - {principal: "+portal+", tenants: ['*'], permissions: [BackupRestore-Configuration.Read.All], effects: [REMOVE]}\n", nil)
+	if err := idle.CheckReachable(true, now); err == nil || !strings.Contains(err.Error(), "effects") {
+		t.Errorf("a caller that may call nothing: %v", err)
+	}
+	if !slices.ContainsFunc(idle.Warnings(), func(text string) bool { return strings.HasPrefix(text, "line 3: the caller may call no rpc") }) {
+		t.Errorf("warnings %q", idle.Warnings())
+	}
 }
 
 // No file stops the server, and none allows a caller that is not in it.

@@ -67,6 +67,16 @@ func (r *Rules) bits(matches func(name string) bool) permissions {
 	return set
 }
 
+// anyFor reports whether there is an rpc that the permissions and effects of a caller allow.
+func (r *Rules) anyFor(c *caller) bool {
+	for _, rule := range r.byName {
+		if c.permissions&rule.covering != 0 && rule.Effect != pb.GraphCall_EFFECT_UNSPECIFIED && c.effects.Has(EffectsOf(rule.Effect)) {
+			return true
+		}
+	}
+	return false
+}
+
 // covers reports whether a permission that is granted has the one that is needed within it: `X.ReadWrite.All` has
 // `X.Read.All`.
 func covers(granted, needed string) bool {

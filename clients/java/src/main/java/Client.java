@@ -12,7 +12,6 @@ import com.google.rpc.RetryInfo;
 import com.google.rpc.Status;
 import com.m365backup.backupstorage.v1.*;
 import io.grpc.Grpc;
-import io.grpc.InsecureChannelCredentials;
 import io.grpc.Metadata;
 import io.grpc.StatusRuntimeException;
 import io.grpc.protobuf.StatusProto;
@@ -52,10 +51,15 @@ public final class Client {
     try {
       call.apply(stub.withDeadlineAfter(20, TimeUnit.SECONDS));
     } catch (StatusRuntimeException e) {
-      show(rpc, StatusProto.fromThrowable(e), Optional.ofNullable(e.getTrailers()).orElseGet(Metadata::new));
+      showFailure(rpc, e);
       return;
     }
     throw new IllegalStateException(rpc + " did not fail");
+  }
+
+  /** Prints the error of a call that failed. */
+  private static void showFailure(String rpc, StatusRuntimeException e) throws InvalidProtocolBufferException {
+    show(rpc, StatusProto.fromThrowable(e), Optional.ofNullable(e.getTrailers()).orElseGet(Metadata::new));
   }
 
   /** Prints the content of an error, and what the program would do next. */
@@ -109,7 +113,7 @@ public final class Client {
   }
 
   public static void main(String[] args) throws Exception {
-    var channel = Grpc.newChannelBuilder(args[0], InsecureChannelCredentials.create())
+    var channel = Grpc.newChannelBuilder(args[0], Credentials.fromEnvironment())
         .intercept(MetadataUtils.newAttachHeadersInterceptor(metadata(REQUEST_ID, args[1])))
         .build();
     // A tenant of the emulator with an active policy for mailboxes.
@@ -152,12 +156,17 @@ public final class Client {
     // Without a user this fails with DELEGATED_TOKEN_REQUIRED.
     failed("OffboardProtectionUnit", unitsForUserOfC, it -> it.offboardProtectionUnit(protectedUnit));
 
-    // This call does not fail. The unit in its response contains an error, which says why it is not protected.
+    // This call fails only for callers who may not make it. The unit in its response contains an error, which says why it
+    // is not protected.
     var trailers = new AtomicReference<Metadata>();
-    var response = unitsOfC.withDeadlineAfter(20, TimeUnit.SECONDS)
-        .withInterceptors(MetadataUtils.newCaptureMetadataInterceptor(new AtomicReference<>(), trailers))
-        .getProtectionUnit(GetProtectionUnitRequest.newBuilder().setProtectionUnitId("e0000011-f1af-426c-8b0c-000000000003").build());
-    show("GetProtectionUnit", response.getProtectionUnit().getError(), trailers.get());
+    var unit = GetProtectionUnitRequest.newBuilder().setProtectionUnitId("e0000011-f1af-426c-8b0c-000000000003").build();
+    var capturing = unitsOfC.withDeadlineAfter(20, TimeUnit.SECONDS)
+        .withInterceptors(MetadataUtils.newCaptureMetadataInterceptor(new AtomicReference<>(), trailers));
+    try {
+      show("GetProtectionUnit", capturing.getProtectionUnit(unit).getProtectionUnit().getError(), trailers.get());
+    } catch (StatusRuntimeException e) {
+      showFailure("GetProtectionUnit", e);
+    }
 
     channel.shutdown().awaitTermination(5, TimeUnit.SECONDS);
   }
