@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,7 +59,35 @@ type Options struct {
 	LogTenants LogTenants
 	// Connections bounds the connections that Listen accepts.
 	Connections ConnectionLimits
+	// Observers are told of each call.
+	Observers []Observer
+	// Tracer makes spans of calls; nil makes none.
+	Tracer Tracer
 }
+
+// Observer is told of each call.
+type Observer = interceptor.Observer
+
+// Tracer makes the spans of calls.
+type Tracer = interceptor.Tracer
+
+// CallInfo is what a call came to.
+type CallInfo = interceptor.CallInfo
+
+// Shed says why the server had no room for a call.
+type Shed = interceptor.Shed
+
+// Sheds are all reasons to refuse a call for lack of room.
+var Sheds = interceptor.Sheds
+
+// UnauthenticatedCauses are the values of CallInfo.Denied for callers that are not known.
+func UnauthenticatedCauses() []string { return interceptor.UnauthenticatedCauses() }
+
+// DeniedCauses are the values of CallInfo.Denied for callers that are known.
+func DeniedCauses() []string { return interceptor.DeniedCauses() }
+
+// CallerKnown reports whether the headers of a call showed who makes it. It is for a Tracer.
+func CallerKnown(ctx context.Context) bool { return interceptor.CallerKnown(ctx) }
 
 // ConnectionLimits bounds the connections of a server.
 type ConnectionLimits = wire.Limits
@@ -121,7 +150,7 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 		},
 		chain: interceptor.New(interceptor.Options{
 			Contract: c, Translator: translator, Logger: options.Logger, MaxCalls: options.MaxCalls,
-			OneTenant: options.OneTenant, Bytes: bytes,
+			OneTenant: options.OneTenant, Bytes: bytes, Observers: options.Observers, Tracer: options.Tracer,
 			Tenant:  tenants.of,
 			Callers: options.Callers.interceptors(), LogTenants: options.LogTenants,
 			Audit: interceptor.Audit{Log: options.Audit, Reads: options.AuditReads, Rules: rights.NewRules(c.Operations())},
@@ -202,6 +231,9 @@ func (s *Server) ReplacePageTokenKeys(keys [][]byte) error { return s.core.pages
 
 // HeldBytes returns how many bytes of responses are held now.
 func (s *Server) HeldBytes() int64 { return s.bytes.Held() }
+
+// CallsInFlight returns how many calls are under way. A call is until its response is out.
+func (s *Server) CallsInFlight() int { return s.chain.CallsInFlight() }
 
 // InboundBytes returns how many bytes of requests have arrived and are not decoded yet.
 func (s *Server) InboundBytes() int64 { return s.inbound.Used() }

@@ -70,8 +70,8 @@ func (l *handshakeLimit) take(now time.Time) (count int, ok bool) {
 	return count, true
 }
 
-// handshakeCause says in fixed words why a handshake failed: the texts of crypto/x509 repeat what stands in a stranger's
-// certificate.
+// handshakeCause says in fixed words why a handshake failed: the texts of crypto/x509 repeat what stands in a
+// stranger's certificate.
 func handshakeCause(err error) string {
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError

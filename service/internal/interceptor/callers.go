@@ -125,6 +125,12 @@ func (ch *Chain) begin(ctx context.Context, info *tap.Info, in incoming, who str
 	return counted, nil
 }
 
+// CallerKnown reports whether the headers of a call showed who makes it.
+func CallerKnown(ctx context.Context) bool {
+	_, ok := ctx.Value(callerKey{}).(identity.Caller)
+	return ok
+}
+
 // pendingKey is the key of a function that says that the caller of a pending call is known, or refused.
 type pendingKey struct{}
 

@@ -31,7 +31,7 @@ type named struct {
 	around
 }
 
-// Options configures a Chain. All are required.
+// Options configures a Chain. All but the last two are required.
 type Options struct {
 	// Contract is the contract whose methods the chain is put around.
 	Contract *contract.Contract
@@ -53,6 +53,10 @@ type Options struct {
 	Audit Audit
 	// LogTenants is how tenants stand in the lines of calls.
 	LogTenants LogTenants
+	// Observers are told of each call.
+	Observers []Observer
+	// Tracer makes spans of calls. It may be nil.
+	Tracer Tracer
 }
 
 // Chain is the interceptors around every call of the contract. Health and reflection do not pass it: they respond in
@@ -62,8 +66,8 @@ type Chain struct {
 	callers  *Callers
 	// around is all interceptors. entrance are those that a call passes that ends before it has a place.
 	around, entrance []named
-	// pending are the calls whose callers are not known yet.
-	pending *inFlight
+	// calls are the calls under way, pending those whose callers are not known yet.
+	calls, pending *inFlight
 	// incoming are the calls whose request message is not there yet.
 	incoming incoming
 	// open are the streams that anybody may have, such as watches of health.
@@ -79,7 +83,7 @@ func New(o Options) *Chain {
 
 func newChain(o Options, calls *inFlight) *Chain {
 	ch := &Chain{
-		contract: o.Contract, callers: o.Callers, around: order(o, calls),
+		contract: o.Contract, callers: o.Callers, around: order(o, calls), calls: calls,
 		pending:  newInFlight(min(maxPending, max(1, o.MaxCalls/8)), false),
 		incoming: incoming{newInFlight(incomingPerCall*o.MaxCalls, false)},
 		open:     newInFlight(o.MaxCalls, false),
@@ -93,15 +97,18 @@ func newChain(o Options, calls *inFlight) *Chain {
 	return ch
 }
 
+// CallsInFlight is how many calls are under way. A call is until its response is out.
+func (ch *Chain) CallsInFlight() int { return ch.calls.count() }
+
 // order returns the interceptors, outermost first. What stands outside of translation must not fail; what stands inside
 // may return any error.
 func order(o Options, calls *inFlight) []named {
-	return []named{
+	all := []named{
 		// A panic in the chain itself still ends as a typed Status.
 		{"recovery", recoverChain(o.Translator, o.Logger)},
 		// Ids come first, so that every later line and Status has them.
 		{"request id", assignRequestID},
-		{"log", logCalls(o.Logger, o.LogTenants)},
+		{"log", logCalls(o.Logger, o.LogTenants, o.Observers)},
 		// It tells what the caller was told.
 		{"audit", auditCalls(o.Audit)},
 		// From here on inwards errors are of any kind; outwards they are Statuses.
@@ -117,6 +124,12 @@ func order(o Options, calls *inFlight) []named {
 		{"rights", authorize(o.Callers, o.Tenant)},
 		{"share", limitShare(calls, o.Bytes, o.Tenant)},
 	}
+	if o.Tracer != nil {
+		// The span has all that the log has, and the log the id of the trace.
+		log := slices.IndexFunc(all, func(n named) bool { return n.name == "log" })
+		all = slices.Insert(all, log, named{"trace", traceCalls(o.Tracer)})
+	}
+	return all
 }
 
 // Unary is a grpc.UnaryServerInterceptor.

@@ -29,8 +29,9 @@ const getPolicy = "/m365.backupstorage.v1.ProtectionPolicyService/GetProtectionP
 // suite is a chain and its log.
 type suite struct {
 	*Chain
-	calls *inFlight
-	log   *bytes.Buffer
+	options Options
+	calls   *inFlight
+	log     *bytes.Buffer
 }
 
 // tenantKey is the metadata that names the tenant, in these tests by any text.
@@ -58,7 +59,7 @@ func newSuiteWith(t *testing.T, maxCalls int, handler slog.Handler) *suite {
 			return strings.ToLower(strings.Join(metadata.ValueFromIncomingContext(ctx, tenantKey), ",")), nil
 		},
 	}
-	s.Chain = newChain(o, s.calls)
+	s.options, s.Chain = o, newChain(o, s.calls)
 	return s
 }
 

@@ -42,23 +42,34 @@ func (l LogTenants) of(tenant string) string {
 }
 
 // logCalls writes one line a call. Its fields are listed here and nowhere else: no id of a resource, no address, no
-// text of Graph's, and a tenant only as tenants says.
-func logCalls(logger *slog.Logger, tenants LogTenants) around {
+// text of Graph's, and a tenant only as tenants says. It also tells the observers of each call.
+func logCalls(logger *slog.Logger, tenants LogTenants, observers []Observer) around {
 	var strangers lineLimit
 	return func(ctx context.Context, c *call, next handler) error {
 		start := time.Now()
+		if !c.quiet {
+			began(observers, c)
+		}
 		err := next(ctx)
+		took := time.Since(start)
+		if c.quiet {
+			if err == nil {
+				return nil
+			}
+			began(observers, c)
+		}
+		ended(observers, c, took)
 		attributes := []slog.Attr{
 			slog.String("method", c.shownMethod()),
-			slog.Duration("duration", time.Since(start)),
+			slog.Duration("duration", took),
 			slog.String("requestId", c.requestID),
 			slog.Int("attempts", c.stats.Attempts),
 			slog.Int64("waitedMs", c.stats.Waited.Milliseconds()),
 		}
-		f := c.failure
-		if c.quiet && err == nil {
-			return nil
+		if c.traceID != "" {
+			attributes = append(attributes, slog.String("traceId", c.traceID))
 		}
+		f := c.failure
 		if c.refused != nil {
 			left, ok := strangers.take(time.Now())
 			if !ok {

@@ -81,6 +81,13 @@ func (l *Listener) Close() error {
 	return l.Listener.Close()
 }
 
+// Connections returns how many connections there are now.
+func (l *Listener) Connections() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.conns)
+}
+
 // Refused returns how many connections were closed because there were too many.
 func (l *Listener) Refused() uint64 { return l.refused.Load() }
 
