@@ -34,6 +34,7 @@ TABLE = ".ci/numbers.tsv"
 PAGES = ("README.md", "SECURITY.md", "docs/*.md", "graph/emulator/README.md", "proto/m365/backupstorage/v1/*.proto")
 FLAGS = "docs/configuration.md"  # A test of cmd/server writes its tables from the flags.
 FENCE = re.compile(r"^( *)(```|~~~).*?^ *\2[^\n]*$", re.M | re.S)
+WRITTEN = re.compile(r"<!-- table begins -->.*?<!-- table ends -->", re.S)  # By a test of internal/metrics, which compares it.
 SECOND, BYTE = 10**9, 1
 UNITS = {
     "ms": SECOND // 1000, "s": SECOND, "second": SECOND, "min": 60 * SECOND, "minute": 60 * SECOND, "h": 3600 * SECOND,
@@ -156,7 +157,7 @@ def page_text(path, root):
     text = (root / path).read_text(encoding="utf-8")
     if path.endswith(".proto"):
         return "\n".join(re.sub(r"^\s*//", "", line) if re.match(r"\s*//", line) else "" for line in text.split("\n"))
-    return FENCE.sub(blank, text)
+    return WRITTEN.sub(blank, FENCE.sub(blank, text))
 
 
 def pattern_of(text):
@@ -228,7 +229,9 @@ def check_names(root, pages):
 
     flags = set(flags_of(root))
     variables = {"BACKUPSTORAGE_" + flag.upper().replace("-", "_") for flag in flags}
-    variables |= grep(r'"([A-Z][A-Z0-9_]+)"', "cmd/server/*.go", "graph/**/*.go", "service/*.go", "clients/**/*.go")
+    variables |= grep(r'"([A-Z][A-Z0-9_]+)"', "cmd/server/*.go", "graph/**/*.go", "service/*.go", "clients/**/*.go", "internal/**/*.go")
+    # The libraries of OpenTelemetry read these.
+    variables |= {f"OTEL_{name}" for name in ("EXPORTER_OTLP_HEADERS", "EXPORTER_OTLP_CERTIFICATE", "SERVICE_NAME")}
     # Kubernetes sets such variables for a Service.
     variables |= {"BACKUPSTORAGE_SERVICE_HOST", "BACKUPSTORAGE_PORT_50051_TCP"}
     variables |= {"GOMEMLIMIT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
@@ -238,7 +241,8 @@ def check_names(root, pages):
     # The types of a precondition or quota.
     values |= grep(r'"([A-Z][A-Z0-9_]+)"', "proto/m365/backupstorage/v1/*.proto")
     tests = grep(r"^func ((?:Test|Fuzz|Benchmark)\w+)", "**/*_test.go")
-    options = {"help"} | grep(r"(?<![\w-])--([a-z-]+)", ".ci/run")
+    # Flags of the program and of its commands, which the page of those of serve does not have.
+    options = {"help", "version", "permissions"} | grep(r"(?<![\w-])--([a-z-]+)", ".ci/run")
     http2 = {"SERVING", "NOT_SERVING", "ENHANCE_YOUR_CALM", "INTERNAL_ERROR", "CANCEL", "RST_STREAM"}
     texts = grep(r'"((?:[^"\\\n]|\\.)*)"', *(f"{room}/**/*.go" for room in ("cmd/server", "graph", "service", "internal")))
     logged = {"time", "level", "msg"}  # Written by log/slog.
@@ -285,7 +289,8 @@ def check(root):
 GOOD = {
     "README.md": "# A\n\nAt most 250 streams,\nfor 60 s or two minutes; `--max-calls` is 1,000, a body 24 MiB.\n"
     "Graph keeps a unit for 90 days. Answers are 404. `FIRST_REASON` `BACKUPSTORAGE_MAX_CALLS` `TestA`\n\n```\n77 MiB\n```\n"
-    "\n| field | meaning |\n|---|---|\n| `time`, `attempts` | a |\n\n| other | |\n|---|---|\n| `anything` | a |\n",
+    "\n| field | meaning |\n|---|---|\n| `time`, `attempts` | a |\n\n| other | |\n|---|---|\n| `anything` | a |\n"
+    "\n<!-- table begins -->\n| 77 |\n<!-- table ends -->\n",
     "proto/m365/backupstorage/v1/a.proto": "// Limit: 50\n// units.\nenum E {\n  FIRST_REASON = 1;\n}\n",
     "service/a.go": "package service\n\nimport \"x/backupstorage/graph\"\n\nconst (\n\tmaxStreams = 250 // of one\n\tshort, long = time.Minute, 2 * time.Minute\n)\n"
     "\nvar p = parameters{Body: 3 * graph.Eight << 20, Units: cmp.Or(l.Units, 50)}\n\nvar key = \"attempts\"\n",

@@ -20,17 +20,8 @@ type Claims struct {
 
 // ReadClaims reads the payload of a JWT without checking anything. ok is false when the token is no JWT.
 func ReadClaims(token string) (claims Claims, ok bool) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return claims, false
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
-	if err != nil {
-		return claims, false
-	}
-	// A map, since names of claims are case-sensitive, which names of struct fields are not.
-	var all map[string]json.RawMessage
-	if json.Unmarshal(payload, &all) != nil || all == nil {
+	all, ok := payloadOf(token)
+	if !ok {
 		return claims, false
 	}
 	text := func(name string) (s string) {
@@ -46,4 +37,28 @@ func ReadClaims(token string) (claims Claims, ok bool) {
 		claims.Expires = time.Unix(int64(expires), 0)
 	}
 	return claims, true
+}
+
+// ReadRoles reads the application permissions of a token without checking anything; nil when it has none that can be
+// read.
+func ReadRoles(token string) (roles []string) {
+	all, _ := payloadOf(token)
+	if json.Unmarshal(all["roles"], &roles) != nil {
+		return nil
+	}
+	return roles
+}
+
+// payloadOf returns the claims of a JWT. A map, since names of claims are case-sensitive, which names of struct fields
+// are not.
+func payloadOf(token string) (all map[string]json.RawMessage, ok bool) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil, false
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+	if err != nil || json.Unmarshal(payload, &all) != nil || all == nil {
+		return nil, false
+	}
+	return all, true
 }

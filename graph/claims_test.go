@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,4 +55,18 @@ func FuzzReadClaims(f *testing.F) {
 			t.Errorf("got %+v of what is no JWT", claims)
 		}
 	})
+}
+
+func TestRolesAreReadOfAnythingThatIsAJWT(t *testing.T) {
+	jwt := func(payload string) string {
+		return "e30." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2ln"
+	}
+	for token, want := range map[string][]string{
+		jwt(`{"roles":["A.Read.All","B.ReadWrite.All"]}`): {"A.Read.All", "B.ReadWrite.All"},
+		jwt(`{"roles":"A"}`):                              nil, jwt(`{"scp":"A"}`): nil, "opaque": nil, "": nil,
+	} {
+		if got := graph.ReadRoles(token); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", token, got, want)
+		}
+	}
 }

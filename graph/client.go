@@ -55,6 +55,8 @@ type Options struct {
 	MaxReads int
 	// OneTenant says that all requests are of one tenant, so that it need not leave anything to others.
 	OneTenant bool
+	// Observers are told what becomes of requests.
+	Observers []Observer
 }
 
 // Client sends requests to one endpoint. It is safe for concurrent use.
@@ -68,6 +70,7 @@ type Client struct {
 	throttles *throttle.Throttles
 	tenants   *share.Tenants
 	silences  silences
+	observers []Observer
 	repeats   int
 	backoff   time.Duration
 	// jitter returns a number from 0 up to 1.
@@ -114,10 +117,11 @@ func New(options Options) (*Client, error) {
 			Permits: [2]int{share.Read: options.MaxReads, share.Write: writes}, Waiting: manyTimes * options.MaxReads,
 			OneTenant: options.OneTenant,
 		}),
-		silences: silences{tenants: make(map[string]*silence)},
-		repeats:  max(options.Repeats, 0),
-		backoff:  options.Backoff,
-		jitter:   rand.Float64,
+		silences:  silences{tenants: make(map[string]*silence)},
+		observers: options.Observers,
+		repeats:   max(options.Repeats, 0),
+		backoff:   options.Backoff,
+		jitter:    rand.Float64,
 	}
 	c.roundTrip = c.connections.roundTrip
 	logStretches(c.throttles, options.Logger)
@@ -136,6 +140,9 @@ type Request struct {
 	Method string
 	// Target is the path under the endpoint, escaped, with its query: `/solutions/backupRestore/protectionPolicies`.
 	Target string
+	// Template is the path under Root with names in place of ids, for traces: `/protectionPolicies/{id}`. It is not sent,
+	// and may be empty.
+	Template string
 	// Body is JSON, nil for none.
 	Body []byte
 	// Tenant is the tenant to act in, a GUID in lower case.
@@ -177,42 +184,66 @@ type Meta struct {
 const maxSharedBody = 16 << 10
 
 // once sends a request once and reads the response. fresh asks for a connection of its own. A read whose connection
-// turns out to be dead is sent again over a new one.
-func (c *Client) once(ctx context.Context, request *Request, token string, fresh bool) (*Response, *Error) {
+// turns out to be dead is sent again over a new one. resends counts the attempts that come before the next one.
+func (c *Client) once(ctx context.Context, request *Request, token string, fresh bool, resends *int) (*Response, *Error) {
 	if !fitsHeader(token) {
-		return nil, tokenError(ctx, errors.New("token must be printable ASCII"))
+		failed := tokenError(ctx, errors.New("token must be printable ASCII"))
+		c.noToken(failed)
+		return nil, failed
 	}
 	// Writes share HTTP/2 connections, and with them the window for bodies: those that the upstream does not read would
 	// hold up the writes of other tenants.
 	fresh = fresh || !request.Safe && len(request.Body) > maxSharedBody
+	for {
+		var began time.Time
+		if len(c.observers) > 0 {
+			began = time.Now()
+		}
+		response, dead, failed := c.send(ctx, request, token, fresh)
+		if dead {
+			failed = &Error{Kind: KindUnreachable, Cause: CauseTimeout}
+		}
+		c.observed(ctx, request, *resends, began, response, failed)
+		*resends++
+		if !dead {
+			return response, failed
+		}
+		c.repeated(RepeatDeadConnection)
+		fresh = true
+	}
+}
+
+// send hands a request to the network once and reads the response. dead says that the connection of a read has turned
+// out to be dead.
+func (c *Client) send(ctx context.Context, request *Request, token string, fresh bool) (received *Response, dead bool, failed *Error) {
 	trip := c.begin(ctx, request, token, way{write: !request.Safe, fresh: fresh})
 	defer trip.close()
 	httpRequest, err := c.httpRequest(trip.within, request, token)
 	if err != nil {
-		return nil, &Error{Kind: KindInvalidRequest, Err: err}
+		return nil, false, &Error{Kind: KindInvalidRequest, Err: err}
 	}
 	request.Stats.attempt()
 	response, again, err := trip.roundTrip(httpRequest)
 	if again {
-		return c.once(ctx, request, token, true)
+		return nil, true, nil
 	}
 	if err != nil {
 		sent := !request.Safe && trip.wasSent()
 		if !request.Safe && !sent && ctx.Err() != nil {
 			c.connections.giveUpDialing()
 		}
-		return nil, transportError(ctx, err, sent && !neverProcessed(err))
+		return nil, false, transportError(ctx, err, sent && !neverProcessed(err))
 	}
 	response.Body = watch(response.Body, trip.close)
 	defer response.Body.Close()
-	result, failed := readResponse(ctx, response, request)
+	received, failed = readResponse(ctx, response, request)
 	switch {
 	case failed != nil:
 		request.Stats.responded(failed.RequestID)
 	default:
-		request.Stats.responded(result.RequestID)
+		request.Stats.responded(received.RequestID)
 	}
-	return result, failed
+	return received, false, failed
 }
 
 func (c *Client) httpRequest(ctx context.Context, request *Request, token string) (*http.Request, error) {

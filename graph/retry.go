@@ -58,6 +58,8 @@ type run struct {
 	// used is the token of the last attempt.
 	used    string
 	repeats int
+	// attempts is how often it was sent.
+	attempts int
 	// challenged is the error for which the request got its one new token.
 	challenged *Error
 	// fresh asks for a new connection.
@@ -72,7 +74,9 @@ func (r *run) attempt(ctx context.Context) (response *Response, failed *Error) {
 	// The token comes first: a request without one takes no slot and is no probe.
 	token, err := c.tokens.Token(ctx, r.token)
 	if err != nil {
-		return nil, tokenError(ctx, err)
+		failed := tokenError(ctx, err)
+		c.noToken(failed)
+		return nil, failed
 	}
 	r.used = token
 	came := time.Now()
@@ -91,7 +95,7 @@ func (r *run) attempt(ctx context.Context) (response *Response, failed *Error) {
 	// If the attempt panics, the throttle must not wait for its probe: failed is then an error without a response.
 	failed = &Error{}
 	defer func() { c.leave(r.request, pass, failed) }()
-	return c.once(ctx, r.request, token, r.fresh)
+	return c.once(ctx, r.request, token, r.fresh, &r.attempts)
 }
 
 // again decides whether the request is repeated, and waits until it is time. ended is the error when the context ends
@@ -100,6 +104,7 @@ func (r *run) again(ctx context.Context, failed *Error) (again bool, ended *Erro
 	if claims, ok := failed.challenge(); ok && r.challenged == nil {
 		r.challenged = failed
 		r.token.Refused, r.token.Claims = r.used, claims
+		r.client.repeated(RepeatNewToken)
 		return true, nil
 	}
 	if failed.throttled() {
@@ -120,6 +125,9 @@ func (r *run) again(ctx context.Context, failed *Error) (again bool, ended *Erro
 	began := time.Now()
 	ended = sleep(ctx, wait)
 	r.request.Stats.waited(began)
+	if ended == nil {
+		r.client.repeated(repeatAfter(failed))
+	}
 	return ended == nil, ended
 }
 

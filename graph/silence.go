@@ -236,6 +236,7 @@ func (t *trip) scout() finding {
 	}
 	response, err := c.roundTrip(httpRequest, scout.way)
 	if err == nil && t.abandon(response) {
+		c.repeated(RepeatDeadConnection)
 		c.connections.suspect(way{}, time.Now())
 		return dead
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"runtime"
 	"strings"
@@ -35,14 +34,14 @@ callers:
 // tenant without a right to it: that tenant's own calls succeed, and their p99 stays within twice its quiet value.
 func TestFloodWithoutRights(t *testing.T) {
 	// 100 calls in a second, each of which takes long beside what the machine itself may do to it.
-	const places, delay = 20, 200 * time.Millisecond
+	const maxCalls, delay = 20, 200 * time.Millisecond
 	s := newIssuer(t)
 	s.use(t, floodRights)
 	s.Server = servicetest.NewRepeating(t, func(w http.ResponseWriter, r *http.Request) {
 		wait(r.Context(), delay)
 		io.WriteString(w, `{"value":[]}`)
 	}, func(o *service.Options) {
-		o.MaxCalls, o.Callers, o.Logger = places, s.callers, slog.New(slog.NewJSONHandler(io.Discard, nil))
+		o.MaxCalls, o.Callers = maxCalls, s.callers
 	})
 	own := []string{"authorization", "Bearer " + s.token("owner", nil)}
 	good := s.token("elsewhere", nil)
@@ -67,7 +66,7 @@ func TestFloodWithoutRights(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer flood.Conn.Close()
-			for range 10 * places {
+			for range 10 * maxCalls {
 				load.Go(func() {
 					for ctx.Err() == nil {
 						call := metadata.AppendToOutgoingContext(ctx, append([]string{"x-tenant-id", otherTenant}, credential...)...)
@@ -87,7 +86,7 @@ func TestFloodWithoutRights(t *testing.T) {
 			}
 			defer load.Wait()
 			defer cancel()
-			for began := time.Now(); denied.Load() < 10*places; wait(ctx, 10*time.Millisecond) {
+			for began := time.Now(); denied.Load() < 10*maxCalls; wait(ctx, 10*time.Millisecond) {
 				if time.Since(began) > 20*time.Second {
 					t.Fatal("there is no flood")
 				}

@@ -146,7 +146,7 @@ func newOverHTTP(t *testing.T, options ...servicetest.Option) *overHTTP {
 		t.Fatal(err)
 	}
 	options = append([]servicetest.Option{func(o *service.Options) {
-		o.Callers, o.Logger = s.callers, slog.New(slog.NewJSONHandler(io.Discard, nil))
+		o.Callers, o.Logger = s.callers, slog.New(slog.DiscardHandler)
 	}}, options...)
 	s.Server = servicetest.NewOnHandler(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"value":[]}`) }, options...)
 	return s

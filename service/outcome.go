@@ -42,7 +42,7 @@ func (c *core) resolveOutcome(ctx context.Context, op *contract.Operation, messa
 		return failed
 	}
 	received, err := c.graph.Do(ctx, &graph.Request{
-		Method: http.MethodGet, Target: target, Tenant: write.Tenant, UserAssertion: write.UserAssertion,
+		Method: http.MethodGet, Target: target, Template: op.VerifyWith.Spec.GetPath(), Tenant: write.Tenant, UserAssertion: write.UserAssertion,
 		RequestID: write.RequestID, Safe: true, Stats: write.Stats, Grow: write.Grow,
 	})
 	var gone *graph.Error

@@ -50,7 +50,7 @@ func (c *core) newRequest(ctx context.Context, op *contract.Operation, message p
 		return nil, err
 	}
 	request := &graph.Request{
-		Method: op.Spec.GetMethod(), Target: target, Tenant: tenant, UserAssertion: assertion,
+		Method: op.Spec.GetMethod(), Target: target, Template: op.Spec.GetPath(), Tenant: tenant, UserAssertion: assertion,
 		RequestID: interceptor.RequestID(ctx), Safe: op.Safe, Stats: interceptor.Stats(ctx),
 		Grow: func(n int) bool { return interceptor.Grow(ctx, n) },
 	}

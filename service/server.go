@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,7 +59,35 @@ type Options struct {
 	LogTenants LogTenants
 	// Connections bounds the connections that Listen accepts.
 	Connections ConnectionLimits
+	// Observers are told of each call.
+	Observers []Observer
+	// Tracer makes spans of calls; nil makes none.
+	Tracer Tracer
 }
+
+// Observer is told of each call.
+type Observer = interceptor.Observer
+
+// Tracer makes the spans of calls.
+type Tracer = interceptor.Tracer
+
+// CallInfo is what a call came to.
+type CallInfo = interceptor.CallInfo
+
+// Shed says why the server had no room for a call.
+type Shed = interceptor.Shed
+
+// Sheds are all reasons to refuse a call for lack of room.
+var Sheds = interceptor.Sheds
+
+// UnauthenticatedCauses are the values of CallInfo.Denied for callers that are not known.
+func UnauthenticatedCauses() []string { return interceptor.UnauthenticatedCauses() }
+
+// DeniedCauses are the values of CallInfo.Denied for callers that are known.
+func DeniedCauses() []string { return interceptor.DeniedCauses() }
+
+// CallerKnown reports whether the headers of a call showed who makes it. It is for a Tracer.
+func CallerKnown(ctx context.Context) bool { return interceptor.CallerKnown(ctx) }
 
 // ConnectionLimits bounds the connections of a server.
 type ConnectionLimits = wire.Limits
@@ -68,10 +97,12 @@ type Listener = wire.Listener
 
 // Server holds the services and the interceptors around them.
 type Server struct {
-	core        *core
-	chain       *interceptor.Chain
-	bytes       *wire.Bytes
-	inbound     *wire.Inbound
+	core    *core
+	chain   *interceptor.Chain
+	bytes   *wire.Bytes
+	inbound *wire.Inbound
+	// callers says that the server asks who calls.
+	callers     bool
 	connections ConnectionLimits
 }
 
@@ -112,14 +143,14 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 	tenants := tenants{fallback: strings.ToLower(options.DefaultTenant)}
 	bytes := wire.NewBytes(options.MaxResponseBytes)
 	return &Server{
-		bytes: bytes, inbound: inbound, connections: options.Connections,
+		bytes: bytes, inbound: inbound, callers: options.Callers != nil, connections: options.Connections,
 		core: &core{
 			graph: options.Graph, pages: pages, contract: c, translator: translator, notes: newNotes(options.Logger),
 			tenants: tenants, allowAppOnly: options.AllowAppOnly,
 		},
 		chain: interceptor.New(interceptor.Options{
 			Contract: c, Translator: translator, Logger: options.Logger, MaxCalls: options.MaxCalls,
-			OneTenant: options.OneTenant, Bytes: bytes,
+			OneTenant: options.OneTenant, Bytes: bytes, Observers: options.Observers, Tracer: options.Tracer,
 			Tenant:  tenants.of,
 			Callers: options.Callers.interceptors(), LogTenants: options.LogTenants,
 			Audit: interceptor.Audit{Log: options.Audit, Reads: options.AuditReads, Rules: rights.NewRules(c.Operations())},
@@ -163,6 +194,15 @@ var (
 // GRPCOptions are the options of the gRPC server that the services are registered with: the interceptors, the limits,
 // and a typed error for methods that do not exist.
 func (s *Server) GRPCOptions() []grpc.ServerOption {
+	options := s.grpcOptions()
+	if s.callers {
+		// Strangers end at the tap handle.
+		options = append(options, grpc.StatsHandler(wire.ConnDeadline{}))
+	}
+	return options
+}
+
+func (s *Server) grpcOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(s.chain.Unary),
 		grpc.ChainStreamInterceptor(s.chain.Stream),
@@ -191,6 +231,9 @@ func (s *Server) ReplacePageTokenKeys(keys [][]byte) error { return s.core.pages
 
 // HeldBytes returns how many bytes of responses are held now.
 func (s *Server) HeldBytes() int64 { return s.bytes.Held() }
+
+// CallsInFlight returns how many calls are under way. A call is until its response is out.
+func (s *Server) CallsInFlight() int { return s.chain.CallsInFlight() }
 
 // InboundBytes returns how many bytes of requests have arrived and are not decoded yet.
 func (s *Server) InboundBytes() int64 { return s.inbound.Used() }

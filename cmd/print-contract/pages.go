@@ -36,7 +36,7 @@ func (c *contract) operationsPage() []byte {
 | column | meaning |
 |---|---|
 | Graph | HTTP method, and the path under ` + "`/v1.0/solutions/backupRestore`" + ` of Microsoft Graph; ` + "`{names}`" + ` are request fields |
-| effect | what a call does to backups: READ changes nothing; ADD protects more or creates; CHANGE changes settings; REMOVE protects less or deletes; RESTORE prepares or carries out a restore. A request field that adds an effect when it is set follows, with its effect |
+| effect | what a call does to backups: READ changes nothing; ADD protects more or creates; CHANGE changes settings; REMOVE protects less or deletes; RESTORE prepares or carries out a restore. A request field with an effect of its own follows: it adds its effect when it is set. Where such a field has ADD, a call that sets only such fields has their effects alone |
 | retry | ` + "`safe`" + `: no side effects. ` + "`idempotent`" + `: can be repeated. Empty: when the outcome of a call is unknown, check it before you repeat the call. [service_config.json](service_config.json) has the same rules for gRPC runtimes |
 | verify with | the rpc that shows whether a write was carried out when its response was lost: ` + "`verifyWith`" + ` in the metadata of an error |
 | least permission | the least privileged Microsoft Graph permission that allows the operation |

@@ -70,7 +70,7 @@ func (c *config) openCallers(files *reload.Reader, logger *slog.Logger) (*servic
 		if unreachable != nil {
 			logger.Warn("rights file", slog.String("remark", unreachable.Error()))
 		}
-		for _, warning := range file.Warnings() {
+		for _, warning := range append(file.Unreachable(certificates), file.Warnings()...) {
 			logger.Warn("rights file", slog.String("remark", warning))
 		}
 		return file, nil

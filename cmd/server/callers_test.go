@@ -269,6 +269,9 @@ func TestCallersByCertificateAndByToken(t *testing.T) {
 	}
 }
 
+// has reports whether the log has a text.
+func (d *desk) has(text string) bool { return strings.Contains(d.log.String(), text) }
+
 // await waits until the log has a text.
 func (d *desk) await(t *testing.T, text string) {
 	t.Helper()
@@ -318,6 +321,8 @@ func (d *desk) ledger(t *testing.T) (requests []string) {
 // attempt.
 func TestAuditLinesSurviveSIGKILL(t *testing.T) {
 	upstream := newUpstream(t)
+	// Of all rounds: a request can arrive after its server was killed.
+	attempts := make(map[string]bool)
 	for round := range 5 {
 		d := newDesk(t, "BACKUPSTORAGE_GRAPH_ENDPOINT="+upstream.url, "BACKUPSTORAGE_GRAPH_CA_FILE="+rootsOf(t, upstream), "BACKUPSTORAGE_EMULATOR_LISTEN=")
 		operator := d.connect(t, "operator")
@@ -345,7 +350,6 @@ func TestAuditLinesSurviveSIGKILL(t *testing.T) {
 		}
 		_ = d.stop()
 		calls.Wait()
-		attempts := make(map[string]bool)
 		for _, line := range d.lines(t, d.audit) {
 			if line.Kind == "attempt" {
 				attempts[strings.ToLower(line.RequestID)] = true
@@ -360,7 +364,6 @@ func TestAuditLinesSurviveSIGKILL(t *testing.T) {
 				t.Errorf("round %d: request %s reached Graph and has no attempt", round, id)
 			}
 		}
-		clear(upstream.tokens)
 		upstream.mu.Unlock()
 	}
 }
@@ -427,6 +430,19 @@ func TestDevCAOverwritesNothing(t *testing.T) {
 		if (err != nil) != (round == 1) {
 			t.Errorf("round %d: %v", round, err)
 		}
+	}
+	for round := range 2 {
+		var out bytes.Buffer
+		err := (&devCACommand{Folder: folder, Callers: []string{"auditor"}}).Run(streams{out: &out})
+		if (err != nil) != (round == 1) || round == 0 && !strings.Contains(out.String(), "spiffe://desk.example/auditor") {
+			t.Errorf("one more caller, round %d: %v: %s", round, err, &out)
+		}
+	}
+	if _, err := tls.LoadX509KeyPair(filepath.Join(folder, "auditor.crt"), filepath.Join(folder, "auditor.key")); err != nil {
+		t.Error(err)
+	}
+	if err := (&devCACommand{Folder: folder, Callers: []string{"../x"}}).Run(streams{out: io.Discard}); err == nil {
+		t.Error("a name with a path was taken")
 	}
 }
 

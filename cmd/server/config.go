@@ -9,8 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/internal/traces"
 )
 
 // minResponseBytes is the least --max-response-bytes: the largest response of Graph's, three times, for it is held as
@@ -36,13 +39,18 @@ type config struct {
 	TLS        tlsConfig `embed:"" prefix:"tls-" group:"TLS"`
 	callers    `embed:"" group:"Callers"`
 	limits     `embed:"" group:"Limits"`
+	adminPort  `embed:"" group:"Admin port"`
 	graphFlags `embed:"" group:"Graph"`
 	Credential credentialConfig `embed:"" group:"Graph"`
 	replicas   `embed:"" group:"Several replicas"`
 	emulation  `embed:"" group:"Emulator"`
 
 	// sources says where the values come from, by flag; those that are not there are defaults.
-	sources       map[string]string
+	sources map[string]string
+	// flags are those of the command.
+	flags []*kong.Flag
+	// getenv is the environment, for the OTEL_ variables.
+	getenv        func(string) string
 	pageTokenKeys [][]byte
 	roots         *x509.CertPool
 	unixMode      os.FileMode
@@ -73,6 +81,12 @@ type limits struct {
 	MaxConnections        int   `default:"10000" placeholder:"N" help:"maximum number of connections; the server closes further ones at once"`
 	MaxConnectionsPerPeer int   `default:"0" placeholder:"N" help:"maximum number of connections of one IP address; 0 is a tenth of --max-connections"`
 	MaxResponseBytes      int64 `default:"0" placeholder:"BYTES" help:"maximum number of bytes of responses that calls hold together; 0 is 256 MiB, or a quarter of the memory limit if that is less" page:"maximum number of bytes of responses that all calls hold together, from Graph and for clients that have not taken them yet; tenants share them like calls. At least 25165824. 0 is 256 MiB, or a quarter of the memory limit (~GOMEMLIMIT~, else nine tenths of the container's) if that is less"`
+}
+
+type adminPort struct {
+	AdminListen string `default:"127.0.0.1:50052" placeholder:"ADDRESS" help:"address that serves metrics, probes and version over HTTP; empty for none; a default that is taken is replaced by a free port" page:"address of the [admin port](operation.md#admin-port), which serves metrics, probes and version over HTTP; empty (~--admin-listen=~) for none. A default that is taken is replaced by a free port"`
+	AdminHosts  string `placeholder:"NAMES" help:"host names, separated by commas, by which the admin port may be asked, besides IP addresses and localhost"`
+	AdminPprof  bool   `help:"serve profiles of the process on the admin port, to this machine only"`
 }
 
 type graphFlags struct {
@@ -125,6 +139,12 @@ func (c *config) check(getenv func(string) string) error {
 		c.DefaultTenant = emulator.TenantA
 	}
 	if err := c.checkLimits(); err != nil {
+		return err
+	}
+	if err := c.checkAdmin(); err != nil {
+		return err
+	}
+	if _, err := traces.Asked(getenv); err != nil {
 		return err
 	}
 	if err := c.readKeys(); err != nil {

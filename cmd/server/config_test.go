@@ -92,6 +92,10 @@ func TestWrongConfigurationIsOneLine(t *testing.T) {
 		{"a short key", []string{"--page-token-key", secret}, nil, "key 1 is not 32 bytes"},
 		{"a short key in the environment", nil, map[string]string{"BACKUPSTORAGE_PAGE_TOKEN_KEY": secret}, "key 1 is not 32 bytes"},
 		{"a variable that is not a number", nil, map[string]string{"BACKUPSTORAGE_MAX_CALLS": secret}, "BACKUPSTORAGE_MAX_CALLS"},
+		{"an admin port without an address", []string{"--admin-listen", "50052"}, nil, "--admin-listen"},
+		{"hosts without an admin port", []string{"--admin-listen", "", "--admin-hosts", "a.example"}, nil, "--admin-hosts"},
+		{"an exporter of traces that there is not", nil, map[string]string{"OTEL_TRACES_EXPORTER": secret}, "OTEL_TRACES_EXPORTER"},
+		{"a collector that is no URL", nil, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": secret}, "OTEL_EXPORTER_OTLP_ENDPOINT"},
 		{"a missing file of roots", []string{"--graph-ca-file", "/nowhere"}, nil, "--graph-ca-file"},
 		{"a file of roots without a certificate", []string{"--graph-ca-file", noPEM}, nil, "no certificate"},
 	} {

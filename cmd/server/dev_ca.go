@@ -8,12 +8,14 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -23,7 +25,8 @@ import (
 
 // devCACommand makes all that a desk needs to try TLS and callers.
 type devCACommand struct {
-	Folder string `arg:"" help:"folder for the files; it is made, and must not have them yet"`
+	Folder  string   `arg:"" help:"folder for the files; it is made if it is not there"`
+	Callers []string `arg:"" optional:"" help:"names of more callers: a certificate and a token for each, by the authority and the issuer that are in the folder"`
 }
 
 // The names of the desk. Names under .example belong to nobody.
@@ -52,6 +55,9 @@ func (d *devCACommand) Run(to streams) error {
 	if err := os.MkdirAll(d.Folder, 0o700); err != nil {
 		return err
 	}
+	if len(d.Callers) > 0 {
+		return d.more(to)
+	}
 	authority, err := newDeskAuthority()
 	if err != nil {
 		return err
@@ -59,6 +65,9 @@ func (d *devCACommand) Run(to streams) error {
 	files := map[string][]byte{
 		"ca.crt": authority.pem, "rights.yaml": []byte(deskRights),
 		"tenants.txt": []byte("# The tenants of the emulator.\n" + emulator.TenantA + "\n" + emulator.TenantB + "\n"),
+	}
+	if files["ca.key"], err = keyPEM(authority.key); err != nil {
+		return err
 	}
 	for _, one := range []struct {
 		name string
@@ -78,6 +87,9 @@ func (d *devCACommand) Run(to streams) error {
 	if err != nil {
 		return err
 	}
+	if files["issuer.key"], err = keyPEM(key); err != nil {
+		return err
+	}
 	public := jose.JSONWebKey{Key: key.Public(), KeyID: "desk", Algorithm: string(jose.ES256), Use: "sig"}
 	if files["jwks.json"], err = json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}}); err != nil {
 		return err
@@ -94,11 +106,78 @@ func (d *devCACommand) Run(to streams) error {
 	}
 	at := func(name string) string { return filepath.Join(d.Folder, name) }
 	fmt.Fprintf(to.out, "Wrote %d files, for a desk alone: their keys are on this disk, and all of it ends in 30 days.\n", len(files))
-	fmt.Fprintf(to.out, "Start: server --tls-certificate-file %s --tls-key-file %s --tls-client-ca-file %s --tls-client-auth optional --rights-file %s --audit best-effort --audit-file %s\n",
+	fmt.Fprintf(to.out, "Start: server --tls-certificate-file %s --tls-key-file %s --tls-client-ca-file %s --tls-client-auth optional --rights-file %s --audit required --audit-file %s\n",
 		at("server.crt"), at("server.key"), at("ca.crt"), at("rights.yaml"), at("audit.log"))
 	fmt.Fprintf(to.out, "Call:  grpcurl -cacert %s -cert %s -key %s 127.0.0.1:50051 list\n", at("ca.crt"), at("operator.crt"), at("operator.key"))
 	fmt.Fprintf(to.out, "   or: grpcurl -cacert %s -H \"authorization: Bearer $(cat %s)\" 127.0.0.1:50051 list\n", at("ca.crt"), at("operator.token"))
 	return nil
+}
+
+// more writes certificates and tokens of more callers.
+func (d *devCACommand) more(to streams) error {
+	certificates, err := os.ReadFile(filepath.Join(d.Folder, "ca.crt"))
+	if err != nil {
+		return err
+	}
+	block, _ := pem.Decode(certificates)
+	if block == nil {
+		return errors.New("ca.crt has no certificate")
+	}
+	authority := &deskAuthority{}
+	if authority.certificate, err = x509.ParseCertificate(block.Bytes); err != nil {
+		return errors.New("ca.crt has no certificate")
+	}
+	if authority.key, err = readKey(filepath.Join(d.Folder, "ca.key")); err != nil {
+		return err
+	}
+	issuer, err := readKey(filepath.Join(d.Folder, "issuer.key"))
+	if err != nil {
+		return err
+	}
+	for _, name := range d.Callers {
+		if !callerName.MatchString(name) {
+			return errors.New("the name of a caller has small letters, digits and - alone")
+		}
+		certificate, key, err := authority.certify(deskClient(name))
+		if err != nil {
+			return err
+		}
+		token, err := deskToken(issuer, name)
+		if err != nil {
+			return err
+		}
+		for suffix, content := range map[string][]byte{".crt": certificate, ".key": key, ".token": token} {
+			if err := writeNew(filepath.Join(d.Folder, name+suffix), content); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintf(to.out, "Wrote %[1]s.crt, %[1]s.key and %[1]s.token. Principals for the rights file: spiffe://desk.example/%[1]s and oidc:%[2]s#%[1]s\n", name, deskIssuer)
+	}
+	return nil
+}
+
+var callerName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
+
+// keyPEM writes a private key.
+func keyPEM(key *ecdsa.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
+}
+
+// readKey reads what keyPEM wrote.
+func readKey(path string) (*ecdsa.PrivateKey, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if block, _ := pem.Decode(content); block != nil {
+		if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
+			if private, ok := key.(*ecdsa.PrivateKey); ok {
+				return private, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("%s has no key", path)
 }
 
 // deskClient makes a certificate that of a caller.
@@ -109,7 +188,7 @@ func deskClient(name string) func(*x509.Certificate) {
 	}
 }
 
-// deskAuthority signs certificates. Its key is nowhere but here.
+// deskAuthority signs certificates.
 type deskAuthority struct {
 	key         *ecdsa.PrivateKey
 	certificate *x509.Certificate
@@ -147,11 +226,8 @@ func (a *deskAuthority) certify(change func(*x509.Certificate)) (certificate, ke
 	if err != nil {
 		return nil, nil, err
 	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return nil, nil, err
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), nil
+	secret, err := keyPEM(private)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), secret, err
 }
 
 func deskTemplate(name string) *x509.Certificate {

@@ -56,6 +56,7 @@ func parse(arguments []string, env variables, out io.Writer) (*parsed, error) {
 	sources := make(map[string]string)
 	parser, err := kong.New(p.commands,
 		kong.Name("server"),
+		kong.Vars{"version": buildVersionText()},
 		kong.Description("Serves Microsoft Graph's Backup Storage API over gRPC. Without flags it runs on its built-in emulator, on loopback."),
 		kong.Writers(out, io.Discard),
 		kong.Exit(func(int) { helped = true }),
@@ -87,7 +88,7 @@ func parse(arguments []string, env variables, out io.Writer) (*parsed, error) {
 		}
 	}
 	if c := p.config(); c != nil {
-		c.sources = sources
+		c.sources, c.flags, c.getenv = sources, p.context.Selected().Flags, env.get
 		if err := c.check(env.get); err != nil {
 			return nil, err
 		}
@@ -153,7 +154,8 @@ const (
 func fromEnvironment(env variables, sources map[string]string) kong.Resolver {
 	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 		name := variable(flag.Name)
-		if env[name] == "" {
+		// --help and --version are asked for by people alone.
+		if env[name] == "" || flag.Name == "help" || flag.Name == "version" {
 			return nil, nil
 		}
 		sources[flag.Name] = sourceVariable + name

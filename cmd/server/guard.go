@@ -41,7 +41,11 @@ func (c *config) checkReach() error {
 	if !isLoopback(c.EmulatorListen) && !c.InsecureListen {
 		return fmt.Errorf("--emulator-listen %s can be reached from other machines, and the emulator checks nobody: add --insecure-listen to allow it", c.EmulatorListen)
 	}
-	if _, isUnix := c.unixPath(); isUnix || isLoopback(c.Listen) {
+	_, isUnix := c.unixPath()
+	if isUnix && c.unixMode&0o077 != 0 && c.GraphEndpoint != onEmulator && !c.identities() && !c.InsecureListen {
+		return errors.New("--unix-mode lets other users of this machine use the socket, and nobody checks who calls: say who may call by --rights-file, or add --insecure-listen to allow it")
+	}
+	if isUnix || isLoopback(c.Listen) {
 		return nil
 	}
 	if c.sources["graph-endpoint"] == "" {

@@ -23,7 +23,7 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 
 // helpOf is the help of a flag, with its variable.
 func helpOf(value *kong.Value) string {
-	if value.Flag == nil || value.Name == "help" {
+	if value.Flag == nil || value.Name == "help" || value.Name == "version" {
 		return value.Help
 	}
 	if value.HasDefault {

@@ -26,6 +26,8 @@ type logQueue struct {
 	lines   chan []byte
 	dropped int
 	closed  bool
+	// all is how many lines were dropped since the start.
+	all uint64
 }
 
 func newLogQueue(out io.Writer) *logQueue {
@@ -45,6 +47,7 @@ func (q *logQueue) Write(line []byte) (int, error) {
 	case q.lines <- bytes.Clone(line):
 	default:
 		q.dropped++
+		q.all++
 	}
 	return len(line), nil
 }
@@ -72,6 +75,13 @@ func (q *logQueue) write() {
 		q.reportDropped()
 	}
 	q.reportDropped()
+}
+
+// droppedLines returns how many lines were dropped since the start.
+func (q *logQueue) droppedLines() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.all
 }
 
 // reportDropped says how many lines were dropped since it said so last.

@@ -1,8 +1,8 @@
 // Command server serves Microsoft Graph's Backup Storage API over gRPC.
 //
 // Without flags it runs on its built-in emulator of the API, on loopback. Each flag has an environment variable:
-// --page-token-key is BACKUPSTORAGE_PAGE_TOKEN_KEY. "server config" prints the configuration, and "server --help" the
-// commands and flags.
+// --page-token-key is BACKUPSTORAGE_PAGE_TOKEN_KEY. "server config" prints the configuration, "server --help" the
+// commands and flags, and "server --version" which build it is.
 package main
 
 import (
@@ -27,14 +27,14 @@ func main() {
 		return
 	}
 	if err == nil {
-		err = p.run(streams{out: os.Stdout, log: queue})
+		err = p.run(streams{in: os.Stdin, out: os.Stdout, log: queue})
 	}
 	if err != nil {
 		if !errors.Is(err, errTold) {
 			queue.printError(err)
 		}
 		queue.close()
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
 }
 

@@ -8,8 +8,6 @@ import (
 	"os"
 	"runtime/debug"
 	"text/tabwriter"
-
-	"github.com/alecthomas/kong"
 )
 
 // configCommand prints the configuration that serve would have with the same flags and variables.
@@ -20,16 +18,16 @@ type configCommand struct {
 func (c *configCommand) configuration() *config { return &c.Configuration }
 
 // Run implements the command.
-func (c *configCommand) Run(to streams, context *kong.Context) error {
-	return printConfig(to.out, &c.Configuration, context.Selected().Flags)
+func (c *configCommand) Run(to streams) error {
+	return printConfig(to.out, &c.Configuration)
 }
 
-// printConfig prints a line for each flag: its value as it is in force, and where that comes from.
-func printConfig(out io.Writer, c *config, flags []*kong.Flag) error {
-	c.MaxResponseBytes = c.responseBytes(debug.SetMemoryLimit(-1))
+// printConfig prints a line for each flag: its value as it is in force, and where that comes from. It
+// changes nothing: the admin port prints it while the server runs.
+func printConfig(out io.Writer, c *config) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	group := ""
-	for _, flag := range flags {
+	for _, flag := range c.flags {
 		if flag.Group != nil && flag.Group.Title != group {
 			if group != "" {
 				fmt.Fprintln(table)
@@ -39,6 +37,8 @@ func printConfig(out io.Writer, c *config, flags []*kong.Flag) error {
 		}
 		text := fmt.Sprint(flag.Target.Interface())
 		switch {
+		case flag.Name == "max-response-bytes":
+			text = fmt.Sprint(c.responseBytes(debug.SetMemoryLimit(-1)))
 		case text == "":
 			text = "not set"
 		case flag.Tag.Has("secret"):

@@ -26,8 +26,6 @@ import (
 	"github.com/m365backup/backupstorage/service"
 )
 
-const userAgent = "ISV|m365backup|backupstorage/0.1"
-
 // run serves until the context ends, and then drains. It writes the banner to out and the log to log.
 func run(ctx context.Context, c *config, out, log io.Writer) error {
 	logger := slog.New(slog.NewJSONHandler(log, nil))
@@ -45,11 +43,12 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		return err
 	}
 	defer stopTokens()
-	oneTenant := credential.Mode(c.Credential.Mode) == credential.ManagedIdentity
-	client, err = graph.New(graph.Options{
-		Endpoint: upstream, Tokens: tokens, UserAgent: userAgent, RootCAs: c.roots,
-		MaxReads: c.maxReads(), OneTenant: oneTenant, Logger: logger,
-	})
+	shown, err := startTelemetry(ctx, c, logger, func(tenant string) time.Duration { return client.BlockedFor(tenant) })
+	if err != nil {
+		return err
+	}
+	defer shown.close()
+	client, err = c.client(upstream, tokens, shown, logger)
 	if err != nil {
 		return err
 	}
@@ -68,19 +67,14 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		return err
 	}
 	defer stopAudit()
-	services, err = service.New(service.Options{
-		Callers: callers, LogTenants: service.LogTenants(c.LogTenants), Audit: lines, AuditReads: c.AuditReads,
-		Graph: client, PageTokenKeys: keys, DefaultTenant: c.DefaultTenant, AllowAppOnly: c.EmulatorLenient, Logger: logger, MaxCalls: c.MaxCalls,
-		// A managed identity has tokens for its own tenant alone.
-		OneTenant:        oneTenant,
-		Connections:      service.ConnectionLimits{Connections: c.MaxConnections, ConnectionsPerPeer: c.MaxConnectionsPerPeer},
-		MaxResponseBytes: c.responseBytes(debug.SetMemoryLimit(-1)),
-		MaxRequestBytes:  requestBytes(debug.SetMemoryLimit(-1)),
-	})
+	options := c.serviceOptions(client, logger)
+	options.PageTokenKeys, options.Callers, options.Audit = keys, callers, lines
+	options.Observers, options.Tracer = shown.callObservers(), shown.tracer()
+	services, err = service.New(options)
 	if err != nil {
 		return err
 	}
-	transport, err := c.TLS.open(files)
+	transport, expiry, err := c.TLS.open(files)
 	if err != nil {
 		return err
 	}
@@ -88,24 +82,31 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
+	adminPort, err := c.listenAdmin(logger)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	// From here on nothing fails any more: a start that fails writes its one line alone.
 	if len(keys) == 0 {
 		logger.Info("page tokens are sealed with a random key: only this process can read them; with several replicas set --page-token-key-file")
 	}
 	defer lookAt(files)()
 	watches := newWatches()
-	server := grpc.NewServer(c.serverOptions(services, watches, transport)...)
+	server := grpc.NewServer(c.serverOptions(services, watches, logHandshakes(transport, logger))...)
 	services.Register(server)
 	healthy, readiness := health.NewServer(), c.readiness(logger)
 	for _, name := range append(services.Services(), "") {
 		healthy.SetServingStatus(name, readiness)
 	}
-	healthpb.RegisterHealthServer(server, healthy)
+	healthpb.RegisterHealthServer(server, shortNames{healthy})
 	if c.Reflection {
 		registerReflection(server)
 	}
+	limited := services.Listen(listener)
+	shown.watch(counted{client, services, limited, files, lines, expiry, log})
+	defer adminPort.serve(c, shown, healthy)()
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(services.Listen(listener)) }()
+	go func() { served <- server.Serve(limited) }()
 	banner(out, c, listener.Addr(), upstream)
 	select {
 	case err := <-served:
@@ -114,6 +115,30 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	}
 	drain(server, healthy, watches, c, logger)
 	return nil
+}
+
+// oneTenant reports whether the credential has tokens for its own tenant alone, as a managed identity has.
+func (c *config) oneTenant() bool {
+	return credential.Mode(c.Credential.Mode) == credential.ManagedIdentity
+}
+
+// client returns the client of the upstream.
+func (c *config) client(upstream string, tokens graph.TokenSource, shown *telemetry, logger *slog.Logger) (*graph.Client, error) {
+	return graph.New(graph.Options{
+		Endpoint: upstream, Tokens: tokens, UserAgent: userAgentOf(shown.build.Version), RootCAs: c.roots,
+		MaxReads: c.maxReads(), OneTenant: c.oneTenant(), Logger: logger, Observers: shown.graphObservers(),
+	})
+}
+
+// serviceOptions are the options of the services that the flags alone decide.
+func (c *config) serviceOptions(client *graph.Client, logger *slog.Logger) service.Options {
+	return service.Options{
+		Graph: client, DefaultTenant: c.DefaultTenant, AllowAppOnly: c.EmulatorLenient, Logger: logger, MaxCalls: c.MaxCalls,
+		OneTenant: c.oneTenant(), LogTenants: service.LogTenants(c.LogTenants), AuditReads: c.AuditReads,
+		Connections:      service.ConnectionLimits{Connections: c.MaxConnections, ConnectionsPerPeer: c.MaxConnectionsPerPeer},
+		MaxResponseBytes: c.responseBytes(debug.SetMemoryLimit(-1)),
+		MaxRequestBytes:  requestBytes(debug.SetMemoryLimit(-1)),
+	}
 }
 
 // lookAt begins to look at the files that can change, and returns the function that ends it.
@@ -163,8 +188,11 @@ func banner(out io.Writer, c *config, listens net.Addr, upstream string) {
 	if c.TLS.on() {
 		flags = "-cacert CA_FILE "
 	}
-	if c.TLS.ClientAuth == clientAuthRequired {
+	if c.TLS.ClientAuth == clientAuthRequired || c.RightsFile != "" && c.TLS.ClientAuth == clientAuthOptional {
 		flags += "-cert CERTIFICATE_FILE -key KEY_FILE "
+	}
+	if c.RightsFile != "" && c.TLS.ClientAuth == clientAuthNone {
+		flags += "-H \"authorization: Bearer TOKEN\" "
 	}
 	target := address
 	if listens.Network() == "unix" {

@@ -67,14 +67,15 @@ func (c *tlsConfig) check() error {
 }
 
 // open reads the files of TLS and returns what new connections use, nil without TLS. Each of them gets the certificate
-// and the client CAs that are in the files by then; those that are there already live on.
-func (c *tlsConfig) open(files *reload.Reader) (credentials.TransportCredentials, error) {
+// and the client CAs that are in the files by then; those that are there already live on. expiry returns when the
+// certificate that is in use expires.
+func (c *tlsConfig) open(files *reload.Reader) (transport credentials.TransportCredentials, expiry func() time.Time, err error) {
 	if !c.on() {
-		return nil, nil
+		return nil, nil, nil
 	}
 	pair, err := reload.Open(files, "tls-certificate", parsePair, c.CertificateFile, c.KeyFile)
 	if err != nil {
-		return nil, fmt.Errorf("--tls-certificate-file and --tls-key-file: %w", err)
+		return nil, nil, fmt.Errorf("--tls-certificate-file and --tls-key-file: %w", err)
 	}
 	base := &tls.Config{
 		MinVersion: tls.VersionTLS13,
@@ -90,7 +91,7 @@ func (c *tlsConfig) open(files *reload.Reader) (credentials.TransportCredentials
 	var clients *reload.Set[*x509.CertPool]
 	if c.ClientCAFile != "" {
 		if clients, err = reload.Open(files, "tls-client-ca", parseCAs, c.ClientCAFile); err != nil {
-			return nil, fmt.Errorf("--tls-client-ca-file: %w", err)
+			return nil, nil, fmt.Errorf("--tls-client-ca-file: %w", err)
 		}
 		base.ClientAuth = tls.RequireAndVerifyClientCert
 		if c.ClientAuth == clientAuthOptional {
@@ -106,7 +107,7 @@ func (c *tlsConfig) open(files *reload.Reader) (credentials.TransportCredentials
 		}
 		return now, nil
 	}
-	return credentials.NewTLS(current), nil
+	return credentials.NewTLS(current), func() time.Time { return pair.Get().Leaf.NotAfter }, nil
 }
 
 // parsePair reads certificate and key. Its errors are fixed texts: those of crypto/tls repeat what stands in the files.

@@ -216,8 +216,8 @@ func TestRefusalsAreToldApartByTheirCodes(t *testing.T) {
 			var log strings.Builder
 			s := source(t, authority, logTo(&log))
 			for request, want := range map[graph.TokenRequest]graph.TokenKind{
-				{Tenant: tenantA}: test.forApp,
-				{Tenant: tenantA, UserAssertion: authoritytest.Assertion(tenantA, "u")}: test.onBehalf,
+				{Tenant: tenantA, RequestID: callID}: test.forApp,
+				{Tenant: tenantA, RequestID: callID, UserAssertion: authoritytest.Assertion(tenantA, "u")}: test.onBehalf,
 			} {
 				got := refuses(t, s, request)
 				if got.Kind != want {
@@ -236,6 +236,9 @@ func TestRefusalsAreToldApartByTheirCodes(t *testing.T) {
 		})
 	}
 }
+
+// callID is the id of a call that needs a token.
+const callID = "5d2f8a9e-3c0b-4f7e-8a55-1b9e1c7d6f20"
 
 func TestOnlyTheAuthorityGetsRequests(t *testing.T) {
 	other := authoritytest.New(t)

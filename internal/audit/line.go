@@ -14,6 +14,8 @@ const (
 	maxName     = 2048
 	maxRequests = 8
 	maxIDs      = 8
+	// Graph takes 50 additions and removals in one request.
+	maxRemoved, maxID = 100, 64
 )
 
 // Call is what a line says of a call. Texts that are too long are cut.
@@ -32,6 +34,10 @@ type Call struct {
 	RequestID string
 	// OnBehalfOf is the object id of the user on whose behalf the call is made.
 	OnBehalfOf string
+	// Removed are the ids that the call takes out of a policy.
+	Removed []string
+	// Cause says why a call was denied, Peer is the address that it came from.
+	Cause, Peer string
 }
 
 // Outcome is how a call ended.
@@ -77,11 +83,15 @@ type line struct {
 	RPC             string            `json:"rpc,omitempty"`
 	Effects         []string          `json:"effects,omitempty"`
 	IDs             map[string]string `json:"ids,omitempty"`
+	Removed         []string          `json:"removed,omitempty"`
+	RemovedMore     int               `json:"removedMore,omitempty"`
 	RequestID       string            `json:"requestId,omitempty"`
 	GraphRequestIDs []string          `json:"graphRequestIds,omitempty"`
 	Code            string            `json:"code,omitempty"`
 	Reason          string            `json:"reason,omitempty"`
 	Outcome         Outcome           `json:"outcome,omitempty"`
+	Cause           string            `json:"cause,omitempty"`
+	Peer            string            `json:"peer,omitempty"`
 	OnBehalfOf      string            `json:"onBehalfOf,omitempty"`
 	Suppressed      uint64            `json:"suppressed,omitempty"`
 	Lost            uint64            `json:"lost,omitempty"`
@@ -93,7 +103,12 @@ func lineOf(k kind, c Call, r Result) *line {
 		Kind: k, Principal: cut(c.Principal, maxName), Tenant: cut(c.Tenant, maxText), RPC: cut(c.RPC, maxText),
 		RequestID: cut(c.RequestID, maxText), OnBehalfOf: cut(c.OnBehalfOf, maxText),
 		Code: cut(r.Code, maxText), Reason: cut(r.Reason, maxText), Outcome: r.Outcome,
+		Cause: cut(c.Cause, maxText), Peer: cut(c.Peer, maxText),
 	}
+	for _, id := range c.Removed[:min(len(c.Removed), maxRemoved)] {
+		l.Removed = append(l.Removed, cut(id, maxID))
+	}
+	l.RemovedMore = len(c.Removed) - len(l.Removed)
 	for _, effect := range c.Effects[:min(len(c.Effects), maxIDs)] {
 		l.Effects = append(l.Effects, cut(effect, maxText))
 	}
@@ -124,7 +139,13 @@ func (l *line) bytes() []byte {
 
 // cut returns a text of valid UTF-8 of at most size bytes.
 func cut(text string, size int) string {
-	text = strings.ToValidUTF8(text, "�")
+	text = strings.Map(func(r rune) rune {
+		// JSON escapes the control characters of ASCII, but not these, with which a terminal can be deceived.
+		if r >= 0x80 && r < 0xa0 || r >= 0x200e && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(text, "�"))
 	if len(text) <= size {
 		return text
 	}

@@ -24,6 +24,7 @@ type set interface {
 	name() string
 	look()
 	Failures() uint64
+	Successes() uint64
 }
 
 // NewReader returns a reader that looks every interval; 0 means DefaultInterval. The logger takes a line when files
@@ -63,13 +64,21 @@ func (r *Reader) Run(ctx context.Context) {
 // Failures returns how many reads found files that cannot be used, by the name of their set. A name has the sum of all
 // sets that bear it.
 func (r *Reader) Failures() map[string]uint64 {
+	return r.sums(set.Failures)
+}
+
+// Successes returns how many reads brought files into use that had changed, or that could not be used before, by the
+// name of their set, in the same way.
+func (r *Reader) Successes() map[string]uint64 { return r.sums(set.Successes) }
+
+func (r *Reader) sums(of func(set) uint64) map[string]uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	failures := make(map[string]uint64)
+	sums := make(map[string]uint64)
 	for _, s := range r.sets {
-		failures[s.name()] += s.Failures()
+		sums[s.name()] += of(s)
 	}
-	return failures
+	return sums
 }
 
 // report writes to the log; the zero report does not.

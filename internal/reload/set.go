@@ -39,8 +39,8 @@ type Set[T any] struct {
 	log          report
 
 	// last is the last state that was good.
-	last     atomic.Pointer[state[T]]
-	failures atomic.Uint64
+	last                atomic.Pointer[state[T]]
+	failures, successes atomic.Uint64
 
 	mu sync.Mutex
 	// under is the read that is under way, nil when none is. All callers share it: each read of a disk that hangs takes a
@@ -153,6 +153,9 @@ func (s *Set[T]) Read() (T, error) {
 
 // Failures returns how many reads found files that cannot be used.
 func (s *Set[T]) Failures() uint64 { return s.failures.Load() }
+
+// Successes returns how many reads brought files into use that had changed, or that could not be used before.
+func (s *Set[T]) Successes() uint64 { return s.successes.Load() }
 
 func (s *Set[T]) name() string { return s.what }
 
@@ -278,6 +281,7 @@ func (s *Set[T]) note(last *state[T], r *reading[T]) {
 	}
 	if s.trouble != "" || r.state != last {
 		s.trouble = ""
+		s.successes.Add(1)
 		s.log.good(s.what)
 	}
 }

@@ -77,27 +77,28 @@ func TestTheLastGoodContentsStayInUse(t *testing.T) {
 			change   func() error
 			want     string
 			failures uint64
+			good     uint64
 			lines    int
 		}{
-			{"nothing", func() error { return nil }, "1+2", 0, 0},
-			{"one file", func() error { return os.WriteFile(one, []byte("3"), 0o600) }, "3+2", 0, 1},
-			{"a bad file", func() error { return os.WriteFile(two, []byte("bad"), 0o600) }, "3+2", 1, 1},
-			{"still bad: counted, not logged again", func() error { return nil }, "3+2", 2, 0},
-			{"gone", func() error { return os.Remove(two) }, "3+2", 3, 1},
-			{"as it was", func() error { return os.WriteFile(two, []byte("2"), 0o600) }, "3+2", 3, 1},
-			{"the other is too large", func() error { return os.WriteFile(one, make([]byte, maxFile+1), 0o600) }, "3+2", 4, 1},
+			{"nothing", func() error { return nil }, "1+2", 0, 0, 0},
+			{"one file", func() error { return os.WriteFile(one, []byte("3"), 0o600) }, "3+2", 0, 1, 1},
+			{"a bad file", func() error { return os.WriteFile(two, []byte("bad"), 0o600) }, "3+2", 1, 1, 1},
+			{"still bad: counted, not logged again", func() error { return nil }, "3+2", 2, 1, 0},
+			{"gone", func() error { return os.Remove(two) }, "3+2", 3, 1, 1},
+			{"as it was", func() error { return os.WriteFile(two, []byte("2"), 0o600) }, "3+2", 3, 2, 1},
+			{"the other is too large", func() error { return os.WriteFile(one, make([]byte, maxFile+1), 0o600) }, "3+2", 4, 2, 1},
 			{"both new", func() error {
 				return errors.Join(os.WriteFile(one, []byte("4"), 0o600), os.WriteFile(two, []byte("5"), 0o600))
-			}, "4+5", 4, 1},
-			{"a folder", func() error { return errors.Join(os.Remove(one), os.Mkdir(one, 0o700)) }, "4+5", 5, 1},
+			}, "4+5", 4, 3, 1},
+			{"a folder", func() error { return errors.Join(os.Remove(one), os.Mkdir(one, 0o700)) }, "4+5", 5, 3, 1},
 		} {
 			if err := step.change(); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(DefaultInterval) // In the bubble.
 			synctest.Wait()
-			if got := s.Get(); got != step.want || s.Failures() != step.failures || reader.Failures()["pair"] != step.failures {
-				t.Errorf("%s: %q after %d failures, want %q after %d", step.name, got, s.Failures(), step.want, step.failures)
+			if got := s.Get(); got != step.want || s.Failures() != step.failures || reader.Failures()["pair"] != step.failures || reader.Successes()["pair"] != step.good {
+				t.Errorf("%s: %q after %d failures and %d successes, want %q after %d and %d", step.name, got, s.Failures(), s.Successes(), step.want, step.failures, step.good)
 			}
 			text := log.take()
 			if n := strings.Count(text, "\n"); n != step.lines {

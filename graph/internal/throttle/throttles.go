@@ -256,6 +256,22 @@ func (t *Throttles) Remaining(key Key) (wait time.Duration) {
 	return wait
 }
 
+// InForce returns the keys of the throttles in force, in no order. It costs nothing while there are none.
+func (t *Throttles) InForce() []Key {
+	if t.count.Load() == 0 {
+		return nil
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	keys := make([]Key, 0, len(t.queues))
+	for key, q := range t.queues {
+		if !q.ended() {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 // of returns the throttles in force for a request, nil for one that is not.
 func (t *Throttles) of(key Key) (queues [2]*queue) {
 	for i, one := range key.keys() {

@@ -68,7 +68,7 @@ func (t *Translator) classify(op *contract.Operation, err error) classification 
 		c.noSideEffects = true
 		return c
 	}
-	return t.incident()
+	return t.incident(op)
 }
 
 // of is the classification of a reason by what the contract says of it.
@@ -82,9 +82,11 @@ func (t *Translator) of(value pb.ErrorReason) classification {
 }
 
 // incident is the classification of a fault of the server.
-func (t *Translator) incident() classification {
+func (t *Translator) incident(op *contract.Operation) classification {
 	c := t.of(pb.ErrorReason_INTERNAL)
 	c.incident = t.chance.Incident()
+	// A fault can come after the request was sent.
+	c.outcomeUnknown = isWrite(op)
 	return c
 }
 
@@ -135,7 +137,7 @@ func (t *Translator) classifyGraph(op *contract.Operation, failed *GraphError) c
 		c.outcomeUnknown = isWrite(op) && e.Sent
 		return c
 	}
-	return t.incident()
+	return t.incident(op)
 }
 
 func isWrite(op *contract.Operation) bool { return op != nil && !op.Safe }

@@ -47,6 +47,9 @@ func (f *Failure) Code() codes.Code { return f.code }
 // Reason is ErrorInfo.reason.
 func (f *Failure) Reason() string { return f.reason.Name }
 
+// Fault says who has to act before such a call can succeed: `caller`, `tenant`, `graph` or `server`.
+func (f *Failure) Fault() string { return f.reason.Fault() }
+
 // Metadata returns a value of ErrorInfo.metadata, empty when there is none.
 func (f *Failure) Metadata(key string) string { return f.metadata[key] }
 

@@ -73,8 +73,8 @@ func TestEffects(t *testing.T) {
 		"InclusionRuleService/RunMailboxInclusionRule":                pb.GraphCall_ADD,
 		"InclusionRuleService/RunDriveInclusionRule":                  pb.GraphCall_ADD,
 		"InclusionRuleService/RunSiteInclusionRule":                   pb.GraphCall_ADD,
-		"InclusionRuleService/UpdateMailboxInclusionRule":             pb.GraphCall_CHANGE,
-		"InclusionRuleService/UpdateDriveInclusionRule":               pb.GraphCall_CHANGE,
+		"InclusionRuleService/UpdateMailboxInclusionRule":             pb.GraphCall_REMOVE,
+		"InclusionRuleService/UpdateDriveInclusionRule":               pb.GraphCall_REMOVE,
 		"InclusionRuleService/DeleteMailboxInclusionRule":             pb.GraphCall_REMOVE,
 		"InclusionRuleService/DeleteDriveInclusionRule":               pb.GraphCall_REMOVE,
 		"InclusionRuleService/DeleteSiteInclusionRule":                pb.GraphCall_REMOVE,
@@ -98,7 +98,7 @@ func TestEffects(t *testing.T) {
 	}
 }
 
-// A list of units to remove from a policy adds REMOVE to the effect of an update. Artifacts that are removed from a
+// A list of units to remove from a policy has REMOVE, and one to add has ADD. Artifacts that are removed from a
 // draft of a restore are no backups.
 func TestEffectsOfFields(t *testing.T) {
 	for _, op := range read(t).Operations() {
@@ -108,6 +108,8 @@ func TestEffectsOfFields(t *testing.T) {
 			switch field.Name() {
 			case "remove_mailbox_protection_unit_ids", "remove_drive_protection_unit_ids", "remove_site_protection_unit_ids":
 				want = pb.GraphCall_REMOVE
+			case "add_mailbox_protection_units", "add_drive_protection_units", "add_site_protection_units":
+				want = pb.GraphCall_ADD
 			}
 			if got := effectOf(field); got != want {
 				t.Errorf("%s adds the effect %s, want %s", field.FullName(), got, want)
@@ -153,11 +155,6 @@ func TestContradictionsAreErrors(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-}
-
-func effectOf(field protoreflect.FieldDescriptor) pb.GraphCall_Effect {
-	option, _ := proto.GetExtension(field.Options(), pb.E_GraphField).(*pb.GraphField)
-	return option.GetEffect()
 }
 
 func clone[M proto.Message](m M) M { return proto.CloneOf(m) }

@@ -123,6 +123,12 @@ func addFieldPaths(paths map[string][]string, seen map[protoreflect.FullName]boo
 	}
 }
 
+// effectOf returns the effect that a request field has of its own.
+func effectOf(field protoreflect.FieldDescriptor) pb.GraphCall_Effect {
+	option, _ := proto.GetExtension(field.Options(), pb.E_GraphField).(*pb.GraphField)
+	return option.GetEffect()
+}
+
 // resourceOf returns the field of a response that holds its one resource, nil when there is none.
 func resourceOf(response protoreflect.MessageDescriptor) protoreflect.FieldDescriptor {
 	for i := range response.Fields().Len() {

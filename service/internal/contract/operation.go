@@ -30,6 +30,8 @@ type Operation struct {
 	Workload pb.Workload
 	// PageSize, PageToken and NextPageToken are the fields of a list, nil for other operations.
 	PageSize, PageToken, NextPageToken protoreflect.FieldDescriptor
+	// Removes are the fields with ids to remove from a policy.
+	Removes []protoreflect.FieldDescriptor
 	// EmbedsError reports whether the response is one resource that can have an error of its own.
 	EmbedsError bool
 	// VerifyWith is the operation that shows whether a lost write was carried out; nil for safe operations.
@@ -88,6 +90,11 @@ func newOperation(method protoreflect.MethodDescriptor, reasons *Reasons) (*Oper
 		return nil, errors.New("no_query_options needs a page_size, which would be sent otherwise")
 	}
 	op.fieldNames = fieldNames(method.Input())
+	for i := range fields.Len() {
+		if field := fields.Get(i); field.IsList() && field.Kind() == protoreflect.StringKind && effectOf(field) == pb.GraphCall_REMOVE {
+			op.Removes = append(op.Removes, field)
+		}
+	}
 	op.fieldPaths = make(map[string][]string)
 	addFieldPaths(op.fieldPaths, make(map[protoreflect.FullName]bool), method.Input(), "")
 	for text := range strings.SplitSeq(strings.Trim(spec.GetPath(), "/"), "/") {

@@ -24,6 +24,13 @@ type Reason struct {
 // Delay is the default delay of RetryInfo, 0 when there is none.
 func (r *Reason) Delay() time.Duration { return r.GetRetryDelay().AsDuration() }
 
+// Fault says who has to act before such a request can succeed: `caller`, `tenant`, `graph` or `server`.
+func (r *Reason) Fault() string { return faults[r.GetFault()] }
+
+var faults = map[pb.ErrorSpec_Fault]string{
+	pb.ErrorSpec_CALLER: "caller", pb.ErrorSpec_TENANT: "tenant", pb.ErrorSpec_GRAPH: "graph", pb.ErrorSpec_SERVER: "server",
+}
+
 // Reasons finds the reason of what Graph sent.
 type Reasons struct {
 	byValue  map[pb.ErrorReason]*Reason

@@ -109,12 +109,15 @@ func (a *Authenticator) Caller(ctx context.Context, c Credential) (Caller, error
 }
 
 // Known returns who calls without waiting: it is for the moment when a call's headers are there. pending is set for a
-// token whose key is not known yet, on which Caller decides. The error is a *CredentialError.
+// token whose key is being fetched, on which Caller decides: Known has the fetch begun, since strangers can keep calls
+// from ever getting to Caller. The error is a *CredentialError.
 func (a *Authenticator) Known(c Credential) (caller Caller, pending bool, err error) {
 	caller, err = a.caller(context.Background(), c, false)
 	refused, ok := errors.AsType[*CredentialError](err)
 	if ok && refused.Cause == CauseKeyUnknown && refused.Issuer != "" {
-		return Caller{}, true, nil
+		if i := (*a.issuers.Load())[refused.Issuer]; i != nil && i.keys.fetch != nil && i.keys.begin(0) != nil {
+			return Caller{}, true, nil
+		}
 	}
 	return caller, false, err
 }

@@ -58,6 +58,13 @@ const (
 	CauseClaims             Cause = "claims"
 )
 
+// Causes are all causes.
+var Causes = []Cause{
+	CauseNoCredential, CauseCertificateExpired, CauseCertificateNames, CauseNotOneToken, CauseTooLong, CauseSyntax,
+	CauseAlgorithm, CauseType, CauseCritical, CauseIssuerUnknown, CauseAudience, CauseExpired, CauseEarly, CauseIDToken,
+	CauseUserToken, CausePrincipalClaim, CauseRequiredClaim, CauseKeyUnknown, CauseKeysUnavailable, CauseSignature, CauseClaims,
+}
+
 // CredentialError is a credential that is missing or bad. Its text is the same for all of them and may go to clients.
 type CredentialError struct {
 	// Cause is for the log.

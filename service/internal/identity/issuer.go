@@ -78,8 +78,8 @@ func CheckIssuer(i Issuer) (Field, error) {
 	return "", nil
 }
 
-// namesApplication reports whether the caller is an application, so that a user's token must not pass for it.
-func (i *Issuer) namesApplication() bool {
+// NamesApplication reports whether the caller is an application, so that a user's token must not pass for it.
+func (i *Issuer) NamesApplication() bool {
 	return i.PrincipalClaim == "azp" || i.PrincipalClaim == "appid"
 }
 

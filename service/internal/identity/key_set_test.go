@@ -177,7 +177,7 @@ func TestOneFetchForAll(t *testing.T) {
 		refused    bool
 	}{
 		"good token":         {with(i.token(nil)), false},
-		"unknown key":        {with(sign(t, jose.ES256, newKey(t), "unknown", i.claimsWith(nil), nil)), false},
+		"unknown key":        {with(sign(t, jose.ES256, newKey(t), "unknown", i.claimsWith(nil), nil)), true},
 		"bad signature":      {with(sign(t, jose.ES256, newKey(t), "ec", i.claimsWith(nil), nil)), true},
 		"expired":            {with(i.token(map[string]any{"exp": 1})), true},
 		"no credential":      {Credential{}, true},
@@ -185,12 +185,22 @@ func TestOneFetchForAll(t *testing.T) {
 		"a good certificate": {Credential{TLS: stateOf(t, "spiffe://corp.example/portal")}, false},
 	} {
 		caller, pending, err := a.Known(test.credential)
-		if (err != nil) != test.refused || pending != (name == "unknown key") || !test.refused && !pending && len(caller.Names) == 0 {
+		if (err != nil) != test.refused || pending || !test.refused && !pending && len(caller.Names) == 0 {
 			t.Errorf("%s: refused from headers: %v, want %v", name, err, test.refused)
 		}
 	}
 	if got := i.count(); got != 1 {
 		t.Errorf("%d fetches after looks at headers, want 1", got)
+	}
+	// When a fetch is allowed again, a look begins it, and the token is pending.
+	i.pass(fetchPause + time.Second)
+	unknown := with(sign(t, jose.ES256, newKey(t), "unknown", i.claimsWith(nil), nil))
+	if _, pending, err := a.Known(unknown); err != nil || !pending {
+		t.Errorf("an unknown key: pending %v, %v", pending, err)
+	}
+	<-i.began
+	if got := i.count(); got != 2 {
+		t.Errorf("%d fetches, want 2", got)
 	}
 }
 

@@ -145,7 +145,7 @@ func (i *Issuer) check(c claims, now time.Time) Cause {
 		return CauseIDToken
 	}
 	// Else every user of an application would be the application.
-	if i.namesApplication() && c.has("scp") {
+	if i.NamesApplication() && c.has("scp") {
 		return CauseUserToken
 	}
 	for _, required := range i.RequiredClaims {

@@ -76,14 +76,15 @@ func showsPeople(ctx context.Context, c *call) bool {
 
 // audited is what the audit lines say of a call.
 func (c *call) audited(ctx context.Context) audit.Call {
-	line := audit.Call{Principal: c.principal, Tenant: c.tenant, RPC: c.method, RequestID: c.requestID}
-	if line.Principal == "" && len(c.caller.Names) > 0 {
-		line.Principal = c.caller.Names[0]
-	}
-	if assertion := metadata.ValueFromIncomingContext(ctx, assertionKey); len(assertion) == 1 {
-		if claims, ok := graph.ReadClaims(assertion[0]); ok {
+	line := audit.Call{Principal: c.principal, Tenant: c.tenant, RPC: c.shownMethod(), RequestID: c.requestID}
+	if assertion := metadata.ValueFromIncomingContext(ctx, assertionKey); len(assertion) == 1 && c.denied == "" {
+		// What a stranger claims is nothing, and a claim can hold anything.
+		if claims, ok := graph.ReadClaims(assertion[0]); ok && graph.IsGUID(claims.User) {
 			line.OnBehalfOf = claims.User
 		}
+	}
+	if c.denied != "" {
+		line.Cause, line.Peer = c.denied, peerOf(ctx)
 	}
 	if c.op == nil {
 		return line
@@ -101,7 +102,22 @@ func (c *call) audited(ctx context.Context) audit.Call {
 		}
 		line.IDs[string(segment.Field.Name())] = c.request.Get(segment.Field).String()
 	}
+	line.Removed = c.removed()
 	return line
+}
+
+// removed are the ids that a request takes out of a policy: who asks later what became of a mailbox asks for them.
+func (c *call) removed() (ids []string) {
+	if c.request == nil {
+		return nil
+	}
+	for _, field := range c.op.Removes {
+		list := c.request.Get(field).List()
+		for i := range list.Len() {
+			ids = append(ids, list.Get(i).String())
+		}
+	}
+	return ids
 }
 
 // result is what the audit lines say of the end of a call.
@@ -111,7 +127,9 @@ func (c *call) result() audit.Result {
 		return r
 	}
 	r.Code, r.Reason, r.Outcome = code.Code(c.failure.Code()).String(), c.failure.Reason(), audit.Failed
-	if c.failure.Metadata("outcome") == "unknown" {
+	// After a fault of the server itself nobody knows what became of a write that was sent.
+	internal := c.failure.Reason() == pb.ErrorReason_INTERNAL.String() && c.attempt != nil && c.stats.Attempts > 0
+	if c.failure.Metadata("outcome") == "unknown" || internal {
 		r.Outcome = audit.Unknown
 	}
 	return r

@@ -30,10 +30,15 @@ type call struct {
 	refused error
 	// quiet is set for a call that is logged only when it fails.
 	quiet bool
-	// caller is who calls. principal is the name by which the rights file knows the caller, tenant the tenant of the call.
-	// denied says why the call was denied, for the log alone.
+	// caller is who calls. principal is the name by which the rights file knows the caller. tenant is the tenant that the
+	// call names, empty when it names none or was refused before that was looked at. denied says why the call was denied,
+	// for the log and for observers alone.
 	caller                    identity.Caller
 	principal, tenant, denied string
+	// shed says why the call was refused, if that was for lack of room.
+	shed Shed
+	// traceID is the id of the trace, empty for none.
+	traceID string
 	// audit is where the call's audit lines go, attempt the write that it has begun; nil before it has.
 	audit   Audit
 	attempt *audit.Attempt

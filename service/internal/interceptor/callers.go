@@ -2,7 +2,6 @@ package interceptor
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +30,8 @@ type Callers struct {
 const (
 	// identityTime is how long a call waits for the keys of an issuer.
 	identityTime = 2 * time.Second
+	// pendingTime is how long a call waits for its message and for the keys.
+	pendingTime = 2 * identityTime
 	// maxPending is how many calls wait for keys at once. They have not shown who they are, so they are few: at most an
 	// eighth of all calls, as each has a place.
 	maxPending = 32
@@ -57,7 +58,13 @@ func credentialOf(ctx context.Context, header metadata.MD) identity.Credential {
 }
 
 // isOpen reports whether anybody may call a method: health, which probes ask without a credential.
-func isOpen(method string) bool { return strings.HasPrefix(method, "/grpc.health.v1.Health/") }
+func isOpen(method string) bool {
+	switch method {
+	case "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/List":
+		return true
+	}
+	return false
+}
 
 // Tap is a tap.ServerInHandle. It refuses strangers by the headers of a call, before the message is read: interceptors
 // run after that, and strangers must not make memory. It never waits, as it runs in the goroutine that reads the
@@ -70,39 +77,58 @@ func (ch *Chain) Tap(ctx context.Context, info *tap.Info) (_ context.Context, er
 		}
 	}()
 	who := peerOf(ctx)
-	if ch.callers == nil || isOpen(info.FullMethodName) {
-		return ch.begin(ctx, info, who)
+	switch {
+	case isOpen(info.FullMethodName):
+		return ch.begin(ctx, info, ch.opening, who)
+	case ch.callers == nil:
+		return ch.begin(ctx, info, ch.incoming, who)
 	}
 	caller, pending, err := ch.callers.Authenticator.Known(credentialOf(ctx, info.Header))
 	switch {
 	case err != nil:
 		return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, err)
 	case pending:
-		// The key of the token is not known. Such calls are counted until it is, so that few messages of strangers are read.
+		// The key of the token is being fetched. Such calls are counted until it is there, so that few messages of strangers
+		// are read, and they end soon when their message does not come: they may all be forged.
 		if !ch.pending.enter() {
 			return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED))
 		}
-		identified := sync.OnceFunc(ch.pending.leave)
-		if ctx, err = ch.begin(ctx, info, who); err != nil {
-			identified()
+		if !ch.pending.take(who) {
+			ch.pending.leave()
+			return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED))
+		}
+		if ctx, err = ch.begin(ctx, info, ch.incoming, who); err != nil {
+			ch.pending.giveBack(who)
 			return nil, err
 		}
+		ctx, cancel := context.WithCancel(ctx)
+		timer := time.AfterFunc(pendingTime, cancel)
+		identified := sync.OnceFunc(func() {
+			timer.Stop()
+			ch.pending.giveBack(who)
+		})
 		context.AfterFunc(ctx, identified)
 		return context.WithValue(ctx, pendingKey{}, identified), nil
 	}
 	if len(caller.Names) > 0 {
 		who = caller.Names[0]
 	}
-	return ch.begin(context.WithValue(ctx, callerKey{}, caller), info, who)
+	return ch.begin(context.WithValue(ctx, callerKey{}, caller), info, ch.incoming, who)
 }
 
 // begin lets a call in that waits for its request message, unless too many do.
-func (ch *Chain) begin(ctx context.Context, info *tap.Info, who string) (context.Context, error) {
-	counted, err := ch.incoming.begin(ctx, who)
+func (ch *Chain) begin(ctx context.Context, info *tap.Info, in incoming, who string) (context.Context, error) {
+	counted, err := in.begin(ctx, who)
 	if err != nil {
 		return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, err)
 	}
 	return counted, nil
+}
+
+// CallerKnown reports whether the headers of a call showed who makes it.
+func CallerKnown(ctx context.Context) bool {
+	_, ok := ctx.Value(callerKey{}).(identity.Caller)
+	return ok
 }
 
 // pendingKey is the key of a function that says that the caller of a pending call is known, or refused.
@@ -134,6 +160,10 @@ func authenticate(callers *Callers) around {
 			return next(ctx)
 		}
 		known, ok := ctx.Value(callerKey{}).(identity.Caller)
+		if ok && callers.Now().After(known.Expires) {
+			// It was good when the headers came.
+			return c.unauthenticated(&identity.CredentialError{Cause: identity.CauseExpired})
+		}
 		if !ok {
 			header, _ := metadata.FromIncomingContext(ctx)
 			waiting, cancel := context.WithTimeout(ctx, identityTime)
@@ -148,6 +178,9 @@ func authenticate(callers *Callers) around {
 			}
 		}
 		c.caller = known
+		if len(known.Names) > 0 {
+			c.principal = known.Names[0]
+		}
 		return next(ctx)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/m365backup/backupstorage/service/internal/apierror"
@@ -29,7 +31,7 @@ type named struct {
 	around
 }
 
-// Options configures a Chain. All are required.
+// Options configures a Chain. All but the last two are required.
 type Options struct {
 	// Contract is the contract whose methods the chain is put around.
 	Contract *contract.Contract
@@ -51,6 +53,10 @@ type Options struct {
 	Audit Audit
 	// LogTenants is how tenants stand in the lines of calls.
 	LogTenants LogTenants
+	// Observers are told of each call.
+	Observers []Observer
+	// Tracer makes spans of calls. It may be nil.
+	Tracer Tracer
 }
 
 // Chain is the interceptors around every call of the contract. Health and reflection do not pass it: they respond in
@@ -60,10 +66,14 @@ type Chain struct {
 	callers  *Callers
 	// around is all interceptors. entrance are those that a call passes that ends before it has a place.
 	around, entrance []named
-	// pending are the calls whose callers are not known yet.
-	pending *inFlight
+	// calls are the calls under way, pending those whose callers are not known yet.
+	calls, pending *inFlight
 	// incoming are the calls whose request message is not there yet.
 	incoming incoming
+	// open are the streams that anybody may have, such as watches of health.
+	open *inFlight
+	// opening are the calls of open methods whose request message is not there yet.
+	opening incoming
 }
 
 // New returns the chain.
@@ -73,9 +83,11 @@ func New(o Options) *Chain {
 
 func newChain(o Options, calls *inFlight) *Chain {
 	ch := &Chain{
-		contract: o.Contract, callers: o.Callers, around: order(o, calls),
-		pending: newInFlight(min(maxPending, max(1, o.MaxCalls/8)), true),
+		contract: o.Contract, callers: o.Callers, around: order(o, calls), calls: calls,
+		pending:  newInFlight(min(maxPending, max(1, o.MaxCalls/8)), false),
 		incoming: incoming{newInFlight(incomingPerCall*o.MaxCalls, false)},
+		open:     newInFlight(o.MaxCalls, false),
+		opening:  incoming{newInFlight(maxOpening, false)},
 	}
 	for _, n := range ch.around {
 		if n.name != "deadline" && n.name != "capacity" && n.name != "rights" && n.name != "share" {
@@ -85,15 +97,18 @@ func newChain(o Options, calls *inFlight) *Chain {
 	return ch
 }
 
+// CallsInFlight is how many calls are under way. A call is until its response is out.
+func (ch *Chain) CallsInFlight() int { return ch.calls.count() }
+
 // order returns the interceptors, outermost first. What stands outside of translation must not fail; what stands inside
 // may return any error.
 func order(o Options, calls *inFlight) []named {
-	return []named{
+	all := []named{
 		// A panic in the chain itself still ends as a typed Status.
 		{"recovery", recoverChain(o.Translator, o.Logger)},
 		// Ids come first, so that every later line and Status has them.
 		{"request id", assignRequestID},
-		{"log", logCalls(o.Logger, o.LogTenants)},
+		{"log", logCalls(o.Logger, o.LogTenants, o.Observers)},
 		// It tells what the caller was told.
 		{"audit", auditCalls(o.Audit)},
 		// From here on inwards errors are of any kind; outwards they are Statuses.
@@ -109,6 +124,12 @@ func order(o Options, calls *inFlight) []named {
 		{"rights", authorize(o.Callers, o.Tenant)},
 		{"share", limitShare(calls, o.Bytes, o.Tenant)},
 	}
+	if o.Tracer != nil {
+		// The span has all that the log has, and the log the id of the trace.
+		log := slices.IndexFunc(all, func(n named) bool { return n.name == "log" })
+		all = slices.Insert(all, log, named{"trace", traceCalls(o.Tracer)})
+	}
+	return all
 }
 
 // Unary is a grpc.UnaryServerInterceptor.
@@ -145,12 +166,22 @@ func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerI
 // Stream is a grpc.StreamServerInterceptor.
 func (ch *Chain) Stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 	// A handler of a stream reads the messages itself.
-	arrived(stream.Context())
+	stream = &arriving{ServerStream: stream}
 	op := ch.contract.OfMethod(info.FullMethod)
 	if op == nil {
 		if err := ch.admit(stream.Context(), info.FullMethod); err != nil {
 			return err
 		}
+		// Watches of health and reflection last as long as their clients like, and strangers have the former.
+		who := peerOf(stream.Context())
+		if !ch.open.enter() {
+			return tooMany()
+		}
+		if !ch.open.take(who) {
+			ch.open.leave()
+			return tooMany()
+		}
+		defer ch.open.giveBack(who)
 		return handle(server, stream)
 	}
 	c := &call{method: info.FullMethod, op: op}
@@ -158,6 +189,19 @@ func (ch *Chain) Stream(server any, stream grpc.ServerStream, info *grpc.StreamS
 	return run(stream.Context(), c, ch.around, func(ctx context.Context) error {
 		return handle(server, streamWithin{stream, ctx})
 	})
+}
+
+// tooMany is the error of a stream that is one too many. It is of no rpc of the contract, and has no details.
+func tooMany() error { return status.Error(codes.Unavailable, "too many streams") }
+
+// arriving is a stream whose first message is awaited.
+type arriving struct{ grpc.ServerStream }
+
+// RecvMsg notes that the message is there.
+func (a *arriving) RecvMsg(m any) error {
+	err := a.ServerStream.RecvMsg(m)
+	arrived(a.Context())
+	return err
 }
 
 // UnknownMethod is a grpc.StreamHandler for methods that do not exist. They get a typed Status like every other call.

@@ -29,8 +29,9 @@ const getPolicy = "/m365.backupstorage.v1.ProtectionPolicyService/GetProtectionP
 // suite is a chain and its log.
 type suite struct {
 	*Chain
-	calls *inFlight
-	log   *bytes.Buffer
+	options Options
+	calls   *inFlight
+	log     *bytes.Buffer
 }
 
 // tenantKey is the metadata that names the tenant, in these tests by any text.
@@ -58,7 +59,7 @@ func newSuiteWith(t *testing.T, maxCalls int, handler slog.Handler) *suite {
 			return strings.ToLower(strings.Join(metadata.ValueFromIncomingContext(ctx, tenantKey), ",")), nil
 		},
 	}
-	s.Chain = newChain(o, s.calls)
+	s.options, s.Chain = o, newChain(o, s.calls)
 	return s
 }
 
@@ -366,13 +367,12 @@ func TestStreamPassesTheSameChain(t *testing.T) {
 	carrier := new(transport)
 	ctx := grpc.NewContextWithServerTransportStream(t.Context(), carrier)
 	info := &grpc.StreamServerInfo{FullMethod: getPolicy, IsServerStream: true}
+	id := ""
 	err := s.Stream(nil, stream{ctx: ctx}, info, func(_ any, inner grpc.ServerStream) error {
 		if _, ok := inner.Context().Deadline(); !ok {
 			t.Error("the stream has no deadline")
 		}
-		if id := RequestID(inner.Context()); id == "" || id != strings.Join(carrier.trailer.Get(requestIDKey), ",") {
-			t.Errorf("request id %q, trailer %v", id, carrier.trailer)
-		}
+		id = RequestID(inner.Context())
 		// The stream holds the only place of the server.
 		second := s.Stream(nil, stream{ctx: grpc.NewContextWithServerTransportStream(t.Context(), new(transport))}, info, func(any, grpc.ServerStream) error {
 			t.Error("a second stream got through")
@@ -383,6 +383,9 @@ func TestStreamPassesTheSameChain(t *testing.T) {
 		}
 		panic("secret")
 	})
+	if id == "" || id != strings.Join(carrier.trailer.Get(requestIDKey), ",") {
+		t.Errorf("request id %q, trailer %v", id, carrier.trailer)
+	}
 	got := status.Convert(err)
 	if infoOf(t, got).GetReason() != "INTERNAL" || strings.Contains(got.String()+s.log.String(), "secret") {
 		t.Errorf("got %v", got)

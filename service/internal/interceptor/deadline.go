@@ -6,6 +6,7 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
+	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
 // MaxTime is the deadline that no call can have more of.
@@ -25,7 +26,7 @@ const (
 // limitTime gives every call a deadline, a little before the caller's own.
 func limitTime(ctx context.Context, c *call, next handler) error {
 	limit := defaultTime
-	if deadline, ok := ctx.Deadline(); ok {
+	if deadline, ok := wire.Deadline(ctx); ok {
 		left := time.Until(deadline)
 		if left < minTime {
 			return apierror.Refuse(pb.ErrorReason_DEADLINE_EXCEEDED)

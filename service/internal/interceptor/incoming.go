@@ -15,6 +15,8 @@ import (
 const (
 	// incomingPerCall is how many calls may wait for their request message, for each call that may be under way.
 	incomingPerCall = 4
+	// maxOpening is how many calls of methods that are open to strangers wait for their message. It can be large, packed.
+	maxOpening = 64
 	// incomingTime is how long a call waits for its request message. The largest one takes as long at 1 Mbit/s.
 	incomingTime = time.Minute
 )

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -40,21 +42,42 @@ func (l LogTenants) of(tenant string) string {
 }
 
 // logCalls writes one line a call. Its fields are listed here and nowhere else: no id of a resource, no address, no
-// text of Graph's, and a tenant only as tenants says.
-func logCalls(logger *slog.Logger, tenants LogTenants) around {
+// text of Graph's, and a tenant only as tenants says. It also tells the observers of each call.
+func logCalls(logger *slog.Logger, tenants LogTenants, observers []Observer) around {
+	var strangers lineLimit
 	return func(ctx context.Context, c *call, next handler) error {
 		start := time.Now()
+		if !c.quiet {
+			began(observers, c)
+		}
 		err := next(ctx)
+		took := time.Since(start)
+		if c.quiet {
+			if err == nil {
+				return nil
+			}
+			began(observers, c)
+		}
+		ended(observers, c, took)
 		attributes := []slog.Attr{
-			slog.String("method", c.method),
-			slog.Duration("duration", time.Since(start)),
+			slog.String("method", c.shownMethod()),
+			slog.Duration("duration", took),
 			slog.String("requestId", c.requestID),
 			slog.Int("attempts", c.stats.Attempts),
 			slog.Int64("waitedMs", c.stats.Waited.Milliseconds()),
 		}
+		if c.traceID != "" {
+			attributes = append(attributes, slog.String("traceId", c.traceID))
+		}
 		f := c.failure
-		if c.quiet && err == nil {
-			return nil
+		if c.refused != nil {
+			left, ok := strangers.take(time.Now())
+			if !ok {
+				return err
+			}
+			if left > 0 {
+				attributes = append(attributes, slog.Uint64("suppressed", left))
+			}
 		}
 		for _, one := range [...]struct{ key, value string }{
 			{"tenant", tenants.of(c.tenant)}, {"principal", c.principal}, {"denied", c.denied},
@@ -85,6 +108,55 @@ func logCalls(logger *slog.Logger, tenants LogTenants) around {
 		logger.LogAttrs(ctx, level(f.Code()), "call", append(attributes, panicAttributes(c.err)...)...)
 		return err
 	}
+}
+
+// maxMethod is how much of the name of a method that the contract does not have stands in a line, in bytes.
+const maxMethod = 128
+
+// shownMethod is the method as it stands in a line: a stranger can call one with any name.
+func (c *call) shownMethod() string {
+	if c.op != nil {
+		return c.method
+	}
+	printable := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, c.method[:min(len(c.method), maxMethod)])
+	return printable
+}
+
+// lineLimit bounds the lines of calls that end at their headers: strangers could fill the log, and take the room of the
+// lines of callers. There are 20 in a second, after a burst of 200.
+type lineLimit struct {
+	mu     sync.Mutex
+	last   time.Time
+	tokens float64
+	left   uint64
+}
+
+const (
+	strangerLines = 20
+	strangerBurst = 200
+)
+
+// take reports whether a line may be written now, and how many were left out before it.
+func (l *lineLimit) take(now time.Time) (left uint64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tokens = min(strangerBurst, l.tokens+now.Sub(l.last).Seconds()*strangerLines)
+	if l.last.IsZero() {
+		l.tokens = strangerBurst
+	}
+	l.last = now
+	if l.tokens < 1 {
+		l.left++
+		return 0, false
+	}
+	l.tokens--
+	left, l.left = l.left, 0
+	return left, true
 }
 
 // level is the level of the line of a failed call.

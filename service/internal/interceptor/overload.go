@@ -17,6 +17,7 @@ import (
 func limitCalls(calls *inFlight) around {
 	return func(ctx context.Context, c *call, next handler) error {
 		if !calls.enter() {
+			c.shed = ShedAllCalls
 			return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 		}
 		c.place = calls.leave
@@ -34,6 +35,7 @@ func limitShare(calls *inFlight, bytes *wire.Bytes, tenantOf func(context.Contex
 		tenant, _ := tenantOf(ctx)
 		c.tenant = tenant
 		if !calls.take(tenant) {
+			c.shed = ShedTenantShare
 			return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 		}
 		c.place = func() { calls.giveBack(tenant) }
@@ -41,6 +43,7 @@ func limitShare(calls *inFlight, bytes *wire.Bytes, tenantOf func(context.Contex
 		if c.request != nil {
 			// Graph's responses count from the same size on: most requests are far below it.
 			if size := int64(proto.Size(c.request.Interface())); size > freeRequest && !c.holding.Grow(size) {
+				c.shed = ShedResponseBytes
 				return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 			}
 		}
@@ -87,6 +90,13 @@ func (n *inFlight) take(tenant string) bool {
 	}
 	n.byTenant[tenant]++
 	return true
+}
+
+// count is how many calls are under way.
+func (n *inFlight) count() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.all
 }
 
 // leave gives back the place of a call whose tenant was not counted.

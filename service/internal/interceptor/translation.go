@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/m365backup/backupstorage/service/internal/apierror"
+	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
 // pushbackKey is the only word on retries that gRPC runtimes obey.
@@ -58,7 +59,7 @@ func pushback(ctx context.Context, failure *apierror.Failure) (value string, ok 
 		return "", false
 	}
 	left := defaultTime
-	if deadline, ok := ctx.Deadline(); ok {
+	if deadline, ok := wire.Deadline(ctx); ok {
 		left = time.Until(deadline)
 	}
 	delay := failure.RetryDelay()

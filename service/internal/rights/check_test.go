@@ -15,6 +15,7 @@ warning: line 20: a caller by certificate beside callers by token: the certifica
 	for name, test := range map[string]struct{ principal, tenant, rpc, want string }{
 		"a field removes": {robot, tenantA, "ProtectionPolicyService/UpdateExchangeProtectionPolicy",
 			"allowed: line 8 (caller), line 9 by line 2 of tenants.txt (tenant), line 10 (permission), line 10 (effect), until 2027-01-01T00:00:00Z\n" +
+				"with add_mailbox_protection_units: allowed: line 8 (caller), line 9 by line 2 of tenants.txt (tenant), line 10 (permission), line 10 (effect), until 2027-01-01T00:00:00Z\n" +
 				"with remove_mailbox_protection_unit_ids: denied: line 10: the caller's effects (READ, ADD, CHANGE) do not contain REMOVE\n"},
 		"no user": {portal, tenantA, "/m365.backupstorage.v1.ProtectionPolicyService/ListProtectionPolicies",
 			"allowed: line 13 (caller), line 14 (tenant), line 15 (permission), line 16 (effect)\n" +

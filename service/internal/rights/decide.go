@@ -88,6 +88,9 @@ func first(names []string) string {
 	return names[0]
 }
 
+// Causes are all causes to deny a call, in the order in which Cause looks for them.
+var Causes = []string{"no-rule", "caller-unknown", "expired", "tenant", "permission", "effect", "on-behalf"}
+
 // Cause says in one kebab-case word why a call was denied, for the log and the audit file; empty when it was allowed.
 // Of several causes it is the first one of: no-rule, caller-unknown, expired, tenant, permission, effect, on-behalf.
 func (d *Decision) Cause() string {

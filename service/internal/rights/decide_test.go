@@ -31,6 +31,7 @@ func TestDecisions(t *testing.T) {
 		remove  = "ProtectionPolicyService/DeleteProtectionPolicy"
 		restore = "RestoreSessionService/ListRestoreSessions"
 	)
+	seen := make(map[string]bool)
 	for name, test := range map[string]struct {
 		call        Call
 		change      func(*Call)
@@ -68,9 +69,19 @@ func TestDecisions(t *testing.T) {
 			test.change(&test.call)
 		}
 		d := f.Decide(test.call)
+		seen[d.Cause()] = true
 		if d.Cause() != test.cause || d.Allowed != (test.cause == "") || !strings.Contains(d.String(), test.text) {
 			t.Errorf("%s: %v because of %q: %s\nwant %q: %s", name, d.Allowed, d.Cause(), d.String(), test.cause, test.text)
 		}
+	}
+	for _, cause := range Causes {
+		if !seen[cause] {
+			t.Errorf("no case for %s", cause)
+		}
+		delete(seen, cause)
+	}
+	if delete(seen, ""); len(seen) > 0 {
+		t.Errorf("causes that are not in the list: %v", seen)
 	}
 	if d := f.Decide(callOf(robot, tenantA, read)); !d.Until.Equal(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)) || d.Principal != robot {
 		t.Errorf("the right of %s ends at %s", d.Principal, d.Until)

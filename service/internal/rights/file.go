@@ -93,11 +93,29 @@ func (f *File) CheckReachable(certificates bool, now time.Time) error {
 	return fmt.Errorf("no caller of the rights file is allowed any more: notAfter of all %d has passed", expired)
 }
 
+// Unreachable are remarks on callers that can never be known: certificates says whether the server asks its clients for
+// certificates.
+func (f *File) Unreachable(certificates bool) []string {
+	var all []string
+	for _, c := range f.callers {
+		if !isToken(c.principal) && !certificates {
+			all = append(all, fmt.Sprintf("line %d: the caller has a certificate, for which the server needs --tls-client-ca-file: it can never be known", c.line))
+		}
+	}
+	return all
+}
+
 func isToken(principal string) bool { return strings.HasPrefix(principal, "oidc:") }
 
 // Warnings are remarks on what the file allows and should perhaps not, each with its line.
 func (f *File) Warnings() []string {
 	var all []string
+	for _, i := range f.Issuers {
+		if i.NamesApplication() && len(i.RequiredClaims) == 0 {
+			all = append(all, fmt.Sprintf("issuer %s: %s names the application, and tokens of its users can have it too: only those with scp are refused, "+
+				"which is Entra's way; add requiredClaims, such as {idtyp: app}", i.Issuer, i.PrincipalClaim))
+		}
+	}
 	certificates := false
 	for _, c := range f.callers {
 		certificates = certificates || !isToken(c.principal)

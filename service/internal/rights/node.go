@@ -3,6 +3,7 @@ package rights
 import (
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,8 +45,9 @@ func (r *reader) document(data []byte) *yaml.Node {
 		r.faults = append(r.faults, errors.New(text))
 		return nil
 	}
-	if err := decoder.Decode(&yaml.Node{}); err == nil {
-		r.faults = append(r.faults, errors.New("the file has more than one document"))
+	if err := decoder.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
+		// What stands behind the first document may be what somebody relies on.
+		r.faults = append(r.faults, errors.New("the file has more than one document, or something behind it that is none"))
 		return nil
 	}
 	root := document.Content[0]

@@ -27,6 +27,8 @@ type parser struct {
 	read  func(name string) ([]byte, error)
 	// contents are the files that were read, so that each is read once.
 	contents map[string][]byte
+	// tenants are those of the caller that is being read.
+	tenants map[string]bool
 	// issuers are those of the file, as they stand. Their own faults are reported where they stand.
 	issuers map[string]bool
 }
@@ -187,6 +189,7 @@ func (p *parser) tenantSet(name string, key, value *yaml.Node) {
 
 func (p *parser) caller(n *yaml.Node) {
 	c := &caller{line: n.Line}
+	p.tenants = make(map[string]bool)
 	known := []string{"principal", "tenants", "role", "permissions", "effects", "onBehalfOfUsers", "notAfter"}
 	seen := make(map[string]*yaml.Node)
 	p.fields(n, "a caller", known, func(name string, key, value *yaml.Node) {
@@ -306,10 +309,11 @@ func (p *parser) tenant(c *caller, n *yaml.Node) {
 		}
 		g.set = &tenantSet{ids: map[guid]uint32{id: 0}}
 	}
-	if slices.ContainsFunc(c.tenants, func(other grant) bool { return other.text == text }) {
+	if p.tenants[text] {
 		p.wrongf(n, "the tenant is there twice")
 		return
 	}
+	p.tenants[text] = true
 	c.tenants = append(c.tenants, g)
 }
 

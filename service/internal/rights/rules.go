@@ -34,6 +34,9 @@ type Rule struct {
 	// covering are the permissions that have Permission within them.
 	covering permissions
 	fields   *raising
+	// without are the fields that leave the rpc's own effect out when a call sets them alone; nil for an rpc whose effect
+	// is always there.
+	without map[protoreflect.FieldNumber]bool
 }
 
 // NewRules reads the rules of all operations.
@@ -51,6 +54,7 @@ func NewRules(operations []*contract.Operation) *Rules {
 		rule := &Rule{RPC: op.Name, Permission: op.Spec.GetPermission(), Effect: op.Spec.GetEffect()}
 		rule.covering = r.bits(func(name string) bool { return covers(name, rule.Permission) })
 		rule.fields = plan(op.Request, plans)
+		rule.without = withoutOwn(op, rule.fields)
 		r.byName[op.Name], r.byMethod[op.FullMethod] = rule, rule
 	}
 	return r
@@ -96,13 +100,44 @@ func (r *Rules) Of(fullMethod string) *Rule {
 }
 
 // Effects returns the effects of a call: that of its rpc, and those that the fields add that its request has set. A nil
-// request adds none.
+// request adds none. A call that only adds units to a policy, or removes them, does not change the policy itself.
 func (r *Rule) Effects(request protoreflect.Message) Effects {
 	effects := EffectsOf(r.Effect)
-	if request != nil && request.IsValid() {
-		effects |= r.fields.of(request)
+	if request == nil || !request.IsValid() {
+		return effects
 	}
-	return effects
+	raised := r.fields.of(request)
+	if r.without != nil && raised != 0 {
+		alone := true
+		request.Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+			alone = r.without[field.Number()]
+			return alone
+		})
+		if alone {
+			return raised
+		}
+	}
+	return effects | raised
+}
+
+// withoutOwn returns the ids of the path and the fields with an effect of their own, if one of these adds.
+func withoutOwn(op *contract.Operation, fields *raising) map[protoreflect.FieldNumber]bool {
+	without, adds := make(map[protoreflect.FieldNumber]bool), false
+	for _, segment := range op.Path {
+		if segment.Field != nil {
+			without[segment.Field.Number()] = true
+		}
+	}
+	for _, field := range fields.fields {
+		if field.effects != 0 {
+			without[field.Number()] = true
+		}
+		adds = adds || field.effects.Has(EffectsOf(pb.GraphCall_ADD))
+	}
+	if !adds {
+		return nil
+	}
+	return without
 }
 
 // RaisingFields returns the fields of the request, such as `remove_mailbox_protection_unit_ids`, that add an effect

@@ -127,3 +127,26 @@ func TestNamesOfRPCs(t *testing.T) {
 		t.Errorf("a name of nothing finds %v", rule)
 	}
 }
+
+// Who may add to a policy need not have the right to change it, and who may change it need not have that to remove.
+func TestUpdatesOfPoliciesHaveTheEffectsOfTheirFields(t *testing.T) {
+	rule := theRules().named("ProtectionPolicyService/UpdateExchangeProtectionPolicy")
+	add := []*pb.NewMailboxProtectionUnit{{DirectoryObjectId: "u"}}
+	name := "new"
+	for what, test := range map[string]struct {
+		request *pb.UpdateExchangeProtectionPolicyRequest
+		want    Effects
+	}{
+		"nothing":              {&pb.UpdateExchangeProtectionPolicyRequest{ProtectionPolicyId: "p"}, EffectsOf(pb.GraphCall_CHANGE)},
+		"a name":               {&pb.UpdateExchangeProtectionPolicyRequest{ProtectionPolicyId: "p", DisplayName: &name}, EffectsOf(pb.GraphCall_CHANGE)},
+		"an empty name":        {&pb.UpdateExchangeProtectionPolicyRequest{ProtectionPolicyId: "p", DisplayName: new(string)}, EffectsOf(pb.GraphCall_CHANGE)},
+		"additions":            {&pb.UpdateExchangeProtectionPolicyRequest{ProtectionPolicyId: "p", AddMailboxProtectionUnits: add}, EffectsOf(pb.GraphCall_ADD)},
+		"additions and a name": {&pb.UpdateExchangeProtectionPolicyRequest{ProtectionPolicyId: "p", AddMailboxProtectionUnits: add, DisplayName: &name}, EffectsOf(pb.GraphCall_ADD, pb.GraphCall_CHANGE)},
+		"removals":             {&pb.UpdateExchangeProtectionPolicyRequest{ProtectionPolicyId: "p", RemoveMailboxProtectionUnitIds: []string{"u"}}, EffectsOf(pb.GraphCall_REMOVE)},
+		"both":                 {&pb.UpdateExchangeProtectionPolicyRequest{ProtectionPolicyId: "p", AddMailboxProtectionUnits: add, RemoveMailboxProtectionUnitIds: []string{"u"}}, EffectsOf(pb.GraphCall_ADD, pb.GraphCall_REMOVE)},
+	} {
+		if got := rule.Effects(test.request.ProtoReflect()); got != test.want {
+			t.Errorf("%s: %s, want %s", what, got, test.want)
+		}
+	}
+}

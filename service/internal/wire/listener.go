@@ -81,6 +81,13 @@ func (l *Listener) Close() error {
 	return l.Listener.Close()
 }
 
+// Connections returns how many connections there are now.
+func (l *Listener) Connections() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.conns)
+}
+
 // Refused returns how many connections were closed because there were too many.
 func (l *Listener) Refused() uint64 { return l.refused.Load() }
 
@@ -165,6 +172,10 @@ func peerOf(address net.Addr) string {
 	tcp, ok := address.(*net.TCPAddr)
 	if !ok {
 		return ""
+	}
+	if tcp.IP.To4() == nil {
+		// Whoever has one address of IPv6 has 2^64 of them.
+		return tcp.IP.Mask(net.CIDRMask(64, 128)).String()
 	}
 	return tcp.IP.String()
 }

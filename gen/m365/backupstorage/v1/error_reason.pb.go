@@ -572,8 +572,8 @@ const (
 	//
 	// ErrorInfo: `{"reason":"CALLER_UNAUTHENTICATED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CALLER_UNAUTHENTICATED ErrorReason = 207
-	// The caller has no right to this tenant or service, or the tenant or service does not exist. The Status is the
-	// same in both cases; the server's log has the cause.
+	// The caller has no right to do this in this tenant, or the tenant does not exist. The Status is the same in both
+	// cases; the server's log has the cause.
 	//
 	// ErrorInfo: `{"reason":"CALLER_NOT_ALLOWED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CALLER_NOT_ALLOWED ErrorReason = 208
@@ -915,7 +915,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\x85\x8f\x02\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xfa\x8e\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x85\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
@@ -1385,8 +1385,8 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x11INVALID_PAGE_SIZE\x10\xcd\x01\x1a{\xda\xda\x19w\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z\x19The page size is negativeb.Send 0 for Graph's default, or a positive size\x92\x01\v\n" +
 	"\tpage_size\x12\xb9\x01\n" +
 	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\xa2\x01\xda\xda\x19\x9d\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01ZQThe request has a value, or a combination of values, that cannot be sent to Graphb'Correct the field that BadRequest names\x92\x01\x00\x12\xa7\x01\n" +
-	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x89\x01\xda\xda\x19\x84\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01P\x01Z=The caller's credential for this server is missing or invalidb'Send a valid credential for this server\x12\xe0\x01\n" +
-	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xc6\x01\xda\xda\x19\xc1\x01\x10\a\x18\x012\x12m365.backupstorage8\x01P\x01ZZThe caller has no right to this tenant or service, or the tenant or service does not existbGAsk the operator of this server for the right, or correct the tenant id\x12\x82\x02\n" +
+	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x89\x01\xda\xda\x19\x84\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01P\x01Z=The caller's credential for this server is missing or invalidb'Send a valid credential for this server\x12\xd5\x01\n" +
+	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xbb\x01\xda\xda\x19\xb6\x01\x10\a\x18\x012\x12m365.backupstorage8\x01P\x01ZOThe caller has no right to do this in this tenant, or the tenant does not existbGAsk the operator of this server for the right, or correct the tenant id\x12\x82\x02\n" +
 	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\xe2\x01\xda\xda\x19\xdd\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01P\x01ZKGraph allows this operation only on behalf of a user: send x-user-assertionbISend the user's access token for this server in metadata x-user-assertion\x9a\x01$\n" +
 	"\x0eUSER_ASSERTION\x12\x12\n" +
 	"\x10x-user-assertion\x12\xcc\x02\n" +

@@ -150,7 +150,9 @@ type GraphField struct {
 	// A type prefix (see GraphValue) that the presence of this property proves. Used only when nothing else shows the
 	// workload.
 	Implies string `protobuf:"bytes,4,opt,name=implies,proto3" json:"implies,omitempty"`
-	// The effect that a call has when this request field is set, in addition to the effect of its rpc.
+	// The effect that a call has when this request field is set, in addition to the effect of its rpc. Where a field of
+	// the request has the effect ADD, a call that sets no fields but the ids of the path and those with an effect of
+	// their own has these effects alone: who may add to a policy need not have the right to change it.
 	Effect GraphCall_Effect `protobuf:"varint,5,opt,name=effect,proto3,enum=m365.backupstorage.v1.GraphCall_Effect" json:"effect,omitempty"`
 	// The OData query option that has the value of this field of a list request, such as `$filter`. Graph's error texts
 	// name the option; the server replaces it with the field's name. `page_size` is always `$top`.

@@ -1221,36 +1221,36 @@ const file_m365_backupstorage_v1_protection_policy_service_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x01 \x01(\tR\vdisplayName\x12`\n" +
 	"\x15site_protection_units\x18\x02 \x03(\v2,.m365.backupstorage.v1.NewSiteProtectionUnitR\x13siteProtectionUnits\"\x88\x01\n" +
 	"(CreateSharePointProtectionPolicyResponse\x12\\\n" +
-	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\"\x9d\x03\n" +
+	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\"\x9f\x03\n" +
 	"%UpdateExchangeProtectionPolicyRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12&\n" +
-	"\fdisplay_name\x18\x02 \x01(\tH\x00R\vdisplayName\x88\x01\x01\x12\x94\x01\n" +
-	"\x1cadd_mailbox_protection_units\x18\x03 \x03(\v2/.m365.backupstorage.v1.NewMailboxProtectionUnitB\"\xea\xda\x19\x1e\n" +
-	"\x1cmailboxProtectionUnits@deltaR\x19addMailboxProtectionUnits\x12r\n" +
+	"\fdisplay_name\x18\x02 \x01(\tH\x00R\vdisplayName\x88\x01\x01\x12\x96\x01\n" +
+	"\x1cadd_mailbox_protection_units\x18\x03 \x03(\v2/.m365.backupstorage.v1.NewMailboxProtectionUnitB$\xea\xda\x19 \n" +
+	"\x1cmailboxProtectionUnits@delta(\x02R\x19addMailboxProtectionUnits\x12r\n" +
 	"\"remove_mailbox_protection_unit_ids\x18\x04 \x03(\tB&\xea\xda\x19\"\n" +
 	"\x1cmailboxProtectionUnits@delta\x18\x02(\x04R\x1eremoveMailboxProtectionUnitIdsB\x0f\n" +
 	"\r_display_name\"\x92\x02\n" +
 	"&UpdateExchangeProtectionPolicyResponse\x12\\\n" +
 	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\x12\x89\x01\n" +
 	"\x18mailbox_protection_units\x18\x02 \x03(\v2+.m365.backupstorage.v1.ProtectionUnitChangeB\"\xea\xda\x19\x1e\n" +
-	"\x1cmailboxProtectionUnits@deltaR\x16mailboxProtectionUnits\"\x9a\x03\n" +
+	"\x1cmailboxProtectionUnits@deltaR\x16mailboxProtectionUnits\"\x9c\x03\n" +
 	"0UpdateOneDriveForBusinessProtectionPolicyRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12&\n" +
-	"\fdisplay_name\x18\x02 \x01(\tH\x00R\vdisplayName\x88\x01\x01\x12\x8c\x01\n" +
-	"\x1aadd_drive_protection_units\x18\x03 \x03(\v2-.m365.backupstorage.v1.NewDriveProtectionUnitB \xea\xda\x19\x1c\n" +
-	"\x1adriveProtectionUnits@deltaR\x17addDriveProtectionUnits\x12l\n" +
+	"\fdisplay_name\x18\x02 \x01(\tH\x00R\vdisplayName\x88\x01\x01\x12\x8e\x01\n" +
+	"\x1aadd_drive_protection_units\x18\x03 \x03(\v2-.m365.backupstorage.v1.NewDriveProtectionUnitB\"\xea\xda\x19\x1e\n" +
+	"\x1adriveProtectionUnits@delta(\x02R\x17addDriveProtectionUnits\x12l\n" +
 	" remove_drive_protection_unit_ids\x18\x04 \x03(\tB$\xea\xda\x19 \n" +
 	"\x1adriveProtectionUnits@delta\x18\x02(\x04R\x1cremoveDriveProtectionUnitIdsB\x0f\n" +
 	"\r_display_name\"\x97\x02\n" +
 	"1UpdateOneDriveForBusinessProtectionPolicyResponse\x12\\\n" +
 	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\x12\x83\x01\n" +
 	"\x16drive_protection_units\x18\x02 \x03(\v2+.m365.backupstorage.v1.ProtectionUnitChangeB \xea\xda\x19\x1c\n" +
-	"\x1adriveProtectionUnits@deltaR\x14driveProtectionUnits\"\x8a\x03\n" +
+	"\x1adriveProtectionUnits@deltaR\x14driveProtectionUnits\"\x8c\x03\n" +
 	"'UpdateSharePointProtectionPolicyRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12&\n" +
-	"\fdisplay_name\x18\x02 \x01(\tH\x00R\vdisplayName\x88\x01\x01\x12\x88\x01\n" +
-	"\x19add_site_protection_units\x18\x03 \x03(\v2,.m365.backupstorage.v1.NewSiteProtectionUnitB\x1f\xea\xda\x19\x1b\n" +
-	"\x19siteProtectionUnits@deltaR\x16addSiteProtectionUnits\x12i\n" +
+	"\fdisplay_name\x18\x02 \x01(\tH\x00R\vdisplayName\x88\x01\x01\x12\x8a\x01\n" +
+	"\x19add_site_protection_units\x18\x03 \x03(\v2,.m365.backupstorage.v1.NewSiteProtectionUnitB!\xea\xda\x19\x1d\n" +
+	"\x19siteProtectionUnits@delta(\x02R\x16addSiteProtectionUnits\x12i\n" +
 	"\x1fremove_site_protection_unit_ids\x18\x04 \x03(\tB#\xea\xda\x19\x1f\n" +
 	"\x19siteProtectionUnits@delta\x18\x02(\x04R\x1bremoveSiteProtectionUnitIdsB\x0f\n" +
 	"\r_display_name\"\x8b\x02\n" +

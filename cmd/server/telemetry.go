@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/internal/admin"
+	"github.com/m365backup/backupstorage/internal/audit"
+	"github.com/m365backup/backupstorage/internal/metrics"
+	"github.com/m365backup/backupstorage/internal/reload"
+	"github.com/m365backup/backupstorage/internal/traces"
+	"github.com/m365backup/backupstorage/internal/troubled"
+	"github.com/m365backup/backupstorage/service"
+)
+
+// telemetry is what shows operators how the server does. What is off is nil, and costs calls nothing.
+type telemetry struct {
+	build   admin.Version
+	metrics *metrics.Metrics
+	tenants *troubled.Table
+	traces  *traces.Traces
+}
+
+// startTelemetry makes metrics when there is an admin port, and traces when the environment asks for them. blockedFor
+// says how long Graph blocks a tenant's requests.
+func startTelemetry(ctx context.Context, c *config, logger *slog.Logger, blockedFor func(tenant string) time.Duration) (*telemetry, error) {
+	t := &telemetry{build: buildVersion()}
+	if c.AdminListen != "" {
+		t.metrics = metrics.New(metrics.Build{Version: t.build.Version, Revision: t.build.Revision}, c.upstreamKind())
+		t.tenants = troubled.New(blockedFor)
+	}
+	var err error
+	t.traces, err = traces.Start(ctx, traces.Options{Version: t.build.Version, Getenv: c.getenv, Logger: logger, Trusted: service.CallerKnown})
+	return t, err
+}
+
+// upstreamKind says of which kind the upstream is.
+func (c *config) upstreamKind() metrics.Upstream {
+	switch {
+	case c.GraphEndpoint == onEmulator:
+		return metrics.Emulator
+	case c.isGraph():
+		return metrics.Graph
+	}
+	return metrics.Other
+}
+
+func (t *telemetry) graphObservers() (all []graph.Observer) {
+	if t.metrics != nil {
+		all = append(all, t.metrics)
+	}
+	if t.traces != nil {
+		all = append(all, t.traces)
+	}
+	return all
+}
+
+func (t *telemetry) callObservers() []service.Observer {
+	if t.metrics == nil {
+		return nil
+	}
+	return []service.Observer{t.metrics, t.tenants}
+}
+
+func (t *telemetry) tracer() service.Tracer {
+	// A nil pointer would be a tracer.
+	if t.traces == nil {
+		return nil
+	}
+	return t.traces
+}
+
+// counted are the parts of the server that count.
+type counted struct {
+	client   *graph.Client
+	services *service.Server
+	listener *service.Listener
+	files    *reload.Reader
+	audit    *audit.Log
+	// certificate returns when the certificate of the server expires; nil without TLS.
+	certificate func() time.Time
+	// log is where the log goes.
+	log any
+}
+
+// watch adds the numbers that the parts of the server count.
+func (t *telemetry) watch(of counted) {
+	if t.metrics == nil {
+		return
+	}
+	s := metrics.Sources{
+		CallsInFlight: of.services.CallsInFlight, HeldBytes: of.services.HeldBytes, InboundBytes: of.services.InboundBytes,
+		UnknownCodes: of.services.UnknownCodes, UnreadValues: of.services.UnreadValues, UnknownMembers: of.services.UnknownMembers,
+		Connections: of.listener.Connections, ConnectionsRefused: of.listener.Refused, ConnectionsCut: of.listener.Cut,
+		ConnectionsPaused: of.listener.Paused, Throttled: of.client.Throttled,
+		Reloads: func() map[metrics.Reload]uint64 { return reloads(of.files) },
+	}
+	if of.audit != nil {
+		s.AuditFailures, s.AuditSuppressed = of.audit.Failures, of.audit.Suppressed
+	}
+	if of.certificate != nil {
+		s.CertificateExpiry = func() map[string]time.Time { return map[string]time.Time{"server": of.certificate()} }
+	}
+	if q, ok := of.log.(*logQueue); ok {
+		s.DroppedLines = q.droppedLines
+	}
+	if t.traces != nil {
+		s.DroppedSpans = t.traces.Dropped
+	}
+	t.metrics.Watch(s)
+}
+
+// reloads are the files that were read again.
+func reloads(files *reload.Reader) map[metrics.Reload]uint64 {
+	all := make(map[metrics.Reload]uint64)
+	for what, n := range files.Successes() {
+		all[metrics.Reload{What: what, OK: true}] = n
+	}
+	for what, n := range files.Failures() {
+		all[metrics.Reload{What: what}] = n
+	}
+	return all
+}
+
+func (t *telemetry) close() {
+	if t.traces != nil {
+		t.traces.Close()
+	}
+}
