@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// buildServers writes a static server for each platform. It has neither paths of this machine nor the state of a checkout.
+// buildServers writes a static server for each platform. It has neither paths of this machine nor the state of a
+// checkout.
 func buildServers(o options, source string) error {
 	for _, platform := range o.platforms {
 		system, arch, _ := strings.Cut(platform, "/")
@@ -27,8 +28,8 @@ func buildServers(o options, source string) error {
 	return nil
 }
 
-// buildImage writes the image layout, and the list of modules beside it. It needs ./deploy/image; without it the release
-// has neither, and says so.
+// buildImage writes the image layout, and the list of modules beside it. It needs ./deploy/image; without it the
+// release has neither, and says so.
 func buildImage(o options, c commit, source string) error {
 	if !exists(filepath.Join(source, "deploy", "image")) {
 		fmt.Fprintln(os.Stderr, "release: WARNING: there is no ./deploy/image: this release has NO image and NO list of modules (SBOM)")

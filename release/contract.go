@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// contractFiles stand beside the protos in the archive. service_config_replicas.json is for clients that connect to each
-// replica; a contract may be without it.
+// contractFiles stand beside the protos in the archive. service_config_replicas.json is for clients that connect to
+// each replica; a contract may be without it.
 var contractFiles = []string{"proto/errors.json", "proto/service_config.json", "proto/service_config_replicas.json", "LICENSE"}
 
 // writeContract writes protos.tar.gz, which has all that a client of any language is made of, and released.binpb, with
@@ -81,8 +81,8 @@ func copyProtos(from, to string) error {
 	})
 }
 
-// writeArchive packs a folder. Nothing of this machine gets into the archive: its files have one owner, one mode, the time
-// of the commit, and the order of their names.
+// writeArchive packs a folder. Nothing of this machine gets into the archive: its files have one owner, one mode, the
+// time of the commit, and the order of their names.
 func writeArchive(to, folder string, c commit) error {
 	file, err := os.Create(to)
 	if err != nil {

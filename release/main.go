@@ -5,8 +5,8 @@
 //
 //	go run ./release -version v0.1.0 -o DIR [-platforms linux/amd64,linux/arm64] [-packages python,rust]
 //
-// The same commit and the same version give the same files, except for what README.md names. They are made of the module
-// zip, and not of the checkout: so what is released is what `go install` of the version builds.
+// The same commit and the same version give the same files; README.md says where that depends on tools. They are made
+// of the module zip, and not of the checkout: so what is released is what `go install` of the version builds.
 package main
 
 import (
@@ -83,7 +83,8 @@ func list(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' })
 }
 
-// checkVersion refuses what Go would not take as a version of this module path, and what others would write differently.
+// checkVersion refuses what Go would not take as a version of this module path, and what others would write
+// differently.
 func checkVersion(version string) error {
 	major := semver.Major(version)
 	if semver.Canonical(version) != version || (major != "v0" && major != "v1") {

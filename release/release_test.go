@@ -59,8 +59,8 @@ func TestWrongArgumentsLeaveNothing(t *testing.T) {
 	}
 }
 
-// TestArchiveDependsOnContentAlone writes two folders with the same files at different times, in different orders and with
-// different modes.
+// TestArchiveDependsOnContentAlone writes two folders with the same files at different times, in different orders and
+// with different modes.
 func TestArchiveDependsOnContentAlone(t *testing.T) {
 	c := commit{time: time.Date(2026, 11, 26, 1, 2, 3, 0, time.UTC)}
 	var archives [][]byte

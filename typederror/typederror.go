@@ -1,5 +1,5 @@
-// Package typederror reads the errors of this server in clients: why a call failed, whether and when it can be repeated,
-// which field is wrong, and whether a write may have been done.
+// Package typederror reads the errors of this server in clients: why a call failed, whether and when it can be
+// repeated, which field is wrong, and whether a write may have been done.
 //
 //	_, err := policies.CreateExchangeProtectionPolicy(ctx, request)
 //	switch e := typederror.Of(err); {

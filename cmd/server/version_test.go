@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
@@ -36,18 +37,22 @@ func TestVersionIsThatOfTheBuild(t *testing.T) {
 	}
 }
 
-// --version, /version, the metric and the user agent say the same.
+// --version, /version, the metric and the user agent say the same. With the variables RELEASED_… a program that was built
+// elsewhere is asked, which is how the programs of a release are tested.
 func TestAllSayTheSameVersion(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it links the program")
 	}
-	program := filepath.Join(t.TempDir(), "server")
-	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-X main.version=v9.8.7", "-o", program, ".")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	program, version := os.Getenv("RELEASED_SERVER"), os.Getenv("RELEASED_VERSION")
+	if program == "" {
+		program, version = filepath.Join(t.TempDir(), "server"), "v9.8.7"
+		build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-X main.version="+version, "-o", program, ".")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
 	}
 	out, err := exec.CommandContext(t.Context(), program, "--version").Output()
-	if err != nil || !strings.HasPrefix(string(out), "backupstorage server v9.8.7 ") {
+	if err != nil || !strings.HasPrefix(string(out), "backupstorage server "+version+" ") {
 		t.Errorf("--version: %v, %q", err, out)
 	}
 	agents := make(chan string, 1)
@@ -66,15 +71,15 @@ func TestAllSayTheSameVersion(t *testing.T) {
 	if _, err := pb.NewBackupRestoreServiceClient(conn).GetBackupRestore(ctx, new(pb.GetBackupRestoreRequest)); err != nil {
 		t.Fatal(err)
 	}
-	if agent := <-agents; agent != "ISV|m365backup|backupstorage/9.8.7" {
+	if agent := <-agents; agent != "ISV|m365backup|backupstorage/"+strings.TrimPrefix(version, "v") {
 		t.Errorf("the user agent is %q", agent)
 	}
 	url := (&running{log: lines}).admin(t)
 	var served struct{ Version string }
-	if _, text := page(t, url+"/version"); json.Unmarshal([]byte(text), &served) != nil || served.Version != "v9.8.7" {
+	if _, text := page(t, url+"/version"); json.Unmarshal([]byte(text), &served) != nil || served.Version != version {
 		t.Errorf("/version: %s", text)
 	}
-	if _, text := page(t, url+"/metrics"); !strings.Contains(text, `version="v9.8.7"} 1`) {
+	if _, text := page(t, url+"/metrics"); !strings.Contains(text, `version="`+version+`"} 1`) {
 		t.Error("build_info has another version")
 	}
 	if err := stop(); err != nil {
