@@ -37,8 +37,8 @@ func TestVersionIsThatOfTheBuild(t *testing.T) {
 	}
 }
 
-// --version, /version, the metric and the user agent say the same. With the variables RELEASED_… a program that was built
-// elsewhere is asked, which is how the programs of a release are tested.
+// --version, /version, the metric and the user agent say the same. With the variables RELEASED_… a program that was
+// built elsewhere is asked, which is how the programs of a release are tested.
 func TestAllSayTheSameVersion(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it links the program")
