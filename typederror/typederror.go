@@ -45,8 +45,8 @@ type Error struct {
 	Fields []string
 	// ResourceType and ResourceName say which resource the error is about. They are empty for most errors.
 	ResourceType, ResourceName string
-	// OutcomeUnknown reports that the call was a write that may have been done. Look before you repeat it: the metadata
-	// verifyWith names the rpc.
+	// OutcomeUnknown reports that the call may have been done, if it was a write. Look before you repeat it: the metadata
+	// verifyWith names the rpc. It is set without a Reason too: no server says then what was done.
 	OutcomeUnknown bool
 }
 
@@ -72,6 +72,6 @@ func read(s *status.Status) Error {
 			e.ResourceType, e.ResourceName = d.GetResourceType(), d.GetResourceName()
 		}
 	}
-	e.OutcomeUnknown = e.Metadata["outcome"] == "unknown"
+	e.OutcomeUnknown = e.Metadata["outcome"] == "unknown" || e.Reason == "" && e.Code != codes.OK
 	return e
 }

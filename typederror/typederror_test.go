@@ -52,8 +52,13 @@ func TestOfErrorsWithoutDetails(t *testing.T) {
 		{context.DeadlineExceeded, codes.Unknown},
 		{status.New(codes.Internal, "").Err(), codes.Internal},
 	} {
-		if e := typederror.Of(c.err); e.Code != c.want || e.Reason != "" || e.CanRepeat || e.OutcomeUnknown || e.Fields != nil {
+		e := typederror.Of(c.err)
+		if e.Code != c.want || e.Reason != "" || e.CanRepeat || e.Fields != nil {
 			t.Errorf("Of(%v) is %+v, want the code %v alone", c.err, e, c.want)
+		}
+		// No server says that nothing was done.
+		if e.OutcomeUnknown != (c.err != nil) {
+			t.Errorf("Of(%v): OutcomeUnknown is %v", c.err, e.OutcomeUnknown)
 		}
 	}
 	if e := typederror.OfStatus(nil); e.Code != codes.OK {

@@ -25,7 +25,10 @@ export interface TypedError {
   fields: string[];
   /** The resource that the error is about. */
   resource?: ResourceInfo;
-  /** The call was a write that may have been done: look before you repeat it. */
+  /**
+   * The call may have been done, if it was a write: look before you repeat it. True without a reason too: no server says
+   * then what was done.
+   */
   outcomeUnknown: boolean;
 }
 
@@ -44,7 +47,7 @@ export function typedErrorOf(status: Status | undefined): TypedError {
     switch (typeUrl.split('/').pop()) {
       case 'google.rpc.ErrorInfo': {
         const { reason, domain, metadata } = ErrorInfo.decode(value);
-        Object.assign(result, { reason, domain, metadata, outcomeUnknown: metadata.outcome === 'unknown' });
+        Object.assign(result, { reason, domain, metadata });
         break;
       }
       case 'google.rpc.RetryInfo': {
@@ -60,5 +63,6 @@ export function typedErrorOf(status: Status | undefined): TypedError {
         break;
     }
   }
+  result.outcomeUnknown = result.metadata.outcome === 'unknown' || (result.reason === '' && result.code !== 'OK');
   return result;
 }

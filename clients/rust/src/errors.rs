@@ -24,7 +24,8 @@ pub struct TypedError {
     pub fields: Vec<String>,
     /// Type and name of the resource that the error is about.
     pub resource: Option<(String, String)>,
-    /// Whether the call was a write that may have been done: look before you repeat it.
+    /// Whether the call may have been done, if it was a write: look before you repeat it. True without a reason too: no
+    /// server says then what was done.
     pub outcome_unknown: bool,
 }
 
@@ -34,7 +35,7 @@ impl TypedError {
         Self {
             code,
             message: message.into(),
-            outcome_unknown: info.metadata.get("outcome").is_some_and(|it| it == "unknown"),
+            outcome_unknown: info.metadata.get("outcome").is_some_and(|it| it == "unknown") || info.reason.is_empty() && code != tonic::Code::Ok,
             reason: info.reason,
             domain: info.domain,
             metadata: info.metadata,

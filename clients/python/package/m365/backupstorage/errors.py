@@ -29,7 +29,8 @@ class TypedError:
     retry_delay      seconds to wait before the same request can be sent again; None when it cannot
     fields           paths of the fields of the request that are wrong
     resource         ResourceInfo of the resource that the error is about, or None
-    outcome_unknown  whether the call was a write that may have been done: look before you repeat it
+    outcome_unknown  whether the call may have been done, if it was a write: look before you repeat it. True without a
+                     reason too: no server says then what was done
     """
 
     def __init__(self, status):
@@ -50,7 +51,7 @@ class TypedError:
                 self.fields = [violation.field for violation in bad.field_violations]
             elif packed.Unpack(resource := error_details_pb2.ResourceInfo()):
                 self.resource = resource
-        self.outcome_unknown = self.metadata.get("outcome") == "unknown"
+        self.outcome_unknown = self.metadata.get("outcome") == "unknown" or (not self.reason and self.code != "OK")
 
     @classmethod
     def of(cls, error):

@@ -28,7 +28,8 @@ import java.util.Optional;
  * @param retryDelay the time to wait before the same request can be sent again; empty when it cannot
  * @param fields paths of the fields of the request that are wrong
  * @param resource the resource that the error is about
- * @param outcomeUnknown whether the call was a write that may have been done: look before you repeat it
+ * @param outcomeUnknown whether the call may have been done, if it was a write: look before you repeat it. True without a
+ *     reason too: no server says then what was done
  */
 public record TypedError(
     String code,
@@ -60,7 +61,7 @@ public record TypedError(
         detail(status, RetryInfo.class).map(RetryInfo::getRetryDelay).map(it -> Duration.ofSeconds(it.getSeconds(), it.getNanos())),
         badRequest.getFieldViolationsList().stream().map(FieldViolation::getField).toList(),
         detail(status, ResourceInfo.class),
-        info.getMetadataOrDefault("outcome", "").equals("unknown"));
+        info.getMetadataOrDefault("outcome", "").equals("unknown") || info.getReason().isEmpty() && status.getCode() != Code.OK_VALUE);
   }
 
   /** Returns the detail of a type. One that cannot be read counts as absent, since the code still says something. */
