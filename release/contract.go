@@ -36,7 +36,10 @@ func writeContract(o options, c commit, source, scratch string) error {
 		return err
 	}
 	for _, name := range contractFiles {
-		if err := copyFile(source, protos, name); err != nil && !(os.IsNotExist(err) && strings.HasSuffix(name, "_replicas.json")) {
+		if strings.HasSuffix(name, "_replicas.json") && !exists(filepath.Join(source, name)) {
+			continue
+		}
+		if err := copyFile(source, protos, name); err != nil {
 			return err
 		}
 	}
