@@ -57,6 +57,15 @@ func byGRPC(f *fleet, l *load) (*way, error) {
 	return &way{connection: connection, takesCalls: takesCalls, stop: func() { connection.Close() }}, nil
 }
 
+// byOne calls the first replica alone.
+func byOne(f *fleet) (*way, error) {
+	connection, err := grpc.NewClient("passthrough:///"+f.replicas[0].address, grpc.WithDisableRetry(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, err
+	}
+	return &way{connection: connection, stop: func() { connection.Close() }}, nil
+}
+
 // byEnvoy starts an Envoy before the replicas, with the configuration that is for production.
 func byEnvoy(ctx context.Context, f *fleet, program, policy, folder string) (*way, error) {
 	addresses := make([]string, 2)

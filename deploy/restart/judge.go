@@ -33,6 +33,7 @@ const slack = 250 * time.Millisecond
 // verdict is what became of all calls.
 type verdict struct {
 	calls, failed, cut int
+	doubled, lost      int
 	unknown, done      int // Creates that failed, and those of them that were carried out.
 	slowest            time.Duration
 	faults             []string
@@ -61,11 +62,13 @@ func judge(records []record, events []event, made map[string][]string) verdict {
 		policies := made[r.id]
 		switch {
 		case len(policies) > 1:
+			v.doubled++
 			v.fault("create %s was carried out %d times: %v", r.id, len(policies), policies)
 		case r.status.Code() != codes.OK:
 			v.unknown++
 			v.done += len(policies)
 		case len(policies) == 0:
+			v.lost++
 			v.fault("create %s returned OK and was not carried out", r.id)
 		case policies[0] != r.created || ids[r.created]:
 			v.fault("create %s returned policy %q, and %v was created", r.id, r.created, policies)
@@ -98,7 +101,7 @@ func (v *verdict) fault(format string, values ...any) {
 
 func (v *verdict) String() string {
 	return fmt.Sprintf("%d calls, %d cut by SIGKILL with a bare UNAVAILABLE, %d other failures; of %d creates that failed %d had been carried out; "+
-		"none doubled or lost: %t; slowest call %v", v.calls, v.cut, v.failed-v.cut, v.unknown, v.done, len(v.faults) == 0, v.slowest.Round(time.Millisecond))
+		"%d doubled, %d lost; slowest call %v", v.calls, v.cut, v.failed-v.cut, v.unknown, v.done, v.doubled, v.lost, v.slowest.Round(time.Millisecond))
 }
 
 func (k kind) String() string {

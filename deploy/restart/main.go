@@ -4,8 +4,11 @@
 //
 //	go run ./deploy/restart envoy   [-events 8] [-seed 1] [-rate 250] [-policy RING_HASH] [-envoy PROGRAM]
 //	go run ./deploy/restart grpc-go [-events 8] [-seed 1] [-rate 250]
+//	go run ./deploy/restart kubelet -numbers FILE [-events 1]
+//	go run ./deploy/restart measure [-rate 250] >deploy/kubernetes/sizing.json
 //
-// Both have -drain-wait and -drain-timeout, which the servers get, and -server for a program that is built already.
+// All have -server for a program that is built already. The first two have -drain-wait and -drain-timeout for the
+// servers; kubelet gets them from the manifests, and -drain-wait or -grace overrule those.
 package main
 
 import (
@@ -26,7 +29,10 @@ type options struct {
 	events, rate            int
 	seed                    uint64
 	policy, envoy, server   string
+	numbers                 string
 	drainWait, drainTimeout time.Duration
+	grace                   time.Duration
+	given                   map[string]bool // The flags of the command line.
 }
 
 func main() {
@@ -40,12 +46,16 @@ func main() {
 	flags.StringVar(&o.server, "server", "", "the server's program; without it, it is built")
 	flags.DurationVar(&o.drainWait, "drain-wait", 3*time.Second, "--drain-wait of the servers")
 	flags.DurationVar(&o.drainTimeout, "drain-timeout", 15*time.Second, "--drain-timeout of the servers")
+	flags.StringVar(&o.numbers, "numbers", "", "file with the numbers of the manifests")
+	flags.DurationVar(&o.grace, "grace", 0, "grace period, in place of the manifest's")
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: restart envoy|grpc-go [FLAGS]")
+		fmt.Fprintln(os.Stderr, "usage: restart envoy|grpc-go|kubelet|measure [FLAGS]")
 		os.Exit(2)
 	}
 	// It exits by itself.
 	_ = flags.Parse(os.Args[2:])
+	o.given = map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := prove(ctx, os.Args[1], o)
 	cancel()
@@ -74,8 +84,16 @@ func prove(ctx context.Context, by string, o options) (err error) {
 			return err
 		}
 	}
+	n, err := o.kubeletNumbers(by)
+	if err != nil {
+		return err
+	}
 	// A call that outlasts --drain-wait is one that GracefulStop has to wait for.
-	f, err := startFleet(ctx, folder, o.server, o.drainWait+time.Second, "--drain-wait", o.drainWait.String(), "--drain-timeout", o.drainTimeout.String())
+	slow := o.drainWait + time.Second
+	if by == "kubelet" {
+		slow, o.drainWait, o.drainTimeout = longCall, n.DrainWait, n.DrainTimeout
+	}
+	f, err := startFleet(ctx, folder, o.server, slow, "--drain-wait", o.drainWait.String(), "--drain-timeout", o.drainTimeout.String())
 	if err != nil {
 		return err
 	}
@@ -87,14 +105,21 @@ func prove(ctx context.Context, by string, o options) (err error) {
 		w, err = byEnvoy(ctx, f, o.envoy, o.policy, folder)
 	case "grpc-go":
 		w, err = byGRPC(f, l)
+	case "measure":
+		w, err = byOne(f)
+	case "kubelet":
+		return f.playKubelet(ctx, l, n, o.events, o.rate)
 	default:
-		err = fmt.Errorf("there is no way %q: envoy and grpc-go are there", by)
+		err = fmt.Errorf("there is no %q: envoy, grpc-go, kubelet and measure are there", by)
 	}
 	if err != nil {
 		return err
 	}
 	defer w.stop()
 	l.connection = func() (grpc.ClientConnInterface, func(), error) { return w.connection, func() {}, nil }
+	if by == "measure" {
+		return f.measure(ctx, l, o.rate)
+	}
 	return f.proveUnderLoad(ctx, l, w, o)
 }
 
@@ -115,7 +140,30 @@ func (f *fleet) proveUnderLoad(ctx context.Context, l *load, w *way, o options) 
 	<-loaded
 	err = errors.Join(err, <-followed, book.read(ctx, f))
 	v := judge(l.seen(), events, book.created)
-	fmt.Printf("%v; %.0f calls/s\n", &v, float64(v.calls)/time.Since(begin).Seconds())
+	fmt.Printf("%.0f calls/s\n", float64(v.calls)/time.Since(begin).Seconds())
+	return errors.Join(err, report(v))
+}
+
+// kubeletNumbers returns the numbers of the manifests with those of the command line in their place.
+func (o *options) kubeletNumbers(by string) (n numbers, err error) {
+	if by != "kubelet" {
+		return n, nil
+	}
+	if n, err = readNumbers(o.numbers); err != nil {
+		return n, err
+	}
+	if o.given["drain-wait"] {
+		n.DrainWait = o.drainWait
+	}
+	if o.given["grace"] {
+		n.Grace = o.grace
+	}
+	return n, nil
+}
+
+// report prints a verdict, and returns an error if it has faults.
+func report(v verdict) error {
+	fmt.Println(&v)
 	for i, fault := range v.faults {
 		if i == 20 {
 			fmt.Printf("and %d more\n", len(v.faults)-i)
@@ -124,7 +172,7 @@ func (f *fleet) proveUnderLoad(ctx context.Context, l *load, w *way, o options) 
 		fmt.Println(fault)
 	}
 	if len(v.faults) > 0 {
-		err = errors.Join(err, fmt.Errorf("%d faults", len(v.faults)))
+		return fmt.Errorf("%d faults", len(v.faults))
 	}
-	return err
+	return nil
 }
