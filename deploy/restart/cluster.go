@@ -73,8 +73,8 @@ func (c *cluster) remove(address string) {
 	c.ready = left
 }
 
-// probe asks a replica for its health as the readiness probe does, until it has failed often enough, and removes it when
-// the news has had time to spread.
+// probe asks a replica for its health as the readiness probe does, until it has failed often enough, and removes it
+// when the news has had time to spread.
 func (c *cluster) probe(ctx context.Context, address string, n numbers) {
 	for failed := 0; failed < n.ProbeFails && ctx.Err() == nil; {
 		pause(ctx, n.ProbePeriod)
