@@ -83,7 +83,7 @@ func write(folder string, o options) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }()
 	server := filepath.Join(scratch, "server")
 	if err := build(server, o); err != nil {
 		return err

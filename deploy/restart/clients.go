@@ -54,7 +54,7 @@ func byGRPC(f *fleet, l *load) (*way, error) {
 			return false, nil
 		})
 	}
-	return &way{connection: connection, takesCalls: takesCalls, stop: func() { connection.Close() }}, nil
+	return &way{connection: connection, takesCalls: takesCalls, stop: func() { _ = connection.Close() }}, nil
 }
 
 // byOne calls the first replica alone.
@@ -63,7 +63,7 @@ func byOne(f *fleet) (*way, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &way{connection: connection, stop: func() { connection.Close() }}, nil
+	return &way{connection: connection, stop: func() { _ = connection.Close() }}, nil
 }
 
 // byEnvoy starts an Envoy before the replicas, with the configuration that is for production.
@@ -112,7 +112,7 @@ func byEnvoy(ctx context.Context, f *fleet, program, policy, folder string) (*wa
 		envoy.kill()
 		return nil, err
 	}
-	return &way{connection: connection, takesCalls: takesCalls, stop: func() { connection.Close(); envoy.kill() }}, nil
+	return &way{connection: connection, takesCalls: takesCalls, stop: func() { _ = connection.Close(); envoy.kill() }}, nil
 }
 
 // withAddresses puts addresses of this machine, and a policy of balancing, into the configuration of production. It

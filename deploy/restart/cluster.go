@@ -20,7 +20,7 @@ type cluster struct {
 }
 
 // serveCluster begins to listen, as the cluster's own address of a service would.
-func serveCluster(ready []string) (*cluster, error) {
+func serveCluster(ctx context.Context, ready []string) (*cluster, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func serveCluster(ready []string) (*cluster, error) {
 			if err != nil {
 				return
 			}
-			go c.join(client)
+			go c.join(ctx, client)
 		}
 	}()
 	return c, nil
@@ -40,16 +40,16 @@ func serveCluster(ready []string) (*cluster, error) {
 
 // join connects a client with the next replica that everybody believes to be ready. Like the rules of a kernel it does
 // not try another one when that replica refuses.
-func (c *cluster) join(client net.Conn) {
-	defer client.Close()
+func (c *cluster) join(ctx context.Context, client net.Conn) {
+	defer func() { _ = client.Close() }()
 	c.mu.Lock()
 	address := c.ready[int(c.next.Add(1))%len(c.ready)]
 	c.mu.Unlock()
-	server, err := net.Dial("tcp", address)
+	server, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return
 	}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	ended := make(chan struct{}, 2)
 	for _, pair := range [][2]net.Conn{{client, server}, {server, client}} {
 		go func() {

@@ -68,12 +68,12 @@ func startFleet(ctx context.Context, folder, server string, slow time.Duration, 
 	for n := range 30 {
 		tenant := fmt.Sprintf("aaaaaaaa-0000-4000-9000-%012x", n)
 		f.tenants = append(f.tenants, tenant)
-		if err := f.control(ctx, "POST", "seed", map[string]any{"tenant": tenant, "serviceStatus": "enabled"}, nil); err != nil {
+		if err := f.control(ctx, http.MethodPost, "seed", map[string]any{"tenant": tenant, "serviceStatus": "enabled"}, nil); err != nil {
 			f.stop()
 			return nil, err
 		}
 	}
-	if err := f.control(ctx, "POST", "faults", json.RawMessage(fmt.Sprintf(faults, slow)), nil); err != nil {
+	if err := f.control(ctx, http.MethodPost, "faults", json.RawMessage(fmt.Sprintf(faults, slow)), nil); err != nil {
 		f.stop()
 		return nil, err
 	}

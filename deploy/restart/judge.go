@@ -51,7 +51,7 @@ func judge(records []record, events []event, made map[string][]string) verdict {
 		if r.status.Code() != codes.OK {
 			v.failed++
 			if why := r.excuse(events); why != "" {
-				v.fault("%s call %s of %v to %v: %s (%s)", r.kind, r.id, clock(r.begin), clock(r.end), why, r.status)
+				v.faultf("%s call %s of %v to %v: %s (%s)", r.kind, r.id, clock(r.begin), clock(r.end), why, r.status)
 			} else {
 				v.cut++
 			}
@@ -63,21 +63,21 @@ func judge(records []record, events []event, made map[string][]string) verdict {
 		switch {
 		case len(policies) > 1:
 			v.doubled++
-			v.fault("create %s was carried out %d times: %v", r.id, len(policies), policies)
+			v.faultf("create %s was carried out %d times: %v", r.id, len(policies), policies)
 		case r.status.Code() != codes.OK:
 			v.unknown++
 			v.done += len(policies)
 		case len(policies) == 0:
 			v.lost++
-			v.fault("create %s returned OK and was not carried out", r.id)
+			v.faultf("create %s returned OK and was not carried out", r.id)
 		case policies[0] != r.created || ids[r.created]:
-			v.fault("create %s returned policy %q, and %v was created", r.id, r.created, policies)
+			v.faultf("create %s returned policy %q, and %v was created", r.id, r.created, policies)
 		}
 		ids[r.created] = true
 		delete(made, r.id)
 	}
 	for id, policies := range made {
-		v.fault("%v was created under %s, which no client sent", policies, id)
+		v.faultf("%v was created under %s, which no client sent", policies, id)
 	}
 	return v
 }
@@ -95,7 +95,7 @@ func (r *record) excuse(events []event) string {
 	return "no replica was killed meanwhile"
 }
 
-func (v *verdict) fault(format string, values ...any) {
+func (v *verdict) faultf(format string, values ...any) {
 	v.faults = append(v.faults, fmt.Sprintf(format, values...))
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -53,9 +54,7 @@ func TestJudgeFindsEachFault(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			made := map[string][]string{}
-			for id, policies := range c.created {
-				made[id] = policies
-			}
+			maps.Copy(made, c.created)
 			found := judge([]record{c.record}, events, made).faults
 			if c.fault == "" && len(found) > 0 || c.fault != "" && (len(found) != 1 || !strings.Contains(found[0], c.fault)) {
 				t.Errorf("faults %q, want one with %q", found, c.fault)

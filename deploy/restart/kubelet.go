@@ -46,14 +46,14 @@ func (f *fleet) playKubelet(ctx context.Context, l *load, n numbers, count, rate
 	for _, r := range f.replicas {
 		addresses = append(addresses, r.address)
 	}
-	c, err := serveCluster(addresses)
+	c, err := serveCluster(ctx, addresses)
 	if err != nil {
 		return err
 	}
-	defer c.listener.Close()
+	defer func() { _ = c.listener.Close() }()
 	l.connection = func() (grpc.ClientConnInterface, func(), error) {
 		connection, err := grpc.NewClient("passthrough:///"+c.listener.Addr().String(), grpc.WithDisableRetry(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-		return connection, func() { connection.Close() }, err
+		return connection, func() { _ = connection.Close() }, err
 	}
 	loading, stopLoad := context.WithCancel(ctx)
 	defer stopLoad()

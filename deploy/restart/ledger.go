@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -41,7 +42,7 @@ func (l *ledger) read(ctx context.Context, f *fleet) error {
 			Last    uint64  `json:"last"`
 			Dropped uint64  `json:"dropped"`
 		}
-		if err := f.control(ctx, "GET", fmt.Sprintf("ledger?since=%d&limit=20000", l.last), nil, &page); err != nil {
+		if err := f.control(ctx, http.MethodGet, fmt.Sprintf("ledger?since=%d&limit=20000", l.last), nil, &page); err != nil {
 			return err
 		}
 		if page.Dropped > 0 {
@@ -59,7 +60,7 @@ func (l *ledger) add(entries []entry) {
 	for _, e := range entries {
 		l.total++
 		switch {
-		case e.Kind == "request" && e.Method == "POST":
+		case e.Kind == "request" && e.Method == http.MethodPost:
 			l.requests[e.Seq] = e.ClientRequestID
 		case e.Kind == "change" && e.From == "" && l.requests[e.Cause] != "":
 			id := l.requests[e.Cause]

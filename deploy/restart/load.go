@@ -75,14 +75,12 @@ func (l *load) run(ctx context.Context, perSecond int) {
 }
 
 func (l *load) call(k kind, tenant string) {
-	l.calls.Add(1)
-	go func() {
-		defer l.calls.Done()
+	l.calls.Go(func() {
 		r := l.one(k, tenant)
 		l.mu.Lock()
 		l.records = append(l.records, r)
 		l.mu.Unlock()
-	}()
+	})
 }
 
 func (l *load) one(k kind, tenant string) record {

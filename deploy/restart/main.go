@@ -73,7 +73,7 @@ func prove(ctx context.Context, by string, o options) (err error) {
 	// The logs are worth reading only if something failed.
 	defer func() {
 		if err == nil {
-			os.RemoveAll(folder)
+			_ = os.RemoveAll(folder)
 		} else {
 			err = fmt.Errorf("%w\nlogs in %s", err, folder)
 		}

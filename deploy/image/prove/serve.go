@@ -62,7 +62,7 @@ func trustRoots(root string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(changed)
+	defer func() { _ = os.RemoveAll(changed) }()
 	if err := os.CopyFS(changed, os.DirFS(root)); err != nil {
 		return "", err
 	}
@@ -115,7 +115,7 @@ func ask(root string, flags ...string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer connection.Close()
+	defer func() { _ = connection.Close() }()
 	tenant := metadata.AppendToOutgoingContext(ctx, "x-tenant-id", emulator.TenantA)
 	if _, err := pb.NewBackupRestoreServiceClient(connection).GetBackupRestore(tenant, &pb.GetBackupRestoreRequest{}); err != nil {
 		return err

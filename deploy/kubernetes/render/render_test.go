@@ -43,11 +43,11 @@ func TestNumbersFit(t *testing.T) {
 
 func TestCheckFindsWrongNumbers(t *testing.T) {
 	t.Parallel()
-	argument := func(old, new string) func(*render.Manifests) {
+	argument := func(before, after string) func(*render.Manifests) {
 		return func(m *render.Manifests) {
 			for i, a := range m.Container().Args {
-				if a == old {
-					m.Container().Args[i] = new
+				if a == before {
+					m.Container().Args[i] = after
 				}
 			}
 		}
