@@ -27,11 +27,13 @@ type way struct {
 	stop       func()
 }
 
-// roundRobin is the service config of a client that balances by itself. Retries are off, so that nothing is hidden.
-const roundRobin = `{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}`
-
-// byGRPC lets grpc-go balance over the replicas, whose health it watches.
+// byGRPC lets grpc-go balance over the replicas, whose health it watches, with the service config that we publish for
+// that. Retries are off, so that nothing is hidden.
 func byGRPC(f *fleet, l *load) (*way, error) {
+	config, err := os.ReadFile("proto/service_config_replicas.json")
+	if err != nil {
+		return nil, err
+	}
 	list := manual.NewBuilderWithScheme("replicas")
 	var addresses []resolver.Address
 	for _, r := range f.replicas {
@@ -39,7 +41,7 @@ func byGRPC(f *fleet, l *load) (*way, error) {
 	}
 	list.InitialState(resolver.State{Addresses: addresses})
 	connection, err := grpc.NewClient("replicas:///", grpc.WithResolvers(list), grpc.WithDisableRetry(),
-		grpc.WithDefaultServiceConfig(roundRobin), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		grpc.WithDefaultServiceConfig(string(config)), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, err
 	}
