@@ -21,7 +21,7 @@ import (
 
 // way is how clients reach the replicas.
 type way struct {
-	connection *grpc.ClientConn
+	connection grpc.ClientConnInterface
 	// takesCalls waits until calls go to a replica.
 	takesCalls func(ctx context.Context, replica int) error
 	stop       func()
@@ -45,7 +45,21 @@ func byGRPC(f *fleet, l *load) (*way, error) {
 	if err != nil {
 		return nil, err
 	}
-	takesCalls := func(ctx context.Context, replica int) error {
+	return &way{connection: connection, takesCalls: f.seenBy(l), stop: func() { _ = connection.Close() }}, nil
+}
+
+// byProgram lets a client program of another language balance over the replicas.
+func byProgram(ctx context.Context, f *fleet, l *load, folder, command string) (*way, error) {
+	r, err := startRemote(ctx, f, filepath.Join(folder, "client.log"), strings.Fields(command)...)
+	if err != nil {
+		return nil, err
+	}
+	return &way{connection: r, takesCalls: f.seenBy(l), stop: r.stop}, nil
+}
+
+// seenBy returns a function that waits until a call of the load has come from a replica.
+func (f *fleet) seenBy(l *load) func(context.Context, int) error {
+	return func(ctx context.Context, replica int) error {
 		since := time.Now()
 		return poll(ctx, func() (bool, error) {
 			for _, r := range l.seen() {
@@ -56,7 +70,6 @@ func byGRPC(f *fleet, l *load) (*way, error) {
 			return false, nil
 		})
 	}
-	return &way{connection: connection, takesCalls: takesCalls, stop: func() { _ = connection.Close() }}, nil
 }
 
 // byOne calls the first replica alone.

@@ -14,6 +14,9 @@ import (
 // replicas is how many servers there are. With one of them gone, two thirds are healthy: above Envoy's panic threshold.
 const replicas = 3
 
+// tenants is how many tenants call. A ring has unlucky ones, of which a few would tell nothing.
+const tenants = 300
+
 // faults make calls long enough to be cut. A write is held up before its work, or after it: then it is done, and
 // nobody hears of it. The list of service apps takes longer than --drain-wait.
 const faults = `[
@@ -65,7 +68,7 @@ func startFleet(ctx context.Context, folder, server string, slow time.Duration, 
 			return nil, err
 		}
 	}
-	for n := range 30 {
+	for n := range tenants {
 		tenant := fmt.Sprintf("aaaaaaaa-0000-4000-9000-%012x", n)
 		f.tenants = append(f.tenants, tenant)
 		if err := f.control(ctx, http.MethodPost, "seed", map[string]any{"tenant": tenant, "serviceStatus": "enabled"}, nil); err != nil {

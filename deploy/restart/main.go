@@ -4,10 +4,11 @@
 //
 //	go run ./deploy/restart envoy   [-events 8] [-seed 1] [-rate 250] [-policy RING_HASH] [-envoy PROGRAM]
 //	go run ./deploy/restart grpc-go [-events 8] [-seed 1] [-rate 250]
+//	go run ./deploy/restart program -client COMMAND [-events 8] [-seed 1] [-rate 250]
 //	go run ./deploy/restart kubelet -numbers FILE [-events 1]
 //	go run ./deploy/restart measure [-rate 250] >deploy/kubernetes/sizing.json
 //
-// All have -server for a program that is built already. The first two have -drain-wait and -drain-timeout for the
+// All have -server for a program that is built already. The first three have -drain-wait and -drain-timeout for the
 // servers; kubelet gets them from the manifests, and -drain-wait or -grace overrule those.
 package main
 
@@ -29,7 +30,7 @@ type options struct {
 	events, rate            int
 	seed                    uint64
 	policy, envoy, server   string
-	numbers                 string
+	numbers, client         string
 	drainWait, drainTimeout time.Duration
 	grace                   time.Duration
 	given                   map[string]bool // The flags of the command line.
@@ -47,9 +48,10 @@ func main() {
 	flags.DurationVar(&o.drainWait, "drain-wait", 3*time.Second, "--drain-wait of the servers")
 	flags.DurationVar(&o.drainTimeout, "drain-timeout", 15*time.Second, "--drain-timeout of the servers")
 	flags.StringVar(&o.numbers, "numbers", "", "file with the numbers of the manifests")
+	flags.StringVar(&o.client, "client", "", "command of a client program, which gets addresses and service config as arguments")
 	flags.DurationVar(&o.grace, "grace", 0, "grace period, in place of the manifest's")
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: restart envoy|grpc-go|kubelet|measure [FLAGS]")
+		fmt.Fprintln(os.Stderr, "usage: restart envoy|grpc-go|program|kubelet|measure [FLAGS]")
 		os.Exit(2)
 	}
 	// It exits by itself.
@@ -105,12 +107,14 @@ func prove(ctx context.Context, by string, o options) (err error) {
 		w, err = byEnvoy(ctx, f, o.envoy, o.policy, folder)
 	case "grpc-go":
 		w, err = byGRPC(f, l)
+	case "program":
+		w, err = byProgram(ctx, f, l, folder, o.client)
 	case "measure":
 		w, err = byOne(f)
 	case "kubelet":
 		return f.playKubelet(ctx, l, n, o.events, o.rate)
 	default:
-		err = fmt.Errorf("there is no %q: envoy, grpc-go, kubelet and measure are there", by)
+		err = fmt.Errorf("there is no %q: envoy, grpc-go, program, kubelet and measure are there", by)
 	}
 	if err != nil {
 		return err
