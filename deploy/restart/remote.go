@@ -175,7 +175,7 @@ func (r *remote) stop() {
 
 // address makes an address of host and port as text; nil if it is none.
 func address(text string) net.Addr {
-	host, port, err := net.SplitHostPort(strings.TrimPrefix(text, "/"))
+	host, port, err := net.SplitHostPort(text)
 	if err != nil {
 		return nil
 	}
