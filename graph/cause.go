@@ -36,7 +36,7 @@ const (
 	CauseEmbeddedError Cause = "embedded-error"
 )
 
-// The causes of a connection that failed.
+// The causes of a connection that failed, to Graph or to the token authority.
 const (
 	// CauseDNS is a host name that could not be looked up.
 	CauseDNS Cause = "dns"
@@ -57,7 +57,7 @@ const (
 	CauseTLSOther Cause = "tls-other"
 	// CauseProxyAuthentication is a proxy that demands other credentials.
 	CauseProxyAuthentication Cause = "proxy-authentication"
-	// CauseProxyRefused is a proxy that cannot be reached, or that does not connect to Graph.
+	// CauseProxyRefused is a proxy that cannot be reached, or that does not connect to the host.
 	CauseProxyRefused Cause = "proxy-refused"
 	// CauseNoDescriptors is a process or machine that has no file descriptor left for another connection.
 	CauseNoDescriptors Cause = "no-descriptors"
@@ -89,3 +89,23 @@ const (
 	// CauseOther is any other refusal of the authority.
 	CauseOther Cause = "other"
 )
+
+// OfConnection reports whether a connection failed, and not a response or a token.
+func (c Cause) OfConnection() bool {
+	switch c {
+	case CauseDNS, CauseRefused, CauseReset, CauseTimeout, CauseTLSUnknownAuthority, CauseTLSExpired, CauseTLSName, CauseTLSOther,
+		CauseProxyAuthentication, CauseProxyRefused, CauseNoDescriptors:
+		return true
+	}
+	return false
+}
+
+// Lasts reports whether the next connection would fail in the same way, until a person changes a name, a certificate or
+// the credentials of a proxy.
+func (c Cause) Lasts() bool {
+	switch c {
+	case CauseDNS, CauseTLSUnknownAuthority, CauseTLSExpired, CauseTLSName, CauseTLSOther, CauseProxyAuthentication:
+		return true
+	}
+	return false
+}

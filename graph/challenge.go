@@ -22,6 +22,23 @@ func (e *Error) challenge() (claims string, ok bool) {
 	return e.claims, e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden && e.InsufficientClaims
 }
 
+// without is the error of a request whose challenge brought no other token:
+//
+//	the failure to get one                what the error says
+//	------------------------------------  --------------------------------------------------------------------
+//	the application or user was refused   Graph's error about the last token, and as Err why there is no other
+//	anything else                         why there is no other token, with head and codes of Graph's response
+func (e *Error) without(token *Error) *Error {
+	result := *token
+	if token.Token == TokenRefused || token.Token == TokenAssertionRefused {
+		result = *e
+		result.Err = token.Err
+		return &result
+	}
+	result.Meta, result.Codes = e.Meta, e.Codes
+	return &result
+}
+
 // readChallenge reads what a response says about tokens (RFC 6750, and Microsoft's claims challenge).
 func (e *Error) readChallenge(header http.Header) {
 	if e.Status != http.StatusUnauthorized && e.Status != http.StatusForbidden {

@@ -205,7 +205,14 @@ func (c *Client) once(ctx context.Context, request *Request, token string, fresh
 	}
 	response.Body = watch(response.Body, trip.close)
 	defer response.Body.Close()
-	return readResponse(ctx, response, request)
+	result, failed := readResponse(ctx, response, request)
+	switch {
+	case failed != nil:
+		request.Stats.responded(failed.RequestID)
+	default:
+		request.Stats.responded(result.RequestID)
+	}
+	return result, failed
 }
 
 func (c *Client) httpRequest(ctx context.Context, request *Request, token string) (*http.Request, error) {

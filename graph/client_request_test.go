@@ -131,7 +131,7 @@ func TestNothingIsSentWithoutAToken(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			client, err := graph.New(graph.Options{Endpoint: server.URL, Tokens: tokenFunc(func(_ context.Context, got graph.TokenRequest) (string, error) {
-				if got != (graph.TokenRequest{Tenant: tenant}) {
+				if got != (graph.TokenRequest{Tenant: tenant, RequestID: requestID}) {
 					t.Errorf("asked for tenant %+v, want tenant %q", got, tenant)
 				}
 				return test.token, test.err

@@ -10,6 +10,7 @@
 //	failure                                     read  DELETE  other write
 //	------------------------------------------  ----  ------  -----------
 //	429, 509, 503 with Retry-After              yes   yes     yes
+//	409 Directory_ConcurrencyViolation          yes   yes     yes
 //	503 without Retry-After                     yes   yes     no
 //	408, 502, 504, response cut                 yes   yes     no
 //	nothing was sent, or HTTP/2 says so         yes   yes     yes

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/m365backup/backupstorage/graph/internal/connection"
 	"github.com/m365backup/backupstorage/graph/internal/errorbody"
 )
 
@@ -40,7 +41,8 @@ const (
 // Error is a failed request, with all that Graph said about it.
 type Error struct {
 	Kind Kind
-	// Meta is the head of Graph's response, zero when there was none.
+	// Meta is the head of Graph's response, zero when there was none. With KindToken it is that of the response that
+	// demanded another token, and so are Codes.
 	Meta
 	// Codes are the codes of Graph's error from the outermost to the deepest inner one, in Graph's spelling; at most
 	// nine, of at most 256 bytes each.
@@ -133,6 +135,13 @@ func (e *Error) ResponseLost() bool {
 	return false
 }
 
+// lostRace reports whether the directory refused the request because of another change at the same time. The code must
+// be the innermost one of a 409: a deeper code says more, and another status can come from a gateway.
+func (e *Error) lostRace() bool {
+	return e.Kind == KindResponse && e.Status == http.StatusConflict && len(e.Codes) > 0 &&
+		strings.EqualFold(e.Codes[len(e.Codes)-1], "Directory_ConcurrencyViolation")
+}
+
 // Gone reports whether Graph does not know the resource any more. A gateway that does not know the path responds with
 // 404 as well, but without a code.
 func (e *Error) Gone() bool {
@@ -171,6 +180,13 @@ func tokenError(ctx context.Context, err error) *Error {
 	return failed
 }
 
+// TokenError returns why there was no token, nil when that is not what failed. After a challenge, Graph's response can
+// stand for it.
+func (e *Error) TokenError() *TokenError {
+	why, _ := errors.AsType[*TokenError](e.Err)
+	return why
+}
+
 func transportError(ctx context.Context, err error, sent bool) *Error {
 	if e := contextError(ctx, err, sent); e != nil {
 		return e
@@ -178,7 +194,7 @@ func transportError(ctx context.Context, err error, sent bool) *Error {
 	if cause := responseCause(err); cause != "" {
 		return &Error{Kind: KindInvalidResponse, Sent: sent, Cause: cause, Err: err}
 	}
-	return &Error{Kind: KindUnreachable, Sent: sent, Cause: connectionCause(err), Err: err}
+	return &Error{Kind: KindUnreachable, Sent: sent, Cause: Cause(connection.CauseOf(err)), Err: err}
 }
 
 // responseCause says what is wrong with a response that net/http could not read; empty when there was no response.

@@ -24,12 +24,14 @@ const (
 // repeated because its first response was lost. Redirects are never followed.
 //
 // It repeats at most twice, within the deadline and a budget, and only what has certainly changed nothing: a read, and
-// any request that Graph refused (429, 509, 503 with Retry-After) or never received. A DELETE is repeated as well. When
-// the wait does not fit the deadline, or is longer than 10 s, it returns the error at once. Besides, a 401, or a 403
-// that demands claims, gets one new token.
+// any request that Graph refused (429, 509, 503 with Retry-After, 409 Directory_ConcurrencyViolation) or never
+// received. A DELETE is repeated as well. When the wait does not fit the deadline, or is longer than 10 s, it returns
+// the error at once. Besides, a 401, or a 403 that demands claims, gets one new token.
 func (c *Client) Do(ctx context.Context, request *Request) (*Response, error) {
 	c.tenants.Earn(request.Tenant)
-	r := &run{client: c, request: request, token: TokenRequest{Tenant: request.Tenant, UserAssertion: request.UserAssertion}}
+	r := &run{client: c, request: request, token: TokenRequest{
+		Tenant: request.Tenant, UserAssertion: request.UserAssertion, RequestID: request.RequestID,
+	}}
 	for {
 		response, failed := r.attempt(ctx)
 		if failed == nil {
@@ -126,6 +128,9 @@ func (r *run) harmless(failed *Error) bool {
 	repeatable := r.request.Safe || r.request.Method == http.MethodDelete
 	switch failed.Kind {
 	case KindResponse:
+		if failed.lostRace() {
+			return true
+		}
 		switch failed.Status {
 		case http.StatusTooManyRequests, statusBandwidthLimit:
 			return true
@@ -143,7 +148,7 @@ func (r *run) harmless(failed *Error) bool {
 
 // mayHaveWorked reports whether a DELETE may have been carried out although it failed.
 func (r *run) mayHaveWorked(failed *Error) bool {
-	refused := failed.Status == http.StatusServiceUnavailable && failed.HasRetryAfter
+	refused := failed.Status == http.StatusServiceUnavailable && failed.HasRetryAfter || failed.lostRace()
 	return !r.request.Safe && failed.Sent && !failed.throttled() && !refused
 }
 
@@ -168,9 +173,8 @@ func (r *run) end(failed *Error) *Error {
 		response.RetryAfter, response.HasRetryAfter = failed.RetryAfter, failed.HasRetryAfter
 		failed = &response
 	}
-	if r.challenged != nil && failed.Kind == KindToken && (failed.Token == TokenRefused || failed.Token == TokenAssertionRefused) {
-		// There is no newer token, so Graph's error about the last one stands.
-		failed = r.challenged
+	if r.challenged != nil && failed.Kind == KindToken {
+		failed = r.challenged.without(failed)
 	}
 	switch {
 	case r.lost == nil || failed == r.lost:
@@ -193,7 +197,7 @@ func (e *Error) judges() bool {
 	case http.StatusNotFound:
 		return e.Gone()
 	}
-	return e.Kind == KindResponse && e.Status >= 400 && e.Status < 500
+	return e.Kind == KindResponse && e.Status >= 400 && e.Status < 500 && !e.lostRace()
 }
 
 // fits reports whether there is time for a wait and an attempt after it.

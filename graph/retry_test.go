@@ -54,11 +54,18 @@ func reply(status int, headers ...string) func() (*http.Response, error) {
 	}
 }
 
+// replyWith is reply with a body.
+func replyWith(status int, body string) func() (*http.Response, error) {
+	return func() (*http.Response, error) {
+		response, err := reply(status)()
+		response.ContentLength, response.Body = -1, io.NopCloser(strings.NewReader(body))
+		return response, err
+	}
+}
+
 // gone is how Graph responds for a resource that it does not know.
 func gone() (*http.Response, error) {
-	response, err := reply(404)()
-	response.ContentLength, response.Body = -1, io.NopCloser(strings.NewReader(`{"error":{"code":"PolicyNotFound"}}`))
-	return response, err
+	return replyWith(404, `{"error":{"code":"PolicyNotFound"}}`)()
 }
 
 func cut() (*http.Response, error) { return nil, errors.New("connection reset") }
@@ -233,11 +240,20 @@ func TestOnlyWhatDoesNoHarmIsRepeated(t *testing.T) {
 		"404":         {"GET": 1, "DELETE": 1, "POST": 1},
 		"302":         {"GET": 1, "DELETE": 1, "POST": 1},
 		"refused":     {"GET": 3, "DELETE": 3, "POST": 3},
+		"409":         {"GET": 1, "DELETE": 1, "POST": 1},
+		"lost race":   {"GET": 3, "DELETE": 3, "POST": 3},
+		"inner":       {"GET": 3, "DELETE": 3, "POST": 3},
+		"outer":       {"GET": 1, "DELETE": 1, "POST": 1},
+		"another way": {"GET": 1, "DELETE": 1, "POST": 1},
 	}
 	responses := map[string]func() (*http.Response, error){
 		"429": reply(429, "Retry-After", "1"), "509": reply(509, "Retry-After", "1"), "503 after 1": reply(503, "Retry-After", "1"),
 		"503": reply(503), "502": reply(502), "504": reply(504), "408": reply(408), "500": reply(500), "404": reply(404),
-		"302": reply(302), "refused": refused,
+		"302": reply(302), "refused": refused, "409": replyWith(409, `{"error":{"code":"Conflict"}}`),
+		"lost race":   replyWith(409, `{"error":{"code":"directory_concurrencyviolation"}}`),
+		"inner":       replyWith(409, `{"error":{"code":"Conflict","innerError":{"code":"Directory_ConcurrencyViolation"}}}`),
+		"outer":       replyWith(409, `{"error":{"code":"Directory_ConcurrencyViolation","innerError":{"code":"PolicySaveFailed"}}}`),
+		"another way": replyWith(500, `{"error":{"code":"Directory_ConcurrencyViolation"}}`),
 	}
 	for what, counts := range sent {
 		for method, want := range counts {
@@ -297,6 +313,7 @@ func TestTheCallerCanGiveUpWhileTheServerWaits(t *testing.T) {
 }
 
 func TestA404AfterAnOwnLostDeleteIsSuccess(t *testing.T) {
+	race := replyWith(409, `{"error":{"code":"Directory_ConcurrencyViolation"}}`)
 	for _, test := range []struct {
 		name      string
 		responses []func() (*http.Response, error)
@@ -312,6 +329,8 @@ func TestA404AfterAnOwnLostDeleteIsSuccess(t *testing.T) {
 		{"gone", []func() (*http.Response, error){gone}, false, 404, false},
 		{"lost, then a gateway that knows no such path", []func() (*http.Response, error){reply(504), reply(404)}, false, 504, false},
 		{"lost, then not allowed", []func() (*http.Response, error){reply(504), reply(403)}, false, 403, true},
+		{"lost race, then gone", []func() (*http.Response, error){race, gone}, false, 404, false},
+		{"lost, then lost races", []func() (*http.Response, error){reply(504), race}, false, 504, false},
 		{"lost, then throttled for long", []func() (*http.Response, error){reply(504), reply(429, "Retry-After", "300")}, false, 504, false},
 		{"lost three times", []func() (*http.Response, error){reply(504), reply(502), reply(408)}, false, 504, false},
 	} {
@@ -375,7 +394,7 @@ func TestARefusedTokenIsRenewedOnce(t *testing.T) {
 					if test.sent == 1 {
 						return
 					}
-					want := TokenRequest{Tenant: testTenant, Refused: "token-1", Claims: test.claims}
+					want := TokenRequest{Tenant: testTenant, RequestID: newRequest(method).RequestID, Refused: "token-1", Claims: test.claims}
 					if got := (*tokens)[1]; got != want || upstream.tokens[1] != "Bearer token-2" {
 						t.Errorf("asked for %+v and sent %q", got, upstream.tokens[1])
 					}

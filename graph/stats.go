@@ -10,6 +10,15 @@ type Stats struct {
 	// Waited is the time in which requests waited for their slot, for a throttle to open, and for their repeat. The
 	// time of the attempts is not in it, and neither is that of tokens.
 	Waited time.Duration
+	// GraphRequestIDs are Graph's ids of the requests that it responded to, in order.
+	GraphRequestIDs []string
+}
+
+// responded notes Graph's id of a request, unless nobody counts.
+func (s *Stats) responded(id string) {
+	if s != nil && id != "" {
+		s.GraphRequestIDs = append(s.GraphRequestIDs, id)
+	}
 }
 
 // attempt counts an attempt, unless nobody counts.

@@ -2,8 +2,6 @@ package graph
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"time"
 )
 
@@ -15,6 +13,8 @@ type TokenRequest struct {
 	UserAssertion string
 	// Claims are the claims that Graph demands of the token (continuous access evaluation), as JSON; empty for none.
 	Claims string
+	// RequestID is the id of the call that needs the token, a GUID; empty for none. It only serves the log.
+	RequestID string
 	// Refused is a token that Graph has just refused, and that must not be returned again; empty for none.
 	Refused string
 }
@@ -31,7 +31,7 @@ type TokenKind int
 
 // The kinds.
 const (
-	// TokenUnavailable: the token authority did not respond, or is overloaded. It may work later.
+	// TokenUnavailable: the token authority did not respond, or is overloaded. It may work later, unless the cause lasts.
 	TokenUnavailable TokenKind = iota
 	// TokenRefused: the authority refuses the application in this tenant, or the credential cannot be used. A person has
 	// to change something.
@@ -49,8 +49,12 @@ const (
 // TokenError is a failure to get a token. Its text has neither tokens nor claims: it is safe to log.
 type TokenError struct {
 	Kind TokenKind
-	// Cause tells refusals of one kind apart; empty when nothing more is known.
+	// Cause tells failures of one kind apart; empty when nothing more is known.
 	Cause Cause
+	// AADSTS is the authority's number for the failure, such as 7000222; 0 when it gave none.
+	AADSTS int
+	// RequestID is that of the TokenRequest that failed, which may be of an earlier call; empty when none was sent.
+	RequestID string
 	// RetryAfter is how long from now the source fails in the same way without asking the authority; zero when that is not
 	// known.
 	RetryAfter time.Duration
@@ -76,19 +80,3 @@ func (e *TokenError) Error() string {
 
 // Unwrap returns the underlying error.
 func (e *TokenError) Unwrap() error { return e.Err }
-
-// Unsigned is the token source for upstreams on this machine that check no signature, such as the emulator. Its tokens
-// name the tenant and nothing else.
-type Unsigned struct{}
-
-// Token returns a JWT without signature whose only claim is the tenant. It never fails.
-func (Unsigned) Token(_ context.Context, request TokenRequest) (string, error) {
-	claims, err := json.Marshal(struct {
-		Tenant string `json:"tid"`
-	}{request.Tenant})
-	if err != nil {
-		return "", err
-	}
-	encode := base64.RawURLEncoding.EncodeToString
-	return encode([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + encode(claims) + ".", nil
-}

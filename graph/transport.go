@@ -1,20 +1,18 @@
 package graph
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/m365backup/backupstorage/graph/internal/dialed"
+	"github.com/m365backup/backupstorage/graph/internal/connection"
 	"github.com/m365backup/backupstorage/graph/internal/share"
 )
 
@@ -57,7 +55,7 @@ type connections struct {
 	mu                  sync.Mutex
 	// pulses are those of the reads and of the writes.
 	pulses [2]pulse
-	dialed dialed.Conns
+	conns  connection.Conns
 }
 
 // pulse is a sign of life of connections that are reused.
@@ -175,7 +173,7 @@ func (c *connections) pulse(way way) *pulse {
 // close closes all connections for good.
 func (c *connections) close() {
 	c.closeIdle()
-	c.dialed.Close()
+	c.conns.Close()
 }
 
 func (c *connections) closeIdle() {
@@ -192,29 +190,13 @@ func (g *generation) closeIdle() {
 }
 
 func (c *connections) transport(http2 bool, maxConnections int) *http.Transport {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(http2)
-	return &http.Transport{
-		Proxy:       http.ProxyFromEnvironment,
-		DialContext: c.dialed.DialContext,
-		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
-			return proxyResponse(response.StatusCode)
-		},
-		TLSHandshakeTimeout:   10 * time.Second,
-		TLSClientConfig:       &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS12},
-		Protocols:             protocols,
-		MaxIdleConns:          2 * idlePerHost,
-		MaxIdleConnsPerHost:   idlePerHost,
-		MaxConnsPerHost:       maxConnections,
-		IdleConnTimeout:       90 * time.Second,
-		ResponseHeaderTimeout: 60 * time.Second,
-		// Between clouds the network is so fast that gzip costs more CPU than it saves time.
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: 64 << 10,
-		// Without pings a dead connection would fail requests for minutes.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
-	}
+	transport := c.conns.Transport(c.roots, http2)
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 2*idlePerHost, idlePerHost
+	transport.MaxConnsPerHost = maxConnections
+	transport.ResponseHeaderTimeout = 60 * time.Second
+	// Between clouds the network is so fast that gzip costs more CPU than it saves time.
+	transport.DisableCompression = true
+	return transport
 }
 
 // learnProtocol adapts the number of writes to the protocol of a new connection.

@@ -1,7 +1,11 @@
 // Package proto holds the contract, proto/m365/backupstorage/v1, and the tests that hold it against the reference
 // tables. Its Go code is in gen.
 //
-// Beside it stands what follows from it, written by ./cmd/print-contract: OPERATIONS.md, ERRORS.md, errors.json, and
+// Beside it stands what follows from it. descriptors.binpb.gz, written by buf, is one file with all descriptors and
+// their comments: the contract, google/rpc and google/protobuf. The server serves it by reflection, and tools read it
+// when reflection is off.
+//
+// ./cmd/print-contract writes OPERATIONS.md, ERRORS.md, errors.json, and
 // service_config.json, the gRPC service config for clients. With it a runtime retries a method without side effects
 // or an idempotent one on UNAVAILABLE and RESOURCE_EXHAUSTED, and no other method: runtimes make both codes
 // themselves when a connection breaks, and nobody knows then whether a write was done. Between attempts a runtime
@@ -13,4 +17,5 @@ package proto
 
 //go:generate go -C .. run ./cmd/print-google-protos .thirdparty
 //go:generate go -C .. tool buf generate
+//go:generate go -C .. tool buf build --as-file-descriptor-set -o proto/descriptors.binpb.gz
 //go:generate go -C .. run ./cmd/print-contract proto

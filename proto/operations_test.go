@@ -2,6 +2,7 @@ package proto_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -63,6 +64,8 @@ func TestEveryDocumentedOperationHasItsRPC(t *testing.T) {
 		differ(name, "path", r.call.GetPath(), operation["path"])
 		differ(name, "permission", r.call.GetPermission(), operation["least_permission"])
 		differ(name, "delegated_only", r.call.GetDelegatedOnly(), operation["app_only"] == "no")
+		paged := r.Input().Fields().ByName("page_size") != nil
+		differ(name, "no_query_options", r.call.GetNoQueryOptions(), operation["query_options"] == "none" && paged)
 		differ(name, "idempotency_level", r.level.String(), operation["idempotency"])
 		if !strings.HasPrefix(r.call.GetDocs(), "https://learn.microsoft.com/graph/api/") {
 			wrong = append(wrong, fmt.Sprintf("%s: docs is %q", name, r.call.GetDocs()))
@@ -294,6 +297,33 @@ func TestEveryListIsPaged(t *testing.T) {
 	}
 	if lists != 29 {
 		wrong = append(wrong, fmt.Sprintf("%d lists, want 29", lists))
+	}
+	report(t, wrong)
+}
+
+// A caller who sets a page_size that is not sent finds out from its comment. The generated code has no comments, so the
+// test reads the files.
+func TestPageSizesThatAreNotSentSaySo(t *testing.T) {
+	var wrong []string
+	found := 0
+	for _, r := range rpcs() {
+		if r.Input().Fields().ByName("page_size") == nil {
+			continue
+		}
+		text, err := os.ReadFile(r.Input().ParentFile().Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, message, _ := strings.Cut(string(text), "\nmessage "+string(r.Input().Name())+" {\n")
+		comment, _, _ := strings.Cut(message, "int32 page_size")
+		says := strings.Contains(comment, "// Not sent to Graph,")
+		if says != r.call.GetNoQueryOptions() {
+			wrong = append(wrong, fmt.Sprintf("%s: page_size is sent: %t, and its comment says that it is not: %t", r.name(), !r.call.GetNoQueryOptions(), says))
+		}
+		found++
+	}
+	if found != 29 {
+		wrong = append(wrong, fmt.Sprintf("%d page sizes, want 29", found))
 	}
 	report(t, wrong)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
+	"github.com/m365backup/backupstorage/service/internal/interceptor"
 	"github.com/m365backup/backupstorage/service/internal/pagetoken"
 )
 
@@ -52,6 +53,11 @@ func (c *core) do(ctx context.Context, message protoreflect.Message, result prot
 	page, binding, err := c.openPage(op, message, request)
 	if err != nil {
 		return err
+	}
+	if !op.Safe {
+		if err := interceptor.BeginWrite(ctx); err != nil {
+			return err
+		}
 	}
 	began := time.Now()
 	received, err := c.graph.Do(ctx, request)

@@ -1,7 +1,7 @@
 package service_test
 
 import (
-	"strings"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -89,11 +89,10 @@ var policyErrors = map[string]producer{
 		return fails(s, l.listRPC(), &pb.ListExchangeProtectionPolicyUnitsRequest{ProtectionPolicyId: notGUID})
 	},
 	"List all the protection unit under a protection policy/FilterLengthExceeded": func(s *servicetest.Server, l workload) produced {
-		filter := "?$filter=" + strings.ReplaceAll(strings.Repeat("status eq 'protected' or ", 30)+"status eq 'protected'", " ", "%20")
-		return filterFails(s, l, filter, "FilterLengthExceeded")
+		return filterFails(s, l, &pb.ProtectionUnitFilter{Statuses: slices.Repeat([]pb.ProtectionUnitStatus{isProtected}, 30)})
 	},
 	"List all the protection unit under a protection policy/InvalidProtectionUnitId": func(s *servicetest.Server, l workload) produced {
-		return filterFails(s, l, "?$filter=id%20eq%20'not%20an%20id'", "InvalidProtectionUnitId")
+		return filterFails(s, l, &pb.ProtectionUnitFilter{ProtectionUnitIds: []string{notGUID}})
 	},
 	"List all the protection unit under a protection policy/PolicyNotFound": func(s *servicetest.Server, l workload) produced {
 		return fails(s, l.listRPC(), &pb.ListExchangeProtectionPolicyUnitsRequest{ProtectionPolicyId: unknown})
@@ -132,11 +131,9 @@ func enableRequest(owner string) proto.Message {
 	return &pb.EnableBackupRestoreRequest{AppOwnerTenantId: owner}
 }
 
-func filterFails(s *servicetest.Server, l workload, filter, code string) produced {
+func filterFails(s *servicetest.Server, l workload, filter *pb.ProtectionUnitFilter) produced {
 	s.TB.Helper()
-	policy := l.newPolicy(s, 1, 1).GetId()
-	wantRaw(s, "GET", "/"+l.collection+"/"+policy+"/"+l.units+filter, "", 400, code)
-	return scripted(s, "GET /"+l.collection+"/{id}/"+l.units, code, l.listRPC(), &pb.ListExchangeProtectionPolicyUnitsRequest{ProtectionPolicyId: policy})
+	return fails(s, l.listRPC(), &pb.ListExchangeProtectionPolicyUnitsRequest{ProtectionPolicyId: l.newPolicy(s, 1, 1).GetId(), Filter: filter})
 }
 
 // updateItem updates a policy with one item, which fails.

@@ -306,10 +306,21 @@ func checkField(t *testing.T, s *statuspb.Status, mayBeNone bool) {
 		if v.GetField() == "" && mayBeNone {
 			continue
 		}
-		if method.Input().Fields().ByName(protoreflect.Name(v.GetField())) == nil {
+		if !hasPath(method.Input(), v.GetField()) {
 			t.Errorf("the field at fault is %q, which %s does not have", v.GetField(), method.Input().Name())
 		}
 	}
+}
+
+// hasPath reports whether a message has the field of a path such as `filter.protection_unit_ids[0]`.
+func hasPath(message protoreflect.MessageDescriptor, path string) bool {
+	first, rest, more := strings.Cut(path, ".")
+	name, _, element := strings.Cut(first, "[")
+	field := message.Fields().ByName(protoreflect.Name(name))
+	if field == nil || element && !field.IsList() || more && field.Message() == nil {
+		return false
+	}
+	return !more || hasPath(field.Message(), rest)
 }
 
 var guid = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)

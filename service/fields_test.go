@@ -30,7 +30,7 @@ func TestTheFieldAtFaultIsTheOneThatTheRequestHas(t *testing.T) {
 		{"RestoreSessionService/UpdateExchangeRestoreSession", &pb.UpdateExchangeRestoreSessionRequest{RestoreSessionId: session, RemoveMailboxRestoreArtifactIds: removals},
 			"RESTORE_ARTIFACTS_LIMIT_BREACHED", "remove_mailbox_restore_artifact_ids"},
 		{"RestoreSessionService/UpdateExchangeRestoreSession", &pb.UpdateExchangeRestoreSessionRequest{RestoreSessionId: session, RemoveMailboxRestoreArtifactIds: removals[:2]},
-			"DUPLICATE_ARTIFACT_IN_LIST", "remove_mailbox_restore_artifact_ids"},
+			"DUPLICATE_ARTIFACT_IN_LIST", "remove_mailbox_restore_artifact_ids[1]"},
 		{"RestorePointService/SearchRestorePoints", &pb.SearchRestorePointsRequest{
 			ProtectionUnitIds: []string{workloads[0].unitID(s.Tenant, 1)}, ProtectionTimePeriod: period,
 			ArtifactQuery: &pb.ArtifactQuery{QueryExpression: "(Subject -eq '" + strings.Repeat("x", 5000) + "')", ArtifactType: pb.RestorableArtifact_RESTORABLE_ARTIFACT_MESSAGE},

@@ -24,15 +24,14 @@ import (
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/internal/audit"
 	"github.com/m365backup/backupstorage/service"
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
 // notProduced are the reasons without a golden file, because a client cannot cause them.
 var notProduced = map[pb.ErrorReason]string{
-	pb.ErrorReason_CALLER_UNAUTHENTICATED: "The server does not ask its callers who they are yet.",
-	pb.ErrorReason_CALLER_NOT_ALLOWED:     "The server does not ask its callers who they are yet.",
-	pb.ErrorReason_CANCELLED:              "A client that cancels makes the Status itself and does not read the server's.",
+	pb.ErrorReason_CANCELLED: "A client that cancels makes the Status itself and does not read the server's.",
 }
 
 const (
@@ -183,6 +182,7 @@ var goldenExamples = map[string]func(s *servicetest.Server) produced{
 	},
 	"OPERATION_NOT_ALLOWED": func(s *servicetest.Server) produced {
 		workloads[0].activePolicy(s)
+		s.User = 1
 		return fails(s, units+"OffboardProtectionUnit", &pb.OffboardProtectionUnitRequest{ProtectionUnitId: workloads[0].unitID(s.Tenant, 1)})
 	},
 	"PROTECTION_RESOURCES_NOT_FOUND": func(s *servicetest.Server) produced {
@@ -217,6 +217,10 @@ var goldenExamples = map[string]func(s *servicetest.Server) produced{
 		s.Emulator.Clock().Advance(time.Hour)
 		rule := servicetest.Must[pb.GetMailboxInclusionRuleResponse](s, l.ruleRPC("Get"), ruleID(policy, created.GetId())).GetInclusionRule()
 		return produced{call: new(servicetest.Outcome), embedded: rule.GetError()}
+	},
+	"DIRECTORY_CONCURRENCY_VIOLATION": func(s *servicetest.Server) produced {
+		s.Fault(emulator.Fault{Operation: "POST /exchangeProtectionPolicies", Code: "Directory_ConcurrencyViolation"})
+		return fails(s, workloads[0].createRPC(), workloads[0].create(s, "p", 1, 1))
 	},
 	"INVALID_ITEM": func(s *servicetest.Server) produced {
 		l := workloads[0]
@@ -277,13 +281,31 @@ var goldenOwn = map[string]goldenMaker{
 		})
 	},
 	"DELEGATED_TOKEN_REQUIRED": func(t *testing.T) produced {
-		s := newGoldenServerOn(t, "http://127.0.0.1:1/v1.0", func(o *service.Options) { o.AllowAppOnly = false })
-		return fails(s, units+"OffboardProtectionUnit", &pb.OffboardProtectionUnitRequest{ProtectionUnitId: unknown})
+		return fails(newGoldenServer(t), units+"OffboardProtectionUnit", &pb.OffboardProtectionUnitRequest{ProtectionUnitId: unknown})
 	},
-	"DELEGATED_TOKEN_REJECTED":      withoutToken(graph.TokenAssertionRefused),
-	"INSUFFICIENT_CLAIMS":           withoutToken(graph.TokenClaimsRefused),
-	"CLOUD_NOT_SUPPORTED":           withoutToken(graph.TokenCloud),
-	"GRAPH_CREDENTIALS_UNAVAILABLE": withoutToken(graph.TokenUnavailable),
+	"DELEGATED_TOKEN_REJECTED": withoutToken(graph.TokenError{Kind: graph.TokenAssertionRefused, Cause: graph.CauseUserAssertion, AADSTS: 500133}),
+	"INSUFFICIENT_CLAIMS":      withoutToken(graph.TokenError{Kind: graph.TokenClaimsRefused}),
+	"CALLER_UNAUTHENTICATED": func(t *testing.T) produced {
+		i := newIssuer(t)
+		return getPolicy(newGoldenServer(t, func(o *service.Options) { o.Callers = i.callers }), unknownPolicy)
+	},
+	"CALLER_NOT_ALLOWED": func(t *testing.T) produced {
+		i := newIssuer(t)
+		s := newGoldenServer(t, func(o *service.Options) { o.Callers = i.callers })
+		ctx := metadata.AppendToOutgoingContext(s.Context(), "authorization", "Bearer "+i.token("stranger", nil))
+		return produced{call: s.CallContext(ctx, policies+"GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: unknownPolicy}, new(pb.GetProtectionPolicyResponse))}
+	},
+	"AUDIT_UNAVAILABLE": func(t *testing.T) produced {
+		lines, err := audit.Open(audit.Options{Mode: audit.Required, Path: filepath.Join(t.TempDir(), "audit")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Nothing can be written to it any more.
+		lines.Close()
+		return fails(newGoldenServer(t, func(o *service.Options) { o.Audit = lines }), workloads[0].createRPC(), workloads[0].create(newGoldenServer(t), "p", 1, 1))
+	},
+	"CLOUD_NOT_SUPPORTED":           withoutToken(graph.TokenError{Kind: graph.TokenCloud}),
+	"GRAPH_CREDENTIALS_UNAVAILABLE": withoutToken(graph.TokenError{Kind: graph.TokenUnavailable}),
 	"GRAPH_UNREACHABLE": func(t *testing.T) produced {
 		return getPolicy(newGoldenServerOn(t, "http://127.0.0.1:1/v1.0"), unknownPolicy)
 	},
@@ -350,9 +372,9 @@ func withTokens(t *testing.T, source graph.TokenSource) servicetest.Option {
 }
 
 // withoutToken makes a call for which no token can be had.
-func withoutToken(problem graph.TokenKind) goldenMaker {
+func withoutToken(why graph.TokenError) goldenMaker {
 	return func(t *testing.T) produced {
-		return getPolicy(newGoldenServer(t, withTokens(t, servicetest.TokenFunc(func() (string, error) { return "", &graph.TokenError{Kind: problem} }))), unknownPolicy)
+		return getPolicy(newGoldenServer(t, withTokens(t, servicetest.TokenFunc(func() (string, error) { return "", &why }))), unknownPolicy)
 	}
 }
 

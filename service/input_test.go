@@ -82,7 +82,9 @@ func TestAnIDThatIsNoPathSegmentHasGraphsReason(t *testing.T) {
 					set = true
 				}
 			}
-			return servicetest.New(t).Try(name, request), set
+			s := servicetest.New(t)
+			s.User = 1
+			return s.Try(name, request), set
 		}
 		judged, set := asked("no-guid")
 		documented := slices.ContainsFunc(graphCall(method).GetErrors(), func(reason pb.ErrorReason) bool { return reason.String() == judged.Reason() })
@@ -164,6 +166,7 @@ func TestAFieldViolationNamesTheFieldOfTheRequest(t *testing.T) {
 
 func TestAnEnumValueUnknownToGraphIsRefused(t *testing.T) {
 	s := servicetest.New(t)
+	s.User = 1
 	for field, events := range map[string][]pb.NotificationEventsType{
 		"additional_events[0]": {99},
 		"additional_events[1]": {pb.NotificationEventsType_NOTIFICATION_EVENTS_TYPE_NONE, pb.NotificationEventsType_NOTIFICATION_EVENTS_TYPE_UNKNOWN_FUTURE_VALUE},

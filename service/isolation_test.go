@@ -107,7 +107,12 @@ func TestOneTenantLeavesTheOthersTheirShare(t *testing.T) {
 			}, func(o *service.Options) { o.MaxCalls = 50 })
 			t.Cleanup(func() { close(done) })
 
-			quiet := measure(t, s, 40)
+			// Where times are not compared, all calls still have to succeed.
+			calls, compare := 100, true
+			if slowed || testing.Short() {
+				calls, compare = 20, false
+			}
+			quiet := measure(t, s, calls*2/5)
 			ctx, cancel := context.WithCancel(t.Context())
 			var load sync.WaitGroup
 			var refused atomic.Int64
@@ -124,12 +129,12 @@ func TestOneTenantLeavesTheOthersTheirShare(t *testing.T) {
 				}
 			}
 			// The machine may do something else at times, which makes a measurement worse and never better.
-			loaded := measure(t, s, 100)
-			for attempt := 1; attempt < 3 && loaded > 2*quiet && !slowed; attempt++ {
-				loaded = min(loaded, measure(t, s, 100))
+			loaded := measure(t, s, calls)
+			for attempt := 1; attempt < 3 && loaded > 2*quiet && compare; attempt++ {
+				loaded = min(loaded, measure(t, s, calls))
 			}
 			t.Logf("p99 %v quiet, %v beside a greedy tenant", quiet, loaded)
-			if loaded > 2*quiet && !slowed {
+			if loaded > 2*quiet && compare {
 				t.Errorf("p99 is %v beside a greedy tenant, and %v without", loaded, quiet)
 			}
 		})

@@ -37,7 +37,7 @@ func serveSlow(t *testing.T) *bufconn.Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	services, err := service.New(service.Options{Graph: client, Logger: slog.New(slog.DiscardHandler), AllowAppOnly: true})
+	services, err := service.New(service.Options{Graph: client, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -218,6 +218,7 @@ func TestTheServiceIsEnabledAfterItsDataStoreIsReady(t *testing.T) {
 
 func TestMailNotificationsCanBeChangedAndCleared(t *testing.T) {
 	s := servicetest.New(t)
+	s.User = 1
 	get := func() *pb.EmailNotificationsSetting {
 		return servicetest.Must[pb.GetEmailNotificationsSettingResponse](s, backup+"GetEmailNotificationsSetting", new(pb.GetEmailNotificationsSettingRequest)).GetEmailNotificationsSetting()
 	}

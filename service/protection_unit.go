@@ -17,27 +17,27 @@ func (s protectionUnitService) GetProtectionUnit(ctx context.Context, request *p
 }
 
 func (s protectionUnitService) ListDriveProtectionUnits(ctx context.Context, request *pb.ListDriveProtectionUnitsRequest) (*pb.ListDriveProtectionUnitsResponse, error) {
-	return unary[pb.ListDriveProtectionUnitsResponse](ctx, s.core, request)
+	return unary[pb.ListDriveProtectionUnitsResponse](ctx, s.core, request, unitQueries(request.GetFilter())...)
 }
 
 func (s protectionUnitService) ListOneDriveForBusinessProtectionPolicyUnits(ctx context.Context, request *pb.ListOneDriveForBusinessProtectionPolicyUnitsRequest) (*pb.ListOneDriveForBusinessProtectionPolicyUnitsResponse, error) {
-	return unary[pb.ListOneDriveForBusinessProtectionPolicyUnitsResponse](ctx, s.core, request)
+	return unary[pb.ListOneDriveForBusinessProtectionPolicyUnitsResponse](ctx, s.core, request, unitQueries(request.GetFilter())...)
 }
 
 func (s protectionUnitService) ListMailboxProtectionUnits(ctx context.Context, request *pb.ListMailboxProtectionUnitsRequest) (*pb.ListMailboxProtectionUnitsResponse, error) {
-	return unary[pb.ListMailboxProtectionUnitsResponse](ctx, s.core, request)
+	return unary[pb.ListMailboxProtectionUnitsResponse](ctx, s.core, request, unitQueries(request.GetFilter())...)
 }
 
 func (s protectionUnitService) ListExchangeProtectionPolicyUnits(ctx context.Context, request *pb.ListExchangeProtectionPolicyUnitsRequest) (*pb.ListExchangeProtectionPolicyUnitsResponse, error) {
-	return unary[pb.ListExchangeProtectionPolicyUnitsResponse](ctx, s.core, request)
+	return unary[pb.ListExchangeProtectionPolicyUnitsResponse](ctx, s.core, request, unitQueries(request.GetFilter())...)
 }
 
 func (s protectionUnitService) ListSiteProtectionUnits(ctx context.Context, request *pb.ListSiteProtectionUnitsRequest) (*pb.ListSiteProtectionUnitsResponse, error) {
-	return unary[pb.ListSiteProtectionUnitsResponse](ctx, s.core, request)
+	return unary[pb.ListSiteProtectionUnitsResponse](ctx, s.core, request, unitQueries(request.GetFilter())...)
 }
 
 func (s protectionUnitService) ListSharePointProtectionPolicyUnits(ctx context.Context, request *pb.ListSharePointProtectionPolicyUnitsRequest) (*pb.ListSharePointProtectionPolicyUnitsResponse, error) {
-	return unary[pb.ListSharePointProtectionPolicyUnitsResponse](ctx, s.core, request)
+	return unary[pb.ListSharePointProtectionPolicyUnitsResponse](ctx, s.core, request, unitQueries(request.GetFilter())...)
 }
 
 func (s protectionUnitService) OffboardProtectionUnit(ctx context.Context, request *pb.OffboardProtectionUnitRequest) (*pb.OffboardProtectionUnitResponse, error) {

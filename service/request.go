@@ -81,7 +81,8 @@ func target(op *contract.Operation, message protoreflect.Message) (string, error
 	return string(path), nil
 }
 
-// pageSizeQuery asks for pages of the request's size; empty leaves the size to Graph.
+// pageSizeQuery asks for pages of the request's size; empty leaves the size to Graph. A size is also checked where it
+// is not sent.
 func pageSizeQuery(op *contract.Operation, message protoreflect.Message) (string, error) {
 	if op.PageSize == nil {
 		return "", nil
@@ -89,7 +90,7 @@ func pageSizeQuery(op *contract.Operation, message protoreflect.Message) (string
 	switch size := message.Get(op.PageSize).Int(); {
 	case size < 0:
 		return "", apierror.RefuseNumber(pb.ErrorReason_INVALID_PAGE_SIZE, "page_size", "0 or more", size)
-	case size > 0:
+	case size > 0 && !op.Spec.GetNoQueryOptions():
 		return "$top=" + strconv.FormatInt(size, 10), nil
 	}
 	return "", nil

@@ -23,12 +23,27 @@ func (s restorePointService) SearchRestorePoints(ctx context.Context, request *p
 	return unary[pb.SearchRestorePointsResponse](ctx, s.core, request)
 }
 
-// restorePointQueries says in OData what the request says in fields. Graph wants the unit as the filter of an expansion
-// and the time as the filter of the list. What the request leaves out is left out: Graph judges.
+// restorePointQueries says in OData what the request says in fields. What the request leaves out is left out: Graph
+// judges. Graph knows two forms, and the second one is a preview:
+//
+//	policy_id  unit                                              policy
+//	---------  ------------------------------------------------  ------------------------------------
+//	empty      $expand=protectionUnit($filter=id eq '…')         -
+//	set        $expand=protectionUnit, protectionUnit/id eq '…'  protectionUnit/policyId eq '…'
 func restorePointQueries(request *pb.ListRestorePointsRequest) []string {
-	queries := []string{"$expand=" + escapeQuery("protectionUnit($filter=id eq "+odataText(request.GetProtectionUnitId())+")")}
+	unit, policy := odataText(request.GetProtectionUnitId()), request.GetPolicyId()
+	var filter []string
 	if before := request.GetProtectionDateTimeBefore(); before != nil {
-		queries = append(queries, "$filter="+escapeQuery("protectionDateTime lt "+before.AsTime().Format(time.RFC3339Nano)))
+		filter = append(filter, "protectionDateTime lt "+before.AsTime().Format(time.RFC3339Nano))
+	}
+	expand := "protectionUnit($filter=id eq " + unit + ")"
+	if policy != "" {
+		expand = "protectionUnit"
+		filter = append(filter, "protectionUnit/id eq "+unit, "protectionUnit/policyId eq "+odataText(policy))
+	}
+	queries := []string{"$expand=" + escapeQuery(expand)}
+	if len(filter) > 0 {
+		queries = append(queries, "$filter="+escapeQuery(strings.Join(filter, " and ")))
 	}
 	switch request.GetOrder() {
 	case pb.RestorePointOrder_RESTORE_POINT_ORDER_NEWEST_FIRST:

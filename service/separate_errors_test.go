@@ -31,6 +31,7 @@ func TestSeparateErrorsNameTheirPosition(t *testing.T) {
 		message string
 	}{
 		"in a message":             {"units", "E0000001-0000-4000-8000-000000000003", "mailbox_protection_units[2].directory_object_id", "EmailNotFound: m", "m"},
+		"with spaces around":       {"units", " e0000001-0000-4000-8000-000000000003 ", "mailbox_protection_units[2].directory_object_id", "EmailNotFound: m", "m"},
 		"in a list of texts":       {"urls", site, "site_web_urls[1]", "EmailNotFound: m", "m"},
 		"not in the request":       {"units", "b@a.example", "mailbox_protection_units", "b@a.example: EmailNotFound: m", "m"},
 		"in Graph's text as well":  {"units", "b@a.example", "mailbox_protection_units", "EmailNotFound: no b@a.example", "no b@a.example"},

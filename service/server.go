@@ -1,7 +1,6 @@
 package service
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,14 +9,17 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/keepalive"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/internal/audit"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
 	"github.com/m365backup/backupstorage/service/internal/interceptor"
 	"github.com/m365backup/backupstorage/service/internal/pagetoken"
+	"github.com/m365backup/backupstorage/service/internal/rights"
 	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
@@ -30,8 +32,8 @@ type Options struct {
 	PageTokenKeys [][]byte
 	// DefaultTenant is the tenant of calls that name none, a GUID; empty refuses such calls.
 	DefaultTenant string
-	// AllowAppOnly lets operations pass without x-user-assertion that Graph allows on behalf of a user only: for upstreams
-	// that check no token, such as the emulator.
+	// AllowAppOnly lets operations pass without x-user-assertion that Graph allows on behalf of a user only: for an
+	// emulator that is to be lenient.
 	AllowAppOnly bool
 	// Logger takes one line a call. Required.
 	Logger *slog.Logger
@@ -43,6 +45,17 @@ type Options struct {
 	// MaxResponseBytes is how many bytes of responses all calls hold together, from Graph and to clients that have not
 	// taken them yet; 0 means 256 MiB. Tenants share them like places.
 	MaxResponseBytes int64
+	// MaxRequestBytes is how many bytes of requests that are not decoded yet all connections bring together; 0 means 256
+	// MiB. A connection that brings more than its share is paused, and closed after 5 s.
+	MaxRequestBytes int64
+	// Callers says who calls and what they may do; nil lets everybody who reaches the server do everything.
+	Callers *Callers
+	// Audit takes a line before and one after each write, and for each denied call; nil for none. With AuditReads reads
+	// that show people or content have one too.
+	Audit      *audit.Log
+	AuditReads bool
+	// LogTenants is how tenants stand in the lines of calls; empty leaves them out.
+	LogTenants LogTenants
 	// Connections bounds the connections that Listen accepts.
 	Connections ConnectionLimits
 }
@@ -58,6 +71,7 @@ type Server struct {
 	core        *core
 	chain       *interceptor.Chain
 	bytes       *wire.Bytes
+	inbound     *wire.Inbound
 	connections ConnectionLimits
 }
 
@@ -86,6 +100,11 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 	if options.MaxResponseBytes == 0 {
 		options.MaxResponseBytes = DefaultResponseBytes
 	}
+	if options.MaxRequestBytes == 0 {
+		options.MaxRequestBytes = DefaultRequestBytes
+	}
+	inbound := wire.NewInbound(options.MaxRequestBytes)
+	options.Connections.Inbound = inbound
 	pages, err := pagetoken.New(options.PageTokenKeys...)
 	if err != nil {
 		return nil, err
@@ -93,7 +112,7 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 	tenants := tenants{fallback: strings.ToLower(options.DefaultTenant)}
 	bytes := wire.NewBytes(options.MaxResponseBytes)
 	return &Server{
-		bytes: bytes, connections: options.Connections,
+		bytes: bytes, inbound: inbound, connections: options.Connections,
 		core: &core{
 			graph: options.Graph, pages: pages, contract: c, translator: translator, notes: newNotes(options.Logger),
 			tenants: tenants, allowAppOnly: options.AllowAppOnly,
@@ -101,10 +120,9 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 		chain: interceptor.New(interceptor.Options{
 			Contract: c, Translator: translator, Logger: options.Logger, MaxCalls: options.MaxCalls,
 			OneTenant: options.OneTenant, Bytes: bytes,
-			Tenant: func(ctx context.Context) string {
-				tenant, _ := tenants.of(ctx)
-				return tenant
-			},
+			Tenant:  tenants.of,
+			Callers: options.Callers.interceptors(), LogTenants: options.LogTenants,
+			Audit: interceptor.Audit{Log: options.Audit, Reads: options.AuditReads, Rules: rights.NewRules(c.Operations())},
 		}),
 	}, nil
 }
@@ -114,6 +132,10 @@ const DefaultConnections = wire.DefaultConnections
 
 // DefaultResponseBytes is how many bytes of responses all calls hold together unless told otherwise.
 const DefaultResponseBytes = 256 << 20
+
+// DefaultRequestBytes is how many bytes of requests that are not decoded yet all connections bring together unless told
+// otherwise.
+const DefaultRequestBytes = 256 << 20
 
 const (
 	// maxReceive has room for a bulk request, which Graph lets have 10,000 addresses or URLs, of 800 bytes each.
@@ -142,14 +164,16 @@ var (
 // and a typed error for methods that do not exist.
 func (s *Server) GRPCOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.UnaryInterceptor(s.chain.Unary),
+		grpc.ChainUnaryInterceptor(s.chain.Unary),
 		grpc.ChainStreamInterceptor(s.chain.Stream),
 		grpc.UnknownServiceHandler(s.chain.UnknownMethod),
+		grpc.InTapHandle(s.chain.Tap),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxRecvMsgSize(maxReceive),
 		grpc.MaxHeaderListSize(maxHeaderList),
 		grpc.ConnectionTimeout(handshakeTime),
 		grpc.ForceServerCodecV2(wire.Codec{}),
+		experimental.BufferPool(s.inbound),
 		// Stop waits for the handlers, so that each has the time to log what became of its call.
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveParams(keepaliveParameters),
@@ -158,11 +182,18 @@ func (s *Server) GRPCOptions() []grpc.ServerOption {
 }
 
 // Listen bounds the connections of a listener. Without it responses that a client does not take are held for as long as
-// its connection.
+// its connection, and connections bring as many bytes of requests as they like.
 func (s *Server) Listen(inner net.Listener) *Listener { return wire.Listen(inner, s.connections) }
+
+// ReplacePageTokenKeys puts other keys in the place of Options.PageTokenKeys. It fails when one has not 32 bytes; then
+// the old ones stay.
+func (s *Server) ReplacePageTokenKeys(keys [][]byte) error { return s.core.pages.Replace(keys...) }
 
 // HeldBytes returns how many bytes of responses are held now.
 func (s *Server) HeldBytes() int64 { return s.bytes.Held() }
+
+// InboundBytes returns how many bytes of requests have arrived and are not decoded yet.
+func (s *Server) InboundBytes() int64 { return s.inbound.Used() }
 
 // Services are the full names of the services, for health and for what lists them.
 func (s *Server) Services() []string { return s.core.contract.Services }

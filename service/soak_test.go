@@ -76,6 +76,10 @@ func soakCall(s *servicetest.Server, random *rand.Rand, rpc protoreflect.MethodD
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	ctx = metadata.AppendToOutgoingContext(ctx, "x-tenant-id", tenant)
+	// Users call what is for them alone, and half of the rest.
+	if graphCall(rpc).GetDelegatedOnly() || random.IntN(2) == 0 {
+		ctx = metadata.AppendToOutgoingContext(ctx, "x-user-assertion", emulator.UserAssertion(tenant, 1+random.IntN(9)))
+	}
 	o := s.CallContext(ctx, string(rpc.Parent().Name())+"/"+string(rpc.Name()), request.Interface(), response.Interface())
 	seen.add(rpc, o)
 	if o.Status == nil {

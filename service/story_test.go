@@ -110,7 +110,8 @@ func (s *story) runLifecycle() {
 // fields are those of a request.
 type fields map[string]any
 
-// do calls an rpc, which has to succeed, and records in the coverage what the emulator saw of it.
+// do calls an rpc, which has to succeed: on behalf of a user if it is for users only, else as the application. It
+// records in the coverage what the emulator saw of it.
 func (s *story) do(rpc string, request fields) proto.Message {
 	s.TB.Helper()
 	method, ok := s.coverage.rpcs[rpc]
@@ -127,6 +128,10 @@ func (s *story) do(rpc string, request fields) proto.Message {
 	}
 	if err := protojson.Unmarshal(text, in); err != nil {
 		s.TB.Fatalf("%s: %v in %s", rpc, err, text)
+	}
+	if graphCall(method).GetDelegatedOnly() {
+		s.User = 1
+		defer func() { s.User = 0 }()
 	}
 	if s.losses != nil && isWrite(method) {
 		s.losses.carryOut(s, method, in, out)

@@ -47,6 +47,24 @@ func TestAShortThrottleIsWaitedFor(t *testing.T) {
 	}
 }
 
+// A write that lost against another change of the directory was refused, so the server sends it again.
+func TestALostRaceIsRunAgain(t *testing.T) {
+	for times, want := range map[int]string{2: "", 3: "DIRECTORY_CONCURRENCY_VIOLATION"} {
+		s := servicetest.New(t)
+		l := workloads[0]
+		since := s.Mark()
+		s.Fault(emulator.Fault{Operation: "POST /exchangeProtectionPolicies", Code: "Directory_ConcurrencyViolation", Times: times})
+		o := s.Try(l.createRPC(), l.create(s, "p", 1, 1))
+		if o.Reason() != want || len(s.Requests(since)) != 3 {
+			t.Errorf("%d times: got %v after %d requests, want %q after 3", times, o.Status, len(s.Requests(since)), want)
+		}
+		listed := servicetest.Must[pb.ListProtectionPoliciesResponse](s, policies+"ListProtectionPolicies", new(pb.ListProtectionPoliciesRequest)).GetProtectionPolicies()
+		if made := len(listed) == 1; made != (want == "") {
+			t.Errorf("%d times: %d policies", times, len(listed))
+		}
+	}
+}
+
 // A demand for claims that no new token satisfies is reported as INSUFFICIENT_CLAIMS.
 func TestUnmetClaimsAreReported(t *testing.T) {
 	var requests atomic.Int64

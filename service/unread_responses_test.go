@@ -75,14 +75,6 @@ func (c *stalledClient) call(method string, request proto.Message, timeout time.
 // try is call for any tenant. It reports whether the connection is still there.
 func (c *stalledClient) try(method string, request proto.Message, timeout time.Duration, tenant string) bool {
 	c.t.Helper()
-	var headers strings.Builder
-	encoder := hpack.NewEncoder(&headers)
-	for _, h := range [][2]string{
-		{":method", "POST"}, {":scheme", "http"}, {":path", method}, {":authority", "test"}, {"content-type", "application/grpc"},
-		{"te", "trailers"}, {"grpc-timeout", fmt.Sprintf("%dm", timeout.Milliseconds())}, {"x-tenant-id", tenant},
-	} {
-		encoder.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
-	}
 	body, err := proto.Marshal(request)
 	if err != nil {
 		c.t.Fatal(err)
@@ -91,10 +83,23 @@ func (c *stalledClient) try(method string, request proto.Message, timeout time.D
 	defer c.mu.Unlock()
 	message := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(body)))
 	message = append(message, body...)
-	c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: c.next, BlockFragment: []byte(headers.String()), EndHeaders: true})
+	c.writeHeaders(method, c.next, timeout, tenant)
 	err = c.framer.WriteData(c.next, true, message)
 	c.next += 2
 	return err == nil
+}
+
+// writeHeaders begins a stream. The caller holds mu.
+func (c *stalledClient) writeHeaders(method string, stream uint32, timeout time.Duration, tenant string) {
+	var headers strings.Builder
+	encoder := hpack.NewEncoder(&headers)
+	for _, h := range [][2]string{
+		{":method", "POST"}, {":scheme", "http"}, {":path", method}, {":authority", "test"}, {"content-type", "application/grpc"},
+		{"te", "trailers"}, {"grpc-timeout", fmt.Sprintf("%dm", timeout.Milliseconds())}, {"x-tenant-id", tenant},
+	} {
+		encoder.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
+	}
+	c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: []byte(headers.String()), EndHeaders: true})
 }
 
 // largeList responds with a list of policies of about the given size.

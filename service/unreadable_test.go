@@ -115,6 +115,7 @@ func TestAResponseOfTheOtherTypeIsInvalid(t *testing.T) {
 		} else {
 			resources++
 		}
+		on.User = 1
 		o := on.Try(fmt.Sprintf("%s/%s", method.Parent().Name(), method.Name()), requestWithIDs(t, method))
 		metadata := o.Info().GetMetadata()
 		if reason := o.Reason(); reason != "GRAPH_RESPONSE_INVALID" && reason != "OUTCOME_UNKNOWN" || metadata["cause"] != "wrong-type" || metadata["property"] != want {

@@ -255,5 +255,14 @@ func TestUnknownMethodsGetATypedError(t *testing.T) {
 		if o.Code() != codes.Unimplemented || o.Reason() != "UNKNOWN_METHOD" || len(o.Trailer.Get("x-request-id")) != 1 {
 			t.Errorf("%s: %v %v", method, o.Status, o.Trailer)
 		}
+		// Whoever mistyped a name sees it.
+		if want := `This server has no rpc "/m365.backupstorage.v1.` + method + `".`; o.Status.Message != want {
+			t.Errorf("%s: the message is %q, want %q", method, o.Status.Message, want)
+		}
+	}
+	// The name comes from the client: it is cut, and what is not printable is escaped.
+	o := s.Try("NoSuchService/"+strings.Repeat("é", 4000), new(pb.GetBackupRestoreRequest))
+	if message := o.Status.Message; o.Reason() != "UNKNOWN_METHOD" || len(message) > 512 || !strings.Contains(message, `NoSuchService/\u00e9`) {
+		t.Errorf("a long name: %v", o.Status)
 	}
 }

@@ -47,7 +47,7 @@ func (s *recordedTokens) last() graph.TokenRequest {
 	return s.requests[len(s.requests)-1]
 }
 
-// newServerWithTokens starts a server as it is with real credentials: delegated-only operations need a user.
+// newServerWithTokens starts a server whose requests for tokens are recorded.
 func newServerWithTokens(t *testing.T) (*servicetest.Server, *recordedTokens) {
 	t.Helper()
 	s := servicetest.New(t)
@@ -57,7 +57,7 @@ func newServerWithTokens(t *testing.T) (*servicetest.Server, *recordedTokens) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	onReal := servicetest.NewOnEndpoint(t, s.Endpoint, func(o *service.Options) { o.Graph, o.AllowAppOnly = client, false })
+	onReal := servicetest.NewOnEndpoint(t, s.Endpoint, func(o *service.Options) { o.Graph = client })
 	onReal.Emulator = s.Emulator
 	return onReal, source
 }
@@ -78,7 +78,8 @@ func callFor(s *servicetest.Server, assertions []string, method string, request,
 
 func TestTheUsersTokenIsTheOneInTheMetadata(t *testing.T) {
 	s, source := newServerWithTokens(t)
-	maxAssertion := strings.Repeat("a", 12<<10)
+	maxAssertion := assertion("u", 1)
+	maxAssertion += strings.Repeat("a", 12<<10-len(maxAssertion))
 	for _, c := range []struct {
 		name       string
 		assertions []string
@@ -102,7 +103,7 @@ func TestTheUsersTokenIsTheOneInTheMetadata(t *testing.T) {
 			if o.Status != nil {
 				t.Fatal(o.Status)
 			}
-			want := graph.TokenRequest{Tenant: emulator.TenantA, UserAssertion: strings.Join(c.assertions, "")}
+			want := graph.TokenRequest{Tenant: emulator.TenantA, UserAssertion: strings.Join(c.assertions, ""), RequestID: strings.Join(o.Trailer.Get("x-request-id"), "")}
 			if got := source.last(); got != want {
 				t.Errorf("asked for a token with %+v", got)
 			}

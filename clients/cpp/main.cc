@@ -148,13 +148,17 @@ int main(int argc, char** argv) try {
   const Metadata with_id = {{"x-request-id", argv[2]}};
   // A tenant of the emulator with an active policy for mailboxes.
   const Metadata in_tenant_c = {{"x-request-id", argv[2]}, {"x-tenant-id", "cccccccc-0000-4000-8000-00000000000c"}};
+  // On behalf of a user of this tenant, by a token without a signature, which the emulator does not check.
+  Metadata for_user_of_c = in_tenant_c;
+  for_user_of_c["x-user-assertion"] = "e30.eyJ0aWQiOiJjY2NjY2NjYy0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMGMifQ.";
   using Policies = ProtectionPolicyService::Stub;
   using Sessions = RestoreSessionService::Stub;
   using Apps = ServiceAppService::Stub;
+  using Units = ProtectionUnitService::Stub;
   Policies policies(channel);
   Sessions sessions(channel);
   Apps apps(channel);
-  ProtectionUnitService::Stub units(channel);
+  Units units(channel);
 
   const std::string nobody = "00000000-0000-4000-8000-000000000404";
   GetProtectionPolicyRequest unknown_policy;
@@ -175,6 +179,8 @@ int main(int argc, char** argv) try {
   sites.set_display_name("Sites");
   CreateOneDriveForBusinessProtectionPolicyRequest drives;
   drives.set_display_name("Drives");
+  OffboardProtectionUnitRequest protected_unit;
+  protected_unit.set_protection_unit_id("e0000011-f1af-426c-8b0c-000000000003");
 
   Failed("GetProtectionPolicy", policies, &Policies::GetProtectionPolicy, unknown_policy, with_id);
   Failed("CreateExchangeProtectionPolicy", policies, &Policies::CreateExchangeProtectionPolicy, nameless, with_id);
@@ -186,6 +192,8 @@ int main(int argc, char** argv) try {
   Failed("CreateOneDriveForBusinessProtectionPolicy", policies, &Policies::CreateOneDriveForBusinessProtectionPolicy, drives, with_id);
   Failed("ListServiceApps", apps, &Apps::ListServiceApps, {}, with_id);
   Failed("ListProtectionPolicies", policies, &Policies::ListProtectionPolicies, {}, with_id);
+  // Without a user this fails with DELEGATED_TOKEN_REQUIRED.
+  Failed("OffboardProtectionUnit", units, &Units::OffboardProtectionUnit, protected_unit, for_user_of_c);
 
   // This call does not fail. The unit in its response contains an error, which says why it is not protected.
   grpc::ClientContext context;

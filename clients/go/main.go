@@ -30,6 +30,8 @@ const (
 	unknown = "00000000-0000-4000-8000-000000000404"
 	policyC = "b71df0ed-09d4-41c7-8a7e-362675b6c0c6"
 	unitC   = "e0000011-f1af-426c-8b0c-000000000003"
+	// userC is the token of a user of tenant C, without a signature, which the emulator does not check.
+	userC = "e30.eyJ0aWQiOiJjY2NjY2NjYy0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMGMifQ."
 )
 
 // typedError is the content of an error: of a call that failed, or of a field in a response.
@@ -153,21 +155,23 @@ func main() {
 		tooMany = append(tooMany, &pb.NewMailboxProtectionUnit{DirectoryObjectId: fmt.Sprintf("00000000-0000-4000-8000-%012d", i)})
 	}
 	for _, row := range []struct {
-		rpc, tenant string
-		call        failing
+		rpc, tenant, user string
+		call              failing
 	}{
-		{"GetProtectionPolicy", "", with(policies.GetProtectionPolicy, &pb.GetProtectionPolicyRequest{ProtectionPolicyId: unknown})},
-		{"CreateExchangeProtectionPolicy", "", with(policies.CreateExchangeProtectionPolicy, &pb.CreateExchangeProtectionPolicyRequest{})},
-		{"CreateExchangeProtectionPolicy", "", with(policies.CreateExchangeProtectionPolicy, &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "Mailboxes", MailboxProtectionUnits: tooMany})},
-		{"CreateExchangeProtectionPolicy", tenantC, with(policies.CreateExchangeProtectionPolicy, &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "Mailboxes"})},
-		{"ActivateProtectionPolicy", tenantC, with(policies.ActivateProtectionPolicy, &pb.ActivateProtectionPolicyRequest{ProtectionPolicyId: policyC})},
-		{"ActivateRestoreSession", "", with(restores.ActivateRestoreSession, &pb.ActivateRestoreSessionRequest{RestoreSessionId: unknown})},
-		{"CreateSharePointProtectionPolicy", "", with(policies.CreateSharePointProtectionPolicy, &pb.CreateSharePointProtectionPolicyRequest{DisplayName: "Sites"})},
-		{"CreateOneDriveForBusinessProtectionPolicy", "", with(policies.CreateOneDriveForBusinessProtectionPolicy, &pb.CreateOneDriveForBusinessProtectionPolicyRequest{DisplayName: "Drives"})},
-		{"ListServiceApps", "", with(apps.ListServiceApps, &pb.ListServiceAppsRequest{})},
-		{"ListProtectionPolicies", "", with(policies.ListProtectionPolicies, &pb.ListProtectionPoliciesRequest{})},
+		{"GetProtectionPolicy", "", "", with(policies.GetProtectionPolicy, &pb.GetProtectionPolicyRequest{ProtectionPolicyId: unknown})},
+		{"CreateExchangeProtectionPolicy", "", "", with(policies.CreateExchangeProtectionPolicy, &pb.CreateExchangeProtectionPolicyRequest{})},
+		{"CreateExchangeProtectionPolicy", "", "", with(policies.CreateExchangeProtectionPolicy, &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "Mailboxes", MailboxProtectionUnits: tooMany})},
+		{"CreateExchangeProtectionPolicy", tenantC, "", with(policies.CreateExchangeProtectionPolicy, &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "Mailboxes"})},
+		{"ActivateProtectionPolicy", tenantC, "", with(policies.ActivateProtectionPolicy, &pb.ActivateProtectionPolicyRequest{ProtectionPolicyId: policyC})},
+		{"ActivateRestoreSession", "", "", with(restores.ActivateRestoreSession, &pb.ActivateRestoreSessionRequest{RestoreSessionId: unknown})},
+		{"CreateSharePointProtectionPolicy", "", "", with(policies.CreateSharePointProtectionPolicy, &pb.CreateSharePointProtectionPolicyRequest{DisplayName: "Sites"})},
+		{"CreateOneDriveForBusinessProtectionPolicy", "", "", with(policies.CreateOneDriveForBusinessProtectionPolicy, &pb.CreateOneDriveForBusinessProtectionPolicyRequest{DisplayName: "Drives"})},
+		{"ListServiceApps", "", "", with(apps.ListServiceApps, &pb.ListServiceAppsRequest{})},
+		{"ListProtectionPolicies", "", "", with(policies.ListProtectionPolicies, &pb.ListProtectionPoliciesRequest{})},
+		// Without a user this fails with DELEGATED_TOKEN_REQUIRED.
+		{"OffboardProtectionUnit", tenantC, userC, with(units.OffboardProtectionUnit, &pb.OffboardProtectionUnitRequest{ProtectionUnitId: unitC})},
 	} {
-		ctx, cancel := callContext(row.tenant)
+		ctx, cancel := callContext(row.tenant, row.user)
 		var trailer metadata.MD
 		err := row.call(ctx, grpc.Trailer(&trailer))
 		cancel()
@@ -178,7 +182,7 @@ func main() {
 	}
 
 	// This call does not fail. The unit in its response contains an error, which says why it is not protected.
-	ctx, cancel := callContext(tenantC)
+	ctx, cancel := callContext(tenantC, "")
 	defer cancel()
 	var trailer metadata.MD
 	response, err := units.GetProtectionUnit(ctx, &pb.GetProtectionUnitRequest{ProtectionUnitId: unitC}, grpc.Trailer(&trailer))
@@ -188,11 +192,15 @@ func main() {
 	read(status.FromProto(response.ProtectionUnit.Error)).print("GetProtectionUnit", trailer)
 }
 
-// callContext returns the context of one call in a tenant; empty selects the default tenant of the server.
-func callContext(tenant string) (context.Context, context.CancelFunc) {
+// callContext returns the context of one call in a tenant, on behalf of a user; empty selects the default tenant of the
+// server, and the application.
+func callContext(tenant, user string) (context.Context, context.CancelFunc) {
 	ctx := metadata.AppendToOutgoingContext(context.Background(), "x-request-id", os.Args[2])
 	if tenant != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "x-tenant-id", tenant)
+	}
+	if user != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "x-user-assertion", user)
 	}
 	return context.WithTimeout(ctx, 20*time.Second)
 }

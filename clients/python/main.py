@@ -20,6 +20,8 @@ TENANT_C = "cccccccc-0000-4000-8000-00000000000c"
 UNKNOWN = "00000000-0000-4000-8000-000000000404"
 POLICY_C = "b71df0ed-09d4-41c7-8a7e-362675b6c0c6"
 UNIT_C = "e0000011-f1af-426c-8b0c-000000000003"
+# The token of a user of tenant C, without a signature, which the emulator does not check.
+USER_C = "e30.eyJ0aWQiOiJjY2NjY2NjYy0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMGMifQ."
 
 
 class TypedError:
@@ -82,10 +84,12 @@ class TypedError:
 
 
 def main(address, request_id):
-    def options(tenant):
+    def options(tenant, user=None):
         metadata = [("x-request-id", request_id)]
         if tenant:
             metadata.append(("x-tenant-id", tenant))
+        if user:
+            metadata.append(("x-user-assertion", user))
         return {"timeout": 20, "metadata": metadata}
 
     with grpc.insecure_channel(address) as channel:
@@ -95,20 +99,22 @@ def main(address, request_id):
         units = unit_grpc.ProtectionUnitServiceStub(channel)
 
         too_many = [protection_unit_pb2.NewMailboxProtectionUnit(directory_object_id=f"00000000-0000-4000-8000-{i:012}") for i in range(51)]
-        for stub, rpc, request, tenant in [
-            (policies, "GetProtectionPolicy", policy_pb.GetProtectionPolicyRequest(protection_policy_id=UNKNOWN), None),
-            (policies, "CreateExchangeProtectionPolicy", policy_pb.CreateExchangeProtectionPolicyRequest(), None),
-            (policies, "CreateExchangeProtectionPolicy", policy_pb.CreateExchangeProtectionPolicyRequest(display_name="Mailboxes", mailbox_protection_units=too_many), None),
-            (policies, "CreateExchangeProtectionPolicy", policy_pb.CreateExchangeProtectionPolicyRequest(display_name="Mailboxes"), TENANT_C),
-            (policies, "ActivateProtectionPolicy", policy_pb.ActivateProtectionPolicyRequest(protection_policy_id=POLICY_C), TENANT_C),
-            (restores, "ActivateRestoreSession", restore_pb.ActivateRestoreSessionRequest(restore_session_id=UNKNOWN), None),
-            (policies, "CreateSharePointProtectionPolicy", policy_pb.CreateSharePointProtectionPolicyRequest(display_name="Sites"), None),
-            (policies, "CreateOneDriveForBusinessProtectionPolicy", policy_pb.CreateOneDriveForBusinessProtectionPolicyRequest(display_name="Drives"), None),
-            (apps, "ListServiceApps", app_pb.ListServiceAppsRequest(), None),
-            (policies, "ListProtectionPolicies", policy_pb.ListProtectionPoliciesRequest(), None),
+        for stub, rpc, request, tenant, user in [
+            (policies, "GetProtectionPolicy", policy_pb.GetProtectionPolicyRequest(protection_policy_id=UNKNOWN), None, None),
+            (policies, "CreateExchangeProtectionPolicy", policy_pb.CreateExchangeProtectionPolicyRequest(), None, None),
+            (policies, "CreateExchangeProtectionPolicy", policy_pb.CreateExchangeProtectionPolicyRequest(display_name="Mailboxes", mailbox_protection_units=too_many), None, None),
+            (policies, "CreateExchangeProtectionPolicy", policy_pb.CreateExchangeProtectionPolicyRequest(display_name="Mailboxes"), TENANT_C, None),
+            (policies, "ActivateProtectionPolicy", policy_pb.ActivateProtectionPolicyRequest(protection_policy_id=POLICY_C), TENANT_C, None),
+            (restores, "ActivateRestoreSession", restore_pb.ActivateRestoreSessionRequest(restore_session_id=UNKNOWN), None, None),
+            (policies, "CreateSharePointProtectionPolicy", policy_pb.CreateSharePointProtectionPolicyRequest(display_name="Sites"), None, None),
+            (policies, "CreateOneDriveForBusinessProtectionPolicy", policy_pb.CreateOneDriveForBusinessProtectionPolicyRequest(display_name="Drives"), None, None),
+            (apps, "ListServiceApps", app_pb.ListServiceAppsRequest(), None, None),
+            (policies, "ListProtectionPolicies", policy_pb.ListProtectionPoliciesRequest(), None, None),
+            # Without a user this fails with DELEGATED_TOKEN_REQUIRED.
+            (units, "OffboardProtectionUnit", unit_pb.OffboardProtectionUnitRequest(protection_unit_id=UNIT_C), TENANT_C, USER_C),
         ]:
             try:
-                getattr(stub, rpc)(request, **options(tenant))
+                getattr(stub, rpc)(request, **options(tenant, user))
             except grpc.RpcError as error:
                 # Errors of the gRPC runtime itself have no Status, such as UNAVAILABLE when nothing listens.
                 status = rpc_status.from_call(error) or status_pb2.Status(code=error.code().value[0], message=error.details())

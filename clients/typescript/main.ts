@@ -12,6 +12,8 @@ const tenantC = 'cccccccc-0000-4000-8000-00000000000c';
 const unknown = '00000000-0000-4000-8000-000000000404';
 const policyC = 'b71df0ed-09d4-41c7-8a7e-362675b6c0c6';
 const unitC = 'e0000011-f1af-426c-8b0c-000000000003';
+// The token of a user of tenant C, without a signature, which the emulator does not check.
+const userC = 'e30.eyJ0aWQiOiJjY2NjY2NjYy0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMGMifQ.';
 
 const [address, requestId] = process.argv.slice(2);
 const credentials = grpc.credentials.createInsecure();
@@ -93,10 +95,11 @@ function show(rpc: string, status: Status | undefined, trailer: grpc.Metadata) {
   ].join(' '));
 }
 
-function metadataFor(tenant?: string): grpc.Metadata {
+function metadataFor(tenant?: string, user?: string): grpc.Metadata {
   const metadata = new grpc.Metadata();
   metadata.set('x-request-id', requestId);
   if (tenant) metadata.set('x-tenant-id', tenant);
+  if (user) metadata.set('x-user-assertion', user);
   return metadata;
 }
 
@@ -106,7 +109,7 @@ const options = (): grpc.CallOptions => ({ deadline: Date.now() + 20_000 });
 type Call = (metadata: grpc.Metadata, options: grpc.CallOptions, done: (error: grpc.ServiceError | null) => void) => void;
 
 const tooMany = Array.from({ length: 51 }, (_, i) => ({ directoryObjectId: `00000000-0000-4000-8000-${String(i).padStart(12, '0')}` }));
-const calls: [rpc: string, tenant: string | undefined, call: Call][] = [
+const calls: [rpc: string, tenant: string | undefined, call: Call, user?: string][] = [
   ['GetProtectionPolicy', undefined, (...rest) => policies.getProtectionPolicy({ protectionPolicyId: unknown }, ...rest)],
   ['CreateExchangeProtectionPolicy', undefined, (...rest) => policies.createExchangeProtectionPolicy({ displayName: '', mailboxProtectionUnits: [] }, ...rest)],
   ['CreateExchangeProtectionPolicy', undefined, (...rest) => policies.createExchangeProtectionPolicy({ displayName: 'Mailboxes', mailboxProtectionUnits: tooMany }, ...rest)],
@@ -117,9 +120,11 @@ const calls: [rpc: string, tenant: string | undefined, call: Call][] = [
   ['CreateOneDriveForBusinessProtectionPolicy', undefined, (...rest) => policies.createOneDriveForBusinessProtectionPolicy({ displayName: 'Drives', driveProtectionUnits: [] }, ...rest)],
   ['ListServiceApps', undefined, (...rest) => apps.listServiceApps({ pageSize: 0, pageToken: '' }, ...rest)],
   ['ListProtectionPolicies', undefined, (...rest) => policies.listProtectionPolicies({ pageSize: 0, pageToken: '' }, ...rest)],
+  // Without a user this fails with DELEGATED_TOKEN_REQUIRED.
+  ['OffboardProtectionUnit', tenantC, (...rest) => units.offboardProtectionUnit({ protectionUnitId: unitC }, ...rest), userC],
 ];
-for (const [rpc, tenant, call] of calls) {
-  const error = await new Promise<grpc.ServiceError | null>((resolve) => { call(metadataFor(tenant), options(), resolve); });
+for (const [rpc, tenant, call, user] of calls) {
+  const error = await new Promise<grpc.ServiceError | null>((resolve) => { call(metadataFor(tenant, user), options(), resolve); });
   if (!error) throw new Error(`${rpc} did not fail`);
   show(rpc, statusOf(error), error.metadata);
 }

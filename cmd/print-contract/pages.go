@@ -168,6 +168,9 @@ func (r *reason) retrySideEffects() string {
 }
 
 func (r *reason) detail() string {
+	if r.spec.GetFieldViolation().GetIfNamed() {
+		return "BadRequest, if Graph names the field"
+	}
 	return map[pb.ErrorSpec_Detail]string{
 		pb.ErrorSpec_BAD_REQUEST: "BadRequest", pb.ErrorSpec_PRECONDITION_FAILURE: "PreconditionFailure",
 		pb.ErrorSpec_QUOTA_FAILURE: "QuotaFailure", pb.ErrorSpec_RESOURCE_INFO: "ResourceInfo",

@@ -2,153 +2,130 @@ package main
 
 import (
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
-	"net"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/m365backup/backupstorage/graph"
-	"github.com/m365backup/backupstorage/service"
+	"github.com/m365backup/backupstorage/graph/emulator"
 )
 
 // minResponseBytes is the least --max-response-bytes: the largest response of Graph's, three times, for it is held as
 // bytes, as messages and as the bytes of the response.
 const minResponseBytes = 3 * 8 << 20
 
+// minReloadInterval is the least --reload-interval.
+const minReloadInterval = 10 * time.Millisecond
+
 const (
 	// onEmulator is the value of --graph-endpoint that selects the built-in emulator.
 	onEmulator = "emulator"
-	// envPrefix starts the environment variable of every flag: --listen is BACKUPSTORAGE_LISTEN.
-	envPrefix = "BACKUPSTORAGE_"
 	// freePort is the default of --emulator-listen: any free port on loopback.
 	freePort = "127.0.0.1:0"
 )
 
 // config holds the values of flags and environment variables. A flag wins over its variable.
+//
+// Its fields are in the order of the groups of the help. The tag secret hides a value from the config command. The tag
+// page is the text of docs/configuration.md where that says more than the help; ~ stands for its backquotes.
 type config struct {
-	listen         string
-	graphEndpoint  string
-	credential     credentialConfig
-	graphCAFile    string
-	defaultTenant  string
-	emulatorListen string
-	emulatorFaults string
-	pageTokenKey   string
-	maxCalls       int
+	serving    `embed:"" group:"Serving"`
+	TLS        tlsConfig `embed:"" prefix:"tls-" group:"TLS"`
+	callers    `embed:"" group:"Callers"`
+	limits     `embed:"" group:"Limits"`
+	graphFlags `embed:"" group:"Graph"`
+	Credential credentialConfig `embed:"" group:"Graph"`
+	replicas   `embed:"" group:"Several replicas"`
+	emulation  `embed:"" group:"Emulator"`
 
-	maxConnections, maxConnectionsPerPeer int
-	maxResponseBytes                      int64
-	drainWait                             time.Duration
-	drainTimeout                          time.Duration
-	reflection                            bool
-	insecureListen                        bool
-	insecureUpstream                      bool
-
+	// sources says where the values come from, by flag; those that are not there are defaults.
+	sources       map[string]string
 	pageTokenKeys [][]byte
 	roots         *x509.CertPool
+	unixMode      os.FileMode
 }
 
-// readConfig reads flags and environment variables and checks them together, so that a server never starts
-// half-configured. It writes the output of -help to help. The error is one line for the person who started the server.
-func readConfig(arguments []string, getenv func(string) string, help io.Writer) (*config, error) {
-	c := new(config)
-	flags := flag.NewFlagSet("server", flag.ContinueOnError)
-	// The flag package would print the whole list of flags with every error.
-	flags.SetOutput(io.Discard)
-	flags.StringVar(&c.listen, "listen", "127.0.0.1:50051", "address that serves gRPC")
-	flags.StringVar(&c.graphEndpoint, "graph-endpoint", onEmulator, "upstream: \"emulator\", or a URL that ends in the version, such as https://graph.microsoft.com/v1.0")
-	c.credential.addFlags(flags)
-	flags.StringVar(&c.graphCAFile, "graph-ca-file", "", "PEM file with the root certificates to trust for the upstream and the token authority; replaces those of the machine")
-	flags.StringVar(&c.defaultTenant, "default-tenant", "", "tenant (GUID) of calls without x-tenant-id; on the emulator the default is its tenant A")
-	flags.StringVar(&c.emulatorListen, "emulator-listen", freePort, "address of the emulator; port 0 selects a free port")
-	flags.StringVar(&c.emulatorFaults, "emulator-faults", "", "file with the fault rules that the emulator has at its start")
-	flags.StringVar(&c.pageTokenKey, "page-token-key", "", "keys for page tokens, each 32 bytes in base64, separated by commas; the first seals new tokens, all can open tokens; the default is a random key")
-	flags.IntVar(&c.maxCalls, "max-calls", 1000, "maximum number of calls under way; one tenant alone can have half of it")
-	flags.IntVar(&c.maxConnections, "max-connections", service.DefaultConnections, "maximum number of connections; further ones are closed")
-	flags.IntVar(&c.maxConnectionsPerPeer, "max-connections-per-peer", 0, "maximum number of connections of one address; 0 is a tenth of --max-connections")
-	flags.Int64Var(&c.maxResponseBytes, "max-response-bytes", 0, "maximum number of bytes of responses that calls hold together; 0 is 256 MiB, or a quarter of the memory limit if that is less")
-	flags.DurationVar(&c.drainWait, "drain-wait", 0, "time between health NOT_SERVING and the end of connections when the server stops")
-	flags.DurationVar(&c.drainTimeout, "drain-timeout", 30*time.Second, "time that calls under way have to end when the server stops")
-	flags.BoolVar(&c.reflection, "reflection", true, "serve gRPC reflection, which grpcurl uses")
-	flags.BoolVar(&c.insecureListen, "insecure-listen", false, "allow --listen and --emulator-listen on addresses that other machines can reach, without TLS and without checking who calls")
-	flags.BoolVar(&c.insecureUpstream, "insecure-upstream", false, "allow an upstream on another machine without a credential")
-	switch err := flags.Parse(arguments); {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(help, "Each flag has an environment variable: --page-token-key is %sPAGE_TOKEN_KEY. A flag wins over its variable.\n", envPrefix)
-		flags.SetOutput(help)
-		flags.PrintDefaults()
-		return nil, err
-	case err != nil:
-		return nil, fmt.Errorf("%w; -help lists the flags", err)
-	}
-	if flags.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	}
-	if err := readEnvironment(flags, getenv); err != nil {
-		return nil, err
-	}
-	return c, c.check(getenv)
+type serving struct {
+	Listen         string        `default:"127.0.0.1:50051" placeholder:"ADDRESS" help:"address that serves gRPC, or unix:///path for a socket of this machine" page:"address that serves gRPC, or ~unix:///path~ for a socket of this machine. See [what other machines can reach](#what-other-machines-can-reach)"`
+	UnixMode       string        `default:"0600" placeholder:"MODE" help:"mode of the socket of --listen unix:///path"`
+	DrainWait      time.Duration `default:"0s" placeholder:"DURATION" help:"time between health NOT_SERVING and the end of connections when the server stops"`
+	DrainTimeout   time.Duration `default:"30s" placeholder:"DURATION" help:"time that calls under way have to end when the server stops"`
+	ReloadInterval time.Duration `default:"10s" placeholder:"DURATION" help:"how often the server looks whether the contents of its files have changed" page:"how often the server looks whether the contents of its [files](#files-that-change) have changed"`
+	Reflection     bool          `default:"true" help:"serve gRPC reflection, which grpcurl uses" page:"serve gRPC reflection, which grpcurl uses; without it, see [how grpcurl gets the schema](../clients/README.md#from-a-shell)"`
 }
 
-// readEnvironment sets each flag that the command line does not have from its environment variable.
-func readEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
-	given := make(map[string]bool)
-	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	var problem error
-	flags.VisitAll(func(f *flag.Flag) {
-		name := envPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		if value := getenv(name); value != "" && !given[f.Name] && problem == nil {
-			if err := f.Value.Set(value); err != nil {
-				// The value is not printed: it can be a key.
-				problem = fmt.Errorf("environment variable %s has a value that --%s does not accept (%s)", name, f.Name, f.Usage)
-			}
-		}
-	})
-	return problem
+type callers struct {
+	RightsFile     string `placeholder:"PATH" help:"YAML file that says who may call and what they may do, read again when it changes; without it everybody who reaches the server may do everything" page:"[rights file](callers.md): who may call, and what they may do, [read again when it changes](#files-that-change). Without it everybody who reaches the server may do everything"`
+	Audit          string `placeholder:"MODE" help:"audit lines for each write and each denied call: \"off\", \"best-effort\", or \"required\": no line, no write; must be said with --rights-file, else the default is \"off\"" page:"[audit lines](callers.md#audit) for each write and each denied call: ~off~, ~best-effort~, or ~required~: no line, no write. It must be said with ~--rights-file~; without it: ~off~"`
+	AuditFile      string `placeholder:"PATH" help:"file for the audit lines, opened anew on SIGHUP; - for standard output"`
+	AuditReads     bool   `help:"audit lines for reads that show people or content, too" page:"audit lines for reads that show people or content, too: on behalf of users, browse, search"`
+	AuditSync      bool   `help:"make each audit line survive the loss of power, which takes some milliseconds" page:"make each audit line survive the loss of power. It takes some milliseconds a line; a line that takes more than 100 ms counts as not written"`
+	LogTenants     string `placeholder:"HOW" help:"tenants in the lines of calls: \"none\", \"hash\", or \"id\"; the default is \"id\" with --rights-file, else \"none\"" page:"tenants in the lines of calls: ~none~, ~hash~ (of the GUID), or ~id~. Without it: ~id~ with ~--rights-file~, else ~none~"`
+	DefaultTenant  string `placeholder:"GUID" help:"tenant of calls without x-tenant-id; on the emulator the default is its tenant A" page:"tenant (GUID) of calls without ~x-tenant-id~. Without it: tenant A on the emulator, and ~TENANT_REQUIRED~ elsewhere"`
+	InsecureListen bool   `help:"allow other machines to reach Graph through --listen without an identity, and to reach --emulator-listen"`
+}
+
+type limits struct {
+	MaxCalls              int   `default:"1000" placeholder:"N" help:"maximum number of calls under way; one tenant alone can have half of it" page:"maximum number of calls under way. One tenant alone can have half of them, two tenants a third each. The server refuses further calls at once with ~SERVER_OVERLOADED~"`
+	MaxConnections        int   `default:"10000" placeholder:"N" help:"maximum number of connections; the server closes further ones at once"`
+	MaxConnectionsPerPeer int   `default:"0" placeholder:"N" help:"maximum number of connections of one IP address; 0 is a tenth of --max-connections"`
+	MaxResponseBytes      int64 `default:"0" placeholder:"BYTES" help:"maximum number of bytes of responses that calls hold together; 0 is 256 MiB, or a quarter of the memory limit if that is less" page:"maximum number of bytes of responses that all calls hold together, from Graph and for clients that have not taken them yet; tenants share them like calls. At least 25165824. 0 is 256 MiB, or a quarter of the memory limit (~GOMEMLIMIT~, else nine tenths of the container's) if that is less"`
+}
+
+type graphFlags struct {
+	GraphEndpoint    string `default:"emulator" placeholder:"URL" help:"upstream: \"emulator\", or a URL that ends in the version, such as https://graph.microsoft.com/v1.0; no default when other machines can reach --listen" page:"upstream: ~emulator~, or a URL that ends in the version, ~/v1.0~. There is no default when [other machines can reach](#what-other-machines-can-reach) the server"`
+	ExpectUpstream   string `placeholder:"NAME" help:"\"graph\": health says NOT_SERVING unless the upstream is Microsoft Graph"`
+	GraphCAFile      string `name:"graph-ca-file" placeholder:"PATH" help:"PEM file with the root certificates to trust for the upstream and the token authority; replaces those of the machine"`
+	InsecureUpstream bool   `help:"allow an upstream on another machine without a credential"`
+}
+
+type replicas struct {
+	PageTokenKey     string `secret:"" placeholder:"KEYS" help:"keys for page tokens, each 32 bytes in base64, separated by commas; the first seals new tokens, all can open tokens; the default is a random key" page:"keys for page tokens, see [below](#page-token-keys). Without them: a random key"`
+	PageTokenKeyFile string `placeholder:"PATH" help:"file with the keys for page tokens, separated by commas or line ends, read again when it changes" page:"file with the keys for page tokens, separated by commas or line ends, [read again when it changes](#files-that-change)"`
+}
+
+type emulation struct {
+	EmulatorListen  string `default:"127.0.0.1:0" placeholder:"ADDRESS" help:"address of the emulator; port 0 selects a free port"`
+	EmulatorLenient bool   `help:"let calls without x-user-assertion do on the emulator what Graph allows to signed-in administrators only" page:"let calls without ~x-user-assertion~ do on the emulator what Graph allows to signed-in administrators only, and show them names of units"`
+	EmulatorFaults  string `placeholder:"PATH" help:"file with the fault rules that the emulator has at its start" page:"file with the [fault rules](../graph/emulator/README.md) that the emulator has at its start"`
 }
 
 // maxReads is how many reads of Graph are under way at once: about half of the calls, since each tenant has at most
 // half of those, and a read that waits for another tenant's must not be the rule.
-func (c *config) maxReads() int { return max(8, c.maxCalls/2+12) }
+func (c *config) maxReads() int { return max(8, c.MaxCalls/2+12) }
 
+// check checks all values together, so that a server never starts half-configured. It fills in what depends on others.
 func (c *config) check(getenv func(string) string) error {
-	for _, l := range []struct{ name, address string }{{"listen", c.listen}, {"emulator-listen", c.emulatorListen}} {
-		if _, port, err := net.SplitHostPort(l.address); err != nil || !isPort(port) {
-			return fmt.Errorf("--%s %s must be an address with a port, such as 127.0.0.1:50051", l.name, l.address)
-		}
-		if !c.insecureListen && !isLoopback(l.address) {
-			return fmt.Errorf("--%s %s can be reached from other machines, and the server has no TLS: add --insecure-listen to allow it", l.name, l.address)
-		}
+	if err := c.checkAddresses(); err != nil {
+		return err
 	}
 	endpoint, err := c.checkEndpoint()
 	if err != nil {
 		return err
 	}
-	if err := c.credential.check(endpoint, getenv); err != nil {
+	if err := c.Credential.check(endpoint, getenv, c.sources); err != nil {
 		return err
 	}
-	if c.defaultTenant != "" && !graph.IsGUID(c.defaultTenant) {
+	if err := c.TLS.check(); err != nil {
+		return err
+	}
+	if err := c.checkCallers(); err != nil {
+		return err
+	}
+	if err := c.checkReach(); err != nil {
+		return err
+	}
+	if c.DefaultTenant != "" && !graph.IsGUID(c.DefaultTenant) {
 		return errors.New("--default-tenant must be a GUID")
 	}
-	if c.maxCalls < 1 {
-		return fmt.Errorf("--max-calls must be 1 or more, not %d", c.maxCalls)
+	if c.DefaultTenant == "" && c.GraphEndpoint == onEmulator {
+		c.DefaultTenant = emulator.TenantA
 	}
-	if c.maxConnections < 1 || c.maxConnectionsPerPeer < 0 || c.maxConnectionsPerPeer > c.maxConnections {
-		return errors.New("--max-connections must be 1 or more, and --max-connections-per-peer from 0 to --max-connections")
-	}
-	// With less, the largest response that Graph can send would never fit.
-	if c.maxResponseBytes != 0 && c.maxResponseBytes < minResponseBytes {
-		return fmt.Errorf("--max-response-bytes must be 0 or at least %d", minResponseBytes)
-	}
-	if c.drainWait < 0 || c.drainTimeout < 0 {
-		return errors.New("--drain-wait and --drain-timeout must not be negative")
+	if err := c.checkLimits(); err != nil {
+		return err
 	}
 	if err := c.readKeys(); err != nil {
 		return err
@@ -156,12 +133,52 @@ func (c *config) check(getenv func(string) string) error {
 	return c.readRoots()
 }
 
+func (c *config) checkLimits() error {
+	if c.MaxCalls < 1 {
+		return errors.New("--max-calls must be 1 or more")
+	}
+	if c.MaxConnections < 1 || c.MaxConnectionsPerPeer < 0 || c.MaxConnectionsPerPeer > c.MaxConnections {
+		return errors.New("--max-connections must be 1 or more, and --max-connections-per-peer from 0 to --max-connections")
+	}
+	if c.MaxConnectionsPerPeer == 0 {
+		c.MaxConnectionsPerPeer = max(1, c.MaxConnections/10)
+	}
+	// With less, the largest response that Graph can send would never fit.
+	if c.MaxResponseBytes != 0 && c.MaxResponseBytes < minResponseBytes {
+		return fmt.Errorf("--max-response-bytes must be 0 or at least %d", minResponseBytes)
+	}
+	if c.DrainWait < 0 || c.DrainTimeout < 0 {
+		return errors.New("--drain-wait and --drain-timeout must not be negative")
+	}
+	if c.ReloadInterval < minReloadInterval {
+		return fmt.Errorf("--reload-interval must be %v or more", minReloadInterval)
+	}
+	return nil
+}
+
+// endpointForPeople is the endpoint without a password.
+func (c *config) endpointForPeople() string {
+	if u, err := url.Parse(c.GraphEndpoint); err == nil {
+		return u.Redacted()
+	}
+	return "set"
+}
+
+// isGraph reports whether the upstream is Microsoft Graph itself.
+func (c *config) isGraph() bool {
+	u, err := url.Parse(c.GraphEndpoint)
+	return err == nil && u.Scheme == "https" && host(u) == publicGraph
+}
+
 // checkEndpoint returns the URL of the upstream; nil for the emulator.
 func (c *config) checkEndpoint() (*url.URL, error) {
-	if c.graphEndpoint == onEmulator {
+	if c.ExpectUpstream != "" && c.ExpectUpstream != "graph" {
+		return nil, errors.New("--expect-upstream must be \"graph\", or not be set")
+	}
+	if c.GraphEndpoint == onEmulator {
 		return nil, nil
 	}
-	u, err := url.Parse(c.graphEndpoint)
+	u, err := url.Parse(c.GraphEndpoint)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		// The value is not printed, here and below: it can contain a password.
 		return nil, fmt.Errorf("--graph-endpoint must be %q or an http or https URL", onEmulator)
@@ -169,62 +186,31 @@ func (c *config) checkEndpoint() (*url.URL, error) {
 	if !strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/v1.0") {
 		return nil, errors.New("--graph-endpoint must end in the version, /v1.0")
 	}
-	if !c.credential.real() && !isLoopback(u.Host) && !c.insecureUpstream {
+	if !c.Credential.real() && !isLoopback(u.Host) && !c.InsecureUpstream {
 		return nil, fmt.Errorf("--graph-endpoint %s is on another machine, and --graph-credential is %q: add --insecure-upstream to allow it", u.Redacted(), credentialNone)
 	}
-	if c.emulatorFaults != "" {
+	if c.EmulatorLenient {
+		return nil, errors.New("--emulator-lenient works only with --graph-endpoint emulator")
+	}
+	if c.EmulatorFaults != "" {
 		return nil, errors.New("--emulator-faults works only with --graph-endpoint emulator")
 	}
-	if c.emulatorListen != freePort {
+	if c.EmulatorListen != freePort {
 		return nil, errors.New("--emulator-listen works only with --graph-endpoint emulator")
 	}
 	return u, nil
 }
 
-func (c *config) readKeys() error {
-	if c.pageTokenKey == "" {
-		return nil
-	}
-	for i, text := range strings.Split(c.pageTokenKey, ",") {
-		key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
-		if err != nil || len(key) != 32 {
-			return fmt.Errorf("--page-token-key: key %d is not 32 bytes in base64", i+1)
-		}
-		c.pageTokenKeys = append(c.pageTokenKeys, key)
-	}
-	return nil
-}
-
 func (c *config) readRoots() error {
-	if c.graphCAFile == "" {
+	if c.GraphCAFile == "" {
 		return nil
 	}
-	pem, err := os.ReadFile(c.graphCAFile)
+	content, err := os.ReadFile(c.GraphCAFile)
 	if err != nil {
 		return fmt.Errorf("--graph-ca-file: %w", err)
 	}
-	c.roots = x509.NewCertPool()
-	if !c.roots.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("--graph-ca-file %s contains no certificate in PEM", c.graphCAFile)
+	if c.roots, err = readPool(content); err != nil {
+		return fmt.Errorf("--graph-ca-file %s: %w", c.GraphCAFile, err)
 	}
 	return nil
-}
-
-// isPort reports whether a text is the number of a port; 0 stands for a free one.
-func isPort(text string) bool {
-	_, err := strconv.ParseUint(text, 10, 16)
-	return err == nil
-}
-
-// isLoopback reports whether only this machine can reach an address. The address can have a port or not.
-func isLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = strings.Trim(address, "[]")
-	}
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }

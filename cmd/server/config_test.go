@@ -4,17 +4,22 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
-	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// environment returns a getenv of these variables.
-func environment(pairs map[string]string) func(string) string {
-	return func(name string) string { return pairs[name] }
+// readConfig reads the configuration of serve, or of the config command.
+func readConfig(arguments []string, env variables, help io.Writer) (*config, error) {
+	p, err := parse(arguments, env, help)
+	if err != nil {
+		return nil, err
+	}
+	return p.config(), nil
 }
 
 func TestWrongConfigurationIsOneLine(t *testing.T) {
@@ -30,14 +35,45 @@ func TestWrongConfigurationIsOneLine(t *testing.T) {
 		says      string
 	}{
 		{"an unknown flag", []string{"--frobnicate"}, nil, "frobnicate"},
-		{"an argument", []string{"serve"}, nil, `unexpected argument "serve"`},
-		{"all addresses without TLS", []string{"--listen", "0.0.0.0:50051"}, nil, "--insecure-listen"},
-		{"an address without a host", []string{"--listen", ":50051"}, nil, "--insecure-listen"},
+		{"an argument", []string{secret}, nil, "neither a flag nor a command"},
+		{"an argument of a command", []string{"serve", secret}, nil, "neither a flag nor a command"},
+		{"an unknown flag with a value", []string{"--page-tokn-key=" + secret}, nil, "--page-tokn-key"},
+		{"a flag before the command", []string{"--max-calls=3", "config"}, nil, "--max-calls"},
+		{"a flag without its value", []string{"--page-token-key"}, nil, "--page-token-key"},
+		{"a wrong switch", []string{"--reflection=" + secret}, nil, "--reflection"},
+		{"a wrong duration", []string{"--drain-wait", secret}, nil, "--drain-wait"},
+		{"a wrong address", []string{"--listen", secret}, nil, "--listen"},
+		{"a wrong endpoint", []string{"--graph-endpoint", secret}, nil, "--graph-endpoint"},
+		{"a wrong kind of credential", []string{"--graph-credential", secret}, nil, "--graph-credential"},
+		{"a variable that belongs to no flag", nil, variables{"BACKUPSTORAGE_TLS_CLIENT_CA_FIEL": secret}, "BACKUPSTORAGE_TLS_CLIENT_CA_FIEL"},
+		{"another upstream than Graph expected", []string{"--expect-upstream", secret}, nil, "--expect-upstream"},
+		{"a socket without a path", []string{"--listen", "unix://"}, nil, "unix:///"},
+		{"a socket with a relative path", []string{"--listen", "unix://" + secret}, nil, "unix:///"},
+		{"a mode without a socket", []string{"--unix-mode", "0660"}, nil, "--unix-mode"},
+		{"a mode that is no number", []string{"--listen", "unix:///s", "--unix-mode", secret}, nil, "--unix-mode"},
+		{"a mode that the server cannot use", []string{"--listen", "unix:///s", "--unix-mode", "0066"}, nil, "--unix-mode"},
+		{"a certificate without its key", []string{"--tls-certificate-file", secret}, nil, "--tls-key-file"},
+		{"a key without its certificate", []string{"--tls-key-file", secret}, nil, "--tls-certificate-file"},
+		{"client CAs without a certificate", []string{"--tls-client-ca-file", secret}, nil, "no effect"},
+		{"client certificates without a certificate", []string{"--tls-client-auth", "required"}, nil, "no effect"},
+		{"a version without a certificate", []string{"--tls-min-version", "1.2"}, nil, "no effect"},
+		{"an old version", []string{"--tls-certificate-file", secret, "--tls-key-file", secret, "--tls-min-version", "1.1"}, nil, "--tls-min-version"},
+		{"client certificates of nobody", []string{"--tls-certificate-file", secret, "--tls-key-file", secret, "--tls-client-auth", "optional"}, nil, "needs --tls-client-ca-file"},
+		{"client CAs that nobody asks", []string{"--tls-certificate-file", secret, "--tls-key-file", secret, "--tls-client-ca-file", secret, "--tls-client-auth", "none"}, nil, "no effect"},
+		{"unknown client certificates", []string{"--tls-certificate-file", secret, "--tls-key-file", secret, "--tls-client-auth", secret}, nil, "--tls-client-auth"},
+		{"two sources of keys", []string{"--page-token-key", secret, "--page-token-key-file", secret}, nil, "--page-token-key-file"},
+		{"an interval of nothing", []string{"--reload-interval", "0s"}, nil, "--reload-interval"},
+		{"all addresses without a named upstream", []string{"--listen", "0.0.0.0:50051"}, nil, "--graph-endpoint emulator"},
+		{"the same with the insecure flag", []string{"--listen", "0.0.0.0:50051", "--insecure-listen"}, nil, "--graph-endpoint emulator"},
+		{"an address without a host", []string{"--listen", ":50051"}, nil, "--graph-endpoint emulator"},
+		{"all addresses in the environment", nil, variables{"BACKUPSTORAGE_LISTEN": "[::]:50051"}, "--graph-endpoint emulator"},
+		{"an upstream for all addresses", []string{"--listen", ":1", "--graph-endpoint", "http://127.0.0.1:1/v1.0"}, nil, "--insecure-listen"},
 		{"an emulator that other machines can reach", []string{"--emulator-listen", "10.0.0.1:80"}, nil, "--insecure-listen"},
 		{"an endpoint that is not a URL", []string{"--graph-endpoint", "graph.microsoft.com"}, nil, "--graph-endpoint"},
 		{"an endpoint on another machine without a credential", []string{"--graph-endpoint", "https://graph.microsoft.com/v1.0"}, nil, "--insecure-upstream"},
 		{"fault rules without the emulator", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0", "--emulator-faults", "f.json"}, nil, "--emulator-faults"},
 		{"an emulator address without the emulator", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0", "--emulator-listen", "127.0.0.1:8081"}, nil, "--emulator-listen"},
+		{"a lenient emulator without the emulator", []string{"--graph-endpoint", "http://127.0.0.1:1/v1.0", "--emulator-lenient"}, nil, "--emulator-lenient"},
 		{"a password in an endpoint with a wrong scheme", []string{"--graph-endpoint", "ftp://user:" + secret + "@example.com/v1.0"}, nil, "--graph-endpoint"},
 		{"a password in an endpoint", []string{"--graph-endpoint", "https://user:" + secret + "@example.com/v1.0"}, nil, "--insecure-upstream"},
 		{"a tenant by its domain", []string{"--default-tenant", "contoso.com"}, nil, "--default-tenant"},
@@ -60,7 +96,7 @@ func TestWrongConfigurationIsOneLine(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var output bytes.Buffer
-			_, err := readConfig(c.arguments, environment(c.env), &output)
+			_, err := readConfig(c.arguments, c.env, &output)
 			if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %v, want a line with %q", err, c.says)
 			}
@@ -94,6 +130,8 @@ func TestWrongCredentialIsOneLine(t *testing.T) {
 		{"a credential over http on this machine", []string{"--graph-endpoint=http://127.0.0.1:1/v1.0", "--graph-credential=client-secret"}, withSecret, "https"},
 		{"a credential over http with the insecure flags", []string{"--graph-endpoint=http://127.0.0.1:1/v1.0", "--graph-credential=client-secret", "--insecure-upstream", "--insecure-listen"}, withSecret, "https"},
 		{"a credential on all addresses", []string{realGraph, "--graph-credential=client-secret", "--listen=0.0.0.0:1"}, withSecret, "--insecure-listen"},
+		{"a credential on all addresses with TLS", []string{realGraph, "--graph-credential=client-secret", "--listen=0.0.0.0:1", "--tls-certificate-file=c", "--tls-key-file=k"}, withSecret, "--tls-client-ca-file"},
+		{"a credential on all addresses with certificates for some", []string{realGraph, "--graph-credential=client-secret", "--listen=0.0.0.0:1", "--tls-certificate-file=c", "--tls-key-file=k", "--tls-client-ca-file=a", "--tls-client-auth=optional"}, withSecret, "--insecure-listen"},
 		{"no client", []string{realGraph, "--graph-credential=client-secret"}, map[string]string{"AZURE_CLIENT_SECRET": canary}, "--graph-client-id"},
 		{"no secret", []string{realGraph, "--graph-credential=client-secret", "--graph-client-id=" + someGUID}, nil, "--graph-client-secret-file"},
 		{"no certificate", []string{realGraph, "--graph-credential=certificate", "--graph-client-id=" + someGUID}, nil, "--graph-certificate-file"},
@@ -122,7 +160,7 @@ func TestWrongCredentialIsOneLine(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var output bytes.Buffer
-			_, err := readConfig(c.arguments, environment(c.env), &output)
+			_, err := readConfig(c.arguments, c.env, &output)
 			if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
 				t.Fatalf("got %v, want a line with %q", err, c.says)
 			}
@@ -145,56 +183,100 @@ func TestCredentialReadsFlagsAndAzureVariables(t *testing.T) {
 		arguments []string
 		want      credentialConfig
 	}{
-		{[]string{"--graph-credential=client-secret"}, credentialConfig{mode: "client-secret", clientID: "of-azure", secret: "secret"}},
+		{[]string{"--graph-credential=client-secret"}, credentialConfig{Mode: "client-secret", ClientID: "of-azure", secret: "secret"}},
 		{
 			[]string{"--graph-credential=client-secret", "--graph-client-id=own", "--graph-client-secret-file=own.txt", "--graph-authority=https://LOGIN.microsoftonline.com/"},
-			credentialConfig{mode: "client-secret", clientID: "own", secretFile: "own.txt", authority: "https://LOGIN.microsoftonline.com/"},
+			credentialConfig{Mode: "client-secret", ClientID: "own", SecretFile: "own.txt", Authority: "https://LOGIN.microsoftonline.com/"},
 		},
-		{[]string{"--graph-credential=certificate"}, credentialConfig{mode: "certificate", clientID: "of-azure", certificateFile: "of-azure.pem"}},
-		{[]string{"--graph-credential=certificate", "--graph-certificate-file=own.pem"}, credentialConfig{mode: "certificate", clientID: "of-azure", certificateFile: "own.pem"}},
-		{[]string{"--graph-credential=workload-identity"}, credentialConfig{mode: "workload-identity", clientID: "of-azure", federatedTokenFile: "of-azure.jwt"}},
-		{[]string{"--graph-credential=managed-identity"}, credentialConfig{mode: "managed-identity", clientID: "of-azure", homeTenant: someGUID}},
-		{[]string{"--graph-credential=default"}, credentialConfig{mode: "default"}},
+		{[]string{"--graph-credential=certificate"}, credentialConfig{Mode: "certificate", ClientID: "of-azure", CertificateFile: "of-azure.pem"}},
+		{[]string{"--graph-credential=certificate", "--graph-certificate-file=own.pem"}, credentialConfig{Mode: "certificate", ClientID: "of-azure", CertificateFile: "own.pem"}},
+		{[]string{"--graph-credential=workload-identity"}, credentialConfig{Mode: "workload-identity", ClientID: "of-azure", federatedTokenFile: "of-azure.jwt"}},
+		{[]string{"--graph-credential=managed-identity"}, credentialConfig{Mode: "managed-identity", ClientID: "of-azure", HomeTenant: someGUID}},
+		{[]string{"--graph-credential=default"}, credentialConfig{Mode: "default"}},
 		{
 			[]string{"--graph-credential=default", "--national-cloud-tenants=" + strings.ToUpper(someGUID) + ", " + someGUID},
-			credentialConfig{mode: "default", nationalCloudTenants: strings.ToUpper(someGUID) + ", " + someGUID, national: []string{someGUID, someGUID}},
+			credentialConfig{Mode: "default", NationalCloudTenants: strings.ToUpper(someGUID) + ", " + someGUID, national: []string{someGUID, someGUID}},
 		},
 	} {
-		got, err := readConfig(append(c.arguments, realGraph), environment(azure), new(bytes.Buffer))
+		got, err := readConfig(append(c.arguments, realGraph), azure, new(bytes.Buffer))
 		if err != nil {
 			t.Errorf("%q: %v", c.arguments, err)
-		} else if !reflect.DeepEqual(got.credential, c.want) {
-			t.Errorf("%q: got %+v, want %+v", c.arguments, got.credential, c.want)
+		} else if !reflect.DeepEqual(got.Credential, c.want) {
+			t.Errorf("%q: got %+v, want %+v", c.arguments, got.Credential, c.want)
 		}
 	}
 }
 
 func TestFlagWinsOverEnvironment(t *testing.T) {
 	key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
-	c, err := readConfig([]string{"--listen", "[::1]:1"}, environment(map[string]string{
+	c, err := readConfig([]string{"--listen", "[::1]:1"}, variables{
 		"BACKUPSTORAGE_LISTEN": "127.0.0.1:2", "BACKUPSTORAGE_EMULATOR_LISTEN": "localhost:3", "BACKUPSTORAGE_REFLECTION": "false",
 		"BACKUPSTORAGE_PAGE_TOKEN_KEY": key + ", " + key,
-	}), new(bytes.Buffer))
+	}, new(bytes.Buffer))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.listen != "[::1]:1" || c.emulatorListen != "localhost:3" || c.reflection || len(c.pageTokenKeys) != 2 {
+	if c.Listen != "[::1]:1" || c.EmulatorListen != "localhost:3" || c.Reflection || len(c.pageTokenKeys) != 2 {
 		t.Errorf("got %+v", c)
 	}
 }
 
-func TestInsecureFlagsAllowOtherMachines(t *testing.T) {
-	if _, err := readConfig([]string{"--listen", ":0", "--insecure-listen"}, environment(nil), new(bytes.Buffer)); err != nil {
-		t.Error(err)
+// What other machines may reach, since it was said.
+func TestOtherMachinesAreAllowed(t *testing.T) {
+	withSecret := variables{"AZURE_CLIENT_ID": someGUID, "AZURE_CLIENT_SECRET": "s"}
+	for _, c := range []struct {
+		name      string
+		arguments []string
+	}{
+		{"the emulator by its name", []string{"--listen", ":0", "--graph-endpoint", "emulator"}},
+		{"everything", []string{realGraph, "--graph-credential=client-secret", "--listen", ":0", "--insecure-listen"}},
+		{"clients with a certificate", []string{realGraph, "--graph-credential=client-secret", "--listen", ":0", "--tls-certificate-file=c", "--tls-key-file=k", "--tls-client-ca-file=a"}},
+		{"who can use a socket", []string{realGraph, "--graph-credential=client-secret", "--listen", "unix:///run/s", "--unix-mode", "0666"}},
+		{"another machine as upstream", []string{"--graph-endpoint", "https://example.com/v1.0", "--insecure-upstream"}},
+		{"the control API of the emulator", []string{"--emulator-listen", ":0", "--insecure-listen"}},
+	} {
+		env := withSecret
+		if !slices.Contains(c.arguments, realGraph) {
+			env = nil
+		}
+		if _, err := readConfig(c.arguments, env, new(bytes.Buffer)); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
 	}
-	if _, err := readConfig([]string{"--graph-endpoint", "https://example.com/v1.0", "--insecure-upstream"}, environment(nil), new(bytes.Buffer)); err != nil {
-		t.Error(err)
+}
+
+// Kubernetes sets variables for each Service, also for one that is named backupstorage.
+func TestVariablesOfOthersAreNoMistake(t *testing.T) {
+	env := variables{"BACKUPSTORAGE_MAX_CALLS": "7", "BACKUPSTORAGE_UNKNOWN": "", "OTHER": "x"}
+	for _, name := range []string{
+		"SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_GRPC", "PORT", "PORT_50051_TCP", "PORT_50051_TCP_ADDR", "PORT_50051_TCP_PORT",
+		"PORT_50051_TCP_PROTO", "HEADLESS_SERVICE_HOST", "HEADLESS_PORT",
+	} {
+		env["BACKUPSTORAGE_"+name] = "tcp://10.0.0.1:50051"
+	}
+	if c, err := readConfig(nil, env, new(bytes.Buffer)); err != nil || c.MaxCalls != 7 {
+		t.Errorf("got %+v and %v", c, err)
+	}
+}
+
+// A flag has one dash or two, its value stands behind = or in the next argument, and can begin with a dash.
+func TestFlagsAreWrittenInSeveralWays(t *testing.T) {
+	for _, arguments := range [][]string{
+		{"--max-calls", "7"}, {"--max-calls=7"}, {"-max-calls", "7"}, {"-max-calls=7"}, {"serve", "--max-calls=7"}, {"config", "-max-calls", "7"},
+		{"--max-calls=7", "--reflection"}, {"-reflection=false", "--reflection=true", "-max-calls", "7"},
+	} {
+		if c, err := readConfig(arguments, nil, new(bytes.Buffer)); err != nil || c.MaxCalls != 7 || !c.Reflection {
+			t.Errorf("%q: got %+v and %v", arguments, c, err)
+		}
+	}
+	if _, err := readConfig([]string{"--drain-wait", "-1s"}, nil, new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), "negative") {
+		t.Errorf("a value that begins with a dash: %v", err)
 	}
 }
 
 func TestHelpListsFlags(t *testing.T) {
 	var help bytes.Buffer
-	if _, err := readConfig([]string{"-help"}, environment(nil), &help); !errors.Is(err, flag.ErrHelp) {
+	if _, err := readConfig([]string{"-help"}, nil, &help); !errors.Is(err, errHelp) {
 		t.Errorf("got %v", err)
 	}
 	for _, flag := range []string{"-listen", "-graph-credential", "-page-token-key"} {
@@ -213,7 +295,7 @@ func TestResponseBytesFollowTheMemoryLimit(t *testing.T) {
 		{0, 1 << 20, 24 << 20},
 		{100 << 20, 1 << 20, 100 << 20},
 	} {
-		if got := (&config{maxResponseBytes: test.flag}).responseBytes(test.limit); got != test.want {
+		if got := (&config{limits: limits{MaxResponseBytes: test.flag}}).responseBytes(test.limit); got != test.want {
 			t.Errorf("flag %d, limit %d: %d bytes, want %d", test.flag, test.limit, got, test.want)
 		}
 	}

@@ -101,7 +101,10 @@ func newIdentity(t *testing.T) (server *tls.Config, root []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4zero}, DNSNames: []string{"graph.example", "login.example"},
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -513,8 +516,14 @@ func TestNoSecretIsInLogOrStatus(t *testing.T) {
 	}
 	c.end(t)
 	seen.WriteString(c.log.String())
-	if !strings.Contains(seen.String(), "no token") {
+	if !strings.Contains(seen.String(), "token request failed") {
 		t.Error("the log has no line about the failed token request")
+	}
+	// Lines about token requests name the tenant, and no others do.
+	for line := range strings.Lines(seen.String()) {
+		if strings.Contains(line, emulator.TenantA) && !strings.Contains(line, `"msg":"token request failed","tenant":"`+emulator.TenantA+`"`) {
+			t.Errorf("the tenant is in: %s", line)
+		}
 	}
 	canaries := []string{secret, "canary", base64.StdEncoding.EncodeToString([]byte(claims))}
 	demanded := false

@@ -1,13 +1,13 @@
 // Command server serves Microsoft Graph's Backup Storage API over gRPC.
 //
 // Without flags it runs on its built-in emulator of the API, on loopback. Each flag has an environment variable:
-// --page-token-key is BACKUPSTORAGE_PAGE_TOKEN_KEY.
+// --page-token-key is BACKUPSTORAGE_PAGE_TOKEN_KEY. "server config" prints the configuration, and "server --help" the
+// commands and flags.
 package main
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"log"
 	"log/slog"
 	"os"
@@ -22,17 +22,17 @@ func main() {
 	queue := newLogQueue(os.Stderr)
 	defer queue.close()
 	log.SetOutput(withoutText{slog.New(slog.NewJSONHandler(queue, nil))})
-	c, err := readConfig(os.Args[1:], os.Getenv, os.Stdout)
-	if errors.Is(err, flag.ErrHelp) {
+	p, err := parse(os.Args[1:], variablesOf(os.Environ()), os.Stdout)
+	if errors.Is(err, errHelp) {
 		return
 	}
 	if err == nil {
-		ctx, stop := untilSignal()
-		err = run(ctx, c, os.Stdout, queue)
-		stop()
+		err = p.run(streams{out: os.Stdout, log: queue})
 	}
 	if err != nil {
-		queue.printError(err)
+		if !errors.Is(err, errTold) {
+			queue.printError(err)
+		}
 		queue.close()
 		os.Exit(1)
 	}

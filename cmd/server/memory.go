@@ -17,8 +17,13 @@ func limitMemory() {
 
 // responseBytes is how many bytes of responses all calls may hold together, under the memory limit of Go's runtime.
 func (c *config) responseBytes(memoryLimit int64) int64 {
-	if c.maxResponseBytes != 0 {
-		return c.maxResponseBytes
+	if c.MaxResponseBytes != 0 {
+		return c.MaxResponseBytes
 	}
 	return max(min(service.DefaultResponseBytes, memoryLimit/4), minResponseBytes)
+}
+
+// requestBytes is how many bytes of requests that are not decoded yet all connections bring together.
+func requestBytes(memoryLimit int64) int64 {
+	return max(min(service.DefaultRequestBytes, memoryLimit/4), minResponseBytes)
 }

@@ -2,13 +2,13 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,7 +23,7 @@ import (
 )
 
 // asServer makes the test binary run as the server instead of running its tests, when the environment has it.
-const asServer = "BACKUPSTORAGE_TEST_AS_SERVER"
+const asServer = "TEST_AS_SERVER"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asServer) != "" {
@@ -35,13 +35,13 @@ func TestMain(m *testing.M) {
 }
 
 // process returns the server as a process of its own, configured by its environment only.
-func process(t *testing.T, environment ...string) (server *exec.Cmd, log *bytes.Buffer) {
+func process(t *testing.T, environment ...string) (server *exec.Cmd, log *logBuffer) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	log = new(bytes.Buffer)
+	log = new(logBuffer)
 	server = exec.CommandContext(t.Context(), self)
 	// Nothing of the machine's own environment is passed on: its proxy must not serve a loopback address.
 	server.Env = append([]string{asServer + "=1", "BACKUPSTORAGE_LISTEN=127.0.0.1:0"}, environment...)
@@ -167,11 +167,30 @@ func TestWrongConfigurationIsExitCodeOne(t *testing.T) {
 		{"BACKUPSTORAGE_GRAPH_CREDENTIAL=client-secret", "BACKUPSTORAGE_GRAPH_ENDPOINT=https://graph.microsoft.us/v1.0", "AZURE_CLIENT_ID=" + application, "AZURE_CLIENT_SECRET=canary"},
 		{"BACKUPSTORAGE_MAX_CALLS=canary"},
 		{"BACKUPSTORAGE_LISTEN=0.0.0.0:0"},
+		{"BACKUPSTORAGE_LISTEN=0.0.0.0:0", "BACKUPSTORAGE_INSECURE_LISTEN=true"},
+		{"BACKUPSTORAGE_LISTEN=0.0.0.0:0", "BACKUPSTORAGE_GRAPH_CREDENTIAL=client-secret", "BACKUPSTORAGE_GRAPH_ENDPOINT=https://graph.microsoft.com/v1.0", "AZURE_CLIENT_ID=" + application, "AZURE_CLIENT_SECRET=canary"},
+		{"BACKUPSTORAGE_TLS_CLIENT_CA_FIEL=canary"},
+		{"BACKUPSTORAGE_TLS_CERTIFICATE_FILE=/dev/null", "BACKUPSTORAGE_TLS_KEY_FILE=/dev/null"},
 	} {
 		server, log := process(t, environment...)
 		err := server.Run()
 		if server.ProcessState.ExitCode() != 1 || strings.Count(log.String(), "\n") != 1 || strings.Contains(log.String(), "canary") {
 			t.Errorf("%v: %v, %q", environment, err, log)
+		}
+	}
+}
+
+// The memory limit of Go's runtime is the one that was set, and the config command says so.
+func TestMemoryLimitOfTheEnvironmentStays(t *testing.T) {
+	program, log := process(t, "GOMEMLIMIT=100MiB")
+	program.Args = append(program.Args, "config")
+	out, err := program.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, log)
+	}
+	for _, want := range []string{`GOMEMLIMIT +104857600 +environment GOMEMLIMIT\n`, `--max-response-bytes +26214400 +default\n`} {
+		if !regexp.MustCompile(want).Match(out) {
+			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
 }

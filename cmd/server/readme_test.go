@@ -2,50 +2,78 @@ package main
 
 import (
 	"bytes"
+	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+// update writes the tables of flags, by "go test ./cmd/server -run ConfigurationPage -update".
+var update = flag.Bool("update", false, "write the tables of docs/configuration.md")
+
+// The lines between which docs/configuration.md has the tables of flags.
+const (
+	tablesBegin = "<!-- flags: written by go test ./cmd/server -run ConfigurationPage -update -->\n"
+	tablesEnd   = "<!-- end of flags -->\n"
 )
 
 func TestConfigurationPageHasEveryFlag(t *testing.T) {
-	page, err := os.ReadFile("../../docs/configuration.md")
+	const path = "../../docs/configuration.md"
+	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Rows of the table: | `--flag` | `default` | meaning |
-	table := make(map[string]string)
-	for _, row := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| (?:`([^`]*)`)? ?\\|").FindAllStringSubmatch(string(page), -1) {
-		table[row[1]] = row[2]
+	before, rest, ok := strings.Cut(string(page), tablesBegin)
+	old, after, found := strings.Cut(rest, tablesEnd)
+	if !ok || !found {
+		t.Fatalf("%s has not both %q and %q", path, tablesBegin, tablesEnd)
 	}
-	var help bytes.Buffer
-	if _, err := readConfig([]string{"--help"}, environment(nil), &help); err == nil {
-		t.Fatal("--help returned no error")
+	p, err := parse(nil, nil, new(bytes.Buffer))
+	if err != nil {
+		t.Fatal(err)
 	}
-	flags := regexp.MustCompile(`(?m)^  -([a-z-]+)[^\n]*\n((?:    [^\n]*\n)+)`).FindAllStringSubmatch(help.String(), -1)
-	if len(flags) < 10 {
-		t.Fatalf("only %d flags in %s", len(flags), &help)
+	tables := flagTables(p.context.Selected().Flags)
+	if tables == old {
+		return
 	}
+	if !*update {
+		t.Fatalf("the tables of %s are not those of the flags: run go test ./cmd/server -run ConfigurationPage -update", path)
+	}
+	if err := os.WriteFile(path, []byte(before+tablesBegin+tables+tablesEnd+after), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// flagTables are the tables of flags, one for each group.
+func flagTables(flags []*kong.Flag) string {
+	// What stands in the help without quotes, and in the page as code.
+	code := regexp.MustCompile(`--[a-z][a-z-]+|\b[A-Z]+_[A-Z_]+\b|\bx-[a-z-]+\b|unix:///\w+`)
+	var tables strings.Builder
+	group := ""
 	for _, flag := range flags {
-		value := "0s"
-		if found := regexp.MustCompile(`\(default "?([^")]*)"?\)`).FindStringSubmatch(flag[2]); found != nil {
-			value = found[1]
-		} else if !strings.Contains(flag[0], "duration") {
-			value = ""
+		if flag.Group.Title != group {
+			group = flag.Group.Title
+			fmt.Fprintf(&tables, "\n### %s\n\n| flag | default | meaning |\n|---|---|---|\n", group)
 		}
-		got, ok := table[flag[1]]
-		if got == "false" {
-			got = ""
+		text := strings.ReplaceAll(flag.Tag.Get("page"), "~", "`")
+		if text == "" {
+			text = code.ReplaceAllString(flag.Help, "`$0`")
 		}
-		if !ok || got != value {
-			t.Errorf("--%s has default %q; on the page: %v, %q", flag[1], value, ok, got)
+		value := flag.Default
+		if flag.IsBool() && value == "" {
+			value = "false"
 		}
-		delete(table, flag[1])
+		if value != "" {
+			value = "`" + value + "` "
+		}
+		fmt.Fprintf(&tables, "| `--%s` | %s| %s |\n", flag.Name, value, text)
 	}
-	for name := range table {
-		t.Errorf("--%s is on the page, and is not a flag", name)
-	}
+	return tables.String() + "\n"
 }
 
 func TestREADMELinksEveryPage(t *testing.T) {

@@ -10,17 +10,19 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	_ "google.golang.org/grpc/encoding/gzip" // Clients may compress.
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/reflection"
 
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/credential"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/internal/reload"
 	"github.com/m365backup/backupstorage/service"
 )
 
@@ -29,6 +31,7 @@ const userAgent = "ISV|m365backup|backupstorage/0.1"
 // run serves until the context ends, and then drains. It writes the banner to out and the log to log.
 func run(ctx context.Context, c *config, out, log io.Writer) error {
 	logger := slog.New(slog.NewJSONHandler(log, nil))
+	files := reload.NewReader(c.ReloadInterval, logger)
 	var client *graph.Client
 	// An emulator that begins anew throttles nobody.
 	onReset := func() { client.ResetThrottles() }
@@ -37,12 +40,12 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		return err
 	}
 	defer stopUpstream()
-	tokens, stopTokens, err := c.tokens(logger)
+	tokens, stopTokens, err := c.tokens(logger, files)
 	if err != nil {
 		return err
 	}
 	defer stopTokens()
-	oneTenant := credential.Mode(c.credential.mode) == credential.ManagedIdentity
+	oneTenant := credential.Mode(c.Credential.Mode) == credential.ManagedIdentity
 	client, err = graph.New(graph.Options{
 		Endpoint: upstream, Tokens: tokens, UserAgent: userAgent, RootCAs: c.roots,
 		MaxReads: c.maxReads(), OneTenant: oneTenant, Logger: logger,
@@ -51,41 +54,59 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		return err
 	}
 	defer client.Close()
-	if len(c.pageTokenKeys) == 0 {
-		logger.Info("page tokens are sealed with a random key: only this process can read them; with several replicas set --page-token-key")
+	var services *service.Server
+	keys, err := c.openKeys(files, func(keys [][]byte) error { return services.ReplacePageTokenKeys(keys) })
+	if err != nil {
+		return err
 	}
-	tenant := c.defaultTenant
-	if tenant == "" && c.graphEndpoint == onEmulator {
-		tenant = emulator.TenantA
+	callers, err := c.openCallers(files, logger)
+	if err != nil {
+		return err
 	}
-	services, err := service.New(service.Options{
-		Graph: client, PageTokenKeys: c.pageTokenKeys, DefaultTenant: tenant, AllowAppOnly: !c.credential.real(), Logger: logger, MaxCalls: c.maxCalls,
+	lines, stopAudit, err := c.openAudit(logger)
+	if err != nil {
+		return err
+	}
+	defer stopAudit()
+	services, err = service.New(service.Options{
+		Callers: callers, LogTenants: service.LogTenants(c.LogTenants), Audit: lines, AuditReads: c.AuditReads,
+		Graph: client, PageTokenKeys: keys, DefaultTenant: c.DefaultTenant, AllowAppOnly: c.EmulatorLenient, Logger: logger, MaxCalls: c.MaxCalls,
 		// A managed identity has tokens for its own tenant alone.
 		OneTenant:        oneTenant,
-		Connections:      service.ConnectionLimits{Connections: c.maxConnections, ConnectionsPerPeer: c.maxConnectionsPerPeer},
+		Connections:      service.ConnectionLimits{Connections: c.MaxConnections, ConnectionsPerPeer: c.MaxConnectionsPerPeer},
 		MaxResponseBytes: c.responseBytes(debug.SetMemoryLimit(-1)),
+		MaxRequestBytes:  requestBytes(debug.SetMemoryLimit(-1)),
 	})
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", c.listen)
+	transport, err := c.TLS.open(files)
 	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
+		return err
 	}
+	listener, err := c.listen()
+	if err != nil {
+		return err
+	}
+	// From here on nothing fails any more: a start that fails writes its one line alone.
+	if len(keys) == 0 {
+		logger.Info("page tokens are sealed with a random key: only this process can read them; with several replicas set --page-token-key-file")
+	}
+	defer lookAt(files)()
 	watches := newWatches()
-	server := grpc.NewServer(append(services.GRPCOptions(), grpc.StreamInterceptor(watches.intercept))...)
+	server := grpc.NewServer(c.serverOptions(services, watches, transport)...)
 	services.Register(server)
-	healthy := health.NewServer()
+	healthy, readiness := health.NewServer(), c.readiness(logger)
 	for _, name := range append(services.Services(), "") {
-		healthy.SetServingStatus(name, healthpb.HealthCheckResponse_SERVING)
+		healthy.SetServingStatus(name, readiness)
 	}
 	healthpb.RegisterHealthServer(server, healthy)
-	if c.reflection {
-		reflection.Register(server)
+	if c.Reflection {
+		registerReflection(server)
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(services.Listen(listener)) }()
-	banner(out, c, listener.Addr().String(), upstream)
+	banner(out, c, listener.Addr(), upstream)
 	select {
 	case err := <-served:
 		return err
@@ -95,15 +116,63 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	return nil
 }
 
+// lookAt begins to look at the files that can change, and returns the function that ends it.
+func lookAt(files *reload.Reader) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { files.Run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// serverOptions are the options of the gRPC server; transport is nil without TLS.
+func (c *config) serverOptions(services *service.Server, watches *watches, transport credentials.TransportCredentials) []grpc.ServerOption {
+	var options []grpc.ServerOption
+	if transport != nil {
+		options = append(options, grpc.Creds(transport))
+	}
+	if c.GraphEndpoint == onEmulator {
+		// Before all others, so that refused calls are marked too.
+		options = append(options, grpc.ChainUnaryInterceptor(markUnary), grpc.ChainStreamInterceptor(markStream))
+	}
+	options = append(options, grpc.ChainStreamInterceptor(watches.intercept))
+	return append(options, services.GRPCOptions()...)
+}
+
+// readiness is what health says while the server runs. It warns of an upstream that is not Microsoft Graph.
+func (c *config) readiness(logger *slog.Logger) healthpb.HealthCheckResponse_ServingStatus {
+	if c.GraphEndpoint == onEmulator {
+		logger.Warn("the upstream is the built-in emulator: nothing that calls do reaches Microsoft Graph")
+	}
+	if c.ExpectUpstream != "" && !c.isGraph() {
+		logger.Warn("health says NOT_SERVING: --expect-upstream is graph, and the upstream is not Microsoft Graph")
+		return healthpb.HealthCheckResponse_NOT_SERVING
+	}
+	return healthpb.HealthCheckResponse_SERVING
+}
+
 // banner prints the addresses of the server and of its upstream, and a command to try. Scripts wait for its first line.
-func banner(out io.Writer, c *config, address, upstream string) {
+func banner(out io.Writer, c *config, listens net.Addr, upstream string) {
 	try := "list"
-	if c.graphEndpoint == onEmulator {
+	if c.GraphEndpoint == onEmulator {
 		upstream, try = "the built-in emulator at "+upstream, "m365.backupstorage.v1.BackupRestoreService/GetBackupRestore"
 	}
+	address, flags := listens.String(), "-plaintext "
+	if c.TLS.on() {
+		flags = "-cacert CA_FILE "
+	}
+	if c.TLS.ClientAuth == clientAuthRequired {
+		flags += "-cert CERTIFICATE_FILE -key KEY_FILE "
+	}
+	target := address
+	if listens.Network() == "unix" {
+		address, flags = unixScheme+address, flags+"-unix "
+	}
 	fmt.Fprintf(out, "Serving gRPC on %s, on %s\n", address, upstream)
-	if c.reflection {
-		fmt.Fprintf(out, "Try: grpcurl -plaintext %s %s\n", address, try)
+	if c.Reflection {
+		fmt.Fprintf(out, "Try: grpcurl %s%s %s\n", flags, target, try)
 	} else {
 		fmt.Fprintln(out, "Reflection is off: grpcurl needs -protoset FILE, which clients/README.md explains")
 	}
@@ -115,7 +184,7 @@ func drain(server *grpc.Server, healthy *health.Server, watches *watches, c *con
 	logger.Info("stopping: health says NOT_SERVING")
 	healthy.Shutdown()
 	// Load balancers ask for health at their own interval, so this wait runs to its end. A second signal ends the process.
-	time.Sleep(c.drainWait)
+	time.Sleep(c.DrainWait)
 	watches.end()
 	stopped := make(chan struct{})
 	go func() {
@@ -124,7 +193,7 @@ func drain(server *grpc.Server, healthy *health.Server, watches *watches, c *con
 	}()
 	select {
 	case <-stopped:
-	case <-time.After(c.drainTimeout):
+	case <-time.After(c.DrainTimeout):
 		logger.Warn("drain timeout reached: ending the calls that are still under way")
 		end(server)
 	}
@@ -152,21 +221,24 @@ func end(server *grpc.Server) {
 // startUpstream returns the URL of the upstream and the function that stops it. It starts the emulator if that is the
 // upstream.
 func startUpstream(c *config, logger *slog.Logger, onReset func()) (endpoint string, stop func(), err error) {
-	if c.graphEndpoint != onEmulator {
-		return c.graphEndpoint, func() {}, nil
+	if c.GraphEndpoint != onEmulator {
+		return c.GraphEndpoint, func() {}, nil
 	}
 	e := emulator.New(emulator.Options{OnReset: onReset})
-	if c.emulatorFaults != "" {
-		file, err := os.Open(c.emulatorFaults)
+	if c.EmulatorLenient {
+		logger.Warn("the emulator is lenient: names are shown and operations pass that Graph keeps for users")
+	}
+	if c.EmulatorFaults != "" {
+		file, err := os.Open(c.EmulatorFaults)
 		if err != nil {
 			return "", nil, fmt.Errorf("--emulator-faults: %w", err)
 		}
 		defer file.Close()
 		if _, err := e.LoadFaults(file); err != nil {
-			return "", nil, fmt.Errorf("--emulator-faults %s: %w", c.emulatorFaults, err)
+			return "", nil, fmt.Errorf("--emulator-faults %s: %w", c.EmulatorFaults, err)
 		}
 	}
-	listener, err := net.Listen("tcp", c.emulatorListen)
+	listener, err := net.Listen("tcp", c.EmulatorListen)
 	if err != nil {
 		return "", nil, fmt.Errorf("--emulator-listen: %w", err)
 	}

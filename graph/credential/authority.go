@@ -2,7 +2,6 @@ package credential
 
 import (
 	"bytes"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -14,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/m365backup/backupstorage/graph/internal/dialed"
+	"github.com/m365backup/backupstorage/graph/internal/connection"
 )
 
 // PublicAuthority is Microsoft's token authority of the global cloud.
@@ -61,38 +60,24 @@ const (
 )
 
 // newHTTPClient returns a client that follows no redirect, since a redirected request carries a secret.
-func newHTTPClient(roots *x509.CertPool, conns *dialed.Conns) *http.Client {
+func newHTTPClient(transport http.RoundTripper) *http.Client {
 	return &http.Client{
-		Transport:     newTransport(roots, conns),
+		Transport:     recorder{transport},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-func newTransport(roots *x509.CertPool, conns *dialed.Conns) *http.Transport {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            conns.DialContext,
-		TLSHandshakeTimeout:    10 * time.Second,
-		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		Protocols:              protocols,
-		MaxIdleConnsPerHost:    16,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		// A response that hangs must not block the other tenants on the same connection.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
-	}
+func newTransport(roots *x509.CertPool, conns *connection.Conns) *http.Transport {
+	transport := conns.Transport(roots, true)
+	transport.MaxIdleConnsPerHost = 16
+	return transport
 }
 
 // newFreshTransport returns a transport that makes a connection for each request. With HTTP/2 it would have to wait for
 // the peer's settings to know that the connection is its own.
-func newFreshTransport(roots *x509.CertPool, conns *dialed.Conns) *http.Transport {
-	transport := newTransport(roots, conns)
+func newFreshTransport(roots *x509.CertPool, conns *connection.Conns) *http.Transport {
+	transport := conns.Transport(roots, false)
 	transport.DisableKeepAlives = true
-	transport.Protocols = new(http.Protocols)
-	transport.Protocols.SetHTTP1(true)
 	return transport
 }
 

@@ -1,10 +1,12 @@
 package credential
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +26,8 @@ type authorityError struct {
 	// code is the error code of OAuth, numbers are those of Microsoft (AADSTS…).
 	code    string
 	numbers []int
+	// requestID is the authority's own id of the request, a GUID; empty when it gave none.
+	requestID string
 	// suberror and wantsClaims identify the refusals that the user can resolve.
 	suberror    string
 	wantsClaims bool
@@ -51,8 +55,15 @@ func asTokenError(err error) *graph.TokenError {
 
 // The errors by what is wrong, for failures that the authority did not report itself.
 
+// unavailable is an authority without a response, in time or at all.
 func unavailable(err error) *graph.TokenError {
-	return &graph.TokenError{Kind: graph.TokenUnavailable, Cause: graph.CauseAuthorityUnavailable, Err: err}
+	cause := graph.CauseAuthorityUnavailable
+	if failed, ok := errors.AsType[*connectionError](err); ok {
+		cause = failed.cause
+	} else if errors.Is(err, context.DeadlineExceeded) {
+		cause = graph.CauseTimeout
+	}
+	return &graph.TokenError{Kind: graph.TokenUnavailable, Cause: cause, Err: err}
 }
 
 func unusable(err error) *graph.TokenError {
@@ -87,7 +98,7 @@ func classify(err error, delegated bool) *graph.TokenError {
 	}
 	response := readResponse(failed.RawResponse)
 	kind := response.kind(delegated)
-	return &graph.TokenError{Kind: kind, Cause: response.cause(kind), Err: response}
+	return &graph.TokenError{Kind: kind, Cause: response.cause(kind), AADSTS: response.number(), Err: response}
 }
 
 func readResponse(response *http.Response) *authorityError {
@@ -95,26 +106,49 @@ func readResponse(response *http.Response) *authorityError {
 	date, _ := http.ParseTime(response.Header.Get("Date"))
 	wait, _ := retryafter.Read(response.Header, date)
 	e := &authorityError{status: response.StatusCode, retryAfter: wait}
+	if id := response.Header.Get("X-Ms-Request-Id"); graph.IsGUID(id) {
+		e.requestID = id
+	}
 	content, err := runtime.Payload(response)
 	if err != nil {
 		return e
 	}
 	var body struct {
-		Error    string          `json:"error"`
-		Suberror string          `json:"suberror"`
-		Codes    []int           `json:"error_codes"`
-		Claims   json.RawMessage `json:"claims"`
+		Error       string          `json:"error"`
+		Description string          `json:"error_description"`
+		Suberror    string          `json:"suberror"`
+		Codes       []int           `json:"error_codes"`
+		TraceID     string          `json:"trace_id"`
+		Claims      json.RawMessage `json:"claims"`
 	}
 	// A property of another type is left out, the others are read.
 	_ = json.Unmarshal(content, &body)
 	e.code, e.suberror = codeOrNone(body.Error), codeOrNone(body.Suberror)
-	e.numbers = body.Codes[:min(len(body.Codes), 4)]
+	e.numbers = numbers(body.Codes, body.Description)
+	if e.requestID == "" && graph.IsGUID(body.TraceID) {
+		e.requestID = body.TraceID
+	}
 	if e.loops() && e.retryAfter == 0 {
 		// The loop ends when the requests stop for a while.
 		e.retryAfter = minRefusalTime
 	}
 	e.wantsClaims = len(body.Claims) > 0 && string(body.Claims) != "null" && string(body.Claims) != `""`
 	return e
+}
+
+// aadsts is how the description of an error begins.
+var aadsts = regexp.MustCompile(`^AADSTS([1-9][0-9]{0,9})\b`)
+
+// numbers are Microsoft's numbers of an error, at most 4. Where error_codes has none, the description begins with one.
+func numbers(codes []int, description string) []int {
+	// What is no number was read as 0.
+	codes = slices.DeleteFunc(codes, func(code int) bool { return code <= 0 })
+	if found := aadsts.FindStringSubmatch(description); len(codes) == 0 && found != nil {
+		if number, err := strconv.Atoi(found[1]); err == nil {
+			codes = []int{number}
+		}
+	}
+	return codes[:min(len(codes), 4)]
 }
 
 // codeOrNone keeps a text that can be a code: lower-case letters and underscores.
@@ -187,6 +221,7 @@ var numberCauses = map[int]graph.Cause{
 	90008:           graph.CauseConsentMissing, // Neither the user nor an administrator has consented.
 	90094:           graph.CauseConsentMissing, // An administrator has to consent.
 	90002:           graph.CauseTenantUnknown,  // There is no such tenant.
+	900021:          graph.CauseTenantUnknown,  // The id of the tenant is no valid one.
 	900023:          graph.CauseTenantUnknown,  // The name of the tenant is neither a domain nor an id.
 	50005:           graph.CausePolicy,         // The device's platform is not supported.
 	50072:           graph.CausePolicy,         // The user has to enroll for a second factor.
@@ -204,6 +239,22 @@ var numberCauses = map[int]graph.Cause{
 	53004:           graph.CausePolicy,         // The user's risk blocks the registration of a second factor.
 	53011:           graph.CausePolicy,         // The user's risk blocks it.
 	530035:          graph.CausePolicy,         // Security defaults block it.
+}
+
+// number is the number that decided the cause, else the first one; 0 when there is none.
+func (e *authorityError) number() int {
+	for _, number := range e.numbers {
+		if _, ok := numberCauses[number]; ok {
+			return number
+		}
+	}
+	switch {
+	case e.loops():
+		return requestLoop
+	case len(e.numbers) > 0:
+		return e.numbers[0]
+	}
+	return 0
 }
 
 // cause tells refusals of one kind apart. A number says more than a code of OAuth.

@@ -227,8 +227,11 @@ func TestRefusalsAreToldApartByTheirCodes(t *testing.T) {
 			if test.keepsCode != strings.Contains(log.String(), `"httpStatus":`) {
 				t.Errorf("log: %s", &log)
 			}
-			if strings.Contains(log.String(), "must not go on") || strings.Contains(log.String(), tenantA) {
+			if strings.Contains(log.String(), "must not go on") {
 				t.Errorf("the log has a text of the authority's: %s", &log)
+			}
+			if strings.Count(log.String(), `"msg":"token request failed","tenant":"`+tenantA+`"`) != 2 {
+				t.Errorf("log: %s", &log)
 			}
 		})
 	}

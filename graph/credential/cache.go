@@ -279,7 +279,9 @@ func (c *cache) fly(want wanted, f *flight, request graph.TokenRequest) {
 	delete(c.flights, want)
 	e := c.entry(want.key)
 	if r.err != nil {
-		f.err = e.fail(r.err, want.claims, r.version, now).errorAt(now)
+		failed := *r.err
+		failed.RequestID = request.RequestID
+		f.err = e.fail(&failed, want.claims, r.version, now).errorAt(now)
 	} else {
 		f.token = r.token.Token
 		e.succeed(f.number, r.token, want.claims, now)

@@ -114,7 +114,7 @@ func TestAFailureWithoutARefusalSaysItsCause(t *testing.T) {
 		{"an assertion that has expired", with(func(*credential.Options) {}), user(map[string]any{"tid": tenantA, "exp": 1}), graph.TokenAssertionRefused, graph.CauseUserAssertion},
 		{"an assertion that is no JWT", with(func(*credential.Options) {}), graph.TokenRequest{Tenant: tenantA, UserAssertion: "opaque"}, graph.TokenAssertionRefused, graph.CauseUserAssertion},
 		{"no delegation", with(func(o *credential.Options) { o.Mode = credential.Default }), user(map[string]any{"tid": tenantA}), graph.TokenNotDelegable, graph.CauseDelegationUnsupported},
-		{"no authority", with(func(o *credential.Options) { o.Authority = "https://127.0.0.1:1" }), app, graph.TokenUnavailable, graph.CauseAuthorityUnavailable},
+		{"no authority", with(func(o *credential.Options) { o.Authority = "https://127.0.0.1:1" }), app, graph.TokenUnavailable, graph.CauseRefused},
 		{"no credential", func(t *testing.T, authority *authoritytest.Authority) *credential.Source {
 			t.Setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
 			return source(t, authority, func(o *credential.Options) { o.Mode = credential.Default })
@@ -140,5 +140,36 @@ func TestTheAudiencesOfGraph(t *testing.T) {
 		if got := ask(t, source(t, authority), graph.TokenRequest{Tenant: tenantA}); got != token {
 			t.Errorf("audience %v: got %q", audience, got)
 		}
+	}
+}
+
+func TestARefusalSaysItsNumber(t *testing.T) {
+	const described = `"error_description":"AADSTS700016: Application with identifier '…' was not found."`
+	for _, test := range []struct {
+		name, body string
+		want       int
+	}{
+		{"one", `{"error":"invalid_client","error_codes":[7000222]}`, 7000222},
+		{"the one that decides the cause", `{"error":"unauthorized_client","error_codes":[90000, 700016]}`, 700016},
+		{"the first of several without a cause", `{"error":"invalid_request","error_codes":[90000, 90001]}`, 90000},
+		{"a loop, whatever else", `{"error":"invalid_grant","error_codes":[90000, 50196]}`, 50196},
+		{"only in the description", `{"error":"unauthorized_client",` + described + `}`, 700016},
+		{"as a text, and in the description", `{"error":"unauthorized_client","error_codes":["700016"],` + described + `}`, 700016},
+		{"none", `{"error":"invalid_client"}`, 0},
+		{"negative", `{"error":"invalid_client","error_codes":[-7000222]}`, 0},
+		{"too large", `{"error":"invalid_client","error_codes":[1e30]}`, 0},
+		{"within a text", `{"error":"invalid_client","error_description":"see AADSTS700016"}`, 0},
+		{"of too many digits", `{"error":"invalid_client","error_description":"AADSTS70001670001670: …"}`, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			authority := authoritytest.New(t)
+			authority.Handle(func(authoritytest.Request) authoritytest.Answer {
+				return authoritytest.Answer{Status: 400, Body: test.body}
+			})
+			got := refuses(t, source(t, authority), graph.TokenRequest{Tenant: tenantA, RequestID: "id"})
+			if got.AADSTS != test.want || got.RequestID != "id" {
+				t.Errorf("got %d of request %q (%v), want %d", got.AADSTS, got.RequestID, got.Err, test.want)
+			}
+		})
 	}
 }

@@ -1,13 +1,13 @@
 package credential
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"io"
-	"net"
-	"strings"
+	"net/http"
 	"sync/atomic"
-	"syscall"
+
+	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/graph/internal/connection"
 )
 
 // attempt is one token request of a flight. It travels in the context, since azidentity passes nothing else on to the
@@ -36,40 +36,39 @@ func attemptOf(ctx context.Context) *attempt {
 
 // connectionError is a connection to the authority that brought no response. It has no text of the transport's error,
 // which may hold anything, such as the password of a proxy.
-type connectionError struct {
-	// timedOut is a peer that did not respond in time: that says nothing about the next request.
-	timedOut bool
-	// broken is a connection that was there and ended before the response, as those do that a peer or something on the way
-	// has forgotten. A new one may work at once.
-	broken bool
-}
+type connectionError struct{ cause graph.Cause }
 
 func (*connectionError) Error() string { return "the authority sent no response" }
 
+// asConnectionError says why a connection failed. A failure that is not known does not last: the authority counts as
+// unavailable.
 func asConnectionError(err error) *connectionError {
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		return &connectionError{timedOut: true}
-	}
-	for _, broken := range []error{syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF} {
-		if errors.Is(err, broken) {
-			return &connectionError{broken: true}
-		}
-	}
-	// net/http has no types for these: errors of an HTTP/2 connection, such as one that no longer responds to pings, and a
-	// connection that the peer closed while it was idle.
-	text := err.Error()
-	return &connectionError{broken: strings.HasPrefix(text, "http2: ") || strings.HasPrefix(text, "http: server closed idle connection")}
+	return &connectionError{cmp.Or(graph.Cause(connection.CauseOf(err)), graph.CauseAuthorityUnavailable)}
 }
 
-// timedOut reports whether there was no response because the time was over.
-func timedOut(err error) bool {
-	var failed *connectionError
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &failed) && failed.timedOut
+// recorder is a transport that tells the attempt of a request why its connection failed.
+type recorder struct{ http.RoundTripper }
+
+func (r recorder) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := r.RoundTripper.RoundTrip(request)
+	attempt := attemptOf(request.Context())
+	attempt.failed.Store(nil)
+	if err != nil {
+		attempt.failed.Store(asConnectionError(err))
+	}
+	return response, err
 }
 
-// broke reports whether the connection ended before the response.
-func broke(err error) bool {
-	var failed *connectionError
-	return errors.As(err, &failed) && failed.broken
+// CloseIdleConnections is called by http.Client.
+func (r recorder) CloseIdleConnections() {
+	if transport, ok := r.RoundTripper.(*http.Transport); ok {
+		transport.CloseIdleConnections()
+	}
 }
+
+// timedOut reports whether there was no response because the time was over. That says nothing about the next request.
+func timedOut(err *graph.TokenError) bool { return err.Cause == graph.CauseTimeout }
+
+// broke reports whether the connection was there and ended before the response, as those do that a peer or something on
+// the way has forgotten. A new one may work at once.
+func broke(err *graph.TokenError) bool { return err.Cause == graph.CauseReset }

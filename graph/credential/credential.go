@@ -18,7 +18,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/m365backup/backupstorage/graph"
-	"github.com/m365backup/backupstorage/graph/internal/dialed"
+	"github.com/m365backup/backupstorage/graph/internal/connection"
+	"github.com/m365backup/backupstorage/internal/reload"
 )
 
 // Mode is how the application authenticates itself.
@@ -64,22 +65,28 @@ type Options struct {
 	CertificateFile string
 	// FederatedTokenFile is for WorkloadIdentity. It is read again when it changes.
 	FederatedTokenFile string
+	// Files looks at the file of the mode every few seconds, and counts and logs when it cannot be used. The file is also
+	// read for each token, so that this is needed for no rotation. Nil leaves it out.
+	Files *reload.Reader
 	// NationalCloudTenants are tenants (GUIDs in lower case) of clouds where the API does not exist: no token is requested
 	// for them.
 	NationalCloudTenants []string
-	// Logger gets a line for every token request that failed, or was slower than the second one for the same token: its
-	// cause and codes, never a text, a tenant or a token. Nil logs nothing.
+	// Logger gets a line for every token request that failed, or was slower than the second one for the same token. It
+	// has the tenant's GUID, the id of the call that needed the token, the cause, and the codes of the authority, never a
+	// text or a token. Nil logs nothing.
 	Logger *slog.Logger
 }
 
 // Source returns tokens. It is safe for concurrent use.
 type Source struct {
-	mode     Mode
-	home     string
-	national map[string]bool
-	cache    *cache
-	client   *http.Client
-	conns    *dialed.Conns
+	mode      Mode
+	home      string
+	national  map[string]bool
+	cache     *cache
+	provider  *provider
+	authority *authority
+	client    *http.Client
+	conns     *connection.Conns
 }
 
 var _ graph.TokenSource = (*Source)(nil)
@@ -93,19 +100,21 @@ func New(options Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	conns := new(dialed.Conns)
-	client := newHTTPClient(options.RootCAs, conns)
+	conns := new(connection.Conns)
+	transport := newTransport(options.RootCAs, conns)
+	client := newHTTPClient(transport)
+	authority := newAuthority(transport, newFreshTransport(options.RootCAs, conns), host.Host)
 	p := &provider{mode: options.Mode, clientID: options.ClientID, homeTenant: options.HomeTenant}
 	p.options = azcore.ClientOptions{
 		Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: host.String()},
 		// The caller decides whether to retry: a retry here would only keep everyone waiting.
 		Retry:     policy.RetryOptions{MaxRetries: -1},
-		Transport: newAuthority(client.Transport, newFreshTransport(options.RootCAs, conns), host.Host),
+		Transport: authority,
 	}
 	if err := p.prepare(options, client); err != nil {
 		return nil, err
 	}
-	s := &Source{mode: options.Mode, national: make(map[string]bool), client: client, conns: conns}
+	s := &Source{mode: options.Mode, national: make(map[string]bool), provider: p, authority: authority, client: client, conns: conns}
 	if options.Mode == ManagedIdentity {
 		s.home = options.HomeTenant
 	}
@@ -127,19 +136,29 @@ func logged(fetch fetchFunc, logger *slog.Logger) fetchFunc {
 		if err == nil {
 			return token, nil
 		}
+		attributes := []any{
+			slog.String("tenant", request.Tenant), slog.String("requestId", request.RequestID),
+			slog.Bool("delegated", request.UserAssertion != ""), slog.Duration("duration", time.Since(start)),
+		}
 		if errors.Is(context.Cause(ctx), errOutrun) {
-			logger.Info("token request given up, another one was faster", slog.Bool("delegated", request.UserAssertion != ""), slog.Duration("duration", time.Since(start)))
+			logger.Info("token request given up, another one was faster", attributes...)
 			return token, err
 		}
 		failed := asTokenError(err)
-		attributes := []any{
-			slog.String("error", failed.Error()), slog.String("cause", string(failed.Cause)),
-			slog.Bool("delegated", request.UserAssertion != ""), slog.Duration("duration", time.Since(start)),
+		attributes = append(attributes, slog.String("error", failed.Error()), slog.String("cause", string(failed.Cause)))
+		if failed.Cause.OfConnection() {
+			attributes = append(attributes, slog.String("host", "authority"))
 		}
 		if response, ok := errors.AsType[*authorityError](err); ok {
-			attributes = append(attributes, slog.Int("httpStatus", response.status), slog.String("code", response.code), slog.Any("numbers", response.numbers))
+			attributes = append(attributes, slog.Int("httpStatus", response.status), slog.String("code", response.code))
+			if failed.AADSTS != 0 {
+				attributes = append(attributes, slog.Int("aadsts", failed.AADSTS))
+			}
+			if response.requestID != "" {
+				attributes = append(attributes, slog.String("authorityRequestId", response.requestID))
+			}
 		}
-		logger.Warn("no token", attributes...)
+		logger.Warn("token request failed", attributes...)
 		return token, err
 	}
 }

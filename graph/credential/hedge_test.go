@@ -135,8 +135,8 @@ func TestATimeOutIsNotRemembered(t *testing.T) {
 		took    time.Duration
 	}{
 		"of both requests":   {inTurn(hanging, hanging), fetchTime},
-		"of the connection":  {inTurn(after(time.Second, failing(unavailable(&connectionError{timedOut: true})))), time.Second},
-		"of the second only": {inTurn(hanging, failing(unavailable(&connectionError{timedOut: true}))), 6 * time.Second},
+		"of the connection":  {inTurn(after(time.Second, failing(unavailable(&connectionError{graph.CauseTimeout})))), time.Second},
+		"of the second only": {inTurn(hanging, failing(unavailable(&connectionError{graph.CauseTimeout}))), 6 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, test.respond, func(t *testing.T, a *asked, c *cache) {

@@ -33,16 +33,15 @@ type provider struct {
 
 // prepare checks what the mode needs, and reads it.
 func (p *provider) prepare(options Options, client *http.Client) error {
+	var path string
+	var parse func([]byte) (*material, error)
 	switch options.Mode {
 	case ClientSecret:
-		p.file = &materialFile{path: options.SecretFile, parse: parseSecret}
-		if options.SecretFile == "" && options.Secret != "" {
-			p.file.last.Store(&material{secret: options.Secret})
-		}
+		path, parse = options.SecretFile, parseSecret
 	case Certificate:
-		p.file = &materialFile{path: options.CertificateFile, parse: parseCertificate}
+		path, parse = options.CertificateFile, parseCertificate
 	case WorkloadIdentity:
-		p.file = &materialFile{path: options.FederatedTokenFile, parse: parseAssertion}
+		path, parse = options.FederatedTokenFile, parseAssertion
 	case ManagedIdentity, Default:
 		// These also send requests to the machine they run on. Some kinds of machine work with no other client.
 		p.options.Transport = client
@@ -61,11 +60,19 @@ func (p *provider) prepare(options Options, client *http.Client) error {
 	if options.ClientID == "" {
 		return fmt.Errorf("credential mode %s needs a client id", options.Mode)
 	}
-	if p.file.path == "" && p.file.last.Load() == nil {
+	if path == "" && options.Mode == ClientSecret && options.Secret != "" {
+		p.file = &materialFile{fixed: &material{secret: options.Secret}}
+		return nil
+	}
+	if path == "" {
 		return fmt.Errorf("credential mode %s needs a file", options.Mode)
 	}
-	_, err := p.file.material()
-	return err
+	file, err := openMaterial(options.Files, path, parse)
+	if err != nil {
+		return err
+	}
+	p.file = file
+	return nil
 }
 
 func (p *provider) version() hash {
@@ -120,8 +127,8 @@ func (p *provider) request(ctx context.Context, request graph.TokenRequest, with
 		return azcore.AccessToken{}, unavailable(ctx.Err())
 	case err != nil:
 		failed := classify(err, delegated)
-		if connection := attemptOf(ctx).failed.Load(); connection != nil && failed.Kind == graph.TokenUnavailable {
-			failed.Err = connection
+		if broken := attemptOf(ctx).failed.Load(); broken != nil && failed.Kind == graph.TokenUnavailable {
+			failed = unavailable(broken)
 		}
 		return azcore.AccessToken{}, failed
 	}

@@ -129,6 +129,9 @@ func readJob(c *call, w Workload) (*additionJob, *graphError) {
 	bad := func(format string, args ...any) (*additionJob, *graphError) {
 		return nil, refuse(c.r.Method, codeBadRequest, format, args...)
 	}
+	badProperty := func(name, format string, args ...any) (*additionJob, *graphError) {
+		return nil, refuse(c.r.Method, codeBadRequest, name+" "+format, args...).about(name)
+	}
 	named, ids := w.bulkLists()
 	fields, ok := readObject(c.body)
 	if !ok {
@@ -139,17 +142,18 @@ func readJob(c *call, w Workload) (*additionJob, *graphError) {
 	}
 	j := &additionJob{named: []string{}, ids: []string{}}
 	if !readField(fields, "displayName", &j.name) {
-		return bad("displayName is not a string.")
+		return badProperty("displayName", "is not a string.")
 	}
 	if !readField(fields, named, &j.named) {
-		return bad("%s is not a list of strings.", named)
+		return badProperty(named, "is not a list of strings.")
 	}
 	if !readField(fields, ids, &j.ids) {
-		return bad("%s is not a list of strings.", ids)
+		return badProperty(ids, "is not a list of strings.")
 	}
 	j.named, j.ids = append([]string{}, j.named...), append([]string{}, j.ids...) // null is an empty list
 	if n := len(j.named) + len(j.ids); n == 0 || n > maxJobResources {
-		return bad("The job has %d resources; there must be 1 to %d.", n, maxJobResources)
+		_, err := bad("%s and %s have %d resources; there must be 1 to %d.", named, ids, n, maxJobResources)
+		return nil, err.about(longer(named, len(j.named), ids, len(j.ids)))
 	}
 	if len(c.items) > 0 {
 		j.failed = map[string]publicError{}
@@ -160,6 +164,14 @@ func readJob(c *call, w Workload) (*additionJob, *graphError) {
 		}
 	}
 	return j, nil
+}
+
+// longer names the longer one of two lists: the one to make shorter.
+func longer(first string, n int, second string, m int) string {
+	if m > n {
+		return second
+	}
+	return first
 }
 
 // work adds what a job names and notes what cannot be added.

@@ -35,6 +35,7 @@ func (x *boolExpr[C]) matches(test func(*C) bool) bool {
 type syntaxError struct {
 	code    string // Graph's; empty for one that is malformed
 	message string
+	target  string // a value that is at fault; empty for the expression itself
 }
 
 // codeFilterLength is for expressions beyond the limits of length and depth.

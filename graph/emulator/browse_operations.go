@@ -138,7 +138,7 @@ func (c *call) browsed(b *browseSession, q browseQuery) (*answer, *graphError) {
 	if q.Filter != "" {
 		var wrong *syntaxError
 		if only, wrong = parseExpression(q.Filter, browseVocabulary()); wrong != nil {
-			return nil, c.badBrowse("%s", wrong.message)
+			return nil, c.badBrowse("%s", wrong.message).about("filter")
 		}
 	}
 	items, more := c.tenant.found(b, q, only)
@@ -172,36 +172,36 @@ func (c *call) readBrowse(b *browseSession) (q browseQuery, _ *graphError) {
 	}
 	for i, into := range []*string{&q.Location, &resource, &q.Filter, &q.Order} {
 		if name := names[i]; !readField(fields, name, into) {
-			return q, c.badBrowse("%s is not a string.", name)
+			return q, c.badBrowse("%s is not a string.", name).about(name)
 		}
 	}
 	switch q.Order {
 	case "", "pathAsc", "pathDsc", "nameAsc", "nameDsc":
 	default:
-		return q, c.badBrowse("orderBy is none of pathAsc, pathDsc, nameAsc, nameDsc.")
+		return q, c.badBrowse("orderBy is none of pathAsc, pathDsc, nameAsc, nameDsc.").about("orderBy")
 	}
 	switch resource {
 	case "", "none", itemSite, itemLibrary, itemFolder:
 	default:
-		return q, c.badBrowse("browseResourceType is none of none, site, documentLibrary, folder.")
+		return q, c.badBrowse("browseResourceType is none of none, site, documentLibrary, folder.").about("browseResourceType")
 	}
 	if q.Location == "" {
 		if resource != "" && resource != "none" {
-			return q, c.badBrowse("browseResourceType needs a browseLocationItemKey.")
+			return q, c.badBrowse("browseResourceType needs a browseLocationItemKey.").about("browseLocationItemKey")
 		}
 		return q, nil
 	}
 	if !isItemKey(q.Location) {
-		return q, c.badBrowse("browseLocationItemKey is malformed.")
+		return q, c.badBrowse("browseLocationItemKey is malformed.").about("browseLocationItemKey")
 	}
 	location, found := itemByKey(c.tenant.tree(c.tenant.placeOf(b.workload, b.point.unit.number), b.point.at), q.Location)
 	switch {
 	case !found:
 		return q, refuse(c.r.Method, codeNotFound, "The restore point holds no item with this key.")
 	case location.kind == itemFile:
-		return q, c.badBrowse("A file cannot be browsed.")
+		return q, c.badBrowse("A file cannot be browsed.").about("browseLocationItemKey")
 	case resource != "" && resource != "none" && resource != location.kind:
-		return q, c.badBrowse("The item is a %s, not a %s.", location.kind, resource)
+		return q, c.badBrowse("The item is a %s, not a %s.", location.kind, resource).about("browseResourceType")
 	}
 	return q, nil
 }

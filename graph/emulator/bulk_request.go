@@ -275,23 +275,25 @@ func (c *call) readBulk(w Workload) (*bulkRequest, *graphError) {
 	}
 	switch n := len(lists[names]) + len(lists[objects]); {
 	case n == 0:
-		return bad("The request names nothing to restore.")
+		err := refuse(c.r.Method, "BulkRestoreInvalidCreateRequest", "The request names nothing to restore: %s and %s are empty.", names, objects)
+		return nil, err.about(names)
 	case n > maxBulkResources:
-		return nil, refuse(c.r.Method, "BulkRestoreRestorationResourcesCountExceedsLimit", "The request names %d resources; at most %d are allowed.", n, maxBulkResources)
+		return nil, refuse(c.r.Method, "BulkRestoreRestorationResourcesCountExceedsLimit", "The request names %d resources; at most %d are allowed.", n, maxBulkResources).about(longer(names, len(lists[names]), objects, len(lists[objects])))
 	}
 	code, valid := "BulkRestoreInvalidCreateRequestUserEmail", isAddress
 	if w == SharePoint {
 		code, valid = "BulkRestoreInvalidCreateRequestSiteUrl", isSiteURL
 	}
-	for _, name := range lists[names] {
+	for i, name := range lists[names] {
 		if name == nil || !valid(*name) {
-			return nil, refuse(c.r.Method, code, "One of the %s is missing or malformed.", names)
+			return nil, refuse(c.r.Method, code, "One of the %s is missing or malformed.", names).about(element(names, i, ""))
 		}
 		b.names = append(b.names, *name)
 	}
-	for _, id := range lists[objects] {
+	for i, id := range lists[objects] {
 		if id == nil || w == SharePoint && !isSiteID(*id) || w != SharePoint && !isGUID(*id) {
-			return bad("One of the %s is missing or malformed.", objects)
+			err := refuse(c.r.Method, "BulkRestoreInvalidCreateRequest", "One of the %s is missing or malformed.", objects)
+			return nil, err.about(element(objects, i, ""))
 		}
 		b.objects = append(b.objects, *id)
 	}

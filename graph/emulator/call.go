@@ -112,6 +112,9 @@ func (c *call) perform() (*answer, *graphError) {
 	if err := c.barred(); err != nil {
 		return nil, err
 	}
+	if c.route.bodyless && !emptyBody(c.body) {
+		return nil, refuse(c.r.Method, codeBadRequest, "This operation takes no body.")
+	}
 	defer c.tenant.tellPolicies()
 	return c.route.handle(c)
 }

@@ -152,3 +152,10 @@ func TestAnUnknownTenantComesToLifeLikeB(t *testing.T) {
 	fresh.pass(5 * 60e9)
 	fresh.wantPolicy(id, "activeWithErrors")
 }
+
+func TestAUserAssertionNamesTenantAndUser(t *testing.T) {
+	w := newWorld(t)
+	w.auth = "Bearer " + emulator.UserAssertion(strings.ToUpper(emulator.TenantC), 3)
+	w.do(http.MethodPost, "/sharePointProtectionPolicies", `{"displayName":"p"}`).want(201).
+		eq("createdBy.user.id", emulator.UserID(emulator.TenantC, 3))
+}

@@ -188,6 +188,9 @@ func (e *Emulator) index() any {
 			"groupA1": GroupA1, "groupA2": GroupA2, "groupANested": GroupANested,
 			"policyC": PolicyC, "unitCDynamic": UnitCDynamic, "unitCManual": UnitCManual,
 		},
+		"userAssertions": map[string]string{
+			"tenantA": UserAssertion(TenantA, 1), "tenantB": UserAssertion(TenantB, 1), "tenantC": UserAssertion(TenantC, 1),
+		},
 		"clock": e.clockView(),
 	}
 }

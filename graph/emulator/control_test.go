@@ -17,7 +17,8 @@ func TestTheControlApiSaysWhatItHas(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{"/_emulator", "/_emulator/"} {
 		w.send(http.MethodGet, path, nil).want(200).eq("ids.tenantA", emulator.TenantA).eq("ids.siteA1", emulator.SiteA1).
-			eq("operations.0", "GET /_emulator/").eq("clock.speed", 0)
+			eq("operations.0", "GET /_emulator/").eq("clock.speed", 0).
+			eq("userAssertions.tenantB", emulator.UserAssertion(emulator.TenantB, 1))
 	}
 	if n := len(w.e.Ledger(0).Entries); n != 0 {
 		t.Errorf("control requests are in the ledger: %d", n)

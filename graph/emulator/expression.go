@@ -67,7 +67,7 @@ func browseVocabulary() vocabulary {
 // parseExpression reads an expression that must not be empty.
 func parseExpression(text string, known vocabulary) (*expression, *syntaxError) {
 	if len(text) > maxExpressionLength {
-		return nil, &syntaxError{codeFilterLength, fmt.Sprintf("The expression is longer than %d bytes.", maxExpressionLength)}
+		return nil, &syntaxError{code: codeFilterLength, message: fmt.Sprintf("The expression is longer than %d bytes.", maxExpressionLength)}
 	}
 	words, ok := splitWords(text, brackets)
 	if !ok {
@@ -77,7 +77,7 @@ func parseExpression(text string, known vocabulary) (*expression, *syntaxError) 
 	seen := map[string]int{}
 	p := &boolParser[comparison]{
 		words: r, and: "-and", or: "-or", brackets: maxExpressionDepth,
-		tooDeep:    &syntaxError{codeFilterLength, "The expression is nested too deep."},
+		tooDeep:    &syntaxError{code: codeFilterLength, message: "The expression is nested too deep."},
 		unclosed:   func(string) *syntaxError { return wrong("The expression lacks a closing bracket.") },
 		comparison: func() (*comparison, *syntaxError) { return known.read(r, seen) },
 	}

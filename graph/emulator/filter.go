@@ -18,16 +18,21 @@ type filter = boolExpr[filterComparison]
 
 // filterComparison is
 //
-//	property "eq" literal
+//	property ("eq" | "ne") literal
 //
 // with the properties id, status, directoryObjectId, siteId, displayName and
 // email, as far as the units have them. A literal is quoted, with a quote inside
 // doubled; a status may stand bare.
-type filterComparison struct{ property, value string }
+type filterComparison struct {
+	property, value string
+	not             bool
+}
 
 // holds compares with what the caller sees: a name that is hidden equals
 // nothing.
-func (c *filterComparison) holds(v *unitView) bool {
+func (c *filterComparison) holds(v *unitView) bool { return c.equals(v) != c.not }
+
+func (c *filterComparison) equals(v *unitView) bool {
 	var have string
 	switch c.property {
 	case "id":
@@ -46,44 +51,41 @@ func (c *filterComparison) holds(v *unitView) bool {
 	return have != "" && have == c.value
 }
 
-// pinned tells whether a filter lets at most one unit of a set through, and how
-// to get that one's id.
-func pinned(f *filter, s *unitSet) (id func(*tenant) string, ok bool) {
-	if f == nil || f.or {
+// pinned are the ids of the only units of a set that a filter can let through; ok
+// is false when it can let through any.
+func pinned(t *tenant, f *filter, s *unitSet) (ids []string, ok bool) {
+	if f == nil {
 		return nil, false
 	}
 	if c := f.comparison; c != nil {
-		switch c.property {
-		case "id":
-			return func(*tenant) string { return canonicalUnitID(c.value) }, true
-		case s.workload.info().idProperty:
-			return func(t *tenant) string {
-				return s.unitID(t, t.objectByID(s.workload, c.value))
-			}, true
+		switch {
+		case c.not:
+		case c.property == "id":
+			return []string{canonicalUnitID(c.value)}, true
+		case c.property == s.workload.info().idProperty:
+			return []string{s.unitID(t, t.objectByID(s.workload, c.value))}, true
 		}
+		return nil, false
 	}
 	for _, part := range f.parts {
-		if id, ok = pinned(part, s); ok {
-			return id, true
+		of, one := pinned(t, part, s)
+		switch {
+		case one && !f.or:
+			return of, true
+		case !one && f.or:
+			return nil, false
 		}
+		ids, ok = append(ids, of...), ok || one
 	}
-	return nil, false
+	return ids, ok
 }
 
-// requiredStatus tells whether a filter lets units of one status through only.
-func requiredStatus(f *filter) (status string, one bool) {
-	if f == nil || f.or {
-		return "", false
-	}
-	if c := f.comparison; c != nil && c.property == "status" {
-		return c.value, true
-	}
-	for _, part := range f.parts {
-		if status, one = requiredStatus(part); one {
-			return status, true
-		}
-	}
-	return "", false
+// mayHold tells whether a filter can let through a unit of which only the status
+// is known.
+func mayHold(f *filter, status string) bool {
+	return f == nil || f.matches(func(c *filterComparison) bool {
+		return c.property != "status" || c.holds(&unitView{Status: status})
+	})
 }
 
 // parseFilter reads a $filter for units of the given sets; "" is none.
@@ -93,14 +95,14 @@ func parseFilter(text string, sets []*unitSet) (*filter, *graphError) {
 	}
 	f, err := readFilter(text, sets)
 	if err != nil {
-		return nil, refuse(http.MethodGet, cmp.Or(err.code, codeBadRequest), "%s", err.message)
+		return nil, refuse(http.MethodGet, cmp.Or(err.code, codeBadRequest), "%s", err.message).about(cmp.Or(err.target, "$filter"))
 	}
 	return f, nil
 }
 
 func readFilter(text string, sets []*unitSet) (*filter, *syntaxError) {
 	if len(text) > maxFilterLength {
-		return nil, &syntaxError{codeFilterLength, "The $filter is too long."}
+		return nil, &syntaxError{code: codeFilterLength, message: "The $filter is too long."}
 	}
 	words, ok := splitWords(text, brackets)
 	if !ok {
@@ -110,11 +112,11 @@ func readFilter(text string, sets []*unitSet) (*filter, *syntaxError) {
 	terms := 0
 	p := &boolParser[filterComparison]{
 		words: r, and: "and", or: "or", brackets: maxFilterTerms,
-		tooDeep:  &syntaxError{codeFilterLength, "The $filter is nested too deep."},
+		tooDeep:  &syntaxError{code: codeFilterLength, message: "The $filter is nested too deep."},
 		unclosed: func(string) *syntaxError { return wrong("The $filter lacks a closing bracket.") },
 		comparison: func() (*filterComparison, *syntaxError) {
 			if terms++; terms > maxFilterTerms {
-				return nil, &syntaxError{codeFilterLength, "The $filter has too many comparisons."}
+				return nil, &syntaxError{code: codeFilterLength, message: "The $filter has too many comparisons."}
 			}
 			return readFilterComparison(r, sets)
 		},
@@ -129,10 +131,16 @@ func readFilter(text string, sets []*unitSet) (*filter, *syntaxError) {
 func readFilterComparison(r *wordReader, sets []*unitSet) (*filterComparison, *syntaxError) {
 	c := &filterComparison{property: r.next()}
 	if !slices.ContainsFunc(sets, func(s *unitSet) bool { return filterable(s.workload, c.property) }) {
-		return nil, wrong("The $filter names no property that can be filtered by.")
+		problem := wrong("The $filter names no property that can be filtered by.")
+		problem.target = c.property
+		return nil, problem
 	}
-	if r.next() != "eq" {
-		return nil, wrong("The $filter knows the operator eq only.")
+	switch r.next() {
+	case "eq":
+	case "ne":
+		c.not = true
+	default:
+		return nil, wrong("The $filter knows the operators eq and ne only.")
 	}
 	var quoted bool
 	c.value, quoted = unquote(r.next())
@@ -140,7 +148,7 @@ func readFilterComparison(r *wordReader, sets []*unitSet) (*filterComparison, *s
 	case c.property == "status" && !isUnitStatus(c.value):
 		return nil, wrong("The $filter compares status with an unknown value.")
 	case c.property == "id" && quoted && !isUnitID(c.value):
-		return nil, &syntaxError{"InvalidProtectionUnitId", "The $filter has a malformed protection unit id."}
+		return nil, &syntaxError{"InvalidProtectionUnitId", "The $filter has a malformed protection unit id.", c.value}
 	case c.property != "status" && !quoted:
 		return nil, wrong("The $filter has a literal without quotes.")
 	}

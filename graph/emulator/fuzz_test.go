@@ -17,6 +17,7 @@ func FuzzFilter(f *testing.F) {
 		f.Add(text)
 	}
 	sets := []*unitSet{newUnitSet(Exchange), newUnitSet(SharePoint)}
+	tenant := New(Options{Stopped: true}).tenant(TenantA)
 	f.Fuzz(func(t *testing.T, text string) {
 		parsed, err := parseFilter(text, sets)
 		switch {
@@ -33,7 +34,7 @@ func FuzzFilter(f *testing.F) {
 				parsed.matches(func(x *filterComparison) bool { return x.holds(v) })
 			}
 			for _, s := range sets {
-				pinned(parsed, s)
+				pinned(tenant, parsed, s)
 			}
 		}
 	})

@@ -11,6 +11,7 @@ type graphError struct {
 	status  int
 	code    string
 	message string
+	target  string   // the property, option or value that is at fault; "" for none
 	allow   []string // methods, of a 405
 }
 
@@ -26,6 +27,22 @@ func refuse(method, code, format string, args ...any) *graphError {
 		status = http.StatusBadRequest
 	}
 	return &graphError{status: status, code: code, message: fmt.Sprintf(format, args...)}
+}
+
+// about names what an error is about: a property, an option of the query, or a
+// value of a list. Graph's public errors have the same member.
+func (e *graphError) about(target string) *graphError {
+	e.target = target
+	return e
+}
+
+// element names an element of a list: by its value, or by its place when that
+// says more.
+func element(list string, i int, value string) string {
+	if value != "" {
+		return value
+	}
+	return fmt.Sprintf("%s[%d]", list, i)
 }
 
 // Codes that Graph uses across its services, for what this API's own pages do
@@ -72,7 +89,7 @@ func documentedStatus(method, code string) (int, bool) {
 		return http.StatusNotFound, true
 	case codeMethodNotAllowed:
 		return http.StatusMethodNotAllowed, true
-	case "PolicyCreationNotAllowed", "ProtectionUnitAlreadyExists":
+	case "PolicyCreationNotAllowed", "ProtectionUnitAlreadyExists", "Directory_ConcurrencyViolation":
 		return http.StatusConflict, true
 	case "ProtectionUnitsLimitBreached", "RestoreArtifactsLimitBreached",
 		"InvalidRuleExpressionGroupLimitExceeded", codeTooLarge:
@@ -97,6 +114,7 @@ type errorBody struct {
 type errorObject struct {
 	Code       string     `json:"code"`
 	Message    string     `json:"message"`
+	Target     string     `json:"target,omitempty"`
 	InnerError innerError `json:"innerError"`
 }
 

@@ -40,6 +40,23 @@ func readField(fields map[string]json.RawMessage, name string, into any) bool {
 	return raw == nil || json.Unmarshal(raw, into) == nil
 }
 
+// emptyBody tells whether a body says nothing: none at all, null, or an object
+// without properties.
+func emptyBody(body []byte) bool {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return true
+	}
+	var fields map[string]json.RawMessage
+	return json.Unmarshal(body, &fields) == nil && unknownField(fields) == ""
+}
+
+// isRemoval tells whether the value of an item's @removed is an object with
+// nothing but a reason, which is not looked at.
+func isRemoval(raw json.RawMessage) bool {
+	fields, ok := readObject(raw)
+	return ok && unknownField(fields, "reason") == ""
+}
+
 // unknownField returns a property that is none of the known ones, the same in
 // every run; "" when there is none. OData annotations are always known.
 func unknownField(fields map[string]json.RawMessage, known ...string) string {

@@ -47,9 +47,9 @@ func (c *call) options(known ...string) (url.Values, *graphError) {
 		switch {
 		case !strings.HasPrefix(name, "$"):
 		case !slices.Contains(known, name):
-			return nil, refuse(c.r.Method, codeBadRequest, "The option %s is not supported here.", name)
+			return nil, refuse(c.r.Method, codeBadRequest, "The option %s is not supported here.", name).about(name)
 		case len(values[name]) > 1:
-			return nil, refuse(c.r.Method, codeBadRequest, "The option %s is given more than once.", name)
+			return nil, refuse(c.r.Method, codeBadRequest, "The option %s is given more than once.", name).about(name)
 		}
 	}
 	return values, nil
@@ -66,7 +66,7 @@ func (c *call) readQuery(options ...string) (query, *graphError) {
 	if values.Has("$top") {
 		n, err := strconv.Atoi(values.Get("$top"))
 		if err != nil || n < 1 || n > maxPageSize {
-			return q, refuse(c.r.Method, codeBadRequest, "$top must be between 1 and %d.", maxPageSize)
+			return q, refuse(c.r.Method, codeBadRequest, "$top must be between 1 and %d.", maxPageSize).about("$top")
 		}
 		q.top = n
 	}

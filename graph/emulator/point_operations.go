@@ -23,11 +23,7 @@ func listPoints(c *call) (*answer, *graphError) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	u, refusal := c.expandedUnit(values.Get("$expand"))
-	if refusal != nil {
-		return nil, refusal
-	}
-	from, to, refusal := c.pointFilter(values.Get("$filter"))
+	want, refusal := c.readPointFilter(values.Get("$expand"), values.Get("$filter"))
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -38,87 +34,19 @@ func listPoints(c *call) (*answer, *graphError) {
 			newestFirst = false
 		case "protectionDateTime desc":
 		default:
-			return nil, c.badSearch("$orderby knows protectionDateTime, asc and desc only.")
+			return nil, c.badSearch("$orderby knows protectionDateTime, asc and desc only.").about("$orderby")
 		}
 	}
 	views := []pointView{}
-	for p := range u.points(c.now, from, to, newestFirst) {
+	for p := range want.unit.points(c.now, want.from, want.to, newestFirst) {
+		if !want.unit.within(want.policy) {
+			break
+		}
 		if views = append(views, p.expandedView()); len(views) == maxListedPoints {
 			break
 		}
 	}
 	return c.answerPage(collection{Context: c.context("/restorePoints"), Value: views}), nil
-}
-
-// expandedUnit reads protectionUnit($filter=id eq '…'), without which nothing is
-// listed.
-func (c *call) expandedUnit(expand string) (*unit, *graphError) {
-	if len(expand) > maxFilterLength {
-		return nil, refuse(c.r.Method, codeFilterLength, "The $filter in $expand is too long.")
-	}
-	words, _ := splitWords(strings.ReplaceAll(expand, "$filter=", " $filter= "), brackets) // none without an end
-	shape := []string{"protectionUnit", "(", "$filter=", "id", "eq", "", ")"}
-	for i, w := range shape {
-		if len(words) != len(shape) || w != "" && words[i] != w {
-			return nil, c.badSearch("$expand=protectionUnit($filter=id eq '…') is required.")
-		}
-	}
-	id, quoted := unquote(words[5])
-	if !quoted || !isUnitID(id) {
-		return nil, refuse(c.r.Method, "InvalidProtectionUnitId", "The protection unit id in $expand is malformed.")
-	}
-	u := c.tenant.findUnit(canonicalUnitID(id))
-	if u == nil {
-		return nil, c.badSearch("This tenant has no protection unit '%s'.", id)
-	}
-	return u, nil
-}
-
-// pointFilter reads comparisons of protectionDateTime, joined by and, as bounds
-// that belong to the range. Points stand at whole seconds, so a nanosecond is
-// all that < and <= differ by.
-func (c *call) pointFilter(text string) (from, to time.Time, _ *graphError) {
-	if len(text) > maxFilterLength {
-		return from, to, refuse(c.r.Method, codeFilterLength, "The $filter is too long.")
-	}
-	words := strings.Fields(text)
-	if len(words)%4 != 3 {
-		return from, to, c.badSearch("$filter is required: protectionDateTime lt <time>.")
-	}
-	if (len(words)+1)/4 > maxFilterTerms {
-		return from, to, refuse(c.r.Method, codeFilterLength, "The $filter has too many comparisons.")
-	}
-	for i := 0; i < len(words); i += 4 {
-		at, err := time.Parse(time.RFC3339, words[i+2])
-		if err != nil || words[i] != "protectionDateTime" || i > 0 && words[i-1] != "and" {
-			return from, to, c.badSearch("The $filter compares something other than protectionDateTime with a time.")
-		}
-		if at.IsZero() {
-			at = at.Add(time.Second) // zero would be an open bound; no point is that old either way
-		}
-		low, high := time.Time{}, time.Time{}
-		switch words[i+1] {
-		case "lt":
-			high = at.Add(-1)
-		case "le":
-			high = at
-		case "gt":
-			low = at.Add(1)
-		case "ge":
-			low = at
-		case "eq":
-			low, high = at, at
-		default:
-			return from, to, c.badSearch("The $filter knows no operator %q.", words[i+1])
-		}
-		if from.IsZero() || low.After(from) {
-			from = low
-		}
-		if !high.IsZero() && (to.IsZero() || high.Before(to)) {
-			to = high
-		}
-	}
-	return from, to, nil
 }
 
 // period is a time range of a request; a zero bound is open.
@@ -206,7 +134,7 @@ type searchResult struct {
 // searchPoints answers one point per unit. With a mail query, only points that
 // hold a message that it fits count.
 func searchPoints(c *call) (*answer, *graphError) {
-	ids, want, query, err := c.readSearch()
+	ids, policy, want, query, err := c.readSearch()
 	if err != nil {
 		return nil, err
 	}
@@ -219,6 +147,9 @@ func searchPoints(c *call) (*answer, *graphError) {
 		u := t.findUnit(id)
 		if u != nil && query != nil && u.workload != Exchange {
 			return nil, c.badSearch("Only mailboxes can be searched for messages.")
+		}
+		if u != nil && !u.within(policy) {
+			return nil, c.badSearch("Unit %s does not belong to policyId.", id).about(id)
 		}
 		result := searchResult{}
 		var p *restorePoint
@@ -244,39 +175,45 @@ func searchPoints(c *call) (*answer, *graphError) {
 	return ok(view), nil
 }
 
-func (c *call) readSearch() (ids []string, want wish, query *expression, _ *graphError) {
+func (c *call) readSearch() (ids []string, policy string, want wish, query *expression, _ *graphError) {
+	bad := func(err *graphError) ([]string, string, wish, *expression, *graphError) {
+		return nil, "", want, nil, err
+	}
 	fields, ok := readObject(c.body)
 	if !ok {
-		return nil, want, nil, c.badSearch("The body is not a JSON object.")
+		return bad(c.badSearch("The body is not a JSON object."))
 	}
-	if unknown := unknownField(fields, "protectionUnitIds", "protectionTimePeriod", "restorePointPreference", "tags", "artifactQuery"); unknown != "" {
-		return nil, want, nil, c.badSearch("A search has no property %q.", unknown)
+	if unknown := unknownField(fields, "protectionUnitIds", "policyId", "protectionTimePeriod", "restorePointPreference", "tags", "artifactQuery"); unknown != "" {
+		return bad(c.badSearch("A search has no property %q.", unknown))
 	}
 	if json.Unmarshal(fields["protectionUnitIds"], &ids) != nil || len(ids) == 0 || len(ids) > maxSearchUnits {
-		return nil, want, nil, c.badSearch("protectionUnitIds must be a list of 1 to %d ids.", maxSearchUnits)
+		return bad(c.badSearch("protectionUnitIds must be a list of 1 to %d ids.", maxSearchUnits).about("protectionUnitIds"))
 	}
 	for i, id := range ids {
 		if !isUnitID(id) {
-			return nil, want, nil, refuse(c.r.Method, "InvalidProtectionUnitId", "A protection unit id is malformed.")
+			return bad(refuse(c.r.Method, "InvalidProtectionUnitId", "A protection unit id is malformed.").about(element("protectionUnitIds", i, id)))
 		}
 		ids[i] = canonicalUnitID(id)
 		if slices.Contains(ids[:i], ids[i]) {
-			return nil, want, nil, c.badSearch("%s stands in the list twice.", id)
+			return bad(c.badSearch("%s stands in the list twice.", id).about(element("protectionUnitIds", i, "")))
 		}
+	}
+	if !readField(fields, "policyId", &policy) || policy != "" && !isGUID(policy) {
+		return bad(c.badSearch("policyId is not a GUID.").about("policyId"))
 	}
 	want, problem := readWish(fields)
 	if problem != "" {
-		return nil, want, nil, c.badSearch("%s", problem)
+		return bad(c.badSearch("%s", problem))
 	}
 	raw := fields["artifactQuery"]
 	if raw == nil || string(raw) == "null" {
-		return ids, want, nil, nil
+		return ids, policy, want, nil, nil
 	}
 	if len(ids) != 1 {
-		return nil, want, nil, c.badSearch("With artifactQuery there must be exactly one protection unit.")
+		return bad(c.badSearch("With artifactQuery there must be exactly one protection unit.").about("artifactQuery"))
 	}
 	query, err := c.readMailQuery(raw)
-	return ids, want, query, err
+	return ids, policy, want, query, err
 }
 
 func (c *call) readMailQuery(raw json.RawMessage) (*expression, *graphError) {

@@ -3,6 +3,7 @@ package emulator_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -105,8 +106,42 @@ func TestRestorePointsEndWithTheirRetention(t *testing.T) {
 	}
 }
 
+// pointsOfPolicy is a listing in the form that has the unit and its policy in
+// $filter.
+func pointsOfPolicy(unit, policy, filter string) string {
+	filter = strings.TrimPrefix(filter+" and protectionUnit/id eq '"+unit+"' and protectionUnit/policyId eq '"+policy+"'", " and ")
+	return "/restorePoints?" + url.Values{"$expand": {"protectionUnit"}, "$filter": {filter}}.Encode()
+}
+
+func TestPointsOfAPolicyAreThoseOfItsUnits(t *testing.T) {
+	w := restorable(t)
+	exchange := emulator.SeededPolicyID(emulator.TenantA, emulator.Exchange)
+	drives := emulator.SeededPolicyID(emulator.TenantA, emulator.OneDrive)
+	all := string(w.get(pointQuery(mailboxUnit(1), soon, "")).want(200).raw)
+	for path, want := range map[string]bool{
+		pointsOfPolicy(mailboxUnit(1), strings.ToUpper(exchange), soon):                                                                                  true,
+		pointsOfPolicy(mailboxUnit(1), drives, soon):                                                                                                     false,
+		pointsOfPolicy(mailboxUnit(1), stranger, soon):                                                                                                   false,
+		pointQuery(mailboxUnit(1), soon+" and protectionUnit/policyId eq '"+exchange+"'", ""):                                                            true,
+		pointQuery(mailboxUnit(1), "protectionUnit/policyId eq '"+drives+"' and "+soon, ""):                                                              false,
+		"/restorePoints?" + url.Values{"$expand": {"protectionUnit"}, "$filter": {soon + " and protectionUnit/id eq '" + mailboxUnit(1) + "'"}}.Encode(): true,
+	} {
+		r := w.get(path).want(200)
+		if got := string(r.raw); want && got != all || !want && len(r.list("value")) != 0 {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	units := []string{mailboxUnit(1), stranger}
+	w.search(map[string]any{"protectionUnitIds": units, "policyId": exchange}).want(200).
+		eq("searchResults.0.restorePoint.protectionUnit.id", mailboxUnit(1)).eq("noResultProtectionUnitIds.0", stranger)
+	w.search(map[string]any{"protectionUnitIds": units, "policyId": nil}).want(200)
+	w.search(map[string]any{"protectionUnitIds": units, "policyId": drives}).wantError(400, "InvalidSearchRequest").eq("error.target", mailboxUnit(1))
+	w.search(map[string]any{"protectionUnitIds": units, "policyId": "x"}).wantError(400, "InvalidSearchRequest").eq("error.target", "policyId")
+}
+
 func TestListPointsRefusals(t *testing.T) {
 	w := restorable(t)
+	policy := emulator.SeededPolicyID(emulator.TenantA, emulator.Exchange)
 	expand := "/restorePoints?$expand=protectionUnit(%24filter%3Did%20eq%20'" + mailboxUnit(1) + "')"
 	lt := "&$filter=protectionDateTime%20lt%202030-01-01T00:00:00Z"
 	repeat := strings.TrimSuffix(strings.Repeat("protectionDateTime lt 2030-01-01T00:00:00Z and ", 21), " and ")
@@ -114,7 +149,15 @@ func TestListPointsRefusals(t *testing.T) {
 		{"without any option", "/restorePoints", "InvalidSearchRequest"},
 		{"without $expand", "/restorePoints?" + lt[1:], "InvalidSearchRequest"},
 		{"without $filter", expand, "InvalidSearchRequest"},
-		{"with another $expand", "/restorePoints?$expand=protectionUnit" + lt, "InvalidSearchRequest"},
+		{"with another $expand", "/restorePoints?$expand=protectionUnits" + lt, "InvalidSearchRequest"},
+		{"with $expand and no unit", "/restorePoints?$expand=protectionUnit" + lt, "InvalidSearchRequest"},
+		{"with the unit twice", pointQuery(mailboxUnit(1), soon+" and protectionUnit/id eq '"+mailboxUnit(1)+"'", ""), "InvalidSearchRequest"},
+		{"with a malformed unit id in $filter", pointsOfPolicy("x", policy, soon), "InvalidProtectionUnitId"},
+		{"with an unknown unit in $filter", pointsOfPolicy(stranger, policy, soon), "InvalidSearchRequest"},
+		{"with a unit and a policy and no time", pointsOfPolicy(mailboxUnit(1), policy, ""), "InvalidSearchRequest"},
+		{"with a malformed policy id", pointsOfPolicy(mailboxUnit(1), "x", soon), "InvalidSearchRequest"},
+		{"with another operator for a policy", pointQuery(mailboxUnit(1), soon+" and protectionUnit/policyId ne '"+policy+"'", ""), "InvalidSearchRequest"},
+		{"with a policy without quotes", pointQuery(mailboxUnit(1), soon+" and protectionUnit/policyId eq "+policy, ""), "InvalidSearchRequest"},
 		{"with a malformed unit id", pointQuery("x", soon, ""), "InvalidProtectionUnitId"},
 		{"with an empty unit id", pointQuery("", soon, ""), "InvalidProtectionUnitId"},
 		{"with an unknown unit", pointQuery(stranger, soon, ""), "InvalidSearchRequest"},

@@ -240,3 +240,29 @@ func TestAPolicyTakesUsersUnderTheNameOfTheExamples(t *testing.T) {
 		"displayName": "x", "siteProtectionUnits": []any{map[string]any{"userId": user(1)}},
 	}).wantError(400, "InvalidCreateRequest")
 }
+
+// A refusal names what it is about: a value, a property, its element, or an option.
+func TestRefusalsHaveTargets(t *testing.T) {
+	w := newWorld(t)
+	policy := w.withUnits(2)
+	jobs := "/exchangeProtectionPolicies/" + policy + "/mailboxProtectionUnitsBulkAdditionJobs"
+	for _, tc := range []struct {
+		method, path string
+		body         any
+		target       any
+	}{
+		{http.MethodGet, "/protectionPolicies?$top=1000", nil, "$top"},
+		{http.MethodGet, "/protectionPolicies?$count=true", nil, "$count"},
+		{http.MethodGet, mailboxCast + query("$filter", "siteId eq 'x'"), nil, "siteId"},
+		{http.MethodGet, mailboxCast + query("$filter", "id eq 'x'"), nil, "x"},
+		{http.MethodGet, mailboxCast + query("$filter", "status"), nil, "$filter"},
+		{http.MethodPost, jobs, map[string]any{"displayName": "j"}, "mailboxes"},
+		{http.MethodPost, jobs, map[string]any{"displayName": 7}, "displayName"},
+		{http.MethodPost, "/restorePoints/search", map[string]any{"protectionUnitIds": []string{mailboxUnit(1), ""}}, "protectionUnitIds[1]"},
+		{http.MethodPost, "/exchangeProtectionPolicies", mailboxes(user(50), "x"), "x"},
+		{http.MethodPost, "/exchangeProtectionPolicies", "{", nil},
+		{http.MethodDelete, "/protectionPolicies/" + policy, nil, nil},
+	} {
+		w.do(tc.method, tc.path, tc.body).eq("error.target", tc.target)
+	}
+}

@@ -156,17 +156,17 @@ func readCreate(c *call, w Workload) (name string, objects []object, _ *graphErr
 		return bad("displayName is not a string.")
 	}
 	if !validDisplayName(name) {
-		return "", nil, refuse(c.r.Method, "InvalidDisplayName", "displayName must have 1 to %d characters.", maxDisplayName)
+		return "", nil, refuse(c.r.Method, "InvalidDisplayName", "displayName must have 1 to %d characters.", maxDisplayName).about("displayName")
 	}
 	var items []json.RawMessage
 	if !readField(fields, in.units, &items) {
 		return bad("%s is not a list.", in.units)
 	}
 	if len(items) > maxUnitsPerRequest {
-		return "", nil, tooManyUnits(c, len(items))
+		return "", nil, tooManyUnits(c, in.units, len(items))
 	}
 	seen := map[string]bool{}
-	for _, raw := range items {
+	for i, raw := range items {
 		item, ok := readObject(raw)
 		if !ok {
 			return bad("An item of %s is not an object.", in.units)
@@ -176,10 +176,10 @@ func readCreate(c *call, w Workload) (name string, objects []object, _ *graphErr
 		}
 		o, err := c.readObjectID(w, in.protectedThing(item))
 		if err != nil {
-			return "", nil, err
+			return "", nil, err.about(element(in.units, i, err.target))
 		}
 		if seen[o.id] {
-			return "", nil, refuse(c.r.Method, "DuplicateProtectionUnitInList", "%s stands in the list twice.", o.id)
+			return "", nil, refuse(c.r.Method, "DuplicateProtectionUnitInList", "%s stands in the list twice.", o.id).about(element(in.units, i, ""))
 		}
 		seen[o.id] = true
 		objects = append(objects, o)
@@ -187,8 +187,8 @@ func readCreate(c *call, w Workload) (name string, objects []object, _ *graphErr
 	return name, objects, nil
 }
 
-func tooManyUnits(c *call, n int) *graphError {
-	return refuse(c.r.Method, "ProtectionUnitsLimitBreached", "The request has %d protection units; at most %d are allowed.", n, maxUnitsPerRequest)
+func tooManyUnits(c *call, list string, n int) *graphError {
+	return refuse(c.r.Method, "ProtectionUnitsLimitBreached", "The request has %d protection units; at most %d are allowed.", n, maxUnitsPerRequest).about(list)
 }
 
 // readObjectID reads the property that names what to protect.
@@ -200,7 +200,7 @@ func (c *call) readObjectID(w Workload, raw json.RawMessage) (object, *graphErro
 		valid = isSiteID(id)
 	}
 	if !valid {
-		return object{}, refuse(c.r.Method, "InvalidProtectionUnitId", "A %s is missing or malformed.", w.info().idProperty)
+		return object{}, refuse(c.r.Method, "InvalidProtectionUnitId", "A %s is missing or malformed.", w.info().idProperty).about(id)
 	}
 	return c.tenant.objectByID(w, id), nil
 }

@@ -32,7 +32,7 @@ func patchPolicy(w Workload) handler {
 				continue
 			}
 			if u := set.find(c.tenant, ch.unitID); u != nil && u.policy == p && u.sources.dynamicRule {
-				return nil, refuse(c.r.Method, "ProtectionUnitActionNotAllowed", "Unit %s is held by a dynamic rule.", u.id)
+				return nil, refuse(c.r.Method, "ProtectionUnitActionNotAllowed", "Unit %s is held by a dynamic rule.", u.id).about(u.id)
 			}
 		}
 		why := c.cause()
@@ -145,7 +145,7 @@ func readPatch(c *call, w Workload) (name *string, changes []change, hasDelta bo
 			return bad("displayName is not a string.")
 		}
 		if !validDisplayName(*name) {
-			return nil, nil, false, refuse(c.r.Method, "InvalidDisplayName", "displayName must have 1 to %d characters.", maxDisplayName)
+			return nil, nil, false, refuse(c.r.Method, "InvalidDisplayName", "displayName must have 1 to %d characters.", maxDisplayName).about("displayName")
 		}
 	}
 	raw, hasDelta := fields[delta]
@@ -157,20 +157,20 @@ func readPatch(c *call, w Workload) (name *string, changes []change, hasDelta bo
 		return bad("%s is not a list.", delta)
 	}
 	if len(items) > maxUnitsPerRequest {
-		return nil, nil, false, tooManyUnits(c, len(items))
+		return nil, nil, false, tooManyUnits(c, delta, len(items))
 	}
 	seen := map[string]bool{}
-	for _, raw := range items {
+	for i, raw := range items {
 		ch, err := c.readChange(w, raw)
 		if err != nil {
-			return nil, nil, false, err
+			return nil, nil, false, err.about(element(delta, i, err.target))
 		}
 		unitID := ch.unitID
 		if !ch.remove {
 			unitID = c.tenant.units[w].unitID(c.tenant, ch.object)
 		}
 		if seen[unitID] {
-			return nil, nil, false, refuse(c.r.Method, "DuplicateProtectionUnitInList", "Unit %s stands in the list twice.", unitID)
+			return nil, nil, false, refuse(c.r.Method, "DuplicateProtectionUnitInList", "Unit %s stands in the list twice.", unitID).about(element(delta, i, ""))
 		}
 		seen[unitID] = true
 		changes = append(changes, ch)
@@ -197,13 +197,13 @@ func (c *call) readChange(w Workload, raw json.RawMessage) (change, *graphError)
 		return bad("An @contentId is not a string.")
 	}
 	if removed, sent := item["@removed"]; sent {
-		if _, ok := readObject(removed); !ok {
-			return bad("@removed is not an object with a reason.")
+		if !isRemoval(removed) {
+			return bad("@removed is not an object with a reason alone.")
 		}
 		ch.remove = true
 		_ = json.Unmarshal(item["id"], &ch.unitID) // what is no string stays empty, and empty is invalid
 		if !isUnitID(ch.unitID) {
-			return change{}, refuse(c.r.Method, "InvalidProtectionUnitId", "The id of a unit to remove is missing or malformed.")
+			return change{}, refuse(c.r.Method, "InvalidProtectionUnitId", "The id of a unit to remove is missing or malformed.").about(ch.unitID)
 		}
 		ch.unitID = canonicalUnitID(ch.unitID)
 		return ch, nil

@@ -31,6 +31,7 @@ func (c *call) evolved() map[string][]string {
 			unitOffboardRequested, unitOffboarded, unitCancelRequested,
 		},
 		"restoreJobType": {"granular"},
+		"disableReason":  {"controllerServiceAppDeleted"},
 	}
 	if s := c.route.segments; len(s) > 0 && len(s) < 4 && strings.HasSuffix(s[0], "restoresessions") &&
 		!strings.Contains(s[len(s)-1], "restoreartifacts") {

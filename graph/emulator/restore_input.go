@@ -39,6 +39,7 @@ func (r *artifactReader) kinds() []artifactKind {
 // read reads the body. Without any list, changes is nil.
 func (r *artifactReader) read(fields map[string]json.RawMessage) (changes []artifactChange, kind artifactKind, _ *graphError) {
 	var names []string
+	list := ""
 	var raw json.RawMessage
 	given := 0
 	for _, k := range r.kinds() {
@@ -48,7 +49,7 @@ func (r *artifactReader) read(fields map[string]json.RawMessage) (changes []arti
 		}
 		names = append(names, name)
 		if value, sent := fields[name]; sent {
-			raw, kind = value, k
+			raw, kind, list = value, k, name
 			given++
 		}
 	}
@@ -73,15 +74,16 @@ func (r *artifactReader) read(fields map[string]json.RawMessage) (changes []arti
 	}
 	if len(items) > maxArtifactsPerRequest {
 		return nil, kind, refuse(r.c.r.Method, "RestoreArtifactsLimitBreached",
-			"The request has %d artifacts; at most %d are allowed.", len(items), maxArtifactsPerRequest)
+			"The request has %d artifacts; at most %d are allowed.", len(items), maxArtifactsPerRequest).about(list)
 	}
-	for _, raw := range items {
+	for i, raw := range items {
 		ch, err := r.item(raw, kind)
 		if err != nil {
-			return nil, kind, err
+			return nil, kind, err.about(element(list, i, err.target))
 		}
 		if slices.ContainsFunc(changes, ch.repeats) {
-			return nil, kind, refuse(r.c.r.Method, "DuplicateArtifactInList", "The same artifact stands in the list twice.")
+			err := refuse(r.c.r.Method, "DuplicateArtifactInList", "The same artifact stands in the list twice.")
+			return nil, kind, err.about(element(list, i, ""))
 		}
 		changes = append(changes, ch)
 	}
@@ -132,8 +134,8 @@ func (r *artifactReader) item(raw json.RawMessage, kind artifactKind) (ch artifa
 		return ch, r.bad("An @contentId is not a string.")
 	}
 	if removed, sent := fields["@removed"]; sent {
-		if _, ok := readObject(removed); !ok {
-			return ch, r.bad("@removed is not an object with a reason.")
+		if !isRemoval(removed) {
+			return ch, r.bad("@removed is not an object with a reason alone.")
 		}
 		if json.Unmarshal(fields["id"], &ch.id) != nil || ch.id == "" {
 			return ch, r.bad("An artifact to remove has no id.")
@@ -154,10 +156,16 @@ func (r *artifactReader) item(raw json.RawMessage, kind artifactKind) (ch artifa
 // pointed reads an artifact that names a restore point and a destination.
 func (r *artifactReader) pointed(fields map[string]json.RawMessage) (*restoreArtifact, *graphError) {
 	var point struct {
-		ID      string `json:"id"`
-		ODataID string `json:"@odata.id"` // the older form; may be a path
+		ID      string
+		ODataID string // the older form; may be a path
 	}
-	_ = json.Unmarshal(fields["restorePoint"], &point) // what is no object names no point
+	if inner, ok := readObject(fields["restorePoint"]); ok { // what is no object names no point
+		if unknown := unknownField(inner, "id"); unknown != "" {
+			return nil, r.bad("A restore point has no property %q that can be set.", unknown)
+		}
+		_ = json.Unmarshal(inner["id"], &point.ID) // what is no string names no point either
+		_ = json.Unmarshal(inner["@odata.id"], &point.ODataID)
+	}
 	id := point.ID
 	if id == "" {
 		id = point.ODataID[strings.LastIndexByte(point.ODataID, '/')+1:]
@@ -167,7 +175,7 @@ func (r *artifactReader) pointed(fields map[string]json.RawMessage) (*restoreArt
 	}
 	p := r.c.tenant.findPoint(id, r.c.now)
 	if p == nil || p.unit.workload != r.workload {
-		return nil, refuse(r.c.r.Method, "InvalidRestorePoint", "The restore point is missing, malformed, or none of a %s.", r.workload.info().thing)
+		return nil, refuse(r.c.r.Method, "InvalidRestorePoint", "The restore point is missing, malformed, or none of a %s.", r.workload.info().thing).about(id)
 	}
 	a := &restoreArtifact{kind: wholeUnit, unit: p.unit.id, object: p.unit.object, number: p.unit.number, point: *p}
 	_ = json.Unmarshal(fields["destinationType"], &a.destination) // what is no string is no destination

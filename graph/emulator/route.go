@@ -22,6 +22,7 @@ type route struct {
 	template      string // below /solutions/backupRestore, such as /protectionPolicies/{id}
 	permission    string // the least one
 	delegatedOnly bool
+	bodyless      bool // takes no body
 	gate          gate
 	handle        handler
 	segments      []string

@@ -25,27 +25,27 @@ func apiRoutes() []*route {
 		{method: http.MethodGet, template: "/protectionPolicies", permission: permConfigRead, gate: gateOpen, handle: listPolicies},
 		{method: http.MethodGet, template: "/protectionPolicies/{policyId}", permission: permConfigRead, gate: gateRead, handle: getPolicy},
 		{method: http.MethodDelete, template: "/protectionPolicies/{policyId}", permission: permConfigWrite, gate: gateChange, handle: deletePolicy},
-		{method: http.MethodPost, template: "/protectionPolicies/{policyId}/activate", permission: permConfigWrite, gate: gateChange, handle: activatePolicy},
-		{method: http.MethodPost, template: "/protectionPolicies/{policyId}/deactivate", permission: permConfigWrite, gate: gateChange, handle: deactivatePolicy},
+		{method: http.MethodPost, template: "/protectionPolicies/{policyId}/activate", permission: permConfigWrite, bodyless: true, gate: gateChange, handle: activatePolicy},
+		{method: http.MethodPost, template: "/protectionPolicies/{policyId}/deactivate", permission: permConfigWrite, bodyless: true, gate: gateChange, handle: deactivatePolicy},
 
 		{method: http.MethodGet, template: "/protectionUnits", permission: permConfigRead, gate: gateRead, handle: listAllUnits},
 		{method: http.MethodGet, template: "/protectionUnits/{unitId}", permission: permConfigRead, gate: gateRead, handle: getUnit},
-		{method: http.MethodPost, template: "/protectionUnits/{unitId}/offboard", permission: permConfigWrite, delegatedOnly: true, gate: gateChange, handle: offboardUnit},
-		{method: http.MethodPost, template: "/protectionUnits/{unitId}/cancelOffboard", permission: permConfigWrite, delegatedOnly: true, gate: gateChange, handle: cancelOffboard},
+		{method: http.MethodPost, template: "/protectionUnits/{unitId}/offboard", permission: permConfigWrite, delegatedOnly: true, bodyless: true, gate: gateChange, handle: offboardUnit},
+		{method: http.MethodPost, template: "/protectionUnits/{unitId}/cancelOffboard", permission: permConfigWrite, delegatedOnly: true, bodyless: true, gate: gateChange, handle: cancelOffboard},
 
 		{method: http.MethodGet, template: "/serviceApps", permission: permControlRead, gate: gateOpen, handle: listServiceApps},
 		{method: http.MethodPost, template: "/serviceApps", permission: permControlWrite, gate: gateOpen, handle: createServiceApp},
 		{method: http.MethodGet, template: "/serviceApps/{serviceAppId}", permission: permControlRead, gate: gateOpen, handle: getServiceApp},
 		{method: http.MethodDelete, template: "/serviceApps/{serviceAppId}", permission: permControlWrite, gate: gateOpen, handle: deleteServiceApp},
 		{method: http.MethodPost, template: "/serviceApps/{serviceAppId}/activate", permission: permControlWrite, delegatedOnly: true, gate: gateOpen, handle: activateServiceApp},
-		{method: http.MethodPost, template: "/serviceApps/{serviceAppId}/deactivate", permission: permControlWrite, delegatedOnly: true, gate: gateOpen, handle: deactivateServiceApp},
+		{method: http.MethodPost, template: "/serviceApps/{serviceAppId}/deactivate", permission: permControlWrite, delegatedOnly: true, bodyless: true, gate: gateOpen, handle: deactivateServiceApp},
 
 		{method: http.MethodGet, template: "/restorePoints", permission: permSearchRead, gate: gateRead, handle: listPoints},
 		{method: http.MethodPost, template: "/restorePoints/search", permission: permSearchRead, gate: gateRead, handle: searchPoints},
 		{method: http.MethodGet, template: "/restoreSessions", permission: permRestoreRead, gate: gateRead, handle: listSessions},
 		{method: http.MethodGet, template: "/restoreSessions/{sessionId}", permission: permRestoreRead, gate: gateRead, handle: getSession},
 		{method: http.MethodDelete, template: "/restoreSessions/{sessionId}", permission: permRestoreWrite, gate: gateRestore, handle: deleteSession},
-		{method: http.MethodPost, template: "/restoreSessions/{sessionId}/activate", permission: permRestoreWrite, gate: gateRestore, handle: activateSession},
+		{method: http.MethodPost, template: "/restoreSessions/{sessionId}/activate", permission: permRestoreWrite, bodyless: true, gate: gateRestore, handle: activateSession},
 		{method: http.MethodGet, template: "/browseSessions", permission: permRestoreWrite, gate: gateRead, handle: listBrowses("/browseSessions", OneDrive, SharePoint)},
 	}
 	for w := Exchange; w <= SharePoint; w++ {
@@ -77,7 +77,7 @@ func protectionRoutes(w Workload) []*route {
 		{method: http.MethodPost, template: rules, permission: permConfigWrite, gate: gateChange, handle: createRule(w)},
 		{method: http.MethodGet, template: rules + "/{ruleId}", permission: permConfigRead, gate: gateRead, handle: getRule(w)},
 		{method: http.MethodDelete, template: rules + "/{ruleId}", permission: permConfigWrite, gate: gateChange, handle: deleteRule(w)},
-		{method: http.MethodPost, template: rules + "/{ruleId}/run", permission: permConfigWrite, gate: gateChange, handle: runRule(w)},
+		{method: http.MethodPost, template: rules + "/{ruleId}/run", permission: permConfigWrite, bodyless: true, gate: gateChange, handle: runRule(w)},
 
 		{method: http.MethodGet, template: jobs, permission: permConfigRead, gate: gateRead, handle: listJobs(w)},
 		{method: http.MethodPost, template: jobs, permission: permConfigWrite, gate: gateChange, handle: createJob(w)},
@@ -89,7 +89,7 @@ func dynamicRuleRoutes(w Workload) []*route {
 	rule := "/" + w.info().policies + "/{policyId}/" + w.info().thing + "InclusionRules/{ruleId}"
 	return []*route{
 		{method: http.MethodPatch, template: rule, permission: permConfigWrite, gate: gateChange, handle: updateRule(w)},
-		{method: http.MethodPost, template: rule + "/deleteAndUnprotect", permission: permConfigWrite, gate: gateChange, handle: deleteAndUnprotect(w)},
+		{method: http.MethodPost, template: rule + "/deleteAndUnprotect", permission: permConfigWrite, bodyless: true, gate: gateChange, handle: deleteAndUnprotect(w)},
 	}
 }
 

@@ -22,7 +22,11 @@ func TestRuleOperationsRefuseBadAndUnknownIds(t *testing.T) {
 				w := *w
 				w.t = t
 				w.unchanged(func() {
-					ask := func(path string) *reply { return w.do(method, path+action, map[string]any{k.property: k.good}) }
+					var body any
+					if method == http.MethodPatch {
+						body = map[string]any{k.property: k.good}
+					}
+					ask := func(path string) *reply { return w.do(method, path+action, body) }
 					ask(path+"/nothing").wantError(400, "InvalidInclusionRuleId")
 					ask(path+"/"+stranger).wantError(404, "ProtectionRuleNotFound")
 					ask("/"+k.policies+"/nothing/"+k.rules+"/"+stranger).wantError(400, "InvalidPolicyId")

@@ -155,7 +155,7 @@ func (r *response) setJSON(body any) {
 func (c *call) refused(err *graphError) response {
 	resp := response{status: err.status, header: http.Header{}}
 	resp.setJSON(errorBody{errorObject{
-		Code: err.code, Message: err.message,
+		Code: err.code, Message: err.message, Target: err.target,
 		InnerError: innerError{
 			Date:      c.now.Format("2006-01-02T15:04:05"),
 			RequestID: c.requestID, ClientRequestID: c.clientRequestID,

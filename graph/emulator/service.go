@@ -55,14 +55,13 @@ func getRoot(c *call) (*answer, *graphError) {
 // enableService turns the service on. It is idempotent. What is wrong with the
 // request is told before what is wrong with the state.
 func enableService(c *call) (*answer, *graphError) {
-	var body struct {
-		AppOwner *string `json:"appOwnerTenantId"`
+	var fields map[string]json.RawMessage // null has no properties
+	var owner string
+	if json.Unmarshal(c.body, &fields) != nil || unknownField(fields, "appOwnerTenantId") != "" || !readField(fields, "appOwnerTenantId", &owner) {
+		return nil, refuse(c.r.Method, codeBadRequest, "The body is not a JSON object with appOwnerTenantId alone.")
 	}
-	if err := json.Unmarshal(c.body, &body); err != nil {
-		return nil, refuse(c.r.Method, codeBadRequest, "The body is not a JSON object with appOwnerTenantId.")
-	}
-	if body.AppOwner == nil || !isGUID(*body.AppOwner) || !c.e.knowsTenant(strings.ToLower(*body.AppOwner)) {
-		return nil, refuse(c.r.Method, "InvalidAppOwnerTenantId", "appOwnerTenantId must be the GUID of the tenant that owns the calling app.")
+	if !isGUID(owner) || !c.e.knowsTenant(strings.ToLower(owner)) {
+		return nil, refuse(c.r.Method, "InvalidAppOwnerTenantId", "appOwnerTenantId must be the GUID of the tenant that owns the calling app.").about("appOwnerTenantId")
 	}
 	s := &c.tenant.service
 	if !s.storeReady {

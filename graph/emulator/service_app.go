@@ -156,10 +156,10 @@ func (t *tenant) unregister(app *serviceApp, why cause) {
 	})
 }
 
-// setService is a change of the service's state that nobody asked for now.
+// setService is a change of the service's state because its app was deleted.
 func (t *tenant) setService(to string, at time.Time) {
 	t.record(cause{at: at}, "serviceStatus", t.id, t.service.status, to, 1)
-	t.service.status, t.service.disableReason, t.service.modified = to, "userRequested", at
+	t.service.status, t.service.disableReason, t.service.modified = to, "controllerServiceAppDeleted", at
 }
 
 // adopt makes the app that enabled the service its controller when it has none:

@@ -92,9 +92,9 @@ func activateServiceApp(c *call) (*answer, *graphError) {
 	case !t.controlled():
 		t.takeOver(app, c.cause())
 	case !given:
-		return nil, refuse(c.r.Method, codeBadRequest, "effectiveDateTime is needed, since the service has a controller.")
+		return nil, refuse(c.r.Method, codeBadRequest, "effectiveDateTime is needed, since the service has a controller.").about("effectiveDateTime")
 	case effective.Before(c.now.Add(minControllerNotice)) || effective.After(c.now.Add(maxControllerNotice)):
-		return nil, refuse(c.r.Method, codeBadRequest, "effectiveDateTime must be 7 to 30 days ahead.")
+		return nil, refuse(c.r.Method, codeBadRequest, "effectiveDateTime must be 7 to 30 days ahead.").about("effectiveDateTime")
 	default:
 		t.announce(app, effective, c.cause())
 	}
@@ -120,7 +120,7 @@ func readEffective(c *call) (effective time.Time, given bool, _ *graphError) {
 			return at.UTC(), true, nil
 		}
 	}
-	return effective, false, refuse(c.r.Method, codeBadRequest, "effectiveDateTime is not a date and time with a zone.")
+	return effective, false, refuse(c.r.Method, codeBadRequest, "effectiveDateTime is not a date and time with a zone.").about("effectiveDateTime")
 }
 
 func deactivateServiceApp(c *call) (*answer, *graphError) {

@@ -224,6 +224,8 @@ func TestWithoutItsLastControllerTheServiceEnds(t *testing.T) {
 	status("enabled")
 	w.pass(time.Second)
 	status("protectionChangeLocked")
+	other.get("").eq("serviceStatus.disableReason", "unknownFutureValue")
+	other.do(http.MethodGet, "", nil, "Prefer", "include-unknown-enum-members").eq("serviceStatus.disableReason", "controllerServiceAppDeleted")
 	w.pass(30*day - time.Second)
 	status("protectionChangeLocked")
 	w.pass(time.Second)

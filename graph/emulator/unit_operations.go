@@ -1,6 +1,9 @@
 package emulator
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // getUnit answers an unknown unit the documented way: with 200 and the error
 // inside.
@@ -96,21 +99,22 @@ func listUnits(c *call, p *policy, where string, sets ...*unitSet) (*answer, *gr
 }
 
 // candidates are the positions after the given one that are worth a look, in
-// order. A filter that names one unit leads straight to it. All units of the
+// order. A filter that names units leads straight to them. All units of the
 // block have the same policy and status, so unless these fit, the block is
 // passed over at once, whatever its size.
 func (s *unitSet) candidates(t *tenant, p *policy, only *filter, after int) iter.Seq[int] {
-	if id, one := pinned(only, s); one {
-		return func(yield func(int) bool) {
-			if u := s.find(t, id(t)); u != nil && u.position > after {
-				yield(u.position)
+	if ids, ok := pinned(t, only, s); ok {
+		var positions []int
+		for _, id := range ids {
+			if u := s.find(t, id); u != nil && u.position > after {
+				positions = append(positions, u.position)
 			}
 		}
+		slices.Sort(positions)
+		return slices.Values(slices.Compact(positions))
 	}
 	blockFits := s.block != nil && (p == nil || s.block.policy == p)
-	if status, one := requiredStatus(only); one && blockFits {
-		blockFits = s.block.status == status
-	}
+	blockFits = blockFits && mayHold(only, s.block.status)
 	return func(yield func(int) bool) {
 		if !blockFits {
 			for _, position := range s.movedInOrder() {

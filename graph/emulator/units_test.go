@@ -226,7 +226,7 @@ func TestFilterRefusals(t *testing.T) {
 		{"an empty unit id", "status eq protected or id eq ''", "InvalidProtectionUnitId"},
 		{"an unknown property", "policyId eq 'x'", "BadRequest"},
 		{"a property of another type of unit", "siteId eq 'x'", "BadRequest"},
-		{"another operator", "status ne 'protected'", "BadRequest"},
+		{"another operator", "status gt 'protected'", "BadRequest"},
 		{"an unknown status", "status eq 'safe'", "BadRequest"},
 		{"a literal without quotes", "email eq x", "BadRequest"},
 		{"a literal without an end", "email eq 'x", "BadRequest"},
@@ -315,6 +315,11 @@ func TestUnitsThatLeftTheBlockKeepTheirPlace(t *testing.T) {
 	inOrder("status eq removeRequested", mailboxUnit(2), mailboxUnit(7))
 	inOrder("status eq removeRequested or status eq protectRequested", mailboxUnit(2), mailboxUnit(7), mailboxUnit(50))
 	inOrder("status eq protectRequested and directoryObjectId eq '"+user(50)+"'", mailboxUnit(50))
+	inOrder("status ne protected", mailboxUnit(2), mailboxUnit(7), mailboxUnit(50))
+	inOrder("status ne protected and status ne 'removeRequested'", mailboxUnit(50))
+	inOrder("id ne '"+mailboxUnit(2)+"' and status eq removeRequested", mailboxUnit(7))
+	inOrder("directoryObjectId eq '"+user(50)+"' or id eq '"+mailboxUnit(3)+"' or id eq '"+mailboxUnit(3)+"' or id eq '"+stranger+"'", mailboxUnit(3), mailboxUnit(50))
+	inOrder("(id eq '"+mailboxUnit(7)+"' or id eq '"+mailboxUnit(3)+"' or id eq '"+mailboxUnit(2)+"') and status ne protected", mailboxUnit(2), mailboxUnit(7))
 	inOrder("status eq protected", mailboxUnit(1), mailboxUnit(3), mailboxUnit(5), mailboxUnit(6), mailboxUnit(8), mailboxUnit(9))
 }
 

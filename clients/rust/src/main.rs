@@ -90,6 +90,15 @@ fn in_tenant_c<T>(message: T) -> Request<T> {
     request
 }
 
+/// Returns a request in tenant C on behalf of one of its users. The user's token has no signature, which the emulator does
+/// not check.
+fn for_user_of_c<T>(message: T) -> Request<T> {
+    let mut request = in_tenant_c(message);
+    let token = "e30.eyJ0aWQiOiJjY2NjY2NjYy0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMGMifQ.";
+    request.metadata_mut().insert("x-user-assertion", MetadataValue::from_static(token));
+    request
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -130,6 +139,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     failed("CreateOneDriveForBusinessProtectionPolicy", policies.create_one_drive_for_business_protection_policy(drives).await)?;
     failed("ListServiceApps", apps.list_service_apps(ListServiceAppsRequest::default()).await)?;
     failed("ListProtectionPolicies", policies.list_protection_policies(ListProtectionPoliciesRequest::default()).await)?;
+    // Without a user this fails with DELEGATED_TOKEN_REQUIRED.
+    let protected_unit = OffboardProtectionUnitRequest { protection_unit_id: "e0000011-f1af-426c-8b0c-000000000003".into() };
+    failed("OffboardProtectionUnit", units.offboard_protection_unit(for_user_of_c(protected_unit)).await)?;
 
     // This call does not fail. The unit in its response contains an error, which says why it is not protected.
     let response = units

@@ -9,21 +9,31 @@ import (
 )
 
 // awaited are flags and variables of the manifests that the server does not have yet. A name that it has must go.
-var awaited = map[string]bool{
-	"admin-listen": true, "expect-upstream": true, "page-token-key-file": true, "redis-url": true,
-	"tls-certificate-file": true, "tls-key-file": true, "tls-client-ca-file": true, "tls-client-auth": true,
-	"rights-file": true, "audit": true, "audit-file": true,
+var awaited = map[string]bool{"admin-listen": true, "redis-url": true}
+
+// server runs the server of the repository. The go of a test knows the test's own module alone.
+func server(t *testing.T, arguments ...string) []byte {
+	t.Helper()
+	command := exec.Command("go", append([]string{"run", "./cmd/server"}, arguments...)...)
+	command.Dir, command.Env = "../../..", append(os.Environ(), "GOFLAGS=-trimpath")
+	output, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("server %v: %v\n%s", arguments, err, output)
+	}
+	return output
+}
+
+func TestExampleOfRightsIsValid(t *testing.T) {
+	t.Parallel()
+	table := server(t, "rights", "list", "deploy/kubernetes/overlays/production/rights.yaml")
+	if !strings.Contains(string(table), "oidc:https://issuer.example#00001111-aaaa-2222-bbbb-3333cccc4444") {
+		t.Errorf("the table has not the caller of the example:\n%s", table)
+	}
 }
 
 func TestServerHasEachFlag(t *testing.T) {
 	t.Parallel()
-	// The go of a test knows this module alone.
-	command := exec.Command("go", "run", "./cmd/server", "-help")
-	command.Dir, command.Env = "../../..", append(os.Environ(), "GOFLAGS=-trimpath")
-	help, err := command.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	help := server(t, "-help")
 	has := map[string]bool{}
 	for _, match := range regexp.MustCompile(`(?m)^\s+--?([a-z][a-z-]*)`).FindAllSubmatch(help, -1) {
 		has[string(match[1])] = true

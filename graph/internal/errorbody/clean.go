@@ -5,10 +5,10 @@ import (
 	"unicode/utf8"
 )
 
-// clean appends a JSON string without its quotes to dst as a text that can be shown: escapes are resolved, bytes that
-// are not UTF-8 replaced, control characters become spaces, and invisible characters are left out. It reads at most
-// limit bytes of the string, counted without escapes and up to a whole character.
-func clean(dst, raw []byte, limit int) []byte {
+// unescape appends a JSON string without its quotes to dst: escapes are resolved, and bytes that are not UTF-8 are
+// replaced. With clean it becomes a text that can be shown: control characters become spaces, and invisible characters
+// are left out. It reads at most limit bytes of the string, counted without escapes and up to a whole character.
+func unescape(dst, raw []byte, limit int, clean bool) []byte {
 	for len(raw) > 0 {
 		r, n := character(raw)
 		limit -= utf8.RuneLen(r)
@@ -17,6 +17,8 @@ func clean(dst, raw []byte, limit int) []byte {
 		}
 		raw = raw[n:]
 		switch {
+		case !clean:
+			dst = utf8.AppendRune(dst, r)
 		case control(r):
 			dst = append(dst, ' ')
 		case !invisible(r):

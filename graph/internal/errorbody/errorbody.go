@@ -49,13 +49,15 @@ type Body struct {
 	// Codes are the codes from the outermost error to the deepest inner one, in Graph's spelling; at most nine, of at most
 	// 256 bytes each.
 	Codes []string
-	// Message and Target are those of the outermost error that has one, cut to 4,096 and 2,048 bytes.
+	// Message and Target are those of the outermost error that has one, cut to 4,096 and 2,048 bytes. Target has every
+	// character that Graph sent.
 	Message, Target string
 	// Details are the separate errors of a request about several things, the first 50,000 of them.
 	Details []Detail
 }
 
-// Detail is one of the separate errors. Code is cut to 256 bytes, Message to 4,096, Target to 2,048.
+// Detail is one of the separate errors. Code is cut to 256 bytes, Message to 4,096, Target to 2,048. Target has every
+// character that Graph sent.
 type Detail struct {
 	Code, Message, Target string
 }
@@ -212,7 +214,7 @@ func (r *reader) property(key []byte, at position) bool {
 	case "message":
 		return r.text(&level.message, maxMessage)
 	case "target":
-		return r.text(&level.target, maxTarget)
+		return r.exact(&level.target, maxTarget)
 	case "request-id", "requestid":
 		return r.id(&r.body.RequestID)
 	case "client-request-id":
@@ -299,7 +301,7 @@ func (r *reader) detailProperties(d *Detail) bool {
 		case "message":
 			ok = r.text(&d.Message, maxMessage)
 		case "target":
-			ok = r.text(&d.Target, maxTarget)
+			ok = r.exact(&d.Target, maxTarget)
 		default:
 			ok = r.skip()
 		}
@@ -309,9 +311,14 @@ func (r *reader) detailProperties(d *Detail) bool {
 	}
 }
 
-// text reads a value that should be a text, and keeps at most limit bytes of it unless into holds one already. Numbers
-// become texts, anything else nothing.
-func (r *reader) text(into *string, limit int) bool {
+// text reads a value that should be a text, and keeps at most limit bytes of it unless into holds one already: cleaned,
+// and without the spaces around it. Numbers become texts, anything else nothing.
+func (r *reader) text(into *string, limit int) bool { return r.keep(into, limit, false) }
+
+// exact reads like text, but keeps every character: a target is compared with what the request named.
+func (r *reader) exact(into *string, limit int) bool { return r.keep(into, limit, true) }
+
+func (r *reader) keep(into *string, limit int, exact bool) bool {
 	var raw []byte
 	var ok bool
 	plain := true
@@ -328,10 +335,13 @@ func (r *reader) text(into *string, limit int) bool {
 	if plain {
 		raw = raw[:min(len(raw), limit)]
 	} else {
-		r.unescaped = clean(r.unescaped[:0], raw, limit)
+		r.unescaped = unescape(r.unescaped[:0], raw, limit, !exact)
 		raw = r.unescaped
 	}
-	*into = r.store(bytes.TrimSpace(raw))
+	if !exact {
+		raw = bytes.TrimSpace(raw)
+	}
+	*into = r.store(raw)
 	return ok
 }
 

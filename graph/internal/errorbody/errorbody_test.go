@@ -55,6 +55,7 @@ func TestWhateverIsReadableIsKept(t *testing.T) {
 		{"zero bytes", "\x00\x00\x00", said{}},
 		{"UTF-16", "\xff\xfe{\x00}\x00", said{}},
 		{"as documented", `{"error":{"code":"a","message":"m","target":"t","innerError":{"code":"b","request-id":"r","client-request-id":"c","date":"2026-11-20T12:00:00"}}}`, said{codes: "a b", message: "m", target: "t", requestID: "r"}},
+		{"targets as they came", `{"error":{"target":" \ta@b.example","message":" m\t","details":[{"code":" d ","target":" \u200bc@b.example\t"}]}}`, said{message: "m", target: " \ta@b.example", details: []Detail{{Code: "d", Target: " \u200bc@b.example\t"}}}},
 		{"behind a BOM", "\xef\xbb\xbf" + `{"error":{"code":"a"}}`, said{codes: "a"}},
 		{"keys in other letters", `{"Error":{"Code":"a","MESSAGE":"m","INNERERROR":{"code":"b"}}}`, said{codes: "a b", message: "m"}},
 		{"error is a text", `{"error":"text"}`, said{message: "text"}},

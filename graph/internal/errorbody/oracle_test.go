@@ -136,11 +136,11 @@ func (r *oracle) property(key string, at position) bool {
 func (r *oracle) published(key string, code, message, target *string) bool {
 	switch key[0] {
 	case 'c':
-		return r.text(code, 256)
+		return r.text(code, 256, cleanText)
 	case 'm':
-		return r.text(message, 4096)
+		return r.text(message, 4096, cleanText)
 	case 't':
-		return r.text(target, 2048)
+		return r.text(target, 2048, cutText)
 	}
 	panic("the schema has another text: " + key)
 }
@@ -151,7 +151,7 @@ var dates = regexp.MustCompile(`^(\d{4})-(\d\d)-(\d\d)T(?:(\d\d?):(\d\d):(\d\d)(
 // date reads the time of the error, piece by piece.
 func (r *oracle) date() bool {
 	var text string
-	ok := r.text(&text, 256)
+	ok := r.text(&text, 256, cleanText)
 	part := dates.FindStringSubmatch(text)
 	if part == nil || !r.body.Date.IsZero() {
 		return ok
@@ -246,16 +246,16 @@ func (r *oracle) name() (string, bool) {
 }
 
 // text reads a value that should be a text. Numbers become texts, anything else nothing.
-func (r *oracle) text(into *string, limit int) bool {
+func (r *oracle) text(into *string, limit int, form func(string, int) string) bool {
 	token, err := r.decoder.Token()
 	if err != nil {
 		return false
 	}
 	switch t := token.(type) {
 	case string:
-		keep(into, cleanText(t, limit))
+		keep(into, form(t, limit))
 	case json.Number:
-		keep(into, cleanText(t.String(), limit))
+		keep(into, form(t.String(), limit))
 	case json.Delim:
 		return r.rest()
 	}
@@ -265,7 +265,7 @@ func (r *oracle) text(into *string, limit int) bool {
 // id reads an id.
 func (r *oracle) id(into *string) bool {
 	var id string
-	ok := r.text(&id, maxCode)
+	ok := r.text(&id, maxCode, cleanText)
 	keep(into, CleanID(id))
 	return ok
 }
@@ -310,9 +310,8 @@ func (r *oracle) end() bool {
 	return err == nil
 }
 
-// cleanText cuts a text to a number of bytes, at a character, and takes control characters and those that are not seen
-// out of it.
-func cleanText(s string, limit int) string {
+// cutText cuts a text to a number of bytes, at a character.
+func cutText(s string, limit int) string {
 	if len(s) > limit {
 		// The rest of a long text is not held on to.
 		s = strings.Clone(s[:limit])
@@ -323,7 +322,11 @@ func cleanText(s string, limit int) string {
 			s = s[:len(s)-1]
 		}
 	}
-	s = strings.ToValidUTF8(s, "\uFFFD")
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// cleanText cuts a text, and takes control characters and those that are not seen out of it.
+func cleanText(s string, limit int) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
 			return ' '
@@ -332,7 +335,7 @@ func cleanText(s string, limit int) string {
 			return -1
 		}
 		return r
-	}, s))
+	}, cutText(s, limit)))
 }
 
 // oracleBodies are the beginnings of what the two readers are compared on.

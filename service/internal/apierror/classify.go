@@ -1,6 +1,7 @@
 package apierror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -31,11 +32,14 @@ type classification struct {
 	speaksToCaller bool
 	// refusal is set for what the server refused.
 	refusal *Refusal
-	// cause, observedStatus, incident and throttledHere are for the metadata; zero when there is none.
+	// cause, aadsts, observedStatus, incident and throttledHere are for the metadata; zero when there is none.
 	cause          graph.Cause
+	aadsts         int
 	observedStatus string
 	incident       string
 	throttledHere  bool
+	// host and tokenRequest are for the log; see Failure.
+	host, tokenRequest string
 }
 
 // MinRetryDelay is the shortest delay that RetryInfo asks for.
@@ -104,7 +108,11 @@ func (t *Translator) classifyGraph(op *contract.Operation, failed *GraphError) c
 		if isWrite(op) && e.ResponseLost() {
 			c = t.outcomeUnknown(failed)
 		}
-		c.cause = e.Cause
+		c.cause, c.host = e.Cause, "graph"
+		if e.Cause.Lasts() {
+			// The next connection would fail in the same way.
+			c.delay = 0
+		}
 		return c
 	case graph.KindThrottled:
 		c := t.of(pb.ErrorReason_TOO_MANY_REQUESTS)
@@ -164,10 +172,13 @@ func (t *Translator) outcomeUnknown(failed *GraphError) classification {
 	return c
 }
 
-// classifyToken decides why there is no token. Nothing was sent.
+// classifyToken decides why there is no token. Nothing was sent, or only the request that Graph answered with a
+// challenge.
 func (t *Translator) classifyToken(e *graph.Error) classification {
-	var token *graph.TokenError
-	known := errors.As(e.Err, &token)
+	token := e.TokenError()
+	if token == nil {
+		token = new(graph.TokenError)
+	}
 	var c classification
 	switch e.Token {
 	case graph.TokenAssertionRefused:
@@ -178,12 +189,11 @@ func (t *Translator) classifyToken(e *graph.Error) classification {
 		c = t.of(pb.ErrorReason_CLOUD_NOT_SUPPORTED)
 	case graph.TokenUnavailable:
 		c = t.of(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
-		c.code = codes.Code(c.reason.GetCodeWithRetryInfo())
-		delay := c.reason.Delay()
-		if known && token.RetryAfter > 0 {
-			delay = token.RetryAfter
+		c.cause = graph.CauseAuthorityUnavailable
+		if !token.Cause.Lasts() {
+			c.code = codes.Code(c.reason.GetCodeWithRetryInfo())
+			c.delay = t.withJitter(cmp.Or(max(token.RetryAfter, 0), c.reason.Delay()))
 		}
-		c.delay, c.cause = t.withJitter(delay), graph.CauseAuthorityUnavailable
 	case graph.TokenNotDelegable:
 		c = t.of(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
 		c.cause = graph.CauseDelegationUnsupported
@@ -191,9 +201,18 @@ func (t *Translator) classifyToken(e *graph.Error) classification {
 		c = t.of(pb.ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE)
 		c.cause = graph.CauseOther
 	}
-	if known && token.Cause != "" {
-		c.cause = token.Cause
+	if e.Status != 0 {
+		c.response = e
 	}
+	c.addToken(token)
 	c.noSideEffects = true
 	return c
+}
+
+// addToken keeps what is known of a failed token request.
+func (c *classification) addToken(token *graph.TokenError) {
+	c.cause, c.aadsts, c.tokenRequest = cmp.Or(token.Cause, c.cause), token.AADSTS, token.RequestID
+	if token.Cause.OfConnection() {
+		c.host = "authority"
+	}
 }

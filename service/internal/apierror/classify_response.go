@@ -46,6 +46,10 @@ func (t *Translator) classifyResponse(op *contract.Operation, failed *GraphError
 		c.noSideEffects, c.outcomeUnknown = false, true
 	}
 	c.speaksToCaller = e.Status >= 400 && e.Status < 500
+	if token := e.TokenError(); token != nil && token.AADSTS != 0 {
+		// Graph demanded another token, and the authority said why there is none.
+		c.addToken(token)
+	}
 	return c
 }
 

@@ -50,7 +50,7 @@ func (t *Translator) describe(op *contract.Operation, request protoreflect.Messa
 func (t *Translator) describeSubject(s *subject, c classification) *Failure {
 	f := &Failure{
 		reason: c.reason, code: c.code, retryDelay: c.delay, noSideEffects: c.noSideEffects,
-		metadata: metadata(s.op, c),
+		metadata: metadata(s.op, c), host: c.host, tokenRequestID: c.tokenRequest,
 	}
 	if c.response != nil {
 		f.requestID = c.response.RequestID
@@ -64,7 +64,9 @@ func (t *Translator) describeSubject(s *subject, c classification) *Failure {
 	switch c.reason.GetTypedDetail().(type) {
 	case *pb.ErrorSpec_FieldViolation_:
 		if len(f.violations.list) == 0 {
-			f.violations.list = []*errdetails.BadRequest_FieldViolation{s.violation(c)}
+			if v := s.violation(c); v != nil {
+				f.violations.list = []*errdetails.BadRequest_FieldViolation{v}
+			}
 		}
 	default:
 		f.detail = s.detail(c.reason)
@@ -81,6 +83,7 @@ const sentenceWords = 5
 //	the failure                         the message
 //	----------------------------------  ------------------------------------------------------------------
 //	the server refused a field          what the field must be, and what it is
+//	the server has no such method       the name of the method
 //	Graph's text is a sentence          the text, behind the field when Graph named an element of a list
 //	Graph's text is a few words         the text, and the summary of the reason
 //	anything else                       the summary of the reason
@@ -93,6 +96,8 @@ func (s *subject) message(c classification, list []*errdetails.BadRequest_FieldV
 			text += "; it is " + c.refusal.Got
 		}
 		return text + "."
+	case c.refusal != nil && c.refusal.Method != "":
+		return "This server has no rpc " + c.refusal.Method + "."
 	case s.text == "":
 		return summary
 	}
@@ -128,6 +133,9 @@ func metadata(op *contract.Operation, c classification) map[string]string {
 		setCodes(set, c)
 	}
 	set("cause", string(c.cause))
+	if c.aadsts > 0 {
+		set("aadsts", strconv.Itoa(c.aadsts))
+	}
 	if c.response != nil {
 		setPosition(set, c.response)
 	}

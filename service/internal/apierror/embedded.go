@@ -1,7 +1,10 @@
 package apierror
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
+	"regexp"
 	"strings"
 
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
@@ -22,7 +25,7 @@ func (t *Translator) Embedded(op *contract.Operation, item pb.GraphItemError) (*
 	failed := make([]*pb.FailedResource, 0, len(e.Details))
 	for _, d := range e.Details {
 		// Which operation it was, and its page, stand in the Status around.
-		one := t.embedded(nil, &graph.Error{Codes: []string{d.Code}, Message: d.Message, Target: d.Target}, pb.GraphItemError{ID: d.Target}, nil)
+		one := t.embedded(nil, &graph.Error{Codes: []string{d.Code}, Message: d.Message, Target: d.Target}, pb.GraphItemError{ID: visible(d.Target)}, nil)
 		failed = append(failed, &pb.FailedResource{Target: d.Target, Error: one.Status()})
 	}
 	return failure.Status(), failed
@@ -38,7 +41,11 @@ func (t *Translator) embedded(op *contract.Operation, e *graph.Error, item pb.Gr
 	if r == nil {
 		r = t.reasons.Of(pb.ErrorReason_UNKNOWN_ERROR)
 	}
-	if r.Value == pb.ErrorReason_INVALID_ITEM && op != nil && op.MissingItem != nil && item.Property != "error" && isRemoval(item.JSON) {
+	var change itemChange
+	if item.Property != "error" {
+		change = readItemChange(item.JSON)
+	}
+	if r.Value == pb.ErrorReason_INVALID_ITEM && op != nil && op.MissingItem != nil && strings.EqualFold(change.operation, "remove") {
 		// The item is not in the collection that it was to be removed from.
 		r = op.MissingItem
 	}
@@ -48,13 +55,45 @@ func (t *Translator) embedded(op *contract.Operation, e *graph.Error, item pb.Gr
 	if !isServiceFault(c.code) {
 		s.text = scrub(e.Message)
 	}
-	return t.describeSubject(&s, c)
+	f := t.describeSubject(&s, c)
+	for key, value := range map[string]string{"failedOperation": change.operation, "responseCode": change.responseCode} {
+		if value != "" {
+			f.metadata[key] = value
+		}
+	}
+	return f
 }
 
-// isRemoval reports whether the exception of an item in an update is that of an item to remove.
-func isRemoval(exception []byte) bool {
-	var e struct {
-		FailedOperation string `json:"failedOperation"`
-	}
-	return json.Unmarshal(exception, &e) == nil && strings.EqualFold(e.FailedOperation, "remove")
+// itemChange is what the exception of an item in an update says besides its error; each is empty when it does not.
+type itemChange struct {
+	// operation is what failed, such as `add` or `remove`. responseCode is the HTTP status that a request for this item
+	// alone would have got.
+	operation, responseCode string
 }
+
+// readItemChange reads the exception of an item. A value of another form says nothing.
+func readItemChange(exception []byte) itemChange {
+	var e struct {
+		FailedOperation any `json:"failedOperation"`
+		ResponseCode    any `json:"responseCode"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(exception))
+	decoder.UseNumber()
+	if decoder.Decode(&e) != nil {
+		return itemChange{}
+	}
+	var change itemChange
+	if operation, ok := e.FailedOperation.(string); ok && operationName.MatchString(operation) {
+		change.operation = operation
+	}
+	if code := fmt.Sprint(e.ResponseCode); httpStatus.MatchString(code) {
+		change.responseCode = code
+	}
+	return change
+}
+
+// operationName and httpStatus are the forms of what the metadata shows: no address and no name of the tenant fits.
+var (
+	operationName = regexp.MustCompile(`^[A-Za-z]{1,32}$`)
+	httpStatus    = regexp.MustCompile(`^[1-5][0-9]{2}$`)
+)

@@ -28,6 +28,9 @@ type Failure struct {
 	docs string
 	// unknownCode is set when Graph's response had a code that the contract does not know.
 	unknownCode bool
+	// host is "graph" or "authority" when the connection to it failed. tokenRequestID is the id of the call whose token
+	// request failed. Both are for the log only.
+	host, tokenRequestID string
 }
 
 // violations are the field violations of a BadRequest.
@@ -46,6 +49,12 @@ func (f *Failure) Reason() string { return f.reason.Name }
 
 // Metadata returns a value of ErrorInfo.metadata, empty when there is none.
 func (f *Failure) Metadata(key string) string { return f.metadata[key] }
+
+// Host is `graph` or `authority` when the connection to it failed, else empty.
+func (f *Failure) Host() string { return f.host }
+
+// TokenRequestID is the id of the call whose token request failed, which may be an earlier one; empty when none failed.
+func (f *Failure) TokenRequestID() string { return f.tokenRequestID }
 
 // RetryDelay is the delay of RetryInfo, 0 when the Status has none.
 func (f *Failure) RetryDelay() time.Duration { return f.retryDelay }

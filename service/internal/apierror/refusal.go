@@ -16,6 +16,8 @@ type Refusal struct {
 	Wanted string
 	// Got is what the field is, where showing it is safe, as in "it is -1"; else empty.
 	Got string
+	// Method is the name of a method that the server does not have, as it is safe to show; else empty.
+	Method string
 }
 
 // Error returns the name of the reason.
@@ -23,6 +25,14 @@ func (r *Refusal) Error() string { return r.Reason.String() }
 
 // Refuse returns the refusal of a call for a reason that speaks of no field.
 func Refuse(reason pb.ErrorReason) error { return &Refusal{Reason: reason} }
+
+// maxMethod is how much of a method's name the message shows, in bytes. The longest rpc has less.
+const maxMethod = 256
+
+// RefuseMethod returns the refusal of a method that the server does not have.
+func RefuseMethod(name string) error {
+	return &Refusal{Reason: pb.ErrorReason_UNKNOWN_METHOD, Method: strconv.QuoteToASCII(cut(name, maxMethod))}
+}
 
 // RefuseField returns the refusal of a field that can hold a secret: wanted says what it has to be, and nothing says
 // what it is.

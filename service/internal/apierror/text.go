@@ -1,6 +1,9 @@
 package apierror
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // cut makes a text valid UTF-8 of at most limit bytes; a text that was longer ends in an ellipsis.
 func cut(s string, limit int) string {
@@ -14,4 +17,18 @@ func cut(s string, limit int) string {
 		end--
 	}
 	return s[:end] + ellipsis
+}
+
+// visible makes a text that a Status can show of one that is kept as Graph sent it: control characters become spaces,
+// characters without a width are left out, and so are spaces around it.
+func visible(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
+			return ' '
+		case unicode.Is(unicode.Cf, r):
+			return -1
+		}
+		return r
+	}, s))
 }

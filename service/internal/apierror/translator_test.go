@@ -50,6 +50,40 @@ func TestDelayWithoutTokenIsThatOfTheAuthority(t *testing.T) {
 	}
 }
 
+// A connection that would fail again in the same way has no RetryInfo, whether it is one to Graph or to the authority.
+func TestWhichConnectionsAreTriedAgain(t *testing.T) {
+	translator, _ := steady(t)
+	for cause, again := range map[graph.Cause]bool{
+		graph.CauseDNS: false, graph.CauseTLSUnknownAuthority: false, graph.CauseTLSExpired: false, graph.CauseTLSName: false,
+		graph.CauseTLSOther: false, graph.CauseProxyAuthentication: false,
+		graph.CauseRefused: true, graph.CauseReset: true, graph.CauseTimeout: true, graph.CauseProxyRefused: true, graph.CauseNoDescriptors: true,
+	} {
+		token := &graph.TokenError{Kind: graph.TokenUnavailable, Cause: cause, RetryAfter: 7 * time.Second, RequestID: "earlier"}
+		withoutRetry := codes.FailedPrecondition
+		if again {
+			withoutRetry = codes.Unavailable
+		}
+		for _, test := range []struct {
+			err    *graph.Error
+			reason string
+			code   codes.Code
+			host   string
+			token  string
+		}{
+			{&graph.Error{Kind: graph.KindUnreachable, Cause: cause}, "GRAPH_UNREACHABLE", codes.Unavailable, "graph", ""},
+			{&graph.Error{Kind: graph.KindToken, Token: graph.TokenUnavailable, Err: token}, "GRAPH_CREDENTIALS_UNAVAILABLE", withoutRetry, "authority", "earlier"},
+		} {
+			f := translator.Translate(nil, nil, "own", test.err)
+			if f.Reason() != test.reason || f.Code() != test.code || (f.RetryDelay() > 0) != again || f.Metadata("cause") != string(cause) {
+				t.Errorf("%s of %s: got %s %v, delay %v, %v", cause, test.host, f.Reason(), f.Code(), f.RetryDelay(), f.metadata)
+			}
+			if f.Host() != test.host || f.TokenRequestID() != test.token {
+				t.Errorf("%s: got host %q and token request %q", cause, f.Host(), f.TokenRequestID())
+			}
+		}
+	}
+}
+
 func TestSecretsAreScrubbed(t *testing.T) {
 	const token = "eyJhbGciOiJSUzI1NiJ9.eyJ0aWQiOiIxIn0.c2lnbmF0dXJl"
 	for text, want := range map[string]string{

@@ -13,7 +13,7 @@ import (
 )
 
 // violation is the one field violation of a call: the field that the server refused, else the one that Graph names,
-// else the one that is likely to be at fault.
+// else the one that is likely to be at fault. It is nil for a reason that can be about anything when Graph names none.
 func (s *subject) violation(c classification) *errdetails.BadRequest_FieldViolation {
 	v := &errdetails.BadRequest_FieldViolation{Reason: c.reason.Name}
 	if c.refusal != nil && c.refusal.Field != "" {
@@ -21,44 +21,15 @@ func (s *subject) violation(c classification) *errdetails.BadRequest_FieldViolat
 		return v
 	}
 	spec := c.reason.GetFieldViolation()
-	v.Field, v.Description = cmp.Or(s.named(spec), s.unset(spec), s.likely(spec)), c.reason.GetSummary()
+	v.Field, v.Description = s.named(spec), c.reason.GetSummary()
+	switch {
+	case v.Field != "":
+	case spec.GetIfNamed():
+		return nil
+	default:
+		v.Field = cmp.Or(s.unset(spec), s.likely(spec))
+	}
 	return v
-}
-
-// named returns the field that Graph itself names: by the target of the error, or by the name of a property in its
-// text.
-func (s *subject) named(spec *pb.ErrorSpec_FieldViolation) string {
-	if s.op == nil || s.request == nil {
-		return ""
-	}
-	if s.target != "" {
-		if path := positionsIn(s.request).path(s.target); path != "" {
-			return path
-		}
-	}
-	for _, name := range spec.GetFields() {
-		if field := s.op.Request.Fields().ByName(protoreflect.Name(name)); field != nil && hasWord(s.text, field.JSONName()) {
-			return name
-		}
-	}
-	return ""
-}
-
-// hasWord reports whether a word stands in a text by itself, not as a part of a longer one.
-func hasWord(text, word string) bool {
-	isPart := func(c byte) bool {
-		return c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
-	}
-	for {
-		before, after, found := strings.Cut(text, word)
-		if !found {
-			return false
-		}
-		if (before == "" || !isPart(before[len(before)-1])) && (after == "" || !isPart(after[0])) {
-			return true
-		}
-		text = after
-	}
 }
 
 // unset returns the first field that the request does not set, of a reason that refuses it for what it lacks; empty
@@ -145,8 +116,8 @@ func (s *subject) separateViolation(reason, known *contract.Reason, d graph.Deta
 	text := strings.TrimPrefix(d.Code+": "+d.Message, ": ")
 	if path := positions.path(d.Target); path != "" {
 		field = path
-	} else if d.Target != "" && !strings.Contains(d.Message, d.Target) {
-		text = d.Target + ": " + text
+	} else if target := visible(d.Target); target != "" && !strings.Contains(d.Message, target) {
+		text = target + ": " + text
 	}
 	return &errdetails.BadRequest_FieldViolation{Field: field, Description: scrub(text), Reason: r.Name}
 }

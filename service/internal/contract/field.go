@@ -73,21 +73,52 @@ func addFieldNames(names map[string]string, seen map[protoreflect.FullName]bool,
 	seen[message.FullName()] = true
 	for i := range message.Fields().Len() {
 		field := message.Fields().Get(i)
-		option, _ := proto.GetExtension(field.Options(), pb.E_GraphField).(*pb.GraphField)
-		graphName := field.JSONName()
-		switch {
-		case option.GetQuery() != "":
-			graphName = option.GetQuery()
-		case field.Name() == "page_size":
-			graphName = "$top"
-		case option.GetName() != "":
-			graphName = option.GetName()
-		}
+		option, graphName := graphName(field)
 		if _, taken := names[graphName]; !taken && graphName != string(field.Name()) {
 			names[graphName] = string(field.Name())
 		}
-		if field.Message() != nil && field.Message().ParentFile().Package() == message.ParentFile().Package() {
+		// Graph's text does not name the parts of a query option.
+		if option.GetQuery() == "" && field.Message() != nil && field.Message().ParentFile().Package() == message.ParentFile().Package() {
 			addFieldNames(names, seen, field.Message())
+		}
+	}
+}
+
+// graphName is the name under which Graph knows a field of a request: that of an OData option or of a property.
+func graphName(field protoreflect.FieldDescriptor) (option *pb.GraphField, name string) {
+	option, _ = proto.GetExtension(field.Options(), pb.E_GraphField).(*pb.GraphField)
+	switch {
+	case option.GetQuery() != "":
+		return option, option.GetQuery()
+	case field.Name() == "page_size":
+		return option, "$top"
+	case option.GetName() != "":
+		return option, option.GetName()
+	}
+	return option, field.JSONName()
+}
+
+// FieldPaths returns the paths of the request fields that Graph knows by a name, such as `page_size` for `$top` and
+// `filter.site_ids` for `siteId`, in the order of the contract.
+func (op *Operation) FieldPaths(graphName string) []string { return op.fieldPaths[graphName] }
+
+// addFieldPaths adds the fields of a message, except those in lists: there the name alone leads to no element. The
+// parts of a filter are known by the property that they are compared with.
+func addFieldPaths(paths map[string][]string, seen map[protoreflect.FullName]bool, message protoreflect.MessageDescriptor, prefix string) {
+	if seen[message.FullName()] {
+		return
+	}
+	seen[message.FullName()] = true
+	for i := range message.Fields().Len() {
+		field := message.Fields().Get(i)
+		path := prefix + string(field.Name())
+		_, name := graphName(field)
+		paths[name] = append(paths[name], path)
+		if own := field.JSONName(); own != name {
+			paths[own] = append(paths[own], path)
+		}
+		if field.Message() != nil && !field.IsList() && field.Message().ParentFile().Package() == message.ParentFile().Package() {
+			addFieldPaths(paths, seen, field.Message(), path+".")
 		}
 	}
 }

@@ -44,6 +44,8 @@ type Operation struct {
 	response protoreflect.MessageDescriptor
 	// fieldNames are the names of the request's fields by the names under which Graph knows them.
 	fieldNames map[string]string
+	// fieldPaths are the paths of the request's fields by the names under which Graph knows them, and by their own.
+	fieldPaths map[string][]string
 }
 
 // Service is the first half of Name.
@@ -82,7 +84,12 @@ func newOperation(method protoreflect.MethodDescriptor, reasons *Reasons) (*Oper
 		NextPageToken: method.Output().Fields().ByName("next_page_token"),
 		EmbedsError:   embedsError(method.Output()),
 	}
+	if spec.GetNoQueryOptions() && op.PageSize == nil {
+		return nil, errors.New("no_query_options needs a page_size, which would be sent otherwise")
+	}
 	op.fieldNames = fieldNames(method.Input())
+	op.fieldPaths = make(map[string][]string)
+	addFieldPaths(op.fieldPaths, make(map[protoreflect.FullName]bool), method.Input(), "")
 	for text := range strings.SplitSeq(strings.Trim(spec.GetPath(), "/"), "/") {
 		name, variable := strings.CutPrefix(text, "{")
 		if !variable {

@@ -9,8 +9,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/internal/audit"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
+	"github.com/m365backup/backupstorage/service/internal/identity"
 	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
@@ -24,6 +26,17 @@ type call struct {
 	request protoreflect.Message
 	// requestID is the GUID under which Graph and the log know the call.
 	requestID string
+	// refused is the error with which the call ended at its headers, nil for any other call.
+	refused error
+	// quiet is set for a call that is logged only when it fails.
+	quiet bool
+	// caller is who calls. principal is the name by which the rights file knows the caller, tenant the tenant of the call.
+	// denied says why the call was denied, for the log alone.
+	caller                    identity.Caller
+	principal, tenant, denied string
+	// audit is where the call's audit lines go, attempt the write that it has begun; nil before it has.
+	audit   Audit
+	attempt *audit.Attempt
 	// failure is set when the call failed and was translated, err is the error that was translated.
 	failure *apierror.Failure
 	err     error
@@ -33,8 +46,8 @@ type call struct {
 	stats graph.Stats
 	// deadline is when the call has to be done.
 	deadline time.Time
-	// place is the call's place among those under way, holding what it holds of the bytes of responses. A call that was
-	// refused has neither.
+	// place gives back the call's place among those under way, holding is what it holds of the bytes of responses. A call
+	// has them from the moment on that it was not refused.
 	place   func()
 	holding *wire.Holding
 }
@@ -42,8 +55,10 @@ type call struct {
 // leave gives back the place of the call and what it holds. A unary call that succeeded does so when its response is
 // out.
 func (c *call) leave() {
-	if c.place != nil {
+	if c.holding != nil {
 		c.holding.Release()
+	}
+	if c.place != nil {
 		c.place()
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/m365backup/backupstorage/service/internal/apierror"
@@ -45,20 +43,40 @@ type Options struct {
 	OneTenant bool
 	// Bytes bounds the bytes of responses that calls hold.
 	Bytes *wire.Bytes
-	// Tenant returns the tenant that a call names, empty when it names none.
-	Tenant func(context.Context) string
+	// Tenant returns the tenant that a call names. The error is that of a call that names none.
+	Tenant func(context.Context) (string, error)
+	// Callers says who calls and what they may do; nil lets everybody do everything.
+	Callers *Callers
+	// Audit says which calls have lines in the audit file.
+	Audit Audit
+	// LogTenants is how tenants stand in the lines of calls.
+	LogTenants LogTenants
 }
 
 // Chain is the interceptors around every call of the contract. Health and reflection do not pass it: they respond in
 // their own words, and are neither logged nor counted.
 type Chain struct {
 	contract *contract.Contract
-	around   []named
+	callers  *Callers
+	// around is all interceptors. entrance are those that a call passes that ends before it has a place.
+	around, entrance []named
+	// pending are the calls whose callers are not known yet.
+	pending *inFlight
 }
 
 // New returns the chain.
 func New(o Options) *Chain {
-	return &Chain{contract: o.Contract, around: order(o, newInFlight(o.MaxCalls, o.OneTenant))}
+	return newChain(o, newInFlight(o.MaxCalls, o.OneTenant))
+}
+
+func newChain(o Options, calls *inFlight) *Chain {
+	ch := &Chain{contract: o.Contract, callers: o.Callers, around: order(o, calls), pending: newInFlight(maxPending, true)}
+	for _, n := range ch.around {
+		if n.name != "deadline" && n.name != "capacity" && n.name != "rights" && n.name != "share" {
+			ch.entrance = append(ch.entrance, n)
+		}
+	}
+	return ch
 }
 
 // order returns the interceptors, outermost first. What stands outside of translation must not fail; what stands inside
@@ -69,14 +87,21 @@ func order(o Options, calls *inFlight) []named {
 		{"recovery", recoverChain(o.Translator, o.Logger)},
 		// Ids come first, so that every later line and Status has them.
 		{"request id", assignRequestID},
-		{"log", logCalls(o.Logger)},
+		{"log", logCalls(o.Logger, o.LogTenants)},
+		// It tells what the caller was told.
+		{"audit", auditCalls(o.Audit)},
 		// From here on inwards errors are of any kind; outwards they are Statuses.
 		{"translation", translate(o.Translator)},
 		// A panic in a handler is translated, logged and counted like any error.
 		{"inner recovery", recoverHandler},
-		// Calls are refused before any work.
-		{"overload", limitCalls(calls, o.Bytes, o.Tenant)},
+		// Whatever waits further in has a deadline.
 		{"deadline", limitTime},
+		// Calls are refused before any work.
+		{"capacity", limitCalls(calls)},
+		// Who calls is known before anything that a call says is believed, such as its tenant.
+		{"identity", authenticate(o.Callers)},
+		{"rights", authorize(o.Callers, o.Tenant)},
+		{"share", limitShare(calls, o.Bytes, o.Tenant)},
 	}
 }
 
@@ -84,6 +109,9 @@ func order(o Options, calls *inFlight) []named {
 func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	op := ch.contract.OfMethod(info.FullMethod)
 	if op == nil {
+		if err := ch.admit(ctx, info.FullMethod); err != nil {
+			return nil, err
+		}
 		return handle(ctx, request)
 	}
 	c := &call{method: info.FullMethod, op: op}
@@ -91,7 +119,7 @@ func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerI
 		c.request = message.ProtoReflect()
 	}
 	var response any
-	err := ch.run(ctx, c, func(ctx context.Context) (err error) {
+	err := run(ctx, c, ch.around, func(ctx context.Context) (err error) {
 		response, err = handle(ctx, request)
 		return err
 	})
@@ -102,6 +130,7 @@ func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerI
 	}
 	// gRPC can hold the response for long, and with it the call: what the call has no use for any more is let go.
 	c.request, c.err = nil, nil
+	c.attempt = nil
 	// The bytes of the response replace those that came from Graph, and its place stays taken until it is out.
 	return wire.NewResponse(ctx, c.deadline, message, func(size int) { c.holding.Set(int64(size)) }, c.leave), nil
 }
@@ -110,11 +139,14 @@ func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerI
 func (ch *Chain) Stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 	op := ch.contract.OfMethod(info.FullMethod)
 	if op == nil {
+		if err := ch.admit(stream.Context(), info.FullMethod); err != nil {
+			return err
+		}
 		return handle(server, stream)
 	}
 	c := &call{method: info.FullMethod, op: op}
 	defer c.leave()
-	return ch.run(stream.Context(), c, func(ctx context.Context) error {
+	return run(stream.Context(), c, ch.around, func(ctx context.Context) error {
 		return handle(server, streamWithin{stream, ctx})
 	})
 }
@@ -124,15 +156,15 @@ func (ch *Chain) UnknownMethod(_ any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
 	c := &call{method: method}
 	defer c.leave()
-	return ch.run(stream.Context(), c, func(context.Context) error {
-		return status.Error(codes.Unimplemented, "unknown method")
+	return run(stream.Context(), c, ch.around, func(context.Context) error {
+		return apierror.RefuseMethod(method)
 	})
 }
 
-// run sends a call through the interceptors to its handler.
-func (ch *Chain) run(ctx context.Context, c *call, handle handler) error {
+// run sends a call through interceptors to its handler.
+func run(ctx context.Context, c *call, all []named, handle handler) error {
 	ctx = context.WithValue(ctx, callKey{}, c)
-	for _, v := range slices.Backward(ch.around) {
+	for _, v := range slices.Backward(all) {
 		intercept, next := v.around, handle
 		handle = func(ctx context.Context) error { return intercept(ctx, c, next) }
 	}

@@ -54,11 +54,11 @@ func newSuiteWith(t *testing.T, maxCalls int, handler slog.Handler) *suite {
 	}
 	o := Options{
 		Contract: c, Translator: apierror.New(c.Reasons), Logger: slog.New(handler), MaxCalls: maxCalls, Bytes: wire.NewBytes(1 << 20),
-		Tenant: func(ctx context.Context) string {
-			return strings.ToLower(strings.Join(metadata.ValueFromIncomingContext(ctx, tenantKey), ","))
+		Tenant: func(ctx context.Context) (string, error) {
+			return strings.ToLower(strings.Join(metadata.ValueFromIncomingContext(ctx, tenantKey), ",")), nil
 		},
 	}
-	s.Chain = &Chain{contract: c, around: order(o, s.calls)}
+	s.Chain = newChain(o, s.calls)
 	return s
 }
 
@@ -109,7 +109,7 @@ func TestOrderOfTheChain(t *testing.T) {
 	for _, n := range s.around {
 		names = append(names, n.name)
 	}
-	want := []string{"recovery", "request id", "log", "translation", "inner recovery", "overload", "deadline"}
+	want := []string{"recovery", "request id", "log", "audit", "translation", "inner recovery", "deadline", "capacity", "identity", "rights", "share"}
 	if !slices.Equal(names, want) {
 		t.Errorf("order is %v, want %v", names, want)
 	}
@@ -299,11 +299,11 @@ func TestNoTenantTakesAllCalls(t *testing.T) {
 func TestOneTenantTakesAllCalls(t *testing.T) {
 	calls := newInFlight(3, true)
 	for range 3 {
-		if !calls.enter("a") {
+		if !calls.enter() || !calls.take("a") {
 			t.Fatal("refused")
 		}
 	}
-	if calls.enter("a") {
+	if calls.enter() {
 		t.Error("the fourth call got in")
 	}
 }

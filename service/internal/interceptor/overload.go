@@ -5,23 +5,45 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
-// limitCalls refuses a call at once when as many are under way as the server takes, of all tenants or of one. The call
-// keeps its place until its response is out.
-func limitCalls(calls *inFlight, bytes *wire.Bytes, tenantOf func(context.Context) string) around {
+// limitCalls refuses a call at once when as many are under way as the server takes. The call keeps its place until its
+// response is out.
+func limitCalls(calls *inFlight) around {
 	return func(ctx context.Context, c *call, next handler) error {
-		// A call without a tenant is refused later, and for that.
-		tenant := tenantOf(ctx)
-		if !calls.enter(tenant) {
+		if !calls.enter() {
 			return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 		}
-		c.place = func() { calls.leave(tenant) }
+		c.place = calls.leave
+		return next(ctx)
+	}
+}
+
+// freeRequest is the size from which on a request message counts among the bytes that calls hold.
+const freeRequest = 64 << 10
+
+// limitShare refuses a call at once when its tenant has all that is its share.
+func limitShare(calls *inFlight, bytes *wire.Bytes, tenantOf func(context.Context) (string, error)) around {
+	return func(ctx context.Context, c *call, next handler) error {
+		// A call without a tenant is refused later, and for that.
+		tenant, _ := tenantOf(ctx)
+		c.tenant = tenant
+		if !calls.take(tenant) {
+			return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
+		}
+		c.place = func() { calls.giveBack(tenant) }
 		c.holding = bytes.Hold(tenant)
+		if c.request != nil {
+			// Graph's responses count from the same size on: most requests are far below it.
+			if size := int64(proto.Size(c.request.Interface())); size > freeRequest && !c.holding.Grow(size) {
+				return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
+			}
+		}
 		// A compressed response is a copy that nothing counts. It fails only outside of a call.
 		_ = grpc.SetSendCompressor(ctx, "identity")
 		return next(ctx)
@@ -44,19 +66,38 @@ func newInFlight(limit int, oneTenant bool) *inFlight {
 	return &inFlight{max: limit, oneTenant: oneTenant, byTenant: make(map[string]int)}
 }
 
-func (n *inFlight) enter(tenant string) bool {
+// enter takes a place for a call whose tenant is not known yet.
+func (n *inFlight) enter() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	free := n.max - n.all
-	if free <= 0 || !n.oneTenant && n.byTenant[tenant] >= free {
+	if n.all >= n.max {
 		return false
 	}
 	n.all++
+	return true
+}
+
+// take counts the place of a call as one of its tenant's.
+func (n *inFlight) take(tenant string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	// The call itself is among all.
+	if free := n.max - n.all + 1; !n.oneTenant && n.byTenant[tenant] >= free {
+		return false
+	}
 	n.byTenant[tenant]++
 	return true
 }
 
-func (n *inFlight) leave(tenant string) {
+// leave gives back the place of a call whose tenant was not counted.
+func (n *inFlight) leave() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.all--
+}
+
+// giveBack gives back the place of a tenant's call.
+func (n *inFlight) giveBack(tenant string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.all--

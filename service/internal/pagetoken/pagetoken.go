@@ -13,6 +13,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync/atomic"
 )
 
 const (
@@ -49,7 +50,7 @@ type Page struct {
 // Sealer makes tokens of pages and pages of tokens. It is safe for concurrent use.
 type Sealer struct {
 	// The first seals, all open: keys can be replaced while lists are being read.
-	aeads []cipher.AEAD
+	aeads atomic.Pointer[[]cipher.AEAD]
 }
 
 // New takes keys of 32 bytes, of which the first seals and all open. Without keys it makes a random one: then no other
@@ -61,21 +62,34 @@ func New(keys ...[]byte) (*Sealer, error) {
 		keys = [][]byte{key}
 	}
 	s := new(Sealer)
+	if err := s.Replace(keys...); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Replace takes other keys of 32 bytes, at least one, and forgets the ones before. After an error it has the old ones.
+func (s *Sealer) Replace(keys ...[]byte) error {
+	if len(keys) == 0 {
+		return errors.New("there is no page token key")
+	}
+	var aeads []cipher.AEAD
 	for i, key := range keys {
 		if len(key) != keySize {
-			return nil, fmt.Errorf("page token key %d has %d bytes and must have %d", i+1, len(key), keySize)
+			return fmt.Errorf("page token key %d has %d bytes and must have %d", i+1, len(key), keySize)
 		}
 		block, err := aes.NewCipher(key)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		aead, err := cipher.NewGCMWithRandomNonce(block)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		s.aeads = append(s.aeads, aead)
+		aeads = append(aeads, aead)
 	}
-	return s, nil
+	s.aeads.Store(&aeads)
+	return nil
 }
 
 // Next makes the token of the page behind the given one. read is the target that the given page was read from, next the
@@ -99,7 +113,7 @@ func (s *Sealer) Next(page Page, read, next string, binding []byte) (string, err
 	plain = append(plain, before[:]...)
 	plain = append(plain, anchor[:]...)
 	plain = append(plain, next...)
-	sealed := s.aeads[0].Seal([]byte{version}, nil, plain, binding)
+	sealed := (*s.aeads.Load())[0].Seal([]byte{version}, nil, plain, binding)
 	return base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
@@ -112,7 +126,7 @@ func (s *Sealer) Open(token string, binding []byte) (Page, error) {
 	if err != nil || len(sealed) == 0 || sealed[0] != version {
 		return Page{}, ErrInvalid
 	}
-	for _, aead := range s.aeads {
+	for _, aead := range *s.aeads.Load() {
 		plain, err := aead.Open(nil, nil, sealed[1:], binding)
 		if err != nil || len(plain) < headSize {
 			continue

@@ -91,7 +91,7 @@ func TestOnlyOwnTokensOpen(t *testing.T) {
 	sealer := newSealer(t, keyA)
 	token := nextToken(t, sealer, Page{}, pageOne, pageTwo)
 	foreign := nextToken(t, newSealer(t, keyB), Page{}, pageOne, pageTwo)
-	short := base64.RawURLEncoding.EncodeToString(sealer.aeads[0].Seal([]byte{version}, nil, []byte("11 bytes..."), binding))
+	short := base64.RawURLEncoding.EncodeToString((*sealer.aeads.Load())[0].Seal([]byte{version}, nil, []byte("11 bytes..."), binding))
 	for _, test := range []struct {
 		name, token string
 		binding     []byte
@@ -177,6 +177,25 @@ func TestKeysCanBeReplaced(t *testing.T) {
 			t.Error(name)
 		}
 	}
+}
+
+// Other keys in the same sealer are like another sealer, and wrong ones change nothing.
+func TestSealerGetsOtherKeys(t *testing.T) {
+	sealer := newSealer(t, keyA)
+	before := nextToken(t, sealer, Page{}, pageOne, pageTwo)
+	for _, wrong := range [][][]byte{nil, {keyB, keyA[1:]}} {
+		if err := sealer.Replace(wrong...); err == nil {
+			t.Errorf("%d keys were taken", len(wrong))
+		}
+		openToken(t, sealer, before)
+	}
+	if err := sealer.Replace(keyB); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sealer.Open(before, binding); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a key that is gone still opens: %v", err)
+	}
+	openToken(t, newSealer(t, keyB), nextToken(t, sealer, Page{}, pageOne, pageTwo))
 }
 
 func TestKeysHave32Bytes(t *testing.T) {

@@ -33,6 +33,9 @@ type Server struct {
 	// Tenant is the `x-tenant-id` of every call; empty sends none. It is emulator.TenantA at first.
 	Tenant string
 
+	// User is the number of the user of Tenant on whose behalf every call is made; 0 sends no assertion.
+	User int
+
 	// nextTenants counts the calls of NextTenant.
 	nextTenants int
 }
@@ -119,7 +122,7 @@ func startMade(tb testing.TB, newServices Maker, upstream graph.Options, options
 	}
 	tb.Cleanup(client.Close)
 	s := &Server{TB: tb, Endpoint: upstream.Endpoint, Log: new(Log), Tenant: emulator.TenantA}
-	o := service.Options{Graph: client, Logger: slog.New(slog.NewJSONHandler(s.Log, nil)), AllowAppOnly: true}
+	o := service.Options{Graph: client, Logger: slog.New(slog.NewJSONHandler(s.Log, nil))}
 	for _, option := range options {
 		option(&o)
 	}

@@ -7,6 +7,7 @@
 //	what                       bounded by
 //	-------------------------  --------------------------------------------------------------------------------------
 //	connections                Limits.Connections, and Limits.ConnectionsPerPeer for one address
+//	bytes of requests          Inbound until they are decoded, then Bytes
 //	bytes of responses         Bytes, over all calls, with a fair share for each tenant
 //	time that one is held      the deadline of its call and 5 s: then the client loses its connection
 //

@@ -18,6 +18,8 @@ const (
 
 // Limits bounds the connections of a listener.
 type Limits struct {
+	// Inbound bounds the bytes of requests that they bring; nil for no bound.
+	Inbound *Inbound
 	// Connections is how many there are at most; 0 means DefaultConnections.
 	Connections int
 	// ConnectionsPerPeer is how many of them one address has at most; 0 means a tenth of Connections. Connections that
@@ -31,6 +33,7 @@ type Listener struct {
 	limits  Limits
 	refused atomic.Uint64
 	cut     atomic.Uint64
+	paused  atomic.Uint64
 	stop    chan struct{}
 	once    sync.Once
 	// gone gets a value when a connection has ended.
@@ -84,9 +87,12 @@ func (l *Listener) Refused() uint64 { return l.refused.Load() }
 // Cut returns how many connections were closed because their client did not take a response.
 func (l *Listener) Cut() uint64 { return l.cut.Load() }
 
+// Paused returns how many connections were closed because they brought more bytes of requests than the server takes.
+func (l *Listener) Paused() uint64 { return l.paused.Load() }
+
 // add takes a connection, nil when it is one too many.
 func (l *Listener) add(inner net.Conn) *conn {
-	c := &conn{Conn: inner, listener: l, peer: peerOf(inner.RemoteAddr()), held: make(map[*Response]struct{})}
+	c := &conn{Conn: inner, listener: l, peer: peerOf(inner.RemoteAddr()), held: make(map[*Response]struct{}), done: make(chan struct{})}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.conns) >= l.limits.Connections || c.peer != "" && l.byPeer[c.peer] >= l.limits.ConnectionsPerPeer {
@@ -169,9 +175,29 @@ type conn struct {
 	listener *Listener
 	peer     string
 
+	inbound inboundConn
+	// done is closed with the connection.
+	done chan struct{}
+
 	mu     sync.Mutex
 	closed bool
 	held   map[*Response]struct{}
+}
+
+// Read waits while the connection brings more than its share of what the server takes of requests.
+func (c *conn) Read(p []byte) (int, error) {
+	in := c.listener.limits.Inbound
+	if in == nil {
+		return c.Conn.Read(p)
+	}
+	if err := in.wait(&c.inbound, c.done); err != nil {
+		c.listener.paused.Add(1)
+		_ = c.Close()
+		return 0, err
+	}
+	n, err := c.Conn.Read(p)
+	c.inbound.read += int64(n)
+	return n, err
 }
 
 // RemoteAddr returns an address that leads back to the connection: it is all that gRPC tells a call of its connection.
@@ -182,6 +208,9 @@ func (c *conn) Close() error {
 	c.listener.remove(c)
 	c.mu.Lock()
 	held := c.held
+	if !c.closed {
+		close(c.done)
+	}
 	c.closed, c.held = true, nil
 	c.mu.Unlock()
 	err := c.Conn.Close()

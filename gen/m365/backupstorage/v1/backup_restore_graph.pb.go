@@ -161,6 +161,8 @@ func graphOfDisableReason(name []byte) DisableReason {
 		return DisableReason_DISABLE_REASON_INVALID_BILLING_PROFILE
 	case "userRequested":
 		return DisableReason_DISABLE_REASON_USER_REQUESTED
+	case "controllerServiceAppDeleted":
+		return DisableReason_DISABLE_REASON_CONTROLLER_SERVICE_APP_DELETED
 	case "":
 		return 0
 	}
@@ -170,6 +172,7 @@ func graphOfDisableReason(name []byte) DisableReason {
 		"none",
 		"invalidBillingProfile",
 		"userRequested",
+		"controllerServiceAppDeleted",
 	}
 	if i := graphjson.FoldIndex(name, table[:]); i >= 0 {
 		return DisableReason(i + 1)

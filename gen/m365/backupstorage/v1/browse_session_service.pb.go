@@ -135,7 +135,8 @@ func (x *ListBrowseSessionsResponse) GetNextPageToken() string {
 // Request of ListOneDriveForBusinessBrowseSessions.
 type ListOneDriveForBusinessBrowseSessionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Maximum number of sessions to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
+	// Not sent to Graph, because Microsoft says that this list supports no OData query options: Graph decides how many it
+	// returns. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
 	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
@@ -436,7 +437,9 @@ type BrowseOneDriveForBusinessBrowseSessionRequest struct {
 	BrowseLocationItemKey string `protobuf:"bytes,2,opt,name=browse_location_item_key,json=browseLocationItemKey,proto3" json:"browse_location_item_key,omitempty"`
 	// Kind of the item to browse into. Set it together with `browse_location_item_key`.
 	BrowseResourceType BrowsableResourceType `protobuf:"varint,3,opt,name=browse_resource_type,json=browseResourceType,proto3,enum=m365.backupstorage.v1.BrowsableResourceType" json:"browse_resource_type,omitempty"`
-	// Filter for the items, such as `(name -contains 'invoice')`. Empty: all items.
+	// Filter for the items: comparisons of `name`, joined by `-and` and `-or`, with brackets around groups of them. A
+	// value stands in single quotes, and a quote in a value is doubled. Examples: `(name -contains 'invoice')`, and
+	// `(name -contains 'invoice') -or (name -contains 'O”Neil')`. Empty: all items.
 	Filter string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Order of the items. Unspecified: Graph decides.
 	OrderBy BrowseQueryOrder `protobuf:"varint,5,opt,name=order_by,json=orderBy,proto3,enum=m365.backupstorage.v1.BrowseQueryOrder" json:"order_by,omitempty"`
@@ -596,7 +599,8 @@ func (x *BrowseOneDriveForBusinessBrowseSessionResponse) GetCount() int32 {
 // Request of ListSharePointBrowseSessions.
 type ListSharePointBrowseSessionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Maximum number of sessions to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
+	// Not sent to Graph, because Microsoft says that this list supports no OData query options: Graph decides how many it
+	// returns. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
 	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
@@ -897,7 +901,9 @@ type BrowseSharePointBrowseSessionRequest struct {
 	BrowseLocationItemKey string `protobuf:"bytes,2,opt,name=browse_location_item_key,json=browseLocationItemKey,proto3" json:"browse_location_item_key,omitempty"`
 	// Kind of the item to browse into. Set it together with `browse_location_item_key`.
 	BrowseResourceType BrowsableResourceType `protobuf:"varint,3,opt,name=browse_resource_type,json=browseResourceType,proto3,enum=m365.backupstorage.v1.BrowsableResourceType" json:"browse_resource_type,omitempty"`
-	// Filter for the items, such as `(name -contains 'invoice')`. Empty: all items.
+	// Filter for the items: comparisons of `name`, joined by `-and` and `-or`, with brackets around groups of them. A
+	// value stands in single quotes, and a quote in a value is doubled. Examples: `(name -contains 'invoice')`, and
+	// `(name -contains 'invoice') -or (name -contains 'O”Neil')`. Empty: all items.
 	Filter string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Order of the items. Unspecified: Graph decides.
 	OrderBy BrowseQueryOrder `protobuf:"varint,5,opt,name=order_by,json=orderBy,proto3,enum=m365.backupstorage.v1.BrowseQueryOrder" json:"order_by,omitempty"`
@@ -1135,20 +1141,20 @@ const file_m365_backupstorage_v1_browse_session_service_proto_rawDesc = "" +
 	"\x0f@odata.nextLinkR\rnextPageToken\x12-\n" +
 	"\x05count\x18\x03 \x01(\x05B\x12\xea\xda\x19\x0e\n" +
 	"\f@odata.countH\x00R\x05count\x88\x01\x01B\b\n" +
-	"\x06_count2\xf8\x18\n" +
+	"\x06_count2\xfc\x18\n" +
 	"\x14BrowseSessionService\x12\x8e\x02\n" +
 	"\x12ListBrowseSessions\x120.m365.backupstorage.v1.ListBrowseSessionsRequest\x1a1.m365.backupstorage.v1.ListBrowseSessionsResponse\"\x92\x01\xd2\xda\x19\x8a\x01\n" +
-	"\x03GET\x12\x0f/browseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Khttps://learn.microsoft.com/graph/api/backuprestoreroot-list-browsesessions@\x01\x90\x02\x01\x12\xed\x02\n" +
-	"%ListOneDriveForBusinessBrowseSessions\x12C.m365.backupstorage.v1.ListOneDriveForBusinessBrowseSessionsRequest\x1aD.m365.backupstorage.v1.ListOneDriveForBusinessBrowseSessionsResponse\"\xb8\x01\xd2\xda\x19\xb0\x01\n" +
-	"\x03GET\x12\"/oneDriveForBusinessBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*^https://learn.microsoft.com/graph/api/backuprestoreroot-list-onedriveforbusinessbrowsesessions@\x01\x90\x02\x01\x12\xac\x03\n" +
+	"\x03GET\x12\x0f/browseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Khttps://learn.microsoft.com/graph/api/backuprestoreroot-list-browsesessions@\x01\x90\x02\x01\x12\xef\x02\n" +
+	"%ListOneDriveForBusinessBrowseSessions\x12C.m365.backupstorage.v1.ListOneDriveForBusinessBrowseSessionsRequest\x1aD.m365.backupstorage.v1.ListOneDriveForBusinessBrowseSessionsResponse\"\xba\x01\xd2\xda\x19\xb2\x01\n" +
+	"\x03GET\x12\"/oneDriveForBusinessBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*^https://learn.microsoft.com/graph/api/backuprestoreroot-list-onedriveforbusinessbrowsesessions@\x01x\x01\x90\x02\x01\x12\xac\x03\n" +
 	"&CreateOneDriveForBusinessBrowseSession\x12D.m365.backupstorage.v1.CreateOneDriveForBusinessBrowseSessionRequest\x1aE.m365.backupstorage.v1.CreateOneDriveForBusinessBrowseSessionResponse\"\xf4\x01\xd2\xda\x19\xef\x01\n" +
 	"\x04POST\x12\"/oneDriveForBusinessBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*^https://learn.microsoft.com/graph/api/backuprestoreroot-post-onedriveforbusinessbrowsesessions@\x05J:BrowseSessionService/ListOneDriveForBusinessBrowseSessionsp\x01\x12\xe7\x02\n" +
 	"#GetOneDriveForBusinessBrowseSession\x12A.m365.backupstorage.v1.GetOneDriveForBusinessBrowseSessionRequest\x1aB.m365.backupstorage.v1.GetOneDriveForBusinessBrowseSessionResponse\"\xb8\x01\xd2\xda\x19\xb0\x01\n" +
 	"\x03GET\x126/oneDriveForBusinessBrowseSessions/{browse_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Jhttps://learn.microsoft.com/graph/api/onedriveforbusinessbrowsesession-get@\x01\x90\x02\x01\x12\xfb\x02\n" +
 	"&BrowseOneDriveForBusinessBrowseSession\x12D.m365.backupstorage.v1.BrowseOneDriveForBusinessBrowseSessionRequest\x1aE.m365.backupstorage.v1.BrowseOneDriveForBusinessBrowseSessionResponse\"\xc3\x01\xd2\xda\x19\xbb\x01\n" +
-	"\x04POST\x12=/oneDriveForBusinessBrowseSessions/{browse_session_id}/browse\x1a#BackupRestore-Restore.ReadWrite.All*Mhttps://learn.microsoft.com/graph/api/onedriveforbusinessbrowsesession-browse@\x01\x90\x02\x01\x12\xc0\x02\n" +
-	"\x1cListSharePointBrowseSessions\x12:.m365.backupstorage.v1.ListSharePointBrowseSessionsRequest\x1a;.m365.backupstorage.v1.ListSharePointBrowseSessionsResponse\"\xa6\x01\xd2\xda\x19\x9e\x01\n" +
-	"\x03GET\x12\x19/sharePointBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-sharepointbrowsesessions@\x01\x90\x02\x01\x12\xf6\x02\n" +
+	"\x04POST\x12=/oneDriveForBusinessBrowseSessions/{browse_session_id}/browse\x1a#BackupRestore-Restore.ReadWrite.All*Mhttps://learn.microsoft.com/graph/api/onedriveforbusinessbrowsesession-browse@\x01\x90\x02\x01\x12\xc2\x02\n" +
+	"\x1cListSharePointBrowseSessions\x12:.m365.backupstorage.v1.ListSharePointBrowseSessionsRequest\x1a;.m365.backupstorage.v1.ListSharePointBrowseSessionsResponse\"\xa8\x01\xd2\xda\x19\xa0\x01\n" +
+	"\x03GET\x12\x19/sharePointBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-sharepointbrowsesessions@\x01x\x01\x90\x02\x01\x12\xf6\x02\n" +
 	"\x1dCreateSharePointBrowseSession\x12;.m365.backupstorage.v1.CreateSharePointBrowseSessionRequest\x1a<.m365.backupstorage.v1.CreateSharePointBrowseSessionResponse\"\xd9\x01\xd2\xda\x19\xd4\x01\n" +
 	"\x04POST\x12\x19/sharePointBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-sharepointbrowsesessions@\x05J1BrowseSessionService/ListSharePointBrowseSessionsp\x01\x12\xba\x02\n" +
 	"\x1aGetSharePointBrowseSession\x128.m365.backupstorage.v1.GetSharePointBrowseSessionRequest\x1a9.m365.backupstorage.v1.GetSharePointBrowseSessionResponse\"\xa6\x01\xd2\xda\x19\x9e\x01\n" +

@@ -36,9 +36,9 @@ const (
 //
 // BrowseSessionService lists the items inside the backup of a drive or site, so that single items can be restored.
 //
-// Usual order: create a browse session from a restore point that has the tag FAST_RESTORE. Get the session until its
-// status is CREATED. List items with the browse rpc. Then create a restore session from their keys with
-// RestoreSessionService.
+// Usual order: create a browse session from a restore point that has the tag FAST_RESTORE. Get the session every few
+// seconds until its status is CREATED; often it is CREATED at once. List items with the browse rpc. Then create a
+// restore session from their keys with RestoreSessionService. A browse session ends after about 3 days.
 //
 // Graph requires a write permission even for the reads. A user also needs the role SharePoint Backup Administrator.
 //
@@ -172,9 +172,9 @@ func (c *browseSessionServiceClient) BrowseSharePointBrowseSession(ctx context.C
 //
 // BrowseSessionService lists the items inside the backup of a drive or site, so that single items can be restored.
 //
-// Usual order: create a browse session from a restore point that has the tag FAST_RESTORE. Get the session until its
-// status is CREATED. List items with the browse rpc. Then create a restore session from their keys with
-// RestoreSessionService.
+// Usual order: create a browse session from a restore point that has the tag FAST_RESTORE. Get the session every few
+// seconds until its status is CREATED; often it is CREATED at once. List items with the browse rpc. Then create a
+// restore session from their keys with RestoreSessionService. A browse session ends after about 3 days.
 //
 // Graph requires a write permission even for the reads. A user also needs the role SharePoint Backup Administrator.
 //

@@ -34,7 +34,8 @@ const (
 // | numbers | reasons | `ErrorInfo.domain` |
 // |---|---|---|
 // | 1 to 99 | codes of Graph's Backup Storage API | `graph.microsoft.com` |
-// | 101 to 199 | HTTP statuses of Graph without a code that this contract knows | `graph.microsoft.com` |
+// | 101 to 150 | HTTP statuses of Graph without a code that this contract knows | `graph.microsoft.com` |
+// | 151 to 199 | codes of Microsoft's token authority and of other parts of Graph | `graph.microsoft.com` |
 // | 201 and up | the server's own reasons | `m365.backupstorage` |
 //
 // The metadata of ErrorInfo can have these keys:
@@ -56,14 +57,18 @@ const (
 // | `cause` | Why the server has no usable response, connection or token; see the table of causes. |
 // | `property` | With `cause`: the path of the property of Graph's response that cannot be read. |
 // | `offset` | With the cause `syntax`: the position, in bytes, from which on Graph's response is not JSON. |
+// | `aadsts` | Number of the token authority's error (AADSTS), such as `7000222`: a client secret that has expired. |
 // | `throttledBy` | `server`: the server knew that Graph throttles and did not send the request. |
+// | `failedOperation` | With the error of an item of an update: what failed, such as `add` or `remove`. |
+// | `responseCode` | With the error of an item of an update: the HTTP status of the item. |
 // | `incident` | Id of an internal error. The server's log has the same id. |
 // | `violationsLeftOut` | Number of field violations that did not fit into the Status. |
 //
 // An embedded error has no `httpStatus`, `graphRequestId`, `graphClientRequestId` and `graphDate`. The error of a
 // failed resource also has no `operation`. The examples of the reasons leave out the operation, the ids and the date.
 //
-// A `cause` has one of these values:
+// A `cause` has one of these values. A connection is one to Graph (GRAPH_UNREACHABLE, OUTCOME_UNKNOWN) or to the token
+// authority (GRAPH_CREDENTIALS_UNAVAILABLE):
 //
 // | cause | concerns | meaning |
 // |---|---|---|
@@ -90,7 +95,7 @@ const (
 // | `tls-name` | connection | The certificate is for another host name. |
 // | `tls-other` | connection | The TLS handshake failed in another way. |
 // | `proxy-authentication` | connection | The proxy requires other credentials. |
-// | `proxy-refused` | connection | The proxy cannot be reached, or does not connect to Graph. |
+// | `proxy-refused` | connection | The proxy cannot be reached, or does not connect to the host. |
 // | `no-descriptors` | connection | The server has no file descriptor left for another connection. |
 // | `application-credential` | token | The authority refuses the application's credential, or it is unusable. |
 // | `application-unknown` | token | The application does not exist in the tenant. |
@@ -157,7 +162,8 @@ const (
 	// ErrorInfo: `{"reason":"PROTECTION_UNIT_ACTION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"ProtectionUnitActionNotAllowed","httpStatus":"400"}}`
 	ErrorReason_PROTECTION_UNIT_ACTION_NOT_ALLOWED ErrorReason = 11
 	// The policy's status does not allow the action. An inactive policy can be activated or deleted. An active policy
-	// can be deactivated. A policy that is updating allows none of these actions.
+	// can be deactivated. A policy that is active with errors can be activated again or deactivated. A policy that is
+	// updating allows none of these actions.
 	//
 	// ErrorInfo: `{"reason":"POLICY_ACTION_NOT_ALLOWED","domain":"graph.microsoft.com","metadata":{"graphCode":"PolicyActionNotAllowed","httpStatus":"403"}}`
 	ErrorReason_POLICY_ACTION_NOT_ALLOWED ErrorReason = 12
@@ -407,7 +413,8 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_ITEM","domain":"graph.microsoft.com","metadata":{"graphCode":"Invalid"}}`
 	ErrorReason_INVALID_ITEM ErrorReason = 68
-	// Graph refused the request as malformed, without a code that this contract knows.
+	// Graph refused the request as malformed, without a code that this contract knows. When Graph names an option, a
+	// property or a value of the request, BadRequest has the field, such as `page_size` for a size that is too large.
 	//
 	// ErrorInfo: `{"reason":"BAD_REQUEST","domain":"graph.microsoft.com","metadata":{"httpStatus":"400"}}`
 	ErrorReason_BAD_REQUEST ErrorReason = 101
@@ -527,6 +534,11 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INSUFFICIENT_CLAIMS","domain":"graph.microsoft.com","metadata":{"httpStatus":"403"}}`
 	ErrorReason_INSUFFICIENT_CLAIMS ErrorReason = 152
+	// The request lost against another change of the tenant's directory at the same time. Nothing was changed. The server
+	// has repeated the request up to twice already.
+	//
+	// ErrorInfo: `{"reason":"DIRECTORY_CONCURRENCY_VIOLATION","domain":"graph.microsoft.com","metadata":{"graphCode":"Directory_ConcurrencyViolation","httpStatus":"409"}}`
+	ErrorReason_DIRECTORY_CONCURRENCY_VIOLATION ErrorReason = 153
 	// The call has no `x-tenant-id` and the server has no default tenant.
 	//
 	// ErrorInfo: `{"reason":"TENANT_REQUIRED","domain":"m365.backupstorage","metadata":{}}`
@@ -555,12 +567,13 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INVALID_REQUEST","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_INVALID_REQUEST ErrorReason = 206
-	// The caller's credential for this server is missing or invalid. The server does not authenticate its callers yet.
+	// The caller's credential for this server, a client certificate or a bearer token in `authorization`, is missing or
+	// invalid. The Status is the same whatever is wrong with it; the server's log has the cause.
 	//
 	// ErrorInfo: `{"reason":"CALLER_UNAUTHENTICATED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CALLER_UNAUTHENTICATED ErrorReason = 207
 	// The caller has no right to this tenant or service, or the tenant or service does not exist. The Status is the
-	// same in both cases. The server does not authenticate its callers yet.
+	// same in both cases; the server's log has the cause.
 	//
 	// ErrorInfo: `{"reason":"CALLER_NOT_ALLOWED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CALLER_NOT_ALLOWED ErrorReason = 208
@@ -569,7 +582,9 @@ const (
 	// ErrorInfo: `{"reason":"DELEGATED_TOKEN_REQUIRED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_DELEGATED_TOKEN_REQUIRED ErrorReason = 209
 	// The server could not get a token for the tenant. Metadata `cause` says why; ErrorReason has a table of the
-	// causes. The cause `authority-unavailable` is temporary: the Status then has RetryInfo and the code UNAVAILABLE.
+	// causes. When the same request can work later, the Status has RetryInfo and the code UNAVAILABLE: with the cause
+	// `authority-unavailable`, after a throttle (`aadsts` 50196), and when a connection failed, unless the next one would
+	// fail in the same way (`dns`, `tls-*`, `proxy-authentication`).
 	//
 	// ErrorInfo: `{"reason":"GRAPH_CREDENTIALS_UNAVAILABLE","domain":"m365.backupstorage","metadata":{"cause":"other"}}`
 	ErrorReason_GRAPH_CREDENTIALS_UNAVAILABLE ErrorReason = 210
@@ -578,7 +593,8 @@ const (
 	// ErrorInfo: `{"reason":"CLOUD_NOT_SUPPORTED","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_CLOUD_NOT_SUPPORTED ErrorReason = 211
 	// The server could not reach Graph, or the connection failed during a read. Nothing was changed. Metadata `cause`
-	// says why, if it is known; ErrorReason has a table of the causes.
+	// says why, if it is known; ErrorReason has a table of the causes. With `dns`, `tls-*` and `proxy-authentication`
+	// there is no RetryInfo, because the next connection would fail in the same way.
 	//
 	// ErrorInfo: `{"reason":"GRAPH_UNREACHABLE","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_GRAPH_UNREACHABLE ErrorReason = 212
@@ -618,6 +634,10 @@ const (
 	//
 	// ErrorInfo: `{"reason":"INTERNAL","domain":"m365.backupstorage","metadata":{"incident":"5f0c1d7e-6a0e-4c9e-9d0b-4f1d6f0a2b11"}}`
 	ErrorReason_INTERNAL ErrorReason = 219
+	// The server could not write the audit line that has to stand before a write. Nothing was sent to Graph.
+	//
+	// ErrorInfo: `{"reason":"AUDIT_UNAVAILABLE","domain":"m365.backupstorage","metadata":{}}`
+	ErrorReason_AUDIT_UNAVAILABLE ErrorReason = 220
 )
 
 // Enum value maps for ErrorReason.
@@ -720,6 +740,7 @@ var (
 		126: "SERVER_ERROR",
 		151: "DELEGATED_TOKEN_REJECTED",
 		152: "INSUFFICIENT_CLAIMS",
+		153: "DIRECTORY_CONCURRENCY_VIOLATION",
 		201: "TENANT_REQUIRED",
 		202: "INVALID_TENANT_ID",
 		203: "INVALID_RESOURCE_ID",
@@ -739,6 +760,7 @@ var (
 		217: "SERVER_OVERLOADED",
 		218: "UNKNOWN_METHOD",
 		219: "INTERNAL",
+		220: "AUDIT_UNAVAILABLE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                                 0,
@@ -838,6 +860,7 @@ var (
 		"SERVER_ERROR":                                             126,
 		"DELEGATED_TOKEN_REJECTED":                                 151,
 		"INSUFFICIENT_CLAIMS":                                      152,
+		"DIRECTORY_CONCURRENCY_VIOLATION":                          153,
 		"TENANT_REQUIRED":                                          201,
 		"INVALID_TENANT_ID":                                        202,
 		"INVALID_RESOURCE_ID":                                      203,
@@ -857,6 +880,7 @@ var (
 		"SERVER_OVERLOADED":                                        217,
 		"UNKNOWN_METHOD":                                           218,
 		"INTERNAL":                                                 219,
+		"AUDIT_UNAVAILABLE":                                        220,
 	}
 )
 
@@ -891,16 +915,16 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xf3\x88\x02\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\x85\x8f\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x85\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
 	"\x14InvalidCreateRequest\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZJThe body of the request to create a policy is null, malformed or too largeb_Create the policy with fewer units, and add the other units by updates of at most 50 units each\x92\x01\x00\x12\xdd\x01\n" +
 	"\x14INVALID_DISPLAY_NAME\x10\x02\x1a\xc2\x01\xda\xda\x19\xbd\x01\n" +
 	"\x12InvalidDisplayName\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZKThe policy's display name is missing, empty or longer than 1,024 charactersb,Send a display name of 1 to 1,024 characters\x92\x01\x0e\n" +
-	"\fdisplay_name\x12\xe5\x04\n" +
-	"\x1aINVALID_PROTECTION_UNIT_ID\x10\x03\x1a\xc4\x04\xda\xda\x19\xbf\x04\n" +
-	"\x17InvalidProtectionUnitId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZJThe id of a protection unit, or of a user or site to protect, is malformedbtSend the GUID of the user from Microsoft Entra ID, the full id of the SharePoint site, or the id of an existing unit\x82\x01\x12protection_unit_id\x92\x01\xae\x02\n" +
+	"\fdisplay_name\x12\xed\x04\n" +
+	"\x1aINVALID_PROTECTION_UNIT_ID\x10\x03\x1a\xcc\x04\xda\xda\x19\xc7\x04\n" +
+	"\x17InvalidProtectionUnitId\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZJThe id of a protection unit, or of a user or site to protect, is malformedbtSend the GUID of the user from Microsoft Entra ID, the full id of the SharePoint site, or the id of an existing unit\x82\x01\x12protection_unit_id\x92\x01\xb6\x02\n" +
 	"\x12protection_unit_id\n" +
 	"\x13protection_unit_ids\n" +
 	"\x18mailbox_protection_units\n" +
@@ -911,7 +935,8 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x19add_site_protection_units\n" +
 	"\"remove_mailbox_protection_unit_ids\n" +
 	" remove_drive_protection_unit_ids\n" +
-	"\x1fremove_site_protection_unit_ids\x12\xf3\x03\n" +
+	"\x1fremove_site_protection_unit_ids\n" +
+	"\x06filter\x12\xf3\x03\n" +
 	"\x1fPROTECTION_UNITS_LIMIT_BREACHED\x10\x04\x1a\xcd\x03\xda\xda\x19\xc8\x03\n" +
 	"\x1cProtectionUnitsLimitBreached\x10\x03\x18\x01(\x012\x13graph.microsoft.comH2P\x01Z/One request names more than 50 protection unitsbOSend at most `documentedLimit` units in one request, or use a bulk addition job\x92\x01\x85\x02\n" +
 	"\x18mailbox_protection_units\n" +
@@ -955,16 +980,17 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\"PROTECTION_UNIT_ACTION_NOT_ALLOWED\x10\v\x1a\xfc\x01\xda\xda\x19\xf7\x01\n" +
 	"\x1eProtectionUnitActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z>A unit that a dynamic rule protects cannot be removed manuallyb8Change or delete the dynamic rule that protects the unit\x9a\x01=\n" +
 	"\x11PROTECTION_SOURCE\x12(\n" +
-	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\xc8\x02\n" +
-	"\x19POLICY_ACTION_NOT_ALLOWED\x10\f\x1a\xa8\x02\xda\xda\x19\xa3\x02\n" +
-	"\x16PolicyActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z-The policy's status does not allow the actionb}Read the status with GetProtectionPolicy, and try again when it is INACTIVE (to activate or delete) or ACTIVE (to deactivate)\x9a\x01=\n" +
+	"\x12protectionUnitBase\x12\x12protection_unit_id\x12\xff\x02\n" +
+	"\x19POLICY_ACTION_NOT_ALLOWED\x10\f\x1a\xdf\x02\xda\xda\x19\xda\x02\n" +
+	"\x16PolicyActionNotAllowed\x10\t\x18\x01(\x022\x13graph.microsoft.comP\x01Z-The policy's status does not allow the actionb\xb3\x01Read the status with GetProtectionPolicy, and try again when it is INACTIVE (to activate or delete), ACTIVE (to deactivate) or ACTIVE_WITH_ERRORS (to activate again or deactivate)\x9a\x01=\n" +
 	"\rPOLICY_STATUS\x12,\n" +
-	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\x82\x02\n" +
-	"\x16FILTER_LENGTH_EXCEEDED\x10\r\x1a\xe5\x01\xda\xda\x19\xe0\x01\n" +
-	"\x14FilterLengthExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZLThe filter that the server made from the request is longer than Graph allowsb!Filter by fewer or shorter values\x92\x019\n" +
+	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\x8a\x02\n" +
+	"\x16FILTER_LENGTH_EXCEEDED\x10\r\x1a\xed\x01\xda\xda\x19\xe8\x01\n" +
+	"\x14FilterLengthExceeded\x10\x03\x18\x01(\x012\x13graph.microsoft.comP\x01ZLThe filter that the server made from the request is longer than Graph allowsb!Filter by fewer or shorter values\x92\x01A\n" +
 	"\x0eartifact_query\n" +
 	"\x12protection_unit_id\n" +
-	"\x13protection_unit_ids\x12\xf8\x01\n" +
+	"\x13protection_unit_ids\n" +
+	"\x06filter\x12\xf8\x01\n" +
 	"\rUNKNOWN_ERROR\x10\x0e\x1a\xe4\x01\xda\xda\x19\xdf\x01\n" +
 	"\fUnknownError\x10\x02\x18\x02\"\x02\b\x052\x13graph.microsoft.comP\x03Z0The backup service failed without an explanationb^Try again after the delay; if the error remains, give Microsoft's support the Graph request idz\fUnknownErrorz\x10generalException\x12\xe6\x01\n" +
 	"\x13INVALID_ARTIFACT_ID\x10\x0f\x1a\xcc\x01\xda\xda\x19\xc7\x01\n" +
@@ -1240,9 +1266,9 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x10drive_expression\n" +
 	"\x0fsite_expression\x12\xb0\x01\n" +
 	"\fINVALID_ITEM\x10D\x1a\x9d\x01\xda\xda\x19\x98\x01\n" +
-	"\aInvalid\x10\t\x18\x012\x13graph.microsoft.comP\x01Z#Graph refused an item of the updatebDRead the collection, and send only the changes that are still neededz\aInvalid\x12\x80\x02\n" +
-	"\vBAD_REQUEST\x10e\x1a\xee\x01\xda\xda\x19\xe9\x01\x10\x03\x18\x012\x13graph.microsoft.com@\x90\x03P\x01ZOGraph refused the request as malformed, without a code that this contract knowsb\\Compare the request with Microsoft's page, and give Microsoft's support the Graph request idz\n" +
-	"badRequestz\x0einvalidRequest\x12\xa9\x02\n" +
+	"\aInvalid\x10\t\x18\x012\x13graph.microsoft.comP\x01Z#Graph refused an item of the updatebDRead the collection, and send only the changes that are still neededz\aInvalid\x12\x87\x02\n" +
+	"\vBAD_REQUEST\x10e\x1a\xf5\x01\xda\xda\x19\xf0\x01\x10\x03\x18\x01(\x012\x13graph.microsoft.com@\x90\x03P\x01ZOGraph refused the request as malformed, without a code that this contract knowsb\\Compare the request with Microsoft's page, and give Microsoft's support the Graph request idz\n" +
+	"badRequestz\x0einvalidRequest\x92\x01\x02\x18\x01\x12\xa9\x02\n" +
 	"\fUNAUTHORIZED\x10f\x1a\x96\x02\xda\xda\x19\x91\x02\x10\t\x18\x01(\x022\x13graph.microsoft.com@\x91\x03P\x04Z$Graph refused the server's own tokenbtAsk the operator of this server to renew the credential, or the tenant's administrator to consent to the applicationz\x0funauthenticatedz\x1ainvalidAuthenticationToken\x88\x01\x01\x9a\x01\"\n" +
 	"\x11GRAPH_CREDENTIALS\x12\r\n" +
 	"\vapplication\x12\xf9\x01\n" +
@@ -1309,11 +1335,11 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x12restoreSessionBase\x12\x12restore_session_id\x12,\n" +
 	"\x14protectionPolicyBase\x12\x14protection_policy_id\x12\n" +
 	"\n" +
-	"\bresource\x12|\n" +
-	"\x18REQUEST_ENTITY_TOO_LARGE\x10p\x1a^\xda\xda\x19Z\x10\x03\x18\x012\x13graph.microsoft.com@\x9d\x03P\x01Z'The request is larger than Graph allowsb\x11Split the request\x12\xe3\x01\n" +
+	"\bresource\x12\x83\x01\n" +
+	"\x18REQUEST_ENTITY_TOO_LARGE\x10p\x1ae\xda\xda\x19a\x10\x03\x18\x01(\x012\x13graph.microsoft.com@\x9d\x03P\x01Z'The request is larger than Graph allowsb\x11Split the request\x92\x01\x02\x18\x01\x12\xe3\x01\n" +
 	"\x16UNSUPPORTED_MEDIA_TYPE\x10q\x1a\xc6\x01\xda\xda\x19\xc1\x01\x10\r\x18\x012\x13graph.microsoft.com@\x9f\x03P\x04ZdGraph does not support the media type of the request; this is a bug of the server, not of its callerb;Report it with the Graph request id as a bug of this server\x12\x88\x01\n" +
-	"\x1fREQUESTED_RANGE_NOT_SATISFIABLE\x10r\x1ac\xda\xda\x19_\x10\v\x18\x012\x13graph.microsoft.com@\xa0\x03P\x01Z\"The requested range does not existb\x1bRequest a range that exists\x12\xad\x01\n" +
-	"\x14UNPROCESSABLE_ENTITY\x10s\x1a\x92\x01\xda\xda\x19\x8d\x01\x10\x03\x18\x012\x13graph.microsoft.com@\xa6\x03P\x01Z2Graph understood the request but cannot process itb9Compare the values with Microsoft's page on the operation\x12\x8d\x04\n" +
+	"\x1fREQUESTED_RANGE_NOT_SATISFIABLE\x10r\x1ac\xda\xda\x19_\x10\v\x18\x012\x13graph.microsoft.com@\xa0\x03P\x01Z\"The requested range does not existb\x1bRequest a range that exists\x12\xb4\x01\n" +
+	"\x14UNPROCESSABLE_ENTITY\x10s\x1a\x99\x01\xda\xda\x19\x94\x01\x10\x03\x18\x01(\x012\x13graph.microsoft.com@\xa6\x03P\x01Z2Graph understood the request but cannot process itb9Compare the values with Microsoft's page on the operation\x92\x01\x02\x18\x01\x12\x8d\x04\n" +
 	"\x06LOCKED\x10t\x1a\x80\x04\xda\xda\x19\xfb\x03\x10\t\x18\x03(\x022\x13graph.microsoft.com@\xa7\x03P\x02Z\x16The resource is lockedbGWait for the delay if there is one, otherwise until the lock is removed\x9a\x01\xf6\x02\n" +
 	"\x06LOCKED\x122\n" +
 	"\x1aprotectionUnitsBulkJobBase\x12\x14bulk_addition_job_id\x12;\n" +
@@ -1344,7 +1370,10 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\fSERVER_ERROR\x10~\x1a\xc3\x01\xda\xda\x19\xbe\x01\x10\r\x18\x012\x13graph.microsoft.comP\x03Z?Graph failed with a 5xx status that this contract does not knowb`After a write, check with the rpc in `verifyWith`; give Microsoft's support the Graph request id\x12\xde\x01\n" +
 	"\x18DELEGATED_TOKEN_REJECTED\x10\x97\x01\x1a\xbe\x01\xda\xda\x19\xb9\x01\x10\x10\x18\x012\x13graph.microsoft.comP\x01ZQGraph or Microsoft's token authority refused the user's token in x-user-assertionbIAsk the user to sign in again, and send the new token in x-user-assertion\x12\xda\x02\n" +
 	"\x13INSUFFICIENT_CLAIMS\x10\x98\x01\x1a\xbf\x02\xda\xda\x19\xba\x02\n" +
-	"\x13insufficient_claims\x10\a\x18\x012\x13graph.microsoft.comP\x02ZhGraph or Microsoft's token authority requires a token with more claims, and the server could not get oneb\x9d\x01Ask the user to sign in again, and send the new token; for calls without a user, ask the tenant's administrator to check the policies for workload identities\x12\xbc\x01\n" +
+	"\x13insufficient_claims\x10\a\x18\x012\x13graph.microsoft.comP\x02ZhGraph or Microsoft's token authority requires a token with more claims, and the server could not get oneb\x9d\x01Ask the user to sign in again, and send the new token; for calls without a user, ask the tenant's administrator to check the policies for workload identities\x12\xb7\x02\n" +
+	"\x1fDIRECTORY_CONCURRENCY_VIOLATION\x10\x99\x01\x1a\x90\x02\xda\xda\x19\x8b\x02\n" +
+	"\x1eDirectory_ConcurrencyViolation\x10\n" +
+	"\x18\x02\"\x02\b\x012\x13graph.microsoft.com8\x01P\x01ZkThe request lost against another change of the tenant's directory at the same time, and nothing was changedb[Try again after the delay, with fewer requests that change the same tenant at the same time\x12\xbc\x01\n" +
 	"\x0fTENANT_REQUIRED\x10\xc9\x01\x1a\xa5\x01\xda\xda\x19\xa0\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z@The call has no x-tenant-id and the server has no default tenantb.Send the tenant's GUID in metadata x-tenant-id\x92\x01\r\n" +
 	"\vx-tenant-id\x12\xaa\x01\n" +
 	"\x11INVALID_TENANT_ID\x10\xca\x01\x1a\x91\x01\xda\xda\x19\x8c\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z1x-tenant-id is not one GUID in its canonical formb)Send exactly one GUID, written 8-4-4-4-12\x92\x01\r\n" +
@@ -1355,26 +1384,27 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"page_token\x12\x93\x01\n" +
 	"\x11INVALID_PAGE_SIZE\x10\xcd\x01\x1a{\xda\xda\x19w\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z\x19The page size is negativeb.Send 0 for Graph's default, or a positive size\x92\x01\v\n" +
 	"\tpage_size\x12\xb9\x01\n" +
-	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\xa2\x01\xda\xda\x19\x9d\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01ZQThe request has a value, or a combination of values, that cannot be sent to Graphb'Correct the field that BadRequest names\x92\x01\x00\x12\xa9\x01\n" +
-	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x8b\x01\xda\xda\x19\x86\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01P\x01Z=The caller's credential for this server is missing or invalidb'Send a valid credential for this serverp\x01\x12\xe2\x01\n" +
-	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xc8\x01\xda\xda\x19\xc3\x01\x10\a\x18\x012\x12m365.backupstorage8\x01P\x01ZZThe caller has no right to this tenant or service, or the tenant or service does not existbGAsk the operator of this server for the right, or correct the tenant idp\x01\x12\x82\x02\n" +
+	"\x0fINVALID_REQUEST\x10\xce\x01\x1a\xa2\x01\xda\xda\x19\x9d\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01ZQThe request has a value, or a combination of values, that cannot be sent to Graphb'Correct the field that BadRequest names\x92\x01\x00\x12\xa7\x01\n" +
+	"\x16CALLER_UNAUTHENTICATED\x10\xcf\x01\x1a\x89\x01\xda\xda\x19\x84\x01\x10\x10\x18\x012\x12m365.backupstorage8\x01P\x01Z=The caller's credential for this server is missing or invalidb'Send a valid credential for this server\x12\xe0\x01\n" +
+	"\x12CALLER_NOT_ALLOWED\x10\xd0\x01\x1a\xc6\x01\xda\xda\x19\xc1\x01\x10\a\x18\x012\x12m365.backupstorage8\x01P\x01ZZThe caller has no right to this tenant or service, or the tenant or service does not existbGAsk the operator of this server for the right, or correct the tenant id\x12\x82\x02\n" +
 	"\x18DELEGATED_TOKEN_REQUIRED\x10\xd1\x01\x1a\xe2\x01\xda\xda\x19\xdd\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01P\x01ZKGraph allows this operation only on behalf of a user: send x-user-assertionbISend the user's access token for this server in metadata x-user-assertion\x9a\x01$\n" +
 	"\x0eUSER_ASSERTION\x12\x12\n" +
-	"\x10x-user-assertion\x12\xba\x02\n" +
-	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1a\x95\x02\xda\xda\x19\x90\x02\x10\t\x18\x03\"\x02\b\x05(\x022\x12m365.backupstorage8\x01P\x02Z/The server could not get a token for the tenantb\x98\x01With RetryInfo, try again after the delay; otherwise ask the operator of this server to correct the credential, or the tenant's administrator to consenth\x0e\x9a\x01\x1d\n" +
+	"\x10x-user-assertion\x12\xcc\x02\n" +
+	"\x1dGRAPH_CREDENTIALS_UNAVAILABLE\x10\xd2\x01\x1a\xa7\x02\xda\xda\x19\xa2\x02\x10\t\x18\x03\"\x02\b\x05(\x022\x12m365.backupstorage8\x01P\x02Z/The server could not get a token for the tenantb\xaa\x01With RetryInfo, try again after the delay; otherwise ask the operator of this server to correct the credential or the connection, or the tenant's administrator to consenth\x0e\x9a\x01\x1d\n" +
 	"\x11GRAPH_CREDENTIALS\x12\b\n" +
 	"\x06tenant\x12\xe2\x01\n" +
 	"\x13CLOUD_NOT_SUPPORTED\x10\xd3\x01\x1a\xc7\x01\xda\xda\x19\xc2\x01\x10\t\x18\x01(\x022\x12m365.backupstorage8\x01P\x02Z@The tenant is in a national cloud, where this API does not existbLLeave the tenant out: the Backup Storage API exists only in the global cloud\x9a\x01\x11\n" +
 	"\x05CLOUD\x12\b\n" +
-	"\x06tenant\x12\xa3\x01\n" +
-	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1a\x8a\x01\xda\xda\x19\x85\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x03ZHThe server could not reach Graph, or the connection failed during a readb\x19Try again after the delay\x12\xec\x01\n" +
+	"\x06tenant\x12\x91\x02\n" +
+	"\x11GRAPH_UNREACHABLE\x10\xd4\x01\x1a\xf8\x01\xda\xda\x19\xf3\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x03ZHThe server could not reach Graph, or the connection failed during a readb\x86\x01With RetryInfo, try again after the delay; otherwise ask the operator of this server to correct the name, the certificate or the proxy\x12\xec\x01\n" +
 	"\x16GRAPH_RESPONSE_INVALID\x10\xd5\x01\x1a\xce\x01\xda\xda\x19\xc9\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorageP\x03ZBGraph's response to a read cannot be used; metadata cause says whybeTry again after the delay, if there is one; if the error remains, report it with the Graph request id\x12\xeb\x01\n" +
 	"\x0fOUTCOME_UNKNOWN\x10\xd6\x01\x1a\xd4\x01\xda\xda\x19\xcf\x01\x10\x02\x18\x012\x12m365.backupstorage8\x02P\x03ZRThe response to a write is lost or unreadable: the write may have been carried outb]Check with the rpc in `verifyWith`, and send the request again only if it was not carried out\x12\xe2\x01\n" +
 	"\x11DEADLINE_EXCEEDED\x10\xd7\x01\x1a\xc9\x01\xda\xda\x19\xc4\x01\x10\x04\x18\x012\x12m365.backupstorageP\x01ZIThe call's deadline passed, or too little time was left to start the callb]Call with a longer deadline; with `outcome=unknown`, check with the rpc in `verifyWith` first\x12\x97\x01\n" +
 	"\tCANCELLED\x10\xd8\x01\x1a\x86\x01\xda\xda\x19\x81\x01\x10\x01\x18\x012\x12m365.backupstorageP\x01Z\x1dThe caller cancelled the callbFDo nothing; with `outcome=unknown`, check with the rpc in `verifyWith`\x12\xbb\x01\n" +
 	"\x11SERVER_OVERLOADED\x10\xd9\x01\x1a\xa2\x01\xda\xda\x19\x9d\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x04Z`The server has no room for the call: this tenant, or all tenants together, use all that they mayb\x19Try again after the delay\x12\x84\x01\n" +
 	"\x0eUNKNOWN_METHOD\x10\xda\x01\x1ao\xda\xda\x19k\x10\f\x18\x012\x12m365.backupstorage8\x01P\x01Z\x1bThis server has no such rpcb0Correct the method's name, or use a newer server\x12\x93\x01\n" +
-	"\bINTERNAL\x10\xdb\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\r\x18\x012\x12m365.backupstorageP\x04Z.The server failed because of an internal errorb3Give the incident id to the operator of this serverB\xc8\x01\n" +
+	"\bINTERNAL\x10\xdb\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\r\x18\x012\x12m365.backupstorageP\x04Z.The server failed because of an internal errorb3Give the incident id to the operator of this server\x12\xfc\x01\n" +
+	"\x11AUDIT_UNAVAILABLE\x10\xdc\x01\x1a\xe3\x01\xda\xda\x19\xde\x01\x10\x0e\x18\x02\"\x02\b\x052\x12m365.backupstorage8\x01P\x04ZJThe server could not write the audit line that has to stand before a writebpTry again after the delay; if it goes on, tell the operator of this server that the audit file cannot be writtenB\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (

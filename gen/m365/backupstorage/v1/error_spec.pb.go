@@ -32,8 +32,8 @@ const (
 	ErrorSpec_RETRY_UNSPECIFIED ErrorSpec_Retry = 0
 	// Never, unless the request or the resource changes.
 	ErrorSpec_NEVER ErrorSpec_Retry = 1
-	// After the delay in RetryInfo, which every Status of this reason has. The delay is Graph's Retry-After,
-	// otherwise `retry_delay`.
+	// After the delay in RetryInfo. The delay is Graph's Retry-After, otherwise `retry_delay`. A Status of this reason
+	// has RetryInfo, unless metadata `cause` says that the same would happen again.
 	ErrorSpec_AFTER_DELAY ErrorSpec_Retry = 2
 	// Only when the Status has RetryInfo. It has one when Graph sent a Retry-After. With `code_with_retry_info`, it
 	// has one when the cause is temporary.
@@ -546,7 +546,10 @@ type ErrorSpec_FieldViolation struct {
 	Fields []string `protobuf:"bytes,1,rep,name=fields,proto3" json:"fields,omitempty"`
 	// True for a reason that reports a missing value: a field of `fields` that is unset is named before one that is
 	// set.
-	UnsetFirst    bool `protobuf:"varint,2,opt,name=unset_first,json=unsetFirst,proto3" json:"unset_first,omitempty"`
+	UnsetFirst bool `protobuf:"varint,2,opt,name=unset_first,json=unsetFirst,proto3" json:"unset_first,omitempty"`
+	// True for a reason that can be about anything in the request: a Status has a BadRequest only when Graph names the
+	// field.
+	IfNamed       bool `protobuf:"varint,3,opt,name=if_named,json=ifNamed,proto3" json:"if_named,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -591,6 +594,13 @@ func (x *ErrorSpec_FieldViolation) GetFields() []string {
 func (x *ErrorSpec_FieldViolation) GetUnsetFirst() bool {
 	if x != nil {
 		return x.UnsetFirst
+	}
+	return false
+}
+
+func (x *ErrorSpec_FieldViolation) GetIfNamed() bool {
+	if x != nil {
+		return x.IfNamed
 	}
 	return false
 }
@@ -820,7 +830,7 @@ var File_m365_backupstorage_v1_error_spec_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_spec_proto_rawDesc = "" +
 	"\n" +
-	"&m365/backupstorage/v1/error_spec.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15google/rpc/code.proto\"\xf6\r\n" +
+	"&m365/backupstorage/v1/error_spec.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15google/rpc/code.proto\"\x91\x0e\n" +
 	"\tErrorSpec\x12\x1d\n" +
 	"\n" +
 	"graph_code\x18\x01 \x03(\tR\tgraphCode\x12$\n" +
@@ -848,11 +858,12 @@ const file_m365_backupstorage_v1_error_spec_proto_rawDesc = "" +
 	"\x0ffield_violation\x18\x12 \x01(\v2/.m365.backupstorage.v1.ErrorSpec.FieldViolationH\x00R\x0efieldViolation\x12S\n" +
 	"\fprecondition\x18\x13 \x01(\v2-.m365.backupstorage.v1.ErrorSpec.PreconditionH\x00R\fprecondition\x12>\n" +
 	"\x05quota\x18\x14 \x01(\v2&.m365.backupstorage.v1.ErrorSpec.QuotaH\x00R\x05quota\x12H\n" +
-	"\bresource\x18\x15 \x01(\v2*.m365.backupstorage.v1.ErrorSpec.ResourcesH\x00R\bresource\x1aI\n" +
+	"\bresource\x18\x15 \x01(\v2*.m365.backupstorage.v1.ErrorSpec.ResourcesH\x00R\bresource\x1ad\n" +
 	"\x0eFieldViolation\x12\x16\n" +
 	"\x06fields\x18\x01 \x03(\tR\x06fields\x12\x1f\n" +
 	"\vunset_first\x18\x02 \x01(\bR\n" +
-	"unsetFirst\x1a9\n" +
+	"unsetFirst\x12\x19\n" +
+	"\bif_named\x18\x03 \x01(\bR\aifNamed\x1a9\n" +
 	"\bResource\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x19\n" +
 	"\bid_field\x18\x02 \x01(\tR\aidField\x1ai\n" +

@@ -126,9 +126,12 @@ type GraphCall struct {
 	Of string `protobuf:"bytes,13,opt,name=of,proto3" json:"of,omitempty"`
 	// True when the rpc creates the resource that it returns. A response without the id of the resource, or with the type
 	// of another resource, does not show what was created: the call fails with OUTCOME_UNKNOWN.
-	Creates       bool `protobuf:"varint,14,opt,name=creates,proto3" json:"creates,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Creates bool `protobuf:"varint,14,opt,name=creates,proto3" json:"creates,omitempty"`
+	// True when Microsoft says that the operation supports no OData query options. `page_size` is then checked and not
+	// sent. Only lists have it.
+	NoQueryOptions bool `protobuf:"varint,15,opt,name=no_query_options,json=noQueryOptions,proto3" json:"no_query_options,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GraphCall) Reset() {
@@ -259,6 +262,13 @@ func (x *GraphCall) GetCreates() bool {
 	return false
 }
 
+func (x *GraphCall) GetNoQueryOptions() bool {
+	if x != nil {
+		return x.NoQueryOptions
+	}
+	return false
+}
+
 var file_m365_backupstorage_v1_graph_call_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -282,7 +292,7 @@ var File_m365_backupstorage_v1_graph_call_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_graph_call_proto_rawDesc = "" +
 	"\n" +
-	"&m365/backupstorage/v1/graph_call.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a(m365/backupstorage/v1/error_reason.proto\"\xf3\x04\n" +
+	"&m365/backupstorage/v1/graph_call.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a(m365/backupstorage/v1/error_reason.proto\"\x9d\x05\n" +
 	"\tGraphCall\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1e\n" +
@@ -302,7 +312,8 @@ const file_m365_backupstorage_v1_graph_call_proto_rawDesc = "" +
 	"\x14outcome_needs_change\x18\v \x01(\bR\x12outcomeNeedsChange\x12E\n" +
 	"\fmissing_item\x18\f \x01(\x0e2\".m365.backupstorage.v1.ErrorReasonR\vmissingItem\x12\x0e\n" +
 	"\x02of\x18\r \x01(\tR\x02of\x12\x18\n" +
-	"\acreates\x18\x0e \x01(\bR\acreates\"X\n" +
+	"\acreates\x18\x0e \x01(\bR\acreates\x12(\n" +
+	"\x10no_query_options\x18\x0f \x01(\bR\x0enoQueryOptions\"X\n" +
 	"\x06Effect\x12\x16\n" +
 	"\x12EFFECT_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04READ\x10\x01\x12\a\n" +

@@ -100,6 +100,19 @@ func (InclusionRuleStatus) EnumDescriptor() ([]byte, []int) {
 // InclusionRule adds units to a policy by an expression. Graph evaluates a static rule once at its creation and once
 // for each run. Graph evaluates a dynamic rule at intervals, and also removes the units that no longer match.
 //
+// An expression is one comparison, or several that are joined by `-and` and `-or`. Brackets group them. Names and
+// operators are written in exactly these letters. Values stand in single quotes, and a quote in a value is doubled.
+//
+// | rule | comparison | true for |
+// |---|---|---|
+// | mailbox, drive | `memberOf -any (group.id -in ['GUID', 'GUID'])` | members of one of the groups |
+// | site | `displayName -contains 'TEXT'` | sites with the text in their title |
+// | site | `webUrl -contains 'TEXT'` | sites with the text in their URL |
+// | site | `lastModifiedDateTime -ge '2030-01-01T00:00:00Z'` | sites that changed at that time or later |
+//
+// Examples: `(memberOf -any (group.id -in ['00000000-1111-2222-3333-444444444444']))`, and for sites
+// `((displayName -contains 'ledger') -or (webUrl -contains 'archive')) -and (displayName -contains 'O”Neil')`.
+//
 // Source: https://learn.microsoft.com/graph/api/resources/protectionrulebase
 type InclusionRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`

@@ -24,6 +24,15 @@ const (
 
 // ProtectionPolicyStatus is the aggregate state of a policy's units. Graph's names are the value names without the
 // prefix, in lowerCamelCase.
+//
+// | what changes the policy | allowed in | result |
+// |---|---|---|
+// | ActivateProtectionPolicy | INACTIVE, ACTIVE_WITH_ERRORS | UPDATING, then ACTIVE or ACTIVE_WITH_ERRORS |
+// | DeactivateProtectionPolicy | ACTIVE, ACTIVE_WITH_ERRORS | UPDATING, then INACTIVE |
+// | units are added or removed | | UPDATING, then ACTIVE or ACTIVE_WITH_ERRORS |
+// | DeleteProtectionPolicy | INACTIVE | the policy is gone |
+//
+// A policy is UPDATING for minutes to an hour. Call GetProtectionPolicy once a minute.
 type ProtectionPolicyStatus int32
 
 const (

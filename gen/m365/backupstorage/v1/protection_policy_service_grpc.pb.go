@@ -40,9 +40,9 @@ const (
 // have only one active policy.
 //
 // Usual order: create a policy with up to 50 units, then call ActivateProtectionPolicy. Call GetProtectionPolicy
-// until the status is ACTIVE or ACTIVE_WITH_ERRORS, which takes minutes to an hour. Each unit has its own
-// `ProtectionUnit.status`. Add more units with the update rpc, a rule (InclusionRuleService) or a bulk addition job
-// (ProtectionUnitBulkAdditionJobService).
+// once a minute until the status is ACTIVE or ACTIVE_WITH_ERRORS, which takes minutes to an hour: Graph sends no
+// notification. Each unit has its own `ProtectionUnit.status`. Add more units with the update rpc, a rule
+// (InclusionRuleService) or a bulk addition job (ProtectionUnitBulkAdditionJobService).
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.
@@ -57,11 +57,12 @@ type ProtectionPolicyServiceClient interface {
 	// DeleteProtectionPolicy deletes an inactive policy and removes its units from it. The backups of the units are
 	// kept for their retention period and then offboarded.
 	DeleteProtectionPolicy(ctx context.Context, in *DeleteProtectionPolicyRequest, opts ...grpc.CallOption) (*DeleteProtectionPolicyResponse, error)
-	// ActivateProtectionPolicy starts to protect the units of an inactive policy. The response comes at once, with
-	// status UPDATING. The policy becomes ACTIVE or ACTIVE_WITH_ERRORS when Graph has processed all its units.
+	// ActivateProtectionPolicy starts to protect the units of an inactive policy. For a policy that is
+	// ACTIVE_WITH_ERRORS it tries the units again that are not protected. The response comes at once, with status
+	// UPDATING. The policy becomes ACTIVE or ACTIVE_WITH_ERRORS when Graph has processed all its units.
 	ActivateProtectionPolicy(ctx context.Context, in *ActivateProtectionPolicyRequest, opts ...grpc.CallOption) (*ActivateProtectionPolicyResponse, error)
-	// DeactivateProtectionPolicy ends the protection of the units of an active policy. The response comes at once, with
-	// status UPDATING. The policy becomes INACTIVE when Graph has processed all its units.
+	// DeactivateProtectionPolicy ends the protection of the units of a policy that is ACTIVE or ACTIVE_WITH_ERRORS. The
+	// response comes at once, with status UPDATING. The policy becomes INACTIVE when Graph has processed all its units.
 	DeactivateProtectionPolicy(ctx context.Context, in *DeactivateProtectionPolicyRequest, opts ...grpc.CallOption) (*DeactivateProtectionPolicyResponse, error)
 	// CreateExchangeProtectionPolicy creates an inactive policy for mailboxes. It protects nothing until it is
 	// activated.
@@ -217,9 +218,9 @@ func (c *protectionPolicyServiceClient) UpdateSharePointProtectionPolicy(ctx con
 // have only one active policy.
 //
 // Usual order: create a policy with up to 50 units, then call ActivateProtectionPolicy. Call GetProtectionPolicy
-// until the status is ACTIVE or ACTIVE_WITH_ERRORS, which takes minutes to an hour. Each unit has its own
-// `ProtectionUnit.status`. Add more units with the update rpc, a rule (InclusionRuleService) or a bulk addition job
-// (ProtectionUnitBulkAdditionJobService).
+// once a minute until the status is ACTIVE or ACTIVE_WITH_ERRORS, which takes minutes to an hour: Graph sends no
+// notification. Each unit has its own `ProtectionUnit.status`. Add more units with the update rpc, a rule
+// (InclusionRuleService) or a bulk addition job (ProtectionUnitBulkAdditionJobService).
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.
@@ -234,11 +235,12 @@ type ProtectionPolicyServiceServer interface {
 	// DeleteProtectionPolicy deletes an inactive policy and removes its units from it. The backups of the units are
 	// kept for their retention period and then offboarded.
 	DeleteProtectionPolicy(context.Context, *DeleteProtectionPolicyRequest) (*DeleteProtectionPolicyResponse, error)
-	// ActivateProtectionPolicy starts to protect the units of an inactive policy. The response comes at once, with
-	// status UPDATING. The policy becomes ACTIVE or ACTIVE_WITH_ERRORS when Graph has processed all its units.
+	// ActivateProtectionPolicy starts to protect the units of an inactive policy. For a policy that is
+	// ACTIVE_WITH_ERRORS it tries the units again that are not protected. The response comes at once, with status
+	// UPDATING. The policy becomes ACTIVE or ACTIVE_WITH_ERRORS when Graph has processed all its units.
 	ActivateProtectionPolicy(context.Context, *ActivateProtectionPolicyRequest) (*ActivateProtectionPolicyResponse, error)
-	// DeactivateProtectionPolicy ends the protection of the units of an active policy. The response comes at once, with
-	// status UPDATING. The policy becomes INACTIVE when Graph has processed all its units.
+	// DeactivateProtectionPolicy ends the protection of the units of a policy that is ACTIVE or ACTIVE_WITH_ERRORS. The
+	// response comes at once, with status UPDATING. The policy becomes INACTIVE when Graph has processed all its units.
 	DeactivateProtectionPolicy(context.Context, *DeactivateProtectionPolicyRequest) (*DeactivateProtectionPolicyResponse, error)
 	// CreateExchangeProtectionPolicy creates an inactive policy for mailboxes. It protects nothing until it is
 	// activated.

@@ -559,6 +559,104 @@ func (x *ProtectionUnitChange) GetError() *status.Status {
 	return nil
 }
 
+// ProtectionUnitFilter selects units of a list. A unit must fit every field that is set. It fits a field when it has
+// one of the field's values, and `excluded_statuses` when it has none of them. For example,
+// `excluded_statuses: [PROTECTION_UNIT_STATUS_PROTECTED]` selects all units that are not protected.
+//
+// The server sends it to Graph as `$filter`. Microsoft documents that there is a limit of the filter's length
+// (FILTER_LENGTH_EXCEEDED), but neither where it is nor which properties and operators Graph knows. When Graph refuses
+// the filter for another reason, the reason is BAD_REQUEST with a field violation.
+type ProtectionUnitFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// States of the units. Graph's operator is `eq`.
+	Statuses []ProtectionUnitStatus `protobuf:"varint,1,rep,packed,name=statuses,proto3,enum=m365.backupstorage.v1.ProtectionUnitStatus" json:"statuses,omitempty"`
+	// States that the units do not have. Graph's operator is `ne`.
+	ExcludedStatuses []ProtectionUnitStatus `protobuf:"varint,2,rep,packed,name=excluded_statuses,json=excludedStatuses,proto3,enum=m365.backupstorage.v1.ProtectionUnitStatus" json:"excluded_statuses,omitempty"`
+	// Ids of the units. A malformed id is INVALID_PROTECTION_UNIT_ID.
+	ProtectionUnitIds []string `protobuf:"bytes,3,rep,name=protection_unit_ids,json=protectionUnitIds,proto3" json:"protection_unit_ids,omitempty"`
+	// Object ids in Microsoft Entra ID of the users whose mailboxes or drives the units are. Not for sites.
+	DirectoryObjectIds []string `protobuf:"bytes,4,rep,name=directory_object_ids,json=directoryObjectIds,proto3" json:"directory_object_ids,omitempty"`
+	// Ids of the sites: `host,siteGuid,webGuid`. Only for sites.
+	SiteIds []string `protobuf:"bytes,5,rep,name=site_ids,json=siteIds,proto3" json:"site_ids,omitempty"`
+	// Email addresses of the users. Not for sites, and only for calls on behalf of a user (`x-user-assertion`): without
+	// a user Graph hides the addresses, and no unit fits.
+	Emails        []string `protobuf:"bytes,6,rep,name=emails,proto3" json:"emails,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProtectionUnitFilter) Reset() {
+	*x = ProtectionUnitFilter{}
+	mi := &file_m365_backupstorage_v1_protection_unit_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProtectionUnitFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProtectionUnitFilter) ProtoMessage() {}
+
+func (x *ProtectionUnitFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_protection_unit_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProtectionUnitFilter.ProtoReflect.Descriptor instead.
+func (*ProtectionUnitFilter) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_protection_unit_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ProtectionUnitFilter) GetStatuses() []ProtectionUnitStatus {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *ProtectionUnitFilter) GetExcludedStatuses() []ProtectionUnitStatus {
+	if x != nil {
+		return x.ExcludedStatuses
+	}
+	return nil
+}
+
+func (x *ProtectionUnitFilter) GetProtectionUnitIds() []string {
+	if x != nil {
+		return x.ProtectionUnitIds
+	}
+	return nil
+}
+
+func (x *ProtectionUnitFilter) GetDirectoryObjectIds() []string {
+	if x != nil {
+		return x.DirectoryObjectIds
+	}
+	return nil
+}
+
+func (x *ProtectionUnitFilter) GetSiteIds() []string {
+	if x != nil {
+		return x.SiteIds
+	}
+	return nil
+}
+
+func (x *ProtectionUnitFilter) GetEmails() []string {
+	if x != nil {
+		return x.Emails
+	}
+	return nil
+}
+
 // NewMailboxProtectionUnit names a mailbox to protect.
 type NewMailboxProtectionUnit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -570,7 +668,7 @@ type NewMailboxProtectionUnit struct {
 
 func (x *NewMailboxProtectionUnit) Reset() {
 	*x = NewMailboxProtectionUnit{}
-	mi := &file_m365_backupstorage_v1_protection_unit_proto_msgTypes[4]
+	mi := &file_m365_backupstorage_v1_protection_unit_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -582,7 +680,7 @@ func (x *NewMailboxProtectionUnit) String() string {
 func (*NewMailboxProtectionUnit) ProtoMessage() {}
 
 func (x *NewMailboxProtectionUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_m365_backupstorage_v1_protection_unit_proto_msgTypes[4]
+	mi := &file_m365_backupstorage_v1_protection_unit_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -595,7 +693,7 @@ func (x *NewMailboxProtectionUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewMailboxProtectionUnit.ProtoReflect.Descriptor instead.
 func (*NewMailboxProtectionUnit) Descriptor() ([]byte, []int) {
-	return file_m365_backupstorage_v1_protection_unit_proto_rawDescGZIP(), []int{4}
+	return file_m365_backupstorage_v1_protection_unit_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *NewMailboxProtectionUnit) GetDirectoryObjectId() string {
@@ -616,7 +714,7 @@ type NewDriveProtectionUnit struct {
 
 func (x *NewDriveProtectionUnit) Reset() {
 	*x = NewDriveProtectionUnit{}
-	mi := &file_m365_backupstorage_v1_protection_unit_proto_msgTypes[5]
+	mi := &file_m365_backupstorage_v1_protection_unit_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +726,7 @@ func (x *NewDriveProtectionUnit) String() string {
 func (*NewDriveProtectionUnit) ProtoMessage() {}
 
 func (x *NewDriveProtectionUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_m365_backupstorage_v1_protection_unit_proto_msgTypes[5]
+	mi := &file_m365_backupstorage_v1_protection_unit_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +739,7 @@ func (x *NewDriveProtectionUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewDriveProtectionUnit.ProtoReflect.Descriptor instead.
 func (*NewDriveProtectionUnit) Descriptor() ([]byte, []int) {
-	return file_m365_backupstorage_v1_protection_unit_proto_rawDescGZIP(), []int{5}
+	return file_m365_backupstorage_v1_protection_unit_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *NewDriveProtectionUnit) GetDirectoryObjectId() string {
@@ -662,7 +760,7 @@ type NewSiteProtectionUnit struct {
 
 func (x *NewSiteProtectionUnit) Reset() {
 	*x = NewSiteProtectionUnit{}
-	mi := &file_m365_backupstorage_v1_protection_unit_proto_msgTypes[6]
+	mi := &file_m365_backupstorage_v1_protection_unit_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -674,7 +772,7 @@ func (x *NewSiteProtectionUnit) String() string {
 func (*NewSiteProtectionUnit) ProtoMessage() {}
 
 func (x *NewSiteProtectionUnit) ProtoReflect() protoreflect.Message {
-	mi := &file_m365_backupstorage_v1_protection_unit_proto_msgTypes[6]
+	mi := &file_m365_backupstorage_v1_protection_unit_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -687,7 +785,7 @@ func (x *NewSiteProtectionUnit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewSiteProtectionUnit.ProtoReflect.Descriptor instead.
 func (*NewSiteProtectionUnit) Descriptor() ([]byte, []int) {
-	return file_m365_backupstorage_v1_protection_unit_proto_rawDescGZIP(), []int{6}
+	return file_m365_backupstorage_v1_protection_unit_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *NewSiteProtectionUnit) GetSiteId() string {
@@ -742,7 +840,19 @@ const file_m365_backupstorage_v1_protection_unit_proto_rawDesc = "" +
 	"\aremoved\x18\x03 \x01(\bB\x10\xea\xda\x19\f\n" +
 	"\b@removed\x18\x04R\aremoved\x12O\n" +
 	"\x05error\x18\x04 \x01(\v2\x12.google.rpc.StatusB%\xea\xda\x19!\n" +
-	"\x1f@Core.DataModificationExceptionR\x05error\"J\n" +
+	"\x1f@Core.DataModificationExceptionR\x05error\"\x9a\x03\n" +
+	"\x14ProtectionUnitFilter\x12U\n" +
+	"\bstatuses\x18\x01 \x03(\x0e2+.m365.backupstorage.v1.ProtectionUnitStatusB\f\xea\xda\x19\b\n" +
+	"\x06statusR\bstatuses\x12X\n" +
+	"\x11excluded_statuses\x18\x02 \x03(\x0e2+.m365.backupstorage.v1.ProtectionUnitStatusR\x10excludedStatuses\x128\n" +
+	"\x13protection_unit_ids\x18\x03 \x03(\tB\b\xea\xda\x19\x04\n" +
+	"\x02idR\x11protectionUnitIds\x12I\n" +
+	"\x14directory_object_ids\x18\x04 \x03(\tB\x17\xea\xda\x19\x13\n" +
+	"\x11directoryObjectIdR\x12directoryObjectIds\x12'\n" +
+	"\bsite_ids\x18\x05 \x03(\tB\f\xea\xda\x19\b\n" +
+	"\x06siteIdR\asiteIds\x12#\n" +
+	"\x06emails\x18\x06 \x03(\tB\v\xea\xda\x19\a\n" +
+	"\x05emailR\x06emails\"J\n" +
 	"\x18NewMailboxProtectionUnit\x12.\n" +
 	"\x13directory_object_id\x18\x01 \x01(\tR\x11directoryObjectId\"H\n" +
 	"\x16NewDriveProtectionUnit\x12.\n" +
@@ -781,7 +891,7 @@ func file_m365_backupstorage_v1_protection_unit_proto_rawDescGZIP() []byte {
 }
 
 var file_m365_backupstorage_v1_protection_unit_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_m365_backupstorage_v1_protection_unit_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_m365_backupstorage_v1_protection_unit_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_m365_backupstorage_v1_protection_unit_proto_goTypes = []any{
 	(ProtectionUnitStatus)(0),        // 0: m365.backupstorage.v1.ProtectionUnitStatus
 	(ProtectionSource)(0),            // 1: m365.backupstorage.v1.ProtectionSource
@@ -789,33 +899,36 @@ var file_m365_backupstorage_v1_protection_unit_proto_goTypes = []any{
 	(*ProtectedUser)(nil),            // 3: m365.backupstorage.v1.ProtectedUser
 	(*ProtectedSite)(nil),            // 4: m365.backupstorage.v1.ProtectedSite
 	(*ProtectionUnitChange)(nil),     // 5: m365.backupstorage.v1.ProtectionUnitChange
-	(*NewMailboxProtectionUnit)(nil), // 6: m365.backupstorage.v1.NewMailboxProtectionUnit
-	(*NewDriveProtectionUnit)(nil),   // 7: m365.backupstorage.v1.NewDriveProtectionUnit
-	(*NewSiteProtectionUnit)(nil),    // 8: m365.backupstorage.v1.NewSiteProtectionUnit
-	(Workload)(0),                    // 9: m365.backupstorage.v1.Workload
-	(*timestamppb.Timestamp)(nil),    // 10: google.protobuf.Timestamp
-	(*status.Status)(nil),            // 11: google.rpc.Status
-	(*IdentitySet)(nil),              // 12: m365.backupstorage.v1.IdentitySet
+	(*ProtectionUnitFilter)(nil),     // 6: m365.backupstorage.v1.ProtectionUnitFilter
+	(*NewMailboxProtectionUnit)(nil), // 7: m365.backupstorage.v1.NewMailboxProtectionUnit
+	(*NewDriveProtectionUnit)(nil),   // 8: m365.backupstorage.v1.NewDriveProtectionUnit
+	(*NewSiteProtectionUnit)(nil),    // 9: m365.backupstorage.v1.NewSiteProtectionUnit
+	(Workload)(0),                    // 10: m365.backupstorage.v1.Workload
+	(*timestamppb.Timestamp)(nil),    // 11: google.protobuf.Timestamp
+	(*status.Status)(nil),            // 12: google.rpc.Status
+	(*IdentitySet)(nil),              // 13: m365.backupstorage.v1.IdentitySet
 }
 var file_m365_backupstorage_v1_protection_unit_proto_depIdxs = []int32{
-	9,  // 0: m365.backupstorage.v1.ProtectionUnit.workload:type_name -> m365.backupstorage.v1.Workload
+	10, // 0: m365.backupstorage.v1.ProtectionUnit.workload:type_name -> m365.backupstorage.v1.Workload
 	0,  // 1: m365.backupstorage.v1.ProtectionUnit.status:type_name -> m365.backupstorage.v1.ProtectionUnitStatus
 	1,  // 2: m365.backupstorage.v1.ProtectionUnit.protection_sources:type_name -> m365.backupstorage.v1.ProtectionSource
-	10, // 3: m365.backupstorage.v1.ProtectionUnit.offboard_requested_date_time:type_name -> google.protobuf.Timestamp
-	11, // 4: m365.backupstorage.v1.ProtectionUnit.error:type_name -> google.rpc.Status
-	12, // 5: m365.backupstorage.v1.ProtectionUnit.created_by:type_name -> m365.backupstorage.v1.IdentitySet
-	10, // 6: m365.backupstorage.v1.ProtectionUnit.created_date_time:type_name -> google.protobuf.Timestamp
-	12, // 7: m365.backupstorage.v1.ProtectionUnit.last_modified_by:type_name -> m365.backupstorage.v1.IdentitySet
-	10, // 8: m365.backupstorage.v1.ProtectionUnit.last_modified_date_time:type_name -> google.protobuf.Timestamp
+	11, // 3: m365.backupstorage.v1.ProtectionUnit.offboard_requested_date_time:type_name -> google.protobuf.Timestamp
+	12, // 4: m365.backupstorage.v1.ProtectionUnit.error:type_name -> google.rpc.Status
+	13, // 5: m365.backupstorage.v1.ProtectionUnit.created_by:type_name -> m365.backupstorage.v1.IdentitySet
+	11, // 6: m365.backupstorage.v1.ProtectionUnit.created_date_time:type_name -> google.protobuf.Timestamp
+	13, // 7: m365.backupstorage.v1.ProtectionUnit.last_modified_by:type_name -> m365.backupstorage.v1.IdentitySet
+	11, // 8: m365.backupstorage.v1.ProtectionUnit.last_modified_date_time:type_name -> google.protobuf.Timestamp
 	3,  // 9: m365.backupstorage.v1.ProtectionUnit.user:type_name -> m365.backupstorage.v1.ProtectedUser
 	4,  // 10: m365.backupstorage.v1.ProtectionUnit.site:type_name -> m365.backupstorage.v1.ProtectedSite
 	2,  // 11: m365.backupstorage.v1.ProtectionUnitChange.protection_unit:type_name -> m365.backupstorage.v1.ProtectionUnit
-	11, // 12: m365.backupstorage.v1.ProtectionUnitChange.error:type_name -> google.rpc.Status
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	12, // 12: m365.backupstorage.v1.ProtectionUnitChange.error:type_name -> google.rpc.Status
+	0,  // 13: m365.backupstorage.v1.ProtectionUnitFilter.statuses:type_name -> m365.backupstorage.v1.ProtectionUnitStatus
+	0,  // 14: m365.backupstorage.v1.ProtectionUnitFilter.excluded_statuses:type_name -> m365.backupstorage.v1.ProtectionUnitStatus
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_protection_unit_proto_init() }
@@ -836,7 +949,7 @@ func file_m365_backupstorage_v1_protection_unit_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_m365_backupstorage_v1_protection_unit_proto_rawDesc), len(file_m365_backupstorage_v1_protection_unit_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

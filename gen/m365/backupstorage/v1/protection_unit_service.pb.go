@@ -116,6 +116,8 @@ func (x *GetProtectionUnitResponse) GetProtectionUnit() *ProtectionUnit {
 // Request of ListDriveProtectionUnits.
 type ListDriveProtectionUnitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which units to return. Unset: all. Sent to Graph as `$filter`.
+	Filter *ProtectionUnitFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Maximum number of units to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
@@ -153,6 +155,13 @@ func (x *ListDriveProtectionUnitsRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ListDriveProtectionUnitsRequest.ProtoReflect.Descriptor instead.
 func (*ListDriveProtectionUnitsRequest) Descriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_protection_unit_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ListDriveProtectionUnitsRequest) GetFilter() *ProtectionUnitFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
 }
 
 func (x *ListDriveProtectionUnitsRequest) GetPageSize() int32 {
@@ -229,6 +238,8 @@ type ListOneDriveForBusinessProtectionPolicyUnitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
+	// Which units of the policy to return. Unset: all. Sent to Graph as `$filter`.
+	Filter *ProtectionUnitFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Maximum number of units to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
@@ -273,6 +284,13 @@ func (x *ListOneDriveForBusinessProtectionPolicyUnitsRequest) GetProtectionPolic
 		return x.ProtectionPolicyId
 	}
 	return ""
+}
+
+func (x *ListOneDriveForBusinessProtectionPolicyUnitsRequest) GetFilter() *ProtectionUnitFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
 }
 
 func (x *ListOneDriveForBusinessProtectionPolicyUnitsRequest) GetPageSize() int32 {
@@ -347,6 +365,8 @@ func (x *ListOneDriveForBusinessProtectionPolicyUnitsResponse) GetNextPageToken(
 // Request of ListMailboxProtectionUnits.
 type ListMailboxProtectionUnitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which units to return. Unset: all. Sent to Graph as `$filter`.
+	Filter *ProtectionUnitFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Maximum number of units to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
@@ -384,6 +404,13 @@ func (x *ListMailboxProtectionUnitsRequest) ProtoReflect() protoreflect.Message 
 // Deprecated: Use ListMailboxProtectionUnitsRequest.ProtoReflect.Descriptor instead.
 func (*ListMailboxProtectionUnitsRequest) Descriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_protection_unit_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListMailboxProtectionUnitsRequest) GetFilter() *ProtectionUnitFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
 }
 
 func (x *ListMailboxProtectionUnitsRequest) GetPageSize() int32 {
@@ -460,6 +487,8 @@ type ListExchangeProtectionPolicyUnitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
+	// Which units of the policy to return. Unset: all. Sent to Graph as `$filter`.
+	Filter *ProtectionUnitFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Maximum number of units to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
@@ -504,6 +533,13 @@ func (x *ListExchangeProtectionPolicyUnitsRequest) GetProtectionPolicyId() strin
 		return x.ProtectionPolicyId
 	}
 	return ""
+}
+
+func (x *ListExchangeProtectionPolicyUnitsRequest) GetFilter() *ProtectionUnitFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
 }
 
 func (x *ListExchangeProtectionPolicyUnitsRequest) GetPageSize() int32 {
@@ -578,6 +614,8 @@ func (x *ListExchangeProtectionPolicyUnitsResponse) GetNextPageToken() string {
 // Request of ListSiteProtectionUnits.
 type ListSiteProtectionUnitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which units to return. Unset: all. Sent to Graph as `$filter`.
+	Filter *ProtectionUnitFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Maximum number of units to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
@@ -615,6 +653,13 @@ func (x *ListSiteProtectionUnitsRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ListSiteProtectionUnitsRequest.ProtoReflect.Descriptor instead.
 func (*ListSiteProtectionUnitsRequest) Descriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_protection_unit_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListSiteProtectionUnitsRequest) GetFilter() *ProtectionUnitFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
 }
 
 func (x *ListSiteProtectionUnitsRequest) GetPageSize() int32 {
@@ -691,6 +736,8 @@ type ListSharePointProtectionPolicyUnitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
+	// Which units of the policy to return. Unset: all. Sent to Graph as `$filter`.
+	Filter *ProtectionUnitFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Maximum number of units to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
@@ -735,6 +782,13 @@ func (x *ListSharePointProtectionPolicyUnitsRequest) GetProtectionPolicyId() str
 		return x.ProtectionPolicyId
 	}
 	return ""
+}
+
+func (x *ListSharePointProtectionPolicyUnitsRequest) GetFilter() *ProtectionUnitFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
 }
 
 func (x *ListSharePointProtectionPolicyUnitsRequest) GetPageSize() int32 {
@@ -998,8 +1052,9 @@ const file_m365_backupstorage_v1_protection_unit_service_proto_rawDesc = "" +
 	"\x18GetProtectionUnitRequest\x12,\n" +
 	"\x12protection_unit_id\x18\x01 \x01(\tR\x10protectionUnitId\"s\n" +
 	"\x19GetProtectionUnitResponse\x12V\n" +
-	"\x0fprotection_unit\x18\x01 \x01(\v2%.m365.backupstorage.v1.ProtectionUnitB\x06\xea\xda\x19\x02\x18\x01R\x0eprotectionUnit\"]\n" +
-	"\x1fListDriveProtectionUnitsRequest\x12\x1b\n" +
+	"\x0fprotection_unit\x18\x01 \x01(\v2%.m365.backupstorage.v1.ProtectionUnitB\x06\xea\xda\x19\x02\x18\x01R\x0eprotectionUnit\"\xb1\x01\n" +
+	"\x1fListDriveProtectionUnitsRequest\x12R\n" +
+	"\x06filter\x18\x03 \x01(\v2+.m365.backupstorage.v1.ProtectionUnitFilterB\r\xea\xda\x19\t2\a$filterR\x06filter\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"\xc0\x01\n" +
@@ -1007,9 +1062,10 @@ const file_m365_backupstorage_v1_protection_unit_service_proto_rawDesc = "" +
 	"\x10protection_units\x18\x01 \x03(\v2%.m365.backupstorage.v1.ProtectionUnitB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x0fprotectionUnits\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"\xa3\x01\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\xf7\x01\n" +
 	"3ListOneDriveForBusinessProtectionPolicyUnitsRequest\x120\n" +
-	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12\x1b\n" +
+	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12R\n" +
+	"\x06filter\x18\x04 \x01(\v2+.m365.backupstorage.v1.ProtectionUnitFilterB\r\xea\xda\x19\t2\a$filterR\x06filter\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"\xd4\x01\n" +
@@ -1017,8 +1073,9 @@ const file_m365_backupstorage_v1_protection_unit_service_proto_rawDesc = "" +
 	"\x10protection_units\x18\x01 \x03(\v2%.m365.backupstorage.v1.ProtectionUnitB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x0fprotectionUnits\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"_\n" +
-	"!ListMailboxProtectionUnitsRequest\x12\x1b\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\xb3\x01\n" +
+	"!ListMailboxProtectionUnitsRequest\x12R\n" +
+	"\x06filter\x18\x03 \x01(\v2+.m365.backupstorage.v1.ProtectionUnitFilterB\r\xea\xda\x19\t2\a$filterR\x06filter\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"\xc2\x01\n" +
@@ -1026,9 +1083,10 @@ const file_m365_backupstorage_v1_protection_unit_service_proto_rawDesc = "" +
 	"\x10protection_units\x18\x01 \x03(\v2%.m365.backupstorage.v1.ProtectionUnitB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x0fprotectionUnits\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"\x98\x01\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\xec\x01\n" +
 	"(ListExchangeProtectionPolicyUnitsRequest\x120\n" +
-	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12\x1b\n" +
+	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12R\n" +
+	"\x06filter\x18\x04 \x01(\v2+.m365.backupstorage.v1.ProtectionUnitFilterB\r\xea\xda\x19\t2\a$filterR\x06filter\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"\xc9\x01\n" +
@@ -1036,8 +1094,9 @@ const file_m365_backupstorage_v1_protection_unit_service_proto_rawDesc = "" +
 	"\x10protection_units\x18\x01 \x03(\v2%.m365.backupstorage.v1.ProtectionUnitB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x0fprotectionUnits\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"\\\n" +
-	"\x1eListSiteProtectionUnitsRequest\x12\x1b\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\xb0\x01\n" +
+	"\x1eListSiteProtectionUnitsRequest\x12R\n" +
+	"\x06filter\x18\x03 \x01(\v2+.m365.backupstorage.v1.ProtectionUnitFilterB\r\xea\xda\x19\t2\a$filterR\x06filter\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"\xbf\x01\n" +
@@ -1045,9 +1104,10 @@ const file_m365_backupstorage_v1_protection_unit_service_proto_rawDesc = "" +
 	"\x10protection_units\x18\x01 \x03(\v2%.m365.backupstorage.v1.ProtectionUnitB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x0fprotectionUnits\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"\x9a\x01\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\xee\x01\n" +
 	"*ListSharePointProtectionPolicyUnitsRequest\x120\n" +
-	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12\x1b\n" +
+	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12R\n" +
+	"\x06filter\x18\x04 \x01(\v2+.m365.backupstorage.v1.ProtectionUnitFilterB\r\xea\xda\x19\t2\a$filterR\x06filter\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"\xcb\x01\n" +
@@ -1118,40 +1178,47 @@ var file_m365_backupstorage_v1_protection_unit_service_proto_goTypes = []any{
 	(*CancelOffboardProtectionUnitRequest)(nil),                  // 16: m365.backupstorage.v1.CancelOffboardProtectionUnitRequest
 	(*CancelOffboardProtectionUnitResponse)(nil),                 // 17: m365.backupstorage.v1.CancelOffboardProtectionUnitResponse
 	(*ProtectionUnit)(nil),                                       // 18: m365.backupstorage.v1.ProtectionUnit
+	(*ProtectionUnitFilter)(nil),                                 // 19: m365.backupstorage.v1.ProtectionUnitFilter
 }
 var file_m365_backupstorage_v1_protection_unit_service_proto_depIdxs = []int32{
 	18, // 0: m365.backupstorage.v1.GetProtectionUnitResponse.protection_unit:type_name -> m365.backupstorage.v1.ProtectionUnit
-	18, // 1: m365.backupstorage.v1.ListDriveProtectionUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
-	18, // 2: m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
-	18, // 3: m365.backupstorage.v1.ListMailboxProtectionUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
-	18, // 4: m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
-	18, // 5: m365.backupstorage.v1.ListSiteProtectionUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
-	18, // 6: m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
-	18, // 7: m365.backupstorage.v1.OffboardProtectionUnitResponse.protection_unit:type_name -> m365.backupstorage.v1.ProtectionUnit
-	18, // 8: m365.backupstorage.v1.CancelOffboardProtectionUnitResponse.protection_unit:type_name -> m365.backupstorage.v1.ProtectionUnit
-	0,  // 9: m365.backupstorage.v1.ProtectionUnitService.GetProtectionUnit:input_type -> m365.backupstorage.v1.GetProtectionUnitRequest
-	2,  // 10: m365.backupstorage.v1.ProtectionUnitService.ListDriveProtectionUnits:input_type -> m365.backupstorage.v1.ListDriveProtectionUnitsRequest
-	4,  // 11: m365.backupstorage.v1.ProtectionUnitService.ListOneDriveForBusinessProtectionPolicyUnits:input_type -> m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsRequest
-	6,  // 12: m365.backupstorage.v1.ProtectionUnitService.ListMailboxProtectionUnits:input_type -> m365.backupstorage.v1.ListMailboxProtectionUnitsRequest
-	8,  // 13: m365.backupstorage.v1.ProtectionUnitService.ListExchangeProtectionPolicyUnits:input_type -> m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsRequest
-	10, // 14: m365.backupstorage.v1.ProtectionUnitService.ListSiteProtectionUnits:input_type -> m365.backupstorage.v1.ListSiteProtectionUnitsRequest
-	12, // 15: m365.backupstorage.v1.ProtectionUnitService.ListSharePointProtectionPolicyUnits:input_type -> m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsRequest
-	14, // 16: m365.backupstorage.v1.ProtectionUnitService.OffboardProtectionUnit:input_type -> m365.backupstorage.v1.OffboardProtectionUnitRequest
-	16, // 17: m365.backupstorage.v1.ProtectionUnitService.CancelOffboardProtectionUnit:input_type -> m365.backupstorage.v1.CancelOffboardProtectionUnitRequest
-	1,  // 18: m365.backupstorage.v1.ProtectionUnitService.GetProtectionUnit:output_type -> m365.backupstorage.v1.GetProtectionUnitResponse
-	3,  // 19: m365.backupstorage.v1.ProtectionUnitService.ListDriveProtectionUnits:output_type -> m365.backupstorage.v1.ListDriveProtectionUnitsResponse
-	5,  // 20: m365.backupstorage.v1.ProtectionUnitService.ListOneDriveForBusinessProtectionPolicyUnits:output_type -> m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsResponse
-	7,  // 21: m365.backupstorage.v1.ProtectionUnitService.ListMailboxProtectionUnits:output_type -> m365.backupstorage.v1.ListMailboxProtectionUnitsResponse
-	9,  // 22: m365.backupstorage.v1.ProtectionUnitService.ListExchangeProtectionPolicyUnits:output_type -> m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsResponse
-	11, // 23: m365.backupstorage.v1.ProtectionUnitService.ListSiteProtectionUnits:output_type -> m365.backupstorage.v1.ListSiteProtectionUnitsResponse
-	13, // 24: m365.backupstorage.v1.ProtectionUnitService.ListSharePointProtectionPolicyUnits:output_type -> m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsResponse
-	15, // 25: m365.backupstorage.v1.ProtectionUnitService.OffboardProtectionUnit:output_type -> m365.backupstorage.v1.OffboardProtectionUnitResponse
-	17, // 26: m365.backupstorage.v1.ProtectionUnitService.CancelOffboardProtectionUnit:output_type -> m365.backupstorage.v1.CancelOffboardProtectionUnitResponse
-	18, // [18:27] is the sub-list for method output_type
-	9,  // [9:18] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	19, // 1: m365.backupstorage.v1.ListDriveProtectionUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
+	18, // 2: m365.backupstorage.v1.ListDriveProtectionUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
+	19, // 3: m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
+	18, // 4: m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
+	19, // 5: m365.backupstorage.v1.ListMailboxProtectionUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
+	18, // 6: m365.backupstorage.v1.ListMailboxProtectionUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
+	19, // 7: m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
+	18, // 8: m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
+	19, // 9: m365.backupstorage.v1.ListSiteProtectionUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
+	18, // 10: m365.backupstorage.v1.ListSiteProtectionUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
+	19, // 11: m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
+	18, // 12: m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
+	18, // 13: m365.backupstorage.v1.OffboardProtectionUnitResponse.protection_unit:type_name -> m365.backupstorage.v1.ProtectionUnit
+	18, // 14: m365.backupstorage.v1.CancelOffboardProtectionUnitResponse.protection_unit:type_name -> m365.backupstorage.v1.ProtectionUnit
+	0,  // 15: m365.backupstorage.v1.ProtectionUnitService.GetProtectionUnit:input_type -> m365.backupstorage.v1.GetProtectionUnitRequest
+	2,  // 16: m365.backupstorage.v1.ProtectionUnitService.ListDriveProtectionUnits:input_type -> m365.backupstorage.v1.ListDriveProtectionUnitsRequest
+	4,  // 17: m365.backupstorage.v1.ProtectionUnitService.ListOneDriveForBusinessProtectionPolicyUnits:input_type -> m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsRequest
+	6,  // 18: m365.backupstorage.v1.ProtectionUnitService.ListMailboxProtectionUnits:input_type -> m365.backupstorage.v1.ListMailboxProtectionUnitsRequest
+	8,  // 19: m365.backupstorage.v1.ProtectionUnitService.ListExchangeProtectionPolicyUnits:input_type -> m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsRequest
+	10, // 20: m365.backupstorage.v1.ProtectionUnitService.ListSiteProtectionUnits:input_type -> m365.backupstorage.v1.ListSiteProtectionUnitsRequest
+	12, // 21: m365.backupstorage.v1.ProtectionUnitService.ListSharePointProtectionPolicyUnits:input_type -> m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsRequest
+	14, // 22: m365.backupstorage.v1.ProtectionUnitService.OffboardProtectionUnit:input_type -> m365.backupstorage.v1.OffboardProtectionUnitRequest
+	16, // 23: m365.backupstorage.v1.ProtectionUnitService.CancelOffboardProtectionUnit:input_type -> m365.backupstorage.v1.CancelOffboardProtectionUnitRequest
+	1,  // 24: m365.backupstorage.v1.ProtectionUnitService.GetProtectionUnit:output_type -> m365.backupstorage.v1.GetProtectionUnitResponse
+	3,  // 25: m365.backupstorage.v1.ProtectionUnitService.ListDriveProtectionUnits:output_type -> m365.backupstorage.v1.ListDriveProtectionUnitsResponse
+	5,  // 26: m365.backupstorage.v1.ProtectionUnitService.ListOneDriveForBusinessProtectionPolicyUnits:output_type -> m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsResponse
+	7,  // 27: m365.backupstorage.v1.ProtectionUnitService.ListMailboxProtectionUnits:output_type -> m365.backupstorage.v1.ListMailboxProtectionUnitsResponse
+	9,  // 28: m365.backupstorage.v1.ProtectionUnitService.ListExchangeProtectionPolicyUnits:output_type -> m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsResponse
+	11, // 29: m365.backupstorage.v1.ProtectionUnitService.ListSiteProtectionUnits:output_type -> m365.backupstorage.v1.ListSiteProtectionUnitsResponse
+	13, // 30: m365.backupstorage.v1.ProtectionUnitService.ListSharePointProtectionPolicyUnits:output_type -> m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsResponse
+	15, // 31: m365.backupstorage.v1.ProtectionUnitService.OffboardProtectionUnit:output_type -> m365.backupstorage.v1.OffboardProtectionUnitResponse
+	17, // 32: m365.backupstorage.v1.ProtectionUnitService.CancelOffboardProtectionUnit:output_type -> m365.backupstorage.v1.CancelOffboardProtectionUnitResponse
+	24, // [24:33] is the sub-list for method output_type
+	15, // [15:24] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_protection_unit_service_proto_init() }

@@ -37,16 +37,18 @@ const (
 // ProtectionUnitService reads the mailboxes, drives and sites that are or were backed up, and offboards units: it
 // requests the deletion of their backups.
 //
-// Usual order: list the units of a policy and read their status. To delete the backups of a unit, remove the unit
-// from its policy first, then call OffboardProtectionUnit. CancelOffboardProtectionUnit undoes it within 90 days.
-// ProtectionPolicyService, InclusionRuleService and ProtectionUnitBulkAdditionJobService add units to policies and
-// remove them.
+// Usual order: list the units of a policy and read their status; list them again once a minute while units are
+// PROTECT_REQUESTED or UNPROTECT_REQUESTED, rather than to get each one. To delete the backups of a unit, remove
+// the unit from its policy first, then call OffboardProtectionUnit. CancelOffboardProtectionUnit undoes it within
+// 90 days. ProtectionPolicyService, InclusionRuleService and ProtectionUnitBulkAdditionJobService add units to
+// policies and remove them.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.
 type ProtectionUnitServiceClient interface {
 	// GetProtectionUnit returns one unit of any workload. The call is OK even when the unit could not be protected:
-	// `ProtectionUnit.error` says why, with the reasons that this rpc documents.
+	// `ProtectionUnit.error` says why, with the reasons that this rpc documents. The call is also OK for an id that Graph
+	// does not know: then the unit has only the id and an `error` with the reason PROTECTION_UNIT_NOT_FOUND.
 	GetProtectionUnit(ctx context.Context, in *GetProtectionUnitRequest, opts ...grpc.CallOption) (*GetProtectionUnitResponse, error)
 	// ListDriveProtectionUnits returns the tenant's drives that are or were backed up, in any policy or in none, page
 	// by page.
@@ -176,16 +178,18 @@ func (c *protectionUnitServiceClient) CancelOffboardProtectionUnit(ctx context.C
 // ProtectionUnitService reads the mailboxes, drives and sites that are or were backed up, and offboards units: it
 // requests the deletion of their backups.
 //
-// Usual order: list the units of a policy and read their status. To delete the backups of a unit, remove the unit
-// from its policy first, then call OffboardProtectionUnit. CancelOffboardProtectionUnit undoes it within 90 days.
-// ProtectionPolicyService, InclusionRuleService and ProtectionUnitBulkAdditionJobService add units to policies and
-// remove them.
+// Usual order: list the units of a policy and read their status; list them again once a minute while units are
+// PROTECT_REQUESTED or UNPROTECT_REQUESTED, rather than to get each one. To delete the backups of a unit, remove
+// the unit from its policy first, then call OffboardProtectionUnit. CancelOffboardProtectionUnit undoes it within
+// 90 days. ProtectionPolicyService, InclusionRuleService and ProtectionUnitBulkAdditionJobService add units to
+// policies and remove them.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.
 type ProtectionUnitServiceServer interface {
 	// GetProtectionUnit returns one unit of any workload. The call is OK even when the unit could not be protected:
-	// `ProtectionUnit.error` says why, with the reasons that this rpc documents.
+	// `ProtectionUnit.error` says why, with the reasons that this rpc documents. The call is also OK for an id that Graph
+	// does not know: then the unit has only the id and an `error` with the reason PROTECTION_UNIT_NOT_FOUND.
 	GetProtectionUnit(context.Context, *GetProtectionUnitRequest) (*GetProtectionUnitResponse, error)
 	// ListDriveProtectionUnits returns the tenant's drives that are or were backed up, in any policy or in none, page
 	// by page.

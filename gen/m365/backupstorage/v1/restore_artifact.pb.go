@@ -171,7 +171,7 @@ type RestoreArtifact struct {
 	// Output only. Where the restored data goes.
 	DestinationType DestinationType `protobuf:"varint,4,opt,name=destination_type,json=destinationType,proto3,enum=m365.backupstorage.v1.DestinationType" json:"destination_type,omitempty"`
 	// Output only. The restore point, without its unit. It usually has its id and times; after an update it has only
-	// its id.
+	// its id. RestoreArtifactService says how to find the unit by it.
 	RestorePoint *RestorePoint `protobuf:"bytes,5,opt,name=restore_point,json=restorePoint,proto3" json:"restore_point,omitempty"`
 	// Output only. Why the restore failed; unset when there is no error. It has the same reasons and details as the
 	// Status of a failed call.

@@ -26,7 +26,8 @@ type ListMailboxRestoreArtifactsBulkAdditionRequestsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Maximum number of requests to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
+	// Not sent to Graph, because Microsoft says that this list supports no OData query options: Graph decides how many it
+	// returns. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
 	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
@@ -154,7 +155,8 @@ type CreateMailboxRestoreArtifactsBulkAdditionRequestRequest struct {
 	DirectoryObjectIds []string `protobuf:"bytes,4,rep,name=directory_object_ids,json=directoryObjectIds,proto3" json:"directory_object_ids,omitempty"`
 	// Ids of units. Leave it empty: Microsoft documents that it is not implemented.
 	ProtectionUnitIds []string `protobuf:"bytes,5,rep,name=protection_unit_ids,json=protectionUnitIds,proto3" json:"protection_unit_ids,omitempty"`
-	// Required. Period of the restore points. Graph chooses one point in it for each of the mailboxes.
+	// Period of the restore points. Graph chooses one point in it for each of the mailboxes. Unset: any time. Either end
+	// can be unset, and then the period is open at that end.
 	ProtectionTimePeriod *TimePeriod `protobuf:"bytes,6,opt,name=protection_time_period,json=protectionTimePeriod,proto3" json:"protection_time_period,omitempty"`
 	// Required. Which point in the period Graph chooses.
 	RestorePointPreference RestorePointPreference `protobuf:"varint,7,opt,name=restore_point_preference,json=restorePointPreference,proto3,enum=m365.backupstorage.v1.RestorePointPreference" json:"restore_point_preference,omitempty"`
@@ -503,7 +505,8 @@ type ListDriveRestoreArtifactsBulkAdditionRequestsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Maximum number of requests to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
+	// Not sent to Graph, because Microsoft says that this list supports no OData query options: Graph decides how many it
+	// returns. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
 	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
@@ -632,7 +635,8 @@ type CreateDriveRestoreArtifactsBulkAdditionRequestRequest struct {
 	DirectoryObjectIds []string `protobuf:"bytes,4,rep,name=directory_object_ids,json=directoryObjectIds,proto3" json:"directory_object_ids,omitempty"`
 	// Ids of units. Leave it empty: Microsoft documents that it is not implemented.
 	ProtectionUnitIds []string `protobuf:"bytes,5,rep,name=protection_unit_ids,json=protectionUnitIds,proto3" json:"protection_unit_ids,omitempty"`
-	// Required. Period of the restore points. Graph chooses one point in it for each of the drives.
+	// Period of the restore points. Graph chooses one point in it for each of the drives. Unset: any time. Either end
+	// can be unset, and then the period is open at that end.
 	ProtectionTimePeriod *TimePeriod `protobuf:"bytes,6,opt,name=protection_time_period,json=protectionTimePeriod,proto3" json:"protection_time_period,omitempty"`
 	// Required. Which point in the period Graph chooses.
 	RestorePointPreference RestorePointPreference `protobuf:"varint,7,opt,name=restore_point_preference,json=restorePointPreference,proto3,enum=m365.backupstorage.v1.RestorePointPreference" json:"restore_point_preference,omitempty"`
@@ -981,7 +985,8 @@ type ListSiteRestoreArtifactsBulkAdditionRequestsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Maximum number of requests to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
+	// Not sent to Graph, because Microsoft says that this list supports no OData query options: Graph decides how many it
+	// returns. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
 	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
@@ -1109,7 +1114,8 @@ type CreateSiteRestoreArtifactsBulkAdditionRequestRequest struct {
 	SiteIds []string `protobuf:"bytes,4,rep,name=site_ids,json=siteIds,proto3" json:"site_ids,omitempty"`
 	// Ids of units. Leave it empty: Microsoft documents that it is not implemented.
 	ProtectionUnitIds []string `protobuf:"bytes,5,rep,name=protection_unit_ids,json=protectionUnitIds,proto3" json:"protection_unit_ids,omitempty"`
-	// Required. Period of the restore points. Graph chooses one point in it for each of the sites.
+	// Period of the restore points. Graph chooses one point in it for each of the sites. Unset: any time. Either end
+	// can be unset, and then the period is open at that end.
 	ProtectionTimePeriod *TimePeriod `protobuf:"bytes,6,opt,name=protection_time_period,json=protectionTimePeriod,proto3" json:"protection_time_period,omitempty"`
 	// Required. Which point in the period Graph chooses.
 	RestorePointPreference RestorePointPreference `protobuf:"varint,7,opt,name=restore_point_preference,json=restorePointPreference,proto3,enum=m365.backupstorage.v1.RestorePointPreference" json:"restore_point_preference,omitempty"`
@@ -1550,26 +1556,26 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"4DeleteSiteRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x127\n" +
 	"\x18bulk_addition_request_id\x18\x02 \x01(\tR\x15bulkAdditionRequestId\"7\n" +
-	"5DeleteSiteRestoreArtifactsBulkAdditionRequestResponse2\xbe0\n" +
-	")RestoreArtifactBulkAdditionRequestService\x12\xcc\x03\n" +
-	"/ListMailboxRestoreArtifactsBulkAdditionRequests\x12M.m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsRequest\x1aN.m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsResponse\"\xf9\x01\xd2\xda\x19\xf1\x01\n" +
-	"\x03GET\x12Y/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*mhttps://learn.microsoft.com/graph/api/exchangerestoresession-list-mailboxrestoreartifactsbulkadditionrequests@\x01\x90\x02\x01\x12\xb6\x04\n" +
+	"5DeleteSiteRestoreArtifactsBulkAdditionRequestResponse2\xc40\n" +
+	")RestoreArtifactBulkAdditionRequestService\x12\xce\x03\n" +
+	"/ListMailboxRestoreArtifactsBulkAdditionRequests\x12M.m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsRequest\x1aN.m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsResponse\"\xfb\x01\xd2\xda\x19\xf3\x01\n" +
+	"\x03GET\x12Y/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*mhttps://learn.microsoft.com/graph/api/exchangerestoresession-list-mailboxrestoreartifactsbulkadditionrequests@\x01x\x01\x90\x02\x01\x12\xb6\x04\n" +
 	"0CreateMailboxRestoreArtifactsBulkAdditionRequest\x12N.m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest\x1aO.m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse\"\xe0\x02\xd2\xda\x19\xdb\x02\n" +
 	"\x04POST\x12Y/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests\x1a#BackupRestore-Restore.ReadWrite.All*mhttps://learn.microsoft.com/graph/api/exchangerestoresession-post-mailboxrestoreartifactsbulkadditionrequests2\x0534567@\x05JYRestoreArtifactBulkAdditionRequestService/ListMailboxRestoreArtifactsBulkAdditionRequestsp\x01\x12\xcb\x03\n" +
 	"-GetMailboxRestoreArtifactsBulkAdditionRequest\x12K.m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestRequest\x1aL.m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestResponse\"\xfe\x01\xd2\xda\x19\xf6\x01\n" +
 	"\x03GET\x12t/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a\x1eBackupRestore-Restore.Read.All*Thttps://learn.microsoft.com/graph/api/mailboxrestoreartifactsbulkadditionrequest-get2\x018@\x01\x90\x02\x01\x12\xb8\x04\n" +
 	"0DeleteMailboxRestoreArtifactsBulkAdditionRequest\x12N.m365.backupstorage.v1.DeleteMailboxRestoreArtifactsBulkAdditionRequestRequest\x1aO.m365.backupstorage.v1.DeleteMailboxRestoreArtifactsBulkAdditionRequestResponse\"\xe2\x02\xd2\xda\x19\xda\x02\n" +
-	"\x06DELETE\x12t/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a#BackupRestore-Restore.ReadWrite.All*Whttps://learn.microsoft.com/graph/api/mailboxrestoreartifactsbulkadditionrequest-delete2\x019@\x05JWRestoreArtifactBulkAdditionRequestService/GetMailboxRestoreArtifactsBulkAdditionRequest\x90\x02\x02\x12\xd8\x03\n" +
-	"-ListDriveRestoreArtifactsBulkAdditionRequests\x12K.m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsRequest\x1aL.m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsResponse\"\x8b\x02\xd2\xda\x19\x83\x02\n" +
-	"\x03GET\x12b/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*vhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-list-driverestoreartifactsbulkadditionrequests@\x01\x90\x02\x01\x12\xc0\x04\n" +
+	"\x06DELETE\x12t/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a#BackupRestore-Restore.ReadWrite.All*Whttps://learn.microsoft.com/graph/api/mailboxrestoreartifactsbulkadditionrequest-delete2\x019@\x05JWRestoreArtifactBulkAdditionRequestService/GetMailboxRestoreArtifactsBulkAdditionRequest\x90\x02\x02\x12\xda\x03\n" +
+	"-ListDriveRestoreArtifactsBulkAdditionRequests\x12K.m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsRequest\x1aL.m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsResponse\"\x8d\x02\xd2\xda\x19\x85\x02\n" +
+	"\x03GET\x12b/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*vhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-list-driverestoreartifactsbulkadditionrequests@\x01x\x01\x90\x02\x01\x12\xc0\x04\n" +
 	".CreateDriveRestoreArtifactsBulkAdditionRequest\x12L.m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest\x1aM.m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestResponse\"\xf0\x02\xd2\xda\x19\xeb\x02\n" +
 	"\x04POST\x12b/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests\x1a#BackupRestore-Restore.ReadWrite.All*vhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-post-driverestoreartifactsbulkadditionrequests2\x0534567@\x05JWRestoreArtifactBulkAdditionRequestService/ListDriveRestoreArtifactsBulkAdditionRequestsp\x01\x12\xcc\x03\n" +
 	"+GetDriveRestoreArtifactsBulkAdditionRequest\x12I.m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestRequest\x1aJ.m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestResponse\"\x85\x02\xd2\xda\x19\xfd\x01\n" +
 	"\x03GET\x12}/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a\x1eBackupRestore-Restore.Read.All*Rhttps://learn.microsoft.com/graph/api/driverestoreartifactsbulkadditionrequest-get2\x018@\x01\x90\x02\x01\x12\xb7\x04\n" +
 	".DeleteDriveRestoreArtifactsBulkAdditionRequest\x12L.m365.backupstorage.v1.DeleteDriveRestoreArtifactsBulkAdditionRequestRequest\x1aM.m365.backupstorage.v1.DeleteDriveRestoreArtifactsBulkAdditionRequestResponse\"\xe7\x02\xd2\xda\x19\xdf\x02\n" +
-	"\x06DELETE\x12}/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/driverestoreartifactsbulkadditionrequest-delete2\x019@\x05JURestoreArtifactBulkAdditionRequestService/GetDriveRestoreArtifactsBulkAdditionRequest\x90\x02\x02\x12\xc1\x03\n" +
-	",ListSiteRestoreArtifactsBulkAdditionRequests\x12J.m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsRequest\x1aK.m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsResponse\"\xf7\x01\xd2\xda\x19\xef\x01\n" +
-	"\x03GET\x12X/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*lhttps://learn.microsoft.com/graph/api/sharepointrestoresession-list-siterestoreartifactsbulkadditionrequests@\x01\x90\x02\x01\x12\xa8\x04\n" +
+	"\x06DELETE\x12}/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/driverestoreartifactsbulkadditionrequest-delete2\x019@\x05JURestoreArtifactBulkAdditionRequestService/GetDriveRestoreArtifactsBulkAdditionRequest\x90\x02\x02\x12\xc3\x03\n" +
+	",ListSiteRestoreArtifactsBulkAdditionRequests\x12J.m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsRequest\x1aK.m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsResponse\"\xf9\x01\xd2\xda\x19\xf1\x01\n" +
+	"\x03GET\x12X/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*lhttps://learn.microsoft.com/graph/api/sharepointrestoresession-list-siterestoreartifactsbulkadditionrequests@\x01x\x01\x90\x02\x01\x12\xa8\x04\n" +
 	"-CreateSiteRestoreArtifactsBulkAdditionRequest\x12K.m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest\x1aL.m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestResponse\"\xdb\x02\xd2\xda\x19\xd6\x02\n" +
 	"\x04POST\x12X/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests\x1a#BackupRestore-Restore.ReadWrite.All*lhttps://learn.microsoft.com/graph/api/sharepointrestoresession-post-siterestoreartifactsbulkadditionrequests2\x0534567@\x05JVRestoreArtifactBulkAdditionRequestService/ListSiteRestoreArtifactsBulkAdditionRequestsp\x01\x12\xbe\x03\n" +
 	"*GetSiteRestoreArtifactsBulkAdditionRequest\x12H.m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestRequest\x1aI.m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestResponse\"\xfa\x01\xd2\xda\x19\xf2\x01\n" +

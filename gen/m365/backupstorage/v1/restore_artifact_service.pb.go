@@ -386,7 +386,8 @@ type ListGranularDriveRestoreArtifactsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Maximum number of artifacts to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
+	// Not sent to Graph, because Microsoft says that this list supports no OData query options: Graph decides how many it
+	// returns. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
 	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
@@ -506,7 +507,8 @@ type ListGranularSiteRestoreArtifactsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	// Maximum number of artifacts to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
+	// Not sent to Graph, because Microsoft says that this list supports no OData query options: Graph decides how many it
+	// returns. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
 	// `page_size` must stay the same; otherwise the reason is INVALID_PAGE_TOKEN.
@@ -675,18 +677,18 @@ const file_m365_backupstorage_v1_restore_artifact_service_proto_rawDesc = "" +
 	"\x1fgranular_site_restore_artifacts\x18\x01 \x03(\v2..m365.backupstorage.v1.GranularRestoreArtifactB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x1cgranularSiteRestoreArtifacts\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken2\xa3\x0f\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken2\xa7\x0f\n" +
 	"\x16RestoreArtifactService\x12\xf0\x02\n" +
 	"\x1bListMailboxRestoreArtifacts\x129.m365.backupstorage.v1.ListMailboxRestoreArtifactsRequest\x1a:.m365.backupstorage.v1.ListMailboxRestoreArtifactsResponse\"\xd9\x01\xd2\xda\x19\xd1\x01\n" +
 	"\x03GET\x12E/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifacts\x1a\x1eBackupRestore-Restore.Read.All*Yhttps://learn.microsoft.com/graph/api/exchangerestoresession-list-mailboxrestoreartifacts2\x06\x0e\x1d\x1e\x1f \x17@\x01\x90\x02\x01\x12\xfc\x02\n" +
 	"\x19ListDriveRestoreArtifacts\x127.m365.backupstorage.v1.ListDriveRestoreArtifactsRequest\x1a8.m365.backupstorage.v1.ListDriveRestoreArtifactsResponse\"\xeb\x01\xd2\xda\x19\xe3\x01\n" +
 	"\x03GET\x12N/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifacts\x1a\x1eBackupRestore-Restore.Read.All*bhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-list-driverestoreartifacts2\x06\x0e\x1d\x1e\x1f \x17@\x01\x90\x02\x01\x12\xe5\x02\n" +
 	"\x18ListSiteRestoreArtifacts\x126.m365.backupstorage.v1.ListSiteRestoreArtifactsRequest\x1a7.m365.backupstorage.v1.ListSiteRestoreArtifactsResponse\"\xd7\x01\xd2\xda\x19\xcf\x01\n" +
-	"\x03GET\x12D/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifacts\x1a\x1eBackupRestore-Restore.Read.All*Xhttps://learn.microsoft.com/graph/api/sharepointrestoresession-list-siterestoreartifacts2\x06\x0e\x1d\x1e\x1f \x17@\x01\x90\x02\x01\x12\xa1\x03\n" +
-	"!ListGranularDriveRestoreArtifacts\x12?.m365.backupstorage.v1.ListGranularDriveRestoreArtifactsRequest\x1a@.m365.backupstorage.v1.ListGranularDriveRestoreArtifactsResponse\"\xf8\x01\xd2\xda\x19\xf0\x01\n" +
-	"\x03GET\x12V/oneDriveForBusinessRestoreSessions/{restore_session_id}/granularDriveRestoreArtifacts\x1a#BackupRestore-Restore.ReadWrite.All*jhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-list-granulardriverestoreartifacts@\x01\x90\x02\x01\x12\x8a\x03\n" +
-	" ListGranularSiteRestoreArtifacts\x12>.m365.backupstorage.v1.ListGranularSiteRestoreArtifactsRequest\x1a?.m365.backupstorage.v1.ListGranularSiteRestoreArtifactsResponse\"\xe4\x01\xd2\xda\x19\xdc\x01\n" +
-	"\x03GET\x12L/sharePointRestoreSessions/{restore_session_id}/granularSiteRestoreArtifacts\x1a#BackupRestore-Restore.ReadWrite.All*`https://learn.microsoft.com/graph/api/sharepointrestoresession-list-granularsiterestoreartifacts@\x01\x90\x02\x01B\xc8\x01\n" +
+	"\x03GET\x12D/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifacts\x1a\x1eBackupRestore-Restore.Read.All*Xhttps://learn.microsoft.com/graph/api/sharepointrestoresession-list-siterestoreartifacts2\x06\x0e\x1d\x1e\x1f \x17@\x01\x90\x02\x01\x12\xa3\x03\n" +
+	"!ListGranularDriveRestoreArtifacts\x12?.m365.backupstorage.v1.ListGranularDriveRestoreArtifactsRequest\x1a@.m365.backupstorage.v1.ListGranularDriveRestoreArtifactsResponse\"\xfa\x01\xd2\xda\x19\xf2\x01\n" +
+	"\x03GET\x12V/oneDriveForBusinessRestoreSessions/{restore_session_id}/granularDriveRestoreArtifacts\x1a#BackupRestore-Restore.ReadWrite.All*jhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-list-granulardriverestoreartifacts@\x01x\x01\x90\x02\x01\x12\x8c\x03\n" +
+	" ListGranularSiteRestoreArtifacts\x12>.m365.backupstorage.v1.ListGranularSiteRestoreArtifactsRequest\x1a?.m365.backupstorage.v1.ListGranularSiteRestoreArtifactsResponse\"\xe6\x01\xd2\xda\x19\xde\x01\n" +
+	"\x03GET\x12L/sharePointRestoreSessions/{restore_session_id}/granularSiteRestoreArtifacts\x1a#BackupRestore-Restore.ReadWrite.All*`https://learn.microsoft.com/graph/api/sharepointrestoresession-list-granularsiterestoreartifacts@\x01x\x01\x90\x02\x01B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (

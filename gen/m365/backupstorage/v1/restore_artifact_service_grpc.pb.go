@@ -32,8 +32,18 @@ const (
 //
 // RestoreArtifactService reads the artifacts of restore sessions: what a session restores, and the result.
 //
-// Usual order: activate a session with RestoreSessionService, then list its artifacts until each one is SUCCEEDED or
-// FAILED.
+// Usual order: activate a session with RestoreSessionService, then list its artifacts every few minutes until each one
+// is SUCCEEDED or FAILED, which takes minutes to days.
+//
+// An artifact does not name its mailbox, drive or site. `RestoreArtifact.restore_point` says whose it is:
+//
+// | the session has | how to find the unit of an artifact |
+// |---|---|
+// | restore points, one by one | keep the unit of each point that you send: `restore_point.id` is its id |
+// | a bulk addition request | compare `restore_point.id` with the ids that ListRestorePoints returns for a unit |
+// | items of a browse session | `GranularRestoreArtifact` names the owner or the site |
+//
+// For ListRestorePoints, take a time just after `restore_point.protection_date_time`.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.
@@ -120,8 +130,18 @@ func (c *restoreArtifactServiceClient) ListGranularSiteRestoreArtifacts(ctx cont
 //
 // RestoreArtifactService reads the artifacts of restore sessions: what a session restores, and the result.
 //
-// Usual order: activate a session with RestoreSessionService, then list its artifacts until each one is SUCCEEDED or
-// FAILED.
+// Usual order: activate a session with RestoreSessionService, then list its artifacts every few minutes until each one
+// is SUCCEEDED or FAILED, which takes minutes to days.
+//
+// An artifact does not name its mailbox, drive or site. `RestoreArtifact.restore_point` says whose it is:
+//
+// | the session has | how to find the unit of an artifact |
+// |---|---|
+// | restore points, one by one | keep the unit of each point that you send: `restore_point.id` is its id |
+// | a bulk addition request | compare `restore_point.id` with the ids that ListRestorePoints returns for a unit |
+// | items of a browse session | `GranularRestoreArtifact` names the owner or the site |
+//
+// For ListRestorePoints, take a time just after `restore_point.protection_date_time`.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.

@@ -246,8 +246,9 @@ func (RestorePointOrder) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_restore_point_proto_rawDescGZIP(), []int{3}
 }
 
-// RestorePoint is a time to which a protected unit can be restored. The first points of a new unit appear within 15
-// minutes for every 1,000 units that were added.
+// RestorePoint is a time to which a protected unit can be restored. A new unit has no points at first: they appear
+// up to 15 minutes after the unit became PROTECTED, and later when many units were added at once: up to 15 minutes for
+// every 1,000 of them.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/restorepoint
 type RestorePoint struct {
@@ -379,7 +380,7 @@ func (x *RestorePointReference) GetId() string {
 	return ""
 }
 
-// TimePeriod is a period of time.
+// TimePeriod is a period of time. It is open at an end that is unset.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/timeperiod
 type TimePeriod struct {
@@ -441,8 +442,17 @@ func (x *TimePeriod) GetEndDateTime() *timestamppb.Timestamp {
 // Source: https://learn.microsoft.com/graph/api/resources/artifactquery
 type ArtifactQuery struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. Expression over sender, recipient, subject, times and attachments of messages, such as `(Subject -like
-	// '*invoice*')`.
+	// Required. Expression over messages: comparisons, joined by `-and` and `-or`, with brackets around groups of them. A
+	// value stands in single quotes, and a quote in a value is doubled.
+	//
+	// | comparison | operators |
+	// |---|---|
+	// | `Sender`, `Subject` | `-eq`, and `-like` with `*` for any text |
+	// | `HasAttachment` | `-eq 'true'` or `-eq 'false'` |
+	// | `PitrDumpsterActionTriggeredTime` | `-gt`, `-ge`, `-lt`, `-le` with a time, `'{2030-01-01T00:00:00Z}'` |
+	//
+	// The last one is when the message was deleted. Examples: `(Subject -like '*invoice*')`, and `(Sender -eq
+	// 'a@b.example') -and (Subject -like '*invoice*' -or Subject -like 'Bill*') -and (HasAttachment -eq 'true')`.
 	QueryExpression string `protobuf:"bytes,1,opt,name=query_expression,json=queryExpression,proto3" json:"query_expression,omitempty"`
 	// Required. Kind of the items.
 	ArtifactType  RestorableArtifact `protobuf:"varint,2,opt,name=artifact_type,json=artifactType,proto3,enum=m365.backupstorage.v1.RestorableArtifact" json:"artifact_type,omitempty"`

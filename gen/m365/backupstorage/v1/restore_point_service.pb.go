@@ -32,6 +32,10 @@ type ListRestorePointsRequest struct {
 	// Order of the points. Unspecified: the newest first. When there are more than 5 points, the order decides which 5
 	// are listed. Sent to Graph as `$orderby` on `protectionDateTime`.
 	Order RestorePointOrder `protobuf:"varint,3,opt,name=order,proto3,enum=m365.backupstorage.v1.RestorePointOrder" json:"order,omitempty"`
+	// Id of the policy that the unit must belong to. Empty: any policy, and nothing is sent for it. It is a preview of
+	// September 2026: Microsoft can change it without notice. Sent to Graph as `$filter` on `protectionUnit/policyId`,
+	// and then the unit is part of the filter as well.
+	PolicyId string `protobuf:"bytes,6,opt,name=policy_id,json=policyId,proto3" json:"policy_id,omitempty"`
 	// Maximum number of points to return. 0: Graph decides. Graph may return fewer. Negative: INVALID_PAGE_SIZE.
 	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous page; empty for the first page. Tenant, user and all other fields but
@@ -90,6 +94,13 @@ func (x *ListRestorePointsRequest) GetOrder() RestorePointOrder {
 		return x.Order
 	}
 	return RestorePointOrder_RESTORE_POINT_ORDER_UNSPECIFIED
+}
+
+func (x *ListRestorePointsRequest) GetPolicyId() string {
+	if x != nil {
+		return x.PolicyId
+	}
+	return ""
 }
 
 func (x *ListRestorePointsRequest) GetPageSize() int32 {
@@ -166,7 +177,8 @@ type SearchRestorePointsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Ids of the units: 1 to 20, or exactly 1 with `artifact_query`.
 	ProtectionUnitIds []string `protobuf:"bytes,1,rep,name=protection_unit_ids,json=protectionUnitIds,proto3" json:"protection_unit_ids,omitempty"`
-	// Required. Period in which to find points.
+	// Period in which to find points. Unset: any time. Either end can be unset, and then the period is open at that
+	// end: Microsoft's page calls both ends required, but its own example has only a start.
 	ProtectionTimePeriod *TimePeriod `protobuf:"bytes,2,opt,name=protection_time_period,json=protectionTimePeriod,proto3" json:"protection_time_period,omitempty"`
 	// Which point in the period is returned.
 	RestorePointPreference RestorePointPreference `protobuf:"varint,3,opt,name=restore_point_preference,json=restorePointPreference,proto3,enum=m365.backupstorage.v1.RestorePointPreference" json:"restore_point_preference,omitempty"`
@@ -174,6 +186,9 @@ type SearchRestorePointsRequest struct {
 	Tags []RestorePointTags `protobuf:"varint,4,rep,packed,name=tags,proto3,enum=m365.backupstorage.v1.RestorePointTags" json:"tags,omitempty"`
 	// Messages to find in a mailbox. Unset: find only points.
 	ArtifactQuery *ArtifactQuery `protobuf:"bytes,5,opt,name=artifact_query,json=artifactQuery,proto3" json:"artifact_query,omitempty"`
+	// Id of the policy that all units must belong to. Empty: any policy, and nothing is sent for it. It is a preview of
+	// September 2026: Microsoft can change it without notice.
+	PolicyId      string `protobuf:"bytes,6,opt,name=policy_id,json=policyId,proto3" json:"policy_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -241,6 +256,13 @@ func (x *SearchRestorePointsRequest) GetArtifactQuery() *ArtifactQuery {
 		return x.ArtifactQuery
 	}
 	return nil
+}
+
+func (x *SearchRestorePointsRequest) GetPolicyId() string {
+	if x != nil {
+		return x.PolicyId
+	}
+	return ""
 }
 
 // Response of SearchRestorePoints.
@@ -311,12 +333,13 @@ var File_m365_backupstorage_v1_restore_point_service_proto protoreflect.FileDesc
 
 const file_m365_backupstorage_v1_restore_point_service_proto_rawDesc = "" +
 	"\n" +
-	"1m365/backupstorage/v1/restore_point_service.proto\x12\x15m365.backupstorage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a)m365/backupstorage/v1/restore_point.proto\"\xcd\x02\n" +
+	"1m365/backupstorage/v1/restore_point_service.proto\x12\x15m365.backupstorage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a)m365/backupstorage/v1/restore_point.proto\"\xf9\x02\n" +
 	"\x18ListRestorePointsRequest\x12;\n" +
 	"\x12protection_unit_id\x18\x01 \x01(\tB\r\xea\xda\x19\t2\a$expandR\x10protectionUnitId\x12h\n" +
 	"\x1bprotection_date_time_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\r\xea\xda\x19\t2\a$filterR\x18protectionDateTimeBefore\x12N\n" +
 	"\x05order\x18\x03 \x01(\x0e2(.m365.backupstorage.v1.RestorePointOrderB\x0e\xea\xda\x19\n" +
-	"2\b$orderbyR\x05order\x12\x1b\n" +
+	"2\b$orderbyR\x05order\x12*\n" +
+	"\tpolicy_id\x18\x06 \x01(\tB\r\xea\xda\x19\t2\a$filterR\bpolicyId\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x05 \x01(\tR\tpageToken\"\xb3\x01\n" +
@@ -324,13 +347,14 @@ const file_m365_backupstorage_v1_restore_point_service_proto_rawDesc = "" +
 	"\x0erestore_points\x18\x01 \x03(\v2#.m365.backupstorage.v1.RestorePointB\v\xea\xda\x19\a\n" +
 	"\x05valueR\rrestorePoints\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"\x98\x03\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\xb5\x03\n" +
 	"\x1aSearchRestorePointsRequest\x12.\n" +
 	"\x13protection_unit_ids\x18\x01 \x03(\tR\x11protectionUnitIds\x12W\n" +
 	"\x16protection_time_period\x18\x02 \x01(\v2!.m365.backupstorage.v1.TimePeriodR\x14protectionTimePeriod\x12g\n" +
 	"\x18restore_point_preference\x18\x03 \x01(\x0e2-.m365.backupstorage.v1.RestorePointPreferenceR\x16restorePointPreference\x12;\n" +
 	"\x04tags\x18\x04 \x03(\x0e2'.m365.backupstorage.v1.RestorePointTagsR\x04tags\x12K\n" +
-	"\x0eartifact_query\x18\x05 \x01(\v2$.m365.backupstorage.v1.ArtifactQueryR\rartifactQuery\"\x87\x02\n" +
+	"\x0eartifact_query\x18\x05 \x01(\v2$.m365.backupstorage.v1.ArtifactQueryR\rartifactQuery\x12\x1b\n" +
+	"\tpolicy_id\x18\x06 \x01(\tR\bpolicyId\"\x87\x02\n" +
 	"\x1bSearchRestorePointsResponse\x12,\n" +
 	"\x12search_response_id\x18\x01 \x01(\tR\x10searchResponseId\x12V\n" +
 	"\x0esearch_results\x18\x02 \x03(\v2/.m365.backupstorage.v1.RestorePointSearchResultR\rsearchResults\x12@\n" +

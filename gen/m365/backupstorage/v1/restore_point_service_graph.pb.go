@@ -81,6 +81,10 @@ func (x *SearchRestorePointsRequest) appendGraphFields(dst []byte) []byte {
 		dst = graphjson.AppendName(dst, "artifactQuery")
 		dst = x.ArtifactQuery.appendGraph(dst)
 	}
+	if x.PolicyId != "" {
+		dst = graphjson.AppendName(dst, "policyId")
+		dst = graphjson.AppendText(dst, x.PolicyId)
+	}
 	return dst
 }
 

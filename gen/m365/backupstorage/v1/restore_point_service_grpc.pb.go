@@ -36,10 +36,12 @@ const (
 // for this server in `x-user-assertion`.
 type RestorePointServiceClient interface {
 	// ListRestorePoints returns up to 5 restore points of one unit before a given time. To find older points, call it
-	// again with an earlier time.
+	// again with an earlier time. The list is empty, and the call is OK, for a unit without points: a new unit has none
+	// in its first 15 minutes.
 	ListRestorePoints(ctx context.Context, in *ListRestorePointsRequest, opts ...grpc.CallOption) (*ListRestorePointsResponse, error)
 	// SearchRestorePoints returns one restore point for each of up to 20 units, or finds messages in the backup of one
-	// mailbox. It has no pages and no side effects.
+	// mailbox. It has no pages and no side effects. Units without a point in the period, such as new units in their first
+	// 15 minutes, are listed in `no_result_protection_unit_ids`, and the call is OK.
 	SearchRestorePoints(ctx context.Context, in *SearchRestorePointsRequest, opts ...grpc.CallOption) (*SearchRestorePointsResponse, error)
 }
 
@@ -84,10 +86,12 @@ func (c *restorePointServiceClient) SearchRestorePoints(ctx context.Context, in 
 // for this server in `x-user-assertion`.
 type RestorePointServiceServer interface {
 	// ListRestorePoints returns up to 5 restore points of one unit before a given time. To find older points, call it
-	// again with an earlier time.
+	// again with an earlier time. The list is empty, and the call is OK, for a unit without points: a new unit has none
+	// in its first 15 minutes.
 	ListRestorePoints(context.Context, *ListRestorePointsRequest) (*ListRestorePointsResponse, error)
 	// SearchRestorePoints returns one restore point for each of up to 20 units, or finds messages in the backup of one
-	// mailbox. It has no pages and no side effects.
+	// mailbox. It has no pages and no side effects. Units without a point in the period, such as new units in their first
+	// 15 minutes, are listed in `no_result_protection_unit_ids`, and the call is OK.
 	SearchRestorePoints(context.Context, *SearchRestorePointsRequest) (*SearchRestorePointsResponse, error)
 	mustEmbedUnimplementedRestorePointServiceServer()
 }

@@ -189,8 +189,11 @@ type RestoreSession struct {
 	LastModifiedBy *IdentitySet `protobuf:"bytes,10,opt,name=last_modified_by,json=lastModifiedBy,proto3" json:"last_modified_by,omitempty"`
 	// Output only. When the session was last changed.
 	LastModifiedDateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_modified_date_time,json=lastModifiedDateTime,proto3" json:"last_modified_date_time,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// Output only. Id of the policy that the session is bound to; empty when Graph does not send it. It is a preview of
+	// September 2026: Microsoft can change it without notice.
+	PolicyId      string `protobuf:"bytes,12,opt,name=policy_id,json=policyId,proto3" json:"policy_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RestoreSession) Reset() {
@@ -300,6 +303,13 @@ func (x *RestoreSession) GetLastModifiedDateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *RestoreSession) GetPolicyId() string {
+	if x != nil {
+		return x.PolicyId
+	}
+	return ""
+}
+
 // RestoreSessionArtifactCount is the number of a session's artifacts by state.
 //
 // Source: https://learn.microsoft.com/graph/api/resources/restoresessionartifactcount
@@ -379,7 +389,7 @@ var File_m365_backupstorage_v1_restore_session_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_restore_session_proto_rawDesc = "" +
 	"\n" +
-	"+m365/backupstorage/v1/restore_session.proto\x12\x15m365.backupstorage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a$m365/backupstorage/v1/identity.proto\x1a$m365/backupstorage/v1/workload.proto\"\xfd\x06\n" +
+	"+m365/backupstorage/v1/restore_session.proto\x12\x15m365.backupstorage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a$m365/backupstorage/v1/identity.proto\x1a$m365/backupstorage/v1/workload.proto\"\x9a\a\n" +
 	"\x0eRestoreSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12;\n" +
 	"\bworkload\x18\x02 \x01(\x0e2\x1f.m365.backupstorage.v1.WorkloadR\bworkload\x12C\n" +
@@ -393,7 +403,8 @@ const file_m365_backupstorage_v1_restore_session_proto_rawDesc = "" +
 	"\x11created_date_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x0fcreatedDateTime\x12L\n" +
 	"\x10last_modified_by\x18\n" +
 	" \x01(\v2\".m365.backupstorage.v1.IdentitySetR\x0elastModifiedBy\x12Q\n" +
-	"\x17last_modified_date_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x14lastModifiedDateTime:m\xe2\xda\x19i\n" +
+	"\x17last_modified_date_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x14lastModifiedDateTime\x12\x1b\n" +
+	"\tpolicy_id\x18\f \x01(\tR\bpolicyId:m\xe2\xda\x19i\n" +
 	"\x12restoreSessionBase\n" +
 	"\x16exchangeRestoreSession\n" +
 	"!oneDriveForBusinessRestoreSession\n" +

@@ -49,6 +49,8 @@ func (r *graphReader) fieldRestoreSession(x *RestoreSession) {
 		r.readIdentitySet(x.LastModifiedBy)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
+	case "policyId":
+		x.PolicyId = r.Text()
 	default:
 		r.Skip()
 	}

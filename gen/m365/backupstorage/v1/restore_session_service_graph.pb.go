@@ -57,7 +57,7 @@ func (r *graphReader) readGetRestoreSessionResponse(x *GetRestoreSessionResponse
 
 func (r *graphReader) fieldGetRestoreSessionResponse(x *GetRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "value":
 		r.RefuseList()
@@ -89,7 +89,7 @@ func (r *graphReader) readActivateRestoreSessionResponse(x *ActivateRestoreSessi
 
 func (r *graphReader) fieldActivateRestoreSessionResponse(x *ActivateRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "value":
 		r.RefuseList()
@@ -154,7 +154,7 @@ func (r *graphReader) readCreateExchangeRestoreSessionResponse(x *CreateExchange
 
 func (r *graphReader) fieldCreateExchangeRestoreSessionResponse(x *CreateExchangeRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "granularMailboxRestoreArtifacts":
 		if !r.Unset() {
@@ -241,7 +241,7 @@ func (r *graphReader) readCreateOneDriveForBusinessRestoreSessionResponse(x *Cre
 
 func (r *graphReader) fieldCreateOneDriveForBusinessRestoreSessionResponse(x *CreateOneDriveForBusinessRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "value":
 		r.RefuseList()
@@ -306,7 +306,7 @@ func (r *graphReader) readCreateSharePointRestoreSessionResponse(x *CreateShareP
 
 func (r *graphReader) fieldCreateSharePointRestoreSessionResponse(x *CreateSharePointRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "value":
 		r.RefuseList()
@@ -363,7 +363,7 @@ func (r *graphReader) readUpdateExchangeRestoreSessionResponse(x *UpdateExchange
 
 func (r *graphReader) fieldUpdateExchangeRestoreSessionResponse(x *UpdateExchangeRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "mailboxRestoreArtifacts@delta":
 		list, start := x.MailboxRestoreArtifacts[:0], r.Pos()
@@ -438,7 +438,7 @@ func (r *graphReader) readUpdateOneDriveForBusinessRestoreSessionResponse(x *Upd
 
 func (r *graphReader) fieldUpdateOneDriveForBusinessRestoreSessionResponse(x *UpdateOneDriveForBusinessRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "driveRestoreArtifacts@delta":
 		list, start := x.DriveRestoreArtifacts[:0], r.Pos()
@@ -521,7 +521,7 @@ func (r *graphReader) readUpdateSharePointRestoreSessionResponse(x *UpdateShareP
 
 func (r *graphReader) fieldUpdateSharePointRestoreSessionResponse(x *UpdateSharePointRestoreSessionResponse) {
 	switch string(r.Key()) {
-	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
+	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "siteRestoreArtifacts@delta":
 		list, start := x.SiteRestoreArtifacts[:0], r.Pos()

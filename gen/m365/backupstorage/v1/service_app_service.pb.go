@@ -396,7 +396,8 @@ type ActivateServiceAppRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the registration. It is the same as the application id.
 	ServiceAppId string `protobuf:"bytes,1,opt,name=service_app_id,json=serviceAppId,proto3" json:"service_app_id,omitempty"`
-	// Required. When the app gets control. It must be 7 to 30 days ahead when another app has control.
+	// When the app gets control. Required when another app has control, and then 7 to 30 days ahead. When no app has
+	// control, the app gets it at once, and this can be unset.
 	EffectiveDateTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=effective_date_time,json=effectiveDateTime,proto3" json:"effective_date_time,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache

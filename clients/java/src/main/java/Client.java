@@ -30,6 +30,7 @@ public final class Client {
   private static final Metadata.Key<String> PUSHBACK = key("grpc-retry-pushback-ms");
   private static final Metadata.Key<String> REQUEST_ID = key("x-request-id");
   private static final Metadata.Key<String> TENANT_ID = key("x-tenant-id");
+  private static final Metadata.Key<String> USER_ASSERTION = key("x-user-assertion");
 
   private static Metadata.Key<String> key(String name) {
     return Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER);
@@ -118,6 +119,9 @@ public final class Client {
     var sessions = RestoreSessionServiceGrpc.newBlockingStub(channel);
     var apps = ServiceAppServiceGrpc.newBlockingStub(channel);
     var unitsOfC = ProtectionUnitServiceGrpc.newBlockingStub(channel).withInterceptors(tenantC);
+    // The token of a user of this tenant, without a signature, which the emulator does not check.
+    var userC = MetadataUtils.newAttachHeadersInterceptor(metadata(USER_ASSERTION, "e30.eyJ0aWQiOiJjY2NjY2NjYy0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMGMifQ."));
+    var unitsForUserOfC = unitsOfC.withInterceptors(userC);
 
     String nobody = "00000000-0000-4000-8000-000000000404";
     var unknownPolicy = GetProtectionPolicyRequest.newBuilder().setProtectionPolicyId(nobody).build();
@@ -132,6 +136,7 @@ public final class Client {
     var allPolicies = ListProtectionPoliciesRequest.getDefaultInstance();
     var sites = CreateSharePointProtectionPolicyRequest.newBuilder().setDisplayName("Sites").build();
     var drives = CreateOneDriveForBusinessProtectionPolicyRequest.newBuilder().setDisplayName("Drives").build();
+    var protectedUnit = OffboardProtectionUnitRequest.newBuilder().setProtectionUnitId("e0000011-f1af-426c-8b0c-000000000003").build();
     var allApps = ListServiceAppsRequest.getDefaultInstance();
 
     failed("GetProtectionPolicy", policies, it -> it.getProtectionPolicy(unknownPolicy));
@@ -144,6 +149,8 @@ public final class Client {
     failed("CreateOneDriveForBusinessProtectionPolicy", policies, it -> it.createOneDriveForBusinessProtectionPolicy(drives));
     failed("ListServiceApps", apps, it -> it.listServiceApps(allApps));
     failed("ListProtectionPolicies", policies, it -> it.listProtectionPolicies(allPolicies));
+    // Without a user this fails with DELEGATED_TOKEN_REQUIRED.
+    failed("OffboardProtectionUnit", unitsForUserOfC, it -> it.offboardProtectionUnit(protectedUnit));
 
     // This call does not fail. The unit in its response contains an error, which says why it is not protected.
     var trailers = new AtomicReference<Metadata>();

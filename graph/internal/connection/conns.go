@@ -1,8 +1,6 @@
-// Package dialed dials, and closes what was dialed.
-//
-// net/http can only close idle connections. It leaves an HTTP/2 connection open whose last stream has delivered its
-// response and is not yet forgotten.
-package dialed
+// Package connection makes the connections to Graph and to the token authority: it dials, closes what was dialed, makes
+// transports, and says why a connection failed.
+package connection
 
 import (
 	"context"
@@ -12,6 +10,9 @@ import (
 )
 
 // Conns are the open connections of a client, of whichever transport. The zero value is ready.
+//
+// net/http can only close idle connections. It leaves an HTTP/2 connection open whose last stream has delivered its
+// response and is not yet forgotten.
 type Conns struct {
 	mu     sync.Mutex
 	open   map[*conn]struct{}

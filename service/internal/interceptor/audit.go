@@ -1,0 +1,118 @@
+package interceptor
+
+import (
+	"context"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/grpc/metadata"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/internal/audit"
+	"github.com/m365backup/backupstorage/service/internal/apierror"
+	"github.com/m365backup/backupstorage/service/internal/rights"
+)
+
+// Audit says which calls have lines in the audit file.
+type Audit struct {
+	// Log takes the lines; nil for none.
+	Log *audit.Log
+	// Reads is set when reads that show people or content have lines too.
+	Reads bool
+	// Rules say what a call does to backups.
+	Rules *rights.Rules
+}
+
+// auditCalls writes the audit lines of a call that stand behind it. That of a write's attempt stands before it:
+// BeginWrite.
+func auditCalls(a Audit) around {
+	return func(ctx context.Context, c *call, next handler) error {
+		if a.Log == nil {
+			return next(ctx)
+		}
+		c.audit = a
+		err := next(ctx)
+		switch {
+		case c.attempt != nil:
+			c.attempt.Outcome(c.result())
+		case c.failure != nil && isDenial(c.failure):
+			a.Log.Denied(c.audited(ctx), c.result())
+		case err == nil && a.Reads && showsPeople(ctx, c):
+			a.Log.Read(c.audited(ctx), c.result())
+		}
+		return err
+	}
+}
+
+// BeginWrite has to be called before the first byte of a write goes to Graph. With an error nothing may be sent.
+// Outside of a call it does nothing.
+func BeginWrite(ctx context.Context) error {
+	c, ok := ctx.Value(callKey{}).(*call)
+	if !ok || c.audit.Log == nil || c.attempt != nil {
+		return nil
+	}
+	attempt, err := c.audit.Log.Attempt(c.audited(ctx))
+	if err != nil {
+		return apierror.Refuse(pb.ErrorReason_AUDIT_UNAVAILABLE)
+	}
+	c.attempt = attempt
+	return nil
+}
+
+func isDenial(f *apierror.Failure) bool {
+	return f.Reason() == pb.ErrorReason_CALLER_UNAUTHENTICATED.String() || f.Reason() == pb.ErrorReason_CALLER_NOT_ALLOWED.String()
+}
+
+// showsPeople reports whether a read shows people or content: names on behalf of users, and what is in their files and
+// mailboxes.
+func showsPeople(ctx context.Context, c *call) bool {
+	if c.op == nil || !c.op.Safe {
+		return false
+	}
+	_, method, _ := strings.Cut(c.op.Name, "/")
+	return len(metadata.ValueFromIncomingContext(ctx, assertionKey)) > 0 || strings.HasPrefix(method, "Browse") || strings.HasPrefix(method, "Search")
+}
+
+// audited is what the audit lines say of a call.
+func (c *call) audited(ctx context.Context) audit.Call {
+	line := audit.Call{Principal: c.principal, Tenant: c.tenant, RPC: c.method, RequestID: c.requestID}
+	if line.Principal == "" && len(c.caller.Names) > 0 {
+		line.Principal = c.caller.Names[0]
+	}
+	if assertion := metadata.ValueFromIncomingContext(ctx, assertionKey); len(assertion) == 1 {
+		if claims, ok := graph.ReadClaims(assertion[0]); ok {
+			line.OnBehalfOf = claims.User
+		}
+	}
+	if c.op == nil {
+		return line
+	}
+	line.RPC = c.op.Name
+	for effect := range strings.SplitSeq(c.audit.Rules.Of(c.method).Effects(c.request).String(), ", ") {
+		line.Effects = append(line.Effects, effect)
+	}
+	for _, segment := range c.op.Path {
+		if segment.Field == nil || c.request == nil {
+			continue
+		}
+		if line.IDs == nil {
+			line.IDs = make(map[string]string)
+		}
+		line.IDs[string(segment.Field.Name())] = c.request.Get(segment.Field).String()
+	}
+	return line
+}
+
+// result is what the audit lines say of the end of a call.
+func (c *call) result() audit.Result {
+	r := audit.Result{Code: code.Code_OK.String(), Outcome: audit.OK, GraphRequestIDs: c.stats.GraphRequestIDs}
+	if c.failure == nil {
+		return r
+	}
+	r.Code, r.Reason, r.Outcome = code.Code(c.failure.Code()).String(), c.failure.Reason(), audit.Failed
+	if c.failure.Metadata("outcome") == "unknown" {
+		r.Outcome = audit.Unknown
+	}
+	return r
+}
