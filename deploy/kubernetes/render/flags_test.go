@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// awaited are flags and variables of the manifests that the server does not have yet. A name that it has must go.
+// awaited are flags and variables of the manifests that the server does not have yet. A name that it has must go. With
+// admin-listen come the metrics: then let `.ci/run deploy` run deploy/prometheus/try.py on the server.
 var awaited = map[string]bool{"admin-listen": true, "redis-url": true}
 
 // server runs the server of the repository. The go of a test knows the test's own module alone.
