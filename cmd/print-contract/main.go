@@ -1,6 +1,6 @@
-// Command print-contract writes four files from the descriptors of the contract: the reference page of all operations,
-// the reference of all error reasons as Markdown and as JSON, and the gRPC service config for clients. The files are in
-// the folder of the protos. Nobody edits them by hand.
+// Command print-contract writes five files from the descriptors of the contract: the reference page of all operations,
+// the reference of all error reasons as Markdown and as JSON, and two gRPC service configs for clients. The files are
+// in the folder of the protos. Nobody edits them by hand.
 //
 // Usage: go run ./cmd/print-contract FOLDER
 package main
@@ -43,13 +43,17 @@ func run(folder string) error {
 	if err != nil {
 		return err
 	}
-	config, err := c.serviceConfig()
+	config, err := c.serviceConfig("")
+	if err != nil {
+		return err
+	}
+	balancing, err := c.serviceConfig(balanced)
 	if err != nil {
 		return err
 	}
 	for name, page := range map[string][]byte{
 		"OPERATIONS.md": c.operationsPage(), "ERRORS.md": c.errorsPage(), "errors.json": catalogue,
-		"service_config.json": config,
+		"service_config.json": config, "service_config_replicas.json": balancing,
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), page, 0o644); err != nil {
 			return err
