@@ -152,7 +152,7 @@ def check(root):
     readers = [
         (r"proto/m365/.*\.proto", proto),
         (r"proto/(ERRORS|OPERATIONS)\.md|README\.md|(docs|clients)/.*\.md", text_page),
-        (r"proto/(errors|service_config)\.json", json_file),
+        (r"proto/(errors|service_config\w*)\.json", json_file),
         (r"service/testdata/status/.*\.txt", status_file),
         (r"(service|cmd/server|graph/credential)/(.*/)?(?!\w*_test\.go)[^/]*\.go", go_keys),
         (r"(?!gen/).*\.go", lambda f, path: go_names(f, path, forbidden)),

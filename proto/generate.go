@@ -10,6 +10,7 @@
 // or an idempotent one on UNAVAILABLE and RESOURCE_EXHAUSTED, and no other method: runtimes make both codes
 // themselves when a connection breaks, and nobody knows then whether a write was done. Between attempts a runtime
 // waits as long as the trailer grpc-retry-pushback-ms says. clients/retry shows the results in six languages.
+// service_config_replicas.json is the same for clients that connect to each replica: it balances, and asks for health.
 //
 // `go generate ./proto` writes gen again. It needs nothing but the Go module proxy: no schema registry, no protoc.
 package proto

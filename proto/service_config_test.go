@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -65,6 +66,33 @@ func retriedOn(level descriptorpb.MethodOptions_IdempotencyLevel) []string {
 		return nil
 	}
 	return []string{"RESOURCE_EXHAUSTED", "UNAVAILABLE"}
+}
+
+// The file for clients that connect to each replica says the same of retries, and two things more.
+func TestServiceConfigOfReplicasAddsBalancing(t *testing.T) {
+	files := map[string]map[string]json.RawMessage{}
+	for _, name := range []string{"service_config.json", "service_config_replicas.json"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var keys map[string]json.RawMessage
+		if err := json.Unmarshal(text, &keys); err != nil {
+			t.Fatal(err)
+		}
+		files[name] = keys
+	}
+	replicas := files["service_config_replicas.json"]
+	for key, want := range map[string]string{"loadBalancingConfig": `[{"round_robin":{}}]`, "healthCheckConfig": `{"serviceName":""}`} {
+		if got := string(replicas[key]); got != want {
+			t.Errorf("%s is %s, want %s", key, got, want)
+		}
+		delete(replicas, key)
+	}
+	same := func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }
+	if !maps.EqualFunc(files["service_config.json"], replicas, same) {
+		t.Error("the files differ in more than that")
+	}
 }
 
 func TestServiceConfigFollowsTheIdempotencyLevels(t *testing.T) {

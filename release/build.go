@@ -28,13 +28,8 @@ func buildServers(o options, source string) error {
 	return nil
 }
 
-// buildImage writes the image layout, and the list of modules beside it. It needs ./deploy/image; without it the
-// release has neither, and says so.
+// buildImage writes an image layout for each Linux, and the list of its modules beside it.
 func buildImage(o options, c commit, source string) error {
-	if !exists(filepath.Join(source, "deploy", "image")) {
-		fmt.Fprintln(os.Stderr, "release: WARNING: there is no ./deploy/image: this release has NO image and NO list of modules (SBOM)")
-		return nil
-	}
 	for _, platform := range o.platforms {
 		if arch, ok := strings.CutPrefix(platform, "linux/"); ok {
 			layout := filepath.Join(o.folder, "image", arch)

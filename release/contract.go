@@ -11,7 +11,7 @@ import (
 )
 
 // contractFiles stand beside the protos in the archive. service_config_replicas.json is for clients that connect to
-// each replica; a contract may be without it.
+// each replica.
 var contractFiles = []string{"proto/errors.json", "proto/service_config.json", "proto/service_config_replicas.json", "LICENSE"}
 
 // writeContract writes protos.tar.gz, which has all that a client of any language is made of, and released.binpb, with
@@ -36,9 +36,6 @@ func writeContract(o options, c commit, source, scratch string) error {
 		return err
 	}
 	for _, name := range contractFiles {
-		if strings.HasSuffix(name, "_replicas.json") && !exists(filepath.Join(source, name)) {
-			continue
-		}
 		if err := copyFile(source, protos, name); err != nil {
 			return err
 		}

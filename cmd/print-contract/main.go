@@ -1,6 +1,6 @@
 // Command print-contract writes files from the descriptors of the contract: the reference page of all operations, the
-// reference of all error reasons as Markdown and as JSON, and the gRPC service config for clients, into the folder of
-// the protos; the page for those who come from Microsoft Graph into that of the pages. Nobody edits them by hand.
+// reference of all error reasons as Markdown and as JSON, and two gRPC service configs for clients, into the folder of the
+// protos; the page for those who come from Microsoft Graph into that of the pages. Nobody edits them by hand.
 //
 // Usage: go run ./cmd/print-contract PROTOS PAGES
 package main
@@ -43,14 +43,19 @@ func run(protos, pages string) error {
 	if err != nil {
 		return err
 	}
-	config, err := c.serviceConfig()
+	config, err := c.serviceConfig("")
+	if err != nil {
+		return err
+	}
+	balancing, err := c.serviceConfig(balanced)
 	if err != nil {
 		return err
 	}
 	for name, page := range map[string][]byte{
 		filepath.Join(protos, "OPERATIONS.md"): c.operationsPage(), filepath.Join(protos, "ERRORS.md"): c.errorsPage(),
 		filepath.Join(protos, "errors.json"): catalogue, filepath.Join(protos, "service_config.json"): config,
-		filepath.Join(pages, "migrating.md"): c.migratingPage(),
+		filepath.Join(protos, "service_config_replicas.json"): balancing,
+		filepath.Join(pages, "migrating.md"):                  c.migratingPage(),
 	} {
 		if err := os.WriteFile(name, page, 0o644); err != nil {
 			return err

@@ -39,6 +39,13 @@ type retryThrottling struct {
 	TokenRatio float64 `json:"tokenRatio"`
 }
 
+// balanced makes a client spread its calls over all addresses that its resolver returns, and leave out those whose
+// health is NOT_SERVING. It is for clients that connect to each replica, and would harm others: a client that has one
+// connection, through a proxy or the one address of a service, would ask one replica for the health of all.
+const balanced = ` "loadBalancingConfig": [{"round_robin":{}}],
+ "healthCheckConfig": {"serviceName":""},
+`
+
 // methodName selects a method.
 type methodName struct {
 	Service string `json:"service"`
@@ -51,7 +58,9 @@ type methodName struct {
 // other method, nor a whole service: runtimes make both codes themselves, UNAVAILABLE when a connection is cut,
 // RESOURCE_EXHAUSTED (grpc-js) when it ends with ENHANCE_YOUR_CALM. Then nobody knows whether a write was done. The
 // server itself repeats a write that Graph refused.
-func (c *contract) serviceConfig() ([]byte, error) {
+//
+// The text of balancing is empty or balanced.
+func (c *contract) serviceConfig(balancing string) ([]byte, error) {
 	var repeatable []methodName
 	for _, r := range c.rpcs {
 		if r.level == descriptorpb.MethodOptions_NO_SIDE_EFFECTS || r.level == descriptorpb.MethodOptions_IDEMPOTENT {
@@ -59,7 +68,7 @@ func (c *contract) serviceConfig() ([]byte, error) {
 		}
 	}
 	var page bytes.Buffer
-	page.WriteString("{\n \"methodConfig\": [\n")
+	page.WriteString("{\n" + balancing + " \"methodConfig\": [\n")
 	if err := writeMethodConfig(&page, repeatable, "UNAVAILABLE", "RESOURCE_EXHAUSTED"); err != nil {
 		return nil, err
 	}

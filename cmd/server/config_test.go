@@ -52,6 +52,7 @@ func TestWrongConfigurationIsOneLine(t *testing.T) {
 		{"a socket with a relative path", []string{"--listen", "unix://" + secret}, nil, "unix:///"},
 		{"a mode without a socket", []string{"--unix-mode", "0660"}, nil, "--unix-mode"},
 		{"a mode that is no number", []string{"--listen", "unix:///s", "--unix-mode", secret}, nil, "--unix-mode"},
+		{"a socket for everybody without identities", []string{realGraph, "--graph-credential=client-secret", "--listen", "unix:///s", "--unix-mode", "0666"}, variables{"AZURE_CLIENT_ID": someGUID, "AZURE_CLIENT_SECRET": "s"}, "--unix-mode"},
 		{"a mode that the server cannot use", []string{"--listen", "unix:///s", "--unix-mode", "0066"}, nil, "--unix-mode"},
 		{"a certificate without its key", []string{"--tls-certificate-file", secret}, nil, "--tls-key-file"},
 		{"a key without its certificate", []string{"--tls-key-file", secret}, nil, "--tls-certificate-file"},
@@ -236,7 +237,8 @@ func TestOtherMachinesAreAllowed(t *testing.T) {
 		{"the emulator by its name", []string{"--listen", ":0", "--graph-endpoint", "emulator"}},
 		{"everything", []string{realGraph, "--graph-credential=client-secret", "--listen", ":0", "--insecure-listen"}},
 		{"clients with a certificate", []string{realGraph, "--graph-credential=client-secret", "--listen", ":0", "--tls-certificate-file=c", "--tls-key-file=k", "--tls-client-ca-file=a"}},
-		{"who can use a socket", []string{realGraph, "--graph-credential=client-secret", "--listen", "unix:///run/s", "--unix-mode", "0666"}},
+		{"who can use a socket", []string{realGraph, "--graph-credential=client-secret", "--listen", "unix:///run/s", "--unix-mode", "0660"}},
+		{"a socket for everybody", []string{realGraph, "--graph-credential=client-secret", "--listen", "unix:///run/s", "--unix-mode", "0666", "--insecure-listen"}},
 		{"another machine as upstream", []string{"--graph-endpoint", "https://example.com/v1.0", "--insecure-upstream"}},
 		{"the control API of the emulator", []string{"--emulator-listen", ":0", "--insecure-listen"}},
 	} {

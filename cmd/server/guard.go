@@ -42,8 +42,8 @@ func (c *config) checkReach() error {
 		return fmt.Errorf("--emulator-listen %s can be reached from other machines, and the emulator checks nobody: add --insecure-listen to allow it", c.EmulatorListen)
 	}
 	_, isUnix := c.unixPath()
-	if isUnix && c.unixMode&0o077 != 0 && c.GraphEndpoint != onEmulator && !c.identities() && !c.InsecureListen {
-		return errors.New("--unix-mode lets other users of this machine use the socket, and nobody checks who calls: say who may call by --rights-file, or add --insecure-listen to allow it")
+	if isUnix && c.unixMode&0o007 != 0 && c.GraphEndpoint != onEmulator && !c.identities() && !c.InsecureListen {
+		return errors.New("--unix-mode lets everybody on this machine use the socket, and nobody checks who calls: say who may call by --rights-file, or add --insecure-listen to allow it")
 	}
 	if isUnix || isLoopback(c.Listen) {
 		return nil

@@ -152,13 +152,13 @@ func TestObserverIsToldWhyACallWasShed(t *testing.T) {
 func TestObserverIsToldOfRefusedReflection(t *testing.T) {
 	const method = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 	s, w := newSuite(t, 1000), new(watcher)
-	s.options.Observers, s.options.Callers = []Observer{w}, &Callers{Authenticator: identity.New(identity.Options{})}
+	s.options.Observers, s.options.Callers = []Observer{w}, &Callers{Authenticator: identity.New(identity.Options{}), Now: time.Now}
 	chain := newChain(s.options, s.calls)
 	ask := func(ctx context.Context) error {
 		_, err := chain.Unary(ctx, nil, &grpc.UnaryServerInfo{FullMethod: method}, func(context.Context, any) (any, error) { return nil, nil })
 		return err
 	}
-	if err := ask(context.WithValue(t.Context(), callerKey{}, identity.Caller{})); err != nil || len(w.began)+len(w.ended) != 0 {
+	if err := ask(context.WithValue(t.Context(), callerKey{}, identity.Caller{Expires: time.Now().Add(time.Hour)})); err != nil || len(w.began)+len(w.ended) != 0 {
 		t.Errorf("a caller that is known: %v, began %q, ended %v", err, w.began, w.ended)
 	}
 	if err := ask(t.Context()); err == nil || len(w.began) != 1 || len(w.ended) != 1 {
