@@ -1,5 +1,5 @@
-// Command print-contract writes files from the descriptors of the contract. Into the folder of the protos: the reference
-// page of all operations, the reference of all error reasons as Markdown and as JSON, and two gRPC service configs for
+// Command print-contract writes files from the descriptors of the contract. Into the folder of the protos: the page
+// of all operations, the reference of all error reasons as Markdown and as JSON, and two gRPC service configs for
 // clients. Into that of the pages: the page for those who come from Microsoft Graph. Nobody edits them by hand.
 //
 // Usage: go run ./cmd/print-contract PROTOS PAGES
