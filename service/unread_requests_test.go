@@ -1,9 +1,16 @@
 package service_test
 
 import (
+	"context"
+	"crypto/tls"
 	"encoding/binary"
+	"net"
+	"net/http"
+	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
@@ -16,14 +23,30 @@ import (
 func TestRequestsThatDoNotEndAreBounded(t *testing.T) {
 	const limit = 16 << 20
 	s := servicetest.New(t, func(o *service.Options) { o.MaxRequestBytes = limit })
+	ctx, cancel := context.WithCancel(t.Context())
+	var floods sync.WaitGroup
+	defer floods.Wait()
+	defer cancel()
 	for range 8 {
-		c := newStalledClient(t, s.Conn.Target())
-		go func() {
-			// It fails when the server closes the connection.
-			for stream := range 20 {
-				c.flood(uint32(2*stream+1), 7<<20)
-			}
-		}()
+		flooder := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address)
+		}}
+		defer flooder.CloseIdleConnections()
+		for range 20 {
+			floods.Go(func() {
+				request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.Conn.Target()+listPolicies, &endless{ctx: ctx, left: 7 << 20})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				request.Header.Set("Content-Type", "application/grpc")
+				request.Header.Set("Te", "trailers")
+				// It ends with the test, or when the server closes the connection.
+				if response, err := flooder.RoundTrip(request); err == nil {
+					response.Body.Close()
+				}
+			})
+		}
 	}
 	highest := int64(0)
 	for calls, began := 0, time.Now(); calls < 500; {
@@ -45,6 +68,29 @@ func TestRequestsThatDoNotEndAreBounded(t *testing.T) {
 		t.Errorf("up to %d bytes were held, want about %d", highest, limit)
 	}
 	t.Logf("at most %d bytes", highest)
+}
+
+// endless is the body of a call whose message never comes to its end.
+type endless struct {
+	ctx   context.Context
+	left  int
+	begun bool
+}
+
+// Read returns all bytes of the message but the last one, and then waits.
+func (e *endless) Read(p []byte) (int, error) {
+	switch {
+	case !e.begun:
+		e.begun = true
+		return copy(p, binary.BigEndian.AppendUint32([]byte{0}, uint32(e.left))), nil
+	case e.left == 1:
+		<-e.ctx.Done()
+		return 0, e.ctx.Err()
+	}
+	n := min(len(p), e.left-1)
+	clear(p[:n])
+	e.left -= n
+	return n, nil
 }
 
 // flood begins a call, and sends a body of which the last byte never comes, as fast as the server takes it.
