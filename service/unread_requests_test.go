@@ -2,15 +2,11 @@ package service_test
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/binary"
-	"net"
 	"net/http"
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
@@ -28,9 +24,8 @@ func TestRequestsThatDoNotEndAreBounded(t *testing.T) {
 	defer floods.Wait()
 	defer cancel()
 	for range 8 {
-		flooder := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, address)
-		}}
+		flooder := &http.Transport{Protocols: new(http.Protocols)}
+		flooder.Protocols.SetUnencryptedHTTP2(true)
 		defer flooder.CloseIdleConnections()
 		for range 20 {
 			floods.Go(func() {
