@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -275,12 +277,10 @@ func (d *desk) has(text string) bool { return strings.Contains(d.log.String(), t
 // await waits until the log has a text.
 func (d *desk) await(t *testing.T, text string) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !strings.Contains(d.log.String(), text) {
+	for deadline := time.Now().Add(10 * time.Second); !d.has(text); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log lacks %s: %s", text, d.log)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 
@@ -291,7 +291,6 @@ func awaitReason(t *testing.T, do func() error, want string) {
 		if time.Now().After(deadline) {
 			t.Fatalf("got %v, want %q", err, want)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 
@@ -326,11 +325,14 @@ func TestAuditLinesSurviveSIGKILL(t *testing.T) {
 	for round := range 5 {
 		d := newDesk(t, "BACKUPSTORAGE_GRAPH_ENDPOINT="+upstream.url, "BACKUPSTORAGE_GRAPH_CA_FILE="+rootsOf(t, upstream), "BACKUPSTORAGE_EMULATOR_LISTEN=")
 		operator := d.connect(t, "operator")
+		// Each round kills the server at another point: after so many writes.
 		arrived := make(chan struct{})
-		var once sync.Once
+		var writes atomic.Int64
 		upstream.mu.Lock()
 		upstream.before = func(http.ResponseWriter, *http.Request) bool {
-			once.Do(func() { close(arrived) })
+			if writes.Add(1) == int64(1+3*round) {
+				close(arrived)
+			}
 			return false
 		}
 		upstream.mu.Unlock()
@@ -344,7 +346,6 @@ func TestAuditLinesSurviveSIGKILL(t *testing.T) {
 			})
 		}
 		<-arrived
-		time.Sleep(time.Duration(round) * 7 * time.Millisecond)
 		if err := d.server.Process.Signal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}

@@ -50,7 +50,6 @@ func TestFailedHandshakesAreLogged(t *testing.T) {
 				break
 			}
 			connect()
-			time.Sleep(handshakePause / 4)
 		}
 	}
 	if err := d.stop(); err != nil {

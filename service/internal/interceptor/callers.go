@@ -90,11 +90,7 @@ func (ch *Chain) Tap(ctx context.Context, info *tap.Info) (_ context.Context, er
 	case pending:
 		// The key of the token is being fetched. Such calls are counted until it is there, so that few messages of strangers
 		// are read, and they end soon when their message does not come: they may all be forged.
-		if !ch.pending.enter() {
-			return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED))
-		}
-		if !ch.pending.take(who) {
-			ch.pending.leave()
+		if !ch.pending.admit(who) {
 			return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED))
 		}
 		if ctx, err = ch.begin(ctx, info, ch.incoming, who); err != nil {

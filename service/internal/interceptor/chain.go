@@ -174,11 +174,7 @@ func (ch *Chain) Stream(server any, stream grpc.ServerStream, info *grpc.StreamS
 		}
 		// Watches of health and reflection last as long as their clients like, and strangers have the former.
 		who := peerOf(stream.Context())
-		if !ch.open.enter() {
-			return tooMany()
-		}
-		if !ch.open.take(who) {
-			ch.open.leave()
+		if !ch.open.admit(who) {
 			return tooMany()
 		}
 		defer ch.open.giveBack(who)

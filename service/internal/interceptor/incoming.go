@@ -31,11 +31,7 @@ type incomingKey struct{}
 
 // begin counts a call at its headers. who is whose share it takes. The context is that of the call from then on.
 func (in incoming) begin(ctx context.Context, who string) (context.Context, error) {
-	if !in.calls.enter() {
-		return nil, apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
-	}
-	if !in.calls.take(who) {
-		in.calls.leave()
+	if !in.calls.admit(who) {
 		return nil, apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -99,6 +99,18 @@ func (n *inFlight) count() int {
 	return n.all
 }
 
+// admit is enter and take at once, for a call whose share is known from the beginning.
+func (n *inFlight) admit(who string) bool {
+	if !n.enter() {
+		return false
+	}
+	if !n.take(who) {
+		n.leave()
+		return false
+	}
+	return true
+}
+
 // leave gives back the place of a call whose tenant was not counted.
 func (n *inFlight) leave() {
 	n.mu.Lock()
