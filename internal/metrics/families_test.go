@@ -187,7 +187,6 @@ func counted(c *checker, w *watched) {
 	c.want(m, 1, "backupstorage_audit_failures_total")
 	c.want(m, 2, "backupstorage_audit_suppressed_total")
 	denied(c)
-	c.want(m, 1, "backupstorage_redis_up")
 	shed(c)
 }
 
@@ -253,7 +252,6 @@ func sources(w *watched) metrics.Sources {
 		ConnectionsPaused: func() uint64 { return 3 },
 		AuditFailures:     func() uint64 { return 1 },
 		AuditSuppressed:   func() uint64 { return 2 },
-		RedisUp:           func() bool { return true },
 	}
 }
 
@@ -289,7 +287,7 @@ func TestNoSourceNoFamily(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, family := range families {
-		if name := family.GetName(); strings.Contains(name, "audit") || strings.Contains(name, "redis") || strings.Contains(name, "in_flight") {
+		if name := family.GetName(); strings.Contains(name, "audit") || strings.Contains(name, "in_flight") {
 			t.Errorf("%s is there", name)
 		}
 	}

@@ -41,8 +41,6 @@ type Sources struct {
 	// AuditFailures are the audit lines that were not written, AuditSuppressed the denied calls that got none of their
 	// own.
 	AuditFailures, AuditSuppressed func() uint64
-	// RedisUp reports whether the Redis that replicas share responded last.
-	RedisUp func() bool
 }
 
 // Reload is an attempt to read a file again.
@@ -80,7 +78,7 @@ func (m *Metrics) Watch(s Sources) {
 	m.registry.MustRegister(c)
 }
 
-// watchCallers adds what TLS, identities, rights, the audit log and Redis count.
+// watchCallers adds what TLS, identities, rights and the audit log count.
 func (c *watcher) watchCallers(s Sources) {
 	if s.Reloads != nil {
 		c.add("backupstorage_reloads_total", "Files that were read again while the server runs.", []string{"what", "result"}, func(d *prometheus.Desc, out chan<- prometheus.Metric) {
@@ -104,11 +102,6 @@ func (c *watcher) watchCallers(s Sources) {
 	}
 	c.counter("backupstorage_audit_failures_total", "Audit lines that could not be written, or not in time.", number(s.AuditFailures))
 	c.counter("backupstorage_audit_suppressed_total", "Denied calls without an audit line of their own, because there were too many.", number(s.AuditSuppressed))
-	if s.RedisUp != nil {
-		c.gauge("backupstorage_redis_up", "1 when Redis responded last, else 0.", func() float64 {
-			return map[bool]float64{true: 1}[s.RedisUp()]
-		})
-	}
 }
 
 // watcher collects what is counted elsewhere.
