@@ -59,8 +59,8 @@ const limit = 230 * time.Second
 type trouble struct {
 	name   string
 	alerts []string
-	// begin makes it go wrong, and end makes it right again. calls are made every interval in between, and with untilResolved
-	// until the alerts have resolved: a throttle is tried again only by a call.
+	// begin makes it go wrong, and end makes it right again. calls are made every interval in between, and with
+	// untilResolved as long as the alerts fire: only a call finds out that a throttle is over.
 	begin, end    func()
 	every         time.Duration
 	calls         func(ctx context.Context)
