@@ -11,6 +11,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/m365backup/backupstorage/internal/trial"
 )
 
 // numbers are those of the manifests, as `go run -C deploy/kubernetes . -numbers OVERLAY` prints them.
@@ -70,12 +72,12 @@ func (f *fleet) playKubelet(ctx context.Context, l *load, n numbers, count, rate
 	}
 	stopLoad()
 	<-loaded
-	book := newLedger()
-	if err := book.read(ctx, f); err != nil {
+	book := trial.NewLedger()
+	if err := book.Read(ctx, f.emulator); err != nil {
 		return err
 	}
 	// SIGKILL, if there was one, is no excuse: it was the manifest's fault.
-	return errors.Join(problem, report(judge(l.seen(), nil, book.created)))
+	return errors.Join(problem, report(judge(l.seen(), nil, book.Created)))
 }
 
 // stopAsKubelet sends SIGTERM, SIGKILL when the grace period is over, and starts a new replica.
@@ -88,12 +90,12 @@ func (f *fleet) stopAsKubelet(ctx context.Context, c *cluster, r *replica, n num
 		close(removed)
 	}()
 	begin := time.Now()
-	if err := r.process.signal(syscall.SIGTERM); err != nil {
+	if err := r.process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	if err := r.process.waitEnd(n.Grace); err != nil {
+	if err := r.process.WaitEnd(n.Grace); err != nil {
 		problem = fmt.Errorf("%s had not ended cleanly when its grace period of %v was over: %w", r.address, n.Grace, err)
-		r.process.kill()
+		r.process.Kill()
 	}
 	fmt.Printf("a replica was told to stop and ended after %v of %v\n", time.Since(begin).Round(time.Millisecond), n.Grace)
 	// It stays in the list until everybody knows.
