@@ -11,8 +11,8 @@ type verdict struct {
 	faults                        []string
 }
 
-// judge compares what clients saw with what the emulator has done. A write that returned OK was done once, to the policy
-// that it told; one that failed, once or never.
+// judge compares what clients saw with what the emulator has done. A write that returned OK was done once, to the
+// policy that it told; one that failed, once or never.
 func judge(made []write, created, removed map[string][]string) *verdict {
 	v := &verdict{writes: len(made)}
 	left := map[string]bool{}

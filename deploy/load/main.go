@@ -86,7 +86,7 @@ func pinned() error {
 	if err != nil {
 		return err
 	}
-	//nolint:gosec // It is this program.
+	// It is this program.
 	return syscall.Exec(taskset, append([]string{"taskset", "-c", core, program}, os.Args[1:]...), append(os.Environ(), pinnedMark+"=1"))
 }
 

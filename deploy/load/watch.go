@@ -19,8 +19,8 @@ const warm = 3 * time.Second
 // logLimit is the size at which the server's log is cut, so that ten minutes do not fill a disk.
 const logLimit = 64 << 20
 
-// measure makes calls at a rate, and reads meanwhile what the server uses. The metrics are read as often as a Prometheus
-// does it.
+// measure makes calls at a rate, and reads meanwhile what the server uses. The metrics are read as often as a
+// Prometheus does it.
 func (d *desk) measure(ctx context.Context, l *load, rate int, lasts time.Duration) (*figures, error) {
 	if err := l.run(ctx, &window{failed: map[string]int{}}, rate, warm); err != nil {
 		return nil, err
@@ -118,8 +118,8 @@ func (d *desk) watch(ctx context.Context, l *load, f *figures) error {
 			return err
 		}
 		l.mu.Lock()
-		s.ended, s.slowest = f.window.inSecond, f.window.slowest
-		f.window.inSecond, f.window.slowest = 0, 0
+		s.ended, s.slowest = f.inSecond, f.slowest
+		f.inSecond, f.slowest = 0, 0
 		l.mu.Unlock()
 		f.seconds = append(f.seconds, s)
 		if n%5 == 0 {
