@@ -34,7 +34,7 @@ var plants = map[string]func(context.Context, *desk, *load) (stop func(), err er
 	},
 }
 
-// leak makes 30 connections a second, each of which the server keeps.
+// leak makes 45 connections a second, each of which the server keeps.
 func leak(ctx context.Context, address string) {
 	var kept []net.Conn
 	defer func() {
@@ -44,7 +44,7 @@ func leak(ctx context.Context, address string) {
 	}()
 	//nolint:gosec // Who the server is does not matter to it.
 	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}}
-	every := time.NewTicker(time.Second / 30)
+	every := time.NewTicker(time.Second / 45)
 	defer every.Stop()
 	for {
 		select {
