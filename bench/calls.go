@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/internal/trial"
 )
 
 // work is a kind of call, and how many of them are under way.
@@ -147,6 +148,13 @@ func (s *stage) measureAll(rounds int) error {
 				}
 				if !warm {
 					t.cost[w.work] = append(t.cost[w.work], cost)
+				}
+				if w.work == (work{pageCall, 64}) {
+					resident, err := trial.Memory(t.process.PID(), "VmRSS")
+					if err != nil {
+						return err
+					}
+					t.pages = max(t.pages, resident)
 				}
 			}
 			for _, c := range []*client{s.raw, s.sdk} {

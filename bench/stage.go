@@ -45,6 +45,7 @@ type target struct {
 	connections []*grpc.ClientConn
 	start       time.Duration // Until it was ready; 0 for those that are not ours.
 	idle        int64         // Resident bytes before a call.
+	pages       int64         // Resident bytes right after pages in flight, the most of all rounds.
 	floor       *target       // What grpc-go alone costs over the same kind of connection.
 	cost        map[work][]time.Duration
 }
