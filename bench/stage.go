@@ -30,6 +30,7 @@ type stage struct {
 	ctx                  context.Context
 	stop                 context.CancelFunc
 	endpoint             string // Of the stub, with its version.
+	roots                string // File with the authorities that servers trust.
 	raw, sdk             *client
 	targets              []*target
 	bareTLS, barePlain   *target
@@ -156,6 +157,7 @@ func (s *stage) startParts(o options) error {
 	if s.raw, err = s.startClient(s.self, "raw", "-endpoint", s.endpoint, "-ca", s.at("desk/ca.crt")); err != nil {
 		return err
 	}
+	s.roots = s.at("desk/ca.crt")
 	if o.sdk != "" {
 		s.sdk, err = s.startClient(o.sdk, "-endpoint", s.endpoint, "-ca", s.at("desk/ca.crt"))
 	}
@@ -204,7 +206,7 @@ func (s *stage) startServer(name string, on bool, flags ...string) (err error) {
 	}
 	begin := time.Now()
 	t.process, err = trial.Launch(s.ctx, s.at(fmt.Sprintf("server-%d.log", len(s.targets))), s.server, append([]string{
-		"--listen", t.address, "--admin-listen=" + admin, "--graph-endpoint", s.endpoint, "--graph-ca-file", s.at("desk/ca.crt"),
+		"--listen", t.address, "--admin-listen=" + admin, "--graph-endpoint", s.endpoint, "--graph-ca-file", s.roots,
 	}, flags...)...)
 	if err != nil {
 		return err
