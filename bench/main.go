@@ -37,7 +37,7 @@ func main() {
 		return
 	}
 	var o options
-	flag.IntVar(&o.rounds, "rounds", 9, "how often each is measured, in turn")
+	flag.IntVar(&o.rounds, "rounds", 9, "how often each is measured, in turn; 0 leaves the tables out")
 	flag.StringVar(&o.server, "server", "", "the server's program; without it, it is built")
 	flag.StringVar(&o.sdk, "sdk", "", "program with Microsoft's Go SDK, see sdk/main.go")
 	flag.BoolVar(&o.reach, "reach", false, "measure calls in flight, and memory after a burst, too")
@@ -60,12 +60,15 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = s.end(err) }()
-	if err := s.measureAll(o.rounds); err != nil {
-		return err
+	var goals []goal
+	if o.rounds > 0 {
+		if err := s.measureAll(o.rounds); err != nil {
+			return err
+		}
+		goals = s.ratios()
+		fmt.Printf("%s %s/%s, %d processors, %s; medians of %d interleaved rounds, and their range\n\n%s\n",
+			runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), time.Now().Format("January 2006"), o.rounds, s.tables())
 	}
-	fmt.Printf("%s %s/%s, %d processors, %s; medians of %d interleaved rounds, and their range\n\n%s\n",
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), time.Now().Format("January 2006"), o.rounds, s.tables())
-	goals := s.ratios()
 	if o.reach {
 		more, err := s.reach(ctx, o)
 		if err != nil {

@@ -62,7 +62,7 @@ func (s *stage) tables() string {
 	}
 	fmt.Fprintf(&b, "| server | calls a second and core, small | pages a second and core | resident before a call, MB | after 64 pages in flight, MB | of each page in flight, MB |\n|---|---|---|---|---|---|\n")
 	for _, t := range s.targets {
-		fmt.Fprintf(&b, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f |\n", t.name, 1000/milliseconds(t.cost[work{smallCall, 64}]).median,
+		fmt.Fprintf(&b, "| %s | %.0f | %.0f | %.0f | %.0f | %.1f |\n", t.name, 1000/milliseconds(t.cost[work{smallCall, 64}]).median,
 			1000/milliseconds(t.cost[work{pageCall, 64}]).median, mega(t.idle), mega(t.pages), mega(max(0, t.pages-t.idle))/64)
 	}
 	return b.String()
