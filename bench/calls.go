@@ -91,7 +91,7 @@ func (t *target) measure(w work, count int) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	err = inFlight(w.width, count, func(n int) error {
+	err = trial.InFlight(w.width, count, func(n int) error {
 		if err := t.call(n, tenant(n), how.method, in, nil); status.Code(err) != how.code {
 			return fmt.Errorf("%s of %s: %w", w.kind, t.name, err)
 		}
@@ -161,7 +161,7 @@ func (s *stage) measureAll(rounds int) error {
 				if c == nil || w.kind == errorCall {
 					continue
 				}
-				cost, err := c.order(order{Path: called[w.kind].path, InFlight: w.width, Count: w.count})
+				cost, err := c.order(trial.Order{Path: called[w.kind].path, InFlight: w.width, Count: w.count})
 				if err != nil {
 					return err
 				}

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -14,8 +12,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -23,6 +19,7 @@ import (
 
 	decoding "github.com/m365backup/backupstorage/cmd/protoc-gen-graph/bench"
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/internal/trial"
 )
 
 // parts are the programs beside the server, each a process of its own: the same binary with another first argument.
@@ -115,18 +112,6 @@ func bare(arguments []string) error {
 	return server.Serve(listener)
 }
 
-// order is what a client process is told on a line of its standard input.
-type order struct {
-	Path            string `json:"path"` // Below the version.
-	InFlight, Count int
-}
-
-// result is its answer: what the calls cost it.
-type result struct {
-	CPU   time.Duration
-	Error string
-}
-
 // raw calls the upstream with net/http, and throws the bodies away. It obeys orders until its standard input ends.
 func raw(arguments []string) error {
 	flags := flag.NewFlagSet("raw", flag.ExitOnError)
@@ -160,71 +145,7 @@ func raw(arguments []string) error {
 		}
 		return err
 	}
-	return obey(func(o order) error { return inFlight(o.InFlight, o.Count, func(int) error { return get(o.Path) }) })
-}
-
-// obey carries out orders, and tells what each has cost this process.
-func obey(do func(order) error) error {
-	lines, answers := bufio.NewScanner(os.Stdin), json.NewEncoder(os.Stdout)
-	for lines.Scan() {
-		var o order
-		if err := json.Unmarshal(lines.Bytes(), &o); err != nil {
-			return err
-		}
-		before, err := used()
-		if err != nil {
-			return err
-		}
-		var r result
-		if err := do(o); err != nil {
-			r.Error = err.Error()
-		}
-		after, err := used()
-		if err != nil {
-			return err
-		}
-		r.CPU = after - before
-		if err := answers.Encode(r); err != nil {
-			return err
-		}
-	}
-	return lines.Err()
-}
-
-// used is the processor time of this process.
-func used() (time.Duration, error) {
-	var usage syscall.Rusage
-	err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), err
-}
-
-// inFlight makes a number of calls, of which so many are under way. It returns the first error.
-func inFlight(width, count int, call func(n int) error) error {
-	var (
-		mu     sync.Mutex
-		next   int
-		failed error
-		done   sync.WaitGroup
-	)
-	for range width {
-		done.Go(func() {
-			for {
-				mu.Lock()
-				n := next
-				next++
-				stop := n >= count || failed != nil
-				mu.Unlock()
-				if stop {
-					return
-				}
-				if err := call(n); err != nil {
-					mu.Lock()
-					failed = err
-					mu.Unlock()
-				}
-			}
-		})
-	}
-	done.Wait()
-	return failed
+	return trial.Obey(func(o trial.Order) error {
+		return trial.InFlight(o.InFlight, o.Count, func(int) error { return get(o.Path) })
+	})
 }

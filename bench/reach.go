@@ -49,7 +49,7 @@ func (s *stage) slowReads(calls, of, places int) (took time.Duration, each float
 		return 0, 0, err
 	}
 	begin := time.Now()
-	err = inFlight(calls, calls, func(n int) error {
+	err = trial.InFlight(calls, calls, func(n int) error {
 		return t.call(n, tenant(n%of), pb.ProtectionPolicyService_GetProtectionPolicy_FullMethodName, in, nil)
 	})
 	took = time.Since(begin)

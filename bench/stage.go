@@ -313,14 +313,14 @@ func (s *stage) startClient(program string, arguments ...string) (*client, error
 }
 
 // order has the client make calls, and returns what they cost it.
-func (c *client) order(o order) (time.Duration, error) {
+func (c *client) order(o trial.Order) (time.Duration, error) {
 	if err := json.NewEncoder(c.in).Encode(o); err != nil {
 		return 0, err
 	}
 	if !c.out.Scan() {
 		return 0, errors.New("a client program has ended")
 	}
-	var r result
+	var r trial.Result
 	if err := json.Unmarshal(c.out.Bytes(), &r); err != nil {
 		return 0, err
 	}

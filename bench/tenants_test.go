@@ -79,7 +79,7 @@ func TestTenThousandTenantsCostAsOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := inFlight(16, count, func(n int) error { return server.call(n, of(n%tenants), how.method, in, nil) }); err != nil {
+		if err := trial.InFlight(16, count, func(n int) error { return server.call(n, of(n%tenants), how.method, in, nil) }); err != nil {
 			t.Fatal(err)
 		}
 		after, err := onCPU(server.process.PID())
