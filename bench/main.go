@@ -25,6 +25,7 @@ type options struct {
 	rounds              int
 	server, sdk         string
 	reach, build, guard bool
+	plant               bool
 	rest                time.Duration
 }
 
@@ -43,6 +44,7 @@ func main() {
 	flag.BoolVar(&o.reach, "reach", false, "measure calls in flight, and memory after a burst, too")
 	flag.BoolVar(&o.build, "build", false, "measure a build with an empty cache, too")
 	flag.BoolVar(&o.guard, "guard", false, "fail if a ratio is far from what it should be")
+	flag.BoolVar(&o.plant, "plant", false, "make the server collect garbage all the time, to show that -guard sees it")
 	flag.DurationVar(&o.rest, "rest", time.Minute, "how long the server rests after a burst, before its memory is read")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

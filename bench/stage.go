@@ -27,6 +27,7 @@ import (
 // stage has all processes that are measured.
 type stage struct {
 	folder, self, server string
+	plant                bool // Servers collect garbage all the time.
 	ctx                  context.Context
 	stop                 context.CancelFunc
 	endpoint             string // Of the stub, with its version.
@@ -77,7 +78,7 @@ func (s *stage) at(name string) string { return filepath.Join(s.folder, name) }
 
 // startStage starts the stub, both bare servers, the raw client, and the server in each way that is measured.
 func startStage(ctx context.Context, o options) (s *stage, err error) {
-	s = &stage{server: o.server}
+	s = &stage{server: o.server, plant: o.plant}
 	if s.self, err = os.Executable(); err != nil {
 		return nil, err
 	}
@@ -204,10 +205,14 @@ func (s *stage) startServer(name string, on bool, flags ...string) (err error) {
 		}
 		flags = append(flags, "--audit-file", s.at(fmt.Sprintf("audit-%d.log", len(s.targets))))
 	}
+	command := []string{s.server}
+	if s.plant {
+		command = []string{"env", "GOGC=2", s.server}
+	}
 	begin := time.Now()
-	t.process, err = trial.Launch(s.ctx, s.at(fmt.Sprintf("server-%d.log", len(s.targets))), s.server, append([]string{
-		"--listen", t.address, "--admin-listen=" + admin, "--graph-endpoint", s.endpoint, "--graph-ca-file", s.roots,
-	}, flags...)...)
+	t.process, err = trial.Launch(s.ctx, s.at(fmt.Sprintf("server-%d.log", len(s.targets))), command[0], append(append(command[1:],
+		"--listen", t.address, "--admin-listen="+admin, "--graph-endpoint", s.endpoint, "--graph-ca-file", s.roots,
+	), flags...)...)
 	if err != nil {
 		return err
 	}
