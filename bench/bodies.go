@@ -18,6 +18,8 @@ const (
 const (
 	policyPath = "/solutions/backupRestore/protectionPolicies/"
 	unitsPath  = "/solutions/backupRestore/protectionUnits/microsoft.graph.mailboxProtectionUnit"
+	// The SDK leaves out a part of the name, which Graph allows.
+	shortUnitsPath = "/solutions/backupRestore/protectionUnits/graph.mailboxProtectionUnit"
 )
 
 // small is one policy, as Graph writes it.

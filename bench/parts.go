@@ -44,7 +44,7 @@ func stub(arguments []string) error {
 		Addr: *listen, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch path, _ := strings.CutPrefix(r.URL.Path, "/v1.0"); path {
-			case unitsPath:
+			case unitsPath, shortUnitsPath:
 				write(w, http.StatusOK, units)
 			case policyPath + smallID:
 				write(w, http.StatusOK, []byte(small))

@@ -17,12 +17,12 @@ func (s *stage) reach(ctx context.Context, o options) ([]goal, error) {
 	var goals []goal
 	for _, c := range []struct {
 		what                   string
-		calls, tenants, places int
+		calls, tenants, maxCalls int
 	}{
 		{"5,000 reads in flight, upstream of 1 s", 5_000, tenants, 6_000},
 		{"10,000 of them, of one tenant", 10_000, 1, 20_000},
 	} {
-		took, each, err := s.slowReads(c.calls, c.tenants, c.places)
+		took, each, err := s.slowReads(c.calls, c.tenants, c.maxCalls)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.what, err)
 		}
@@ -36,10 +36,10 @@ func (s *stage) reach(ctx context.Context, o options) ([]goal, error) {
 	return append(goals, goal{fmt.Sprintf("memory %v after 64 pages in flight, more than before", o.rest), 100 * growth, 20, " %", 0}), err
 }
 
-// slowReads starts a server with so many places, makes all calls at once, and returns how long the last one took and the
+// slowReads starts a server that takes so many, makes all calls at once, and returns how long the last one took and the
 // memory of each.
-func (s *stage) slowReads(calls, of, places int) (took time.Duration, each float64, err error) {
-	t, stop, err := s.another("--max-calls", fmt.Sprint(places))
+func (s *stage) slowReads(calls, of, maxCalls int) (took time.Duration, each float64, err error) {
+	t, stop, err := s.another("--max-calls", fmt.Sprint(maxCalls))
 	if err != nil {
 		return 0, 0, err
 	}
