@@ -16,7 +16,7 @@ import (
 func (s *stage) reach(ctx context.Context, o options) ([]goal, error) {
 	var goals []goal
 	for _, c := range []struct {
-		what                   string
+		what                     string
 		calls, tenants, maxCalls int
 	}{
 		{"5,000 reads in flight, upstream of 1 s", 5_000, tenants, 6_000},
