@@ -50,7 +50,7 @@ func logCalls(logger *slog.Logger, tenants LogTenants, observers []Observer) aro
 		if !c.quiet {
 			began(observers, c)
 		}
-		err := next(ctx)
+		err := next(ctx, c)
 		took := time.Since(start)
 		if c.quiet {
 			if err == nil {
