@@ -175,8 +175,8 @@ const (
 	maxHeaderList = 16 << 10
 	// maxStreams keeps one connection from taking all the calls that the server takes.
 	maxStreams = 250
-	// streamWorkers is how many goroutines take calls one after another; when all of them work, a call gets one of its own.
-	// The stack of a new goroutine grows several times on the way of a call: a third of its instructions.
+	// streamWorkers is how many goroutines take calls one after another. When all of them work, a call gets one of its
+	// own: its stack grows several times on the way of the call, which is a third of the instructions.
 	streamWorkers = 64
 )
 

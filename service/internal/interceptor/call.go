@@ -123,8 +123,8 @@ func Grow(ctx context.Context, n int) bool {
 	return c == nil || !c.shared || c.holding.Grow(int64(n))
 }
 
-// setTrailer sets a trailer of a call; the key is in lower case. Ids and delays go into trailers and never into headers: a header before an error
-// switches off retries in every gRPC runtime.
+// setTrailer sets a trailer of a call, whose key is in lower case. Ids and delays go into trailers and never into
+// headers: a header before an error switches off retries in every gRPC runtime.
 func setTrailer(ctx context.Context, key, value string) {
 	// It fails only outside of a call.
 	_ = grpc.SetTrailer(ctx, metadata.MD{key: {value}})

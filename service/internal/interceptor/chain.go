@@ -135,8 +135,8 @@ func order(o Options, calls *inFlight) []named {
 	return all
 }
 
-// compose makes one function of interceptors and what they are put around, once: a closure for each of them in each call
-// would cost more than most of them do.
+// compose makes one function of interceptors and what they are put around, once: a closure for each of them in each
+// call would cost more than most of them do.
 func compose(all []named, inner handler) handler {
 	for _, v := range slices.Backward(all) {
 		intercept, next := v.around, inner
