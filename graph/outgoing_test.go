@@ -46,7 +46,7 @@ func TestDatesAreRead(t *testing.T) {
 		"Fri, 20 Nov 2026 12:13:14 GMT":  time.Date(2026, 11, 20, 12, 13, 14, 0, time.UTC),
 		"Fri, 20 Nov 2026 12:13:15 GMT":  time.Date(2026, 11, 20, 12, 13, 15, 0, time.UTC),
 		"Friday, 20-Nov-26 12:13:14 GMT": time.Date(2026, 11, 20, 12, 13, 14, 0, time.UTC),
-		"": {}, "yesterday": {},
+		"":                               {}, "yesterday": {},
 	} {
 		for range 2 {
 			if got := d.read(text); !got.Equal(want) {
