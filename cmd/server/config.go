@@ -78,7 +78,7 @@ type callers struct {
 }
 
 type limits struct {
-	MaxCalls              int   `default:"1000" placeholder:"N" help:"maximum number of calls under way; one tenant alone can have half of it" page:"maximum number of calls under way. One tenant alone can have half of them, two tenants a third each. The server refuses further calls at once with ~SERVER_OVERLOADED~"`
+	MaxCalls              int   `default:"1000" placeholder:"N" help:"maximum number of calls under way; one tenant alone can have half of it; each takes a connection to Graph and about 100 KB" page:"maximum number of calls under way. One tenant alone can have half of them, two tenants a third each. The server refuses further calls at once with ~SERVER_OVERLOADED~. Each read under way takes a connection to Graph and about 100 KB of memory"`
 	MaxConnections        int   `default:"10000" placeholder:"N" help:"maximum number of connections; the server closes further ones at once"`
 	MaxConnectionsPerPeer int   `default:"0" placeholder:"N" help:"maximum number of connections of one IP address; 0 is a tenth of --max-connections"`
 	MaxResponseBytes      int64 `default:"0" placeholder:"BYTES" help:"maximum number of bytes of responses that calls hold together; 0 is 256 MiB, or a quarter of the memory limit if that is less" page:"maximum number of bytes of responses that all calls hold together, from Graph and for clients that have not taken them yet; tenants share them like calls. At least 25165824. 0 is 256 MiB, or a quarter of the memory limit (~GOMEMLIMIT~, else nine tenths of the container's) if that is less"`
@@ -108,9 +108,9 @@ type emulation struct {
 	EmulatorFaults  string `placeholder:"PATH" help:"file with the fault rules that the emulator has at its start" page:"file with the [fault rules](../graph/emulator/README.md) that the emulator has at its start"`
 }
 
-// maxReads is how many reads of Graph are under way at once: about half of the calls, since each tenant has at most
-// half of those, and a read that waits for another tenant's must not be the rule.
-func (c *config) maxReads() int { return max(8, c.MaxCalls/2+12) }
+// maxReads is how many reads of Graph are under way at once: as many as calls. Both are shared by the same rule, so
+// that a call that got a place does not wait here for those of other tenants.
+func (c *config) maxReads() int { return max(8, c.MaxCalls) }
 
 // check checks all values together, so that a server never starts half-configured. It fills in what depends on others.
 func (c *config) check(getenv func(string) string) error {

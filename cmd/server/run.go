@@ -22,13 +22,14 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/credential"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/internal/jsonlog"
 	"github.com/m365backup/backupstorage/internal/reload"
 	"github.com/m365backup/backupstorage/service"
 )
 
 // run serves until the context ends, and then drains. It writes the banner to out and the log to log.
 func run(ctx context.Context, c *config, out, log io.Writer) error {
-	logger := slog.New(slog.NewJSONHandler(log, nil))
+	logger := slog.New(jsonlog.New(log))
 	files := reload.NewReader(c.ReloadInterval, logger)
 	var client *graph.Client
 	// An emulator that begins anew throttles nobody.
