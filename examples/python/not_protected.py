@@ -71,7 +71,8 @@ def main():
     count = 0
     for mail, user_id in mailboxes.items():
         unit = units.get(user_id if by_id else mail)
-        if unit is None or unit.status != unit_pb.PROTECTION_UNIT_STATUS_PROTECTED:
+        # A unit with an error gets no new restore points, whatever its status says: its quota may be used up.
+        if unit is None or unit.status != unit_pb.PROTECTION_UNIT_STATUS_PROTECTED or unit.HasField("error"):
             out.writerow([mail, user_id, *explain(unit, errors.get(user_id) or errors.get(mail), policies)])
             count += 1
     print(f"{len(mailboxes) - count} of {len(mailboxes)} mailboxes are protected", file=sys.stderr)

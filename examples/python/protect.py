@@ -7,7 +7,6 @@ then. The program can be run again at any time, also after it was killed: it fin
 Exit code 0: all are protected. 1: some are not, or a call failed. 75: run it again.
 """
 
-import collections
 import hashlib
 
 from common import Server, TypedError, parser, read_csv, run, why
@@ -107,17 +106,18 @@ def main():
         server.create(server.policies.ActivateProtectionPolicy, request, "protection_policy", activated)
         settled(server, policy.id)
 
-    statuses = collections.Counter()
+    done = total = 0
     request = units_pb.ListExchangeProtectionPolicyUnitsRequest(protection_policy_id=policy.id, page_size=999)
     for unit in server.pages(server.units.ListExchangeProtectionPolicyUnits, request, "protection_units"):
-        statuses[unit.status] += 1
-        if unit.status != unit_pb.PROTECTION_UNIT_STATUS_PROTECTED:
-            status = unit_pb.ProtectionUnitStatus.Name(unit.status).removeprefix("PROTECTION_UNIT_STATUS_")
-            reason = why(TypedError(unit.error)) if unit.HasField("error") else "no error yet"
-            print(f"not protected: {unit.user.email or unit.user.directory_object_id}: {status}: {reason}")
-    done = statuses[unit_pb.PROTECTION_UNIT_STATUS_PROTECTED]
-    print(f"{done} of {statuses.total()} mailboxes of the policy are protected")
-    return 0 if done == statuses.total() and not job.failed_resources else 1
+        total += 1
+        if unit.status == unit_pb.PROTECTION_UNIT_STATUS_PROTECTED and not unit.HasField("error"):
+            done += 1
+            continue
+        status = unit_pb.ProtectionUnitStatus.Name(unit.status).removeprefix("PROTECTION_UNIT_STATUS_")
+        reason = why(TypedError(unit.error)) if unit.HasField("error") else "no error yet"
+        print(f"not protected: {unit.user.email or unit.user.directory_object_id}: {status}: {reason}")
+    print(f"{done} of {total} mailboxes of the policy are protected")
+    return 0 if done == total and not job.failed_resources else 1
 
 
 if __name__ == "__main__":
