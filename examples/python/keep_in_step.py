@@ -5,7 +5,7 @@
 Graph shows addresses only to users. So the program needs the token of a user, or a file with a column id, the object ids
 of the users in Microsoft Entra ID: then it compares ids, and can run without anybody at night.
 
-It compares what should be with what is, and sends the difference. After an answer that was lost it compares again, and
+It compares what should be with what is, and sends the difference. After a lost response it compares again, and
 so does its next run. A second run changes nothing.
 Exit code 0: in step. 1: some mailboxes could not be added or removed, or a call failed. 2: it would remove too many.
 75: run it again.
