@@ -1,8 +1,9 @@
-// Usage: node contract.mjs PROTO OUT. Writes what the stubs lack: the service config, and what to do about each reason.
+// Usage: node contract.mjs FOLDER OUT. Writes what the stubs lack, from the JSON files of FOLDER: the service config, and what
+// to do about each reason.
 import { readFileSync, writeFileSync } from 'node:fs';
 
-const [proto, out] = process.argv.slice(2);
-const read = (name) => readFileSync(`${proto}/${name}`, 'utf8');
+const [folder, out] = process.argv.slice(2);
+const read = (name) => readFileSync(`${folder}/${name}`, 'utf8');
 writeFileSync(`${out}/service_config.ts`, `/** Says which calls a gRPC runtime may repeat: the channel option \`grpc.service_config\`. */
 export const serviceConfig = ${JSON.stringify(JSON.stringify(JSON.parse(read('service_config.json'))))};
 `);
