@@ -30,8 +30,9 @@ public final class RestoreMailbox {
   }
 
   private int run() {
+    Instant at = Instant.parse(server.argument("at"));
     ProtectionUnit unit = unit(server.argument("mailbox"));
-    RestorePoint point = point(unit, Instant.parse(server.argument("at")));
+    RestorePoint point = point(unit, at);
     System.out.println("restore point: " + time(point.getProtectionDateTime()) + " of unit " + unit.getId());
 
     DestinationType destination = server.has("in-place") ? DestinationType.DESTINATION_TYPE_IN_PLACE : DestinationType.DESTINATION_TYPE_NEW;

@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.format.DateTimeParseException;
 import java.util.*;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
@@ -177,8 +178,8 @@ final class Server {
     } catch (Stop e) {
       System.err.println(e.getMessage());
       System.exit(e.code);
-    } catch (IOException e) {
-      System.err.println("a file cannot be read: " + e.getMessage());
+    } catch (IOException | IllegalArgumentException | DateTimeParseException e) {
+      System.err.println("a file or an argument cannot be read: " + e.getMessage());
       System.exit(2);
     }
   }

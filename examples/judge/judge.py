@@ -49,7 +49,7 @@ def once(what, ids):
 
 
 def converge(tenant, program, *arguments, event=None, **options):
-    """Runs a program until it has an answer, and then once more, when it must write nothing and say the same."""
+    """Runs a program until it has a result, and then once more, when it must write nothing and say the same."""
     for attempt in range(6):
         code, out, err = tenant.run(program, *arguments, event=event if attempt == 0 else None, **options)
         if code not in (75, -9):
@@ -240,6 +240,26 @@ def restore(world, program, faults, event=None, user=1, fails=False):
         equal("events", tenant.events, 1 if event else 0)
 
 
+def bad_input(world):
+    """What a person gets wrong ends each program with one line and exit code 2, or 1 when the server finds it."""
+    tenant = world.tenant(users=10)
+    tenant.mark()
+    empty = write_csv(tenant, [])
+    for program, arguments, want in [
+            ("protect", ["--policy", "x", "nowhere.csv"], 2), ("protect", ["--policy", "x", empty], 2),
+            ("keep_in_step", ["--policy", "x", write_csv(world.tenant(), ["a@b.example"])], 1), ("not_protected", ["nowhere.csv"], 2),
+            ("RestoreMailbox", ["--mailbox", "a@b.example", "--at", "yesterday"], 2), ("RestoreMailbox", ["--mailbox", "a@b.example"], 2),
+            ("RestoreMailbox", ["--mailbox", "a@b.example", "--at", "2030-01-01T00:00:00Z"], 1), ("restore-file", ["--owner", "a@b.example"], 2),
+            ("restore-file", ["--owner", "a@b.example", "--path", "x", "--before", "yesterday"], 2),
+            ("restore-file", ["--owner", "a@b.example", "--path", "x", "--befor", "yesterday"], 2),
+            ("restore-file", ["--owner", "a@b.example", "--path", "x"], 1)]:
+        code, out, err = tenant.run(program, *arguments)
+        equal(f"exit code of {program} {arguments}", code, want)
+        if not err.strip():
+            raise AssertionError(f"{program} {arguments} says nothing")
+    equal("writes", tenant.writes(), [])
+
+
 def rule(operation, fault):
     return {"operation": operation, **fault}
 
@@ -261,8 +281,9 @@ def judge(world, stopped, seed):
         ("killed after the job", lambda: protect_and_keep(world, [rule(JOBS, SLOW)], event="kill")),
         ("connection cut after the job", lambda: protect_and_keep(world, [rule(JOBS, SLOW)], event="cut")),
         ("connection cut after the policy and the removal", lambda: protect_and_keep(world, [rule(POLICIES, SLOW), rule(PATCH, SLOW)], event="cut")),
-        ("who is not protected", lambda: report(stopped, [])),
-        ("who is not protected, under faults", lambda: report(stopped, READS)),
+        ("bad input", lambda: bad_input(world)),
+        # One after the other: they stop the clock.
+        ("who is not protected, without and with faults", lambda: [report(stopped, faults) for faults in ([], READS)]),
     ]
     for program in ("RestoreMailbox", "restore-file"):
         scenarios += [(f"{program}, {title}", lambda p=program, o=options: restore(world, p, **o)) for title, options in {

@@ -68,11 +68,11 @@ class Tenant:
                 "Authorization": self.bearer, "Content-Type": "application/json", "Prefer": "include-unknown-enum-members"})
             with urllib.request.urlopen(request, timeout=30) as response:
                 text = response.read()
-            answer = json.loads(text) if text else {}
-            if "value" not in answer:
-                return answer
-            items = (items or []) + answer["value"]
-            url = answer.get("@odata.nextLink")
+            page = json.loads(text) if text else {}
+            if "value" not in page:
+                return page
+            items = (items or []) + page["value"]
+            url = page.get("@odata.nextLink")
         return items
 
     def people(self):

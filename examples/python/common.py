@@ -109,6 +109,8 @@ def run(main):
     except grpc.RpcError as error:
         e = TypedError.of(error)
         stop(f"{e.metadata.get('operation', 'a call')} failed: {why(e)}", TRY_LATER if e.outcome_unknown else 1)
+    except OSError as error:
+        stop(f"a file cannot be read: {error}", 2)
 
 
 def why(error):

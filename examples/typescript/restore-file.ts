@@ -30,6 +30,7 @@ const kinds: { [type: number]: BrowsableResourceType } = {
 
 async function main(): Promise<number> {
   const server = new Server(['owner', 'path'], ['before']);
+  if (Number.isNaN(Date.parse(server.args.before ?? '2000-01-01T00:00:00Z'))) throw new Stop(2, '--before is not a time');
   const { address, credentials, options } = server;
   const units = new ProtectionUnitServiceClient(address, credentials, options);
   const points = new RestorePointServiceClient(address, credentials, options);

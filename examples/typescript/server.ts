@@ -123,6 +123,9 @@ export async function run(program: () => Promise<number>) {
       const error = typedError(thrown as grpc.ServiceError);
       console.error(`${error.metadata.operation ?? 'a call'} failed: ${why(error)}`);
       process.exitCode = error.outcomeUnknown ? tryLater : 1;
+    } else if (typeof (thrown as NodeJS.ErrnoException).code === 'string') { // of a file, or of the arguments
+      console.error((thrown as Error).message);
+      process.exitCode = 2;
     } else {
       throw thrown;
     }
