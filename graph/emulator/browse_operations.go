@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/m365backup/backupstorage/graph/emulator/internal/expression"
 )
 
 // browseOrder compares items; "" is by name. What is equal but for the case of
@@ -134,11 +136,11 @@ func (c *call) browsed(b *browseSession, q browseQuery) (*answer, *graphError) {
 	if b.status != browseCreated {
 		return nil, refuse(c.r.Method, codeNotAllowed, "The browse session is %s; it must be created to be browsed.", b.status)
 	}
-	var only *expression
+	var only *expression.Query
 	if q.Filter != "" {
-		var wrong *syntaxError
-		if only, wrong = parseExpression(q.Filter, browseVocabulary()); wrong != nil {
-			return nil, c.badBrowse("%s", wrong.message).about("filter")
+		var wrong *expression.SyntaxError
+		if only, wrong = expression.ParseQuery(q.Filter, expression.BrowseVocabulary()); wrong != nil {
+			return nil, c.badBrowse("%s", wrong.Message).about("filter")
 		}
 	}
 	items, more := c.tenant.found(b, q, only)

@@ -8,6 +8,25 @@
 // a second reading of the documentation, so a property that one side misspells
 // fails against the other.
 //
+// # Rooms
+//
+// The files of a room begin with its word:
+//
+//	http_       a request on its way: token, path, query, body, error, page
+//	control_    what is not Graph's: control calls, clock, ledger, seeds
+//	fault_      fault rules and what they do to a request
+//	tenant_     one tenant: its steps to come, and what it keeps for restores
+//	directory_  users, sites, groups, mail and files, all computed, and ids
+//	service_    the service itself, service apps, mail settings
+//	policy_     protection policies
+//	unit_       protection units: states, offboarding, bulk addition jobs
+//	rule_       inclusion rules
+//	point_      restore points and their search
+//	browse_     browse sessions
+//	restore_    restore sessions, artifacts, bulk addition requests
+//
+// The package in internal/expression reads the languages of filters and rules.
+//
 // # Time
 //
 // Nothing sleeps and nothing runs in the background. An asynchronous step is a

@@ -38,6 +38,7 @@ func (fs *faults) add(f Fault, known *router) (string, error) {
 	if err := f.check(known); err != nil {
 		return "", err
 	}
+	f.respell(known)
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f.ID == "" {

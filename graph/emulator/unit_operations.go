@@ -71,7 +71,7 @@ func listUnits(c *call, p *policy, where string, sets ...*unitSet) (*answer, *gr
 			return unitView{}, false
 		}
 		v := c.tenant.view(u, c.caller.seesNames())
-		return v, only == nil || only.matches(func(x *filterComparison) bool { return x.holds(&v) })
+		return v, only == nil || only.Matches(func(x *filterComparison) bool { return x.holds(&v) })
 	}
 	for i := q.from.set; i < len(sets); i++ {
 		after := 0

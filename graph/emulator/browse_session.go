@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/emulator/internal/expression"
 )
 
 // States of a browse session. One that has expired is gone.
@@ -122,7 +124,7 @@ type browseQuery struct {
 
 // found lists what a query finds: the children of its location or, with a
 // filter, what fits anywhere below it.
-func (t *tenant) found(b *browseSession, q browseQuery, only *expression) (page []browsedItem, more bool) {
+func (t *tenant) found(b *browseSession, q browseQuery, only *expression.Query) (page []browsedItem, more bool) {
 	p := t.placeOf(b.workload, b.point.unit.number)
 	tree := t.tree(p, b.point.at)
 	var hits []item
@@ -137,7 +139,7 @@ func (t *tenant) found(b *browseSession, q browseQuery, only *expression) (page 
 			switch {
 			case !i.below(location.path):
 			case only == nil && i.parent() == location.path,
-				only != nil && only.matches(func(x *comparison) bool { return x.holdsText(i.name()) }):
+				only != nil && only.Matches(func(x *expression.Comparison) bool { return x.HoldsText(i.name()) }):
 				hits = append(hits, i)
 			}
 		}

@@ -31,7 +31,7 @@ func FuzzFilter(f *testing.F) {
 			}
 		default:
 			for _, v := range []*unitView{{ID: UnitCManual, Status: unitProtected}, {}} {
-				parsed.matches(func(x *filterComparison) bool { return x.holds(v) })
+				parsed.Matches(func(x *filterComparison) bool { return x.holds(v) })
 			}
 			for _, s := range sets {
 				pinned(tenant, parsed, s)

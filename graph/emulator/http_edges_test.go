@@ -39,7 +39,7 @@ func TestLinksUseTheHostThatWasAsked(t *testing.T) {
 func TestAFaultMeetsAnItemOfThePath(t *testing.T) {
 	w := newWorld(t)
 	hit, miss := w.policyWith(user(1)), w.policyWith(user(2))
-	w.fault(emulator.Fault{Operation: "GET /protectionPolicies/{id}", Item: strings.ToUpper(hit), Status: 500})
+	w.fault(emulator.Fault{Operation: "GET /protectionPolicies/{policyId}", Item: strings.ToUpper(hit), Status: 500})
 	w.get("/protectionPolicies/" + hit).want(500)
 	w.get("/protectionPolicies('" + hit + "')").want(500)
 	w.get("/protectionPolicies/" + miss).want(200)

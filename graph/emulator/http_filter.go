@@ -5,16 +5,16 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/m365backup/backupstorage/graph/emulator/internal/expression"
 )
 
-// Limits of a $filter. Microsoft documents that there is one, not where it is.
-const (
-	maxFilterTerms  = 20
-	maxFilterLength = 4096 // bytes
-)
+// maxFilterTerms is how many comparisons a $filter can have. Microsoft documents
+// that there is a limit, not where it is.
+const maxFilterTerms = 20
 
 // filter is a parsed $filter on protection units, with "and" and "or".
-type filter = boolExpr[filterComparison]
+type filter = expression.Tree[filterComparison]
 
 // filterComparison is
 //
@@ -57,7 +57,7 @@ func pinned(t *tenant, f *filter, s *unitSet) (ids []string, ok bool) {
 	if f == nil {
 		return nil, false
 	}
-	if c := f.comparison; c != nil {
+	if c := f.Comparison; c != nil {
 		switch {
 		case c.not:
 		case c.property == "id":
@@ -67,12 +67,12 @@ func pinned(t *tenant, f *filter, s *unitSet) (ids []string, ok bool) {
 		}
 		return nil, false
 	}
-	for _, part := range f.parts {
+	for _, part := range f.Parts {
 		of, one := pinned(t, part, s)
 		switch {
-		case one && !f.or:
+		case one && !f.Or:
 			return of, true
-		case !one && f.or:
+		case !one && f.Or:
 			return nil, false
 		}
 		ids, ok = append(ids, of...), ok || one
@@ -83,7 +83,7 @@ func pinned(t *tenant, f *filter, s *unitSet) (ids []string, ok bool) {
 // mayHold tells whether a filter can let through a unit of which only the status
 // is known.
 func mayHold(f *filter, status string) bool {
-	return f == nil || f.matches(func(c *filterComparison) bool {
+	return f == nil || f.Matches(func(c *filterComparison) bool {
 		return c.property != "status" || c.holds(&unitView{Status: status})
 	})
 }
@@ -95,62 +95,64 @@ func parseFilter(text string, sets []*unitSet) (*filter, *graphError) {
 	}
 	f, err := readFilter(text, sets)
 	if err != nil {
-		return nil, refuse(http.MethodGet, cmp.Or(err.code, codeBadRequest), "%s", err.message).about(cmp.Or(err.target, "$filter"))
+		return nil, refuse(http.MethodGet, cmp.Or(err.Code, codeBadRequest), "%s", err.Message).about(cmp.Or(err.Target, "$filter"))
 	}
 	return f, nil
 }
 
-func readFilter(text string, sets []*unitSet) (*filter, *syntaxError) {
-	if len(text) > maxFilterLength {
-		return nil, &syntaxError{code: codeFilterLength, message: "The $filter is too long."}
+func readFilter(text string, sets []*unitSet) (*filter, *expression.SyntaxError) {
+	if len(text) > expression.MaxLength {
+		return nil, &expression.SyntaxError{Code: expression.CodeTooLong, Message: "The $filter is too long."}
 	}
-	words, ok := splitWords(text, brackets)
+	words, ok := expression.Split(text, expression.Brackets)
 	if !ok {
-		return nil, wrong("The $filter has a literal without an end.")
+		return nil, expression.Wrong("The $filter has a literal without an end.")
 	}
-	r := &wordReader{words: words}
+	r := &expression.Words{Left: words}
 	terms := 0
-	p := &boolParser[filterComparison]{
-		words: r, and: "and", or: "or", brackets: maxFilterTerms,
-		tooDeep:  &syntaxError{code: codeFilterLength, message: "The $filter is nested too deep."},
-		unclosed: func(string) *syntaxError { return wrong("The $filter lacks a closing bracket.") },
-		comparison: func() (*filterComparison, *syntaxError) {
+	p := &expression.Parser[filterComparison]{
+		Words: r, And: "and", Or: "or", Brackets: maxFilterTerms,
+		TooDeep:  &expression.SyntaxError{Code: expression.CodeTooLong, Message: "The $filter is nested too deep."},
+		Unclosed: func(string) *expression.SyntaxError { return expression.Wrong("The $filter lacks a closing bracket.") },
+		Comparison: func() (*filterComparison, *expression.SyntaxError) {
 			if terms++; terms > maxFilterTerms {
-				return nil, &syntaxError{code: codeFilterLength, message: "The $filter has too many comparisons."}
+				return nil, &expression.SyntaxError{Code: expression.CodeTooLong, Message: "The $filter has too many comparisons."}
 			}
 			return readFilterComparison(r, sets)
 		},
 	}
-	f, err := p.read()
-	if err == nil && r.peek() != "" {
-		err = wrong("The $filter has something after its end.")
+	f, err := p.Read()
+	if err == nil && r.Peek() != "" {
+		err = expression.Wrong("The $filter has something after its end.")
 	}
 	return f, err
 }
 
-func readFilterComparison(r *wordReader, sets []*unitSet) (*filterComparison, *syntaxError) {
-	c := &filterComparison{property: r.next()}
+func readFilterComparison(r *expression.Words, sets []*unitSet) (*filterComparison, *expression.SyntaxError) {
+	c := &filterComparison{property: r.Next()}
 	if !slices.ContainsFunc(sets, func(s *unitSet) bool { return filterable(s.workload, c.property) }) {
-		problem := wrong("The $filter names no property that can be filtered by.")
-		problem.target = c.property
+		problem := expression.Wrong("The $filter names no property that can be filtered by.")
+		problem.Target = c.property
 		return nil, problem
 	}
-	switch r.next() {
+	switch r.Next() {
 	case "eq":
 	case "ne":
 		c.not = true
 	default:
-		return nil, wrong("The $filter knows the operators eq and ne only.")
+		return nil, expression.Wrong("The $filter knows the operators eq and ne only.")
 	}
 	var quoted bool
-	c.value, quoted = unquote(r.next())
+	c.value, quoted = expression.Unquote(r.Next())
 	switch {
 	case c.property == "status" && !isUnitStatus(c.value):
-		return nil, wrong("The $filter compares status with an unknown value.")
+		return nil, expression.Wrong("The $filter compares status with an unknown value.")
 	case c.property == "id" && quoted && !isUnitID(c.value):
-		return nil, &syntaxError{"InvalidProtectionUnitId", "The $filter has a malformed protection unit id.", c.value}
+		return nil, &expression.SyntaxError{
+			Code: "InvalidProtectionUnitId", Message: "The $filter has a malformed protection unit id.", Target: c.value,
+		}
 	case c.property != "status" && !quoted:
-		return nil, wrong("The $filter has a literal without quotes.")
+		return nil, expression.Wrong("The $filter has a literal without quotes.")
 	}
 	return c, nil
 }

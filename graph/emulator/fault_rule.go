@@ -20,9 +20,10 @@ type Fault struct {
 	// ID names the rule in the ledger and for removal. Empty: "fault-N".
 	ID string `json:"id,omitempty"`
 	// Operation is "METHOD /template" below /solutions/backupRestore, such as
-	// "POST /exchangeProtectionPolicies" or "GET /protectionPolicies/{id}",
-	// whatever the placeholders are called; "METHOD *"; or "*". "*" also meets
-	// requests that match no operation.
+	// "POST /exchangeProtectionPolicies" or "GET /protectionPolicies/{policyId}",
+	// "METHOD *"; or "*". "*" also meets requests that match no operation.
+	// Placeholders can have any name; [Emulator.Faults] spells them as the
+	// ledger does.
 	Operation string `json:"operation"`
 	// Item narrows the rule to requests that have this id in their path or
 	// body; for InBand, to the item with this id, directoryObjectId or siteId.
@@ -190,10 +191,21 @@ func checkOperation(operation string, known *router) error {
 	if !found {
 		return fmt.Errorf("operation %q is neither \"*\" nor \"METHOD /template\"", operation)
 	}
-	if template != "*" && !known.knows(method, splitTemplate(template)) {
+	if template == "*" {
+		return nil
+	}
+	if known.named(method, splitTemplate(template)) == nil {
 		return fmt.Errorf("there is no operation %q", operation)
 	}
 	return nil
+}
+
+// respell writes the operation of a checked rule as the ledger does.
+func (f *Fault) respell(known *router) {
+	method, template, _ := strings.Cut(f.Operation, " ")
+	if rt := known.named(method, splitTemplate(template)); rt != nil {
+		f.Operation = rt.operation()
+	}
 }
 
 func (b *FaultBody) check() error {

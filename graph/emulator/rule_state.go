@@ -136,7 +136,7 @@ func (t *tenant) resolve(r *inclusionRule) (objects []object, problems []publicE
 			s := t.dir.site(n)
 			// Site n was last changed n days before the tenant was seeded.
 			modified := t.born.AddDate(0, 0, -n)
-			if r.parsed.matches(func(x *ruleComparison) bool { return x.fits(s, modified) }) {
+			if r.parsed.Matches(func(x *ruleComparison) bool { return x.fits(s, modified) }) {
 				objects = append(objects, object{s.id, n})
 			}
 		}
@@ -157,21 +157,21 @@ func (t *tenant) resolve(r *inclusionRule) (objects []object, problems []publicE
 
 // usersOf evaluates an expression over groups.
 func (t *tenant) usersOf(x *ruleExpression, nested bool) (numbers []int, problems []publicError) {
-	if x.comparison != nil {
+	if x.Comparison != nil {
 		w := groupWalk{t: t, nested: nested, groups: map[string]bool{}, users: map[int]bool{}}
-		for _, id := range x.comparison.groups {
+		for _, id := range x.Comparison.groups {
 			w.enter(id)
 		}
 		return w.numbers, w.problems
 	}
-	for i, part := range x.parts {
+	for i, part := range x.Parts {
 		more, failed := t.usersOf(part, nested)
 		problems = append(problems, failed...)
 		in := map[int]bool{}
 		switch {
 		case i == 0:
 			numbers = more
-		case x.or:
+		case x.Or:
 			for _, n := range numbers {
 				in[n] = true
 			}

@@ -19,7 +19,7 @@ const (
 // route is one documented operation.
 type route struct {
 	method        string
-	template      string // below /solutions/backupRestore, such as /protectionPolicies/{id}
+	template      string // below /solutions/backupRestore, such as /protectionPolicies/{policyId}
 	permission    string // the least one
 	delegatedOnly bool
 	bodyless      bool // takes no body
@@ -153,11 +153,14 @@ func isPlaceholder(segment string) bool {
 	return strings.HasPrefix(segment, "{") && strings.HasSuffix(segment, "}")
 }
 
-// knows tells whether a fault rule's operation, "METHOD /template", exists.
-func (r *router) knows(method string, template []string) bool {
-	return slices.ContainsFunc(r.routes, func(rt *route) bool {
-		return rt.method == method && sameTemplate(rt.segments, template)
-	})
+// named returns the route that a fault rule names, whatever its placeholders are called; nil without one.
+func (r *router) named(method string, template []string) *route {
+	for _, rt := range r.routes {
+		if rt.method == method && sameTemplate(rt.segments, template) {
+			return rt
+		}
+	}
+	return nil
 }
 
 // sameTemplate compares templates whatever their placeholders are called.

@@ -1,4 +1,4 @@
-package emulator
+package expression
 
 import (
 	"strings"
@@ -32,7 +32,7 @@ func TestExpressionsAreReadToTheirEnd(t *testing.T) {
 		want       string // "", bad or long
 	}{
 		{"a comparison", ok, ""},
-		{"brackets around it", "((" + ok + "))", ""},
+		{"Brackets around it", "((" + ok + "))", ""},
 		{"both operators", ok + " -and " + ok + " -or " + ok, ""},
 		{"nothing", "", "bad"},
 		{"blanks", "  ", "bad"},
@@ -40,23 +40,23 @@ func TestExpressionsAreReadToTheirEnd(t *testing.T) {
 		{"nothing before an operator", "-or " + ok, "bad"},
 		{"two comparisons without an operator", ok + " " + ok, "bad"},
 		{"an empty bracket", "()", "bad"},
-		{"brackets the wrong way round", ")" + ok + "(", "bad"},
+		{"Brackets the wrong way round", ")" + ok + "(", "bad"},
 		{"a literal without an end", "Subject -eq 'x", "bad"},
 		{"a literal in double quotes", `Subject -eq "x"`, "bad"},
 		{"a quote that is not doubled", "Subject -eq 'a'b'", "bad"},
 		{"five comparisons of each property", all(5, "Subject", "-eq", "x") + " -or " + all(5, "Sender", "-like", "x") + " -or " +
 			all(5, "HasAttachment", "-eq", "true") + " -or " + all(5, "PitrDumpsterActionTriggeredTime", "-lt", "2030-01-01T00:00:00Z"), ""},
 		{"six of one", all(6, "Sender", "-eq", "x"), "bad"},
-		{"20 levels of brackets", strings.Repeat("(", 20) + ok + strings.Repeat(")", 20), ""},
-		{"21 levels of brackets", strings.Repeat("(", 21) + ok + strings.Repeat(")", 21), "long"},
+		{"20 levels of Brackets", strings.Repeat("(", 20) + ok + strings.Repeat(")", 20), ""},
+		{"21 levels of Brackets", strings.Repeat("(", 21) + ok + strings.Repeat(")", 21), "long"},
 		{"4096 bytes", "Subject -eq '" + strings.Repeat("x", 4096-len("Subject -eq ''")) + "'", ""},
 		{"4097 bytes", "Subject -eq '" + strings.Repeat("x", 4097-len("Subject -eq ''")) + "'", "long"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := parseExpression(tc.text, mailVocabulary())
+			_, err := ParseQuery(tc.text, MailVocabulary())
 			got := ""
 			if err != nil {
-				got = map[bool]string{true: "long", false: "bad"}[err.code == codeFilterLength]
+				got = map[bool]string{true: "long", false: "bad"}[err.Code == CodeTooLong]
 			}
 			if got != tc.want {
 				t.Errorf("%q (%v), want %q", got, err, tc.want)
@@ -70,9 +70,9 @@ func TestEachVocabularyKnowsItsOwnPropertiesOnly(t *testing.T) {
 		"Sender -eq 'x'": {true, false}, "name -contains 'x'": {false, true}, "NAME -CONTAINS 'x'": {false, true},
 		"Sender -contains 'x'": {false, false}, "name -gt 'x'": {false, false}, "name -eq 'x'": {false, true},
 	} {
-		for i, known := range []vocabulary{mailVocabulary(), browseVocabulary()} {
-			if _, err := parseExpression(text, known); (err == nil) != vocabularies[i] {
-				t.Errorf("%q in vocabulary %d: %v", text, i, err)
+		for i, known := range []Vocabulary{MailVocabulary(), BrowseVocabulary()} {
+			if _, err := ParseQuery(text, known); (err == nil) != vocabularies[i] {
+				t.Errorf("%q in Vocabulary %d: %v", text, i, err)
 			}
 		}
 	}
@@ -84,62 +84,12 @@ func TestTimesCompareAndWhatNeverHappenedDoesNot(t *testing.T) {
 		"-gt": {false, false, true}, "-ge": {false, true, true}, "-lt": {true, false, false}, "-le": {true, true, false},
 	} {
 		for i, have := range []time.Time{at.Add(-1), at, at.Add(1)} {
-			x := &comparison{operator: operator, time: at}
-			if got := x.holdsTime(have); got != want[i] {
+			x := &Comparison{Operator: operator, time: at}
+			if got := x.HoldsTime(have); got != want[i] {
 				t.Errorf("%v %s %v: %v", have, operator, at, got)
 			}
-			if x.holdsTime(time.Time{}) {
+			if x.HoldsTime(time.Time{}) {
 				t.Errorf("%s holds for what never happened", operator)
-			}
-		}
-	}
-}
-
-func TestAMailboxAtAMoment(t *testing.T) {
-	at := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	m := message{received: at, deleted: at.Add(time.Hour)}
-	for after, want := range map[time.Duration]bool{-1: false, 0: true, time.Hour - 1: true, time.Hour: false} {
-		if got := m.in(at.Add(after)); got != want {
-			t.Errorf("%v after it came: %v", after, got)
-		}
-	}
-	if !m.deletedBy(at).IsZero() || m.deletedBy(at.Add(time.Hour)).IsZero() {
-		t.Error("a deletion is known at its moment, not before")
-	}
-	if !(message{received: at}).in(at.Add(1e9 * time.Second)) {
-		t.Error("what was never deleted is gone")
-	}
-}
-
-func TestItemKeyShapes(t *testing.T) {
-	g := TenantA
-	for key, want := range map[string]bool{
-		g: false, g + "," + g: true, g + "," + g + "," + g: true, g + "," + g + "," + g + "," + strings.ToUpper(g): true,
-		g + "," + g + "," + g + "," + g + "," + g: false, "": false, ",": false, g + ",": false, g + ",x": false,
-	} {
-		if got := isItemKey(key); got != want {
-			t.Errorf("%q: %v", key, got)
-		}
-	}
-}
-
-func TestTreesAreTheSameEachTimeAndTheirKeysUnique(t *testing.T) {
-	tn, at := lab(t, SharePoint, 3, day)
-	seen := map[string]string{}
-	for _, w := range []Workload{OneDrive, SharePoint} {
-		for n := 1; n <= 3; n++ {
-			one, two := tn.tree(tn.placeOf(w, n), at), tn.tree(tn.placeOf(w, n), at.Add(time.Hour))
-			if len(one) != len(two) || len(one) < 30 {
-				t.Errorf("%v %d: %d and %d items", w, n, len(one), len(two))
-			}
-			for i := range one {
-				if one[i] != two[i] {
-					t.Errorf("item %v became %v", one[i], two[i])
-				}
-				if other := seen[one[i].key]; other != "" || !isItemKey(one[i].key) {
-					t.Errorf("%s has the key of %s", one[i].url, other)
-				}
-				seen[one[i].key] = one[i].url
 			}
 		}
 	}

@@ -318,7 +318,7 @@ func TestAnItemCarriesAnErrorInBand(t *testing.T) {
 func TestAnItemOfADeltaFailsInBand(t *testing.T) {
 	w := newWorld(t)
 	policy := w.withUnits(5)
-	patch := "PATCH /exchangeProtectionPolicies/{id}"
+	patch := "PATCH /exchangeProtectionPolicies/{policyId}"
 	w.fault(emulator.Fault{Operation: patch, Item: user(100), InBand: &emulator.InBandError{Code: "UnknownError", Message: "so be it"}})
 	w.fault(emulator.Fault{Operation: patch, Item: mailboxUnit(1), InBand: &emulator.InBandError{Code: "Invalid"}})
 	r := w.patch(policy, add(user(100)), add(user(101)), remove(mailboxUnit(1)), remove(mailboxUnit(2))).want(200)
@@ -450,5 +450,22 @@ func TestRulesAreLoadedFromADocumentAllOrNone(t *testing.T) {
 	}
 	if n := len(e.Faults()); n != 2 {
 		t.Errorf("%d rules, want 2", n)
+	}
+}
+
+func TestRulesAndLedgerSpellOperationsAlike(t *testing.T) {
+	w := newWorld(t)
+	w.fault(emulator.Fault{Operation: "GET /protectionpolicies/{id}", Status: 500})
+	w.fault(emulator.Fault{Operation: "GET *", Status: 502})
+	w.fault(emulator.Fault{Operation: "*", Status: 503})
+	w.do("GET", "/protectionPolicies/"+emulator.PolicyC, nil)
+	entries := w.e.Ledger(0).Entries
+	const want = "GET /protectionPolicies/{policyId}"
+	if got := entries[len(entries)-1].Operation; got != want {
+		t.Errorf("the ledger has %q, want %q", got, want)
+	}
+	rules := w.e.Faults()
+	if rules[0].Operation != want || rules[1].Operation != "GET *" || rules[2].Operation != "*" {
+		t.Errorf("the rules have %q, %q and %q", rules[0].Operation, rules[1].Operation, rules[2].Operation)
 	}
 }

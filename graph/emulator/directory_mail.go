@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/emulator/internal/expression"
 )
 
 // Message is a mail to put into a user's mailbox.
@@ -98,26 +100,26 @@ func (t *tenant) mailbox(n int) []message {
 }
 
 // findMail returns the messages of a mailbox that a query fits; nil fits all.
-func (t *tenant) findMail(n int, q *expression, now time.Time) []message {
+func (t *tenant) findMail(n int, q *expression.Query, now time.Time) []message {
 	var found []message
 	for _, m := range t.mailbox(n) {
-		if q == nil || q.matches(func(x *comparison) bool { return m.holds(x, now) }) {
+		if q == nil || q.Matches(func(x *expression.Comparison) bool { return m.holds(x, now) }) {
 			found = append(found, m)
 		}
 	}
 	return found
 }
 
-func (m message) holds(x *comparison, now time.Time) bool {
-	switch x.property {
+func (m message) holds(x *expression.Comparison, now time.Time) bool {
+	switch x.Property {
 	case "Sender":
-		return x.holdsText(m.sender)
+		return x.HoldsText(m.sender)
 	case "Subject":
-		return x.holdsText(m.subject)
+		return x.HoldsText(m.subject)
 	case "HasAttachment":
-		return x.value == fmt.Sprint(m.attachment)
+		return x.Value == fmt.Sprint(m.attachment)
 	}
-	return x.holdsTime(m.deletedBy(now))
+	return x.HoldsTime(m.deletedBy(now))
 }
 
 // countIn is how many of the messages a mailbox held at a moment.
@@ -137,7 +139,7 @@ const maxSearches = 10_000
 // mailSearch is what a searchResponseId stands for.
 type mailSearch struct {
 	unit  string // id
-	query *expression
+	query *expression.Query
 }
 
 // remember keeps a search, and forgets the oldest one beyond maxSearches.
