@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -102,4 +103,66 @@ func checkSpeed(speed float64) error {
 // fraction digits of .NET.
 func graphTime(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04:05.0000000Z")
+}
+
+type clockView struct {
+	Now   time.Time `json:"now"`
+	Speed float64   `json:"speed"`
+	Own   bool      `json:"ownOfTenant,omitempty"`
+}
+
+func viewClock(c *Clock) clockView { return clockView{Now: c.Now(), Speed: c.Speed()} }
+
+func (e *Emulator) controlClock(in controlRequest) (any, error) {
+	c := e.clockOf(in.tenant())
+	v := viewClock(c)
+	v.Own = c != e.clock
+	return v, nil
+}
+
+// controlSetClock sets the speed, then the time, then advances: each as far as it
+// is given.
+func (e *Emulator) controlSetClock(in controlRequest) (any, error) {
+	var set struct {
+		Now     *time.Time `json:"now"`
+		Speed   *float64   `json:"speed"`
+		Advance Duration   `json:"advance"`
+	}
+	if err := in.read(&set); err != nil {
+		return nil, fmt.Errorf("clock: %w", err)
+	}
+	if set.Speed == nil && set.Now == nil && set.Advance == 0 {
+		return nil, errors.New("clock: give it at least one of \"now\", \"speed\" and \"advance\"")
+	}
+	if set.Speed != nil {
+		if err := checkSpeed(*set.Speed); err != nil {
+			return nil, err
+		}
+	}
+	c := e.clock
+	if in.tenant() != "" {
+		var err error
+		if c, err = e.TenantClock(in.tenant()); err != nil {
+			return nil, err
+		}
+	}
+	if set.Speed != nil {
+		if err := c.SetSpeed(*set.Speed); err != nil {
+			return nil, err
+		}
+	}
+	if set.Now != nil {
+		c.Set(*set.Now)
+	}
+	c.Advance(time.Duration(set.Advance))
+	return e.controlClock(in)
+}
+
+func (e *Emulator) controlResetClock(in controlRequest) (any, error) {
+	if in.tenant() == "" {
+		e.ResetClock()
+	} else if err := e.ResetTenantClock(in.tenant()); err != nil {
+		return nil, err
+	}
+	return e.controlClock(in)
 }

@@ -1,6 +1,9 @@
 package emulator
 
 import (
+	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -33,6 +36,12 @@ type Entry struct {
 	Fault           string `json:"fault,omitempty"`  // id of the fault rule that made or altered the answer
 	Cut             string `json:"cut,omitempty"`    // before, after or within: where the fault rule cut
 
+	// Of a request, when the ledger keeps headers and bodies: see [Emulator.Record].
+	RequestHeaders  map[string][]string `json:"requestHeaders,omitempty"`
+	RequestBody     string              `json:"requestBody,omitempty"`
+	ResponseHeaders map[string][]string `json:"responseHeaders,omitempty"`
+	ResponseBody    string              `json:"responseBody,omitempty"`
+
 	// Of a change.
 	Cause    uint64 `json:"cause,omitempty"` // seq of the request; 0 for what happened by itself
 	Resource string `json:"resource,omitempty"`
@@ -55,6 +64,9 @@ type ledger struct {
 	size int
 	ring []Entry // entry seq stands at (seq-1) % size
 	last uint64
+
+	begins     map[string]uint64    // the last entry before a tenant's reset
+	recordings map[string]Recording // of tenants; that of the empty one is for those without
 }
 
 func newLedger(size int) *ledger { return &ledger{size: size} }
@@ -62,7 +74,12 @@ func newLedger(size int) *ledger { return &ledger{size: size} }
 func (l *ledger) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ring, l.last = nil, 0
+	l.ring, l.last, l.begins = nil, 0, nil
+	for tenant := range l.recordings {
+		if tenant != "" {
+			delete(l.recordings, tenant)
+		}
+	}
 }
 
 func (l *ledger) add(e Entry) uint64 {
@@ -90,8 +107,36 @@ func (l *ledger) update(seq uint64, change func(*Entry)) {
 	}
 }
 
-// since returns at most limit entries (all when limit is 0) after the given one.
-func (l *ledger) since(after uint64, limit int) LedgerPage {
+// LedgerQuery says which entries are wanted: those that all of it fits.
+type LedgerQuery struct {
+	Since  uint64 // only entries after this one
+	Limit  int    // at most so many; 0 is all
+	Tenant string // only those of this tenant since its last [Emulator.ResetTenant]
+	// Operation is that of requests, spelt as in the ledger, whatever path variables are called; "GET *" is a method.
+	Operation string
+	Kind      string    // [EntryRequest] or [EntryChange]
+	From, To  time.Time // emulated, both included; zero is open
+}
+
+// fits compares an entry with a query.
+func (q *LedgerQuery) fits(e *Entry, begins map[string]uint64) bool {
+	if q.Tenant != "" && (!strings.EqualFold(q.Tenant, e.Tenant) || e.Seq <= begins[e.Tenant]) {
+		return false
+	}
+	if q.Kind != "" && q.Kind != e.Kind || !q.From.IsZero() && e.Time.Before(q.From) || !q.To.IsZero() && e.Time.After(q.To) {
+		return false
+	}
+	if q.Operation == "" || q.Operation == "*" && e.Kind == EntryRequest {
+		return true
+	}
+	method, template, _ := strings.Cut(q.Operation, " ")
+	itsMethod, itsTemplate, found := strings.Cut(e.Operation, " ")
+	return e.Kind == EntryRequest && method == e.Method &&
+		(template == "*" || found && itsMethod == method && sameTemplate(splitTemplate(template), splitTemplate(itsTemplate)))
+}
+
+// find returns the entries that a query fits.
+func (l *ledger) find(q LedgerQuery) LedgerPage {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	page := LedgerPage{Last: l.last, Entries: []Entry{}}
@@ -99,17 +144,67 @@ func (l *ledger) since(after uint64, limit int) LedgerPage {
 	if l.last > uint64(len(l.ring)) {
 		oldest = l.last - uint64(len(l.ring)) + 1
 	}
-	from := after + 1
+	from := max(q.Since, l.begins[strings.ToLower(q.Tenant)]) + 1
 	if from < oldest {
 		page.Dropped = oldest - from
 		from = oldest
 	}
 	for seq := from; seq <= l.last; seq++ {
-		if limit > 0 && len(page.Entries) == limit {
+		e := &l.ring[(seq-1)%uint64(l.size)]
+		if !q.fits(e, l.begins) {
+			continue
+		}
+		if q.Limit > 0 && len(page.Entries) == q.Limit {
 			page.Last = seq - 1
 			break
 		}
-		page.Entries = append(page.Entries, l.ring[(seq-1)%uint64(l.size)])
+		page.Entries = append(page.Entries, *e)
 	}
 	return page
+}
+
+// forget lets the ledger of a tenant begin now.
+func (l *ledger) forget(tenant string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.begins == nil {
+		l.begins = map[string]uint64{}
+	}
+	l.begins[tenant] = l.last
+	delete(l.recordings, tenant)
+}
+
+func ledgerParameters() []string {
+	return []string{"since", "limit", "tenant", "operation", "kind", "from", "to"}
+}
+
+func (e *Emulator) controlLedger(in controlRequest) (any, error) {
+	q := LedgerQuery{Tenant: in.tenant(), Operation: in.query.Get("operation"), Kind: in.query.Get("kind")}
+	var err error
+	if since := in.query.Get("since"); since != "" {
+		if q.Since, err = strconv.ParseUint(since, 10, 64); err != nil {
+			return nil, fmt.Errorf("since %q is no number of an entry", since)
+		}
+	}
+	if limit := in.query.Get("limit"); limit != "" {
+		if q.Limit, err = strconv.Atoi(limit); err != nil || q.Limit < 1 {
+			return nil, fmt.Errorf("limit %q is not a positive number", limit)
+		}
+	}
+	for name, to := range map[string]*time.Time{"from": &q.From, "to": &q.To} {
+		if text := in.query.Get(name); text != "" {
+			if *to, err = time.Parse(time.RFC3339, text); err != nil {
+				return nil, fmt.Errorf("%s %q is no time such as 2030-01-02T03:04:05Z", name, text)
+			}
+		}
+	}
+	if q.Kind != "" && q.Kind != EntryRequest && q.Kind != EntryChange {
+		return nil, fmt.Errorf("kind %q is neither %s nor %s", q.Kind, EntryRequest, EntryChange)
+	}
+	if q.Operation != "" {
+		if err := checkOperation(q.Operation, e.known); err != nil {
+			return nil, err
+		}
+	}
+	return e.FindLedger(q), nil
 }

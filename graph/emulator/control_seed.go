@@ -2,7 +2,9 @@ package emulator
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -38,14 +40,65 @@ type Seed struct {
 	DataStoreReady bool `json:"dataStoreReady,omitempty"`
 	// Policies that exist already, at most one per workload.
 	Policies []PolicySeed `json:"policies,omitempty"`
+
+	// People, OwnSites and OwnGroups are users, sites and groups with names of their own, at most 10,000 each. They come
+	// before those that are computed, of which there are none then unless Users, Sites and Groups say how many more. JSON
+	// has OwnSites and OwnGroups as lists under sites and groups.
+	People    []Person `json:"people,omitempty"`
+	OwnSites  []Site   `json:"ownSites,omitempty"`
+	OwnGroups []Group  `json:"ownGroups,omitempty"`
+	// Messages and Files are in mailboxes, drives and sites; their tenant is the seed's. Who has some here has only these
+	// and nothing computed.
+	Messages []Message `json:"messages,omitempty"`
+	Files    []File    `json:"files,omitempty"`
+	// Apps are the applications that the token authority knows; without any it hands out tokens to every one.
+	Apps []App `json:"apps,omitempty"`
+	// Scenario is a content that has a name, [ScenarioDemo]; it cannot stand beside anything but Tenant.
+	Scenario string `json:"scenario,omitempty"`
+}
+
+// maxOwn is how many people, sites or groups a seed can name.
+const maxOwn = 10_000
+
+// UnmarshalJSON reads sites and groups as numbers or as lists.
+func (s *Seed) UnmarshalJSON(data []byte) error {
+	type plain Seed
+	in := struct {
+		*plain
+		Sites  json.RawMessage `json:"sites"`
+		Groups json.RawMessage `json:"groups"`
+	}{plain: (*plain)(s)}
+	if err := decodeStrict(data, &in); err != nil {
+		return err
+	}
+	if err := numberOrList(in.Sites, &s.Sites, &s.OwnSites); err != nil {
+		return fmt.Errorf("sites: %w", err)
+	}
+	if err := numberOrList(in.Groups, &s.Groups, &s.OwnGroups); err != nil {
+		return fmt.Errorf("groups: %w", err)
+	}
+	return nil
+}
+
+func numberOrList(raw json.RawMessage, number, list any) error {
+	switch {
+	case raw == nil:
+		return nil
+	case raw[0] == '[':
+		return decodeStrict(raw, list)
+	}
+	return decodeStrict(raw, number)
 }
 
 // PolicySeed is a policy that exists from the start, with the tenant's first
-// Units users (the one without a license left out) or sites.
+// Units users (those without a license left out) or sites, or with its Members.
 type PolicySeed struct {
 	Workload    Workload `json:"workload"`
 	DisplayName string   `json:"displayName,omitempty"` // empty is "Seeded policy"
-	Units       int      `json:"units"`
+	Units       int      `json:"units,omitempty"`
+	// Members are the users by address or id, the sites by URL or id; they stand in place of Units. Each must be one that
+	// can be protected, and not deleted.
+	Members []string `json:"members,omitempty"`
 	// DynamicRuleUnits of the Units, the first ones and at most 6,000, are held
 	// by a dynamic rule rather than by hand: the rule [SeededRuleID], which names
 	// the group [SeededGroupID]. Rules for sites are static, yet Microsoft
@@ -71,19 +124,33 @@ func initialSeeds() []Seed {
 
 func (s Seed) withDefaults() Seed {
 	s.Tenant = strings.ToLower(s.Tenant)
-	s.Users = cmp.Or(s.Users, defaultUsers)
-	s.Sites = cmp.Or(s.Sites, defaultSites)
-	s.Groups = cmp.Or(s.Groups, defaultGroups)
+	s.Users = withOwn(s.Users, defaultUsers, len(s.People))
+	s.Sites = withOwn(s.Sites, defaultSites, len(s.OwnSites))
+	s.Groups = withOwn(s.Groups, defaultGroups, len(s.OwnGroups))
 	s.ServiceStatus = cmp.Or(s.ServiceStatus, serviceDisabled)
 	s.Consumer = cmp.Or(s.Consumer, "thirdparty")
 	return s
+}
+
+// withOwn is how many objects there are, of which a seed names some. Negative stays negative, for check to refuse.
+func withOwn(computed, usual, named int) int {
+	switch {
+	case named > 0 && computed >= 0:
+		return named + computed
+	case computed == 0:
+		return usual
+	}
+	return computed
 }
 
 func (s Seed) check() error {
 	if !isGUID(s.Tenant) {
 		return fmt.Errorf("tenant %q is not a GUID", s.Tenant)
 	}
-	if s.Users < minUsers || s.Users > maxSeeded {
+	if most := max(len(s.People), len(s.OwnSites), len(s.OwnGroups)); most > maxOwn {
+		return fmt.Errorf("a seed names at most %d people, sites and groups of each", maxOwn)
+	}
+	if (s.Users < minUsers && len(s.People) == 0) || s.Users < 1 || s.Users > maxSeeded {
 		return fmt.Errorf("users %d is not between %d and %d", s.Users, minUsers, maxSeeded)
 	}
 	if s.Sites < 1 || s.Sites > maxSeeded || s.Groups < 1 || s.Groups > maxSeeded {
@@ -106,14 +173,14 @@ func (s Seed) check() error {
 			return fmt.Errorf("more than one policy for %v", p.Workload)
 		}
 		seen[p.Workload] = true
-		room := s.Users - 1
-		if p.Workload == SharePoint {
-			room = s.Sites
+		if len(p.Members) > 0 && p.Units > 0 {
+			return fmt.Errorf("policy for %v: units and members exclude each other", p.Workload)
 		}
+		room := s.room(p.Workload)
 		if p.Units < 0 || p.Units > room {
 			return fmt.Errorf("policy for %v: units %d is not between 0 and %d", p.Workload, p.Units, room)
 		}
-		if p.DynamicRuleUnits < 0 || p.DynamicRuleUnits > min(p.Units, maxDynamicUsers) {
+		if p.DynamicRuleUnits < 0 || p.DynamicRuleUnits > min(max(p.Units, len(p.Members)), maxDynamicUsers) {
 			return fmt.Errorf("policy for %v: dynamicRuleUnits %d is out of range", p.Workload, p.DynamicRuleUnits)
 		}
 		if p.ProtectedFor < 0 || p.ProtectedFor > Duration(10*365*day) {
@@ -126,28 +193,55 @@ func (s Seed) check() error {
 	return nil
 }
 
-// Seed replaces a tenant's content. A tenant that did not exist does then.
-// Requests that are at work in the tenant end in the old content.
-func (e *Emulator) Seed(s Seed) error {
-	s = s.withDefaults()
-	if err := s.check(); err != nil {
-		return fmt.Errorf("seed: %w", err)
+// room is how many units a seeded policy can have: how many users with a license there are, or how many sites.
+func (s Seed) room(w Workload) int {
+	if w == SharePoint {
+		return s.Sites
 	}
-	t := e.build(s)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.tenants[s.Tenant] = t
-	return nil
+	if len(s.People) == 0 {
+		return s.Users - 1
+	}
+	room := s.Users
+	for _, p := range s.People {
+		if p.Deleted || p.Licensed != nil && !*p.Licensed {
+			room--
+		}
+	}
+	return room
 }
 
-// build makes a tenant. It takes the same time whatever the numbers are.
-func (e *Emulator) build(s Seed) *tenant {
+// Seed replaces a tenant's content. A tenant that did not exist does then.
+// Requests that are at work in the tenant end in the old content. A clock that
+// the tenant has of its own stays.
+func (e *Emulator) Seed(s Seed) error { return e.SeedAll([]Seed{s}) }
+
+// grow makes the tenant that a seed describes.
+func (e *Emulator) grow(s Seed) (*tenant, error) {
+	if s.Scenario != "" {
+		return e.growScenario(s)
+	}
+	s = s.withDefaults()
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	return e.build(s, e.clockOf(s.Tenant))
+}
+
+// build makes a tenant. What is computed takes the same time whatever the numbers are.
+func (e *Emulator) build(s Seed, clock *Clock) (*tenant, error) {
 	t := &tenant{
 		id: s.Tenant, dir: newDirectory(s.Tenant, s.Users, s.Sites, s.Groups),
-		lengths: e.opts.Lengths, ledger: e.ledger, notify: defaultNotifications(),
+		lengths: e.opts.Lengths, ledger: e.ledger, notify: defaultNotifications(), clock: clock,
 	}
-	admin := caller{tenant: s.Tenant, app: DefaultApp, user: UserID(s.Tenant, 1)}
-	why := cause{at: e.clock.Now(), by: admin.identitySet(t.dir)}
+	var err error
+	if t.dir.own, err = newOwn(&t.dir, &s); err != nil {
+		return nil, err
+	}
+	if t.known, err = readApps(s.Apps); err != nil {
+		return nil, err
+	}
+	admin := caller{tenant: s.Tenant, app: DefaultApp, user: t.dir.user(1).id}
+	why := cause{at: clock.Now(), by: admin.identitySet(t.dir)}
 	t.born = why.at
 	ready := s.DataStoreReady || s.ServiceStatus != serviceDisabled
 	t.service = service{
@@ -165,15 +259,46 @@ func (e *Emulator) build(s Seed) *tenant {
 	}
 	t.vault = newVault(why.at)
 	for _, p := range s.Policies {
-		t.plant(p, why)
+		if err := t.plant(p, why); err != nil {
+			return nil, fmt.Errorf("policy for %v: %w", p.Workload, err)
+		}
 	}
-	return t
+	return t, t.fill(s, why.at)
+}
+
+// fill puts the mail and files of a seed in place.
+func (t *tenant) fill(s Seed, now time.Time) error {
+	for i, m := range s.Messages {
+		n, err := t.addMessage(m, now)
+		if err != nil {
+			return fmt.Errorf("messages, entry %d: %w", i+1, err)
+		}
+		t.vault.ownMail[n] = true
+	}
+	for i, f := range s.Files {
+		p, err := t.placeNamed(f.Object)
+		if err != nil {
+			return fmt.Errorf("files, entry %d: %w", i+1, err)
+		}
+		t.vault.ownFiles[p.object] = true
+		if _, err := t.addFile(f, now); err != nil {
+			return fmt.Errorf("files, entry %d: %w", i+1, err)
+		}
+	}
+	return nil
 }
 
 // plant makes a seeded policy and the block of its units.
-func (t *tenant) plant(s PolicySeed, why cause) {
+func (t *tenant) plant(s PolicySeed, why cause) error {
 	if s.DisplayName == "" {
 		s.DisplayName = "Seeded policy"
+	}
+	set := t.units[s.Workload]
+	if err := t.choose(set, s); err != nil {
+		return err
+	}
+	if len(s.Members) > 0 {
+		s.Units = len(s.Members)
 	}
 	p := t.newPolicy(s.Workload, SeededPolicyID(t.id, s.Workload), s.DisplayName, why)
 	p.on = !s.Inactive
@@ -187,7 +312,34 @@ func (t *tenant) plant(s PolicySeed, why cause) {
 	}
 	p.tally[block.status] = s.Units
 	p.told = p.status()
-	set := t.units[s.Workload]
 	set.block, set.size, set.dynamic = block, s.Units, s.DynamicRuleUnits
 	t.plantRule(p, set, why)
+	return nil
+}
+
+// choose says which users or sites the units of a seeded policy are, when the rule of [unitSet.numberAt] does not.
+func (t *tenant) choose(set *unitSet, s PolicySeed) error {
+	for _, name := range s.Members {
+		o := t.objectByID(s.Workload, name)
+		if o.number == 0 {
+			o = t.objectByName(s.Workload, name)
+		}
+		if !t.licensed(s.Workload, o) {
+			return fmt.Errorf("member %q is no %s that can be protected", name, s.Workload.info().thing)
+		}
+		if slices.Contains(set.chosen, o.number) {
+			return fmt.Errorf("member %q is there twice", name)
+		}
+		set.chosen = append(set.chosen, o.number)
+	}
+	set.rest = t.dir.users
+	if len(s.Members) == 0 && s.Workload != SharePoint && len(t.dir.own.people) > 0 {
+		set.chosen, set.rest = []int{}, len(t.dir.own.people)
+		for n := 1; n <= set.rest; n++ {
+			if t.licensed(s.Workload, object{number: n}) {
+				set.chosen = append(set.chosen, n)
+			}
+		}
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,8 +26,8 @@ const (
 
 // File is a file or folder to put into a drive or site.
 type File struct {
-	Tenant string `json:"tenant"`
-	// Object is whose: a user's object id for the drive, or a site id.
+	Tenant string `json:"tenant,omitempty"` // empty is [Options.DefaultTenant]
+	// Object is whose: a user's object id or address for the drive, or the id or URL of a site.
 	Object string `json:"object"`
 	// Path begins with the document library ("Documents" in a drive, "Shared
 	// Documents" or "Site Assets" in a site). Folders on the way are made.
@@ -112,7 +113,7 @@ func (t *tenant) tree(p place, at time.Time) []item {
 	for _, library := range p.libraries {
 		add(itemLibrary, library, 0)
 	}
-	if !at.Before(t.vault.seededAt.Add(-contentAge)) {
+	if !t.vault.ownFiles[p.object] && !at.Before(t.vault.seededAt.Add(-contentAge)) {
 		p.seeded(add)
 	}
 	for _, a := range t.vault.files[p.object] {
@@ -189,49 +190,65 @@ func isItemKey(s string) bool {
 // It refuses a tenant that is no GUID, an object without a drive, a path outside
 // the libraries or with empty parts, and one that exists.
 func (e *Emulator) AddFile(f File) (itemKey string, err error) {
-	err = e.inTenant(f.Tenant, func(t *tenant, now time.Time) error {
-		var p place
-		if u, ok := t.dir.userByID(f.Object); ok && u.licensed {
-			p = t.placeOf(OneDrive, u.number)
-		} else if s, ok := t.dir.siteByID(f.Object); ok {
-			p = t.placeOf(SharePoint, s.number)
-		} else {
-			return fmt.Errorf("tenant %s has neither a drive nor a site %q", t.id, f.Object)
-		}
-		parts := strings.Split(f.Path, "/")
-		if len(parts) < 2 || slices.Contains(parts, "") || !slices.Contains(p.libraries, parts[0]) {
-			return fmt.Errorf("path %q does not lead into one of the libraries %v", f.Path, p.libraries)
-		}
-		if f.Size < 0 || f.Folder && f.Size > 0 {
-			return fmt.Errorf("size %d of %q makes no sense", f.Size, f.Path)
-		}
-		if f.Created.IsZero() {
-			f.Created = now
-		}
-		for _, have := range t.tree(p, farFuture()) {
-			if have.path == f.Path || have.kind == itemFile && strings.HasPrefix(f.Path, have.path+"/") {
-				return errors.New(have.path + " is there already")
-			}
-		}
-		t.vault.files[p.object] = append(t.vault.files[p.object], addition{f.Path, f.Folder, f.Size, f.Created})
-		for _, i := range t.tree(p, farFuture()) {
-			if i.path == f.Path {
-				itemKey = i.key
-			}
-		}
-		return nil
+	err = e.inTenant(cmp.Or(f.Tenant, e.opts.DefaultTenant), func(t *tenant, now time.Time) error {
+		var err error
+		itemKey, err = t.addFile(f, now)
+		return err
 	})
 	return itemKey, err
+}
+
+// placeNamed finds a drive by its user's id or address, a site by its id or URL.
+func (t *tenant) placeNamed(name string) (place, error) {
+	for _, w := range []Workload{OneDrive, SharePoint} {
+		o := t.objectByID(w, name)
+		if o.number == 0 {
+			o = t.objectByName(w, name)
+		}
+		if t.licensed(w, o) {
+			return t.placeOf(w, o.number), nil
+		}
+	}
+	return place{}, fmt.Errorf("tenant %s has neither a drive nor a site %q", t.id, name)
+}
+
+func (t *tenant) addFile(f File, now time.Time) (itemKey string, err error) {
+	p, err := t.placeNamed(f.Object)
+	if err != nil {
+		return "", err
+	}
+	parts := strings.Split(f.Path, "/")
+	if len(parts) < 2 || slices.Contains(parts, "") || !slices.Contains(p.libraries, parts[0]) {
+		return "", fmt.Errorf("path %q does not lead into one of the libraries %v", f.Path, p.libraries)
+	}
+	if f.Size < 0 || f.Folder && f.Size > 0 {
+		return "", fmt.Errorf("size %d of %q makes no sense", f.Size, f.Path)
+	}
+	if f.Created.IsZero() {
+		f.Created = now
+	}
+	for _, have := range t.tree(p, farFuture()) {
+		if have.path == f.Path || have.kind == itemFile && strings.HasPrefix(f.Path, have.path+"/") {
+			return "", errors.New(have.path + " is there already")
+		}
+	}
+	t.vault.files[p.object] = append(t.vault.files[p.object], addition{f.Path, f.Folder, f.Size, f.Created})
+	for _, i := range t.tree(p, farFuture()) {
+		if i.path == f.Path {
+			itemKey = i.key
+		}
+	}
+	return itemKey, nil
 }
 
 // farFuture is later than anything that is in a tree.
 func farFuture() time.Time { return time.Unix(1<<40, 0) }
 
-func (e *Emulator) controlFiles(body []byte) (any, error) {
-	var in File
-	if err := decodeStrict(body, &in); err != nil {
+func (e *Emulator) controlFiles(in controlRequest) (any, error) {
+	var what File
+	if err := in.read(&what); err != nil {
 		return nil, fmt.Errorf("file: %w", err)
 	}
-	key, err := e.AddFile(in)
+	key, err := e.AddFile(what)
 	return map[string]string{"itemKey": key}, err
 }

@@ -65,15 +65,15 @@ func (e *Emulator) inDirectory(id string, do func(*tenant, time.Time) error) err
 	return nil
 }
 
-func (e *Emulator) controlGroup(body []byte) (any, error) {
-	var in GroupChange
-	if err := decodeStrict(body, &in); err != nil {
+func (e *Emulator) controlGroup(in controlRequest) (any, error) {
+	var change GroupChange
+	if err := in.read(&change); err != nil {
 		return nil, fmt.Errorf("group: %w", err)
 	}
-	if err := e.ChangeGroup(in); err != nil {
+	if err := e.ChangeGroup(change); err != nil {
 		return nil, err
 	}
-	return e.controlMembers(in.Tenant, in.Group)
+	return e.controlMembers(change.Tenant, change.Group)
 }
 
 func (e *Emulator) controlMembers(tenant, group string) (any, error) {
@@ -90,9 +90,9 @@ func (t *tenant) group(id string) (group, bool) {
 	g, ok := t.dir.groupByID(id)
 	for w := range t.units {
 		if id == SeededGroupID(t.id, Workload(w)) && t.units[w].planted > 0 {
-			g, ok = group{id: id}, true
+			g, ok = group{id: id, name: "Seeded policy " + Workload(w).String()}, true
 			for position := 1; position <= t.units[w].planted; position++ {
-				g.members = append(g.members, numberedID(kindUser, t.dir.salt, t.units[w].numberAt(position)))
+				g.members = append(g.members, t.dir.objectID(Workload(w), t.units[w].numberAt(position)))
 			}
 		}
 	}
@@ -178,8 +178,8 @@ func (w *groupWalk) enter(id string) {
 	}
 	flat := true
 	for _, member := range g.members {
-		if u, ok := w.t.dir.userByID(member); ok {
-			if !w.users[u.number] {
+		if u, ok := w.t.dir.everyUserByID(member); ok {
+			if !w.users[u.number] && !w.t.dir.deleted(u) {
 				w.users[u.number] = true
 				w.numbers = append(w.numbers, u.number)
 			}

@@ -17,6 +17,8 @@ const (
 	TenantA = "aaaaaaaa-0000-4000-8000-00000000000a"
 	TenantB = "bbbbbbbb-0000-4000-8000-00000000000b"
 	TenantC = "cccccccc-0000-4000-8000-00000000000c"
+	// TenantDemo is a small company with a story, [ScenarioDemo]. It comes to life on first use.
+	TenantDemo = "eeeeeeee-0000-4000-8000-00000000000e"
 )
 
 // DefaultApp is the application that acts when the token names none.

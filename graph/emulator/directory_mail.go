@@ -1,8 +1,10 @@
 package emulator
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/m365backup/backupstorage/graph/emulator/internal/expression"
@@ -10,8 +12,8 @@ import (
 
 // Message is a mail to put into a user's mailbox.
 type Message struct {
-	Tenant        string    `json:"tenant"`
-	User          string    `json:"user"` // object id
+	Tenant        string    `json:"tenant,omitempty"` // empty is [Options.DefaultTenant]
+	User          string    `json:"user"`             // object id or address
 	Sender        string    `json:"sender"`
 	Subject       string    `json:"subject"`
 	HasAttachment bool      `json:"hasAttachment,omitempty"`
@@ -43,30 +45,39 @@ func (m message) deletedBy(now time.Time) time.Time {
 // AddMessage puts a mail into a mailbox. It refuses a tenant that is no GUID, a
 // user without a mailbox, and a deletion before the arrival.
 func (e *Emulator) AddMessage(m Message) error {
-	return e.inTenant(m.Tenant, func(t *tenant, now time.Time) error {
-		u, ok := t.dir.userByID(m.User)
-		if !ok || !u.licensed {
-			return fmt.Errorf("tenant %s has no user %q with a mailbox", t.id, m.User)
-		}
-		if m.Received.IsZero() {
-			m.Received = now
-		}
-		if !m.Deleted.IsZero() && m.Deleted.Before(m.Received) {
-			return errors.New("the message was deleted before it was received")
-		}
-		t.vault.messages[u.number] = append(t.vault.messages[u.number], message{
-			sender: m.Sender, subject: m.Subject, attachment: m.HasAttachment, received: m.Received, deleted: m.Deleted,
-		})
-		return nil
+	return e.inTenant(cmp.Or(m.Tenant, e.opts.DefaultTenant), func(t *tenant, now time.Time) error {
+		_, err := t.addMessage(m, now)
+		return err
 	})
 }
 
-func (e *Emulator) controlMail(body []byte) (any, error) {
-	var in Message
-	if err := decodeStrict(body, &in); err != nil {
+// addMessage returns the number of the user.
+func (t *tenant) addMessage(m Message, now time.Time) (number int, err error) {
+	u, ok := t.dir.userByID(m.User)
+	if !ok {
+		u, ok = t.dir.userByName(m.User)
+	}
+	if !ok || !u.licensed {
+		return 0, fmt.Errorf("tenant %s has no user %q with a mailbox", t.id, m.User)
+	}
+	if m.Received.IsZero() {
+		m.Received = now
+	}
+	if !m.Deleted.IsZero() && m.Deleted.Before(m.Received) {
+		return 0, errors.New("the message was deleted before it was received")
+	}
+	t.vault.messages[u.number] = append(t.vault.messages[u.number], message{
+		sender: m.Sender, subject: m.Subject, attachment: m.HasAttachment, received: m.Received, deleted: m.Deleted,
+	})
+	return u.number, nil
+}
+
+func (e *Emulator) controlMail(in controlRequest) (any, error) {
+	var what Message
+	if err := in.read(&what); err != nil {
 		return nil, fmt.Errorf("mail: %w", err)
 	}
-	return struct{}{}, e.AddMessage(in)
+	return struct{}{}, e.AddMessage(what)
 }
 
 func subjects() [7]string {
@@ -81,6 +92,9 @@ func subjects() [7]string {
 // each third one from outside; each second one has an attachment, and each
 // fourth one is deleted, i/4 times 6 hours after the seed.
 func (t *tenant) mailbox(n int) []message {
+	if t.vault.ownMail[n] {
+		return slices.Clone(t.vault.messages[n])
+	}
 	subject := subjects()
 	var all []message
 	for i := 1; i <= 24+n%8; i++ {

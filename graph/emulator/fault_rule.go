@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,6 +32,13 @@ type Fault struct {
 	Item string `json:"item,omitempty"`
 	// Tenant narrows the rule to one tenant.
 	Tenant string `json:"tenant,omitempty"`
+	// Match narrows the rule to requests with something in a header, the query or the body.
+	Match *FaultMatch `json:"match,omitempty"`
+	// Probability is how likely the rule acts on a request that fits, above 0 and up to 1; 0 is always. What is drawn
+	// follows from ProbabilitySeed, the tenant and how many requests of the tenant fitted before, so that it is the same
+	// in each run.
+	Probability     float64 `json:"probability,omitempty"`
+	ProbabilitySeed int64   `json:"probabilitySeed,omitempty"`
 	// Times is how often the rule acts; 0 is for ever.
 	Times int `json:"times,omitempty"`
 	// After is how many requests that fit pass before the rule acts.
@@ -68,13 +77,28 @@ type Fault struct {
 	AfterWork bool `json:"afterWork,omitempty"`
 }
 
+// FaultMatch is what a request must have for a rule to fit. All that is given must be there, in these letters.
+type FaultMatch struct {
+	// Headers are texts that the values of headers contain; an empty one asks for the header alone. Authorization cannot
+	// be asked for.
+	Headers map[string]string `json:"headers,omitempty"`
+	// Query is a text that the query contains, as it was sent or unescaped; Body is one that the body contains.
+	Query string `json:"query,omitempty"`
+	Body  string `json:"body,omitempty"`
+}
+
 // FaultBody is how a body goes wrong.
 type FaultBody struct {
 	// Mode is "truncated" (the first half, as a complete HTTP answer), "html",
-	// "empty", "huge" (Size bytes of valid JSON) or "raw" (Content).
+	// "empty", "huge" (Size bytes of valid JSON), "raw" (Content) or "slow"
+	// (the good body, Size bytes at a time, with a Pause before each piece).
 	Mode string `json:"mode"`
-	// Size of a huge body in bytes, at most 1 GiB; 0 is 16 MiB.
+	// Size of a huge body in bytes, at most 1 GiB; 0 is 16 MiB. Size of a slow
+	// body's pieces; 0 is 1.
 	Size int64 `json:"size,omitempty"`
+	// Pause before each piece of a slow body, in real time, at most a minute; 0
+	// is 100 ms.
+	Pause Duration `json:"pause,omitempty"`
 	// Content of a raw body.
 	Content string `json:"content,omitempty"`
 	// ContentType of a raw body; empty is application/json.
@@ -117,13 +141,18 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // UnmarshalText reads Go's form, such as "300ms".
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is no length of time such as \"90s\" or \"1h30m\"", text)
+	}
 	*d = Duration(v)
-	return err
+	return nil
 }
 
 const (
 	defaultHugeBody = 16 << 20
 	maxHugeBody     = 1 << 30
+	defaultPause    = 100 * time.Millisecond
+	maxPause        = time.Minute
 )
 
 // check tells what is wrong with a rule.
@@ -134,6 +163,12 @@ func (f *Fault) check(known *router) error {
 	if f.Times < 0 || f.After < 0 || f.Delay < 0 {
 		return errors.New("times, after and delay cannot be negative")
 	}
+	if !(f.Probability >= 0 && f.Probability <= 1) {
+		return fmt.Errorf("probability %v is not between 0 and 1", f.Probability)
+	}
+	if err := f.Match.check(); err != nil {
+		return err
+	}
 	if f.Tenant != "" && !isGUID(f.Tenant) {
 		return fmt.Errorf("tenant %q is not a GUID", f.Tenant)
 	}
@@ -141,7 +176,7 @@ func (f *Fault) check(known *router) error {
 		return fmt.Errorf("status %d is not between 200 and 599", f.Status)
 	}
 	if f.Code != "" && f.Status == 0 {
-		if _, ok := documentedStatus(f.method(), f.Code); !ok {
+		if _, ok := f.documentedStatus(known); !ok {
 			return fmt.Errorf("no status is documented for code %q: give one, or use inBand", f.Code)
 		}
 	}
@@ -200,6 +235,56 @@ func checkOperation(operation string, known *router) error {
 	return nil
 }
 
+// route is the operation that a rule names; nil when it names several.
+func (f *Fault) route(known *router) *route {
+	method, template, _ := strings.Cut(f.Operation, " ")
+	return known.named(method, splitTemplate(template))
+}
+
+// documentedStatus is the status of the rule's code: that of the token authority when the rule is about it.
+func (f *Fault) documentedStatus(known *router) (int, bool) {
+	if rt := f.route(known); rt != nil && rt.area == areaAuthority {
+		number, ok := aadNumber(f.Code)
+		_, status := aadError(number)
+		return status, ok
+	}
+	return documentedStatus(f.method(), f.Code)
+}
+
+// check refuses what could never be.
+func (m *FaultMatch) check() error {
+	if m == nil {
+		return nil
+	}
+	for name := range m.Headers {
+		if strings.EqualFold(name, "Authorization") {
+			return errors.New("match: the header Authorization cannot be asked for; tenant narrows a rule to a tenant")
+		}
+	}
+	if len(m.Headers) == 0 && m.Query == "" && m.Body == "" {
+		return errors.New("match asks for nothing: give headers, query or body")
+	}
+	return nil
+}
+
+// fits compares a request with what must be in it.
+func (m *FaultMatch) fits(c *call) bool {
+	if m == nil {
+		return true
+	}
+	for name, text := range m.Headers {
+		if !slices.ContainsFunc(c.r.Header.Values(name), func(value string) bool { return strings.Contains(value, text) }) {
+			return false
+		}
+	}
+	if raw := c.r.URL.RawQuery; !strings.Contains(raw, m.Query) {
+		if plain, err := url.QueryUnescape(raw); err != nil || !strings.Contains(plain, m.Query) {
+			return false
+		}
+	}
+	return strings.Contains(string(c.body), m.Body)
+}
+
 // respell writes the operation of a checked rule as the ledger does.
 func (f *Fault) respell(known *router) {
 	method, template, _ := strings.Cut(f.Operation, " ")
@@ -214,12 +299,16 @@ func (b *FaultBody) check() error {
 	}
 	switch b.Mode {
 	case "truncated", "html", "empty", "raw":
+	case "slow":
+		if b.Size < 0 || b.Pause < 0 || b.Pause > Duration(maxPause) {
+			return fmt.Errorf("a slow body has pieces of at least 1 byte, and pauses of at most %v", maxPause)
+		}
 	case "huge":
 		if b.Size < 0 || b.Size > maxHugeBody {
 			return fmt.Errorf("size of a huge body is not between 0 and %d", maxHugeBody)
 		}
 	default:
-		return fmt.Errorf("body mode %q is none of truncated, html, empty, huge, raw", b.Mode)
+		return fmt.Errorf("body mode %q is none of truncated, html, empty, huge, raw, slow", b.Mode)
 	}
 	return nil
 }
@@ -250,9 +339,9 @@ func decodeFaults(data []byte) ([]Fault, error) {
 	if err := decodeStrict(data, &one); err != nil {
 		var list []json.RawMessage
 		if json.Unmarshal(data, &list) == nil {
-			return nil, decodeStrict(data, &many) // the list's own complaint
+			return nil, forPeople(decodeStrict(data, &many)) // the list's own complaint
 		}
-		return nil, err
+		return nil, forPeople(err)
 	}
 	return []Fault{one}, nil
 }

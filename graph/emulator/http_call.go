@@ -30,6 +30,9 @@ type call struct {
 	requestID       string
 	clientRequestID string
 
+	recording Recording // what the ledger keeps of it
+	resp      *response // what is sent back, once it is known
+
 	items    []*itemFault // in-band faults that fit the operation
 	nextLink *string      // what a fault rule puts in place of the next link
 	fault    string       // id of the rule that made or altered the answer
@@ -52,13 +55,29 @@ func (c *call) cause() cause {
 	return cause{at: c.now, request: c.seq, by: c.caller.identitySet(c.tenant.dir)}
 }
 
-// origin is the scheme and host that the request was made to.
+// origin is the scheme and host that the request was made to, as the client knows them: what a proxy in between says,
+// or [Options.ExternalURL].
 func (c *call) origin() string {
+	if c.e.opts.ExternalURL != "" {
+		return c.e.opts.ExternalURL
+	}
 	scheme := "http"
 	if c.r.TLS != nil {
 		scheme = "https"
 	}
+	switch proto, _, _ := strings.Cut(c.r.Header.Get("X-Forwarded-Proto"), ","); strings.ToLower(strings.TrimSpace(proto)) {
+	case "http":
+		scheme = "http"
+	case "https":
+		scheme = "https"
+	}
 	return scheme + "://" + c.r.Host
+}
+
+// host is the host of the origin.
+func (c *call) host() string {
+	_, host, _ := strings.Cut(c.origin(), "://")
+	return host
 }
 
 // url is an absolute URL below the API's root.
@@ -93,6 +112,11 @@ func readBody(r *http.Request) (body []byte, tooLarge bool, err error) {
 // perform checks who asks and does the work. It is the only place that runs
 // handlers.
 func (c *call) perform() (*answer, *graphError) {
+	if c.route.area == areaAuthority {
+		c.tenant.mu.Lock()
+		defer c.tenant.mu.Unlock()
+		return c.route.handle(c)
+	}
 	if err := c.caller.check(c.route); err != nil {
 		return nil, err
 	}
@@ -104,7 +128,7 @@ func (c *call) perform() (*answer, *graphError) {
 	}
 	c.tenant.mu.Lock()
 	defer c.tenant.mu.Unlock()
-	c.now = c.e.clock.Now()
+	c.now = c.tenant.now()
 	c.tenant.settle(c.now)
 	if err := c.tenant.notOpen(c.route.gate, c.r.Method); err != nil {
 		return nil, err

@@ -118,9 +118,17 @@ func (c *caller) check(rt *route) *graphError {
 	if slices.Contains(c.permissions, rt.permission) {
 		return nil
 	}
+	for _, other := range rt.others {
+		if slices.Contains(c.permissions, other) {
+			return nil
+		}
+	}
 	if family, ok := strings.CutSuffix(rt.permission, ".Read.All"); ok &&
 		slices.Contains(c.permissions, family+".ReadWrite.All") {
 		return nil
+	}
+	if rt.area == areaDirectory && rt.permission != permSitesRead {
+		return &graphError{status: http.StatusForbidden, code: codeNoPrivilege, message: "Insufficient privileges to complete the operation."}
 	}
 	return refuse(rt.method, codeAccessDenied, "The token lacks the permission %s.", rt.permission)
 }

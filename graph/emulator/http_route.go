@@ -16,11 +16,22 @@ const (
 	gateRestore             // restores run: enabled or protectionChangeLocked
 )
 
+// area says which service of Microsoft's an operation belongs to.
+type area int
+
+const (
+	areaBackup    area = iota // below /v1.0/solutions/backupRestore
+	areaDirectory             // users, groups and sites, below /v1.0
+	areaAuthority             // the token authority
+)
+
 // route is one documented operation.
 type route struct {
+	area          area
 	method        string
-	template      string // below /solutions/backupRestore, such as /protectionPolicies/{policyId}
-	permission    string // the least one
+	template      string   // below /solutions/backupRestore, such as /protectionPolicies/{policyId}; below /v1.0; or the path
+	permission    string   // the least one
+	others        []string // permissions that allow it as well
 	delegatedOnly bool
 	bodyless      bool // takes no body
 	gate          gate
@@ -63,6 +74,21 @@ func rootSegments() []string { return []string{"v1.0", "solutions", "backupresto
 // with the key form x('id') taken apart. It reports false when the path is not
 // below the root or cannot be read.
 func splitPath(escaped string) ([]string, bool) {
+	segments, ok := pathSegments(escaped)
+	root := rootSegments()
+	if !ok || len(segments) < len(root) {
+		return nil, false
+	}
+	for i, want := range root {
+		if !strings.EqualFold(segments[i], want) {
+			return nil, false
+		}
+	}
+	return segments[len(root):], true
+}
+
+// pathSegments is splitPath for the whole path.
+func pathSegments(escaped string) ([]string, bool) {
 	escaped = strings.TrimPrefix(escaped, "/")
 	escaped = strings.TrimSuffix(escaped, "/")
 	var segments []string
@@ -81,16 +107,7 @@ func splitPath(escaped string) ([]string, bool) {
 		}
 		segments = append(segments, s)
 	}
-	root := rootSegments()
-	if len(segments) < len(root) {
-		return nil, false
-	}
-	for i, want := range root {
-		if !strings.EqualFold(segments[i], want) {
-			return nil, false
-		}
-	}
-	return segments[len(root):], true
+	return segments, true
 }
 
 func cutPrefixFold(s, prefix string) (rest string, found bool) {

@@ -21,21 +21,7 @@ type response struct {
 // serve takes a request through all that can happen to it: it is noted, meets
 // the fault rules, is worked on, and is answered.
 func (c *call) serve(w http.ResponseWriter) {
-	c.now = c.e.clock.Now()
-	c.requestID = hashedID("request", c.e.requests.Add(1))
-	c.clientRequestID = c.requestID
-	if id := c.r.Header.Get("client-request-id"); isGUID(id) {
-		c.clientRequestID = id
-	}
-	var refusal *graphError
-	c.caller, refusal = readCaller(c.r, c.e.opts.DefaultTenant)
-	if refusal == nil {
-		c.tenant = c.e.tenant(c.caller.tenant)
-		c.settle()
-	}
-	if err := c.findRoute(); refusal == nil {
-		refusal = err
-	}
+	refusal := c.arrive()
 	c.enter()
 
 	f, wait := c.e.faults.act(c, c.e.opts.Base())
@@ -66,6 +52,7 @@ func (c *call) serve(w http.ResponseWriter) {
 		resp = c.work(refusal)
 	}
 	c.decorate(f, &resp)
+	c.resp = &resp
 	if f != nil && f.Cut == "after" {
 		c.leave(0, f.Cut)
 		panic(http.ErrAbortHandler)
@@ -79,21 +66,62 @@ func (c *call) serve(w http.ResponseWriter) {
 	c.send(w, f, resp)
 }
 
+// arrive finds out what is asked for, and by whom. It returns why nothing can be done, or nil.
+func (c *call) arrive() *graphError {
+	c.now = c.e.clock.Now()
+	lost := c.findRoute()
+	refusal := c.whoAsks()
+	number := c.e.requests.Add(1)
+	if refusal == nil {
+		c.tenant = c.e.tenant(c.caller.tenant)
+		number = c.settle()
+	}
+	c.requestID = hashedID("request", c.caller.tenant, number)
+	c.clientRequestID = c.requestID
+	if id := c.r.Header.Get("client-request-id"); isGUID(id) {
+		c.clientRequestID = id
+	}
+	if refusal == nil {
+		refusal = lost
+	}
+	return refusal
+}
+
+// whoAsks reads the caller from the bearer token; the token authority has no caller, but the tenant of the path.
+func (c *call) whoAsks() (refusal *graphError) {
+	if c.route != nil && c.route.area == areaAuthority {
+		c.caller, refusal = c.authorityTenant()
+		return refusal
+	}
+	if c.e.opts.RequireToken {
+		if refusal = c.checkToken(); refusal != nil {
+			c.caller = caller{tenant: c.e.opts.DefaultTenant, app: DefaultApp}
+			return refusal
+		}
+	}
+	c.caller, refusal = readCaller(c.r, c.e.opts.DefaultTenant)
+	return refusal
+}
+
 // settle lets what is due in the tenant happen before the request is noted, so
-// that the ledger has it in the order in which it happened.
-func (c *call) settle() {
+// that the ledger has it in the order in which it happened. It returns the number of the request in the tenant.
+func (c *call) settle() (number uint64) {
 	c.tenant.mu.Lock()
 	defer c.tenant.mu.Unlock()
+	c.now = c.tenant.now()
 	c.tenant.settle(c.now)
+	c.tenant.requests++
+	return c.tenant.requests
 }
 
 func (c *call) findRoute() *graphError {
 	segments, ok := splitPath(c.r.URL.EscapedPath())
-	if !ok {
+	var allowed []string
+	if ok {
+		c.route, c.params, allowed = c.e.router.find(c.r.Method, segments)
+	} else if c.route, c.params, allowed = c.findOutside(); c.route == nil && len(allowed) == 0 {
 		return refuse(c.r.Method, codeNotFound, "The emulator serves nothing at this path.")
 	}
-	var allowed []string
-	c.route, c.params, allowed = c.e.router.find(c.r.Method, segments)
 	switch {
 	case c.route != nil:
 		return nil
@@ -114,11 +142,15 @@ func (c *call) enter() {
 	if c.route != nil {
 		e.Operation = c.route.operation()
 	}
+	c.recordRequest(&e)
 	c.seq = c.e.ledger.add(e)
 }
 
 func (c *call) leave(status int, cut string) {
-	c.e.ledger.update(c.seq, func(e *Entry) { e.Status, e.Fault, e.Cut = status, c.fault, cut })
+	c.e.ledger.update(c.seq, func(e *Entry) {
+		e.Status, e.Fault, e.Cut = status, c.fault, cut
+		c.recordResponse(e, c.resp)
+	})
 }
 
 // work does the operation and puts its outcome into bytes.
@@ -154,6 +186,13 @@ func (r *response) setJSON(body any) {
 
 func (c *call) refused(err *graphError) response {
 	resp := response{status: err.status, header: http.Header{}}
+	if c.route != nil && c.route.area == areaAuthority {
+		resp.setJSON(c.aadRefused(err))
+		return resp
+	}
+	if err.status == http.StatusUnauthorized {
+		resp.header.Set("WWW-Authenticate", c.challenge())
+	}
 	resp.setJSON(errorBody{errorObject{
 		Code: err.code, Message: err.message, Target: err.target,
 		InnerError: innerError{
@@ -194,6 +233,10 @@ func (c *call) send(w http.ResponseWriter, f *Fault, resp response) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(resp.body)))
 	}
 	w.WriteHeader(resp.status)
+	if f != nil && f.Body != nil && f.Body.Mode == "slow" {
+		c.sendSlowly(w, f.Body, resp.body)
+		return
+	}
 	// A client that went away cannot be told.
 	_, _ = w.Write(resp.body)
 }

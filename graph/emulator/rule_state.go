@@ -143,7 +143,7 @@ func (t *tenant) resolve(r *inclusionRule) (objects []object, problems []publicE
 		return objects, nil
 	}
 	numbers, problems := t.usersOf(r.parsed, !r.dynamic)
-	numbers = slices.DeleteFunc(numbers, func(n int) bool { return !t.dir.user(n).licensed })
+	numbers = slices.DeleteFunc(numbers, func(n int) bool { return !t.licensed(r.policy.workload, object{number: n}) })
 	if r.dynamic && len(numbers) > maxDynamicUsers {
 		problems = append(problems, publicError{Code: codeBadRule, Message: fmt.Sprintf(
 			"The expression leads to %d users; the first %d are protected.", len(numbers), maxDynamicUsers)})

@@ -14,7 +14,11 @@ type tenant struct {
 	born    time.Time // when it was seeded
 	lengths Lengths
 	ledger  *ledger
-	steps   steps
+	clock   *Clock // that of the emulator, unless the tenant got its own
+	known   []App  // applications that the token authority knows; none: every one
+
+	requests uint64 // how many there were
+	steps    steps
 
 	service  service
 	apps     serviceApps
@@ -27,6 +31,9 @@ type tenant struct {
 
 	vault vault
 }
+
+// now is the tenant's time.
+func (t *tenant) now() time.Time { return t.clock.Now() }
 
 // settle lets everything happen that is due.
 func (t *tenant) settle(now time.Time) { t.steps.settle(now, t.tellPolicies) }

@@ -8,6 +8,8 @@ type vault struct {
 	seededAt time.Time             // what the computed content is dated by
 	messages map[int][]message     // added by hand, by user number
 	files    map[string][]addition // added by hand or restored, by place
+	ownMail  map[int]bool          // users who have nothing computed
+	ownFiles map[string]bool       // places that have nothing computed
 	searches map[string]mailSearch
 	searched []string // ids of searches, the oldest first
 
@@ -24,7 +26,8 @@ type vault struct {
 
 func newVault(at time.Time) vault {
 	return vault{
-		seededAt: at, messages: map[int][]message{}, files: map[string][]addition{}, searches: map[string]mailSearch{},
+		seededAt: at, messages: map[int][]message{}, files: map[string][]addition{},
+		ownMail: map[int]bool{}, ownFiles: map[string]bool{}, searches: map[string]mailSearch{},
 		byID: map[string]*restoreSession{}, busy: map[string][]*restoreArtifact{}, copies: map[string]int{},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/m365backup/backupstorage/graph/emulator/internal/tokens"
 )
@@ -62,7 +63,9 @@ type TokenRequest struct {
 
 // Token makes a signed token without a credential, for tests that are not about credentials. It refuses a tenant that is
 // no GUID, and a user or an application that the tenant does not have.
-func (e *Emulator) Token(r TokenRequest) (string, error) { return e.token(r, "https://sts.windows.example") }
+func (e *Emulator) Token(r TokenRequest) (string, error) {
+	return e.token(r, "https://sts.windows.example")
+}
 
 func (e *Emulator) token(r TokenRequest, origin string) (string, error) {
 	if r.Tenant == "" {
@@ -78,7 +81,7 @@ func (e *Emulator) token(r TokenRequest, origin string) (string, error) {
 		r.Lifetime = Duration(e.opts.TokenLifetime)
 	}
 	var claims tokenClaims
-	err := e.inTenant(r.Tenant, func(t *tenant) error {
+	err := e.inTenant(r.Tenant, func(t *tenant, _ time.Time) error {
 		app, found := t.app(r.App)
 		if !found {
 			return fmt.Errorf("tenant %s has no application %q", t.id, r.App)
@@ -106,5 +109,5 @@ func (e *Emulator) token(r TokenRequest, origin string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("token: %w", err)
 	}
-	return e.sign(claims, timeDuration(r.Lifetime)), nil
+	return e.sign(claims, time.Duration(r.Lifetime)), nil
 }

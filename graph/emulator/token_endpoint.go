@@ -126,13 +126,13 @@ func (c *call) forApplication(app App, form url.Values) (tokenClaims, *graphErro
 	if refusal != nil {
 		return tokenClaims{}, refusal
 	}
-	return c.applicationClaims(app, audience), nil
+	return applicationClaims(c.tenant, app, audience, c.issuer(c.tenant.id)), nil
 }
 
-func (c *call) applicationClaims(app App, audience string) tokenClaims {
+func applicationClaims(t *tenant, app App, audience, issuer string) tokenClaims {
 	claims := tokenClaims{
-		Audience: audience, Issuer: c.issuer(c.tenant.id), App: app.ID, AppName: app.DisplayName, Kind: "app",
-		Object: hashedID(c.tenant.id, "service principal", app.ID), Tenant: c.tenant.id,
+		Audience: audience, Issuer: issuer, App: app.ID, AppName: app.DisplayName, Kind: "app",
+		Object: hashedID(t.id, "service principal", app.ID), Tenant: t.id,
 		// A token without roles would be one that may do everything: see readCaller.
 		Roles: slices.Clone(app.granted()),
 	}
@@ -181,11 +181,11 @@ func (c *call) onBehalfOf(app App, form url.Values) (tokenClaims, *graphError) {
 	if audience == "" {
 		return tokenClaims{}, refuseToken(aadScopeMissing, "The required field 'scope' is missing from the credential.")
 	}
-	return c.e.userClaims(c.tenant, app, user, audience, c.issuer(c.tenant.id), asked), nil
+	return userClaims(c.tenant, app, user, audience, c.issuer(c.tenant.id), asked), nil
 }
 
 // userClaims are the claims of a token that an application has on behalf of a user.
-func (e *Emulator) userClaims(t *tenant, app App, userID, audience, issuer string, scopes []string) tokenClaims {
+func userClaims(t *tenant, app App, userID, audience, issuer string, scopes []string) tokenClaims {
 	scp := strings.Join(slices.Compact(slices.Sorted(slices.Values(scopes))), " ")
 	claims := tokenClaims{
 		Audience: audience, Issuer: issuer, App: app.ID, AppName: app.DisplayName, Kind: "user",
@@ -262,4 +262,3 @@ func (t *tokenRead) inTime(now time.Time) bool {
 }
 
 func (c *call) realNow() time.Time { return c.e.opts.Base() }
-

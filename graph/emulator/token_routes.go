@@ -63,3 +63,22 @@ func getInstance(c *call) (*answer, *graphError) {
 		}},
 	}), nil
 }
+
+// authorityTenant is the tenant of a path of the token authority, which is nobody's request but the tenant's.
+func (c *call) authorityTenant() (caller, *graphError) {
+	who := caller{tenant: c.e.opts.DefaultTenant}
+	if len(c.params) == 0 {
+		return who, nil
+	}
+	name := strings.ToLower(c.param(0))
+	switch {
+	case isGUID(name):
+		who.tenant = name
+	case c.route.method != http.MethodPost:
+	case name == "common" || name == "organizations" || name == "consumers":
+		return who, refuseToken(aadNoTenant, "No tenant-identifying information found in either the request or implied by any provided credentials.")
+	default:
+		return who, refuseToken(aadTenantForm, "Specified tenant identifier '%s' is neither a valid DNS name, nor a valid external domain.", c.param(0))
+	}
+	return who, nil
+}

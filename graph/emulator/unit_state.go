@@ -142,6 +142,9 @@ func (t *tenant) obstacle(u *unit) *publicError {
 		}
 		return missing("The tenant has no such %s.", map[bool]string{true: "site", false: "user"}[u.workload == SharePoint])
 	}
+	if u.workload != SharePoint && t.dir.deleted(t.dir.user(u.number)) {
+		return missing("The user was deleted.")
+	}
 	if u.workload != SharePoint && !t.dir.user(u.number).licensed {
 		return missing("The user has no license and so no %s.", u.workload.info().thing)
 	}
@@ -184,6 +187,9 @@ func (t *tenant) view(u *unit, names bool) unitView {
 	if u.policy != nil {
 		v.PolicyID = u.policy.id
 	}
+	if u.workload == Exchange && u.status == unitProtected && u.err == nil && u.number > 0 && t.dir.user(u.number).overQuota {
+		v.Error = &publicError{Code: "QuotaExceeded", Message: "The mailbox has exceeded the backup quota."}
+	}
 	if u.status == unitProtectRequested || u.status == unitProtected {
 		v.Sources = u.sources.String()
 	}
@@ -213,7 +219,7 @@ func (t *tenant) objectByID(w Workload, id string) object {
 		if s, ok := t.dir.siteByID(id); ok {
 			return object{s.id, s.number}
 		}
-	} else if u, ok := t.dir.userByID(id); ok {
+	} else if u, ok := t.dir.everyUserByID(id); ok {
 		return object{u.id, u.number}
 	}
 	return object{id: strings.ToLower(id)}
@@ -222,7 +228,7 @@ func (t *tenant) objectByID(w Workload, id string) object {
 // objectByName finds an object by its address or URL.
 func (t *tenant) objectByName(w Workload, name string) object {
 	n := t.dir.numberOfName(w, name)
-	if n == 0 {
+	if n == 0 || w != SharePoint && t.dir.deleted(t.dir.user(n)) {
 		return object{}
 	}
 	return object{t.dir.objectID(w, n), n}
@@ -230,5 +236,9 @@ func (t *tenant) objectByName(w Workload, name string) object {
 
 // licensed tells whether the directory has an object that a policy can protect.
 func (t *tenant) licensed(w Workload, o object) bool {
-	return o.number > 0 && (w == SharePoint || t.dir.user(o.number).licensed)
+	if o.number == 0 || w == SharePoint {
+		return o.number > 0
+	}
+	u := t.dir.user(o.number)
+	return u.licensed && !t.dir.deleted(u)
 }
