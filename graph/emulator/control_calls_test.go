@@ -75,7 +75,7 @@ func TestControlRequestsThatMakeNoSense(t *testing.T) {
 	w := newWorld(t)
 	w.control(http.MethodGet, "nothing", nil).want(404)
 	w.control(http.MethodGet, "reset", nil).want(405)
-	w.control(http.MethodDelete, "clock", nil).want(405)
+	w.control(http.MethodPatch, "clock", nil).want(405)
 	w.control(http.MethodGet, "ledger?since=x", nil).want(400)
 	w.control(http.MethodGet, "ledger?since=-1", nil).want(400)
 	w.control(http.MethodGet, "ledger?limit=0", nil).want(400)

@@ -34,7 +34,7 @@ func TestPathsAreReadInEveryDocumentedSpelling(t *testing.T) {
 func TestAnythingElseIsNotFound(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{
-		"/", "/v1.0", "/v1.0/solutions", "/beta/solutions/backupRestore", "/v1.0/users", root + "x",
+		"/", "/v1.0", "/v1.0/solutions", "/beta/solutions/backupRestore", "/v1.0/me", "/v1.0/users/x/y", root + "x",
 		root + "/protectionPolicy", root + "/protectionPolicies/" + stranger + "/x", root + "//protectionPolicies",
 		root + "/protectionPolicies/%zz", root + "/exchangeProtectionPolicies/" + stranger + "/driveProtectionUnits",
 		root + "/protectionPolicies()", root + "/protectionPolicies('x", "/_emulatorx",
