@@ -3,6 +3,7 @@ package emulator
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -85,9 +86,11 @@ func numberOrList(raw json.RawMessage, number, list any) error {
 	case raw == nil:
 		return nil
 	case raw[0] == '[':
-		return decodeStrict(raw, list)
+		return forPeople(decodeStrict(raw, list))
+	case json.Unmarshal(raw, number) != nil:
+		return errors.New("must be a whole number or a list")
 	}
-	return decodeStrict(raw, number)
+	return nil
 }
 
 // PolicySeed is a policy that exists from the start, with the tenant's first

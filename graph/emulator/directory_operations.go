@@ -54,11 +54,8 @@ func (c *call) findOutside() (rt *route, params, allowed []string) {
 	return c.e.outside.find(c.r.Method, segments)
 }
 
-// object is one user, group or site as Graph shows it: its properties by name.
+// directoryObject is one user, group or site as Graph shows it: its properties by name.
 type directoryObject map[string]any
-
-// number is the place of the object in its directory, by which pages go on.
-const numberProperty = "\x00number"
 
 func userObject(u user) directoryObject {
 	given, surname, _ := strings.Cut(u.displayName, " ")
@@ -73,7 +70,7 @@ func userObject(u user) directoryObject {
 	return o
 }
 
-// more are properties that are shown when $select or $filter names them.
+// userMore are properties that are shown when $select or $filter names them.
 func userMore(u user) directoryObject {
 	licenses := []map[string]any{}
 	if u.licensed {
@@ -155,7 +152,7 @@ func noSuchObject(id string) *graphError {
 
 func listGroups(c *call) (*answer, *graphError) { return c.answerList(groupList(c.tenant)) }
 
-// groupNumbers are the groups of a directory: those of the seed, the computed ones, and those of seeded policies.
+// groupList are the groups of a directory: those of the seed, the computed ones, and those of seeded policies.
 func groupList(t *tenant) directoryList {
 	var seeded []group
 	for w := range t.units {
@@ -292,7 +289,6 @@ func (c *call) answerList(l directoryList) (*answer, *graphError) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	q.filter += "\x00" + search // pages of another search are none of this one
 	page := map[string]any{"@odata.context": c.origin() + "/v1.0/$metadata#" + l.context}
 	found := []directoryObject{}
 	count, more := 0, false

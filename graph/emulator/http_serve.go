@@ -93,7 +93,7 @@ func (c *call) whoAsks() (refusal *graphError) {
 		c.caller, refusal = c.authorityTenant()
 		return refusal
 	}
-	if c.e.opts.RequireToken {
+	if c.e.opts.RequireToken && isGraphPath(c.r.URL.Path) {
 		if refusal = c.checkToken(); refusal != nil {
 			c.caller = caller{tenant: c.e.opts.DefaultTenant, app: DefaultApp}
 			return refusal
@@ -101,6 +101,11 @@ func (c *call) whoAsks() (refusal *graphError) {
 	}
 	c.caller, refusal = readCaller(c.r, c.e.opts.DefaultTenant)
 	return refusal
+}
+
+// isGraphPath tells whether a path is one of Graph's, where a token is asked for before anything else is looked at.
+func isGraphPath(path string) bool {
+	return strings.HasPrefix(path, "/v1.0") || strings.HasPrefix(path, "/beta")
 }
 
 // settle lets what is due in the tenant happen before the request is noted, so

@@ -113,7 +113,8 @@ func postToken(c *call) (*answer, *graphError) {
 
 // forApplication is the grant of an application for itself.
 func (c *call) forApplication(app App, form url.Values) (tokenClaims, *graphError) {
-	scopes := strings.Fields(form.Get("scope"))
+	// MSAL adds those of OpenID Connect to every request.
+	scopes := slices.DeleteFunc(strings.Fields(form.Get("scope")), isOpenID)
 	if len(scopes) == 0 {
 		return tokenClaims{}, refuseToken(aadScopeMissing, "The required field 'scope' is missing from the credential.")
 	}
@@ -157,7 +158,7 @@ func (c *call) onBehalfOf(app App, form url.Values) (tokenClaims, *graphError) {
 	var asked []string
 	audience := ""
 	for _, scope := range strings.Fields(form.Get("scope")) {
-		if slices.Contains([]string{"openid", "profile", "email", "offline_access"}, scope) {
+		if isOpenID(scope) {
 			continue
 		}
 		resource, name := graphAudience, scope
@@ -182,6 +183,11 @@ func (c *call) onBehalfOf(app App, form url.Values) (tokenClaims, *graphError) {
 		return tokenClaims{}, refuseToken(aadScopeMissing, "The required field 'scope' is missing from the credential.")
 	}
 	return userClaims(c.tenant, app, user, audience, c.issuer(c.tenant.id), asked), nil
+}
+
+// isOpenID tells whether a scope is one of OpenID Connect, which no resource has.
+func isOpenID(scope string) bool {
+	return slices.Contains([]string{"openid", "profile", "email", "offline_access"}, scope)
 }
 
 // userClaims are the claims of a token that an application has on behalf of a user.

@@ -230,7 +230,7 @@ func TestBadRequestsForTokensAreRefused(t *testing.T) {
 				form[k] = v
 			}
 			form.Set(c.field, c.value)
-			r := w.within(t).form(c.tenant, form).want(c.status).eq("error", c.named).eq("error_codes.0", c.code)
+			r := w.within(t).form(c.tenant, form).want(c.status).eq("error", c.named).eq("error_codes.0", float64(c.code))
 			if !strings.Contains(r.str("error_description"), "Trace ID: ") {
 				t.Errorf("the description is %q", r.str("error_description"))
 			}

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ParseCertificate reads the first certificate of a PEM text. Its key must be an RSA key.
@@ -56,8 +57,13 @@ func (t *Token) VerifyCertificate(certificates []*x509.Certificate) error {
 	return ErrCertificate
 }
 
-// names tells whether the header names a certificate by either of its thumbprints.
+// names tells whether the header names a certificate by either of its thumbprints. RFC 7515 has them in base64url, MSAL
+// for Go writes plain base64.
 func (t *Token) names(certificate *x509.Certificate) bool {
 	first, second := sha1.Sum(certificate.Raw), sha256.Sum256(certificate.Raw) //nolint:gosec // See the import.
-	return t.Header.Thumbprint == encode(first[:]) || t.Header.Thumbprint2 == encode(second[:])
+	return asURL(t.Header.Thumbprint) == encode(first[:]) || asURL(t.Header.Thumbprint2) == encode(second[:])
+}
+
+func asURL(text string) string {
+	return strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(text)
 }
