@@ -87,7 +87,7 @@ func activateSession(c *call) (*answer, *graphError) {
 	if err != nil {
 		return nil, err
 	}
-	if len(s.artifacts) == 0 && (s.bulk == nil || s.bulk.status != requestActive) {
+	if len(s.artifacts) == 0 && s.bulk == nil {
 		return nil, c.notAllowed("The restore session has no artifacts.")
 	}
 	if n := c.tenant.vault.active(); n >= maxActiveSessions {
