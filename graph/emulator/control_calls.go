@@ -23,12 +23,12 @@ func controlPath(path string) (rest string, ok bool) {
 
 // serveControl answers the emulator's own API, in plain JSON.
 func (e *Emulator) serveControl(w http.ResponseWriter, r *http.Request, rest string) {
-	body, tooLarge, err := readBody(r)
+	body, err := readBody(r)
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	if tooLarge {
-		controlFailed(w, http.StatusRequestEntityTooLarge, fmt.Errorf("the body is larger than %d bytes", MaxBody))
+	if status, problem := body.controlProblem(); problem != nil {
+		controlFailed(w, status, problem)
 		return
 	}
 	operations := map[string]func([]byte) (any, error){
@@ -64,7 +64,7 @@ func (e *Emulator) serveControl(w http.ResponseWriter, r *http.Request, rest str
 		controlFailed(w, status, fmt.Errorf("there is no %s %s/%s; see GET %s/", r.Method, controlRoot, rest, controlRoot))
 		return
 	}
-	result, err := operation(body)
+	result, err := operation(body.bytes)
 	if err != nil {
 		controlFailed(w, http.StatusBadRequest, err)
 		return

@@ -93,13 +93,13 @@ func (c *call) findRoute() *graphError {
 		return refuse(c.r.Method, codeNotFound, "The emulator serves nothing at this path.")
 	}
 	var allowed []string
-	c.route, c.params, allowed = c.e.router.find(c.r.Method, segments)
+	c.route, c.params, allowed = c.e.router.find(c.method(), segments)
 	switch {
 	case c.route != nil:
 		return nil
 	case len(allowed) > 0:
 		err := refuse(c.r.Method, codeMethodNotAllowed, "This resource allows %s.", strings.Join(allowed, ", "))
-		err.allow = allowed
+		err.header = http.Header{"Allow": {strings.Join(allowed, ", ")}}
 		return err
 	}
 	return refuse(c.r.Method, codeNotFound, "The API has no resource at this path.")
@@ -155,15 +155,13 @@ func (r *response) setJSON(body any) {
 func (c *call) refused(err *graphError) response {
 	resp := response{status: err.status, header: http.Header{}}
 	resp.setJSON(errorBody{errorObject{
-		Code: err.code, Message: err.message, Target: err.target,
+		Code: err.code, Message: err.message, Target: err.target, Details: err.details,
 		InnerError: innerError{
 			Date:      c.now.Format("2006-01-02T15:04:05"),
 			RequestID: c.requestID, ClientRequestID: c.clientRequestID,
 		},
 	}})
-	if len(err.allow) > 0 {
-		resp.header.Set("Allow", strings.Join(err.allow, ", "))
-	}
+	maps.Copy(resp.header, err.header)
 	return resp
 }
 

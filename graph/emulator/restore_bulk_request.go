@@ -93,8 +93,8 @@ func (b *bulkRequest) view(w Workload, lists string) map[string]any {
 	v := map[string]any{
 		"id": b.id, "displayName": b.name, "status": b.status, "destinationType": b.destination,
 		"restorePointPreference": "latest", "tags": tagNone, "error": b.err,
-		"createdBy": b.createdBy, "createdDateTime": graphTime(b.created),
-		"lastModifiedBy": b.modifiedBy, "lastModifiedDateTime": graphTime(b.modified),
+		"createdBy": b.createdBy.twice(), "createdDateTime": graphTime(b.created),
+		"lastModifiedBy": b.modifiedBy.twice(), "lastModifiedDateTime": graphTime(b.modified),
 	}
 	if b.want.oldest {
 		v["restorePointPreference"] = "oldest"
@@ -171,6 +171,7 @@ func getBulkRequest(w Workload) handler {
 			return nil, err
 		}
 		v := b.view(w, "full")
+		v["@odata.type"] = odataType(w.bulkType())
 		v["@odata.context"] = c.bulkContext(s, "/$entity")
 		return ok(v), nil
 	}

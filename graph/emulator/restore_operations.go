@@ -129,7 +129,7 @@ func createSession(w Workload) handler {
 				v.Granular = append(v.Granular, c.tenant.artifactView(ch.artifact))
 			}
 		}
-		v.sessionView = s.view()
+		v.sessionView = s.typedView()
 		v.Context = c.context("/" + w.info().name + "RestoreSessions/$entity")
 		return &answer{status: http.StatusCreated, body: v, contentLocation: c.url("/restoreSessions/" + s.id)}, nil
 	}
