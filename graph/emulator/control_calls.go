@@ -74,12 +74,12 @@ func controlCalls() []controlCall {
 
 // serveControl answers the emulator's own API, in plain JSON.
 func (e *Emulator) serveControl(w http.ResponseWriter, r *http.Request, rest string) {
-	body, tooLarge, err := readBody(r)
+	body, err := readBody(r)
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	if tooLarge {
-		controlFailed(w, http.StatusRequestEntityTooLarge, fmt.Errorf("the body is larger than %d bytes", MaxBody))
+	if status, problem := body.controlProblem(); problem != nil {
+		controlFailed(w, status, problem)
 		return
 	}
 	found, status, err := findControl(r, rest)
@@ -87,8 +87,8 @@ func (e *Emulator) serveControl(w http.ResponseWriter, r *http.Request, rest str
 		controlFailed(w, status, err)
 		return
 	}
-	in := controlRequest{body: body, origin: (&call{e: e, r: r}).origin()}
-	if in.query, err = found.readQuery(r.URL.RawQuery); err == nil && found.bodyless && !emptyBody(body) {
+	in := controlRequest{body: body.bytes, origin: (&call{e: e, r: r}).origin()}
+	if in.query, err = found.readQuery(r.URL.RawQuery); err == nil && found.bodyless && !emptyBody(body.bytes) {
 		err = fmt.Errorf("%s %s/%s takes no body", r.Method, controlRoot, rest)
 	}
 	var result any

@@ -266,11 +266,11 @@ func (e *Emulator) build(s Seed, clock *Clock) (*tenant, error) {
 			return nil, fmt.Errorf("policy for %v: %w", p.Workload, err)
 		}
 	}
-	return t, t.fill(s, why.at)
+	return t, t.furnish(s, why.at)
 }
 
-// fill puts the mail and files of a seed in place.
-func (t *tenant) fill(s Seed, now time.Time) error {
+// furnish puts the mail and files of a seed in place.
+func (t *tenant) furnish(s Seed, now time.Time) error {
 	for i, m := range s.Messages {
 		n, err := t.addMessage(m, now)
 		if err != nil {

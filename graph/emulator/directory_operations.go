@@ -49,9 +49,9 @@ func (c *call) findOutside() (rt *route, params, allowed []string) {
 	case !ok:
 		return nil, nil, nil
 	case len(segments) > 0 && strings.EqualFold(segments[0], "v1.0"):
-		return c.e.directory.find(c.r.Method, segments[1:])
+		return c.e.directory.find(c.method(), segments[1:])
 	}
-	return c.e.outside.find(c.r.Method, segments)
+	return c.e.outside.find(c.method(), segments)
 }
 
 // directoryObject is one user, group or site as Graph shows it: its properties by name.

@@ -322,11 +322,11 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.serveControl(w, r, rest)
 		return
 	}
-	body, tooLarge, err := readBody(r)
+	body, err := readBody(r)
 	if err != nil {
 		// Not read to its end, so it was never asked.
 		panic(http.ErrAbortHandler)
 	}
-	c := &call{e: e, r: r, body: body, tooLarge: tooLarge}
+	c := &call{e: e, r: r, body: body.bytes, sent: body}
 	c.serve(w)
 }

@@ -1,27 +1,20 @@
 package emulator
 
 import (
-	"io"
 	"net/http"
 	"strings"
 	"time"
 )
 
-// MaxBody is the largest request body that is read, in bytes.
-const MaxBody = 4 << 20
-
-// maxDrain is how much of a body beyond that is thrown away before the answer.
-const maxDrain = 64 << 20
-
 // call is one request on its way through the emulator.
 type call struct {
-	e        *Emulator
-	r        *http.Request
-	route    *route
-	params   []string
-	caller   caller
-	body     []byte
-	tooLarge bool
+	e      *Emulator
+	r      *http.Request
+	route  *route
+	params []string
+	caller caller
+	body   []byte
+	sent   requestBody
 
 	tenant *tenant
 	now    time.Time // emulated, one moment for the whole request
@@ -46,6 +39,14 @@ type answer struct {
 }
 
 func ok(body any) *answer { return &answer{status: http.StatusOK, body: body} }
+
+// method is the one that decides: HEAD is a GET of which only the head is sent.
+func (c *call) method() string {
+	if c.r.Method == http.MethodHead {
+		return http.MethodGet
+	}
+	return c.r.Method
+}
 
 // param returns placeholder i of the route's template.
 func (c *call) param(i int) string { return c.params[i] }
@@ -90,25 +91,6 @@ func (c *call) context(path string) string {
 	return c.origin() + "/v1.0/$metadata#solutions/backupRestore" + path
 }
 
-// readBody reads the whole body, or up to the limit and marks it too large. It
-// fails when the client went away.
-func readBody(r *http.Request) (body []byte, tooLarge bool, err error) {
-	if r.Body == nil {
-		return nil, false, nil
-	}
-	body, err = io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
-	if err != nil {
-		return nil, false, err
-	}
-	if len(body) > MaxBody {
-		// Read on for a while: a client that is still sending when the
-		// connection closes would never see the answer.
-		_, err = io.Copy(io.Discard, io.LimitReader(r.Body, maxDrain))
-		return nil, true, err
-	}
-	return body, false, nil
-}
-
 // perform checks who asks and does the work. It is the only place that runs
 // handlers.
 func (c *call) perform() (*answer, *graphError) {
@@ -120,7 +102,10 @@ func (c *call) perform() (*answer, *graphError) {
 	if err := c.caller.check(c.route); err != nil {
 		return nil, err
 	}
-	if c.tooLarge {
+	if err := c.sent.check(c.r.Method); err != nil {
+		return nil, err
+	}
+	if c.sent.tooLarge {
 		if c.route.method == http.MethodPost && strings.HasSuffix(c.route.template, "ProtectionPolicies") {
 			return nil, refuse(c.r.Method, "InvalidCreateRequest", "The request body is larger than %d bytes.", MaxBody)
 		}

@@ -138,6 +138,18 @@ type identity struct {
 	ID          string `json:"id"`
 	DisplayName string `json:"displayName,omitempty"`
 	Email       string `json:"email,omitempty"`
+	Identity    string `json:"identity,omitempty"` // see twice
+}
+
+// twice has the user's id once more under the name that some of Microsoft's
+// examples give it, so that programs find it that were written after these.
+func (s identitySet) twice() identitySet {
+	if s.User != nil {
+		user := *s.User
+		user.Identity = user.ID
+		s.User = &user
+	}
+	return s
 }
 
 type identitySet struct {

@@ -11,8 +11,9 @@ type graphError struct {
 	status  int
 	code    string
 	message string
-	target  string   // the property, option or value that is at fault; "" for none
-	allow   []string // methods, of a 405
+	target  string        // the property, option or value that is at fault; "" for none
+	header  http.Header   // of the answer; nil for none
+	details []publicError // nil for no such member
 }
 
 func (e *graphError) Error() string {
@@ -53,6 +54,7 @@ const (
 	codeInvalidToken     = "InvalidAuthenticationToken"
 	codeNotFound         = "ResourceNotFound"
 	codeMethodNotAllowed = "MethodNotAllowed"
+	codeUnsupportedMedia = "UnsupportedMediaType"
 	codeTooLarge         = "RequestEntityTooLarge"
 	codeThrottled        = "TooManyRequests"
 	codeNotAllowed       = "OperationNotAllowed" // documented for offboarding; here for every wrong service state
@@ -98,6 +100,8 @@ func documentedStatus(method, code string) (int, bool) {
 		"InvalidProtectionRuleStatusForDynamicRuleDeleteAndUnprotectAll",
 		"InvalidProtectionRuleStatusForDynamicRuleDeletion":
 		return http.StatusUnprocessableEntity, true
+	case codeUnsupportedMedia:
+		return http.StatusUnsupportedMediaType, true
 	case codeThrottled:
 		return http.StatusTooManyRequests, true
 	case "PolicySaveFailed", "IncompleteArtifactDeletion", "TooManyActiveRestoreSessions":
@@ -112,10 +116,11 @@ type errorBody struct {
 }
 
 type errorObject struct {
-	Code       string     `json:"code"`
-	Message    string     `json:"message"`
-	Target     string     `json:"target,omitempty"`
-	InnerError innerError `json:"innerError"`
+	Code       string        `json:"code"`
+	Message    string        `json:"message"`
+	Target     string        `json:"target,omitempty"`
+	Details    []publicError `json:"details,omitzero"`
+	InnerError innerError    `json:"innerError"`
 }
 
 type innerError struct {

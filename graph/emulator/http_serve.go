@@ -123,7 +123,7 @@ func (c *call) findRoute() *graphError {
 	segments, ok := splitPath(c.r.URL.EscapedPath())
 	var allowed []string
 	if ok {
-		c.route, c.params, allowed = c.e.router.find(c.r.Method, segments)
+		c.route, c.params, allowed = c.e.router.find(c.method(), segments)
 	} else if c.route, c.params, allowed = c.findOutside(); c.route == nil && len(allowed) == 0 {
 		return refuse(c.r.Method, codeNotFound, "The emulator serves nothing at this path.")
 	}
@@ -132,7 +132,7 @@ func (c *call) findRoute() *graphError {
 		return nil
 	case len(allowed) > 0:
 		err := refuse(c.r.Method, codeMethodNotAllowed, "This resource allows %s.", strings.Join(allowed, ", "))
-		err.allow = allowed
+		err.header = http.Header{"Allow": {strings.Join(allowed, ", ")}}
 		return err
 	}
 	return refuse(c.r.Method, codeNotFound, "The API has no resource at this path.")
@@ -199,15 +199,13 @@ func (c *call) refused(err *graphError) response {
 		resp.header.Set("WWW-Authenticate", c.challenge())
 	}
 	resp.setJSON(errorBody{errorObject{
-		Code: err.code, Message: err.message, Target: err.target,
+		Code: err.code, Message: err.message, Target: err.target, Details: err.details,
 		InnerError: innerError{
 			Date:      c.now.Format("2006-01-02T15:04:05"),
 			RequestID: c.requestID, ClientRequestID: c.clientRequestID,
 		},
 	}})
-	if len(err.allow) > 0 {
-		resp.header.Set("Allow", strings.Join(err.allow, ", "))
-	}
+	maps.Copy(resp.header, err.header)
 	return resp
 }
 

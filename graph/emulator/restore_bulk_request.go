@@ -36,8 +36,9 @@ func (w Workload) bulkType() string {
 	return w.info().thing + "RestoreArtifactsBulkAdditionRequest"
 }
 
-// addBulk makes an artifact for each resource that has a backup in the period.
-func (t *tenant) addBulk(s *restoreSession, b *bulkRequest, why cause) {
+// fill makes an artifact for each resource that has a backup in the period.
+// A request waits for its session to be activated, and the session for it.
+func (t *tenant) fill(s *restoreSession, b *bulkRequest, why cause) {
 	details := []publicError{}
 	seen := map[string]bool{}
 	set := t.units[s.workload]
@@ -77,10 +78,8 @@ func (t *tenant) addBulk(s *restoreSession, b *bulkRequest, why cause) {
 	t.record(why, s.workload.bulkType(), b.id, b.status, to, 1)
 	b.status, b.modified = to, why.at
 	s.touch(why)
-	if s.status == sessionStarting {
-		for _, a := range s.artifacts {
-			t.setArtifact(a, artifactScheduling, why)
-		}
+	for _, a := range s.artifacts {
+		t.setArtifact(a, artifactScheduling, why)
 	}
 	if s.held {
 		s.held = false
@@ -94,8 +93,8 @@ func (b *bulkRequest) view(w Workload, lists string) map[string]any {
 	v := map[string]any{
 		"id": b.id, "displayName": b.name, "status": b.status, "destinationType": b.destination,
 		"restorePointPreference": "latest", "tags": tagNone, "error": b.err,
-		"createdBy": b.createdBy, "createdDateTime": graphTime(b.created),
-		"lastModifiedBy": b.modifiedBy, "lastModifiedDateTime": graphTime(b.modified),
+		"createdBy": b.createdBy.twice(), "createdDateTime": graphTime(b.created),
+		"lastModifiedBy": b.modifiedBy.twice(), "lastModifiedDateTime": graphTime(b.modified),
 	}
 	if b.want.oldest {
 		v["restorePointPreference"] = "oldest"
@@ -172,13 +171,14 @@ func getBulkRequest(w Workload) handler {
 			return nil, err
 		}
 		v := b.view(w, "full")
+		v["@odata.type"] = odataType(w.bulkType())
 		v["@odata.context"] = c.bulkContext(s, "/$entity")
 		return ok(v), nil
 	}
 }
 
-// deleteBulkRequest deletes a request that has come to its end. A draft loses
-// the artifacts that it added; a session that runs keeps them.
+// deleteBulkRequest deletes a request that has come to its end. The session,
+// which runs by then, keeps the artifacts that it added.
 func deleteBulkRequest(w Workload) handler {
 	return func(c *call) (*answer, *graphError) {
 		s, b, err := c.bulkOf(w)
@@ -189,12 +189,7 @@ func deleteBulkRequest(w Workload) handler {
 			return nil, refuse(c.r.Method, "InvalidStateForBulkRequestDeletion", "The request is active; it must be completed to be deleted.")
 		}
 		why := c.cause()
-		if s.status == sessionDraft {
-			for _, a := range append([]*restoreArtifact{}, s.artifacts...) {
-				c.tenant.takeOut(s, a, why)
-			}
-		}
-		s.bulk, s.bulkJob = nil, s.status != sessionDraft
+		s.bulk = nil
 		s.touch(why)
 		c.tenant.record(why, w.bulkType(), b.id, b.status, "", 1)
 		return &answer{status: http.StatusNoContent}, nil
@@ -224,11 +219,6 @@ func createBulkRequest(w Workload) handler {
 		s.bulk, s.bulkJob = b, true
 		s.touch(why)
 		t.record(why, w.bulkType(), b.id, "", requestActive, 1)
-		t.steps.schedule(why.at.Add(t.lengths.Restore.Resolve), func(at time.Time) {
-			if s.status != "" { // not deleted meanwhile
-				t.addBulk(s, b, cause{at: at})
-			}
-		})
 		v := b.view(w, "empty")
 		v["@odata.context"] = c.bulkContext(s, "/$entity")
 		return &answer{status: http.StatusCreated, body: v}, nil

@@ -41,11 +41,17 @@ func TestABulkRequestFillsItsSession(t *testing.T) {
 			w.unchanged(func() {
 				w.do(http.MethodDelete, path+"/"+id, nil).wantError(403, "InvalidStateForBulkRequestDeletion")
 			})
+			// It stays active until its session is activated, however long that takes.
+			w.unchanged(func() { w.pass(24 * time.Hour) })
+			w.get(path+"/"+id).want(200).eq("status", "active")
+			w.run(session).want(200)
+			w.get(path+"/"+id).want(200).eq("status", "active")
 			w.pass(2 * time.Minute)
 			w.get(path+"/"+id).want(200).eq("status", "completed").eq(k.names+".0", k.name).eq(k.objects+".0", second).eq("error", nil)
 			w.get(path).want(200).eq("value.0.id", id).eq("value.0."+k.names, nil).eq("value.0."+k.objects, nil).eq("value.1", nil)
 			w.session(session).eq("restoreSessionArtifactCount.total", 2) // named thrice, and once
-			list := w.restored(k, k.artifacts, session)
+			w.pass(12 * time.Minute)
+			list := w.get(k.sessions + "/" + session + "/" + k.artifacts).want(200)
 			list.eq("value.0.status", "succeeded").eq("value.0.destinationType", "new").eq("value.0.restorePoint.tags", "fastRestore").eq("value.2", nil)
 			if at := list.str("value.0.restorePoint.protectionDateTime"); !strings.HasPrefix(at, "2030-01-01T00:") {
 				t.Errorf("restored from %s", at)
@@ -69,6 +75,7 @@ func TestWhatABulkRequestCannotResolveStandsInItsError(t *testing.T) {
 			}
 			path, body := w.bulk(k, []string{k.name, k.unknown}, notBackedUp)
 			id := w.do(http.MethodPost, path, body).want(201).str("id")
+			w.run(sessionOf(path)).want(200)
 			w.pass(2 * time.Minute)
 			w.get(path+"/"+id).eq("status", "completedWithErrors").eq("error.code", "BulkRestoreArtifactsNotResolved").
 				eq("error.details.0.code", "UserNotBackedup").eq("error.details.0.target", k.unknown).
@@ -78,7 +85,7 @@ func TestWhatABulkRequestCannotResolveStandsInItsError(t *testing.T) {
 	}
 }
 
-func TestABulkSessionMayBeActivatedBeforeItsRequestIsDone(t *testing.T) {
+func TestABulkSessionActivatesOnceItsRequestIsDone(t *testing.T) {
 	w := restorable(t)
 	k := exchangeKind()
 	for _, tc := range []struct {
@@ -117,12 +124,10 @@ func TestBulkRequestsAndOtherArtifactsExcludeEachOther(t *testing.T) {
 		w.do(http.MethodPost, k.sessions+"/"+running+k.requests, body).wantError(403, "RestoreSessionActionNotAllowed")
 		w.patchSession(sessionOf(path), artifact(w.newest(mailboxUnit(2)), "new")).wantError(403, "RestoreSessionActionNotAllowed")
 	})
-	// Deleting the request empties the draft, which then is a standard one.
-	w.pass(2 * time.Minute)
+	// A draft gets rid of its request only with itself.
+	w.pass(time.Hour)
 	id := w.get(path).str("value.0.id")
-	w.do(http.MethodDelete, path+"/"+id, nil).want(204)
-	w.session(sessionOf(path)).eq("restoreJobType", "standard").eq("restoreSessionArtifactCount.total", 0)
-	w.patchSession(sessionOf(path), artifact(w.newest(mailboxUnit(2)), "new")).want(200)
+	w.unchanged(func() { w.do(http.MethodDelete, path+"/"+id, nil).wantError(403, "InvalidStateForBulkRequestDeletion") })
 	// A draft that is deleted takes its request along.
 	w.pass(time.Hour)
 	path, body = w.bulk(k, []string{k.name})

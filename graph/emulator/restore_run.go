@@ -23,6 +23,9 @@ func (t *tenant) activate(s *restoreSession, why cause) {
 	for _, a := range s.artifacts {
 		t.setArtifact(a, artifactScheduling, why)
 	}
+	if b := s.bulk; b != nil {
+		t.steps.schedule(why.at.Add(t.lengths.Restore.Resolve), func(at time.Time) { t.fill(s, b, cause{at: at}) })
+	}
 	t.steps.schedule(why.at.Add(t.lengths.Restore.Activate), func(at time.Time) {
 		if s.bulk != nil && s.bulk.status == requestActive {
 			s.held = true // until its artifacts are known

@@ -37,7 +37,7 @@ type RestoreLengths struct {
 	Activate time.Duration // activating until active; default 1 min
 	Queue    time.Duration // scheduled until picked up, if there is room; default 1 min
 	Run      time.Duration // inProgress until succeeded or failed; default 10 min
-	Resolve  time.Duration // bulk addition request active until completed; default 2 min
+	Resolve  time.Duration // bulk addition request of an activated session until completed; default 2 min
 	Browse   time.Duration // browse session creating until created; default 0: created at once
 }
 

@@ -68,7 +68,7 @@ type tokenClaims struct {
 // postToken answers a request for a token.
 func postToken(c *call) (*answer, *graphError) {
 	form, err := url.ParseQuery(string(c.body))
-	if err != nil || c.tooLarge {
+	if err != nil || c.sent.tooLarge {
 		return nil, refuseToken(aadFieldMissing, "The request body must contain the following parameter: 'grant_type'.")
 	}
 	if id, secret, basic := c.r.BasicAuth(); basic && form.Get("client_id") == "" {
@@ -106,7 +106,7 @@ func postToken(c *call) (*answer, *graphError) {
 		"expires_in": int(lifetime.Seconds()), "ext_expires_in": int(lifetime.Seconds()),
 	}
 	if claims.Scopes != nil {
-		body["scope"] = *claims.Scopes
+		body["scope"] = grantedScopes(form.Get("scope"), claims)
 	}
 	return ok(body), nil
 }
@@ -188,6 +188,18 @@ func (c *call) onBehalfOf(app App, form url.Values) (tokenClaims, *graphError) {
 // isOpenID tells whether a scope is one of OpenID Connect, which no resource has.
 func isOpenID(scope string) bool {
 	return slices.Contains([]string{"openid", "profile", "email", "offline_access"}, scope)
+}
+
+// grantedScopes are the scopes of an answer: those that were asked for, as they were written, since clients look for them,
+// and what they stand for.
+func grantedScopes(asked string, claims tokenClaims) string {
+	scopes := slices.DeleteFunc(strings.Fields(asked), isOpenID)
+	for scope := range strings.FieldsSeq(*claims.Scopes) {
+		if full := claims.Audience + "/" + scope; !slices.Contains(scopes, full) {
+			scopes = append(scopes, full)
+		}
+	}
+	return strings.Join(scopes, " ")
 }
 
 // userClaims are the claims of a token that an application has on behalf of a user.

@@ -255,7 +255,7 @@ func TestAnAssertionOfAUserIsChecked(t *testing.T) {
 			"requested_token_use": {"on_behalf_of"}, "assertion": {assertion}, "scope": {scope},
 		})
 	}
-	got := ask(good, "openid https://graph.microsoft.com/User.Read.All").want(200).eq("scope", "User.Read.All").str("access_token")
+	got := ask(good, "openid https://graph.microsoft.com/User.Read.All").want(200).eq("scope", "https://graph.microsoft.com/User.Read.All").str("access_token")
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(got, ".")[1])
 	var claims map[string]any
 	if err != nil || json.Unmarshal(payload, &claims) != nil || claims["oid"] != emulator.UserA2 || claims["tid"] != emulator.TenantA ||

@@ -66,6 +66,14 @@ func (c *call) answerUnit(u *unit) *answer {
 	}{c.context("/protectionUnits/$entity"), v}}
 }
 
+// notOffboarded is a refusal about a unit's state, which has details in
+// Microsoft's examples: none.
+func (c *call) notOffboarded(format string, args ...any) *graphError {
+	err := refuse(c.r.Method, codeNotAllowed, format, args...)
+	err.details = []publicError{}
+	return err
+}
+
 // offboardUnit begins the end of the backups of a unit that is in no policy.
 func offboardUnit(c *call) (*answer, *graphError) {
 	u, err := c.unitOf()
@@ -73,7 +81,7 @@ func offboardUnit(c *call) (*answer, *graphError) {
 		return nil, err
 	}
 	if u.policy != nil || u.status != unitUnprotected {
-		return nil, refuse(c.r.Method, codeNotAllowed, "The unit is %s; it must be unprotected and removed from its policy to be offboarded.", u.status)
+		return nil, c.notOffboarded("The unit is %s; it must be unprotected and removed from its policy to be offboarded.", u.status)
 	}
 	t, why := c.tenant, c.cause()
 	u = t.units[u.workload].take(t, u.id)
@@ -90,7 +98,7 @@ func cancelOffboard(c *call) (*answer, *graphError) {
 		return nil, err
 	}
 	if u.status != unitOffboardRequested {
-		return nil, refuse(c.r.Method, codeNotAllowed, "The unit is %s; only offboarding that was asked for can be cancelled.", u.status)
+		return nil, c.notOffboarded("The unit is %s; only offboarding that was asked for can be cancelled.", u.status)
 	}
 	t, why := c.tenant, c.cause()
 	t.setStatus(u, unitCancelRequested, why)
