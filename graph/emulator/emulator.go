@@ -104,32 +104,23 @@ type Emulator struct {
 	tenants map[string]*tenant
 }
 
-// New makes an emulator with tenants A, B and C. It panics when the options make
-// no sense, since nothing but a mistake in the program can cause that: a
-// negative length or ledger size, a speed out of range, a default tenant that is
-// no GUID, a seed that [Emulator.Seed] refuses.
+// New is [Open] for options that are part of the program: it panics where Open fails, since nothing but a mistake in the
+// program can cause that.
 func New(opts Options) *Emulator {
-	if opts.Base == nil {
-		opts.Base = time.Now
+	e, err := Open(opts)
+	if err != nil {
+		panic("emulator: " + err.Error())
 	}
-	if opts.Lengths.Restore.negative() {
-		panic(fmt.Sprintf("emulator: negative length: %+v", opts.Lengths.Restore))
-	}
-	opts.Speed = cmp.Or(opts.Speed, DefaultSpeed)
-	if opts.Stopped {
-		opts.Speed = 0
-	}
-	opts.TokenLifetime = cmp.Or(opts.TokenLifetime, DefaultTokenLifetime)
-	opts.ExternalURL = strings.TrimSuffix(opts.ExternalURL, "/")
-	opts.LedgerSize = cmp.Or(opts.LedgerSize, DefaultLedgerSize)
-	opts.DefaultTenant = cmp.Or(opts.DefaultTenant, TenantA)
-	opts.DefaultTenant = strings.ToLower(opts.DefaultTenant)
-	opts.Lengths = opts.Lengths.withDefaults()
-	l := opts.Lengths
-	if opts.LedgerSize < 0 || opts.TokenLifetime < 0 || checkExternalURL(opts.ExternalURL) != nil || !isGUID(opts.DefaultTenant) || checkSpeed(opts.Speed) != nil ||
-		min(l.Protect, l.Unprotect, l.Remove, l.DataStore) < 0 ||
-		min(l.Rule, l.Reevaluate, l.Job, l.CancelOffboard) < 0 {
-		panic(fmt.Sprintf("emulator: options out of range: %+v", opts))
+	return e
+}
+
+// Open makes an emulator with tenants A, B and C. It refuses a length or a ledger size that is negative, a speed out of
+// range, a default tenant that is no GUID, an external URL that is more than a scheme and a host, and a seed that
+// [Emulator.Seed] refuses.
+func Open(opts Options) (*Emulator, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
 	}
 	e := &Emulator{
 		opts:   opts,
@@ -139,10 +130,37 @@ func New(opts Options) *Emulator {
 		faults: &faults{},
 	}
 	e.known = newRouter(slices.Concat(e.router.routes, e.directory.routes, e.outside.routes))
-	if err := e.start(); err != nil {
-		panic("emulator: " + err.Error())
+	return e, e.start()
+}
+
+func (opts Options) withDefaults() (Options, error) {
+	if opts.Base == nil {
+		opts.Base = time.Now
 	}
-	return e
+	if opts.Lengths.negative() {
+		return opts, errors.New("a length is negative")
+	}
+	opts.Speed = cmp.Or(opts.Speed, DefaultSpeed)
+	if opts.Stopped {
+		opts.Speed = 0
+	}
+	opts.TokenLifetime = cmp.Or(opts.TokenLifetime, DefaultTokenLifetime)
+	opts.ExternalURL = strings.TrimSuffix(opts.ExternalURL, "/")
+	opts.LedgerSize = cmp.Or(opts.LedgerSize, DefaultLedgerSize)
+	opts.DefaultTenant = strings.ToLower(cmp.Or(opts.DefaultTenant, TenantA))
+	opts.Lengths = opts.Lengths.withDefaults()
+	switch {
+	case opts.LedgerSize < 0:
+		return opts, errors.New("the size of the ledger is negative")
+	case opts.TokenLifetime < 0:
+		return opts, errors.New("the lifetime of tokens is negative")
+	case !isGUID(opts.DefaultTenant):
+		return opts, fmt.Errorf("the default tenant %q is not a GUID", opts.DefaultTenant)
+	}
+	if err := checkSpeed(opts.Speed); err != nil {
+		return opts, err
+	}
+	return opts, checkExternalURL(opts.ExternalURL)
 }
 
 // start makes the tenants of the beginning.

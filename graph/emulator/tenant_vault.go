@@ -52,7 +52,3 @@ func (l RestoreLengths) withDefaults() RestoreLengths {
 	}
 	return l
 }
-
-func (l RestoreLengths) negative() bool {
-	return min(l.Activate, l.Queue, l.Run, l.Resolve, l.Browse) < 0
-}
