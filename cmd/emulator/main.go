@@ -37,7 +37,7 @@ type flags struct {
 	program.Config `embed:""`
 
 	ExitWithStdin bool             `help:"Stop when standard input is closed, so that the emulator does not outlive the program that started it."`
-	Version       kong.VersionFlag `help:"Print the version of the program."`
+	Version       kong.VersionFlag `env:"-" help:"Print the version of the program."`
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

@@ -24,7 +24,10 @@ const (
 
 // Config is how the emulator runs. Its tags are those of the flags.
 type Config struct {
-	Listen      string `default:"127.0.0.1:8080" placeholder:"ADDRESS" help:"Address to listen on. Port 0 selects a free one; the first line of the output says which. The control API under /_emulator asks for no credential: keep the address on this machine, or in a network of tests."`
+	// FlagPrefix stands before the names of flags in errors, such as "emulator-" for --emulator-listen.
+	FlagPrefix string `kong:"-"`
+
+	Listen      string `default:"127.0.0.1:8080" placeholder:"ADDRESS" help:"Address to listen on, ${default} without it. Port 0 selects a free one; the first line of the output says which. The control API under /_emulator asks for no credential: keep the address on this machine, or in a network of tests."`
 	ExternalURL string `placeholder:"URL" help:"Scheme and host under which clients reach the emulator, for next links and the token authority. Without it: what a request was made to, and what X-Forwarded-Proto says."`
 
 	TLSCertificateFile string `name:"tls-certificate-file" group:"TLS" placeholder:"PATH" help:"PEM file with a certificate and those between it and its root."`
@@ -38,10 +41,10 @@ type Config struct {
 	Record   []string `group:"Content" placeholder:"WHAT" help:"What the ledger keeps besides its usual: \"headers\", \"bodies\". Secrets are left out."`
 
 	RequireToken  bool          `group:"Tokens" help:"Refuse requests to Graph without a token of the emulator's own token authority, with 401 as Graph does."`
-	TokenLifetime time.Duration `group:"Tokens" default:"1h" placeholder:"DURATION" help:"How long its tokens are good, in real time."`
+	TokenLifetime time.Duration `group:"Tokens" default:"1h" placeholder:"DURATION" help:"How long its tokens are good, in real time; ${default} without it."`
 
 	ClockStart   string            `group:"Clock" placeholder:"TIME" help:"Emulated time at the start, such as 2030-01-02T03:04:05Z. Without it: now."`
-	ClockSpeed   float64           `group:"Clock" default:"60" placeholder:"N" help:"Emulated seconds in a real one."`
+	ClockSpeed   float64           `group:"Clock" default:"60" placeholder:"N" help:"Emulated seconds in a real one, ${default} without it."`
 	ClockStopped bool              `group:"Clock" help:"Let the clock stand still until it is moved."`
 	Length       map[string]string `group:"Clock" placeholder:"STEP=DURATION" mapsep:"," help:"Emulated length of an asynchronous step, such as protect=1m,restore.run=30s. Steps: cancelOffboard, dataStore, job, protect, reevaluate, remove, restore.activate, restore.browse, restore.queue, restore.resolve, restore.run, rule, unprotect."`
 }
@@ -53,7 +56,7 @@ func (c *Config) options() (emulator.Options, error) {
 		Speed: c.ClockSpeed, Stopped: c.ClockStopped, DefaultTenant: c.Tenant,
 	}
 	if c.Scenario != "" && c.Scenario != ScenarioDemo && c.Scenario != ScenarioTests {
-		return o, fmt.Errorf("--scenario must be %q or %q", ScenarioDemo, ScenarioTests)
+		return o, fmt.Errorf("--%sscenario must be %q or %q", c.FlagPrefix, ScenarioDemo, ScenarioTests)
 	}
 	if c.ClockStart != "" {
 		var err error
@@ -73,7 +76,7 @@ func (c *Config) options() (emulator.Options, error) {
 	for _, path := range c.Seed {
 		seeds, err := ReadSeeds(path)
 		if err != nil {
-			return o, fmt.Errorf("--seed: %w", err)
+			return o, fmt.Errorf("--%sseed: %w", c.FlagPrefix, err)
 		}
 		o.Seeds = append(o.Seeds, seeds...)
 	}
@@ -122,7 +125,10 @@ func (c *Config) New(onReset func()) (*emulator.Emulator, error) {
 	if c.Faults == "" {
 		return e, nil
 	}
-	return e, loadFaults(e, c.Faults)
+	if err := loadFaults(e, c.Faults); err != nil {
+		return nil, fmt.Errorf("--%sfaults: %w", c.FlagPrefix, err)
+	}
+	return e, nil
 }
 
 // checkTLS refuses flags that contradict each other.

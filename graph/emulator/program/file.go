@@ -24,14 +24,14 @@ func ReadSeeds(path string) ([]emulator.Seed, error) { return readFile[emulator.
 func loadFaults(e *emulator.Emulator, path string) error {
 	faults, err := readFile[emulator.Fault](path)
 	if err != nil {
-		return fmt.Errorf("--faults: %w", err)
+		return err
 	}
 	text, err := json.Marshal(faults)
 	if err != nil {
-		return fmt.Errorf("--faults: %w", err)
+		return err
 	}
 	if _, err := e.LoadFaults(bytes.NewReader(text)); err != nil {
-		return fmt.Errorf("--faults: %s: %w", path, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }

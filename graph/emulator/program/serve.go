@@ -36,7 +36,7 @@ func (c *Config) Start(logger *log.Logger, onReset func()) (*Running, error) {
 	}
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("--listen: %w", err)
+		return nil, fmt.Errorf("--%slisten: %w", c.FlagPrefix, err)
 	}
 	r := &Running{
 		Emulator: e, URL: "http://" + listener.Addr().String(), ended: make(chan error, 1),
