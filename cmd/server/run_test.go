@@ -44,7 +44,7 @@ var address = regexp.MustCompile(`gRPC on (\S+),`)
 func start(t *testing.T, arguments ...string) *running {
 	t.Helper()
 	flags := []string{"--listen", "127.0.0.1:0"}
-	if !slices.Contains(arguments, "--graph-endpoint") {
+	if !slices.ContainsFunc(arguments, func(flag string) bool { return strings.HasPrefix(flag, "--graph-endpoint") }) {
 		// Tests begin in tenant A, which has nothing.
 		flags = append(flags, "--emulator-scenario", "tests")
 	}

@@ -101,7 +101,7 @@ func aadCode(err error) string {
 
 func TestAzidentitysCredentialsGetTokens(t *testing.T) {
 	leaf, key, text := certificate(t)
-	_, otherKey, _ := certificate(t)
+	otherLeaf, otherKey, _ := certificate(t)
 	w := authority(t, emulator.Seed{Tenant: emulator.TenantC, ServiceStatus: "enabled", Apps: []emulator.App{
 		{ID: emulator.DefaultApp, DisplayName: "Backup", Secrets: []string{"right"}, Certificates: []string{text}},
 	}})
@@ -146,12 +146,12 @@ func TestAzidentitysCredentialsGetTokens(t *testing.T) {
 	if _, err := w.with(w.secret(emulator.TenantC, stranger, "right")); aadCode(err) != "AADSTS700016" {
 		t.Errorf("an app that the tenant does not know: %v", err)
 	}
-	forged, err := azidentity.NewClientCertificateCredential(emulator.TenantC, emulator.DefaultApp, []*x509.Certificate{leaf}, otherKey, options)
+	other, err := azidentity.NewClientCertificateCredential(emulator.TenantC, emulator.DefaultApp, []*x509.Certificate{otherLeaf}, otherKey, options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.with(forged); aadCode(err) != "AADSTS700027" {
-		t.Errorf("another key than that of the certificate: %v", err)
+	if _, err := w.with(other); aadCode(err) != "AADSTS700027" {
+		t.Errorf("a certificate that the app does not have: %v", err)
 	}
 }
 
