@@ -116,7 +116,7 @@ func New(opts Options) *Emulator {
 	e := &Emulator{
 		opts:   opts,
 		clock:  newClock(opts.Base, opts.Start, opts.Speed),
-		router: newRouter(apiRoutes()),
+		router: newRouter(allRoutes()),
 		ledger: newLedger(opts.LedgerSize),
 		faults: &faults{},
 	}

@@ -89,11 +89,12 @@ func (c *call) settle() {
 
 func (c *call) findRoute() *graphError {
 	segments, ok := splitPath(c.r.URL.EscapedPath())
+	c.segments = uncast(segments)
 	if !ok {
 		return refuse(c.r.Method, codeNotFound, "The emulator serves nothing at this path.")
 	}
 	var allowed []string
-	c.route, c.params, allowed = c.e.router.find(c.method(), segments)
+	c.route, c.params, allowed = c.e.router.find(c.method(), c.segments)
 	switch {
 	case c.route != nil:
 		return nil
@@ -133,6 +134,13 @@ func (c *call) work(refusal *graphError) response {
 	resp := response{status: a.status, header: http.Header{}}
 	if a.contentLocation != "" {
 		resp.header.Set("Content-Location", a.contentLocation)
+	}
+	if a.text != "" {
+		resp.body = []byte(a.text)
+		resp.header.Set("Content-Type", "text/plain")
+	}
+	if n := c.maxPageSize(); n > 0 && c.route.isList() {
+		resp.header.Set("Preference-Applied", "odata.maxpagesize="+strconv.Itoa(n))
 	}
 	if a.body != nil {
 		resp.setJSON(a.body)
