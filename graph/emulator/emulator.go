@@ -266,6 +266,11 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.serveControl(w, r, rest)
 		return
 	}
+	e.serveRequest(w, r)
+}
+
+// serveRequest answers a request to Graph, which may be a part of a batch.
+func (e *Emulator) serveRequest(w http.ResponseWriter, r *http.Request) {
 	body, err := readBody(r)
 	if err != nil {
 		// Not read to its end, so it was never asked.

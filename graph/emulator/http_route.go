@@ -23,6 +23,7 @@ type route struct {
 	permission    string // the least one
 	delegatedOnly bool
 	bodyless      bool // takes no body
+	outside       bool // stands beside the API, and no tenant is locked for it
 	gate          gate
 	handle        handler
 	segments      []string
@@ -140,7 +141,7 @@ func (r *router) find(method string, segments []string) (rt *route, params []str
 	best := -1
 	for _, candidate := range r.byLength[len(segments)] {
 		values, literals, ok := candidate.match(segments)
-		if !ok || literals < best {
+		if !ok || literals < best || candidate.outside {
 			continue
 		}
 		if literals > best {

@@ -89,7 +89,7 @@ func tenantWideRoutes(w Workload) []*route {
 // numbers of lists.
 func allRoutes() []*route {
 	routes := append(apiRoutes(), sdkRoutes()...)
-	return append(routes, counts(routes)...)
+	return append(append(routes, counts(routes)...), batchRoute())
 }
 
 // typedCollections lead from a type to the collection that has its resources

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -88,6 +89,15 @@ func (c *call) settle() {
 }
 
 func (c *call) findRoute() *graphError {
+	if path, err := url.PathUnescape(c.r.URL.EscapedPath()); err == nil && strings.EqualFold(path, batchPath) {
+		if c.r.Method != http.MethodPost {
+			err := refuse(c.r.Method, codeMethodNotAllowed, "A batch is sent by POST.")
+			err.header = http.Header{"Allow": {http.MethodPost}}
+			return err
+		}
+		c.route = c.e.router.named(http.MethodPost, []string{"$batch"})
+		return nil
+	}
 	segments, ok := splitPath(c.r.URL.EscapedPath())
 	c.segments = uncast(segments)
 	if !ok {
