@@ -124,7 +124,11 @@ func nextBrowse(w Workload) handler {
 		if err != nil {
 			return nil, err
 		}
-		q, ok := c.readBrowseToken(b, values.Get("$skiptoken"))
+		token := values.Get("$skiptoken")
+		if len(c.params) > 1 { // the function takes it as its parameter
+			token = c.param(1)
+		}
+		q, ok := c.readBrowseToken(b, token)
 		if !ok {
 			return nil, c.badBrowse("The $skiptoken is not one that this browse session gave out.")
 		}
@@ -215,11 +219,11 @@ func (c *call) browseToken(b *browseSession, q browseQuery) string {
 	if err != nil {
 		panic("emulator: own token cannot be encoded: " + err.Error())
 	}
-	return c.sealed(payload, b.id)
+	return c.sealedFor(browseTokens, payload, b.id)
 }
 
 func (c *call) readBrowseToken(b *browseSession, token string) (q browseQuery, ok bool) {
-	payload, ok := c.unsealed(token, b.id)
+	payload, ok := c.unsealedFor(browseTokens, token, b.id)
 	ok = ok && json.Unmarshal(payload, &q) == nil
 	return q, ok
 }

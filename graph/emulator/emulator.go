@@ -125,7 +125,7 @@ func Open(opts Options) (*Emulator, error) {
 	e := &Emulator{
 		opts:   opts,
 		clock:  newClock(opts.Base, opts.Start, opts.Speed),
-		router: newRouter(apiRoutes()), directory: newRouter(directoryRoutes()), outside: newRouter(authorityRoutes()),
+		router: newRouter(allRoutes()), directory: newRouter(directoryRoutes()), outside: newRouter(authorityRoutes()),
 		ledger: newLedger(opts.LedgerSize),
 		faults: &faults{},
 	}
@@ -340,6 +340,11 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.serveControl(w, r, rest)
 		return
 	}
+	e.serveRequest(w, r)
+}
+
+// serveRequest answers a request to Graph, which may be a part of a batch.
+func (e *Emulator) serveRequest(w http.ResponseWriter, r *http.Request) {
 	body, err := readBody(r)
 	if err != nil {
 		// Not read to its end, so it was never asked.

@@ -8,13 +8,15 @@ import (
 
 // call is one request on its way through the emulator.
 type call struct {
-	e      *Emulator
-	r      *http.Request
-	route  *route
-	params []string
-	caller caller
-	body   []byte
-	sent   requestBody
+	e        *Emulator
+	r        *http.Request
+	route    *route
+	segments []string // of the path below the API's root
+	shape    shape
+	params   []string
+	caller   caller
+	body     []byte
+	sent     requestBody
 
 	tenant *tenant
 	now    time.Time // emulated, one moment for the whole request
@@ -36,6 +38,7 @@ type answer struct {
 	status          int
 	contentLocation string
 	body            any
+	text            string // in place of a body
 }
 
 func ok(body any) *answer { return &answer{status: http.StatusOK, body: body} }
@@ -111,6 +114,9 @@ func (c *call) perform() (*answer, *graphError) {
 		}
 		return nil, refuse(c.r.Method, codeTooLarge, "The request body is larger than %d bytes.", MaxBody)
 	}
+	if c.route.outside {
+		return c.route.handle(c)
+	}
 	c.tenant.mu.Lock()
 	defer c.tenant.mu.Unlock()
 	c.now = c.tenant.now()
@@ -125,5 +131,5 @@ func (c *call) perform() (*answer, *graphError) {
 		return nil, refuse(c.r.Method, codeBadRequest, "This operation takes no body.")
 	}
 	defer c.tenant.tellPolicies()
-	return c.route.handle(c)
+	return c.do()
 }

@@ -145,9 +145,9 @@ func TestARefusalNamesTheSameThingInEveryRun(t *testing.T) {
 	w := restorable(t)
 	session := w.do(http.MethodPost, "/exchangeRestoreSessions", nil).want(201).str("id")
 	for _, tc := range []struct{ name, method, path, body, want string }{
-		{"options of a listing", http.MethodGet, "/protectionUnits?$select=id&$orderby=id&$count=true", "", "$count"},
+		{"options of a listing", http.MethodGet, "/protectionUnits?$skip=1&$orderby=id&$search=x", "", "$orderby"},
 		{"options given twice", http.MethodGet, "/protectionUnits?$top=1&$top=2&$filter=a&$filter=b", "", "$filter"},
-		{"options of a list without pages", http.MethodGet, "/restorePoints?$top=1&$select=id&$count=true", "", "$count"},
+		{"options of a list without pages", http.MethodGet, "/restorePoints?$top=1&$search=x&$skip=1", "", "$search"},
 		{"bounds of a period", http.MethodPost, "/restorePoints/search",
 			`{"protectionUnitIds":["` + mailboxUnit(1) + `"],"protectionTimePeriod":{"endDateTime":1,"startDateTime":1}}`, "startDateTime"},
 		{"lists of a bulk request", http.MethodPost, "/exchangeRestoreSessions/" + session + "/mailboxRestoreArtifactsBulkAdditionRequests",

@@ -20,6 +20,7 @@ const (
 // collection is one page on the wire.
 type collection struct {
 	Context  string `json:"@odata.context"`
+	Count    *int   `json:"@odata.count,omitempty"`
 	NextLink string `json:"@odata.nextLink,omitempty"`
 	Value    any    `json:"value"`
 }
@@ -35,17 +36,23 @@ type query struct {
 	from   mark
 }
 
+// query reads the query string. Graph's clients write the semicolon of $expand as
+// it is.
+func (c *call) query() (url.Values, error) {
+	return url.ParseQuery(strings.ReplaceAll(c.r.URL.RawQuery, ";", "%3B"))
+}
+
 // options reads the query options, of which only the known ones may be given,
 // and once. Others are refused rather than ignored. It looks at them by name, so
 // that the same request is refused for the same one in every run.
 func (c *call) options(known ...string) (url.Values, *graphError) {
-	values, err := url.ParseQuery(c.r.URL.RawQuery)
+	values, err := c.query()
 	if err != nil {
 		return nil, refuse(c.r.Method, codeBadRequest, "The query string cannot be read.")
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		switch {
-		case !strings.HasPrefix(name, "$"):
+		case !strings.HasPrefix(name, "$") || slices.Contains(c.route.common(), name):
 		case !slices.Contains(known, name):
 			return nil, refuse(c.r.Method, codeBadRequest, "The option %s is not supported here.", name).about(name)
 		case len(values[name]) > 1:
@@ -70,6 +77,9 @@ func (c *call) readQuery(options ...string) (query, *graphError) {
 		}
 		q.top = n
 	}
+	if n := c.maxPageSize(); n > 0 {
+		q.top = min(q.top, n)
+	}
 	q.filter = values.Get("$filter")
 	if values.Has("$skiptoken") {
 		from, ok := c.readToken(values.Get("$skiptoken"), q)
@@ -87,12 +97,24 @@ const tokenSeal = 8 // bytes
 // listing, so that one that was changed, or that comes from another tenant,
 // policy or filter, is refused; of says what else it is tied to.
 func (c *call) sealed(payload []byte, of string) string {
-	return base64.RawURLEncoding.EncodeToString(append(payload, c.seal(payload, of)...))
+	return c.sealedFor(c.listing(), payload, of)
 }
 
-func (c *call) seal(payload []byte, of string) []byte {
+// browseTokens is what tokens of browse sessions are tied to: the same session
+// can be browsed by several paths.
+const browseTokens = "browse"
+
+func (c *call) listing() string {
+	return c.route.template + "/" + strings.ToLower(strings.Join(c.params, "/"))
+}
+
+func (c *call) sealedFor(listing string, payload []byte, of string) string {
+	return base64.RawURLEncoding.EncodeToString(append(payload, c.seal(listing, payload, of)...))
+}
+
+func (c *call) seal(listing string, payload []byte, of string) []byte {
 	mac := hmac.New(sha256.New, []byte("emulator skip token"))
-	for _, part := range []string{c.tenant.id, c.route.template, strings.ToLower(strings.Join(c.params, "/")), of} {
+	for _, part := range []string{c.tenant.id, listing, of} {
 		mac.Write([]byte(part))
 		mac.Write([]byte{0})
 	}
@@ -103,12 +125,16 @@ func (c *call) seal(payload []byte, of string) []byte {
 // unsealed undoes sealed. It reports false for a token that is not of this
 // listing.
 func (c *call) unsealed(token, of string) (payload []byte, ok bool) {
+	return c.unsealedFor(c.listing(), token, of)
+}
+
+func (c *call) unsealedFor(listing, token, of string) (payload []byte, ok bool) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(raw) <= tokenSeal {
 		return nil, false
 	}
 	payload = raw[:len(raw)-tokenSeal]
-	return payload, hmac.Equal(raw[len(payload):], c.seal(payload, of))
+	return payload, hmac.Equal(raw[len(payload):], c.seal(listing, payload, of))
 }
 
 func (c *call) token(q query) string {
@@ -138,7 +164,7 @@ func (c *call) nextPage(q query) string {
 		if name, err := url.QueryUnescape(name); option == "" || err != nil || name == "$skiptoken" {
 			continue
 		}
-		kept = append(kept, option)
+		kept = append(kept, strings.ReplaceAll(option, " ", "%20")) // which a part of a batch may have
 	}
 	kept = append(kept, "$skiptoken="+c.token(q))
 	return c.origin() + c.r.URL.EscapedPath() + "?" + strings.Join(kept, "&")
@@ -157,6 +183,9 @@ func (c *call) answerPage(page collection) *answer {
 // order numbers it.
 func listing[T any](c *call, q query, where string, all []T, order func(T) int, show func(T) any) *answer {
 	page, views := collection{Context: c.context(where)}, []any{}
+	if c.shape.count {
+		page.Count = new(len(all))
+	}
 	for _, one := range all {
 		if order(one) <= q.from.position {
 			continue

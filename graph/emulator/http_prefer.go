@@ -10,15 +10,22 @@ import (
 const preferUnknown = "include-unknown-enum-members"
 
 func (c *call) prefersUnknown() bool {
+	_, given := c.preference(preferUnknown)
+	return given
+}
+
+// preference finds what a client prefers, with the value that it gives.
+func (c *call) preference(name string) (value string, given bool) {
 	for _, header := range c.r.Header.Values("Prefer") {
 		for preference := range strings.SplitSeq(header, ",") {
-			token, _, _ := strings.Cut(preference, ";")
-			if strings.EqualFold(strings.TrimSpace(token), preferUnknown) {
-				return true
+			preference, _, _ = strings.Cut(preference, ";")
+			token, value, _ := strings.Cut(preference, "=")
+			if strings.EqualFold(strings.TrimSpace(token), name) {
+				return strings.TrimSpace(value), true
 			}
 		}
 	}
-	return false
+	return "", false
 }
 
 // evolved are the members after unknownFutureValue, by property. A session's

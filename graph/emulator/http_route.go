@@ -34,6 +34,7 @@ type route struct {
 	others        []string // permissions that allow it as well
 	delegatedOnly bool
 	bodyless      bool // takes no body
+	outside       bool // stands beside the API, and no tenant is locked for it
 	gate          gate
 	handle        handler
 	segments      []string
@@ -48,23 +49,43 @@ type handler func(*call) (*answer, *graphError)
 
 // router finds a request's route. It is built once and then only read.
 type router struct {
-	routes []*route
+	routes   []*route
+	byLength map[int][]*route // by the number of segments
 }
 
 // newRouter panics when a route has no handler, since only a mistake in the
 // table can cause that.
 func newRouter(routes []*route) *router {
+	r := &router{routes: routes, byLength: map[int][]*route{}}
 	for _, rt := range routes {
 		if rt.handle == nil {
 			panic("emulator: nothing handles " + rt.operation())
 		}
 		rt.segments = splitTemplate(rt.template)
+		r.byLength[len(rt.segments)] = append(r.byLength[len(rt.segments)], rt)
 	}
-	return &router{routes: routes}
+	return r
 }
 
 func splitTemplate(template string) []string {
-	return strings.FieldsFunc(strings.ToLower(template), func(r rune) bool { return r == '/' })
+	var segments []string
+	for segment := range strings.FieldsFuncSeq(strings.ToLower(template), func(r rune) bool { return r == '/' }) {
+		if name, parameter, ok := cutFunction(segment); ok {
+			segments = append(segments, name, parameter)
+			continue
+		}
+		segments = append(segments, segment)
+	}
+	return segments
+}
+
+// cutFunction takes a function of one parameter apart, f(p='x'), into f(p) and x.
+func cutFunction(s string) (name, parameter string, ok bool) {
+	name, rest, found := strings.Cut(s, "='")
+	if !found || !strings.Contains(name, "(") || !strings.HasSuffix(rest, "')") {
+		return "", "", false
+	}
+	return name + ")", strings.ReplaceAll(strings.TrimSuffix(rest, "')"), "''", "'"), true
 }
 
 // root is the path that all operations share.
@@ -96,6 +117,10 @@ func pathSegments(escaped string) ([]string, bool) {
 		s, err := url.PathUnescape(raw)
 		if err != nil || s == "" {
 			return nil, false
+		}
+		if name, parameter, ok := cutFunction(s); ok {
+			segments = append(segments, name, parameter)
+			continue
 		}
 		if name, key, ok := cutKey(s); ok {
 			segments = append(segments, name, key)
@@ -131,9 +156,9 @@ func cutKey(s string) (name, key string, ok bool) {
 // path that does not exist. A literal segment wins over a placeholder.
 func (r *router) find(method string, segments []string) (rt *route, params []string, allowed []string) {
 	best := -1
-	for _, candidate := range r.routes {
+	for _, candidate := range r.byLength[len(segments)] {
 		values, literals, ok := candidate.match(segments)
-		if !ok || literals < best {
+		if !ok || literals < best || candidate.outside {
 			continue
 		}
 		if literals > best {
@@ -150,9 +175,6 @@ func (r *router) find(method string, segments []string) (rt *route, params []str
 }
 
 func (rt *route) match(segments []string) (params []string, literals int, ok bool) {
-	if len(segments) != len(rt.segments) {
-		return nil, 0, false
-	}
 	for i, want := range rt.segments {
 		switch {
 		case isPlaceholder(want):

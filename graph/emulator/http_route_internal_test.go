@@ -8,10 +8,10 @@ import (
 )
 
 func TestTheRouteTableIsTheDocumentedOne(t *testing.T) {
-	r := newRouter(apiRoutes())
-	if n := len(r.routes); n != 99 { // the 98 documented ones and GET /protectionUnits
+	if n := len(apiRoutes()); n != 99 { // the 98 documented ones and GET /protectionUnits
 		t.Errorf("%d routes, want 99", n)
 	}
+	r := newRouter(allRoutes())
 	seen := map[string]bool{}
 	for _, rt := range r.routes {
 		key := rt.method + " /" + strings.Join(rt.segments, "/")
@@ -19,6 +19,9 @@ func TestTheRouteTableIsTheDocumentedOne(t *testing.T) {
 			t.Errorf("%s is there twice", key)
 		}
 		seen[key] = true
+		if rt.outside {
+			continue // its parts need permissions
+		}
 		if !strings.HasPrefix(rt.permission, "BackupRestore-") || !strings.HasSuffix(rt.permission, ".All") {
 			t.Errorf("%s: permission %q", key, rt.permission)
 		}

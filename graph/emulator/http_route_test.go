@@ -51,7 +51,7 @@ func TestMethodsThatAResourceDoesNotHave(t *testing.T) {
 	for _, tc := range []struct{ method, path, allow string }{
 		{http.MethodPut, "/protectionPolicies", "GET"},
 		{http.MethodPatch, "/protectionPolicies/" + stranger, "GET, DELETE"},
-		{http.MethodGet, "/exchangeProtectionPolicies", "POST"},
+		{http.MethodPut, "/exchangeProtectionPolicies", "POST, GET"},
 		{http.MethodGet, "/protectionPolicies/" + stranger + "/activate", "POST"},
 		{http.MethodDelete, "/emailNotificationsSetting", "GET, PATCH"},
 		{http.MethodPost, mailboxCast, "GET"},

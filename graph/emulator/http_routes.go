@@ -12,7 +12,7 @@ const (
 	permRestoreWrite = "BackupRestore-Restore.ReadWrite.All"
 )
 
-// apiRoutes is the v1.0 table of operations.
+// apiRoutes is the v1.0 table of documented operations.
 func apiRoutes() []*route {
 	routes := []*route{
 		{method: http.MethodGet, template: "/", permission: permControlRead, gate: gateOpen, handle: getRoot},

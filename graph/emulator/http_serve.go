@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -120,10 +121,20 @@ func (c *call) settle() (number uint64) {
 }
 
 func (c *call) findRoute() *graphError {
+	if path, err := url.PathUnescape(c.r.URL.EscapedPath()); err == nil && strings.EqualFold(path, batchPath) {
+		if c.r.Method != http.MethodPost {
+			err := refuse(c.r.Method, codeMethodNotAllowed, "A batch is sent by POST.")
+			err.header = http.Header{"Allow": {http.MethodPost}}
+			return err
+		}
+		c.route = c.e.router.named(http.MethodPost, []string{"$batch"})
+		return nil
+	}
 	segments, ok := splitPath(c.r.URL.EscapedPath())
 	var allowed []string
 	if ok {
-		c.route, c.params, allowed = c.e.router.find(c.method(), segments)
+		c.segments = uncast(segments)
+		c.route, c.params, allowed = c.e.router.find(c.method(), c.segments)
 	} else if c.route, c.params, allowed = c.findOutside(); c.route == nil && len(allowed) == 0 {
 		return refuse(c.r.Method, codeNotFound, "The emulator serves nothing at this path.")
 	}
@@ -170,6 +181,13 @@ func (c *call) work(refusal *graphError) response {
 	resp := response{status: a.status, header: http.Header{}}
 	if a.contentLocation != "" {
 		resp.header.Set("Content-Location", a.contentLocation)
+	}
+	if a.text != "" {
+		resp.body = []byte(a.text)
+		resp.header.Set("Content-Type", "text/plain")
+	}
+	if n := c.maxPageSize(); n > 0 && c.route.isList() {
+		resp.header.Set("Preference-Applied", "odata.maxpagesize="+strconv.Itoa(n))
 	}
 	if a.body != nil {
 		resp.setJSON(a.body)

@@ -48,7 +48,11 @@ func listPoints(c *call) (*answer, *graphError) {
 			break
 		}
 	}
-	return c.answerPage(collection{Context: c.context("/restorePoints"), Value: views}), nil
+	page := collection{Context: c.context("/restorePoints"), Value: views}
+	if c.shape.count {
+		page.Count = new(len(views))
+	}
+	return c.answerPage(page), nil
 }
 
 // period is a time range of a request; a zero bound is open.
