@@ -51,6 +51,16 @@
 // lengths of restores; [Emulator.AddMessage] and [Emulator.AddFile], or POST to
 // /_emulator/mail and /_emulator/files, add what a restore can bring back.
 //
+// # Tokens
+//
+// [Options.RequireToken] asks for tokens as Microsoft Graph does. The token authority hands them out to the credentials of
+// Microsoft's SDKs, below /{tenant}/oauth2/v2.0; [Emulator.Token] makes one without a credential.
+//
+// # Tenants
+//
+// Tests that run at once take a tenant each: [Emulator.ResetTenant], [Emulator.TenantClock], [Fault].Tenant and
+// [LedgerQuery].Tenant are about one alone. [TenantDemo] is a company with a month of backups.
+//
 // # Control
 //
 // Everything under /_emulator/ belongs to the emulator itself: reset, seed,
