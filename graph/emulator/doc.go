@@ -24,8 +24,10 @@
 //	point_      restore points and their search
 //	browse_     browse sessions
 //	restore_    restore sessions, artifacts, bulk addition requests
+//	token_      the token authority, and the check of tokens
+//	scenario_   tenants with a story
 //
-// The package in internal/expression reads the languages of filters and rules.
+// The package in internal/expression reads the languages of filters and rules, the one in internal/tokens makes tokens.
 //
 // # Time
 //
