@@ -1,6 +1,7 @@
 package emulator_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -100,12 +101,12 @@ func ExampleEmulator_Ledger() {
 	status, _ := ask(server, emulator.TenantA, http.MethodPost, "/exchangeProtectionPolicies", `{"displayName":"Mail"}`)
 	fmt.Println(status)
 	for _, entry := range e.FindLedger(emulator.LedgerQuery{Tenant: emulator.TenantA}).Entries {
-		fmt.Println(entry.Kind, entry.Operation, entry.Resource)
+		fmt.Println(entry.Kind, cmp.Or(entry.Operation, entry.Resource))
 	}
 	// Output:
 	// 504
 	// request POST /exchangeProtectionPolicies
-	// change  exchangeProtectionPolicy
+	// change exchangeProtectionPolicy
 }
 
 // Tests that run at once take a tenant each.

@@ -24,7 +24,7 @@ type expansion struct{ name, query string }
 // shapes tells whether a route takes the options. Microsoft's pages say of some
 // lists that they take none.
 func (rt *route) shapes() bool {
-	if rt.method != http.MethodGet {
+	if rt.method != http.MethodGet || rt.area != areaBackup { // the directory has properties and filters of its own
 		return false
 	}
 	last := rt.template[strings.LastIndexByte(rt.template, '/')+1:]
