@@ -67,7 +67,7 @@ func (d *desk) begin(t *testing.T, environment ...string) {
 		"BACKUPSTORAGE_TLS_CERTIFICATE_FILE=" + d.at("server.crt"), "BACKUPSTORAGE_TLS_KEY_FILE=" + d.at("server.key"),
 		"BACKUPSTORAGE_TLS_CLIENT_CA_FILE=" + d.at("ca.crt"), "BACKUPSTORAGE_TLS_CLIENT_AUTH=optional", "BACKUPSTORAGE_RELOAD_INTERVAL=50ms",
 		"BACKUPSTORAGE_RIGHTS_FILE=" + d.at("rights.yaml"), "BACKUPSTORAGE_AUDIT=required", "BACKUPSTORAGE_AUDIT_FILE=" + d.audit,
-		"BACKUPSTORAGE_EMULATOR_LISTEN=" + d.emulator,
+		"BACKUPSTORAGE_EMULATOR_LISTEN=" + d.emulator, "BACKUPSTORAGE_EMULATOR_SCENARIO=tests",
 	}, environment...)...)
 	conn, stop := begin(t, d.server)
 	d.address, d.stop = conn.Target(), stop

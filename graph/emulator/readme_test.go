@@ -21,7 +21,7 @@ func readme(t *testing.T) string {
 
 func TestTheReadmesCommandsAskTheEmulatorThatItStarts(t *testing.T) {
 	text := readme(t)
-	started := regexp.MustCompile(`--emulator-listen 127\.0\.0\.1:(\d+)`).FindStringSubmatch(text)
+	started := regexp.MustCompile(`--listen 127\.0\.0\.1:(\d+)`).FindStringSubmatch(text)
 	if started == nil {
 		t.Fatal("the README starts no emulator")
 	}
