@@ -18,6 +18,10 @@ from msgraph.generated.solutions.backup_restore.restore_points.restore_points_re
 from msgraph_core.tasks.page_iterator import PageIterator
 
 
+class NoRestorePointError(Exception):
+    """The mailbox has no restore point before the time."""
+
+
 class BackupTool:
     """graph is a GraphServiceClient. sleep waits for seconds between two looks; tests give one that takes no time."""
 
@@ -63,11 +67,15 @@ class BackupTool:
         await self.wait(item.get, ProtectionPolicyStatus.Active, ProtectionPolicyStatus.ActiveWithErrors)
         return {detail.target: detail.code for detail in (job.error.details if job.error else None) or []}
 
-    async def report(self, name):
-        """Returns the units of a policy: status and code of the error, by address."""
+    async def units(self, name):
+        """Returns the units of a policy."""
         policy = await self.policy(name)
         units = self.root.exchange_protection_policies.by_exchange_protection_policy_id(policy.id).mailbox_protection_units
-        return {unit.email: (unit.status.value, unit.error.code if unit.error else None) for unit in await self.everything(await units.get())}
+        return await self.everything(await units.get())
+
+    async def report(self, name):
+        """Returns status and code of the error of the units of a policy, by address."""
+        return {unit.email: (unit.status.value, unit.error.code if unit.error else None) for unit in await self.units(name)}
 
     async def restore(self, unit_id, before):
         """Restores a mailbox to the last restore point before a time, and returns the name of the new folder."""
@@ -75,7 +83,7 @@ class BackupTool:
             expand=[f"protectionUnit($filter=id eq '{unit_id}')"], filter=f"protectionDateTime lt {before}", orderby=["protectionDateTime desc"])
         points = await self.root.restore_points.get(RequestConfiguration(query_parameters=query))
         if not points.value:
-            raise LookupError("no restore point")
+            raise NoRestorePointError
         session = await self.root.exchange_restore_sessions.post(ExchangeRestoreSession(mailbox_restore_artifacts=[
             MailboxRestoreArtifact(restore_point=RestorePoint(id=points.value[0].id), destination_type=DestinationType.New)]))
         item = self.root.restore_sessions.by_restore_session_base_id(session.id)

@@ -3,21 +3,21 @@
 import pytest
 from kiota_abstractions.api_error import APIError
 
-from backup_tool import BackupTool
+from backup_tool import BackupTool, NoRestorePointError
 
-HANA, BRUNO, NOBODY = "hana.holm.7@a.example", "bruno.berg.1@a.example", "nobody@a.example"
+HANA, BRUNO, NOBODY = "hana@corp.example", "bruno@corp.example", "nobody@corp.example"
 JOBS = "POST /exchangeProtectionPolicies/{id}/mailboxProtectionUnitsBulkAdditionJobs"
 
 
 @pytest.fixture
-def tool(emulator, graph):
+def tool(company, graph):
     async def sleep(seconds):
-        emulator.advance(f"{seconds}s")
+        company.advance(f"{seconds}s")
 
     return BackupTool(graph, sleep)
 
 
-async def test_protects_mailboxes(emulator, tool):
+async def test_protects_mailboxes(company, tool):
     assert await tool.protect("Mail", [HANA, BRUNO]) == {}
     assert await tool.report("Mail") == {HANA: ("protected", None), BRUNO: ("protected", None)}
 
@@ -27,46 +27,49 @@ async def test_reports_an_unknown_address(tool):
     assert set(await tool.report("Mail")) == {HANA}
 
 
-async def test_second_run_changes_nothing(emulator, tool):
+async def test_second_run_changes_nothing(company, tool):
     await tool.protect("Mail", [HANA, BRUNO])
-    writes = emulator.requests("POST")
+    writes = company.requests("POST")
     await tool.protect("Mail", [HANA, BRUNO])
-    assert emulator.requests("POST") == writes
+    assert company.requests("POST") == writes
 
 
-async def test_run_after_a_lost_response_makes_no_second_job(emulator, tool):
-    emulator.fault(JOBS, status=500, afterWork=True, times=1)
+async def test_run_after_a_lost_response_makes_no_second_job(company, tool):
+    company.fault(JOBS, status=500, afterWork=True, times=1)
     with pytest.raises(APIError):
         await tool.protect("Mail", [HANA])
     assert await tool.protect("Mail", [HANA]) == {}
-    assert emulator.changes("mailboxProtectionUnitsBulkAdditionJob", "active") == 1
-    assert emulator.changes("exchangeProtectionPolicy", "inactive") == 1
+    assert company.changes("mailboxProtectionUnitsBulkAdditionJob", "active") == 1
+    assert company.changes("exchangeProtectionPolicy", "inactive") == 1
 
 
-async def test_sdk_obeys_a_throttle(emulator, tool):
-    emulator.fault(JOBS, status=429, retryAfter=["1"], times=1)
+async def test_sdk_obeys_a_throttle(company, tool):
+    company.fault(JOBS, status=429, retryAfter=["1"], times=1)
     assert await tool.protect("Mail", [HANA]) == {}
-    assert [status for operation, status in emulator.requests("POST") if operation.endswith("Jobs")] == [429, 201]
+    assert [status for operation, status in company.requests("POST") if operation.endswith("Jobs")] == [429, 201]
 
 
-async def test_reports_a_quota(emulator, tool):
-    emulator.seed(policies=[{"workload": "exchange", "units": 150, "displayName": "Mail"}])
-    unit = "e0000011-67ef-4440-8a1c-000000000007"  # of user 7
-    emulator.fault("GET /exchangeProtectionPolicies/{id}/mailboxProtectionUnits", item=unit, inBand={"code": "QuotaExceeded"})
-    report = await tool.report("Mail")
-    assert len(report) == 150
-    assert {mail: code for mail, (_, code) in report.items() if code} == {HANA: "QuotaExceeded"}
+async def test_reports_a_quota(company, tool):
+    company.seed(people=[{"mail": HANA, "overQuota": True}, {"mail": BRUNO}])
+    await tool.protect("Mail", [HANA, BRUNO])
+    assert {mail: code for mail, (_, code) in (await tool.report("Mail")).items()} == {HANA: "QuotaExceeded", BRUNO: None}
 
 
-async def test_restores_a_mailbox(emulator, tool):
-    emulator.seed(policies=[{"workload": "exchange", "units": 5, "protectedFor": "48h"}])
-    now = emulator.advance("0s")
-    assert await tool.restore("e0000011-67ef-4440-8a1c-000000000001", now) == "Restored 1"
-    assert emulator.changes("exchangeRestoreSession", "completed") == 1
+async def test_reads_all_pages(company, tool):
+    company.seed(people=[], users=150, policies=[{"workload": "exchange", "units": 140, "displayName": "Mail"}])
+    assert len(await tool.report("Mail")) == 140
 
 
-async def test_restores_nothing_without_a_point(emulator, tool):
-    emulator.seed(policies=[{"workload": "exchange", "units": 5}])
-    with pytest.raises(LookupError):
-        await tool.restore("e0000011-67ef-4440-8a1c-000000000001", "2020-01-01T00:00:00Z")
-    assert emulator.requests("POST") == []
+async def test_restores_a_mailbox(company, tool):
+    company.seed(policies=[{"workload": "exchange", "displayName": "Mail", "members": [HANA], "protectedFor": "48h"}])
+    [unit] = await tool.units("Mail")
+    assert await tool.restore(unit.id, company.advance("0s")) == "Restored 1"
+    assert company.changes("exchangeRestoreSession", "completed") == 1
+
+
+async def test_restores_nothing_without_a_point(company, tool):
+    company.seed(policies=[{"workload": "exchange", "displayName": "Mail", "members": [HANA]}])
+    [unit] = await tool.units("Mail")
+    with pytest.raises(NoRestorePointError):
+        await tool.restore(unit.id, "2020-01-01T00:00:00Z")
+    assert company.requests("POST") == []
