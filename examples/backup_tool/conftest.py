@@ -25,7 +25,11 @@ class Company:
         return self.emulator.seed({"tenant": TENANT, "serviceStatus": "enabled", "people": PEOPLE, **content})
 
     def advance(self, length):
-        return self.emulator.advance(length)
+        """Moves the clock forward, such as by "20m"."""
+        self.emulator.advance(length)
+
+    def now(self):
+        return self.emulator.control("GET", "clock")["now"]
 
     def fault(self, operation, **effect):
         self.emulator.fault({"operation": operation, **effect})
@@ -37,7 +41,7 @@ class Company:
 
     def changes(self, resource, to):
         """Returns how often a resource of a kind got into a state, from the ledger."""
-        return sum(entry["resource"] == resource for entry in self.emulator.ledger(tenant=TENANT, kind="change", to=to))
+        return sum((entry["resource"], entry["to"]) == (resource, to) for entry in self.emulator.ledger(tenant=TENANT, kind="change"))
 
 
 @pytest.fixture(scope="session")

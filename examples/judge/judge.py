@@ -209,7 +209,7 @@ def restore(world, program, faults, event=None, user=1, fails=False):
     kind = "mailbox" if program == "RestoreMailbox" else "drive"
     units = tenant.graph(f"/protectionUnits/microsoft.graph.{kind}ProtectionUnit")
     unit = next(unit for unit in units if f".{user}@" in unit["email"])
-    at = world.clock(advance="0s")
+    at = world.control("clock")["now"]
     tenant.mark()
     for fault in faults:
         tenant.fault(**{**fault, "operation": fault["operation"].replace("{workload}", workload)})
