@@ -72,7 +72,7 @@ func (r *replay) makeGranularSession() string {
 	return r.ask(http.MethodPost, r.sessions(), map[string]any{list: []any{map[string]any{"browseSessionId": browse, "id": item}}}).ID
 }
 
-// makeRequest adds a bulk request to the session of the path, which it activates, and waits until the request has ended.
+// makeRequest adds a bulk request to the session of the path, activates the session, and waits until the request ended.
 func (r *replay) makeRequest() string {
 	r.TB.Helper()
 	parent := ""

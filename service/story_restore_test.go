@@ -82,8 +82,8 @@ func (s *story) wantOneFailed(session string) {
 	}
 }
 
-// restoreInBulk restores by addresses, one of which does not exist. The request is active until its session is activated:
-// a draft gets rid of it only with itself, and a session that ran can.
+// restoreInBulk restores by addresses, one of which does not exist. The request is active until its session is
+// activated: a draft gets rid of it only with itself, and a session that ran can.
 func (s *story) restoreInBulk() {
 	rpc := s.unit + "RestoreArtifactsBulkAdditionRequest"
 	ask := func(session string, addresses ...string) fields {

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // emulator runs the program until the test ends, and returns the first line's URL.
@@ -135,5 +136,25 @@ func TestTheReadmeIsRight(t *testing.T) {
 	users, _ := ask(t, url+"/v1.0/users")["value"].([]any)
 	if len(users) == 0 {
 		t.Error("the seed of the README has nobody")
+	}
+}
+
+// It starts in a moment, and a million users are one line of a seed. The figures of the README are measure.py's.
+func TestAMillionUsersAreSeededInASecond(t *testing.T) {
+	began := time.Now()
+	url := emulator(t)
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it serves after %v", took)
+	}
+	seed := `{"tenant":"99999999-9999-4999-8999-999999999999","users":1000001,"serviceStatus":"enabled",
+		"policies":[{"workload":"exchange","units":1000000,"protectedFor":"720h"}]}`
+	began = time.Now()
+	resp, err := http.Post(url+"/_emulator/seed", "application/json", strings.NewReader(seed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if took := time.Since(began); resp.StatusCode != http.StatusOK || took > time.Second {
+		t.Errorf("the seed takes %v: %s", took, resp.Status)
 	}
 }

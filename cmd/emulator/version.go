@@ -9,8 +9,8 @@ import (
 // version is set by the linker when a release is built: -X main.version=v1.2.3.
 var version string
 
-// versionText is what --version prints: the version of the linker, else that of the module, as `go install` of a version
-// has it.
+// versionText is what --version prints: the version of the linker, else that of the module, as `go install` of a
+// version has it.
 func versionText() string {
 	revision, built := "unknown", "devel"
 	if info, ok := debug.ReadBuildInfo(); ok {

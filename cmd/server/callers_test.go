@@ -323,7 +323,7 @@ func TestAuditLinesSurviveSIGKILL(t *testing.T) {
 	// Of all rounds: a request can arrive after its server was killed.
 	attempts := make(map[string]bool)
 	for round := range 5 {
-		d := newDesk(t, "BACKUPSTORAGE_GRAPH_ENDPOINT="+upstream.url, "BACKUPSTORAGE_GRAPH_CA_FILE="+rootsOf(t, upstream), "BACKUPSTORAGE_EMULATOR_LISTEN=")
+		d := newDesk(t, "BACKUPSTORAGE_GRAPH_ENDPOINT="+upstream.url, "BACKUPSTORAGE_GRAPH_CA_FILE="+rootsOf(t, upstream), "BACKUPSTORAGE_EMULATOR_LISTEN=", "BACKUPSTORAGE_EMULATOR_SCENARIO=")
 		operator := d.connect(t, "operator")
 		// Each round kills the server at another point: after so many writes.
 		arrived := make(chan struct{})

@@ -55,8 +55,8 @@
 //
 // # Tokens
 //
-// [Options.RequireToken] asks for tokens as Microsoft Graph does. The token authority hands them out to the credentials of
-// Microsoft's SDKs, below /{tenant}/oauth2/v2.0; [Emulator.Token] makes one without a credential.
+// [Options.RequireToken] asks for tokens as Microsoft Graph does. The token authority hands them out to the
+// credentials of Microsoft's SDKs, below /{tenant}/oauth2/v2.0; [Emulator.Token] makes one without a credential.
 //
 // # Tenants
 //

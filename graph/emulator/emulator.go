@@ -104,8 +104,8 @@ type Emulator struct {
 	tenants map[string]*tenant
 }
 
-// New is [Open] for options that are part of the program: it panics where Open fails, since nothing but a mistake in the
-// program can cause that.
+// New is [Open] for options that are part of the program: it panics where Open fails, since nothing but a mistake in
+// the program can cause that.
 func New(opts Options) *Emulator {
 	e, err := Open(opts)
 	if err != nil {
@@ -212,8 +212,8 @@ func (e *Emulator) AddFault(f Fault) (id string, err error) {
 	return ids[0], nil
 }
 
-// RemoveFault removes one rule and reports whether there was one. It removes none when rules of several tenants have the
-// id: see [Emulator.ResetTenant].
+// RemoveFault removes one rule and reports whether there was one. It removes none when rules of several tenants have
+// the id: see [Emulator.ResetTenant].
 func (e *Emulator) RemoveFault(id string) bool {
 	removed, err := e.faults.clear("", id)
 	return id != "" && err == nil && removed > 0

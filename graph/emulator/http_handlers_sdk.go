@@ -36,6 +36,24 @@ func ofAnyBrowse(handle func(Workload) handler) handler {
 	}
 }
 
+// getAnyBrowse shows a browse session with its type, which the path does not say.
+func getAnyBrowse(c *call) (*answer, *graphError) {
+	b, err := ofAnyBrowseSession(c)
+	if err != nil {
+		return nil, err
+	}
+	v := b.typedView()
+	v.Context = c.context("/browseSessions/$entity")
+	return ok(v), nil
+}
+
+func ofAnyBrowseSession(c *call) (*browseSession, *graphError) {
+	if b := c.tenant.vault.browse(c.param(0)); b != nil {
+		return b, nil
+	}
+	return c.browseOf(OneDrive) // which refuses it
+}
+
 func listWorkloadPolicies(w Workload) handler {
 	return func(c *call) (*answer, *graphError) {
 		c.tenant.prepareStore(c.cause())

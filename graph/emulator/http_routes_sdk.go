@@ -15,7 +15,7 @@ func sdkRoutes() []*route {
 	routes := []*route{
 		get("/restorePoints/{restorePointId}", permSearchRead, getPoint),
 		get("/restorePoints/{restorePointId}/protectionUnit", permSearchRead, getPointUnit),
-		get("/browseSessions/{browseSessionId}", permRestoreWrite, ofAnyBrowse(getBrowse)),
+		get("/browseSessions/{browseSessionId}", permRestoreWrite, getAnyBrowse),
 		{
 			method: http.MethodPost, template: "/browseSessions/{browseSessionId}/browse",
 			permission: permRestoreWrite, gate: gateRestore, handle: ofAnyBrowse(startBrowse),

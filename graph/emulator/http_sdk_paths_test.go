@@ -80,6 +80,9 @@ func TestActionsMayHaveTheirNamespace(t *testing.T) {
 func TestAnyBrowseSessionCanBeBrowsed(t *testing.T) {
 	w := restorable(t)
 	id := w.browsing(driveBrowses, driveUnit(1))
+	if r := w.get("/browseSessions/" + id).want(200); !strings.Contains(string(r.raw), `"@odata.type":"#microsoft.graph.oneDriveForBusinessBrowseSession"`) {
+		t.Errorf("no type in %s", r.raw)
+	}
 	path := "/browseSessions/" + id + "/browse"
 	top := w.do(http.MethodPost, path, `{}`).want(200)
 	top.eq("value.0.type", "site")

@@ -54,6 +54,19 @@ func TestTheReadmesControlRequestsAreAccepted(t *testing.T) {
 	}
 }
 
+func TestTheReadmesBatchIsAnswered(t *testing.T) {
+	found := regexp.MustCompile(`(?s)localhost:8080/v1\.0/\$batch'.*? -d '(.*?)'`).FindStringSubmatch(readme(t))
+	if found == nil {
+		t.Fatal("the README has no batch")
+	}
+	r := newWorld(t).send(http.MethodPost, "/v1.0/$batch", found[1], "Content-Type", "application/json").want(200)
+	for _, part := range r.list("responses") {
+		if status := part.(map[string]any)["status"]; status != 200.0 {
+			t.Errorf("a part has status %v", status)
+		}
+	}
+}
+
 func TestTheReadmeGivesTheFixedIds(t *testing.T) {
 	text := readme(t)
 	for name, id := range map[string]string{

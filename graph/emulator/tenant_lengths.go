@@ -21,8 +21,8 @@ func (l *Lengths) named() map[string]*time.Duration {
 // LengthNames are the names that [Lengths.Set] knows, in order.
 func LengthNames() []string { return slices.Sorted(maps.Keys(new(Lengths).named())) }
 
-// Set sets a length by its name, such as "protect" or "restore.run". Unlike in a struct, 0 is no time at all. It refuses
-// other names and negative lengths.
+// Set sets a length by its name, such as "protect" or "restore.run". Unlike in a struct, 0 is no time at all. It
+// refuses other names and negative lengths.
 func (l *Lengths) Set(name string, d time.Duration) error {
 	length, known := l.named()[name]
 	switch {

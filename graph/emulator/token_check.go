@@ -61,8 +61,8 @@ type TokenRequest struct {
 	Lifetime Duration `json:"lifetime,omitempty"`
 }
 
-// Token makes a signed token without a credential, for tests that are not about credentials. It refuses a tenant that is
-// no GUID, and a user or an application that the tenant does not have.
+// Token makes a signed token without a credential, for tests that are not about credentials. It refuses a tenant that
+// is no GUID, and a user or an application that the tenant does not have.
 func (e *Emulator) Token(r TokenRequest) (string, error) {
 	return e.token(r, "https://sts.windows.example")
 }

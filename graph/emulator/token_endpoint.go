@@ -190,8 +190,8 @@ func isOpenID(scope string) bool {
 	return slices.Contains([]string{"openid", "profile", "email", "offline_access"}, scope)
 }
 
-// grantedScopes are the scopes of an answer: those that were asked for, as they were written, since clients look for them,
-// and what they stand for.
+// grantedScopes are the scopes of an answer: those that were asked for, as they were written, since clients look for
+// them, and what they stand for.
 func grantedScopes(asked string, claims tokenClaims) string {
 	scopes := slices.DeleteFunc(strings.Fields(asked), isOpenID)
 	for scope := range strings.FieldsSeq(*claims.Scopes) {

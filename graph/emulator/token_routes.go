@@ -21,8 +21,8 @@ func authorityRoutes() []*route {
 // issuer is who issues the tokens of a tenant.
 func (c *call) issuer(tenant string) string { return c.origin() + "/" + tenant + "/v2.0" }
 
-// getTokenConfiguration answers with the authority's metadata (OpenID Connect Discovery). A tenant that is none, such as
-// common, is repeated as it is.
+// getTokenConfiguration answers with the authority's metadata (OpenID Connect Discovery). A tenant that is none, such
+// as common, is repeated as it is.
 func getTokenConfiguration(c *call) (*answer, *graphError) {
 	at := c.origin() + "/" + c.param(0)
 	return ok(map[string]any{

@@ -18,7 +18,8 @@ import (
 	"github.com/m365backup/backupstorage/graph/emulator"
 )
 
-// ReadSeeds reads a file with the seed of a tenant, or a list of them, in YAML or JSON. An error says in which line it is.
+// ReadSeeds reads a file with the seed of a tenant, or a list of them, in YAML or JSON. An error says in which line
+// it is.
 func ReadSeeds(path string) ([]emulator.Seed, error) { return readFile[emulator.Seed](path) }
 
 func loadFaults(e *emulator.Emulator, path string) error {

@@ -257,9 +257,9 @@ public final class Emulator implements AutoCloseable {
     delete(folder);
   }
 
-  /** Reads one text of a flat answer. */
+  /** Reads one text of a flat answer. It is matched without a way back, which a long token would run the stack out by. */
   private static String text(String json, String name) {
-    Matcher found = Pattern.compile("\"" + name + "\": \"((?:[^\"\\\\]|\\\\.)*)\"").matcher(json);
+    Matcher found = Pattern.compile("\"" + name + "\": \"([^\"\\\\]*+(?:\\\\.[^\"\\\\]*+)*+)\"").matcher(json);
     return found.find() ? found.group(1).replace("\\\"", "\"") : json;
   }
 
