@@ -1,5 +1,5 @@
-// Usage: node contract.mjs FOLDER OUT. Writes what the stubs lack, from the JSON files of FOLDER: the service config, and what
-// to do about each reason.
+// Usage: node contract.mjs FOLDER OUT. Writes what the stubs lack, from the JSON files of FOLDER: the service config,
+// and what to do about each reason.
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const [folder, out] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-"""A small backup tool on Microsoft Graph, with Microsoft's Python SDK: protects mailboxes, reports, and restores one."""
+"""A small backup tool on Microsoft's Python SDK for Graph: protects mailboxes, reports, and restores one."""
 
 import asyncio
 
@@ -46,7 +46,7 @@ class BackupTool:
         return next((policy for policy in policies if policy.display_name == name), None)
 
     async def protect(self, name, mailboxes):
-        """Makes sure that a policy protects the mailboxes, and returns the addresses that failed, with Graph's codes."""
+        """Has a policy protect the mailboxes, and returns the addresses that failed, with Graph's codes."""
         policy = await self.policy(name) or await self.root.exchange_protection_policies.post(ExchangeProtectionPolicy(display_name=name))
         jobs = self.root.exchange_protection_policies.by_exchange_protection_policy_id(policy.id).mailbox_protection_units_bulk_addition_jobs
         title = f"{len(mailboxes)} mailboxes from {min(mailboxes)}"

@@ -10,9 +10,10 @@ import java.util.function.Supplier;
  *
  * <pre>RestoreMailbox --tenant GUID --mailbox ADDRESS|OBJECT_ID --at 2026-11-20T08:00:00Z</pre>
  *
- * <p>into a new folder, or with {@code --in-place} over what is there now. An address needs {@code --user-token-file}. The
- * program can be run again at any time: it goes on with the session that it finds for the same point and destination, and
- * shows one that has succeeded; {@code --again} restores once more. Exit code 0: restored. 1: not restored. 75: run it again.
+ * <p>into a new folder, or with {@code --in-place} over what is there now. An address needs {@code --user-token-file}.
+ * The program can be run again at any time: it goes on with the session that it finds for the same point and
+ * destination, and shows one that has succeeded; {@code --again} restores once more. Exit code 0: restored. 1: not
+ * restored. 75: run it again.
  */
 public final class RestoreMailbox {
   private final Server server;

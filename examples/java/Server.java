@@ -49,7 +49,7 @@ final class Server {
     return args.containsKey(flag);
   }
 
-  /** Makes a call. While the server says that it refused the call and when to come back, it waits and repeats it. */
+  /** Makes a call. While the server refuses it and says when to come back, it waits and repeats the call. */
   <T> T call(Supplier<T> rpc) {
     while (true) {
       try {

@@ -79,7 +79,7 @@ def number(pattern, text):
 
 
 def check_protect(tenant, out, code, mails, wrong):
-    """Compares what protect.py has printed and done with what Graph has. wrong are those that cannot be added, with the reason."""
+    """Compares what protect.py has printed and done with what Graph has. wrong are failures, with their reasons."""
     good = set(mails) - wrong.keys()
     made = tenant.changes("exchangeProtectionPolicy", "", "inactive")
     equal("policies that were made", len(made), 1)

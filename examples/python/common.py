@@ -47,7 +47,7 @@ class Server:
         self.give_up = time.monotonic() + args.patience
 
     def call(self, rpc, request):
-        """Makes a call. While the server says that it refused the call and when to come back, it waits and repeats it."""
+        """Makes a call. While the server refuses it and says when to come back, it waits and repeats the call."""
         metadata = [("x-tenant-id", self.args.tenant)]
         if self.args.token_file:
             metadata.append(("authorization", f"Bearer {self.args.token_file.read_text().strip()}"))

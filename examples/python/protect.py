@@ -90,7 +90,7 @@ def main():
         policy = server.create(
             server.policies.CreateExchangeProtectionPolicy, request, "protection_policy", lambda: find_policy(server, args.policy))
 
-    # The name says what the job adds: the next run of the program with the same file finds the job, and makes no second one.
+    # The name says what the job adds: the next run with the same file finds the job, and makes no second one.
     name = "protect " + hashlib.sha256("\n".join(sorted(map(str, mailboxes.items()))).encode()).hexdigest()[:16]
     job = add(server, policy.id, mailboxes, name)
     for failed in job.failed_resources:

@@ -1,10 +1,10 @@
 // Restores one file of a OneDrive from the last restore point before a time that can be browsed:
 //
-//   node restore-file.js --tenant GUID --owner ADDRESS|OBJECT_ID --path 'Documents/Reports/report 07.docx' [--before TIME]
+//   node restore-file.js --tenant GUID --owner ADDRESS|OBJECT_ID --path 'Documents/Reports/a b.docx' [--before TIME]
 //
-// An address needs --user-token-file. The file goes into a new folder of its library. The program can be run again at any
-// time: it goes on with the session that it finds for the same file and restore point, and shows one that has succeeded;
-// so name the time when you run it again. Exit code 0: restored. 1: not restored. 75: run it again.
+// An address needs --user-token-file. The file goes into a new folder of its library. The program can be run again at
+// any time: it goes on with the session that it finds for the same file and restore point, and shows one that has
+// succeeded; so name the time when you run it again. Exit code 0: restored. 1: not restored. 75: run it again.
 import { typedErrorOf } from '@m365backup/backupstorage';
 import { BrowsableResourceType, type BrowseQueryResponseItem, BrowseQueryResponseItemType as ItemType, type BrowseSession, BrowseSessionStatus } from '@m365backup/backupstorage/m365/backupstorage/v1/browse_session.js';
 import { BrowseOneDriveForBusinessBrowseSessionRequest, BrowseSessionServiceClient } from '@m365backup/backupstorage/m365/backupstorage/v1/browse_session_service.js';
@@ -58,7 +58,7 @@ async function main(): Promise<number> {
     return searchResults[0].restorePoint;
   }
 
-  /** Returns a browse session of the restore point that can be used or is being made. Responses do not name the point. */
+  /** Returns a browse session of the point that can be used or is being made. Responses do not name the point. */
   async function findBrowseSession(unit: ProtectionUnit, point: RestorePoint): Promise<BrowseSession | undefined> {
     const owner = unit.resource?.$case === 'user' ? unit.resource.value.directoryObjectId : '';
     for await (const it of server.pages(browsing, browsing.listOneDriveForBusinessBrowseSessions, list, (page) => page.browseSessions)) {

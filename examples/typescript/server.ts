@@ -55,7 +55,7 @@ export class Server {
     await sleep(milliseconds);
   }
 
-  /** Makes a call. While the server says that it refused the call and when to come back, it waits and repeats it. */
+  /** Makes a call. While the server refuses it and says when to come back, it waits and repeats the call. */
   async call<Q, R>(client: grpc.Client, rpc: Rpc<Q, R>, request: Q): Promise<R> {
     for (;;) {
       try {
