@@ -53,7 +53,7 @@ class Tenant:
     def __init__(self, world, id):
         self.world, self.id = world, id
         self.since = 0
-        self.rules, self.acted, self.events = {}, set(), 0
+        self.rules, self.acted, self.events = set(), set(), 0
         claims = base64.urlsafe_b64encode(json.dumps({"tid": id}).encode()).decode().rstrip("=")
         self.user_token = world.scratch / f"{id}.token"
         self.user_token.write_text(f"e30.{claims}.")
@@ -81,15 +81,14 @@ class Tenant:
         return {unit["email"]: unit["directoryObjectId"] for unit in units}
 
     def fault(self, **rule):
-        self.rules |= dict.fromkeys(self.world.control("faults", {"tenant": self.id, **rule})["ids"], rule["operation"])
+        self.world.control(f"faults?tenant={self.id}", rule)
+        self.rules.add(rule["operation"])
 
     def end_faults(self):
-        """Removes the fault rules of this tenant. Those that acted count as seen."""
-        for state in self.world.control("faults")["faults"]:
-            if state["id"] in self.rules:
-                if state["applied"]:
-                    self.acted.add(state["operation"])
-                urllib.request.urlopen(urllib.request.Request(f"{self.world.emulator}/_emulator/faults?id={state['id']}", method="DELETE"), timeout=30).close()
+        """Removes the fault rules of this tenant, and notes which operations they acted on."""
+        url = f"{self.world.emulator}/_emulator/faults?tenant={self.id}"
+        self.acted |= {state["operation"] for state in self.world.control(f"faults?tenant={self.id}")["faults"] if state["applied"]}
+        urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=30).close()
 
     def entries(self, since=None):
         """Returns the entries of this tenant in the ledger after the last mark."""
