@@ -82,12 +82,12 @@ class Tenant:
 
     def fault(self, **rule):
         self.world.control(f"faults?tenant={self.id}", rule)
-        self.rules.add(rule["operation"])
+        self.rules.add(template(rule["operation"]))
 
     def end_faults(self):
         """Removes the fault rules of this tenant, and notes which operations they acted on."""
         url = f"{self.world.emulator}/_emulator/faults?tenant={self.id}"
-        self.acted |= {state["operation"] for state in self.world.control(f"faults?tenant={self.id}")["faults"] if state["applied"]}
+        self.acted |= {template(state["operation"]) for state in self.world.control(f"faults?tenant={self.id}")["faults"] if state["applied"]}
         urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=30).close()
 
     def entries(self, since=None):
@@ -200,6 +200,11 @@ class Proxy:
     def close(self):
         self.listener.close()
         self.cut()
+
+
+def template(operation):
+    """Returns an operation without the names of its path variables."""
+    return re.sub(r"\{\w+\}", "{}", operation)
 
 
 def log(text):
