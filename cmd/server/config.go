@@ -13,6 +13,7 @@ import (
 
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/graph/emulator/program"
 	"github.com/m365backup/backupstorage/internal/traces"
 )
 
@@ -73,7 +74,7 @@ type callers struct {
 	AuditReads     bool   `help:"audit lines for reads that show people or content, too" page:"audit lines for reads that show people or content, too: on behalf of users, browse, search"`
 	AuditSync      bool   `help:"make each audit line survive the loss of power, which takes some milliseconds" page:"make each audit line survive the loss of power. It takes some milliseconds a line; a line that takes more than 100 ms counts as not written"`
 	LogTenants     string `placeholder:"HOW" help:"tenants in the lines of calls: \"none\", \"hash\", or \"id\"; the default is \"id\" with --rights-file, else \"none\"" page:"tenants in the lines of calls: ~none~, ~hash~ (of the GUID), or ~id~. Without it: ~id~ with ~--rights-file~, else ~none~"`
-	DefaultTenant  string `placeholder:"GUID" help:"tenant of calls without x-tenant-id; on the emulator the default is its tenant A" page:"tenant (GUID) of calls without ~x-tenant-id~. Without it: tenant A on the emulator, and ~TENANT_REQUIRED~ elsewhere"`
+	DefaultTenant  string `placeholder:"GUID" help:"tenant of calls without x-tenant-id; on the emulator the default is that of --emulator-scenario" page:"tenant (GUID) of calls without ~x-tenant-id~. Without it: that of ~--emulator-scenario~ on the emulator, and ~TENANT_REQUIRED~ elsewhere"`
 	InsecureListen bool   `help:"allow other machines to reach Graph through --listen without an identity, and to reach --emulator-listen"`
 }
 
@@ -103,9 +104,11 @@ type replicas struct {
 }
 
 type emulation struct {
-	EmulatorListen  string `default:"127.0.0.1:0" placeholder:"ADDRESS" help:"address of the emulator; port 0 selects a free port"`
-	EmulatorLenient bool   `help:"let calls without x-user-assertion do on the emulator what Graph allows to signed-in administrators only" page:"let calls without ~x-user-assertion~ do on the emulator what Graph allows to signed-in administrators only, and show them names of units"`
-	EmulatorFaults  string `placeholder:"PATH" help:"file with the fault rules that the emulator has at its start" page:"file with the [fault rules](../graph/emulator/README.md) that the emulator has at its start"`
+	EmulatorListen   string `default:"127.0.0.1:0" placeholder:"ADDRESS" help:"address of the emulator; port 0 selects a free port"`
+	EmulatorScenario string `default:"demo" placeholder:"NAME" help:"tenant of calls without x-tenant-id on the emulator: \"demo\", a small company with a month of backups, or \"tests\", tenant A, which has nothing; all tenants are there either way" page:"tenant of calls without ~x-tenant-id~ on the emulator: ~demo~, a [small company with a month of backups](../graph/emulator/README.md#the-demo), or ~tests~, tenant A, which has nothing. All tenants are there either way"`
+	EmulatorSeed     string `placeholder:"PATH" help:"YAML or JSON file with tenants that the emulator has at its start" page:"YAML or JSON file with [tenants](../graph/emulator/README.md#seed) that the emulator has at its start: their people, sites, groups, policies"`
+	EmulatorLenient  bool   `help:"let calls without x-user-assertion do on the emulator what Graph allows to signed-in administrators only" page:"let calls without ~x-user-assertion~ do on the emulator what Graph allows to signed-in administrators only, and show them names of units"`
+	EmulatorFaults   string `placeholder:"PATH" help:"file with the fault rules that the emulator has at its start" page:"file with the [fault rules](../graph/emulator/README.md) that the emulator has at its start"`
 }
 
 // maxReads is how many reads of Graph are under way at once: as many as calls. Both are shared by the same rule, so
@@ -137,7 +140,10 @@ func (c *config) check(getenv func(string) string) error {
 		return errors.New("--default-tenant must be a GUID")
 	}
 	if c.DefaultTenant == "" && c.GraphEndpoint == onEmulator {
-		c.DefaultTenant = emulator.TenantA
+		c.DefaultTenant = emulator.TenantDemo
+		if c.EmulatorScenario == program.ScenarioTests {
+			c.DefaultTenant = emulator.TenantA
+		}
 	}
 	if err := c.checkLimits(); err != nil {
 		return err
@@ -215,6 +221,9 @@ func (c *config) checkEndpoint() (*url.URL, error) {
 	}
 	if c.EmulatorFaults != "" {
 		return nil, errors.New("--emulator-faults works only with --graph-endpoint emulator")
+	}
+	if c.EmulatorSeed != "" || c.EmulatorScenario != program.ScenarioDemo {
+		return nil, errors.New("--emulator-seed and --emulator-scenario work only with --graph-endpoint emulator")
 	}
 	if c.EmulatorListen != freePort {
 		return nil, errors.New("--emulator-listen works only with --graph-endpoint emulator")
