@@ -88,6 +88,9 @@ func (r *rule) fits(c *call) bool {
 	if r.Tenant != "" && r.Tenant != c.caller.tenant {
 		return false
 	}
+	if c.route != nil && c.route.outside && r.segments == nil {
+		return false // a rule for all operations meets the parts of a batch, not the batch as well
+	}
 	if r.Operation == "*" {
 		return r.InBand != nil || r.touches(c)
 	}
