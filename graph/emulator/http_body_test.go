@@ -139,6 +139,15 @@ func TestAnswersSayTheirTypes(t *testing.T) {
 	}
 }
 
+func TestUsersHaveTheirIdentityWhereExamplesHaveIt(t *testing.T) {
+	w := newWorld(t)
+	w.do(http.MethodPost, "/enable", `{"appOwnerTenantId":"`+emulator.TenantA+`"}`).want(200).eq("lastModifiedBy.user.identity", user(1))
+	w.get("").want(200).eq("serviceStatus.lastModifiedBy.user.identity", user(1)).eq("serviceStatus.lastModifiedBy.user.id", user(1))
+	_, path := w.mailboxRules()
+	rule := w.settled(path, of(group(1)), true)
+	w.do(http.MethodPost, rule+"/deleteAndUnprotect", nil).want(202).eq("createdBy.user.identity", user(1))
+}
+
 func TestErrorsOfOffboardingHaveDetails(t *testing.T) {
 	w := newWorld(t)
 	w.policyWith(user(1))

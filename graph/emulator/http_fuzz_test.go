@@ -81,6 +81,11 @@ func FuzzRequest(f *testing.F) {
 		{"POST", "/_emulator/clock", `{"advance":"1h"}`},
 		{"POST", "/_emulator/seed", `{"tenant":"` + TenantA + `"}`},
 		{"GET", "/_emulator/ledger?since=1", ""},
+		{"POST", "/v1.0/$batch", `{"requests":[{"id":"1","method":"GET","url":"/solutions/backupRestore?$filter=a b"},{"id":"2","method":"POST","url":"solutions/backupRestore/enable","body":"e30","headers":{"Content-Type":"text/plain"},"dependsOn":["1"]}]}`},
+		{"GET", root + "/exchangeProtectionPolicies?$expand=mailboxProtectionUnits($select=id;$top=1),mailboxInclusionRules&$count=true&$select=id", ""},
+		{"HEAD", root + "/protectionUnits/$count", ""},
+		{"GET", root + "/browseSessions/x/browse(nextFetchToken='AAAA')", ""},
+		{"GET", root + "/protectionPolicies/" + PolicyC + "/graph.exchangeProtectionPolicy/mailboxProtectionUnits/" + UnitCManual, ""},
 		{"DELETE", root + "/a/%2e%2e/('", "\x00"},
 	} {
 		f.Add(seed.method, seed.target, seed.body)

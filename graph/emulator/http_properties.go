@@ -1,6 +1,9 @@
 package emulator
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // properties are what $select can name on a route: those of Microsoft's schema,
 // also where the emulator never sends them.
@@ -61,9 +64,9 @@ func (rt *route) properties() []string {
 
 // kind is the last word of a route's path that is no placeholder, in lower case.
 func (rt *route) kind() string {
-	for i := len(rt.segments) - 1; i >= 0; i-- {
-		if !isPlaceholder(rt.segments[i]) {
-			return rt.segments[i]
+	for _, segment := range slices.Backward(rt.segments) {
+		if !isPlaceholder(segment) {
+			return segment
 		}
 	}
 	return ""

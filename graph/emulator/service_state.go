@@ -39,7 +39,7 @@ type serviceStatusView struct {
 func (s *service) view() serviceStatusView {
 	return serviceStatusView{
 		Status: s.status, DisableReason: s.disableReason, Consumer: s.consumer,
-		ModifiedAt: graphTime(s.modified), ModifiedBy: s.by,
+		ModifiedAt: graphTime(s.modified), ModifiedBy: s.by.twice(),
 	}
 }
 
