@@ -150,6 +150,9 @@ func (r *rule) fits(c *call) bool {
 	if r.segments == nil && c.route != nil && c.route.area == areaAuthority {
 		return false // the authority is no part of Graph: only a rule that names it acts on it
 	}
+	if c.route != nil && c.route.outside && r.segments == nil {
+		return false // a rule for all operations meets the parts of a batch, not the batch as well
+	}
 	if r.Operation == "*" {
 		return r.InBand != nil || r.touches(c)
 	}

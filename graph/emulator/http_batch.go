@@ -174,9 +174,13 @@ func (c *call) servePart(p batchPart) batchAnswer {
 	}
 	a := batchAnswer{ID: p.ID, Status: w.status, Headers: map[string]string{}}
 	for name, values := range w.header {
-		if name != "Content-Length" && name != "Date" {
-			a.Headers[name] = strings.Join(values, ", ")
+		switch name {
+		case "Content-Length", "Date":
+			continue
+		case "Request-Id", "Client-Request-Id":
+			name = strings.ToLower(name) // as Graph writes it; in JSON the case of letters counts
 		}
+		a.Headers[name] = strings.Join(values, ", ")
 	}
 	switch body := w.body.Bytes(); {
 	case len(body) == 0:

@@ -83,6 +83,9 @@ func TestABatchAnswersEachOfItsParts(t *testing.T) {
 	if got := ledger[len(ledger)-len(want):]; strings.Join(got, "; ") != strings.Join(want, "; ") {
 		t.Errorf("the ledger has %q, want %q", got, want)
 	}
+	if raw := w.send(http.MethodPost, "/v1.0/$batch", map[string]any{"requests": []part{apiPart("1", "GET", "")}}).raw; !strings.Contains(string(raw), `"request-id":"`) {
+		t.Errorf("no request-id in %s", raw)
+	}
 	// The spaces of a filter, which a part need not escape, are escaped in a link.
 	w.send(http.MethodGet, nextLink(answers["b"]), nil).want(200).eq("value.0.id", mailboxUnit(2))
 }
@@ -185,6 +188,15 @@ func TestFaultRulesMeetPartsOfABatch(t *testing.T) {
 	w.fault(emulator.Fault{Operation: "GET /", Body: &emulator.FaultBody{Mode: "html"}, Times: 1})
 	if a := get(1)["0"]; !strings.HasPrefix(string(a.raw), `"PCFET0NUWVBF`) {
 		t.Errorf("HTML as %s", a.raw)
+	}
+	// A rule for everything meets each part, and not the batch as one more.
+	for _, operation := range []string{"*", "GET *"} {
+		w.fault(emulator.Fault{Operation: operation, After: 1, Times: 1, Status: 500})
+		answers = get(3)
+		if answers["0"].status != 200 || answers["1"].status != 500 || answers["2"].status != 200 {
+			t.Errorf("%s: %d, %d, %d", operation, answers["0"].status, answers["1"].status, answers["2"].status)
+		}
+		w.e.ClearFaults()
 	}
 	w.fault(emulator.Fault{Operation: "POST /$batch", Status: 503, Times: 1})
 	w.send(http.MethodPost, "/v1.0/$batch", nil).want(503)
