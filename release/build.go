@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// buildServers writes a static server, and the emulator alone, for each platform. They have neither paths of this machine
-// nor the state of a checkout.
+// buildServers writes a static server, and the emulator alone, for each platform. They have neither paths of this
+// machine nor the state of a checkout.
 func buildServers(o options, source string) error {
 	for _, platform := range o.platforms {
 		system, arch, _ := strings.Cut(platform, "/")

@@ -13,8 +13,8 @@ import (
 	"github.com/m365backup/backupstorage/graph/emulator/program"
 )
 
-// The server works on the emulator as on Graph: with its own credential, over https, for several tenants and on behalf of
-// users.
+// The server works on the emulator as on Graph: with its own credential, over https, for several tenants and on behalf
+// of users.
 func TestTheServersCredentialWorksOnTheEmulator(t *testing.T) {
 	certificate := filepath.Join(t.TempDir(), "ca.pem")
 	upstream := program.Config{Listen: "127.0.0.1:0", Scenario: program.ScenarioTests, TLSSelfSigned: certificate, RequireToken: true}
