@@ -4,6 +4,7 @@ package backupstoragev1
 
 import (
 	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+	sync "sync"
 )
 
 // GraphReadOptions is what UnmarshalGraphJSON needs to know besides the body.
@@ -33,6 +34,23 @@ func newGraphReader(body []byte, options GraphReadOptions) *graphReader {
 	return r
 }
 
+// graphReaders holds readers whose slabs have room for an element of a list.
+var graphReaders = sync.Pool{New: func() any { return new(graphReader) }}
+
+// takeGraphReader returns a reader of a pool.
+func takeGraphReader(body []byte, options GraphReadOptions) *graphReader {
+	r := graphReaders.Get().(*graphReader)
+	r.Start(body, options, graphWorkload)
+	return r
+}
+
+// giveBack gives a reader to the pool. Its slabs are rewound.
+func (r *graphReader) giveBack() {
+	r.Clear()
+	r.trim()
+	graphReaders.Put(r)
+}
+
 // slabs holds a slab for each type of the contract that a list can hold many of.
 type slabs struct {
 	backupRestoreSlab                             graphjson.Slab[BackupRestore]
@@ -48,10 +66,12 @@ type slabs struct {
 	enumProtectionSourceSlab                      graphjson.Slab[ProtectionSource]
 	enumRestorePointTagsSlab                      graphjson.Slab[RestorePointTags]
 	failedResourceSlab                            graphjson.Slab[FailedResource]
+	granularRestoreArtifactChangeList             graphjson.List[GranularRestoreArtifactChange]
 	granularRestoreArtifactChangeSlab             graphjson.Slab[GranularRestoreArtifactChange]
 	granularRestoreArtifactSlab                   graphjson.Slab[GranularRestoreArtifact]
 	granularRestoreArtifact_DirectoryObjectIdSlab graphjson.Slab[GranularRestoreArtifact_DirectoryObjectId]
 	granularRestoreArtifact_SiteIdSlab            graphjson.Slab[GranularRestoreArtifact_SiteId]
+	identityList                                  graphjson.List[Identity]
 	identitySetSlab                               graphjson.Slab[IdentitySet]
 	identitySlab                                  graphjson.Slab[Identity]
 	inclusionRuleSlab                             graphjson.Slab[InclusionRule]
@@ -66,6 +86,7 @@ type slabs struct {
 	protectionUnitBulkAdditionJobSlab             graphjson.Slab[ProtectionUnitBulkAdditionJob]
 	protectionUnitBulkAdditionJob_SitesSlab       graphjson.Slab[ProtectionUnitBulkAdditionJob_Sites]
 	protectionUnitBulkAdditionJob_UsersSlab       graphjson.Slab[ProtectionUnitBulkAdditionJob_Users]
+	protectionUnitChangeList                      graphjson.List[ProtectionUnitChange]
 	protectionUnitChangeSlab                      graphjson.Slab[ProtectionUnitChange]
 	protectionUnitSlab                            graphjson.Slab[ProtectionUnit]
 	protectionUnit_SiteSlab                       graphjson.Slab[ProtectionUnit_Site]
@@ -73,20 +94,87 @@ type slabs struct {
 	restoreArtifactBulkAdditionRequestSlab        graphjson.Slab[RestoreArtifactBulkAdditionRequest]
 	restoreArtifactBulkAdditionRequest_SitesSlab  graphjson.Slab[RestoreArtifactBulkAdditionRequest_Sites]
 	restoreArtifactBulkAdditionRequest_UsersSlab  graphjson.Slab[RestoreArtifactBulkAdditionRequest_Users]
+	restoreArtifactChangeList                     graphjson.List[RestoreArtifactChange]
 	restoreArtifactChangeSlab                     graphjson.Slab[RestoreArtifactChange]
+	restoreArtifactList                           graphjson.List[RestoreArtifact]
 	restoreArtifactSlab                           graphjson.Slab[RestoreArtifact]
 	restoreArtifact_MailboxSlab                   graphjson.Slab[RestoreArtifact_Mailbox]
 	restoreArtifact_SiteSlab                      graphjson.Slab[RestoreArtifact_Site]
+	restorePointSearchResultList                  graphjson.List[RestorePointSearchResult]
 	restorePointSearchResultSlab                  graphjson.Slab[RestorePointSearchResult]
 	restorePointSlab                              graphjson.Slab[RestorePoint]
 	restoreSessionArtifactCountSlab               graphjson.Slab[RestoreSessionArtifactCount]
 	restoreSessionSlab                            graphjson.Slab[RestoreSession]
 	restoredMailboxSlab                           graphjson.Slab[RestoredMailbox]
 	restoredSiteSlab                              graphjson.Slab[RestoredSite]
+	retentionSettingList                          graphjson.List[RetentionSetting]
 	retentionSettingSlab                          graphjson.Slab[RetentionSetting]
 	serviceAppSlab                                graphjson.Slab[ServiceApp]
 	serviceStatusSlab                             graphjson.Slab[ServiceStatus]
 	timePeriodSlab                                graphjson.Slab[TimePeriod]
+}
+
+// trim frees what is not worth keeping in a pool.
+func (s *slabs) trim() {
+	s.backupRestoreSlab.Trim()
+	s.browseQueryResponseItemSlab.Trim()
+	s.browseSessionSlab.Trim()
+	s.browseSession_DirectoryObjectIdSlab.Trim()
+	s.browseSession_SiteIdSlab.Trim()
+	s.bulkSitesSlab.Trim()
+	s.bulkUsersSlab.Trim()
+	s.emailNotificationsSettingSlab.Trim()
+	s.enumNotificationEventsTypeSlab.Trim()
+	s.enumNotificationRecipientsTypeSlab.Trim()
+	s.enumProtectionSourceSlab.Trim()
+	s.enumRestorePointTagsSlab.Trim()
+	s.failedResourceSlab.Trim()
+	s.granularRestoreArtifactChangeList.Trim()
+	s.granularRestoreArtifactChangeSlab.Trim()
+	s.granularRestoreArtifactSlab.Trim()
+	s.granularRestoreArtifact_DirectoryObjectIdSlab.Trim()
+	s.granularRestoreArtifact_SiteIdSlab.Trim()
+	s.identityList.Trim()
+	s.identitySetSlab.Trim()
+	s.identitySlab.Trim()
+	s.inclusionRuleSlab.Trim()
+	s.inclusionRule_DriveExpressionSlab.Trim()
+	s.inclusionRule_MailboxExpressionSlab.Trim()
+	s.inclusionRule_SiteExpressionSlab.Trim()
+	s.notificationRecipientsSlab.Trim()
+	s.protectedSiteSlab.Trim()
+	s.protectedUserSlab.Trim()
+	s.protectionPolicyArtifactCountSlab.Trim()
+	s.protectionPolicySlab.Trim()
+	s.protectionUnitBulkAdditionJobSlab.Trim()
+	s.protectionUnitBulkAdditionJob_SitesSlab.Trim()
+	s.protectionUnitBulkAdditionJob_UsersSlab.Trim()
+	s.protectionUnitChangeList.Trim()
+	s.protectionUnitChangeSlab.Trim()
+	s.protectionUnitSlab.Trim()
+	s.protectionUnit_SiteSlab.Trim()
+	s.protectionUnit_UserSlab.Trim()
+	s.restoreArtifactBulkAdditionRequestSlab.Trim()
+	s.restoreArtifactBulkAdditionRequest_SitesSlab.Trim()
+	s.restoreArtifactBulkAdditionRequest_UsersSlab.Trim()
+	s.restoreArtifactChangeList.Trim()
+	s.restoreArtifactChangeSlab.Trim()
+	s.restoreArtifactList.Trim()
+	s.restoreArtifactSlab.Trim()
+	s.restoreArtifact_MailboxSlab.Trim()
+	s.restoreArtifact_SiteSlab.Trim()
+	s.restorePointSearchResultList.Trim()
+	s.restorePointSearchResultSlab.Trim()
+	s.restorePointSlab.Trim()
+	s.restoreSessionArtifactCountSlab.Trim()
+	s.restoreSessionSlab.Trim()
+	s.restoredMailboxSlab.Trim()
+	s.restoredSiteSlab.Trim()
+	s.retentionSettingList.Trim()
+	s.retentionSettingSlab.Trim()
+	s.serviceAppSlab.Trim()
+	s.serviceStatusSlab.Trim()
+	s.timePeriodSlab.Trim()
 }
 
 // graphWorkload returns the workload of a type's name or of a path's segment, unspecified when it has none.
