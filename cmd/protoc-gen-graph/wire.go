@@ -34,9 +34,23 @@ func emitWireResponse(g *protogen.GeneratedFile, msg *message) {
 	g.P("func (*", name, ") AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {")
 	g.P("r, start := takeGraphReader(body, options), len(dst)")
 	g.P("var x ", name)
+	rest := sorted(slices.DeleteFunc(slices.Clone(msg.fields), func(f *field) bool { return f == list || f == link }))
+	for _, f := range rest {
+		if !f.Desc.HasPresence() || f.kind != kindInt32 {
+			panic(string(f.Desc.FullName()) + ": beside the elements of a list only an optional int32 can stand")
+		}
+		g.P("var last", f.GoName, " int32")
+	}
 	g.P("for more := r.ObjectStart(); more; more = r.ObjectNext() {")
 	g.P("if string(r.Key()) != ", fmt.Sprintf("%q", listProperty), " {")
 	g.P("r.field", name, "(&x)")
+	for _, f := range rest {
+		g.P("if x.", f.GoName, " != nil {")
+		g.P("// The slab is rewound with the next element.")
+		g.P("last", f.GoName, " = *x.", f.GoName)
+		g.P("x.", f.GoName, " = &last", f.GoName)
+		g.P("}")
+	}
 	g.P("continue")
 	g.P("}")
 	g.P("// When an object has the property twice, the last one counts.")
@@ -54,8 +68,7 @@ func emitWireResponse(g *protogen.GeneratedFile, msg *message) {
 	g.P("}")
 	g.P("}")
 	g.P("r.WantList()")
-	rest := slices.DeleteFunc(slices.Clone(msg.fields), func(f *field) bool { return f == list || f == link })
-	for _, f := range sorted(rest) {
+	for _, f := range rest {
 		emitAppendField(g, f)
 	}
 	g.P("if err = r.Finish(); err == nil {")

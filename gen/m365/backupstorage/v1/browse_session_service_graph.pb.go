@@ -278,9 +278,15 @@ func (x *BrowseOneDriveForBusinessBrowseSessionResponse) UnmarshalGraphJSON(body
 func (*BrowseOneDriveForBusinessBrowseSessionResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
 	var x BrowseOneDriveForBusinessBrowseSessionResponse
+	var lastCount int32
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
 			r.fieldBrowseOneDriveForBusinessBrowseSessionResponse(&x)
+			if x.Count != nil {
+				// The slab is rewound with the next element.
+				lastCount = *x.Count
+				x.Count = &lastCount
+			}
 			continue
 		}
 		// When an object has the property twice, the last one counts.
@@ -542,9 +548,15 @@ func (x *BrowseSharePointBrowseSessionResponse) UnmarshalGraphJSON(body []byte, 
 func (*BrowseSharePointBrowseSessionResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
 	var x BrowseSharePointBrowseSessionResponse
+	var lastCount int32
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
 			r.fieldBrowseSharePointBrowseSessionResponse(&x)
+			if x.Count != nil {
+				// The slab is rewound with the next element.
+				lastCount = *x.Count
+				x.Count = &lastCount
+			}
 			continue
 		}
 		// When an object has the property twice, the last one counts.
