@@ -55,6 +55,8 @@ type call struct {
 	// has them from the moment on that it was not refused.
 	place   func()
 	holding *wire.Holding
+	// encoded is the encoded response, in a buffer of package buffers; nil when the handler returns a message.
+	encoded *[]byte
 }
 
 // leave gives back the place of the call and what it holds. A unary call that succeeded does so when its response is

@@ -156,11 +156,16 @@ func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerI
 		c.leave()
 		return nil, err
 	}
+	encoded := c.encoded
 	// gRPC can hold the response for long, and with it the call: what the call has no use for any more is let go.
 	c.request, c.err = nil, nil
-	c.attempt = nil
+	c.attempt, c.encoded = nil, nil
 	// The bytes of the response replace those that came from Graph, and its place stays taken until it is out.
-	return wire.NewResponse(ctx, c.deadline, message, func(size int) { c.holding.Set(int64(size)) }, c.leave), nil
+	hold := func(size int) { c.holding.Set(int64(size)) }
+	if encoded != nil {
+		return wire.NewEncoded(ctx, c.deadline, encoded, hold, c.leave), nil
+	}
+	return wire.NewResponse(ctx, c.deadline, message, hold, c.leave), nil
 }
 
 // Stream is a grpc.StreamServerInterceptor.

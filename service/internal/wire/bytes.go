@@ -27,6 +27,9 @@ func (b *Bytes) Held() int64 {
 // Hold begins what one call of a tenant holds: nothing at first.
 func (b *Bytes) Hold(tenant string) *Holding { return &Holding{bytes: b, tenant: tenant} }
 
+// Another begins another holding of the same tenant.
+func (h *Holding) Another() *Holding { return h.bytes.Hold(h.tenant) }
+
 // Holding is what one call holds. Its methods are safe for concurrent use.
 type Holding struct {
 	bytes  *Bytes
