@@ -138,6 +138,7 @@ func (c *config) serviceOptions(client *graph.Client, logger *slog.Logger) servi
 		Connections:      service.ConnectionLimits{Connections: c.MaxConnections, ConnectionsPerPeer: c.MaxConnectionsPerPeer},
 		MaxResponseBytes: c.responseBytes(debug.SetMemoryLimit(-1)),
 		MaxRequestBytes:  requestBytes(debug.SetMemoryLimit(-1)),
+		MessagePath:      c.WirePath == wirePathOff,
 	}
 }
 
