@@ -140,6 +140,7 @@ func hunt(t *testing.T, within time.Duration, newServices servicetest.Maker) str
 					}()
 					time.AfterFunc(time.Duration(random.IntN(8000))*time.Microsecond, func() { _ = conn.Close() })
 					<-ended
+					_ = conn.Close()
 					conn = nil
 				default:
 					comparePages(ctx, conn, plain.Conn, seed, report)

@@ -110,8 +110,8 @@ func (p *poison) get(class int) *[]byte {
 
 func (p *poison) put(class int, b *[]byte) {
 	all := (*b)[:cap(*b)]
-	for i := range all {
-		all[i] = poisonByte
+	for done := copy(all, []byte{poisonByte}); done < len(all); done *= 2 {
+		copy(all[done:], all[:done])
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
