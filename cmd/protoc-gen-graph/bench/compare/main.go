@@ -20,7 +20,7 @@ type sample struct {
 
 func main() {
 	rounds := flag.Int("rounds", 200, "how often each decoder decodes the page")
-	only := flag.String("only", "", "decode with this decoder alone and print nothing, for profilers")
+	only := flag.String("only", "", "run this decoder or encoder alone and print nothing, for profilers")
 	flag.Parse()
 	if err := run(*rounds, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
@@ -66,8 +66,18 @@ func run(rounds int, only string) error {
 	return nil
 }
 
-// repeat decodes the page with one decoder only.
+// repeat runs one decoder or encoder only.
 func repeat(rounds int, name string, page []byte) error {
+	var dst, body []byte
+	for _, encoder := range bench.Encoders {
+		for n := 0; encoder.Name == name && n < rounds; n++ {
+			var err error
+			body = append(body[:0], page...)
+			if dst, err = encoder.Encode(dst[:0], body); err != nil {
+				return err
+			}
+		}
+	}
 	for _, decoder := range bench.Decoders {
 		for n := 0; decoder.Name == name && n < rounds; n++ {
 			if _, err := decoder.Decode(append([]byte(nil), page...)); err != nil {
