@@ -15,6 +15,7 @@ func emitContract(plugin *protogen.Plugin, m *model, file *protogen.File) {
 	emitAliases(g)
 	emitReader(g)
 	emitSlabs(g, m)
+	emitMemos(g, m)
 	emitWorkload(g, m)
 }
 
@@ -44,6 +45,7 @@ func emitReader(g *protogen.GeneratedFile) {
 	g.P("type graphReader struct {")
 	g.P(qualified(g, "Reader"), typeArguments)
 	g.P("slabs")
+	g.P("memos")
 	g.P("}")
 	g.P()
 	g.P("func newGraphReader(body []byte, options GraphReadOptions) *graphReader {")
@@ -60,6 +62,7 @@ func emitReader(g *protogen.GeneratedFile) {
 	g.P("func takeGraphReader(body []byte, options GraphReadOptions) *graphReader {")
 	g.P("r := graphReaders.Get().(*graphReader)")
 	g.P("r.Start(body, options, graphWorkload)")
+	g.P("r.Reuse()")
 	g.P("return r")
 	g.P("}")
 	g.P()
@@ -67,6 +70,7 @@ func emitReader(g *protogen.GeneratedFile) {
 	g.P("func (r *graphReader) giveBack() {")
 	g.P("r.Clear()")
 	g.P("r.trim()")
+	g.P("r.forget()")
 	g.P("graphReaders.Put(r)")
 	g.P("}")
 	g.P()

@@ -205,6 +205,10 @@ func emitReadField(g *protogen.GeneratedFile, msg *message, f *field) {
 		g.P("if !r.ExpectObject() {")
 		g.P("return")
 		g.P("}")
+		if isRepeated(msg, f) {
+			g.P(target, " = r.same", f.message.GoIdent.GoName, "(&r.", memoOf(msg, f), ")")
+			return
+		}
 		g.P(target, " = r.", slabOf(f.message), ".Next(&r.Cursor)")
 		g.P("r.read", f.message.GoIdent.GoName, "(", target, ")")
 	case kindMessages:

@@ -18,6 +18,7 @@ func (c *Cursor) ListStart() bool {
 	}
 	c.nested++
 	c.elements++
+	c.nextElement()
 	return true
 }
 
@@ -28,6 +29,7 @@ func (c *Cursor) ListNext() bool {
 		return false
 	}
 	c.elements++
+	c.nextElement()
 	return true
 }
 

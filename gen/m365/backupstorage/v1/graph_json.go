@@ -26,6 +26,7 @@ func GraphPathWorkload(path string) Workload { return graphjson.PathWorkload(pat
 type graphReader struct {
 	graphjson.Reader[Workload, *FailedResource]
 	slabs
+	memos
 }
 
 func newGraphReader(body []byte, options GraphReadOptions) *graphReader {
@@ -41,6 +42,7 @@ var graphReaders = sync.Pool{New: func() any { return new(graphReader) }}
 func takeGraphReader(body []byte, options GraphReadOptions) *graphReader {
 	r := graphReaders.Get().(*graphReader)
 	r.Start(body, options, graphWorkload)
+	r.Reuse()
 	return r
 }
 
@@ -48,6 +50,7 @@ func takeGraphReader(body []byte, options GraphReadOptions) *graphReader {
 func (r *graphReader) giveBack() {
 	r.Clear()
 	r.trim()
+	r.forget()
 	graphReaders.Put(r)
 }
 
@@ -175,6 +178,83 @@ func (s *slabs) trim() {
 	s.serviceAppSlab.Trim()
 	s.serviceStatusSlab.Trim()
 	s.timePeriodSlab.Trim()
+}
+
+// memos remember a property of the last element of a list.
+type memos struct {
+	inclusionRuleCreatedByMemo                           identitySetMemo
+	inclusionRuleLastModifiedByMemo                      identitySetMemo
+	protectionPolicyCreatedByMemo                        identitySetMemo
+	protectionPolicyLastModifiedByMemo                   identitySetMemo
+	protectionUnitBulkAdditionJobCreatedByMemo           identitySetMemo
+	protectionUnitBulkAdditionJobLastModifiedByMemo      identitySetMemo
+	protectionUnitCreatedByMemo                          identitySetMemo
+	protectionUnitLastModifiedByMemo                     identitySetMemo
+	restoreArtifactBulkAdditionRequestCreatedByMemo      identitySetMemo
+	restoreArtifactBulkAdditionRequestLastModifiedByMemo identitySetMemo
+	restoreSessionCreatedByMemo                          identitySetMemo
+	restoreSessionLastModifiedByMemo                     identitySetMemo
+	serviceAppLastModifiedByMemo                         identitySetMemo
+}
+
+// forget clears all memos: what they remember aliases the body.
+func (m *memos) forget() {
+	m.inclusionRuleCreatedByMemo.forget()
+	m.inclusionRuleLastModifiedByMemo.forget()
+	m.protectionPolicyCreatedByMemo.forget()
+	m.protectionPolicyLastModifiedByMemo.forget()
+	m.protectionUnitBulkAdditionJobCreatedByMemo.forget()
+	m.protectionUnitBulkAdditionJobLastModifiedByMemo.forget()
+	m.protectionUnitCreatedByMemo.forget()
+	m.protectionUnitLastModifiedByMemo.forget()
+	m.restoreArtifactBulkAdditionRequestCreatedByMemo.forget()
+	m.restoreArtifactBulkAdditionRequestLastModifiedByMemo.forget()
+	m.restoreSessionCreatedByMemo.forget()
+	m.restoreSessionLastModifiedByMemo.forget()
+	m.serviceAppLastModifiedByMemo.forget()
+}
+
+// identitySetMemo remembers one IdentitySet, and has slabs of its own for it.
+type identitySetMemo struct {
+	graphjson.Memo
+	value           *IdentitySet
+	identitySetSlab graphjson.Slab[IdentitySet]
+	identitySlab    graphjson.Slab[Identity]
+}
+
+func (m *identitySetMemo) forget() {
+	if m.value == nil {
+		return
+	}
+	m.Memo, m.value = graphjson.Memo{}, nil
+	m.identitySetSlab.Rewind()
+	m.identitySetSlab.Trim()
+	m.identitySlab.Rewind()
+	m.identitySlab.Trim()
+}
+
+// sameIdentitySet reads an object, or returns what the memo remembers of the same text.
+func (r *graphReader) sameIdentitySet(m *identitySetMemo) *IdentitySet {
+	if !r.Reuses() {
+		x := r.identitySetSlab.Next(&r.Cursor)
+		r.readIdentitySet(x)
+		return x
+	}
+	if r.Same(&m.Memo) {
+		return m.value
+	}
+	// The element before this one is encoded: nobody uses what the memo had.
+	m.identitySetSlab.Rewind()
+	m.identitySlab.Rewind()
+	r.identitySetSlab, m.identitySetSlab = m.identitySetSlab, r.identitySetSlab
+	r.identitySlab, m.identitySlab = m.identitySlab, r.identitySlab
+	before := r.Mark()
+	m.value = r.identitySetSlab.Next(&r.Cursor)
+	r.readIdentitySet(m.value)
+	r.Remember(&m.Memo, before)
+	r.identitySetSlab, m.identitySetSlab = m.identitySetSlab, r.identitySetSlab
+	r.identitySlab, m.identitySlab = m.identitySlab, r.identitySlab
+	return m.value
 }
 
 // graphWorkload returns the workload of a type's name or of a path's segment, unspecified when it has none.

@@ -46,16 +46,14 @@ func (r *graphReader) fieldProtectionPolicy(x *ProtectionPolicy) {
 		if !r.ExpectObject() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.CreatedBy)
+		x.CreatedBy = r.sameIdentitySet(&r.protectionPolicyCreatedByMemo)
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
 		if !r.ExpectObject() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.LastModifiedBy)
+		x.LastModifiedBy = r.sameIdentitySet(&r.protectionPolicyLastModifiedByMemo)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
 	default:

@@ -29,16 +29,14 @@ func (r *graphReader) fieldProtectionUnitBulkAdditionJob(x *ProtectionUnitBulkAd
 		if !r.ExpectObject() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.CreatedBy)
+		x.CreatedBy = r.sameIdentitySet(&r.protectionUnitBulkAdditionJobCreatedByMemo)
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
 		if !r.ExpectObject() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.LastModifiedBy)
+		x.LastModifiedBy = r.sameIdentitySet(&r.protectionUnitBulkAdditionJobLastModifiedByMemo)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
 	case "mailboxes", "drives", "directoryObjectIds":

@@ -34,16 +34,14 @@ func (r *graphReader) fieldProtectionUnit(x *ProtectionUnit) {
 		if !r.ExpectObject() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.CreatedBy)
+		x.CreatedBy = r.sameIdentitySet(&r.protectionUnitCreatedByMemo)
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
 		if !r.ExpectObject() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.LastModifiedBy)
+		x.LastModifiedBy = r.sameIdentitySet(&r.protectionUnitLastModifiedByMemo)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
 	case "directoryObjectId", "userId", "displayName", "email":

@@ -43,16 +43,14 @@ func (r *graphReader) fieldRestoreArtifactBulkAdditionRequest(x *RestoreArtifact
 		if !r.ExpectObject() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.CreatedBy)
+		x.CreatedBy = r.sameIdentitySet(&r.restoreArtifactBulkAdditionRequestCreatedByMemo)
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
 		if !r.ExpectObject() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.LastModifiedBy)
+		x.LastModifiedBy = r.sameIdentitySet(&r.restoreArtifactBulkAdditionRequestLastModifiedByMemo)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
 	case "mailboxes", "drives", "directoryObjectIds":

@@ -37,16 +37,14 @@ func (r *graphReader) fieldRestoreSession(x *RestoreSession) {
 		if !r.ExpectObject() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.CreatedBy)
+		x.CreatedBy = r.sameIdentitySet(&r.restoreSessionCreatedByMemo)
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
 		if !r.ExpectObject() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.LastModifiedBy)
+		x.LastModifiedBy = r.sameIdentitySet(&r.restoreSessionLastModifiedByMemo)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
 	case "policyId":

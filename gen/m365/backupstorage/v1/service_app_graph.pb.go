@@ -32,8 +32,7 @@ func (r *graphReader) fieldServiceApp(x *ServiceApp) {
 		if !r.ExpectObject() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.LastModifiedBy)
+		x.LastModifiedBy = r.sameIdentitySet(&r.serviceAppLastModifiedByMemo)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
 	default:
