@@ -10,9 +10,9 @@ const maxKeys = 48
 // order is the order of the properties of the last element of the outermost list.
 type order struct {
 	// keys are the names, with their quotes and colons, as they stand in the body; an empty one cannot be guessed.
-	keys [maxKeys]struct{ start, end int }
-	// known is how many there are, next the one that is guessed next.
-	known, next int
+	keys [maxKeys][]byte
+	// next is the one that is guessed next.
+	next int
 }
 
 // nextElement begins an element of a list.
@@ -24,16 +24,17 @@ func (c *Cursor) nextElement() {
 
 // sameKey reads the name of a property and its colon, if they are those that were guessed.
 func (c *Cursor) sameKey() bool {
-	if c.next >= c.known {
+	if uint(c.next) >= uint(len(c.keys)) {
 		return false
 	}
-	k := &c.keys[c.next]
-	end := c.pos + k.end - k.start
-	if end > len(c.data) || end == c.pos || string(c.data[c.pos:end]) != string(c.data[k.start:k.end]) {
+	key := c.keys[c.next]
+	// Behind it stands at least a value.
+	end := c.pos + len(key)
+	if end >= len(c.data) || len(key) < len(`"":`) || string(c.data[c.pos:end]) != string(key) {
 		return false
 	}
 	c.next++
-	c.key = c.data[c.pos+1 : end-2 : end-2]
+	c.key = key[1 : len(key)-2]
 	c.pos = end
 	return true
 }
@@ -43,14 +44,12 @@ func (c *Cursor) noteKey(start int) {
 	if c.nested == 0 || c.next >= maxKeys {
 		return
 	}
-	k := &c.keys[c.next]
-	k.start, k.end = start, c.pos
-	if c.pos != start+len(c.key)+len(`"":`) || c.data[start] != '"' {
-		// White space or an escape: the bytes are not what the next element will have.
-		k.end = start
+	c.keys[c.next] = nil
+	if c.pos == start+len(c.key)+len(`"":`) && c.data[start] == '"' {
+		// Neither white space nor an escape: the next element has the same bytes.
+		c.keys[c.next] = c.data[start:c.pos:c.pos]
 	}
 	c.next++
-	c.known = max(c.known, c.next)
 }
 
 // Memo remembers the text of an object that has strings alone.

@@ -15,10 +15,11 @@ const small, medium = 1 << 7, 1 << 14
 
 // AppendVarint appends a number.
 func AppendVarint(dst []byte, v uint64) []byte {
-	if v < small {
-		return append(dst, byte(v))
+	for v >= small {
+		dst = append(dst, byte(v)|small)
+		v >>= 7
 	}
-	return protowire.AppendVarint(dst, v)
+	return append(dst, byte(v))
 }
 
 // AppendBool appends a bool.
@@ -43,10 +44,10 @@ func AppendTimestamp(dst []byte, t *timestamppb.Timestamp) []byte {
 	dst = append(dst, 0)
 	start := len(dst)
 	if t.Seconds != 0 {
-		dst = protowire.AppendVarint(append(dst, 1<<3), uint64(t.Seconds))
+		dst = AppendVarint(append(dst, 1<<3), uint64(t.Seconds))
 	}
 	if t.Nanos != 0 {
-		dst = protowire.AppendVarint(append(dst, 2<<3), uint64(int64(t.Nanos)))
+		dst = AppendVarint(append(dst, 2<<3), uint64(int64(t.Nanos)))
 	}
 	dst[start-1] = byte(len(dst) - start)
 	return dst
