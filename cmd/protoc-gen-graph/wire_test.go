@@ -137,6 +137,33 @@ func samePaths(t *testing.T, op operation, text []byte) {
 	}
 }
 
+// guessesChangeNothing reads each element of a list alone, as the first of its page: then nothing of it was guessed from
+// the one before it.
+func guessesChangeNothing(t *testing.T, op operation, text []byte) {
+	t.Helper()
+	var list struct{ object map[string]json.RawMessage }
+	var elements []json.RawMessage
+	if json.Unmarshal(text, &list.object) != nil || json.Unmarshal(list.object["value"], &elements) != nil {
+		return
+	}
+	whole := byWire(t, op, text)
+	if whole.failed != nil {
+		return
+	}
+	got := whole.message.ProtoReflect()
+	all := got.Get(got.Descriptor().Fields().ByNumber(1)).List()
+	if all.Len() != len(elements) {
+		t.Fatalf("%s: %d elements were read, want %d", text, all.Len(), len(elements))
+	}
+	for i, element := range elements {
+		alone := byWire(t, op, fmt.Appendf(nil, `{"value":[%s]}`, element)).message.ProtoReflect()
+		want := alone.Get(alone.Descriptor().Fields().ByNumber(1)).List().Get(0).Message().Interface()
+		if one := all.Get(i).Message().Interface(); !proto.Equal(one, want) {
+			t.Fatalf("%s: element %d was read as %v, alone as %v", text, i, one, want)
+		}
+	}
+}
+
 // bodies are good bodies of an rpc, with every field, one after the other in all forms.
 func bodies(t *testing.T, op operation) [][]byte {
 	t.Helper()
@@ -246,6 +273,8 @@ func TestBothPathsReadTheSame(t *testing.T) {
 				samePaths(t, op, text)
 				if !json.Valid(text) {
 					refused++
+				} else {
+					guessesChangeNothing(t, op, text)
 				}
 			}
 			if mutations >= 300 && (refused < mutations/20 || refused > mutations*19/20) {
