@@ -138,7 +138,8 @@ func hunt(t *testing.T, within time.Duration, newServices servicetest.Maker) str
 						defer close(ended)
 						_, _ = listSeeded(ctx, conn, seed, "")
 					}()
-					time.AfterFunc(time.Duration(random.IntN(8000))*time.Microsecond, func() { _ = conn.Close() })
+					closing := conn
+					time.AfterFunc(time.Duration(random.IntN(8000))*time.Microsecond, func() { _ = closing.Close() })
 					<-ended
 					_ = conn.Close()
 					conn = nil
@@ -161,7 +162,9 @@ func hunt(t *testing.T, within time.Duration, newServices servicetest.Maker) str
 }
 
 // withoutChance makes services whose Statuses have no jitter, so that they can be compared.
-func withoutChance(o service.Options) (*service.Server, error) { return service.NewWithoutChance(o, "incident") }
+func withoutChance(o service.Options) (*service.Server, error) {
+	return service.NewWithoutChance(o, "incident")
+}
 
 func listSeeded(ctx context.Context, conn *grpc.ClientConn, seed uint64, token string) (*pb.ListMailboxProtectionUnitsResponse, error) {
 	return pb.NewProtectionUnitServiceClient(conn).ListMailboxProtectionUnits(ctx, &pb.ListMailboxProtectionUnitsRequest{
