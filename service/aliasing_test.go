@@ -26,7 +26,7 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
-// seededPage writes a page that its number decides: how many units, which of them are odd, and how the texts are written.
+// seededPage writes a page that its number decides: how many units, which of them are odd, and how texts are written.
 func seededPage(seed uint64) string {
 	random := rand.New(rand.NewPCG(seed, 7))
 	text := func() string {

@@ -20,8 +20,8 @@ func NewWithoutChance(options Options, incident string) (*Server, error) {
 // NewCallersAt is NewCallers with a clock.
 var NewCallersAt = newCallers
 
-// NewWithPlant is NewWithoutChance with a fault that a test plants: beforeSeal is called with Graph's response to a list before its
-// nextLink is sealed.
+// NewWithPlant is NewWithoutChance with a fault that a test plants: beforeSeal is called with Graph's response to a
+// list before its nextLink is sealed.
 func NewWithPlant(options Options, beforeSeal func(*graph.Response)) (*Server, error) {
 	s, err := NewWithoutChance(options, "incident")
 	if err == nil {

@@ -59,8 +59,8 @@ type Options struct {
 	LogTenants LogTenants
 	// Connections bounds the connections that Listen accepts.
 	Connections ConnectionLimits
-	// MessagePath reads lists into messages before they are encoded, as all other responses are read. It is for an incident
-	// in which the wire path of lists is in doubt: a page costs twice the CPU.
+	// MessagePath reads lists into messages before they are encoded, as all other responses are read. It is for an
+	// incident in which the wire path of lists is in doubt: a page costs twice the CPU.
 	MessagePath bool
 	// Observers are told of each call.
 	Observers []Observer

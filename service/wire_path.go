@@ -13,15 +13,15 @@ import (
 // Lists go the wire path: from Graph's JSON to the bytes of the response, without a message for each element. The body
 // and the bytes come from pools.
 //
-//	memory               taken by                 given back
-//	-------------------  -----------------------  ------------------------------------------------------------------
-//	the body             graph.Client.Do          once the nextLink is sealed, which aliases it; not after an error
-//	the reader           AppendGraphWire          at its end; not after an error
-//	the bytes            readPage                 when gRPC has written them (wire.Codec), or after an error; not when the
-//	                                              connection ends before
+//	memory      taken by            given back
+//	----------  ------------------  ---------------------------------------------------------------------------------
+//	the body    graph.Client.Do     once the nextLink is sealed, which aliases it; not after an error
+//	the reader  AppendGraphWire     at its end; not after an error
+//	the bytes   readPage            when gRPC has written them (wire.Codec), or after an error of the call; not when
+//	                                the connection ends before
 //
-// What is not given back is left to the collector. Other responses are small: reading and marshalling them is too small a
-// part of their calls. They are read into messages, and so are the reads that resolve an outcome.
+// What is not given back is left to the collector. Other responses are read into messages: they are small, and to read
+// and marshal one is less than a tenth of its call. So are the reads that resolve an outcome.
 
 // wireReader is a response message that goes the wire path. The plugin writes the methods, which use only its type.
 type wireReader interface {
@@ -33,15 +33,15 @@ type wireReader interface {
 type page struct {
 	// encoded is a buffer of package buffers.
 	encoded *[]byte
-	// link is Graph's nextLink; it aliases the body. next is the token that stands for it. Both are empty on the last page.
+	// link is Graph's nextLink, which aliases the body, next the token that stands for it; empty on the last page.
 	link, next string
 }
 
 // readPage carries out a list and returns the page that the token of the request asks for, encoded with its own
 // next_page_token. response is a message of the response's type, and stays empty. The error is that of the call.
 //
-// A unary method hands page.encoded to interceptor.Respond. The handler of a stream whose messages are of the response's
-// type sends it, and asks for the next page with the request and page.next:
+// A unary method hands page.encoded to interceptor.Respond. The handler of a stream whose messages are of the
+// response's type sends it, and asks for the next page with the request and page.next:
 //
 //	for {
 //		page, err := c.readPage(ctx, request, new(pb.ListMailboxProtectionUnitsResponse))

@@ -137,8 +137,8 @@ func samePaths(t *testing.T, op operation, text []byte) {
 	}
 }
 
-// guessesChangeNothing reads each element of a list alone, as the first of its page: then nothing of it was guessed from
-// the one before it.
+// guessesChangeNothing reads each element of a list alone, as the first of its page: then nothing of it is guessed from
+// another one.
 func guessesChangeNothing(t *testing.T, op operation, text []byte) {
 	t.Helper()
 	var list struct{ object map[string]json.RawMessage }

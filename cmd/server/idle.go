@@ -24,8 +24,8 @@ type idleMemory struct {
 	cycles, kept uint64
 }
 
-// look collects what pools keep and returns free memory, when the collector has had no reason to run since the last look
-// and more memory is held than after the last return. It reports whether it did.
+// look collects what pools keep and returns free memory, when the collector has had no reason to run since the last
+// look, and more memory is held than after the last return. It reports whether it did.
 func (m *idleMemory) look() bool {
 	cycles, held := readMemory()
 	idle := cycles == m.cycles

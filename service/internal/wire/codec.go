@@ -37,9 +37,9 @@ func NewResponse(ctx context.Context, deadline time.Time, message proto.Message,
 	return r
 }
 
-// NewEncoded is NewResponse for a response that is encoded already, in a buffer of package buffers. The buffer belongs to
-// the Response, and goes back to its pool when gRPC has written the last byte. When the connection ends before that, gRPC
-// does not say when it needs the buffer no more: then it is collected.
+// NewEncoded is NewResponse for a response that is encoded already, in a buffer of package buffers. The buffer belongs
+// to the Response, and goes back to its pool when gRPC has written the last byte. When the connection ends before that,
+// gRPC does not say when it needs the buffer no more: then it is collected.
 func NewEncoded(ctx context.Context, deadline time.Time, encoded *[]byte, marshalled func(size int), released func()) *Response {
 	r := &Response{encoded: encoded}
 	r.begin(ctx, deadline, marshalled, released)

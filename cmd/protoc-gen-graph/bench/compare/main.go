@@ -21,16 +21,20 @@ type sample struct {
 func main() {
 	rounds := flag.Int("rounds", 200, "how often each decoder decodes the page")
 	only := flag.String("only", "", "run this decoder or encoder alone and print nothing, for profilers")
+	odd := flag.Bool("odd", false, "with -only: a page whose units are unlike each other")
 	flag.Parse()
-	if err := run(*rounds, *only); err != nil {
+	if err := run(*rounds, *only, *odd); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(1)
 	}
 }
 
-func run(rounds int, only string) error {
+func run(rounds int, only string, odd bool) error {
 	graphPage := bench.NewPage()
 	if only != "" {
+		if odd {
+			graphPage = bench.NewOddPage()
+		}
 		return repeat(rounds, only, graphPage)
 	}
 	protoPage, err := bench.NewProtoJSON()
