@@ -75,7 +75,7 @@ func emitMemos(g *protogen.GeneratedFile, m *model) {
 	g.P()
 	g.P("// same", name, " reads an object, or returns what the memo remembers of the same text.")
 	g.P("func (r *graphReader) same", name, "(m *", memo, ") *", name, " {")
-	g.P("if !r.Reuses() {")
+	g.P("if !r.Remembers(&m.Memo) {")
 	g.P("x := r.", slabOf(what), ".Next(&r.Cursor)")
 	g.P("r.read", name, "(x)")
 	g.P("return x")

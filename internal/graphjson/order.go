@@ -57,12 +57,18 @@ type Memo struct {
 	start, end int
 	// keys is how many properties it has.
 	keys int
+	// misses is how many other texts came since the last text that was the same.
+	misses int
 }
 
-// Reuses reports whether the cursor is at a property of an element whose slabs are rewound at its end.
-func (c *Cursor) Reuses() bool {
-	// The response, its list, and the element.
-	return c.reuse && c.nested == 1 && c.depth == 3
+// maxMisses is how many other texts may come before the memo is given up. To remember costs more than to read.
+const maxMisses = 4
+
+// Remembers reports whether a property is to be remembered: it is one of an element whose slabs are rewound at its end,
+// and has been the same now and then.
+func (c *Cursor) Remembers(m *Memo) bool {
+	// The depth is that of the response, its list and the element.
+	return c.reuse && c.nested == 1 && c.depth == 3 && m.misses < maxMisses
 }
 
 // Reuse says that the slabs are rewound after each element of the list.
@@ -76,6 +82,7 @@ func (c *Cursor) Same(m *Memo) bool {
 	}
 	c.pos = end
 	c.next += m.keys
+	m.misses = 0
 	return true
 }
 
@@ -87,8 +94,8 @@ func (c *Cursor) Mark() Mark { return Mark{c.pos, c.next, c.unescaped, c.unreadC
 
 // Remember keeps the text of the object that was read since a mark, unless there was something odd in it.
 func (c *Cursor) Remember(m *Memo, before Mark) {
-	*m = Memo{}
+	*m = Memo{misses: m.misses + 1}
 	if c.unescaped == before.unescaped && c.unreadCount == before.unread && c.syntax == nil {
-		*m = Memo{before.at, c.pos, c.next - before.key}
+		m.start, m.end, m.keys = before.at, c.pos, c.next-before.key
 	}
 }

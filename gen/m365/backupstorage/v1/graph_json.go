@@ -235,7 +235,7 @@ func (m *identitySetMemo) forget() {
 
 // sameIdentitySet reads an object, or returns what the memo remembers of the same text.
 func (r *graphReader) sameIdentitySet(m *identitySetMemo) *IdentitySet {
-	if !r.Reuses() {
+	if !r.Remembers(&m.Memo) {
 		x := r.identitySetSlab.Next(&r.Cursor)
 		r.readIdentitySet(x)
 		return x
