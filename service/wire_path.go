@@ -21,7 +21,7 @@ import (
 //	                                the connection ends before
 //
 // What is not given back is left to the collector. Other responses are read into messages: they are small, and to read
-// and marshal one is less than a tenth of its call. So are the reads that resolve an outcome.
+// and marshal one takes a few microseconds of its call. So are the reads that resolve an outcome.
 
 // wireReader is a response message that goes the wire path. The plugin writes the methods, which use only its type.
 type wireReader interface {
