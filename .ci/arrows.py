@@ -120,7 +120,7 @@ def depguard(page, module):
 
 
 def read_packages(module):
-    listed = subprocess.run(["go", "list", "-json", "-tags", "reference", "./..."], check=True, capture_output=True, text=True)
+    listed = subprocess.run(["go", "list", "-json", "-tags", "reference,live", "./..."], check=True, capture_output=True, text=True)
     text, decoder, packages = listed.stdout.lstrip(), json.JSONDecoder(), []
     while text:
         package, end = decoder.raw_decode(text)

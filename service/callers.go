@@ -62,6 +62,9 @@ func (c *Callers) Use(file *RightsFile) error {
 	return nil
 }
 
+// CAExpiry is when the first certificate by which issuers of tokens are verified expires; zero when there is none.
+func (c *Callers) CAExpiry() time.Time { return c.file.Load().CAExpiry() }
+
 // Check says in words whether a principal may call an rpc, as Service/Method, in a tenant, and by which lines.
 func (c *Callers) Check(file *RightsFile, principal, tenant, rpc string, now time.Time) (text string, allowed bool, err error) {
 	return file.Check(c.rules, principal, tenant, rpc, now)

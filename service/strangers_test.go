@@ -104,6 +104,41 @@ func TestForgedKeysLockNobodyOut(t *testing.T) {
 	}
 }
 
+// TestCallsThatWaitForKeysAreShed has an issuer that does not respond: callers by its tokens are not known for a while.
+func TestCallsThatWaitForKeysAreShed(t *testing.T) {
+	sheds := new(shedCounter)
+	s := newIdentified(t, func(o *service.Options) { o.Observers = []service.Observer{sheds} })
+	hangs := make(chan struct{})
+	issuer := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hangs }))
+	t.Cleanup(issuer.Close)
+	defer close(hangs)
+	s.use(t, strings.Replace(strings.ReplaceAll(rightsText, "PERMISSIONS", "BackupRestore-Configuration.Read.All"), "jwksFile: keys.json", `jwksUrl: "`+issuer.URL+`"`, 1))
+	stranger := newHeadersOnly(t, s.Conn.Target())
+	for range 64 {
+		stranger.begin(listPolicies, false, "authorization", "Bearer "+forged("nope"))
+	}
+	for began := time.Now(); sheds.unidentified.Load() == 0; runtime.Gosched() {
+		if time.Since(began) > 10*time.Second {
+			t.Fatalf("no call was refused because too many wait for keys; %d for another lack of room", sheds.others.Load())
+		}
+	}
+}
+
+// shedCounter counts the calls for which there was no room.
+type shedCounter struct{ unidentified, others atomic.Int64 }
+
+func (*shedCounter) CallBegan(string) {}
+
+func (s *shedCounter) CallEnded(c service.CallInfo) {
+	switch c.Shed {
+	case "":
+	case "unidentified":
+		s.unidentified.Add(1)
+	default:
+		s.others.Add(1)
+	}
+}
+
 // TestRefusedCallsHoldNoMemory has strangers ask for deadlines in 11,000 years.
 func TestRefusedCallsHoldNoMemory(t *testing.T) {
 	s := newIdentified(t, func(o *service.Options) { o.Logger = slog.New(slog.DiscardHandler) })

@@ -90,6 +90,63 @@ func TestAdminPortShowsTheServer(t *testing.T) {
 	}
 }
 
+// What other machines reach of an admin port that listens on all addresses: what probes and scrapes need. A connection
+// from loopback to another address of the machine is one that a proxy beside the server passes on.
+func TestAdminPortForOtherMachines(t *testing.T) {
+	ip := otherAddress(t)
+	if ip == "" {
+		// TestPagesAndWhoMaySeeThem of internal/admin has the same without a network.
+		return
+	}
+	r := start(t, "--admin-listen", "0.0.0.0:0", "--admin-pprof")
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(r.admin(t), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, elsewhere := range map[string]int{
+		"/livez": 200, "/readyz": 200, "/version": 200, "/metrics": 200, "/config": 403, "/tenants": 403, "/debug/pprof/": 403, "/debug/pprof/heap": 403,
+	} {
+		for _, from := range []struct {
+			name, source, to string
+			want             int
+		}{
+			{"this machine", "127.0.0.1", "127.0.0.1", 200}, {"another machine", ip, ip, elsewhere}, {"a proxy beside the server", "127.0.0.1", ip, elsewhere},
+		} {
+			dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from.source)}}
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext}}
+			// Whoever asks chooses the name.
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+net.JoinHostPort(from.to, port)+path, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Host = "localhost"
+			response, err := client.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			if response.StatusCode != from.want {
+				t.Errorf("%s from %s: %d, want %d", path, from.name, response.StatusCode, from.want)
+			}
+		}
+	}
+}
+
+// otherAddress is an IPv4 address of this machine that is not loopback, empty where there is none.
+func otherAddress(t *testing.T) string {
+	t.Helper()
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addresses {
+		if network, ok := a.(*net.IPNet); ok && network.IP.To4() != nil && network.IP.IsGlobalUnicast() {
+			return network.IP.String()
+		}
+	}
+	return ""
+}
+
 func TestAdminPortThatIsOff(t *testing.T) {
 	r := start(t, "--admin-listen", "")
 	if strings.Contains(r.log.String(), "admin port") {
@@ -186,13 +243,17 @@ func TestAdminPortShowsCallersAndCertificates(t *testing.T) {
 			t.Errorf("the metrics have no %s", want)
 		}
 	}
+	// A certificate that is not there would seem to have expired long ago.
+	if strings.Contains(before, `which="graph-ca"`) || strings.Contains(before, `which="issuer-ca"`) {
+		t.Error("the metrics have the end of a certificate that is not there")
+	}
 	// The pair is read when both files are the new ones.
 	for name, content := range map[string][]byte{"tls.crt": next.certificate, "tls.key": next.key} {
 		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	expiry := regexp.MustCompile(`(?m)^backupstorage_certificate_expiry_timestamp_seconds.*$`)
+	expiry := regexp.MustCompile(`(?m)^backupstorage_certificate_expiry_timestamp_seconds{which="server"}.*$`)
 	for began := time.Now(); ; {
 		_, after := page(t, url+"/metrics")
 		if strings.Contains(after, `backupstorage_reloads_total{result="ok",what="tls-certificate"} 1`) && expiry.FindString(after) != expiry.FindString(before) {

@@ -9,7 +9,7 @@ import (
 
 // auditCommand has the commands that read audit files.
 type auditCommand struct {
-	Verify auditVerify `cmd:"" help:"Print which lines are missing in audit files, and which writes have no outcome. Exit code 1 when lines are missing."`
+	Verify auditVerify `cmd:"" help:"Print which lines are missing in audit files, and which writes have no outcome. Exit code 2 when lines are missing."`
 }
 
 // auditVerify looks for gaps.

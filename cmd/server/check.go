@@ -56,6 +56,9 @@ func (k *checkCommand) Run(to streams) error {
 		return err
 	}
 	c := &k.Configuration
+	if c.GraphEndpoint == onEmulator {
+		fmt.Fprintln(to.log, "This checks the built-in emulator, not Microsoft Graph: --graph-endpoint and the flags of the credential say which Graph a server has.")
+	}
 	checker := &checker{needed: neededPermissions(k.Permissions), real: c.Credential.real()}
 	end, err := checker.start(c)
 	if err != nil {

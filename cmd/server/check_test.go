@@ -47,6 +47,18 @@ func TestCheckOnTheEmulator(t *testing.T) {
 	}
 }
 
+// In a pod the flags are those of the container: without them the check is one of the emulator, and says so.
+func TestCheckOnTheEmulatorSaysSo(t *testing.T) {
+	var out, log bytes.Buffer
+	p, err := parse([]string{"check", emulator.TenantA}, nil, &out)
+	if err == nil {
+		err = p.run(streams{in: strings.NewReader(""), out: &out, log: &log})
+	}
+	if err != nil || !strings.Contains(log.String(), "built-in emulator") || strings.Contains(out.String(), "built-in") {
+		t.Errorf("%v, %s, %s", err, &out, &log)
+	}
+}
+
 func TestCheckWithoutTenantsIsOneLine(t *testing.T) {
 	for _, arguments := range [][]string{{}, {"contoso.com"}, {"@/nowhere"}, {"@"}, {"--frobnicate"}, {emulator.TenantA, "--graph-endpoint"}, {"--max-calls", "0", emulator.TenantA}} {
 		if code, lines, errors := check(t, "", arguments...); code != 1 || len(lines) > 0 || errors == "" || strings.Contains(errors, "\n") {

@@ -55,6 +55,7 @@ type config struct {
 	getenv        func(string) string
 	pageTokenKeys [][]byte
 	roots         *x509.CertPool
+	rootsExpire   time.Time
 	unixMode      os.FileMode
 }
 
@@ -235,8 +236,10 @@ func (c *config) readRoots() error {
 	if err != nil {
 		return fmt.Errorf("--graph-ca-file: %w", err)
 	}
-	if c.roots, err = readPool(content); err != nil {
+	read, err := readAuthorities(content)
+	if err != nil {
 		return fmt.Errorf("--graph-ca-file %s: %w", c.GraphCAFile, err)
 	}
+	c.roots, c.rootsExpire = read.pool, read.expires
 	return nil
 }

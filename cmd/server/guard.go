@@ -36,7 +36,8 @@ func (c *config) checkAddresses() error {
 	return nil
 }
 
-// checkReach refuses a server that gives other machines more than was said.
+// checkReach refuses a server that gives other machines more than was said. --admin-listen needs no other flag: what
+// its pages show to other machines has neither a tenant nor a caller (internal/admin).
 func (c *config) checkReach() error {
 	if !isLoopback(c.EmulatorListen) && !c.InsecureListen {
 		return fmt.Errorf("--emulator-listen %s can be reached from other machines, and the emulator checks nobody: add --insecure-listen to allow it", c.EmulatorListen)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"io"
 	"log/slog"
 	"sync"
@@ -98,4 +99,8 @@ func (q *logQueue) reportDropped() {
 }
 
 // printError writes the error that ends the process.
-func (q *logQueue) printError(err error) { fmt.Fprintln(q, "server:", err) }
+func (q *logQueue) printError(err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintln(q, "server:", strings.TrimSuffix(line, "\n"))
+	}
+}

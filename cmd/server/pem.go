@@ -36,15 +36,18 @@ func readCertificates(content []byte) (all []*x509.Certificate, err error) {
 	return all, nil
 }
 
-// readPool reads the certificates of authorities.
-func readPool(content []byte) (*x509.CertPool, error) {
+// readAuthorities reads the certificates of authorities.
+func readAuthorities(content []byte) (authorities, error) {
 	all, err := readCertificates(content)
 	if err != nil {
-		return nil, err
+		return authorities{}, err
 	}
-	pool := x509.NewCertPool()
+	read := authorities{x509.NewCertPool(), all[0].NotAfter}
 	for _, certificate := range all {
-		pool.AddCert(certificate)
+		read.pool.AddCert(certificate)
+		if certificate.NotAfter.Before(read.expires) {
+			read.expires = certificate.NotAfter
+		}
 	}
-	return pool, nil
+	return read, nil
 }

@@ -2,12 +2,16 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"os"
 	"runtime/debug"
 	"text/tabwriter"
+
+	"github.com/m365backup/backupstorage/internal/reload"
 )
 
 // configCommand prints the configuration that serve would have with the same flags and variables.
@@ -19,7 +23,25 @@ func (c *configCommand) configuration() *config { return &c.Configuration }
 
 // Run implements the command.
 func (c *configCommand) Run(to streams) error {
-	return printConfig(to.out, &c.Configuration)
+	if err := printConfig(to.out, &c.Configuration); err != nil {
+		return err
+	}
+	return c.Configuration.readFiles()
+}
+
+// readFiles reads the files that the configuration names as serve does, and returns what is wrong with each. It sends
+// nothing, listens nowhere, and leaves the audit file alone.
+func (c *config) readFiles() error {
+	logger := slog.New(slog.DiscardHandler)
+	files := reload.NewReader(c.ReloadInterval, logger)
+	_, stopTokens, tokens := c.tokens(logger, files)
+	if tokens == nil {
+		stopTokens()
+	}
+	_, keys := c.openKeys(files, func([][]byte) error { return nil })
+	_, callers := c.openCallers(files, logger)
+	_, _, tls := c.TLS.open(files)
+	return errors.Join(tokens, keys, callers, tls)
 }
 
 // printConfig prints a line for each flag: its value as it is in force, and where that comes from. It

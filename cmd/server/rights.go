@@ -12,7 +12,7 @@ import (
 
 // rightsCommand has the commands that explain a rights file.
 type rightsCommand struct {
-	Check rightsCheck `cmd:"" help:"Print whether a principal may call an rpc in a tenant, and by which line. Exit code 1 when it may not."`
+	Check rightsCheck `cmd:"" help:"Print whether a principal may call an rpc in a tenant, and by which line. Exit code 2 when it may not."`
 	List  rightsList  `cmd:"" help:"Print the whole rights file as a table."`
 }
 

@@ -104,7 +104,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		registerReflection(server)
 	}
 	limited := services.Listen(listener)
-	shown.watch(counted{client, services, limited, files, lines, expiry, log})
+	shown.watch(counted{client, services, limited, files, lines, c.certificates(expiry, tokens, callers), log})
 	defer adminPort.serve(c, shown, healthy)()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(limited) }()

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/graph/credential"
 	"github.com/m365backup/backupstorage/internal/admin"
 	"github.com/m365backup/backupstorage/internal/audit"
 	"github.com/m365backup/backupstorage/internal/metrics"
@@ -74,15 +76,38 @@ func (t *telemetry) tracer() service.Tracer {
 
 // counted are the parts of the server that count.
 type counted struct {
-	client   *graph.Client
-	services *service.Server
-	listener *service.Listener
-	files    *reload.Reader
-	audit    *audit.Log
-	// certificate returns when the certificate of the server expires; nil without TLS.
-	certificate func() time.Time
+	client       *graph.Client
+	services     *service.Server
+	listener     *service.Listener
+	files        *reload.Reader
+	audit        *audit.Log
+	certificates expiries
 	// log is where the log goes.
 	log any
+}
+
+// expiries says of certificates when those that are in use expire.
+type expiries map[metrics.Certificate]func() time.Time
+
+func (e expiries) now() map[metrics.Certificate]time.Time {
+	all := make(map[metrics.Certificate]time.Time)
+	for which, at := range e {
+		all[which] = at()
+	}
+	return all
+}
+
+// certificates are all whose end an operator has to know: those of TLS, and the others of the configuration.
+func (c *config) certificates(ofTLS expiries, tokens graph.TokenSource, callers *service.Callers) expiries {
+	all := expiries{metrics.CertificateGraphCA: func() time.Time { return c.rootsExpire }}
+	maps.Copy(all, ofTLS)
+	if source, ok := tokens.(*credential.Source); ok {
+		all[metrics.CertificateCredential] = source.CertificateExpiry
+	}
+	if callers != nil {
+		all[metrics.CertificateIssuerCA] = callers.CAExpiry
+	}
+	return all
 }
 
 // watch adds the numbers that the parts of the server count.
@@ -100,9 +125,7 @@ func (t *telemetry) watch(of counted) {
 	if of.audit != nil {
 		s.AuditFailures, s.AuditSuppressed = of.audit.Failures, of.audit.Suppressed
 	}
-	if of.certificate != nil {
-		s.CertificateExpiry = func() map[string]time.Time { return map[string]time.Time{"server": of.certificate()} }
-	}
+	s.CertificateExpiry = of.certificates.now
 	if q, ok := of.log.(*logQueue); ok {
 		s.DroppedLines = q.droppedLines
 	}

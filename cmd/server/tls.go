@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/credentials"
 
+	"github.com/m365backup/backupstorage/internal/metrics"
 	"github.com/m365backup/backupstorage/internal/reload"
 )
 
@@ -66,10 +67,16 @@ func (c *tlsConfig) check() error {
 	return nil
 }
 
+// authorities are the certificates of authorities, and when the first of them expires.
+type authorities struct {
+	pool    *x509.CertPool
+	expires time.Time
+}
+
 // open reads the files of TLS and returns what new connections use, nil without TLS. Each of them gets the certificate
-// and the client CAs that are in the files by then; those that are there already live on. expiry returns when the
-// certificate that is in use expires.
-func (c *tlsConfig) open(files *reload.Reader) (transport credentials.TransportCredentials, expiry func() time.Time, err error) {
+// and the client CAs that are in the files by then; those that are there already live on. expiry says when the
+// certificates that are in use expire.
+func (c *tlsConfig) open(files *reload.Reader) (transport credentials.TransportCredentials, expiry expiries, err error) {
 	if !c.on() {
 		return nil, nil, nil
 	}
@@ -88,7 +95,8 @@ func (c *tlsConfig) open(files *reload.Reader) (transport credentials.TransportC
 		base.MinVersion = tls.VersionTLS12
 	}
 	// A file of its own: client CAs that are broken must not keep a certificate in use that expires.
-	var clients *reload.Set[*x509.CertPool]
+	expiry = expiries{metrics.CertificateServer: func() time.Time { return pair.Get().Leaf.NotAfter }}
+	var clients *reload.Set[authorities]
 	if c.ClientCAFile != "" {
 		if clients, err = reload.Open(files, "tls-client-ca", parseCAs, c.ClientCAFile); err != nil {
 			return nil, nil, fmt.Errorf("--tls-client-ca-file: %w", err)
@@ -97,17 +105,18 @@ func (c *tlsConfig) open(files *reload.Reader) (transport credentials.TransportC
 		if c.ClientAuth == clientAuthOptional {
 			base.ClientAuth = tls.VerifyClientCertIfGiven
 		}
+		expiry[metrics.CertificateClientCA] = func() time.Time { return clients.Get().expires }
 	}
 	current := base.Clone()
 	current.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		now := base.Clone()
 		now.Certificates = []tls.Certificate{*pair.Get()}
 		if clients != nil {
-			now.ClientCAs = clients.Get()
+			now.ClientCAs = clients.Get().pool
 		}
 		return now, nil
 	}
-	return credentials.NewTLS(current), func() time.Time { return pair.Get().Leaf.NotAfter }, nil
+	return credentials.NewTLS(current), expiry, nil
 }
 
 // parsePair reads certificate and key. Its errors are fixed texts: those of crypto/tls repeat what stands in the files.
@@ -132,4 +141,4 @@ func parsePair(contents [][]byte) (*tls.Certificate, error) {
 }
 
 // parseCAs reads the certificates of the client CAs.
-func parseCAs(contents [][]byte) (*x509.CertPool, error) { return readPool(contents[0]) }
+func parseCAs(contents [][]byte) (authorities, error) { return readAuthorities(contents[0]) }

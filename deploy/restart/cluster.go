@@ -73,21 +73,12 @@ func (c *cluster) remove(address string) {
 	c.ready = left
 }
 
-// probe asks a replica for its health as the readiness probe does, until it has failed often enough, and removes it
-// when the news has had time to spread.
-func (c *cluster) probe(ctx context.Context, address string, n numbers) {
-	for failed := 0; failed < n.ProbeFails && ctx.Err() == nil; {
-		pause(ctx, n.ProbePeriod)
-		asking, cancel := context.WithTimeout(ctx, n.ProbeTimeout)
-		if serving(asking, address) {
-			failed = 0
-		} else {
-			failed++
-		}
-		cancel()
-	}
+// probe asks a replica by the readiness probe until it has failed often enough, and removes it when the news has had
+// time to spread.
+func (c *cluster) probe(ctx context.Context, r *replica) {
+	r.probes[readiness].untilFails(ctx, r.admin)
 	pause(ctx, propagation)
-	c.remove(address)
+	c.remove(r.address)
 }
 
 // propagation is how long a cluster takes to tell all nodes. render.Numbers in deploy/kubernetes counts with the same.

@@ -34,8 +34,9 @@ type fleet struct {
 	stop     func()
 }
 
-// startFleet starts everything, with the tenants that the load uses and with calls that last.
-func startFleet(ctx context.Context, folder, server string, slow time.Duration, flags ...string) (_ *fleet, err error) {
+// startFleet starts everything, with the tenants that the load uses and with calls that last. The replicas are pods, or
+// have flags.
+func startFleet(ctx context.Context, folder, server string, slow time.Duration, p *pods, flags ...string) (_ *fleet, err error) {
 	addresses := make([]string, replicas+2)
 	for i := range addresses {
 		if addresses[i], err = freeAddress(); err != nil {
@@ -44,15 +45,21 @@ func startFleet(ctx context.Context, folder, server string, slow time.Duration, 
 	}
 	host := &replica{
 		server: server, address: addresses[0], log: filepath.Join(folder, "emulator.log"),
-		flags: []string{"--emulator-listen", addresses[1]},
+		flags: []string{"--listen", addresses[0], "--emulator-listen", addresses[1]},
 	}
 	f := &fleet{emulator: "http://" + addresses[1]}
 	all := []*replica{host}
 	for i, address := range addresses[2:] {
-		f.replicas = append(f.replicas, &replica{
-			server: server, address: address, log: filepath.Join(folder, fmt.Sprintf("replica-%d.log", i)),
-			flags: append([]string{"--graph-endpoint", f.emulator + "/v1.0"}, flags...),
-		})
+		log := filepath.Join(folder, fmt.Sprintf("replica-%d.log", i))
+		r := &replica{
+			server: server, address: address, log: log, flags: append([]string{"--listen", address, "--graph-endpoint", f.emulator + "/v1.0"}, flags...),
+		}
+		if p != nil {
+			if r, err = p.replica(i, server, log, f.emulator); err != nil {
+				return nil, err
+			}
+		}
+		f.replicas = append(f.replicas, r)
 	}
 	all = append(all, f.replicas...)
 	f.stop = func() {
@@ -69,7 +76,7 @@ func startFleet(ctx context.Context, folder, server string, slow time.Duration, 
 		}
 	}
 	for n := range tenants {
-		tenant := fmt.Sprintf("aaaaaaaa-0000-4000-9000-%012x", n)
+		tenant := tenantID(n)
 		f.tenants = append(f.tenants, tenant)
 		if err := f.control(ctx, http.MethodPost, "seed", map[string]any{"tenant": tenant, "serviceStatus": "enabled"}, nil); err != nil {
 			f.stop()
@@ -82,6 +89,8 @@ func startFleet(ctx context.Context, folder, server string, slow time.Duration, 
 	}
 	return f, nil
 }
+
+func tenantID(n int) string { return fmt.Sprintf("aaaaaaaa-0000-4000-9000-%012x", n) }
 
 // control calls the emulator's own API.
 func (f *fleet) control(ctx context.Context, method, path string, in, out any) error {

@@ -92,10 +92,14 @@ func prove(ctx context.Context, by string, o options) (err error) {
 	}
 	// A call that outlasts --drain-wait is one that GracefulStop has to wait for.
 	slow := o.drainWait + time.Second
+	var p *pods
 	if by == "kubelet" {
-		slow, o.drainWait, o.drainTimeout = longCall, n.DrainWait, n.DrainTimeout
+		slow = longCall
+		if p, err = newPods(folder, o.server, n); err != nil {
+			return err
+		}
 	}
-	f, err := startFleet(ctx, folder, o.server, slow, "--drain-wait", o.drainWait.String(), "--drain-timeout", o.drainTimeout.String())
+	f, err := startFleet(ctx, folder, o.server, slow, p, "--drain-wait", o.drainWait.String(), "--drain-timeout", o.drainTimeout.String())
 	if err != nil {
 		return err
 	}
@@ -112,7 +116,7 @@ func prove(ctx context.Context, by string, o options) (err error) {
 	case "measure":
 		w, err = byOne(f)
 	case "kubelet":
-		return f.playKubelet(ctx, l, n, o.events, o.rate)
+		return f.playKubelet(ctx, l, p, o.events, o.rate)
 	default:
 		err = fmt.Errorf("there is no %q: envoy, grpc-go, program, kubelet and measure are there", by)
 	}

@@ -67,6 +67,10 @@ func (p *process) waitEnd(limit time.Duration) error {
 type replica struct {
 	server, address, log string
 	flags                []string
+	// admin and probes are those of a pod. Without them health is asked for over gRPC.
+	admin     string
+	probes    map[string]probe
+	stopsLife context.CancelFunc
 
 	mu      sync.Mutex
 	process *process
@@ -74,7 +78,7 @@ type replica struct {
 
 // start starts the server and waits until its health says SERVING.
 func (r *replica) start(ctx context.Context) error {
-	p, err := launch(ctx, r.log, r.server, append([]string{"--listen", r.address}, r.flags...)...)
+	p, err := launch(ctx, r.log, r.server, r.flags...)
 	if err != nil {
 		return err
 	}
@@ -85,6 +89,15 @@ func (r *replica) start(ctx context.Context) error {
 }
 
 func (r *replica) waitServing(ctx context.Context) error {
+	if r.probes != nil {
+		if !r.probes[startup].untilSucceeds(ctx, r.admin) {
+			return fmt.Errorf("%s did not start in the time of its startup probe: see %s", r.address, r.log)
+		}
+		if !r.probes[readiness].untilSucceeds(ctx, r.admin) {
+			return fmt.Errorf("%s is not ready: see %s", r.address, r.log)
+		}
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	for {
@@ -101,7 +114,7 @@ func (r *replica) waitServing(ctx context.Context) error {
 	}
 }
 
-// serving asks a server for its health over a connection of its own, as a kubelet does.
+// serving asks a server for its health over a connection of its own.
 func serving(ctx context.Context, address string) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -115,8 +128,11 @@ func serving(ctx context.Context, address string) bool {
 }
 
 // freeAddress returns an address of loopback that nothing listens on.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freeAddress() (string, error) { return freeAddressOf("127.0.0.1") }
+
+// freeAddressOf returns an address of an IP address that nothing listens on.
+func freeAddressOf(ip string) (string, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
 	if err != nil {
 		return "", err
 	}

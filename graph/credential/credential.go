@@ -163,6 +163,9 @@ func logged(fetch fetchFunc, logger *slog.Logger) fetchFunc {
 	}
 }
 
+// CertificateExpiry returns when the certificate in use expires; zero for a credential without one.
+func (s *Source) CertificateExpiry() time.Time { return s.provider.file.certificateExpiry() }
+
 // Close ends the token requests under way. Token fails from then on.
 func (s *Source) Close() {
 	s.cache.close()

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
@@ -62,6 +64,24 @@ func (f *materialFile) version() hash {
 		return hash{}
 	}
 	return m.version
+}
+
+// certificateExpiry is when the certificate of the key expires; zero when there is none.
+func (f *materialFile) certificateExpiry() time.Time {
+	if f == nil || f.file == nil {
+		return time.Time{}
+	}
+	m := f.file.Get()
+	key, ok := m.key.(*rsa.PrivateKey)
+	if !ok {
+		return time.Time{}
+	}
+	for _, certificate := range m.certificates {
+		if key.PublicKey.Equal(certificate.PublicKey) {
+			return certificate.NotAfter
+		}
+	}
+	return time.Time{}
 }
 
 // text returns a file's content without the spaces and line ends around it.

@@ -100,19 +100,25 @@ func hostOf(text string) string {
 	return strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
 }
 
-// onLoopback serves a page to this machine only. A proxy on this machine says for whom it asks, and a browser that
-// another site sent.
+// onLoopback serves a page to this machine only. Both ends of the connection have to be on loopback: a proxy beside the
+// server, such as the sidecar of a service mesh, connects from loopback to the address of the pod for any machine.
+// Another proxy on this machine says for whom it asks, and a browser that another site sent.
 func onLoopback(page http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		ip := net.ParseIP(hostOf(r.RemoteAddr))
+		own, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 		site := r.Header.Get("Sec-Fetch-Site")
-		if ip == nil || !ip.IsLoopback() || r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" ||
-			site != "" && site != "none" && site != "same-origin" {
+		forwarded := slices.ContainsFunc([]string{"X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via"}, func(key string) bool { return r.Header.Get(key) != "" })
+		if !ok || !isLoopback(own.String()) || !isLoopback(r.RemoteAddr) || forwarded || site != "" && site != "none" && site != "same-origin" {
 			http.Error(w, "this page is served to this machine only, on loopback", http.StatusForbidden)
 			return
 		}
 		page(w, r)
 	}
+}
+
+func isLoopback(address string) bool {
+	ip := net.ParseIP(hostOf(address))
+	return ip != nil && ip.IsLoopback()
 }
 
 // Server is an HTTP server whose clients cannot hold it up.

@@ -1,12 +1,15 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -42,9 +45,15 @@ func options() Options {
 	}
 }
 
-// ask asks for a page as a peer and by a host.
+// ask asks for a page as a peer and by a host, over loopback.
 func ask(handler http.Handler, method, path, peer, host string, header ...string) *httptest.ResponseRecorder {
+	return askAt(handler, method, path, "127.0.0.1:50052", peer, host, header...)
+}
+
+// askAt asks at an address of the server.
+func askAt(handler http.Handler, method, path, own, peer, host string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, nil)
+	r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(own))))
 	r.RemoteAddr, r.Host = peer, host
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
@@ -87,6 +96,7 @@ func TestPagesAndWhoMaySeeThem(t *testing.T) {
 			{"another machine by address", there, "10.0.0.1:50052", nil, 403},
 			{"another machine by a name", there, "rebound.example", nil, 421},
 			{"a proxy on this machine", here, "127.0.0.1", []string{"X-Forwarded-For", "10.1.2.3"}, 403},
+			{"another proxy on this machine", here, "127.0.0.1", []string{"Via", "1.1 proxy"}, 403},
 			{"a browser that another site sent", here, "127.0.0.1", []string{"Sec-Fetch-Site", "cross-site"}, 403},
 			{"a browser", here, "127.0.0.1", []string{"Sec-Fetch-Site", "none"}, 200},
 		} {
@@ -98,6 +108,9 @@ func TestPagesAndWhoMaySeeThem(t *testing.T) {
 			if w.Code != want || (w.Code == 200) != strings.Contains(w.Body.String(), page.has) {
 				t.Errorf("%s from %s: %d %.100s", page.path, test.name, w.Code, w.Body)
 			}
+		}
+		if w := askAt(handler, http.MethodGet, page.path, "10.1.2.4:50052", here, "localhost"); (w.Code == 403) != page.loopback {
+			t.Errorf("%s from a proxy beside the server: %d", page.path, w.Code)
 		}
 		if w := ask(handler, http.MethodPost, page.path, here, "127.0.0.1"); w.Code != http.StatusMethodNotAllowed {
 			t.Errorf("POST %s: %d", page.path, w.Code)

@@ -182,12 +182,12 @@ func counted(c *checker, w *watched) {
 	c.want(m, 2, "backupstorage_reloads_total", "what", "tls", "result", "ok")
 	c.want(m, 3, "backupstorage_reloads_total", "what", "other", "result", "failed")
 	c.want(m, 1000, "backupstorage_certificate_expiry_timestamp_seconds", "which", "server")
+	c.want(m, 3000, "backupstorage_certificate_expiry_timestamp_seconds", "which", "issuer-ca")
 	c.want(m, 8, "backupstorage_request_bytes_inbound")
 	c.want(m, 3, "backupstorage_connections_paused_total")
 	c.want(m, 1, "backupstorage_audit_failures_total")
 	c.want(m, 2, "backupstorage_audit_suppressed_total")
 	denied(c)
-	c.want(m, 1, "backupstorage_redis_up")
 	shed(c)
 }
 
@@ -248,12 +248,19 @@ func sources(w *watched) metrics.Sources {
 			// The second one could be a path: it is no constant of ours.
 			return map[metrics.Reload]uint64{{What: "tls", OK: true}: 2, {What: "/etc/canary"}: 3}
 		},
-		CertificateExpiry: func() map[string]time.Time { return map[string]time.Time{"server": time.Unix(1000, 0)} },
+		CertificateExpiry: func() map[metrics.Certificate]time.Time {
+			// The first one is none that the program names.
+			all := map[metrics.Certificate]time.Time{"canary": time.Unix(2000, 0)}
+			for _, which := range metrics.Certificates {
+				all[which] = time.Unix(3000, 0)
+			}
+			all[metrics.CertificateServer] = time.Unix(1000, 0)
+			return all
+		},
 		InboundBytes:      func() int64 { return 8 },
 		ConnectionsPaused: func() uint64 { return 3 },
 		AuditFailures:     func() uint64 { return 1 },
 		AuditSuppressed:   func() uint64 { return 2 },
-		RedisUp:           func() bool { return true },
 	}
 }
 
@@ -289,7 +296,7 @@ func TestNoSourceNoFamily(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, family := range families {
-		if name := family.GetName(); strings.Contains(name, "audit") || strings.Contains(name, "redis") || strings.Contains(name, "in_flight") {
+		if name := family.GetName(); strings.Contains(name, "audit") || strings.Contains(name, "in_flight") {
 			t.Errorf("%s is there", name)
 		}
 	}

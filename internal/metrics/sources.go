@@ -32,8 +32,8 @@ type Sources struct {
 
 	// Reloads are the files that were read again while the server runs, by what they are and by result.
 	Reloads func() map[Reload]uint64
-	// CertificateExpiry is when certificates expire, by which one.
-	CertificateExpiry func() map[string]time.Time
+	// CertificateExpiry is when certificates expire, by which one; zero when there is none.
+	CertificateExpiry func() map[Certificate]time.Time
 	// InboundBytes are the bytes of requests that have arrived and are not decoded yet, ConnectionsPaused the connections
 	// that were closed because they brought too many of them.
 	InboundBytes      func() int64
@@ -41,9 +41,27 @@ type Sources struct {
 	// AuditFailures are the audit lines that were not written, AuditSuppressed the denied calls that got none of their
 	// own.
 	AuditFailures, AuditSuppressed func() uint64
-	// RedisUp reports whether the Redis that replicas share responded last.
-	RedisUp func() bool
 }
+
+// Certificate says which certificates expire. Of several in a file the first end counts.
+type Certificate string
+
+// The certificates that an operator can let run out.
+const (
+	// CertificateServer is that of the server itself.
+	CertificateServer Certificate = "server"
+	// CertificateClientCA are those by which client certificates are verified.
+	CertificateClientCA Certificate = "client-ca"
+	// CertificateCredential is that of the application, with which tokens for Graph are requested.
+	CertificateCredential Certificate = "graph-credential"
+	// CertificateGraphCA are those by which Graph and the token authority are verified, in place of the machine's.
+	CertificateGraphCA Certificate = "graph-ca"
+	// CertificateIssuerCA are those by which issuers of callers' tokens are verified.
+	CertificateIssuerCA Certificate = "issuer-ca"
+)
+
+// Certificates are all values of Certificate.
+var Certificates = []Certificate{CertificateServer, CertificateClientCA, CertificateCredential, CertificateGraphCA, CertificateIssuerCA}
 
 // Reload is an attempt to read a file again.
 type Reload struct {
@@ -80,7 +98,7 @@ func (m *Metrics) Watch(s Sources) {
 	m.registry.MustRegister(c)
 }
 
-// watchCallers adds what TLS, identities, rights, the audit log and Redis count.
+// watchCallers adds what TLS, identities, rights and the audit log count.
 func (c *watcher) watchCallers(s Sources) {
 	if s.Reloads != nil {
 		c.add("backupstorage_reloads_total", "Files that were read again while the server runs.", []string{"what", "result"}, func(d *prometheus.Desc, out chan<- prometheus.Metric) {
@@ -94,21 +112,19 @@ func (c *watcher) watchCallers(s Sources) {
 		})
 	}
 	if s.CertificateExpiry != nil {
-		c.labelled(prometheus.GaugeValue, "backupstorage_certificate_expiry_timestamp_seconds", "When a certificate expires, in seconds since 1970.", "which", func() map[string]float64 {
+		c.labelled(prometheus.GaugeValue, "backupstorage_certificate_expiry_timestamp_seconds", "When a certificate expires, in seconds since 1970; of several in a file the first. Only those that are in use.", "which", func() map[string]float64 {
 			all := make(map[string]float64)
 			for which, at := range s.CertificateExpiry() {
-				all[which] = float64(at.Unix())
+				// One that is not there must not look as if it had expired long ago.
+				if !at.IsZero() && slices.Contains(Certificates, which) {
+					all[string(which)] = float64(at.Unix())
+				}
 			}
 			return all
 		})
 	}
 	c.counter("backupstorage_audit_failures_total", "Audit lines that could not be written, or not in time.", number(s.AuditFailures))
 	c.counter("backupstorage_audit_suppressed_total", "Denied calls without an audit line of their own, because there were too many.", number(s.AuditSuppressed))
-	if s.RedisUp != nil {
-		c.gauge("backupstorage_redis_up", "1 when Redis responded last, else 0.", func() float64 {
-			return map[bool]float64{true: 1}[s.RedisUp()]
-		})
-	}
 }
 
 // watcher collects what is counted elsewhere.

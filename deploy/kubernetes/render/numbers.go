@@ -24,14 +24,24 @@ type Numbers struct {
 	DrainWait    time.Duration `json:"drainWait"`
 	DrainTimeout time.Duration `json:"drainTimeout"`
 	Grace        time.Duration `json:"grace"`
-	ProbePeriod  time.Duration `json:"probePeriod"`
-	ProbeTimeout time.Duration `json:"probeTimeout"`
-	ProbeFails   int           `json:"probeFails"`
+	// Probes are startup, readiness and liveness.
+	Probes map[string]Probe `json:"probes"`
+	// Arguments are those of the container.
+	Arguments []string `json:"arguments"`
+}
+
+// Probe is a probe over HTTP at the admin port.
+type Probe struct {
+	Path    string        `json:"path"`
+	Period  time.Duration `json:"period"`
+	Timeout time.Duration `json:"timeout"`
+	Fails   int           `json:"fails"`
 }
 
 // Unready is how long a replica that says NOT_SERVING can still be offered to clients.
 func (n Numbers) Unready() time.Duration {
-	return time.Duration(n.ProbeFails)*n.ProbePeriod + n.ProbeTimeout + propagation
+	p := n.Probes["readiness"]
+	return time.Duration(p.Fails)*p.Period + p.Timeout + propagation
 }
 
 // Numbers reads them from the manifests.
@@ -42,13 +52,23 @@ func (m *Manifests) Numbers() (n Numbers, err error) {
 	if n.DrainTimeout, err = m.duration("drain-timeout"); err != nil {
 		return n, err
 	}
-	pod, probe := m.Deployment.Spec.Template.Spec, m.Container().ReadinessProbe
-	if pod.TerminationGracePeriodSeconds == nil || probe == nil {
-		return n, fmt.Errorf("no grace period or no readiness probe")
+	pod := m.Deployment.Spec.Template.Spec
+	if pod.TerminationGracePeriodSeconds == nil {
+		return n, fmt.Errorf("no grace period")
 	}
-	n.Grace = seconds(*pod.TerminationGracePeriodSeconds)
-	n.ProbePeriod, n.ProbeTimeout, n.ProbeFails = seconds(int64(probe.PeriodSeconds)), seconds(int64(probe.TimeoutSeconds)), int(probe.FailureThreshold)
+	n.Grace, n.Arguments, n.Probes = seconds(*pod.TerminationGracePeriodSeconds), m.Container().Args, make(map[string]Probe)
+	for name, p := range m.probes() {
+		if p == nil || p.HTTPGet == nil {
+			return n, fmt.Errorf("no %s probe over HTTP", name)
+		}
+		n.Probes[name] = Probe{p.HTTPGet.Path, seconds(int64(p.PeriodSeconds)), seconds(int64(p.TimeoutSeconds)), int(p.FailureThreshold)}
+	}
 	return n, nil
+}
+
+func (m *Manifests) probes() map[string]*corev1.Probe {
+	c := m.Container()
+	return map[string]*corev1.Probe{"startup": c.StartupProbe, "readiness": c.ReadinessProbe, "liveness": c.LivenessProbe}
 }
 
 func (m *Manifests) duration(flag string) (time.Duration, error) {
@@ -96,7 +116,7 @@ func (m *Manifests) Check(s Sizing) (faults []string) {
 		fault("--drain-timeout %v cuts calls, which can last %v", n.DrainTimeout, longestCall)
 	}
 	c := m.Container()
-	for name, probe := range map[string]*corev1.Probe{"startup": c.StartupProbe, "readiness": c.ReadinessProbe, "liveness": c.LivenessProbe} {
+	for name, probe := range m.probes() {
 		path := map[bool]string{true: "/readyz", false: "/livez"}[name == "readiness"]
 		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Port.String() != "admin" {
 			fault("the %s probe does not ask for %s at the admin port", name, path)

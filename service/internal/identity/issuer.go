@@ -2,12 +2,14 @@ package identity
 
 import (
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Issuer is an issuer of bearer tokens.
@@ -28,6 +30,20 @@ type Issuer struct {
 	// CA is the content of a file with the certificates, in PEM, by which the issuer's TLS certificate is verified. Empty
 	// means those of the system.
 	CA []byte
+}
+
+// CAExpiry is when the first certificate of CA expires; zero without one.
+func (i *Issuer) CAExpiry() (first time.Time) {
+	for rest := i.CA; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return first
+		}
+		// CheckIssuer has read them all.
+		if certificate, err := x509.ParseCertificate(block.Bytes); err == nil && (first.IsZero() || certificate.NotAfter.Before(first)) {
+			first = certificate.NotAfter
+		}
+	}
 }
 
 // RequiredClaim is a claim that a token must have.

@@ -73,7 +73,7 @@ func (ch *Chain) Tap(ctx context.Context, info *tap.Info) (_ context.Context, er
 	defer func() {
 		// A panic here would end the process.
 		if value := recover(); value != nil {
-			err = ch.refuse(ctx, info.FullMethodName, newPanicError(value))
+			err = ch.refuse(ctx, info.FullMethodName, newPanicError(value), "")
 		}
 	}()
 	who := peerOf(ctx)
@@ -86,12 +86,12 @@ func (ch *Chain) Tap(ctx context.Context, info *tap.Info) (_ context.Context, er
 	caller, pending, err := ch.callers.Authenticator.Known(credentialOf(ctx, info.Header))
 	switch {
 	case err != nil:
-		return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, err)
+		return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, err, "")
 	case pending:
 		// The key of the token is being fetched. Such calls are counted until it is there, so that few messages of strangers
 		// are read, and they end soon when their message does not come: they may all be forged.
 		if !ch.pending.admit(who) {
-			return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED))
+			return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED), ShedUnidentified)
 		}
 		if ctx, err = ch.begin(ctx, info, ch.incoming, who); err != nil {
 			ch.pending.giveBack(who)
@@ -116,7 +116,7 @@ func (ch *Chain) Tap(ctx context.Context, info *tap.Info) (_ context.Context, er
 func (ch *Chain) begin(ctx context.Context, info *tap.Info, in incoming, who string) (context.Context, error) {
 	counted, err := in.begin(ctx, who)
 	if err != nil {
-		return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, err)
+		return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, err, ShedIncoming)
 	}
 	return counted, nil
 }
@@ -131,9 +131,9 @@ func CallerKnown(ctx context.Context) bool {
 type pendingKey struct{}
 
 // refuse sends a call that ends at its headers through the interceptors that every call passes, so that it has an id, a
-// typed Status and its line in the log.
-func (ch *Chain) refuse(ctx context.Context, method string, failure error) error {
-	c := &call{method: method, op: ch.contract.OfMethod(method), refused: failure}
+// typed Status and its line in the log. shed is empty unless there was no room for it.
+func (ch *Chain) refuse(ctx context.Context, method string, failure error, shed Shed) error {
+	c := &call{method: method, op: ch.contract.OfMethod(method), refused: failure, shed: shed}
 	return run(ctx, c, ch.entrance, func(context.Context) error { return nil })
 }
 

@@ -59,12 +59,16 @@ const (
 	ShedGraphQueue Shed = "graph-queue"
 	// ShedResponseBytes is that calls hold as many bytes of responses as the server allows.
 	ShedResponseBytes Shed = "response-bytes"
+	// ShedIncoming is that too many calls wait for their request message.
+	ShedIncoming Shed = "incoming"
+	// ShedUnidentified is that too many calls wait for the keys by which their callers are known.
+	ShedUnidentified Shed = "unidentified"
 	// ShedOther is any other lack of room.
 	ShedOther Shed = "other"
 )
 
 // Sheds are all reasons to refuse a call for lack of room.
-var Sheds = []Shed{ShedAllCalls, ShedTenantShare, ShedGraphQueue, ShedResponseBytes, ShedOther}
+var Sheds = []Shed{ShedAllCalls, ShedTenantShare, ShedGraphQueue, ShedResponseBytes, ShedIncoming, ShedUnidentified, ShedOther}
 
 // known is gRPC's name of the method of a call, empty when the contract does not have it.
 func (c *call) known() string {

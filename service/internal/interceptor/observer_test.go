@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/tap"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
@@ -122,6 +123,20 @@ func TestObserverIsToldWhatACallCameTo(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
+	}
+}
+
+// A call that is refused at its headers says why like any other.
+func TestObserverIsToldWhyHeadersWereShed(t *testing.T) {
+	s, w := newSuite(t, 1), new(watcher)
+	s.options.Observers = []Observer{w}
+	s.Chain = newChain(s.options, s.calls)
+	var err error
+	for i := 0; err == nil && i <= incomingPerCall; i++ {
+		_, err = s.Tap(t.Context(), &tap.Info{FullMethodName: getPolicy})
+	}
+	if err == nil || len(w.ended) != 1 || w.ended[0].Shed != ShedIncoming || w.ended[0].Method != getPolicy {
+		t.Errorf("%v, %+v", err, w.ended)
 	}
 }
 

@@ -23,6 +23,16 @@ type File struct {
 	sets  map[string]*tenantSet
 }
 
+// CAExpiry is when the first certificate by which issuers are verified expires; zero when the file names none.
+func (f *File) CAExpiry() (first time.Time) {
+	for i := range f.Issuers {
+		if at := f.Issuers[i].CAExpiry(); !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	return first
+}
+
 // Nobody returns a file without callers.
 func Nobody() *File { return &File{decoy: &caller{}} }
 
