@@ -268,12 +268,12 @@ func TestBothPathsReadTheSame(t *testing.T) {
 			}
 			random := rand.New(rand.NewPCG(uint64(i), 2026))
 			refused := 0
-			for range mutations {
+			for n := range mutations {
 				text := mutate(random, good[random.IntN(len(good))], good)
 				samePaths(t, op, text)
 				if !json.Valid(text) {
 					refused++
-				} else {
+				} else if n%8 == 0 {
 					guessesChangeNothing(t, op, text)
 				}
 			}
