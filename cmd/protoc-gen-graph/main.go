@@ -73,7 +73,7 @@ func emitCodecs(plugin *protogen.Plugin, m *model, file *protogen.File) {
 		if msg.wire && !m.isResponse(msg) {
 			emitAppend(g, msg)
 			if m.isElement(msg) {
-				emitRewind(g, m, msg)
+				emitRewind(g, msg)
 			}
 		}
 		if msg.write && msg.wrapped() == nil {

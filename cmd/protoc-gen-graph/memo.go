@@ -37,7 +37,7 @@ func emitMemos(g *protogen.GeneratedFile, m *model) {
 	}
 	slices.Sort(names)
 	checkRemembered(what)
-	name, slabs := what.GoIdent.GoName, slabsWithin(m, what)
+	name, slabs := what.GoIdent.GoName, slabsWithin(what)
 	memo := strings.ToLower(name[:1]) + name[1:] + "Memo"
 	g.P("// memos remember a property of the last element of a list.")
 	g.P("type memos struct {")

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/compiler/protogen"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -105,10 +106,10 @@ func emitAppend(g *protogen.GeneratedFile, msg *message) {
 }
 
 // emitRewind emits the method that takes back what the reading of an element took from the slabs.
-func emitRewind(g *protogen.GeneratedFile, m *model, element *message) {
+func emitRewind(g *protogen.GeneratedFile, element *message) {
 	g.P("func (r *graphReader) rewind", element.GoIdent.GoName, "() {")
 	g.P("r.RewindValues()")
-	for _, name := range slabsWithin(m, element) {
+	for _, name := range slabsWithin(element) {
 		g.P("r.", name, ".Rewind()")
 	}
 	g.P("}")
@@ -116,7 +117,7 @@ func emitRewind(g *protogen.GeneratedFile, m *model, element *message) {
 }
 
 // slabsWithin lists the slabs and lists that the reading of a message takes values from.
-func slabsWithin(m *model, msg *message) []string {
+func slabsWithin(msg *message) []string {
 	found := make(map[string]bool)
 	seen := make(map[*message]bool)
 	var visit func(*message)
@@ -236,12 +237,9 @@ func tagOf(f *protogen.Field) string {
 			wireType = protowire.VarintType
 		}
 	}
-	text := ""
-	for i, b := range protowire.AppendTag(nil, f.Desc.Number(), wireType) {
-		if i > 0 {
-			text += ", "
-		}
-		text += fmt.Sprintf("%#02x", b)
+	var bytes []string
+	for _, b := range protowire.AppendTag(nil, f.Desc.Number(), wireType) {
+		bytes = append(bytes, fmt.Sprintf("%#02x", b))
 	}
-	return text
+	return strings.Join(bytes, ", ")
 }

@@ -3,11 +3,13 @@ package main_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
@@ -67,7 +69,7 @@ func (o *outcome) fail(t *testing.T, err error) {
 	if err == nil {
 		return
 	}
-	failed, ok := err.(*pb.GraphJSONError)
+	failed, ok := errors.AsType[*pb.GraphJSONError](err)
 	if !ok {
 		t.Fatalf("%T is no *GraphJSONError", err)
 	}
@@ -242,15 +244,17 @@ func valueAt(text []byte, at int) (start, end int) {
 		}
 	}
 	const separators = `{}[],:`
-	for start = at; start > 0 && !bytes.ContainsRune([]byte(separators), rune(text[start-1])); start-- {
+	for start = at; start > 0 && strings.IndexByte(separators, text[start-1]) < 0; start-- {
 	}
-	for end = at; end < len(text) && !bytes.ContainsRune([]byte(separators), rune(text[end])); end++ {
+	for end = at; end < len(text) && strings.IndexByte(separators, text[end]) < 0; end++ {
 	}
 	return start, end
 }
 
 // TestBothPathsReadTheSame compares the wire path with the path through messages: messages, errors, notes, and what is
-// asked about embedded errors. The whole: BACKUPSTORAGE_MUTATIONS=100000 go test ./cmd/protoc-gen-graph -run BothPaths
+// asked about embedded errors. The whole takes minutes:
+//
+//	BACKUPSTORAGE_MUTATIONS=100000 go test -timeout 1h ./cmd/protoc-gen-graph -run BothPaths
 func TestBothPathsReadTheSame(t *testing.T) {
 	mutations := 300
 	if text, ok := os.LookupEnv("BACKUPSTORAGE_MUTATIONS"); ok {

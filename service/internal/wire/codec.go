@@ -68,7 +68,8 @@ func (r *Response) release() {
 
 // marshal makes the bytes of the response, which gRPC hands back by Put.
 func (r *Response) marshal() (mem.BufferSlice, error) {
-	size, buffer := 0, r.encoded
+	buffer := r.encoded
+	var size int
 	if buffer != nil {
 		size = len(*buffer)
 	} else {
