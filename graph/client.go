@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -17,6 +16,7 @@ import (
 	"github.com/m365backup/backupstorage/graph/internal/retryafter"
 	"github.com/m365backup/backupstorage/graph/internal/share"
 	"github.com/m365backup/backupstorage/graph/internal/throttle"
+	"github.com/m365backup/backupstorage/internal/buffers"
 )
 
 // Root is the path of the API under the endpoint.
@@ -161,6 +161,8 @@ type Request struct {
 	// request that is not Safe, whose response is never given up. While a body moves to a larger buffer both exist: n is
 	// what the larger one has more.
 	Grow func(n int) bool
+	// Pooled takes the memory for the body from a pool. Who sets it calls Response.Release.
+	Pooled bool
 }
 
 // Response is Graph's response to a request that it carried out.
@@ -168,6 +170,17 @@ type Response struct {
 	Meta
 	// Body is the whole body. It belongs to the caller.
 	Body []byte
+	// buffer is the memory of the body, if that came from the pool.
+	buffer *[]byte
+}
+
+// Release gives the memory of the body back to the pool that it came from. Nobody may use the body any more, nor what
+// aliases it. A body that is not released is collected.
+func (r *Response) Release() {
+	if r.buffer != nil {
+		buffers.Put(r.buffer)
+		r.buffer, r.Body = nil, nil
+	}
 }
 
 // Meta is the head of a response.
@@ -276,10 +289,10 @@ func readResponse(ctx context.Context, response *http.Response, request *Request
 	if encoding := header(response, "Content-Encoding"); encoding != "" && encoding != "identity" {
 		return nil, &Error{Kind: KindInvalidResponse, Meta: meta, Cause: CauseEncoding, Sent: !safe}
 	}
-	var body []byte
+	var body *[]byte
 	err := errTooLarge
 	if response.ContentLength <= maxBody {
-		body, err = readBody(response, maxBody, grow)
+		body, err = readBody(response, maxBody, memory{grow: grow, pooled: request.Pooled})
 	}
 	if errors.Is(err, errNoMemory) {
 		return nil, &Error{Kind: KindOverloaded, Meta: meta, Err: err}
@@ -298,7 +311,11 @@ func readResponse(ctx context.Context, response *http.Response, request *Request
 		}
 		return nil, &Error{Kind: KindInvalidResponse, Meta: meta, Cause: cause, Sent: !safe, Err: err}
 	}
-	return &Response{Meta: meta, Body: bytes.TrimPrefix(body, byteOrderMark)}, nil
+	received := &Response{Meta: meta, Body: bytes.TrimPrefix(*body, byteOrderMark)}
+	if request.Pooled {
+		received.buffer = body
+	}
+	return received, nil
 }
 
 // byteOrderMark stands before JSON that some writers make. It is no part of the text.
@@ -312,58 +329,4 @@ func fitsHeader(value string) bool {
 		}
 	}
 	return true
-}
-
-var (
-	errTooLarge = errors.New("response is larger than the limit")
-	errNoMemory = errors.New("there is no memory for the response")
-)
-
-// growing reads a body into the memory of somebody else, who doubles it whenever it is full. It asks for that memory
-// first, and ends the body when there is none.
-type growing struct {
-	io.Reader
-	has, read int
-	grow      func(n int) bool
-}
-
-func (g *growing) Read(p []byte) (int, error) {
-	if g.read == g.has {
-		if !g.grow(g.has) {
-			return 0, errNoMemory
-		}
-		g.has *= 2
-	}
-	n, err := g.Reader.Read(p[:min(len(p), g.has-g.read)])
-	g.read += n
-	return n, err
-}
-
-// readBody reads a body up to its end, which HTTP/2 needs to free the stream, but at most limit bytes. With an error it
-// returns what it has read.
-func readBody(response *http.Response, limit int, grow func(n int) bool) ([]byte, error) {
-	// Content-Length is only a promise: memory for more than a usual page is allocated as bytes arrive.
-	size := initialBody
-	if promised := response.ContentLength; promised >= 0 {
-		size = int(min(promised, initialBody)) + 1
-	}
-	body := make([]byte, 0, size)
-	for {
-		n, err := response.Body.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		switch {
-		case len(body) > limit:
-			return body[:limit], errTooLarge
-		case err == io.EOF:
-			return body, nil
-		case err != nil:
-			return body, err
-		case len(body) == cap(body):
-			larger := min(2*cap(body), limit+1)
-			if !grow(larger - cap(body)) {
-				return body, errNoMemory
-			}
-			body = append(make([]byte, 0, larger), body...)
-		}
-	}
 }

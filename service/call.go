@@ -25,6 +25,10 @@ type core struct {
 	tenants    tenants
 	// allowAppOnly lets operations pass without a user that Graph allows on behalf of a user only.
 	allowAppOnly bool
+	// messagePath reads lists into messages too, see wire_path.go.
+	messagePath bool
+	// beforeSeal is called when a page was read, before its link is sealed. Only a test sets it, to plant a fault.
+	beforeSeal func(*graph.Response)
 }
 
 // response is a pointer to a response message.
@@ -37,23 +41,38 @@ type response[T any] interface {
 // what a list asks for besides the size of its pages, each escaped and without the `&`.
 func unary[T any, R response[T]](ctx context.Context, c *core, request proto.Message, queries ...string) (R, error) {
 	result := R(new(T))
-	if err := c.do(ctx, request.ProtoReflect(), result, queries); err != nil {
+	if _, ok := any(result).(wireReader); ok && !c.messagePath && interceptor.TakesEncoded(ctx) {
+		page, err := c.readPage(ctx, request, result, queries...)
+		if err != nil {
+			return nil, err
+		}
+		interceptor.Respond(ctx, page.encoded)
+		return result, nil
+	}
+	if err := c.do(ctx, request.ProtoReflect(), into{message: result}, queries); err != nil {
 		return nil, err
 	}
 	return result, nil
 }
 
-// do carries out the operation of a request and fills its response.
-func (c *core) do(ctx context.Context, message protoreflect.Message, result proto.Message, queries []string) error {
+// into is what Graph's response is read into: a message, or the bytes of a page, for which the message is only a type.
+type into struct {
+	message proto.Message
+	page    *page
+}
+
+// do carries out the operation of a request and reads its response.
+func (c *core) do(ctx context.Context, message protoreflect.Message, result into, queries []string) error {
 	op := c.contract.OfRequest(message.Descriptor().FullName())
 	request, err := c.newRequest(ctx, op, message, queries)
 	if err != nil {
 		return err
 	}
-	page, binding, err := c.openPage(op, message, request)
+	opened, binding, err := c.openPage(op, message, request)
 	if err != nil {
 		return err
 	}
+	request.Pooled = result.page != nil
 	if !op.Safe {
 		if err := interceptor.BeginWrite(ctx); err != nil {
 			return err
@@ -65,12 +84,47 @@ func (c *core) do(ctx context.Context, message protoreflect.Message, result prot
 		err = c.decode(ctx, op, received, result)
 	}
 	if failed, ok := errors.AsType[*graph.Error](err); ok {
-		return c.resolveOutcome(ctx, op, message, request, result, began, &apierror.GraphError{
-			Err: failed, NextPage: page.Target != "", OnBehalfOfUser: request.UserAssertion != "",
+		return c.resolveOutcome(ctx, op, message, request, result.message, began, &apierror.GraphError{
+			Err: failed, NextPage: opened.Target != "", OnBehalfOfUser: request.UserAssertion != "",
 		})
 	}
 	if err != nil {
 		return err
 	}
-	return c.sealNextPage(op, page, binding, request.Target, received, result.ProtoReflect())
+	if op.NextPageToken == nil {
+		return nil
+	}
+	if c.beforeSeal != nil {
+		c.beforeSeal(received)
+	}
+	if link := result.link(op); link != "" {
+		token, err := c.sealNextPage(opened, binding, request.Target, received, link)
+		if err != nil {
+			return err
+		}
+		result.setToken(op, token)
+	}
+	if result.page != nil {
+		// Nothing aliases the body any more.
+		result.page.link = ""
+		received.Release()
+	}
+	return nil
+}
+
+// link returns the nextLink of a list.
+func (r into) link(op *contract.Operation) string {
+	if r.page != nil {
+		return r.page.link
+	}
+	return r.message.ProtoReflect().Get(op.NextPageToken).String()
+}
+
+// setToken puts a page token in the place of the nextLink.
+func (r into) setToken(op *contract.Operation, token string) {
+	if r.page != nil {
+		r.page.next = token
+		return
+	}
+	r.message.ProtoReflect().Set(op.NextPageToken, protoreflect.ValueOfString(token))
 }

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
 )
@@ -18,3 +19,13 @@ func NewWithoutChance(options Options, incident string) (*Server, error) {
 
 // NewCallersAt is NewCallers with a clock.
 var NewCallersAt = newCallers
+
+// NewWithPlant is NewWithoutChance with a fault that a test plants: beforeSeal is called with Graph's response to a
+// list before its nextLink is sealed.
+func NewWithPlant(options Options, beforeSeal func(*graph.Response)) (*Server, error) {
+	s, err := NewWithoutChance(options, "incident")
+	if err == nil {
+		s.core.beforeSeal = beforeSeal
+	}
+	return s, err
+}

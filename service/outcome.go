@@ -53,7 +53,7 @@ func (c *core) resolveOutcome(ctx context.Context, op *contract.Operation, messa
 		return failed
 	}
 	proto.Reset(result)
-	if c.decode(ctx, op, received, result) != nil {
+	if c.decode(ctx, op, received, into{message: result}) != nil {
 		return failed
 	}
 	state, proven := op.Outcome.Observe(result.ProtoReflect(), byGraphsClock(began, received.Date))

@@ -57,26 +57,18 @@ func pageBinding(op *contract.Operation, message protoreflect.Message, tenant, u
 	return hash.Sum(nil), nil
 }
 
-// sealNextPage replaces Graph's nextLink, which no client sees, by a sealed token. read is the target that the page was
-// read from.
-func (c *core) sealNextPage(op *contract.Operation, page pagetoken.Page, binding []byte, read string, received *graph.Response, result protoreflect.Message) error {
-	if op.NextPageToken == nil {
-		return nil
-	}
-	link := result.Get(op.NextPageToken).String()
-	if link == "" {
-		return nil
-	}
+// sealNextPage returns the sealed token that stands for Graph's nextLink, which no client sees. read is the target that
+// the page was read from.
+func (c *core) sealNextPage(page pagetoken.Page, binding []byte, read string, received *graph.Response, link string) (string, error) {
 	invalid := &graph.Error{Kind: graph.KindInvalidResponse, Meta: received.Meta, Cause: graph.CauseNextLink}
 	next, ok := c.graph.NextTarget(link, read)
 	if !ok {
-		return invalid
+		return "", invalid
 	}
 	token, err := c.pages.Next(page, read, next, binding)
 	if err != nil {
 		invalid.Cause, invalid.Err = graph.CausePageLoop, err
-		return invalid
+		return "", invalid
 	}
-	result.Set(op.NextPageToken, protoreflect.ValueOfString(token))
-	return nil
+	return token, nil
 }

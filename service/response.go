@@ -6,10 +6,10 @@ import (
 	"errors"
 
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
-	"google.golang.org/protobuf/proto"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
 )
 
@@ -19,7 +19,7 @@ type bodyReader interface {
 }
 
 // decode reads Graph's response into that of an rpc, unless the rpc's has no fields. Every error is a *graph.Error.
-func (c *core) decode(ctx context.Context, op *contract.Operation, received *graph.Response, result proto.Message) error {
+func (c *core) decode(ctx context.Context, op *contract.Operation, received *graph.Response, result into) error {
 	if failed := bareError(op, received); failed != nil {
 		return failed
 	}
@@ -30,17 +30,18 @@ func (c *core) decode(ctx context.Context, op *contract.Operation, received *gra
 		invalid.Cause = graph.CauseWrongType
 		return invalid
 	}
-	into, ok := result.(bodyReader)
-	if !ok {
-		return nil
-	}
-	err := into.UnmarshalGraphJSON(received.Body, pb.GraphReadOptions{
+	// An unknown code counts when the client gets it: the wire path translates errors before it has read the whole body.
+	var unknown apierror.UnknownEmbedded
+	err := result.read(received.Body, pb.GraphReadOptions{
 		Workload: op.Workload,
 		Error: func(item pb.GraphItemError) (*statuspb.Status, []*pb.FailedResource) {
-			return c.translator.Embedded(op, item)
+			return c.translator.Embedded(op, item, &unknown)
 		},
 		Notes: func(got pb.GraphNotes) { c.notes.take(ctx, op, got) },
 	})
+	if err == nil {
+		c.translator.CountEmbedded(unknown)
+	}
 	switch {
 	case err != nil:
 		invalid.Err, invalid.Cause = err, graph.CauseSyntax
@@ -48,9 +49,20 @@ func (c *core) decode(ctx context.Context, op *contract.Operation, received *gra
 			invalid.Cause = graph.Cause(unread.Cause)
 		}
 		return invalid
-	case op.Created != nil && !op.Created.HasID(result.ProtoReflect()):
+	case op.Created != nil && !op.Created.HasID(result.message.ProtoReflect()):
 		invalid.Cause = graph.CauseMissingID
 		return invalid
+	}
+	return nil
+}
+
+// read reads a body, unless the response has no fields. The error is a *pb.GraphJSONError.
+func (r into) read(body []byte, options pb.GraphReadOptions) error {
+	if r.page != nil {
+		return r.page.read(r.message, body, options)
+	}
+	if reader, ok := r.message.(bodyReader); ok {
+		return reader.UnmarshalGraphJSON(body, options)
 	}
 	return nil
 }

@@ -59,6 +59,9 @@ type Options struct {
 	LogTenants LogTenants
 	// Connections bounds the connections that Listen accepts.
 	Connections ConnectionLimits
+	// MessagePath reads lists into messages before they are encoded, as all other responses are read. It is for an
+	// incident in which the wire path of lists is in doubt: a page costs twice the CPU.
+	MessagePath bool
 	// Observers are told of each call.
 	Observers []Observer
 	// Tracer makes spans of calls; nil makes none.
@@ -146,7 +149,7 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 		bytes: bytes, inbound: inbound, callers: options.Callers != nil, connections: options.Connections,
 		core: &core{
 			graph: options.Graph, pages: pages, contract: c, translator: translator, notes: newNotes(options.Logger),
-			tenants: tenants, allowAppOnly: options.AllowAppOnly,
+			tenants: tenants, allowAppOnly: options.AllowAppOnly, messagePath: options.MessagePath,
 		},
 		chain: interceptor.New(interceptor.Options{
 			Contract: c, Translator: translator, Logger: options.Logger, MaxCalls: options.MaxCalls,

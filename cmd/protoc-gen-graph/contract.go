@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"google.golang.org/protobuf/compiler/protogen"
 )
@@ -14,6 +15,7 @@ func emitContract(plugin *protogen.Plugin, m *model, file *protogen.File) {
 	emitAliases(g)
 	emitReader(g)
 	emitSlabs(g, m)
+	emitMemos(g, m)
 	emitWorkload(g, m)
 }
 
@@ -43,12 +45,33 @@ func emitReader(g *protogen.GeneratedFile) {
 	g.P("type graphReader struct {")
 	g.P(qualified(g, "Reader"), typeArguments)
 	g.P("slabs")
+	g.P("memos")
 	g.P("}")
 	g.P()
 	g.P("func newGraphReader(body []byte, options GraphReadOptions) *graphReader {")
 	g.P("r := new(graphReader)")
 	g.P("r.Start(body, options, graphWorkload)")
 	g.P("return r")
+	g.P("}")
+	g.P()
+	pool := g.QualifiedGoIdent(protogen.GoIdent{GoName: "Pool", GoImportPath: "sync"})
+	g.P("// graphReaders holds readers whose slabs have room for an element of a list.")
+	g.P("var graphReaders = ", pool, "{New: func() any { return new(graphReader) }}")
+	g.P()
+	g.P("// takeGraphReader returns a reader of a pool.")
+	g.P("func takeGraphReader(body []byte, options GraphReadOptions) *graphReader {")
+	g.P("r := graphReaders.Get().(*graphReader)")
+	g.P("r.Start(body, options, graphWorkload)")
+	g.P("r.Reuse()")
+	g.P("return r")
+	g.P("}")
+	g.P()
+	g.P("// giveBack gives a reader to the pool. Its slabs are rewound.")
+	g.P("func (r *graphReader) giveBack() {")
+	g.P("r.Clear()")
+	g.P("r.trim()")
+	g.P("r.forget()")
+	g.P("graphReaders.Put(r)")
 	g.P("}")
 	g.P()
 }
@@ -76,11 +99,24 @@ func emitSlabs(g *protogen.GeneratedFile, m *model) {
 			names = append(names, slabField(enumReader(e))+" "+slab+"["+e.GoIdent.GoName+"]")
 		}
 	}
+	for _, msg := range m.messages {
+		if m.isInnerList(msg) {
+			names = append(names, listOf(msg)+" "+qualified(g, "List")+"["+msg.GoIdent.GoName+"]")
+		}
+	}
 	slices.Sort(names)
 	g.P("// slabs holds a slab for each type of the contract that a list can hold many of.")
 	g.P("type slabs struct {")
 	for _, name := range names {
 		g.P(name)
+	}
+	g.P("}")
+	g.P()
+	g.P("// trim frees what is not worth keeping in a pool.")
+	g.P("func (s *slabs) trim() {")
+	for _, name := range names {
+		field, _, _ := strings.Cut(name, " ")
+		g.P("s.", field, ".Trim()")
 	}
 	g.P("}")
 	g.P()

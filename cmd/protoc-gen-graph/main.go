@@ -70,6 +70,12 @@ func emitCodecs(plugin *protogen.Plugin, m *model, file *protogen.File) {
 		if msg.read && msg.wrapped() == nil {
 			emitReadMethods(g, m, msg)
 		}
+		if msg.wire && !m.isResponse(msg) {
+			emitAppend(g, msg)
+			if m.isElement(msg) {
+				emitRewind(g, msg)
+			}
+		}
 		if msg.write && msg.wrapped() == nil {
 			emitWriteMethods(g, m, msg)
 		}

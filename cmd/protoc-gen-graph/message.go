@@ -16,6 +16,8 @@ type message struct {
 	graphType string
 	// read means that a response contains the message, write that a request body does.
 	read, write bool
+	// wire means that a list contains the message: the wire path appends its encoding.
+	wire bool
 }
 
 func (m *message) field(name protoreflect.Name) *field {
@@ -58,8 +60,24 @@ const (
 )
 
 // isList reports whether the message is a list in Graph's JSON.
-func (m *message) isList() bool {
-	return slices.ContainsFunc(m.fields, func(f *field) bool { return f.kind == kindMessages && f.name == listProperty })
+func (m *message) isList() bool { return m.list() != nil }
+
+// list returns the field that holds the elements of a list, nil when the message is none.
+func (m *message) list() *field {
+	return m.find(func(f *field) bool { return f.kind == kindMessages && f.name == listProperty })
+}
+
+// nextLink returns the field for the link to the next page, nil when there is none.
+func (m *message) nextLink() *field {
+	return m.find(func(f *field) bool { return f.name == nextLink })
+}
+
+// find returns the first field of a kind, nil when there is none.
+func (m *message) find(is func(*field) bool) *field {
+	if i := slices.IndexFunc(m.fields, is); i >= 0 {
+		return m.fields[i]
+	}
+	return nil
 }
 
 // workload returns the field for the workload, nil when there is none.

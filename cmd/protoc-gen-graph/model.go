@@ -97,6 +97,9 @@ func (m *model) addMethod(method *protogen.Method) error {
 		}
 		markRead(response)
 		m.responses = append(m.responses, response)
+		if response.isList() {
+			markWire(response)
+		}
 	}
 	verb := text(call, "method")
 	if verb == "GET" || verb == "DELETE" {
@@ -140,6 +143,23 @@ func markWrite(m *message) {
 			markWrite(f.message)
 		}
 	}
+}
+
+// isElement reports whether a list of the contract has the message as its element.
+func (m *model) isElement(msg *message) bool {
+	return slices.ContainsFunc(m.responses, func(r *message) bool { return r.isList() && r.list().message == msg })
+}
+
+// isInnerList reports whether a message that is read has a list of this message and is not a list itself.
+func (m *model) isInnerList(msg *message) bool {
+	for _, around := range m.messages {
+		for _, f := range around.fields {
+			if around.read && f.message == msg && f.kind == kindMessages && f.name != listProperty {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // isResponse reports whether the message is the response of an rpc.

@@ -23,6 +23,9 @@ func emitReadMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 		g.P("return r.Finish()")
 		g.P("}")
 		g.P()
+		if msg.isList() {
+			emitWireResponse(g, msg)
+		}
 	}
 	g.P("func (r *graphReader) read", name, "(x *", name, ") {")
 	for _, f := range msg.fields {
@@ -202,13 +205,21 @@ func emitReadField(g *protogen.GeneratedFile, msg *message, f *field) {
 		g.P("if !r.ExpectObject() {")
 		g.P("return")
 		g.P("}")
+		if isRepeated(msg, f) {
+			g.P(target, " = r.same", f.message.GoIdent.GoName, "(&r.", memoOf(msg, f), ")")
+			return
+		}
 		g.P(target, " = r.", slabOf(f.message), ".Next(&r.Cursor)")
 		g.P("r.read", f.message.GoIdent.GoName, "(", target, ")")
 	case kindMessages:
 		if f.name == listProperty {
 			g.P("r.StartList()")
 		}
-		emitReadList(g, f, target)
+		if m := msg.list(); m != nil && m.name == f.name {
+			emitReadList(g, f, target)
+		} else {
+			emitReadInnerList(g, f, target)
+		}
 	case kindWrapper:
 		inner := f.message.wrapped()
 		g.P("if !r.ExpectArray() {")
@@ -247,6 +258,19 @@ func emitReadList(g *protogen.GeneratedFile, f *field, target string) {
 	g.P("r.read", f.message.GoIdent.GoName, "(element)")
 	g.P("}")
 	g.P(target, " = list")
+}
+
+// emitReadInnerList is emitReadList for a list inside of an element, which shares allocations with those of others.
+func emitReadInnerList(g *protogen.GeneratedFile, f *field, target string) {
+	list := "r." + listOf(f.message)
+	g.P("start := r.Pos()")
+	g.P(list, ".Start()")
+	g.P("for more := r.ListStart(); more; more = r.ListNext() {")
+	g.P("element := r.", slabOf(f.message), ".Next(&r.Cursor)")
+	g.P(list, ".Add(element, &r.Cursor, start)")
+	g.P("r.read", f.message.GoIdent.GoName, "(element)")
+	g.P("}")
+	g.P(target, " = ", list, ".End(&r.Cursor)")
 }
 
 // emitFinish emits the method that derives the workload when the type did not name it: from the path, else from the
@@ -311,6 +335,9 @@ func quoted(names []string) string {
 // slabField returns the name of the reader's field that holds the slab of a Go type. name is that of the type, or of
 // the method that reads its values.
 func slabField(name string) string { return strings.ToLower(name[:1]) + name[1:] + "Slab" }
+
+// listOf returns the name of the reader's field that holds the lists of a message.
+func listOf(m *message) string { return strings.TrimSuffix(slabOf(m), "Slab") + "List" }
 
 // slabOf returns the slabField of a message.
 func slabOf(m *message) string { return slabField(m.GoIdent.GoName) }

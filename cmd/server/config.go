@@ -27,6 +27,8 @@ const minReloadInterval = 10 * time.Millisecond
 const (
 	// onEmulator is the value of --graph-endpoint that selects the built-in emulator.
 	onEmulator = "emulator"
+	// wirePathOn and wirePathOff are the values of --wire-path.
+	wirePathOn, wirePathOff = "on", "off"
 	// freePort is the default of --emulator-listen: any free port on loopback.
 	freePort = "127.0.0.1:0"
 )
@@ -79,10 +81,11 @@ type callers struct {
 }
 
 type limits struct {
-	MaxCalls              int   `default:"1000" placeholder:"N" help:"maximum number of calls under way; one tenant alone can have half of it; each takes a connection to Graph and about 100 KB" page:"maximum number of calls under way. One tenant alone can have half of them, two tenants a third each. The server refuses further calls at once with ~SERVER_OVERLOADED~. Each read under way takes a connection to Graph and about 100 KB of memory"`
-	MaxConnections        int   `default:"10000" placeholder:"N" help:"maximum number of connections; the server closes further ones at once"`
-	MaxConnectionsPerPeer int   `default:"0" placeholder:"N" help:"maximum number of connections of one IP address; 0 is a tenth of --max-connections"`
-	MaxResponseBytes      int64 `default:"0" placeholder:"BYTES" help:"maximum number of bytes of responses that calls hold together; 0 is 256 MiB, or a quarter of the memory limit if that is less" page:"maximum number of bytes of responses that all calls hold together, from Graph and for clients that have not taken them yet; tenants share them like calls. At least 25165824. 0 is 256 MiB, or a quarter of the memory limit (~GOMEMLIMIT~, else nine tenths of the container's) if that is less"`
+	MaxCalls              int    `default:"1000" placeholder:"N" help:"maximum number of calls under way; one tenant alone can have half of it; each takes a connection to Graph and about 100 KB" page:"maximum number of calls under way. One tenant alone can have half of them, two tenants a third each. The server refuses further calls at once with ~SERVER_OVERLOADED~. Each read under way takes a connection to Graph and about 100 KB of memory"`
+	MaxConnections        int    `default:"10000" placeholder:"N" help:"maximum number of connections; the server closes further ones at once"`
+	MaxConnectionsPerPeer int    `default:"0" placeholder:"N" help:"maximum number of connections of one IP address; 0 is a tenth of --max-connections"`
+	WirePath              string `default:"on" placeholder:"MODE" help:"how lists are encoded: \"on\": straight from Graph's JSON, or \"off\": by messages, for an incident in which the former is in doubt" page:"how lists are encoded: ~on~: straight from Graph's JSON, or ~off~: by messages, for an incident in which the former is in doubt. The responses are the same; a large page costs twice the CPU"`
+	MaxResponseBytes      int64  `default:"0" placeholder:"BYTES" help:"maximum number of bytes of responses that calls hold together; 0 is 256 MiB, or a quarter of the memory limit if that is less" page:"maximum number of bytes of responses that all calls hold together, from Graph and for clients that have not taken them yet; tenants share them like calls. At least 25165824. 0 is 256 MiB, or a quarter of the memory limit (~GOMEMLIMIT~, else nine tenths of the container's) if that is less"`
 }
 
 type adminPort struct {
@@ -173,6 +176,9 @@ func (c *config) checkLimits() error {
 	// With less, the largest response that Graph can send would never fit.
 	if c.MaxResponseBytes != 0 && c.MaxResponseBytes < minResponseBytes {
 		return fmt.Errorf("--max-response-bytes must be 0 or at least %d", minResponseBytes)
+	}
+	if c.WirePath != wirePathOn && c.WirePath != wirePathOff {
+		return fmt.Errorf("--wire-path must be %q or %q", wirePathOn, wirePathOff)
 	}
 	if c.DrainWait < 0 || c.DrainTimeout < 0 {
 		return errors.New("--drain-wait and --drain-timeout must not be negative")

@@ -90,6 +90,7 @@ func TestWrongConfigurationIsOneLine(t *testing.T) {
 		{"a negative number of bytes", []string{"--max-response-bytes", "-1"}, nil, "--max-response-bytes"},
 		{"a limit of zero calls", []string{"--max-calls", "0"}, nil, "--max-calls"},
 		{"a negative wait", []string{"--drain-wait", "-1s"}, nil, "--drain-wait"},
+		{"a wire path that there is not", []string{"--wire-path", secret}, nil, "--wire-path"},
 		{"a short key", []string{"--page-token-key", secret}, nil, "key 1 is not 32 bytes"},
 		{"a short key in the environment", nil, map[string]string{"BACKUPSTORAGE_PAGE_TOKEN_KEY": secret}, "key 1 is not 32 bytes"},
 		{"a variable that is not a number", nil, map[string]string{"BACKUPSTORAGE_MAX_CALLS": secret}, "BACKUPSTORAGE_MAX_CALLS"},

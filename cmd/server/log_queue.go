@@ -2,9 +2,9 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 )

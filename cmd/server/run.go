@@ -90,7 +90,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	if len(keys) == 0 {
 		logger.Info("page tokens are sealed with a random key: only this process can read them; with several replicas set --page-token-key-file")
 	}
-	defer lookAt(files)()
+	defer inBackground(files.Run)()
 	watches := newWatches()
 	server := grpc.NewServer(c.serverOptions(services, watches, logHandshakes(transport, logger))...)
 	services.Register(server)
@@ -138,14 +138,15 @@ func (c *config) serviceOptions(client *graph.Client, logger *slog.Logger) servi
 		Connections:      service.ConnectionLimits{Connections: c.MaxConnections, ConnectionsPerPeer: c.MaxConnectionsPerPeer},
 		MaxResponseBytes: c.responseBytes(debug.SetMemoryLimit(-1)),
 		MaxRequestBytes:  requestBytes(debug.SetMemoryLimit(-1)),
+		MessagePath:      c.WirePath == wirePathOff,
 	}
 }
 
-// lookAt begins to look at the files that can change, and returns the function that ends it.
-func lookAt(files *reload.Reader) (stop func()) {
+// inBackground runs something until the function that it returns is called, which waits for its end.
+func inBackground(run func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { files.Run(ctx) })
+	running.Go(func() { run(ctx) })
 	return func() {
 		cancel()
 		running.Wait()

@@ -65,8 +65,14 @@ type Cursor struct {
 	syntax, other *Error
 	// isList says that the body is a list.
 	isList bool
+	// unescaped counts the strings whose escapes were resolved in place.
+	unescaped int
 	notes
 	lists
+	order
+	lastDate date
+	// reuse says that the slabs are rewound after each element of the list.
+	reuse bool
 }
 
 // Key returns the name of the property that ObjectStart or ObjectNext has reached.
@@ -176,12 +182,16 @@ func (c *Cursor) property() bool {
 		c.fail(c.pos, "property name expected")
 		return false
 	}
-	c.key = c.readText()
-	if c.peek() != ':' {
-		c.fail(c.pos, "colon expected")
-		return false
+	if !c.sameKey() {
+		start := c.pos
+		c.key = c.readText()
+		if c.peek() != ':' {
+			c.fail(c.pos, "colon expected")
+			return false
+		}
+		c.pos++
+		c.noteKey(start)
 	}
-	c.pos++
 	c.peek()
 	return true
 }

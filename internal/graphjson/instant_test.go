@@ -1,6 +1,8 @@
 package graphjson
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"regexp"
 	"testing"
 	"time"
@@ -161,4 +163,43 @@ func FuzzInstant(f *testing.F) {
 			t.Fatalf("%q: got %d.%09d, want %d.%09d", text, seconds, nanos, want.Unix(), want.Nanosecond())
 		}
 	})
+}
+
+// TestUsualInstantIsRight compares the quick way with the other one, for texts that are usual and those near to them.
+func TestUsualInstantIsRight(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2026))
+	usual := 0
+	for n := range 200_000 {
+		text := []byte(fmt.Sprintf("%04d-%02d-%02dT%02d:%02d:%02d", random.IntN(10_000), 1+random.IntN(12), 1+random.IntN(31), random.IntN(24), random.IntN(60), random.IntN(61)))
+		if digits := random.IntN(11); digits > 0 {
+			text = fmt.Appendf(text, ".%0*d", digits, random.IntN(10))
+		}
+		text = append(text, 'Z')
+		if n%2 == 0 {
+			text[random.IntN(len(text))] = "0123456789:-.TZ+ \x00/;"[random.IntN(20)]
+		}
+		body := fmt.Appendf(nil, `"%s"              `, text)
+		c := &Cursor{data: body}
+		var got timestamppb.Timestamp
+		// A date that is remembered must not stand in for another one.
+		for range 2 {
+			c.pos = 0
+			if !c.usualInstant(&got) {
+				continue
+			}
+			usual++
+			seconds, nanos, ok := parseInstant(text)
+			if !ok || got.Seconds != seconds || got.Nanos != nanos || c.pos != len(text)+2 {
+				t.Fatalf("%s was read as %v, want %d %d %v", text, &got, seconds, nanos, ok)
+			}
+		}
+		if n%2 == 1 && c.pos == 0 && len(text) <= 30 {
+			if seconds, _, ok := parseInstant(text); ok && text[17] != '6' && seconds > zeroInstant {
+				t.Fatalf("%s was not read", text)
+			}
+		}
+	}
+	if usual < 100_000 {
+		t.Errorf("only %d texts were usual", usual)
+	}
 }

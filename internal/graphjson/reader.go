@@ -69,8 +69,37 @@ func (r *Reader[W, D]) Finish() error {
 	if r.noted() && r.options.Notes != nil {
 		r.options.Notes(r.resolve(r.data))
 	}
+	r.fillErrors()
+	return nil
+}
+
+// EndElement fills in the embedded errors of the element that was just read, unless the body is refused.
+func (r *Reader[W, D]) EndElement() {
+	if len(r.errors) == 0 {
+		return
+	}
+	if r.syntax == nil && r.other == nil {
+		r.fillErrors()
+	}
+	clear(r.errors)
+	r.errors = r.errors[:0]
+}
+
+// Clear makes the reader ready to wait in a pool: nothing of the body stays in it. All slabs have to be rewound.
+func (r *Reader[W, D]) Clear() {
+	errors := r.errors[:0]
+	if cap(errors) > maxKept {
+		errors = nil
+	}
+	clear(errors[:cap(errors)])
+	r.Cursor, r.errors = Cursor{}, errors
+	r.options, r.lastType, r.lastWorkload = ReadOptions[W, D]{}, "", 0
+	r.trim()
+}
+
+func (r *Reader[W, D]) fillErrors() {
 	if r.options.Error == nil {
-		return nil
+		return
 	}
 	for _, e := range r.errors {
 		if e.id != nil {
@@ -82,7 +111,6 @@ func (r *Reader[W, D]) Finish() error {
 			*e.details = details
 		}
 	}
-	return nil
 }
 
 // ItemError reads an embedded error. Finish fills in status and details. details is nil when the message has none, id

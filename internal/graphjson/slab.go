@@ -18,6 +18,7 @@ func (c *Cursor) ListStart() bool {
 	}
 	c.nested++
 	c.elements++
+	c.nextElement()
 	return true
 }
 
@@ -28,6 +29,7 @@ func (c *Cursor) ListNext() bool {
 		return false
 	}
 	c.elements++
+	c.nextElement()
 	return true
 }
 
@@ -50,8 +52,28 @@ func (c *Cursor) plan(taken, need, start int) int {
 
 // Slab hands out values of one type from a few large allocations.
 type Slab[T any] struct {
-	free  []T
-	taken int
+	// chunk is the newest allocation, free what of it was not handed out.
+	chunk, free []T
+	taken       int
+}
+
+// maxKept is how many values of a slab wait in a pool for the next body. One element of a page needs a few.
+const maxKept = 128
+
+// Rewind takes back all values that were handed out. Nobody may use them any more.
+func (s *Slab[T]) Rewind() {
+	if s.taken == 0 {
+		return
+	}
+	clear(s.chunk[:len(s.chunk)-len(s.free)])
+	s.free, s.taken = s.chunk, 0
+}
+
+// Trim frees what is not worth keeping.
+func (s *Slab[T]) Trim() {
+	if len(s.chunk) > maxKept {
+		*s = Slab[T]{}
+	}
 }
 
 // Next hands out one value.
@@ -81,7 +103,42 @@ func (s *Slab[T]) refill(c *Cursor, need int) {
 	if c.nested > 0 {
 		start = c.start
 	}
-	s.free = make([]T, c.plan(s.taken, need, start))
+	s.chunk = make([]T, c.plan(s.taken, need, start))
+	s.free = s.chunk
+}
+
+// List reads lists of messages inside of an element. Their lengths are known only at their ends; many lists share one
+// allocation.
+type List[T any] struct {
+	reading []*T
+	slab    Slab[*T]
+}
+
+// Start begins a list.
+func (l *List[T]) Start() { l.reading = l.reading[:0] }
+
+// Add appends a message to the list. start is the position at which the list began.
+func (l *List[T]) Add(message *T, c *Cursor, start int) {
+	l.reading = Grow(l.reading, message, c, start)
+}
+
+// End returns the list.
+func (l *List[T]) End(c *Cursor) []*T {
+	values := l.slab.Slice(c, len(l.reading))
+	copy(values, l.reading)
+	return values
+}
+
+// Rewind takes back all lists. Nobody may use them any more.
+func (l *List[T]) Rewind() { l.slab.Rewind() }
+
+// Trim frees what is not worth keeping.
+func (l *List[T]) Trim() {
+	l.slab.Trim()
+	if cap(l.reading) > maxKept {
+		l.reading = nil
+	}
+	clear(l.reading[:cap(l.reading)])
 }
 
 // Grow appends value to a list that begins at position start. It plans the list's capacity as a slab plans its

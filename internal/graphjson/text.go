@@ -86,6 +86,7 @@ func (c *Cursor) unescape(start, i int) []byte {
 				return nil
 			}
 			markUnescaped(data, start, w, i)
+			c.unescaped++
 			return data[start:w:w]
 		case b == '\\':
 			r, n := escape(data[i:])

@@ -18,6 +18,29 @@ type Values struct {
 	int64s Slab[int64]
 }
 
+// RewindValues takes back all values that were handed out. Nobody may use them any more.
+func (v *Values) RewindValues() {
+	v.timestamps.Rewind()
+	v.strings.Rewind()
+	v.bools.Rewind()
+	v.int32s.Rewind()
+	v.int64s.Rewind()
+}
+
+// trim frees what is not worth keeping.
+func (v *Values) trim() {
+	v.timestamps.Trim()
+	v.strings.Trim()
+	v.bools.Trim()
+	v.int32s.Trim()
+	v.int64s.Trim()
+	if cap(v.texts) > maxKept {
+		v.texts = nil
+	}
+	// They alias the body.
+	clear(v.texts[:cap(v.texts)])
+}
+
 // Timestamp reads a date and time, nil when it is not set.
 func (v *Values) Timestamp() *timestamppb.Timestamp {
 	if v.Unset() {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -30,6 +31,33 @@ func NewPage() []byte {
 	}
 	b.WriteString(`],"@odata.nextLink":"https://graph.microsoft.com/v1.0/solutions/backupRestore/protectionUnits/` +
 		`microsoft.graph.mailboxProtectionUnit?$top=999&$skiptoken=M2U5NDVkYjItNmE1Zi00ZTUxLWE3NmUtOWNjMTRiNjI3ZjQ4"}`)
+	return []byte(b.String())
+}
+
+// NewOddPage returns a page of as many bytes whose units are unlike each other: every other one has its properties in
+// another order, each was made by another application, and their times have another form. What a reader guesses of it
+// is wrong.
+func NewOddPage() []byte {
+	var b strings.Builder
+	b.WriteString(`{"value":[`)
+	for i := range Units {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		properties := []string{
+			`"@odata.type":"#microsoft.graph.mailboxProtectionUnit"`, fmt.Sprintf(`"id":"%08x-0d1e-4f3a-9b7c-2a6f5e8d1c04"`, i),
+			`"policyId":"9fec8e78-bce4-4aaf-ab1b-5451cc387264"`, `"status":"protected"`,
+			fmt.Sprintf(`"createdBy":{"application":{"id":"%08x-bce4-4aaf-ab1b-5451cc387264"},"user":{"id":"2fec8e78-bce4-4aaf-ab1b-5451cc387264"}}`, i),
+			`"createdDateTime":"2024-06-19T12:01:03.4+00:00"`, `"lastModifiedDateTime":"2024-06-19T12:11:13+00:00"`, `"error":null`,
+			fmt.Sprintf(`"directoryObjectId":"%08x-7c5b-4f3a-8d2e-1b0a9c8d7e6f"`, i), fmt.Sprintf(`"displayName":"Mailbox number %05d"`, i),
+			fmt.Sprintf(`"email":"m%05d@contoso.com"`, i),
+		}
+		if i%2 == 1 {
+			slices.Reverse(properties)
+		}
+		b.WriteString("{" + strings.Join(properties, ",") + "}")
+	}
+	b.WriteString(`]}`)
 	return []byte(b.String())
 }
 

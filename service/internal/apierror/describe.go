@@ -39,6 +39,7 @@ func (t *Translator) describe(op *contract.Operation, request protoreflect.Messa
 		}
 	}
 	f := t.describeSubject(&s, c)
+	t.unknown.detail.Add(uint64(f.violations.unknown))
 	f.unknownCode = c.response != nil && t.hasUnknownCode(c.response)
 	if c.decidedByCode && c.code == codes.PermissionDenied && op != nil {
 		f.metadata["permission"] = op.Spec.GetPermission()

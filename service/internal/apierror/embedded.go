@@ -15,13 +15,15 @@ import (
 )
 
 // Embedded translates an error that stands inside a resource of a response that is itself OK, and the separate errors
-// of the resources that a bulk job names.
-func (t *Translator) Embedded(op *contract.Operation, item pb.GraphItemError) (*statuspb.Status, []*pb.FailedResource) {
+// of the resources that a bulk job names. unknown gets the error's codes that the contract does
+// not know; the caller counts them once the client gets the error.
+func (t *Translator) Embedded(op *contract.Operation, item pb.GraphItemError, unknown *UnknownEmbedded) (*statuspb.Status, []*pb.FailedResource) {
 	e := graph.ErrorBody(item.JSON)
-	if t.hasUnknownCode(e) {
-		t.unknown.resource.Add(1)
-	}
 	failure := t.embedded(op, e, item, e.Details)
+	if t.hasUnknownCode(e) {
+		unknown.resources++
+	}
+	unknown.details += failure.violations.unknown
 	failed := make([]*pb.FailedResource, 0, len(e.Details))
 	for _, d := range e.Details {
 		// Which operation it was, and its page, stand in the Status around.
@@ -29,6 +31,16 @@ func (t *Translator) Embedded(op *contract.Operation, item pb.GraphItemError) (*
 		failed = append(failed, &pb.FailedResource{Target: d.Target, Error: one.Status()})
 	}
 	return failure.Status(), failed
+}
+
+// UnknownEmbedded are the embedded errors of a response, and the separate errors in them, with a code that the contract
+// does not know.
+type UnknownEmbedded struct{ resources, details int }
+
+// CountEmbedded counts the codes of a response in UnknownCodes.
+func (t *Translator) CountEmbedded(unknown UnknownEmbedded) {
+	t.unknown.resource.Add(uint64(unknown.resources))
+	t.unknown.detail.Add(uint64(unknown.details))
 }
 
 // embedded translates one embedded error. It has no HTTP status to fall back to: an unknown code is an unknown error.

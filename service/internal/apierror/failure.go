@@ -39,6 +39,8 @@ type violations struct {
 	// leftOut is how many there are besides. noRoom is set when they were left out because a Status has no room for all.
 	leftOut int
 	noRoom  bool
+	// unknown is how many separate errors have a code that the contract does not know.
+	unknown int
 }
 
 // Code is the gRPC code.

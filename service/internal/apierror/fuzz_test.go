@@ -98,7 +98,7 @@ func FuzzTranslate(f *testing.F) {
 		e := graph.ErrorBody(body)
 		embedded := translator.embedded(op, e, item, e.Details)
 		checkFuzzed(t, embedded.Status(), embedded, op)
-		_, resources := translator.Embedded(op, item)
+		_, resources := translator.Embedded(op, item, new(UnknownEmbedded))
 		for _, resource := range resources {
 			if size := proto.Size(resource.GetError()); size > maxStatus || reasonNamed(resource.GetError()) == nil {
 				t.Errorf("failed resource of %d bytes: %v", size, resource)

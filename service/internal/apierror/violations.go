@@ -64,7 +64,7 @@ func (s *subject) likely(spec *pb.ErrorSpec_FieldViolation) string {
 // maxSeparate is how many separate errors of a call are looked at; a Status has room for fewer.
 const maxSeparate = 50
 
-// separateViolations makes field violations of the separate errors of a call, and counts their unknown codes.
+// separateViolations makes field violations of the separate errors of a call.
 func (t *Translator) separateViolations(s *subject, reason *contract.Reason) violations {
 	var v violations
 	shown := 0
@@ -90,7 +90,7 @@ func (t *Translator) separateViolations(s *subject, reason *contract.Reason) vio
 			code, known = d.Code, t.reasons.OfCode(d.Code)
 		}
 		if known == nil && t.reasons.IsUnknown(d.Code) {
-			t.unknown.detail.Add(1)
+			v.unknown++
 		}
 		if i < shown {
 			if d.Target != "" && positions == nil {

@@ -67,6 +67,8 @@ type call struct {
 	places  *inFlight
 	shared  bool
 	holding wire.Holding
+	// encoded is the encoded response, in a buffer of package buffers; nil when the handler returns a message.
+	encoded *[]byte
 }
 
 // Value returns the call by its own key.

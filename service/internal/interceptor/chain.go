@@ -183,13 +183,17 @@ func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerI
 	}
 	err := ch.through(ctx, c)
 	message, ok = response.(proto.Message)
+	encoded := c.encoded
 	// gRPC can hold the response for long, and with it the call: what the call has no use for any more is let go.
-	c.handle, c.request, c.err, c.attempt = nil, nil, nil, nil
+	c.handle, c.request, c.err, c.attempt, c.encoded = nil, nil, nil, nil, nil
 	if err != nil || !ok {
 		c.leave()
 		return nil, err
 	}
 	// The bytes of the response replace those that came from Graph, and its place stays taken until it is out.
+	if encoded != nil {
+		return wire.NewEncoded(ctx, c.deadline, encoded, c.marshalled, c.leave), nil
+	}
 	return wire.NewResponse(ctx, c.deadline, message, c.marshalled, c.leave), nil
 }
 

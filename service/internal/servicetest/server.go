@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 	"time"
 
@@ -113,6 +114,9 @@ func start(tb testing.TB, upstream graph.Options, options ...Option) *Server {
 	return startMade(tb, service.New, upstream, options...)
 }
 
+// messagePath reports whether the tests are to run without the wire path, as a server does with --wire-path=off.
+func messagePath() bool { return os.Getenv("BACKUPSTORAGE_WIRE_PATH") == "off" }
+
 func startMade(tb testing.TB, newServices Maker, upstream graph.Options, options ...Option) *Server {
 	tb.Helper()
 	upstream.Tokens, upstream.UserAgent = graph.Unsigned{}, "test"
@@ -122,7 +126,7 @@ func startMade(tb testing.TB, newServices Maker, upstream graph.Options, options
 	}
 	tb.Cleanup(client.Close)
 	s := &Server{TB: tb, Endpoint: upstream.Endpoint, Log: new(Log), Tenant: emulator.TenantA}
-	o := service.Options{Graph: client, Logger: slog.New(slog.NewJSONHandler(s.Log, nil))}
+	o := service.Options{Graph: client, Logger: slog.New(slog.NewJSONHandler(s.Log, nil)), MessagePath: messagePath()}
 	for _, option := range options {
 		option(&o)
 	}

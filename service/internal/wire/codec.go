@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -11,11 +10,15 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/m365backup/backupstorage/internal/buffers"
 )
 
-// Response is a response message on its way to the client. Codec marshals it.
+// Response is a response on its way to the client: a message that Codec marshals, or one that is encoded already.
 type Response struct {
 	message proto.Message
+	// encoded is a buffer of package buffers.
+	encoded *[]byte
 	// released is called once, when gRPC holds nothing of the response any more.
 	released func()
 	// marshalled is called with the size of the response once it is marshalled.
@@ -29,14 +32,28 @@ type Response struct {
 // released is called once, when gRPC has written the last byte, or when the connection ends or the call is given up
 // before that.
 func NewResponse(ctx context.Context, deadline time.Time, message proto.Message, marshalled func(size int), released func()) *Response {
-	r := &Response{message: message, marshalled: marshalled, released: released}
+	r := &Response{message: message}
+	r.begin(ctx, deadline, marshalled, released)
+	return r
+}
+
+// NewEncoded is NewResponse for a response that is encoded already, in a buffer of package buffers. The buffer belongs
+// to the Response, and goes back to its pool when gRPC has written the last byte. When the connection ends before that,
+// gRPC does not say when it needs the buffer no more: then it is collected.
+func NewEncoded(ctx context.Context, deadline time.Time, encoded *[]byte, marshalled func(size int), released func()) *Response {
+	r := &Response{encoded: encoded}
+	r.begin(ctx, deadline, marshalled, released)
+	return r
+}
+
+func (r *Response) begin(ctx context.Context, deadline time.Time, marshalled func(size int), released func()) {
+	r.marshalled, r.released = marshalled, released
 	if p, ok := peer.FromContext(ctx); ok {
 		if address, ok := p.Addr.(*connAddr); ok {
 			r.conn = address.conn
 		}
 	}
 	r.until = deadline.Add(takeTime)
-	return r
 }
 
 func (r *Response) release() {
@@ -49,39 +66,48 @@ func (r *Response) release() {
 	r.released()
 }
 
-// minBuffer is the least capacity for which gRPC says when it frees a buffer: it does not pool smaller ones.
-const minBuffer = 2 << 10
-
-// maxPooled is the largest buffer that is kept for the next response, in bytes.
-const maxPooled = 1 << 20
-
-var buffers = sync.Pool{New: func() any {
-	b := make([]byte, 0, minBuffer)
-	return &b
-}}
-
 // marshal makes the bytes of the response, which gRPC hands back by Put.
 func (r *Response) marshal() (mem.BufferSlice, error) {
-	size := proto.Size(r.message)
+	buffer := r.encoded
+	var size int
+	if buffer != nil {
+		size = len(*buffer)
+	} else {
+		size = proto.Size(r.message)
+	}
 	r.marshalled(size)
 	if r.conn != nil && !r.conn.hold(r) {
 		// Nobody reads it. gRPC finds out by itself.
 		r.release()
 	}
-	buffer, _ := buffers.Get().(*[]byte)
-	if cap(*buffer) < size {
-		*buffer = make([]byte, 0, max(size, minBuffer))
-	}
-	data, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend((*buffer)[:0], r.message)
-	if err != nil {
-		buffers.Put(buffer)
-		r.release()
-		return nil, err
+	if buffer == nil {
+		// Even the smallest of these buffers is so large that gRPC says when it frees it: it forgets others.
+		buffer = buffers.Get(size)
+		data, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(*buffer, r.message)
+		if err != nil {
+			buffers.Put(buffer)
+			r.release()
+			return nil, err
+		}
+		*buffer = data
 	}
 	// The message is several times as large as its bytes, and gRPC can hold these for long.
-	r.message = nil
-	*buffer = data
-	return mem.BufferSlice{mem.NewBuffer(buffer, (*freed)(r))}, nil
+	r.message, r.encoded = nil, nil
+	slice := mem.BufferSlice{mem.NewBuffer(buffer, (*freed)(r))}
+	if planted.Load() {
+		buffers.Put(buffer)
+	}
+	return slice, nil
+}
+
+// planted is set by PlantEarlyPut.
+var planted atomic.Bool
+
+// PlantEarlyPut plants a fault for a test that has to find it: buffers go back to their pool before gRPC has written
+// them. It returns what ends the fault.
+func PlantEarlyPut() (stop func()) {
+	planted.Store(true)
+	return func() { planted.Store(false) }
 }
 
 // freed is a response as the pool of its own buffer: what is put back has been freed.
@@ -96,8 +122,7 @@ func (*freed) Get(length int) *[]byte {
 // Put is called when gRPC needs the buffer no more.
 func (f *freed) Put(buffer *[]byte) {
 	(*Response)(f).release()
-	if cap(*buffer) <= maxPooled {
-		*buffer = (*buffer)[:0]
+	if !planted.Load() {
 		buffers.Put(buffer)
 	}
 }

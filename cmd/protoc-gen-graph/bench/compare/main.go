@@ -20,17 +20,21 @@ type sample struct {
 
 func main() {
 	rounds := flag.Int("rounds", 200, "how often each decoder decodes the page")
-	only := flag.String("only", "", "decode with this decoder alone and print nothing, for profilers")
+	only := flag.String("only", "", "run this decoder or encoder alone and print nothing, for profilers")
+	odd := flag.Bool("odd", false, "with -only: a page whose units are unlike each other")
 	flag.Parse()
-	if err := run(*rounds, *only); err != nil {
+	if err := run(*rounds, *only, *odd); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(1)
 	}
 }
 
-func run(rounds int, only string) error {
+func run(rounds int, only string, odd bool) error {
 	graphPage := bench.NewPage()
 	if only != "" {
+		if odd {
+			graphPage = bench.NewOddPage()
+		}
 		return repeat(rounds, only, graphPage)
 	}
 	protoPage, err := bench.NewProtoJSON()
@@ -66,8 +70,18 @@ func run(rounds int, only string) error {
 	return nil
 }
 
-// repeat decodes the page with one decoder only.
+// repeat runs one decoder or encoder only.
 func repeat(rounds int, name string, page []byte) error {
+	var dst, body []byte
+	for _, encoder := range bench.Encoders {
+		for n := 0; encoder.Name == name && n < rounds; n++ {
+			var err error
+			body = append(body[:0], page...)
+			if dst, err = encoder.Encode(dst[:0], body); err != nil {
+				return err
+			}
+		}
+	}
 	for _, decoder := range bench.Decoders {
 		for n := 0; decoder.Name == name && n < rounds; n++ {
 			if _, err := decoder.Decode(append([]byte(nil), page...)); err != nil {

@@ -105,13 +105,14 @@ func (r *graphReader) fieldNotificationRecipients(x *NotificationRecipients) {
 	case "role":
 		x.Role = r.enumNotificationRecipientsTypes()
 	case "customRecipients":
-		list, start := x.CustomRecipients[:0], r.Pos()
+		start := r.Pos()
+		r.identityList.Start()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.identitySlab.Next(&r.Cursor)
-			list = graphjson.Grow(list, element, &r.Cursor, start)
+			r.identityList.Add(element, &r.Cursor, start)
 			r.readIdentity(element)
 		}
-		x.CustomRecipients = list
+		x.CustomRecipients = r.identityList.End(&r.Cursor)
 	default:
 		r.Skip()
 	}

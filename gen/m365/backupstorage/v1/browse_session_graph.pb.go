@@ -70,6 +70,61 @@ func (r *graphReader) finishBrowseSession(x *BrowseSession) {
 	}
 }
 
+func (r *graphReader) appendBrowseSession(dst []byte, x *BrowseSession) []byte {
+	if x.Id != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Id)
+	}
+	if x.Workload != 0 {
+		dst = append(dst, 0x10)
+		dst = graphjson.AppendVarint(dst, uint64(x.Workload))
+	}
+	if x.Status != 0 {
+		dst = append(dst, 0x18)
+		dst = graphjson.AppendVarint(dst, uint64(x.Status))
+	}
+	if x.RestorePointId != "" {
+		dst = append(dst, 0x22)
+		dst = graphjson.AppendString(dst, x.RestorePointId)
+	}
+	if x.RestorePointDateTime != nil {
+		dst = append(dst, 0x2a)
+		dst = graphjson.AppendTimestamp(dst, x.RestorePointDateTime)
+	}
+	if x.CreatedDateTime != nil {
+		dst = append(dst, 0x32)
+		dst = graphjson.AppendTimestamp(dst, x.CreatedDateTime)
+	}
+	if x.ExpirationDateTime != nil {
+		dst = append(dst, 0x3a)
+		dst = graphjson.AppendTimestamp(dst, x.ExpirationDateTime)
+	}
+	if x.BackupSizeInBytes != nil {
+		dst = append(dst, 0x40)
+		dst = graphjson.AppendVarint(dst, uint64(*x.BackupSizeInBytes))
+	}
+	if x.Error != nil {
+		dst = append(dst, 0x4a)
+		dst = r.AppendStatus(dst, x.Error)
+	}
+	if variant, ok := x.Resource.(*BrowseSession_DirectoryObjectId); ok {
+		dst = append(dst, 0x52)
+		dst = graphjson.AppendString(dst, variant.DirectoryObjectId)
+	}
+	if variant, ok := x.Resource.(*BrowseSession_SiteId); ok {
+		dst = append(dst, 0x5a)
+		dst = graphjson.AppendString(dst, variant.SiteId)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindBrowseSession() {
+	r.RewindValues()
+	r.browseSessionSlab.Rewind()
+	r.browseSession_DirectoryObjectIdSlab.Rewind()
+	r.browseSession_SiteIdSlab.Rewind()
+}
+
 func (r *graphReader) readBrowseQueryResponseItem(x *BrowseQueryResponseItem) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldBrowseQueryResponseItem(x)
@@ -97,6 +152,39 @@ func (r *graphReader) fieldBrowseQueryResponseItem(x *BrowseQueryResponseItem) {
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendBrowseQueryResponseItem(dst []byte, x *BrowseQueryResponseItem) []byte {
+	if x.ItemKey != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.ItemKey)
+	}
+	if x.Name != "" {
+		dst = append(dst, 0x12)
+		dst = graphjson.AppendString(dst, x.Name)
+	}
+	if x.Type != 0 {
+		dst = append(dst, 0x18)
+		dst = graphjson.AppendVarint(dst, uint64(x.Type))
+	}
+	if x.WebUrl != "" {
+		dst = append(dst, 0x22)
+		dst = graphjson.AppendString(dst, x.WebUrl)
+	}
+	if x.ItemsCount != nil {
+		dst = append(dst, 0x28)
+		dst = graphjson.AppendVarint(dst, uint64(*x.ItemsCount))
+	}
+	if x.SizeInBytes != nil {
+		dst = append(dst, 0x30)
+		dst = graphjson.AppendVarint(dst, uint64(*x.SizeInBytes))
+	}
+	return dst
+}
+
+func (r *graphReader) rewindBrowseQueryResponseItem() {
+	r.RewindValues()
+	r.browseQueryResponseItemSlab.Rewind()
 }
 
 func graphOfBrowseSessionStatus(name []byte) BrowseSessionStatus {

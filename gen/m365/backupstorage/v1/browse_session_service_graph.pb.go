@@ -15,6 +15,44 @@ func (x *ListBrowseSessionsResponse) UnmarshalGraphJSON(body []byte, options Gra
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListBrowseSessionsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListBrowseSessionsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListBrowseSessionsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.browseSessionSlab.Next(&r.Cursor)
+			r.readBrowseSession(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendBrowseSession(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindBrowseSession()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListBrowseSessionsResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListBrowseSessionsResponse(x *ListBrowseSessionsResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListBrowseSessionsResponse(x)
@@ -46,6 +84,44 @@ func (x *ListOneDriveForBusinessBrowseSessionsResponse) UnmarshalGraphJSON(body 
 	r.readListOneDriveForBusinessBrowseSessionsResponse(x)
 	r.WantList()
 	return r.Finish()
+}
+
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListOneDriveForBusinessBrowseSessionsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListOneDriveForBusinessBrowseSessionsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListOneDriveForBusinessBrowseSessionsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.browseSessionSlab.Next(&r.Cursor)
+			r.readBrowseSession(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendBrowseSession(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindBrowseSession()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListOneDriveForBusinessBrowseSessionsResponse) NextPageTokenNumber() int {
+	return 2
 }
 
 func (r *graphReader) readListOneDriveForBusinessBrowseSessionsResponse(x *ListOneDriveForBusinessBrowseSessionsResponse) {
@@ -195,6 +271,54 @@ func (x *BrowseOneDriveForBusinessBrowseSessionResponse) UnmarshalGraphJSON(body
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*BrowseOneDriveForBusinessBrowseSessionResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x BrowseOneDriveForBusinessBrowseSessionResponse
+	var lastCount int32
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldBrowseOneDriveForBusinessBrowseSessionResponse(&x)
+			if x.Count != nil {
+				// The slab is rewound with the next element.
+				lastCount = *x.Count
+				x.Count = &lastCount
+			}
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.browseQueryResponseItemSlab.Next(&r.Cursor)
+			r.readBrowseQueryResponseItem(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendBrowseQueryResponseItem(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindBrowseQueryResponseItem()
+		}
+	}
+	r.WantList()
+	if x.Count != nil {
+		dst = append(dst, 0x18)
+		dst = graphjson.AppendVarint(dst, uint64(*x.Count))
+	}
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*BrowseOneDriveForBusinessBrowseSessionResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readBrowseOneDriveForBusinessBrowseSessionResponse(x *BrowseOneDriveForBusinessBrowseSessionResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldBrowseOneDriveForBusinessBrowseSessionResponse(x)
@@ -230,6 +354,44 @@ func (x *ListSharePointBrowseSessionsResponse) UnmarshalGraphJSON(body []byte, o
 	r.readListSharePointBrowseSessionsResponse(x)
 	r.WantList()
 	return r.Finish()
+}
+
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListSharePointBrowseSessionsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListSharePointBrowseSessionsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListSharePointBrowseSessionsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.browseSessionSlab.Next(&r.Cursor)
+			r.readBrowseSession(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendBrowseSession(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindBrowseSession()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListSharePointBrowseSessionsResponse) NextPageTokenNumber() int {
+	return 2
 }
 
 func (r *graphReader) readListSharePointBrowseSessionsResponse(x *ListSharePointBrowseSessionsResponse) {
@@ -377,6 +539,54 @@ func (x *BrowseSharePointBrowseSessionResponse) UnmarshalGraphJSON(body []byte, 
 	r.readBrowseSharePointBrowseSessionResponse(x)
 	r.WantList()
 	return r.Finish()
+}
+
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*BrowseSharePointBrowseSessionResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x BrowseSharePointBrowseSessionResponse
+	var lastCount int32
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldBrowseSharePointBrowseSessionResponse(&x)
+			if x.Count != nil {
+				// The slab is rewound with the next element.
+				lastCount = *x.Count
+				x.Count = &lastCount
+			}
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.browseQueryResponseItemSlab.Next(&r.Cursor)
+			r.readBrowseQueryResponseItem(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendBrowseQueryResponseItem(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindBrowseQueryResponseItem()
+		}
+	}
+	r.WantList()
+	if x.Count != nil {
+		dst = append(dst, 0x18)
+		dst = graphjson.AppendVarint(dst, uint64(*x.Count))
+	}
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*BrowseSharePointBrowseSessionResponse) NextPageTokenNumber() int {
+	return 2
 }
 
 func (r *graphReader) readBrowseSharePointBrowseSessionResponse(x *BrowseSharePointBrowseSessionResponse) {

@@ -2,6 +2,10 @@
 
 package backupstoragev1
 
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
 func (r *graphReader) readBulkUsers(x *BulkUsers) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldBulkUsers(x)
@@ -21,6 +25,22 @@ func (r *graphReader) fieldBulkUsers(x *BulkUsers) {
 	}
 }
 
+func (r *graphReader) appendBulkUsers(dst []byte, x *BulkUsers) []byte {
+	for _, value := range x.Mailboxes {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, value)
+	}
+	for _, value := range x.Drives {
+		dst = append(dst, 0x12)
+		dst = graphjson.AppendString(dst, value)
+	}
+	for _, value := range x.DirectoryObjectIds {
+		dst = append(dst, 0x1a)
+		dst = graphjson.AppendString(dst, value)
+	}
+	return dst
+}
+
 func (r *graphReader) readBulkSites(x *BulkSites) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldBulkSites(x)
@@ -36,4 +56,16 @@ func (r *graphReader) fieldBulkSites(x *BulkSites) {
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendBulkSites(dst []byte, x *BulkSites) []byte {
+	for _, value := range x.SiteWebUrls {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, value)
+	}
+	for _, value := range x.SiteIds {
+		dst = append(dst, 0x12)
+		dst = graphjson.AppendString(dst, value)
+	}
+	return dst
 }

@@ -2,6 +2,10 @@
 
 package backupstoragev1
 
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
 func (r *graphReader) readFailedResource(x *FailedResource) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldFailedResource(x)
@@ -17,4 +21,16 @@ func (r *graphReader) fieldFailedResource(x *FailedResource) {
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendFailedResource(dst []byte, x *FailedResource) []byte {
+	if x.Target != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Target)
+	}
+	if x.Error != nil {
+		dst = append(dst, 0x12)
+		dst = r.AppendStatus(dst, x.Error)
+	}
+	return dst
 }

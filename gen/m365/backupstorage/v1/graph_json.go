@@ -4,6 +4,7 @@ package backupstoragev1
 
 import (
 	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+	sync "sync"
 )
 
 // GraphReadOptions is what UnmarshalGraphJSON needs to know besides the body.
@@ -25,12 +26,32 @@ func GraphPathWorkload(path string) Workload { return graphjson.PathWorkload(pat
 type graphReader struct {
 	graphjson.Reader[Workload, *FailedResource]
 	slabs
+	memos
 }
 
 func newGraphReader(body []byte, options GraphReadOptions) *graphReader {
 	r := new(graphReader)
 	r.Start(body, options, graphWorkload)
 	return r
+}
+
+// graphReaders holds readers whose slabs have room for an element of a list.
+var graphReaders = sync.Pool{New: func() any { return new(graphReader) }}
+
+// takeGraphReader returns a reader of a pool.
+func takeGraphReader(body []byte, options GraphReadOptions) *graphReader {
+	r := graphReaders.Get().(*graphReader)
+	r.Start(body, options, graphWorkload)
+	r.Reuse()
+	return r
+}
+
+// giveBack gives a reader to the pool. Its slabs are rewound.
+func (r *graphReader) giveBack() {
+	r.Clear()
+	r.trim()
+	r.forget()
+	graphReaders.Put(r)
 }
 
 // slabs holds a slab for each type of the contract that a list can hold many of.
@@ -48,10 +69,12 @@ type slabs struct {
 	enumProtectionSourceSlab                      graphjson.Slab[ProtectionSource]
 	enumRestorePointTagsSlab                      graphjson.Slab[RestorePointTags]
 	failedResourceSlab                            graphjson.Slab[FailedResource]
+	granularRestoreArtifactChangeList             graphjson.List[GranularRestoreArtifactChange]
 	granularRestoreArtifactChangeSlab             graphjson.Slab[GranularRestoreArtifactChange]
 	granularRestoreArtifactSlab                   graphjson.Slab[GranularRestoreArtifact]
 	granularRestoreArtifact_DirectoryObjectIdSlab graphjson.Slab[GranularRestoreArtifact_DirectoryObjectId]
 	granularRestoreArtifact_SiteIdSlab            graphjson.Slab[GranularRestoreArtifact_SiteId]
+	identityList                                  graphjson.List[Identity]
 	identitySetSlab                               graphjson.Slab[IdentitySet]
 	identitySlab                                  graphjson.Slab[Identity]
 	inclusionRuleSlab                             graphjson.Slab[InclusionRule]
@@ -66,6 +89,7 @@ type slabs struct {
 	protectionUnitBulkAdditionJobSlab             graphjson.Slab[ProtectionUnitBulkAdditionJob]
 	protectionUnitBulkAdditionJob_SitesSlab       graphjson.Slab[ProtectionUnitBulkAdditionJob_Sites]
 	protectionUnitBulkAdditionJob_UsersSlab       graphjson.Slab[ProtectionUnitBulkAdditionJob_Users]
+	protectionUnitChangeList                      graphjson.List[ProtectionUnitChange]
 	protectionUnitChangeSlab                      graphjson.Slab[ProtectionUnitChange]
 	protectionUnitSlab                            graphjson.Slab[ProtectionUnit]
 	protectionUnit_SiteSlab                       graphjson.Slab[ProtectionUnit_Site]
@@ -73,20 +97,164 @@ type slabs struct {
 	restoreArtifactBulkAdditionRequestSlab        graphjson.Slab[RestoreArtifactBulkAdditionRequest]
 	restoreArtifactBulkAdditionRequest_SitesSlab  graphjson.Slab[RestoreArtifactBulkAdditionRequest_Sites]
 	restoreArtifactBulkAdditionRequest_UsersSlab  graphjson.Slab[RestoreArtifactBulkAdditionRequest_Users]
+	restoreArtifactChangeList                     graphjson.List[RestoreArtifactChange]
 	restoreArtifactChangeSlab                     graphjson.Slab[RestoreArtifactChange]
+	restoreArtifactList                           graphjson.List[RestoreArtifact]
 	restoreArtifactSlab                           graphjson.Slab[RestoreArtifact]
 	restoreArtifact_MailboxSlab                   graphjson.Slab[RestoreArtifact_Mailbox]
 	restoreArtifact_SiteSlab                      graphjson.Slab[RestoreArtifact_Site]
+	restorePointSearchResultList                  graphjson.List[RestorePointSearchResult]
 	restorePointSearchResultSlab                  graphjson.Slab[RestorePointSearchResult]
 	restorePointSlab                              graphjson.Slab[RestorePoint]
 	restoreSessionArtifactCountSlab               graphjson.Slab[RestoreSessionArtifactCount]
 	restoreSessionSlab                            graphjson.Slab[RestoreSession]
 	restoredMailboxSlab                           graphjson.Slab[RestoredMailbox]
 	restoredSiteSlab                              graphjson.Slab[RestoredSite]
+	retentionSettingList                          graphjson.List[RetentionSetting]
 	retentionSettingSlab                          graphjson.Slab[RetentionSetting]
 	serviceAppSlab                                graphjson.Slab[ServiceApp]
 	serviceStatusSlab                             graphjson.Slab[ServiceStatus]
 	timePeriodSlab                                graphjson.Slab[TimePeriod]
+}
+
+// trim frees what is not worth keeping in a pool.
+func (s *slabs) trim() {
+	s.backupRestoreSlab.Trim()
+	s.browseQueryResponseItemSlab.Trim()
+	s.browseSessionSlab.Trim()
+	s.browseSession_DirectoryObjectIdSlab.Trim()
+	s.browseSession_SiteIdSlab.Trim()
+	s.bulkSitesSlab.Trim()
+	s.bulkUsersSlab.Trim()
+	s.emailNotificationsSettingSlab.Trim()
+	s.enumNotificationEventsTypeSlab.Trim()
+	s.enumNotificationRecipientsTypeSlab.Trim()
+	s.enumProtectionSourceSlab.Trim()
+	s.enumRestorePointTagsSlab.Trim()
+	s.failedResourceSlab.Trim()
+	s.granularRestoreArtifactChangeList.Trim()
+	s.granularRestoreArtifactChangeSlab.Trim()
+	s.granularRestoreArtifactSlab.Trim()
+	s.granularRestoreArtifact_DirectoryObjectIdSlab.Trim()
+	s.granularRestoreArtifact_SiteIdSlab.Trim()
+	s.identityList.Trim()
+	s.identitySetSlab.Trim()
+	s.identitySlab.Trim()
+	s.inclusionRuleSlab.Trim()
+	s.inclusionRule_DriveExpressionSlab.Trim()
+	s.inclusionRule_MailboxExpressionSlab.Trim()
+	s.inclusionRule_SiteExpressionSlab.Trim()
+	s.notificationRecipientsSlab.Trim()
+	s.protectedSiteSlab.Trim()
+	s.protectedUserSlab.Trim()
+	s.protectionPolicyArtifactCountSlab.Trim()
+	s.protectionPolicySlab.Trim()
+	s.protectionUnitBulkAdditionJobSlab.Trim()
+	s.protectionUnitBulkAdditionJob_SitesSlab.Trim()
+	s.protectionUnitBulkAdditionJob_UsersSlab.Trim()
+	s.protectionUnitChangeList.Trim()
+	s.protectionUnitChangeSlab.Trim()
+	s.protectionUnitSlab.Trim()
+	s.protectionUnit_SiteSlab.Trim()
+	s.protectionUnit_UserSlab.Trim()
+	s.restoreArtifactBulkAdditionRequestSlab.Trim()
+	s.restoreArtifactBulkAdditionRequest_SitesSlab.Trim()
+	s.restoreArtifactBulkAdditionRequest_UsersSlab.Trim()
+	s.restoreArtifactChangeList.Trim()
+	s.restoreArtifactChangeSlab.Trim()
+	s.restoreArtifactList.Trim()
+	s.restoreArtifactSlab.Trim()
+	s.restoreArtifact_MailboxSlab.Trim()
+	s.restoreArtifact_SiteSlab.Trim()
+	s.restorePointSearchResultList.Trim()
+	s.restorePointSearchResultSlab.Trim()
+	s.restorePointSlab.Trim()
+	s.restoreSessionArtifactCountSlab.Trim()
+	s.restoreSessionSlab.Trim()
+	s.restoredMailboxSlab.Trim()
+	s.restoredSiteSlab.Trim()
+	s.retentionSettingList.Trim()
+	s.retentionSettingSlab.Trim()
+	s.serviceAppSlab.Trim()
+	s.serviceStatusSlab.Trim()
+	s.timePeriodSlab.Trim()
+}
+
+// memos remember a property of the last element of a list.
+type memos struct {
+	inclusionRuleCreatedByMemo                           identitySetMemo
+	inclusionRuleLastModifiedByMemo                      identitySetMemo
+	protectionPolicyCreatedByMemo                        identitySetMemo
+	protectionPolicyLastModifiedByMemo                   identitySetMemo
+	protectionUnitBulkAdditionJobCreatedByMemo           identitySetMemo
+	protectionUnitBulkAdditionJobLastModifiedByMemo      identitySetMemo
+	protectionUnitCreatedByMemo                          identitySetMemo
+	protectionUnitLastModifiedByMemo                     identitySetMemo
+	restoreArtifactBulkAdditionRequestCreatedByMemo      identitySetMemo
+	restoreArtifactBulkAdditionRequestLastModifiedByMemo identitySetMemo
+	restoreSessionCreatedByMemo                          identitySetMemo
+	restoreSessionLastModifiedByMemo                     identitySetMemo
+	serviceAppLastModifiedByMemo                         identitySetMemo
+}
+
+// forget clears all memos: what they remember aliases the body.
+func (m *memos) forget() {
+	m.inclusionRuleCreatedByMemo.forget()
+	m.inclusionRuleLastModifiedByMemo.forget()
+	m.protectionPolicyCreatedByMemo.forget()
+	m.protectionPolicyLastModifiedByMemo.forget()
+	m.protectionUnitBulkAdditionJobCreatedByMemo.forget()
+	m.protectionUnitBulkAdditionJobLastModifiedByMemo.forget()
+	m.protectionUnitCreatedByMemo.forget()
+	m.protectionUnitLastModifiedByMemo.forget()
+	m.restoreArtifactBulkAdditionRequestCreatedByMemo.forget()
+	m.restoreArtifactBulkAdditionRequestLastModifiedByMemo.forget()
+	m.restoreSessionCreatedByMemo.forget()
+	m.restoreSessionLastModifiedByMemo.forget()
+	m.serviceAppLastModifiedByMemo.forget()
+}
+
+// identitySetMemo remembers one IdentitySet, and has slabs of its own for it.
+type identitySetMemo struct {
+	graphjson.Memo
+	value           *IdentitySet
+	identitySetSlab graphjson.Slab[IdentitySet]
+	identitySlab    graphjson.Slab[Identity]
+}
+
+func (m *identitySetMemo) forget() {
+	if m.value == nil {
+		return
+	}
+	m.Memo, m.value = graphjson.Memo{}, nil
+	m.identitySetSlab.Rewind()
+	m.identitySetSlab.Trim()
+	m.identitySlab.Rewind()
+	m.identitySlab.Trim()
+}
+
+// sameIdentitySet reads an object, or returns what the memo remembers of the same text.
+func (r *graphReader) sameIdentitySet(m *identitySetMemo) *IdentitySet {
+	if !r.Remembers(&m.Memo) {
+		x := r.identitySetSlab.Next(&r.Cursor)
+		r.readIdentitySet(x)
+		return x
+	}
+	if r.Same(&m.Memo) {
+		return m.value
+	}
+	// The element before this one is encoded: nobody uses what the memo had.
+	m.identitySetSlab.Rewind()
+	m.identitySlab.Rewind()
+	r.identitySetSlab, m.identitySetSlab = m.identitySetSlab, r.identitySetSlab
+	r.identitySlab, m.identitySlab = m.identitySlab, r.identitySlab
+	before := r.Mark()
+	m.value = r.identitySetSlab.Next(&r.Cursor)
+	r.readIdentitySet(m.value)
+	r.Remember(&m.Memo, before)
+	r.identitySetSlab, m.identitySetSlab = m.identitySetSlab, r.identitySetSlab
+	r.identitySlab, m.identitySlab = m.identitySlab, r.identitySlab
+	return m.value
 }
 
 // graphWorkload returns the workload of a type's name or of a path's segment, unspecified when it has none.

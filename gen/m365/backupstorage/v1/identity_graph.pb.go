@@ -2,6 +2,10 @@
 
 package backupstoragev1
 
+import (
+	graphjson "github.com/m365backup/backupstorage/internal/graphjson"
+)
+
 func (r *graphReader) readIdentitySet(x *IdentitySet) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldIdentitySet(x)
@@ -33,6 +37,28 @@ func (r *graphReader) fieldIdentitySet(x *IdentitySet) {
 	}
 }
 
+func (r *graphReader) appendIdentitySet(dst []byte, x *IdentitySet) []byte {
+	if x.Application != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendIdentity(dst, x.Application)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.Device != nil {
+		dst = append(dst, 0x12, 0)
+		at := len(dst)
+		dst = r.appendIdentity(dst, x.Device)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.User != nil {
+		dst = append(dst, 0x1a, 0)
+		at := len(dst)
+		dst = r.appendIdentity(dst, x.User)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
 func (r *graphReader) readIdentity(x *Identity) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldIdentity(x)
@@ -58,4 +84,20 @@ func (r *graphReader) fieldIdentity(x *Identity) {
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendIdentity(dst []byte, x *Identity) []byte {
+	if x.Id != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Id)
+	}
+	if x.DisplayName != "" {
+		dst = append(dst, 0x12)
+		dst = graphjson.AppendString(dst, x.DisplayName)
+	}
+	if x.Email != "" {
+		dst = append(dst, 0x1a)
+		dst = graphjson.AppendString(dst, x.Email)
+	}
+	return dst
 }

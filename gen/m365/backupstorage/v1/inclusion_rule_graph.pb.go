@@ -31,16 +31,14 @@ func (r *graphReader) fieldInclusionRule(x *InclusionRule) {
 		if !r.ExpectObject() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.CreatedBy)
+		x.CreatedBy = r.sameIdentitySet(&r.inclusionRuleCreatedByMemo)
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
 		if !r.ExpectObject() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.LastModifiedBy)
+		x.LastModifiedBy = r.sameIdentitySet(&r.inclusionRuleLastModifiedByMemo)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
 	case "mailboxExpression":
@@ -88,6 +86,72 @@ func (r *graphReader) finishInclusionRule(x *InclusionRule) {
 			x.Workload = Workload_WORKLOAD_SHARE_POINT
 		}
 	}
+}
+
+func (r *graphReader) appendInclusionRule(dst []byte, x *InclusionRule) []byte {
+	if x.Id != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Id)
+	}
+	if x.Workload != 0 {
+		dst = append(dst, 0x10)
+		dst = graphjson.AppendVarint(dst, uint64(x.Workload))
+	}
+	if x.Status != 0 {
+		dst = append(dst, 0x18)
+		dst = graphjson.AppendVarint(dst, uint64(x.Status))
+	}
+	if x.IsAutoApplyEnabled != nil {
+		dst = append(dst, 0x20)
+		dst = graphjson.AppendBool(dst, *x.IsAutoApplyEnabled)
+	}
+	if x.Error != nil {
+		dst = append(dst, 0x2a)
+		dst = r.AppendStatus(dst, x.Error)
+	}
+	if x.CreatedBy != nil {
+		dst = append(dst, 0x32, 0)
+		at := len(dst)
+		dst = r.appendIdentitySet(dst, x.CreatedBy)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.CreatedDateTime != nil {
+		dst = append(dst, 0x3a)
+		dst = graphjson.AppendTimestamp(dst, x.CreatedDateTime)
+	}
+	if x.LastModifiedBy != nil {
+		dst = append(dst, 0x42, 0)
+		at := len(dst)
+		dst = r.appendIdentitySet(dst, x.LastModifiedBy)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.LastModifiedDateTime != nil {
+		dst = append(dst, 0x4a)
+		dst = graphjson.AppendTimestamp(dst, x.LastModifiedDateTime)
+	}
+	if variant, ok := x.Expression.(*InclusionRule_MailboxExpression); ok {
+		dst = append(dst, 0x52)
+		dst = graphjson.AppendString(dst, variant.MailboxExpression)
+	}
+	if variant, ok := x.Expression.(*InclusionRule_DriveExpression); ok {
+		dst = append(dst, 0x5a)
+		dst = graphjson.AppendString(dst, variant.DriveExpression)
+	}
+	if variant, ok := x.Expression.(*InclusionRule_SiteExpression); ok {
+		dst = append(dst, 0x62)
+		dst = graphjson.AppendString(dst, variant.SiteExpression)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindInclusionRule() {
+	r.RewindValues()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.inclusionRuleSlab.Rewind()
+	r.inclusionRule_DriveExpressionSlab.Rewind()
+	r.inclusionRule_MailboxExpressionSlab.Rewind()
+	r.inclusionRule_SiteExpressionSlab.Rewind()
 }
 
 func graphOfInclusionRuleStatus(name []byte) InclusionRuleStatus {

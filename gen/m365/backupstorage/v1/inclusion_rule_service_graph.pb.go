@@ -16,6 +16,44 @@ func (x *ListMailboxInclusionRulesResponse) UnmarshalGraphJSON(body []byte, opti
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListMailboxInclusionRulesResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListMailboxInclusionRulesResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListMailboxInclusionRulesResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.inclusionRuleSlab.Next(&r.Cursor)
+			r.readInclusionRule(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendInclusionRule(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindInclusionRule()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListMailboxInclusionRulesResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListMailboxInclusionRulesResponse(x *ListMailboxInclusionRulesResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListMailboxInclusionRulesResponse(x)
@@ -49,6 +87,44 @@ func (x *ListDriveInclusionRulesResponse) UnmarshalGraphJSON(body []byte, option
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListDriveInclusionRulesResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListDriveInclusionRulesResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListDriveInclusionRulesResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.inclusionRuleSlab.Next(&r.Cursor)
+			r.readInclusionRule(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendInclusionRule(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindInclusionRule()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListDriveInclusionRulesResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListDriveInclusionRulesResponse(x *ListDriveInclusionRulesResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListDriveInclusionRulesResponse(x)
@@ -80,6 +156,44 @@ func (x *ListSiteInclusionRulesResponse) UnmarshalGraphJSON(body []byte, options
 	r.readListSiteInclusionRulesResponse(x)
 	r.WantList()
 	return r.Finish()
+}
+
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListSiteInclusionRulesResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListSiteInclusionRulesResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListSiteInclusionRulesResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.inclusionRuleSlab.Next(&r.Cursor)
+			r.readInclusionRule(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendInclusionRule(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindInclusionRule()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListSiteInclusionRulesResponse) NextPageTokenNumber() int {
+	return 2
 }
 
 func (r *graphReader) readListSiteInclusionRulesResponse(x *ListSiteInclusionRulesResponse) {

@@ -24,13 +24,14 @@ func (r *graphReader) fieldProtectionPolicy(x *ProtectionPolicy) {
 	case "status":
 		x.Status = r.enumProtectionPolicyStatus()
 	case "retentionSettings":
-		list, start := x.RetentionSettings[:0], r.Pos()
+		start := r.Pos()
+		r.retentionSettingList.Start()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.retentionSettingSlab.Next(&r.Cursor)
-			list = graphjson.Grow(list, element, &r.Cursor, start)
+			r.retentionSettingList.Add(element, &r.Cursor, start)
 			r.readRetentionSetting(element)
 		}
-		x.RetentionSettings = list
+		x.RetentionSettings = r.retentionSettingList.End(&r.Cursor)
 	case "isEnabled":
 		if value := r.OptionalBool(); value != nil {
 			x.IsEnabled = value
@@ -45,16 +46,14 @@ func (r *graphReader) fieldProtectionPolicy(x *ProtectionPolicy) {
 		if !r.ExpectObject() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.CreatedBy)
+		x.CreatedBy = r.sameIdentitySet(&r.protectionPolicyCreatedByMemo)
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
 		if !r.ExpectObject() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.LastModifiedBy)
+		x.LastModifiedBy = r.sameIdentitySet(&r.protectionPolicyLastModifiedByMemo)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
 	default:
@@ -66,6 +65,72 @@ func (r *graphReader) finishProtectionPolicy(x *ProtectionPolicy) {
 	if x.Workload == 0 {
 		x.Workload = r.PathWorkload()
 	}
+}
+
+func (r *graphReader) appendProtectionPolicy(dst []byte, x *ProtectionPolicy) []byte {
+	if x.Id != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Id)
+	}
+	if x.Workload != 0 {
+		dst = append(dst, 0x10)
+		dst = graphjson.AppendVarint(dst, uint64(x.Workload))
+	}
+	if x.DisplayName != "" {
+		dst = append(dst, 0x1a)
+		dst = graphjson.AppendString(dst, x.DisplayName)
+	}
+	if x.Status != 0 {
+		dst = append(dst, 0x20)
+		dst = graphjson.AppendVarint(dst, uint64(x.Status))
+	}
+	for _, value := range x.RetentionSettings {
+		dst = append(dst, 0x2a, 0)
+		at := len(dst)
+		dst = r.appendRetentionSetting(dst, value)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.IsEnabled != nil {
+		dst = append(dst, 0x30)
+		dst = graphjson.AppendBool(dst, *x.IsEnabled)
+	}
+	if x.ProtectionPolicyArtifactCount != nil {
+		dst = append(dst, 0x3a, 0)
+		at := len(dst)
+		dst = r.appendProtectionPolicyArtifactCount(dst, x.ProtectionPolicyArtifactCount)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.CreatedBy != nil {
+		dst = append(dst, 0x42, 0)
+		at := len(dst)
+		dst = r.appendIdentitySet(dst, x.CreatedBy)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.CreatedDateTime != nil {
+		dst = append(dst, 0x4a)
+		dst = graphjson.AppendTimestamp(dst, x.CreatedDateTime)
+	}
+	if x.LastModifiedBy != nil {
+		dst = append(dst, 0x52, 0)
+		at := len(dst)
+		dst = r.appendIdentitySet(dst, x.LastModifiedBy)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.LastModifiedDateTime != nil {
+		dst = append(dst, 0x5a)
+		dst = graphjson.AppendTimestamp(dst, x.LastModifiedDateTime)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindProtectionPolicy() {
+	r.RewindValues()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.protectionPolicyArtifactCountSlab.Rewind()
+	r.protectionPolicySlab.Rewind()
+	r.retentionSettingList.Rewind()
+	r.retentionSettingSlab.Rewind()
 }
 
 func (r *graphReader) readRetentionSetting(x *RetentionSetting) {
@@ -83,6 +148,18 @@ func (r *graphReader) fieldRetentionSetting(x *RetentionSetting) {
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendRetentionSetting(dst []byte, x *RetentionSetting) []byte {
+	if x.Interval != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Interval)
+	}
+	if x.Period != "" {
+		dst = append(dst, 0x12)
+		dst = graphjson.AppendString(dst, x.Period)
+	}
+	return dst
 }
 
 func (r *graphReader) readProtectionPolicyArtifactCount(x *ProtectionPolicyArtifactCount) {
@@ -112,6 +189,26 @@ func (r *graphReader) fieldProtectionPolicyArtifactCount(x *ProtectionPolicyArti
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendProtectionPolicyArtifactCount(dst []byte, x *ProtectionPolicyArtifactCount) []byte {
+	if x.Total != nil {
+		dst = append(dst, 0x08)
+		dst = graphjson.AppendVarint(dst, uint64(*x.Total))
+	}
+	if x.Completed != nil {
+		dst = append(dst, 0x10)
+		dst = graphjson.AppendVarint(dst, uint64(*x.Completed))
+	}
+	if x.InProgress != nil {
+		dst = append(dst, 0x18)
+		dst = graphjson.AppendVarint(dst, uint64(*x.InProgress))
+	}
+	if x.Failed != nil {
+		dst = append(dst, 0x20)
+		dst = graphjson.AppendVarint(dst, uint64(*x.Failed))
+	}
+	return dst
 }
 
 func graphOfProtectionPolicyStatus(name []byte) ProtectionPolicyStatus {

@@ -15,6 +15,44 @@ func (x *ListProtectionPoliciesResponse) UnmarshalGraphJSON(body []byte, options
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListProtectionPoliciesResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListProtectionPoliciesResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListProtectionPoliciesResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionPolicySlab.Next(&r.Cursor)
+			r.readProtectionPolicy(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendProtectionPolicy(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindProtectionPolicy()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListProtectionPoliciesResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListProtectionPoliciesResponse(x *ListProtectionPoliciesResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListProtectionPoliciesResponse(x)
@@ -365,13 +403,14 @@ func (r *graphReader) fieldUpdateExchangeProtectionPolicyResponse(x *UpdateExcha
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
 	case "mailboxProtectionUnits@delta":
-		list, start := x.MailboxProtectionUnits[:0], r.Pos()
+		start := r.Pos()
+		r.protectionUnitChangeList.Start()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.protectionUnitChangeSlab.Next(&r.Cursor)
-			list = graphjson.Grow(list, element, &r.Cursor, start)
+			r.protectionUnitChangeList.Add(element, &r.Cursor, start)
 			r.readProtectionUnitChange(element)
 		}
-		x.MailboxProtectionUnits = list
+		x.MailboxProtectionUnits = r.protectionUnitChangeList.End(&r.Cursor)
 	case "value":
 		r.RefuseList()
 		r.Skip()
@@ -434,13 +473,14 @@ func (r *graphReader) fieldUpdateOneDriveForBusinessProtectionPolicyResponse(x *
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
 	case "driveProtectionUnits@delta":
-		list, start := x.DriveProtectionUnits[:0], r.Pos()
+		start := r.Pos()
+		r.protectionUnitChangeList.Start()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.protectionUnitChangeSlab.Next(&r.Cursor)
-			list = graphjson.Grow(list, element, &r.Cursor, start)
+			r.protectionUnitChangeList.Add(element, &r.Cursor, start)
 			r.readProtectionUnitChange(element)
 		}
-		x.DriveProtectionUnits = list
+		x.DriveProtectionUnits = r.protectionUnitChangeList.End(&r.Cursor)
 	case "value":
 		r.RefuseList()
 		r.Skip()
@@ -503,13 +543,14 @@ func (r *graphReader) fieldUpdateSharePointProtectionPolicyResponse(x *UpdateSha
 	case "id", "displayName", "status", "retentionSettings", "isEnabled", "protectionPolicyArtifactCount", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "@odata.type":
 		r.fieldProtectionPolicy(x.ProtectionPolicy)
 	case "siteProtectionUnits@delta":
-		list, start := x.SiteProtectionUnits[:0], r.Pos()
+		start := r.Pos()
+		r.protectionUnitChangeList.Start()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.protectionUnitChangeSlab.Next(&r.Cursor)
-			list = graphjson.Grow(list, element, &r.Cursor, start)
+			r.protectionUnitChangeList.Add(element, &r.Cursor, start)
 			r.readProtectionUnitChange(element)
 		}
-		x.SiteProtectionUnits = list
+		x.SiteProtectionUnits = r.protectionUnitChangeList.End(&r.Cursor)
 	case "value":
 		r.RefuseList()
 		r.Skip()

@@ -29,16 +29,14 @@ func (r *graphReader) fieldProtectionUnitBulkAdditionJob(x *ProtectionUnitBulkAd
 		if !r.ExpectObject() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.CreatedBy)
+		x.CreatedBy = r.sameIdentitySet(&r.protectionUnitBulkAdditionJobCreatedByMemo)
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
 		if !r.ExpectObject() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.LastModifiedBy)
+		x.LastModifiedBy = r.sameIdentitySet(&r.protectionUnitBulkAdditionJobLastModifiedByMemo)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
 	case "mailboxes", "drives", "directoryObjectIds":
@@ -77,6 +75,80 @@ func (r *graphReader) finishProtectionUnitBulkAdditionJob(x *ProtectionUnitBulkA
 			x.Workload = Workload_WORKLOAD_SHARE_POINT
 		}
 	}
+}
+
+func (r *graphReader) appendProtectionUnitBulkAdditionJob(dst []byte, x *ProtectionUnitBulkAdditionJob) []byte {
+	if x.Id != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Id)
+	}
+	if x.Workload != 0 {
+		dst = append(dst, 0x10)
+		dst = graphjson.AppendVarint(dst, uint64(x.Workload))
+	}
+	if x.DisplayName != "" {
+		dst = append(dst, 0x1a)
+		dst = graphjson.AppendString(dst, x.DisplayName)
+	}
+	if x.Status != 0 {
+		dst = append(dst, 0x20)
+		dst = graphjson.AppendVarint(dst, uint64(x.Status))
+	}
+	if x.Error != nil {
+		dst = append(dst, 0x2a)
+		dst = r.AppendStatus(dst, x.Error)
+	}
+	for _, value := range x.FailedResources {
+		dst = append(dst, 0x32, 0)
+		at := len(dst)
+		dst = r.appendFailedResource(dst, value)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.CreatedBy != nil {
+		dst = append(dst, 0x3a, 0)
+		at := len(dst)
+		dst = r.appendIdentitySet(dst, x.CreatedBy)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.CreatedDateTime != nil {
+		dst = append(dst, 0x42)
+		dst = graphjson.AppendTimestamp(dst, x.CreatedDateTime)
+	}
+	if x.LastModifiedBy != nil {
+		dst = append(dst, 0x4a, 0)
+		at := len(dst)
+		dst = r.appendIdentitySet(dst, x.LastModifiedBy)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.LastModifiedDateTime != nil {
+		dst = append(dst, 0x52)
+		dst = graphjson.AppendTimestamp(dst, x.LastModifiedDateTime)
+	}
+	if variant, ok := x.Resources.(*ProtectionUnitBulkAdditionJob_Users); ok {
+		dst = append(dst, 0x5a, 0)
+		at := len(dst)
+		dst = r.appendBulkUsers(dst, variant.Users)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if variant, ok := x.Resources.(*ProtectionUnitBulkAdditionJob_Sites); ok {
+		dst = append(dst, 0x62, 0)
+		at := len(dst)
+		dst = r.appendBulkSites(dst, variant.Sites)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindProtectionUnitBulkAdditionJob() {
+	r.RewindValues()
+	r.bulkSitesSlab.Rewind()
+	r.bulkUsersSlab.Rewind()
+	r.failedResourceSlab.Rewind()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.protectionUnitBulkAdditionJobSlab.Rewind()
+	r.protectionUnitBulkAdditionJob_SitesSlab.Rewind()
+	r.protectionUnitBulkAdditionJob_UsersSlab.Rewind()
 }
 
 func graphOfProtectionUnitsBulkJobStatus(name []byte) ProtectionUnitsBulkJobStatus {

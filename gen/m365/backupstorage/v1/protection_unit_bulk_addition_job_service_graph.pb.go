@@ -15,6 +15,44 @@ func (x *ListMailboxProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListMailboxProtectionUnitsBulkAdditionJobsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListMailboxProtectionUnitsBulkAdditionJobsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListMailboxProtectionUnitsBulkAdditionJobsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
+			r.readProtectionUnitBulkAdditionJob(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendProtectionUnitBulkAdditionJob(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindProtectionUnitBulkAdditionJob()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListMailboxProtectionUnitsBulkAdditionJobsResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListMailboxProtectionUnitsBulkAdditionJobsResponse(x *ListMailboxProtectionUnitsBulkAdditionJobsResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListMailboxProtectionUnitsBulkAdditionJobsResponse(x)
@@ -149,6 +187,44 @@ func (x *ListDriveProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(bo
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListDriveProtectionUnitsBulkAdditionJobsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListDriveProtectionUnitsBulkAdditionJobsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListDriveProtectionUnitsBulkAdditionJobsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
+			r.readProtectionUnitBulkAdditionJob(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendProtectionUnitBulkAdditionJob(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindProtectionUnitBulkAdditionJob()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListDriveProtectionUnitsBulkAdditionJobsResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListDriveProtectionUnitsBulkAdditionJobsResponse(x *ListDriveProtectionUnitsBulkAdditionJobsResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListDriveProtectionUnitsBulkAdditionJobsResponse(x)
@@ -281,6 +357,44 @@ func (x *ListSiteProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(bod
 	r.readListSiteProtectionUnitsBulkAdditionJobsResponse(x)
 	r.WantList()
 	return r.Finish()
+}
+
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListSiteProtectionUnitsBulkAdditionJobsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListSiteProtectionUnitsBulkAdditionJobsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListSiteProtectionUnitsBulkAdditionJobsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
+			r.readProtectionUnitBulkAdditionJob(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendProtectionUnitBulkAdditionJob(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindProtectionUnitBulkAdditionJob()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListSiteProtectionUnitsBulkAdditionJobsResponse) NextPageTokenNumber() int {
+	return 2
 }
 
 func (r *graphReader) readListSiteProtectionUnitsBulkAdditionJobsResponse(x *ListSiteProtectionUnitsBulkAdditionJobsResponse) {

@@ -34,16 +34,14 @@ func (r *graphReader) fieldProtectionUnit(x *ProtectionUnit) {
 		if !r.ExpectObject() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.CreatedBy)
+		x.CreatedBy = r.sameIdentitySet(&r.protectionUnitCreatedByMemo)
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
 		if !r.ExpectObject() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.LastModifiedBy)
+		x.LastModifiedBy = r.sameIdentitySet(&r.protectionUnitLastModifiedByMemo)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
 	case "directoryObjectId", "userId", "displayName", "email":
@@ -84,6 +82,86 @@ func (r *graphReader) finishProtectionUnit(x *ProtectionUnit) {
 	}
 }
 
+func (r *graphReader) appendProtectionUnit(dst []byte, x *ProtectionUnit) []byte {
+	if x.Id != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Id)
+	}
+	if x.Workload != 0 {
+		dst = append(dst, 0x10)
+		dst = graphjson.AppendVarint(dst, uint64(x.Workload))
+	}
+	if x.PolicyId != "" {
+		dst = append(dst, 0x1a)
+		dst = graphjson.AppendString(dst, x.PolicyId)
+	}
+	if x.Status != 0 {
+		dst = append(dst, 0x20)
+		dst = graphjson.AppendVarint(dst, uint64(x.Status))
+	}
+	if len(x.ProtectionSources) > 0 {
+		dst = append(dst, 0x2a, 0)
+		at := len(dst)
+		for _, value := range x.ProtectionSources {
+			dst = graphjson.AppendVarint(dst, uint64(value))
+		}
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.OffboardRequestedDateTime != nil {
+		dst = append(dst, 0x32)
+		dst = graphjson.AppendTimestamp(dst, x.OffboardRequestedDateTime)
+	}
+	if x.Error != nil {
+		dst = append(dst, 0x3a)
+		dst = r.AppendStatus(dst, x.Error)
+	}
+	if x.CreatedBy != nil {
+		dst = append(dst, 0x42, 0)
+		at := len(dst)
+		dst = r.appendIdentitySet(dst, x.CreatedBy)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.CreatedDateTime != nil {
+		dst = append(dst, 0x4a)
+		dst = graphjson.AppendTimestamp(dst, x.CreatedDateTime)
+	}
+	if x.LastModifiedBy != nil {
+		dst = append(dst, 0x52, 0)
+		at := len(dst)
+		dst = r.appendIdentitySet(dst, x.LastModifiedBy)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.LastModifiedDateTime != nil {
+		dst = append(dst, 0x5a)
+		dst = graphjson.AppendTimestamp(dst, x.LastModifiedDateTime)
+	}
+	if variant, ok := x.Resource.(*ProtectionUnit_User); ok {
+		dst = append(dst, 0x62, 0)
+		at := len(dst)
+		dst = r.appendProtectedUser(dst, variant.User)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if variant, ok := x.Resource.(*ProtectionUnit_Site); ok {
+		dst = append(dst, 0x6a, 0)
+		at := len(dst)
+		dst = r.appendProtectedSite(dst, variant.Site)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindProtectionUnit() {
+	r.RewindValues()
+	r.enumProtectionSourceSlab.Rewind()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.protectedSiteSlab.Rewind()
+	r.protectedUserSlab.Rewind()
+	r.protectionUnitSlab.Rewind()
+	r.protectionUnit_SiteSlab.Rewind()
+	r.protectionUnit_UserSlab.Rewind()
+}
+
 func (r *graphReader) readProtectedUser(x *ProtectedUser) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldProtectedUser(x)
@@ -111,6 +189,22 @@ func (r *graphReader) fieldProtectedUser(x *ProtectedUser) {
 	}
 }
 
+func (r *graphReader) appendProtectedUser(dst []byte, x *ProtectedUser) []byte {
+	if x.DirectoryObjectId != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.DirectoryObjectId)
+	}
+	if x.DisplayName != "" {
+		dst = append(dst, 0x12)
+		dst = graphjson.AppendString(dst, x.DisplayName)
+	}
+	if x.Email != "" {
+		dst = append(dst, 0x1a)
+		dst = graphjson.AppendString(dst, x.Email)
+	}
+	return dst
+}
+
 func (r *graphReader) readProtectedSite(x *ProtectedSite) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldProtectedSite(x)
@@ -128,6 +222,22 @@ func (r *graphReader) fieldProtectedSite(x *ProtectedSite) {
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendProtectedSite(dst []byte, x *ProtectedSite) []byte {
+	if x.SiteId != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.SiteId)
+	}
+	if x.SiteName != "" {
+		dst = append(dst, 0x12)
+		dst = graphjson.AppendString(dst, x.SiteName)
+	}
+	if x.SiteWebUrl != "" {
+		dst = append(dst, 0x1a)
+		dst = graphjson.AppendString(dst, x.SiteWebUrl)
+	}
+	return dst
 }
 
 func (r *graphReader) readProtectionUnitChange(x *ProtectionUnitChange) {

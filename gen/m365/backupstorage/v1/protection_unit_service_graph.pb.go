@@ -47,6 +47,44 @@ func (x *ListDriveProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, optio
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListDriveProtectionUnitsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListDriveProtectionUnitsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListDriveProtectionUnitsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitSlab.Next(&r.Cursor)
+			r.readProtectionUnit(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendProtectionUnit(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindProtectionUnit()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListDriveProtectionUnitsResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListDriveProtectionUnitsResponse(x *ListDriveProtectionUnitsResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListDriveProtectionUnitsResponse(x)
@@ -78,6 +116,44 @@ func (x *ListOneDriveForBusinessProtectionPolicyUnitsResponse) UnmarshalGraphJSO
 	r.readListOneDriveForBusinessProtectionPolicyUnitsResponse(x)
 	r.WantList()
 	return r.Finish()
+}
+
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListOneDriveForBusinessProtectionPolicyUnitsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListOneDriveForBusinessProtectionPolicyUnitsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListOneDriveForBusinessProtectionPolicyUnitsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitSlab.Next(&r.Cursor)
+			r.readProtectionUnit(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendProtectionUnit(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindProtectionUnit()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListOneDriveForBusinessProtectionPolicyUnitsResponse) NextPageTokenNumber() int {
+	return 2
 }
 
 func (r *graphReader) readListOneDriveForBusinessProtectionPolicyUnitsResponse(x *ListOneDriveForBusinessProtectionPolicyUnitsResponse) {
@@ -113,6 +189,44 @@ func (x *ListMailboxProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, opt
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListMailboxProtectionUnitsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListMailboxProtectionUnitsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListMailboxProtectionUnitsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitSlab.Next(&r.Cursor)
+			r.readProtectionUnit(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendProtectionUnit(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindProtectionUnit()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListMailboxProtectionUnitsResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListMailboxProtectionUnitsResponse(x *ListMailboxProtectionUnitsResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListMailboxProtectionUnitsResponse(x)
@@ -144,6 +258,44 @@ func (x *ListExchangeProtectionPolicyUnitsResponse) UnmarshalGraphJSON(body []by
 	r.readListExchangeProtectionPolicyUnitsResponse(x)
 	r.WantList()
 	return r.Finish()
+}
+
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListExchangeProtectionPolicyUnitsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListExchangeProtectionPolicyUnitsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListExchangeProtectionPolicyUnitsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitSlab.Next(&r.Cursor)
+			r.readProtectionUnit(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendProtectionUnit(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindProtectionUnit()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListExchangeProtectionPolicyUnitsResponse) NextPageTokenNumber() int {
+	return 2
 }
 
 func (r *graphReader) readListExchangeProtectionPolicyUnitsResponse(x *ListExchangeProtectionPolicyUnitsResponse) {
@@ -179,6 +331,44 @@ func (x *ListSiteProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, option
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListSiteProtectionUnitsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListSiteProtectionUnitsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListSiteProtectionUnitsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitSlab.Next(&r.Cursor)
+			r.readProtectionUnit(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendProtectionUnit(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindProtectionUnit()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListSiteProtectionUnitsResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListSiteProtectionUnitsResponse(x *ListSiteProtectionUnitsResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListSiteProtectionUnitsResponse(x)
@@ -210,6 +400,44 @@ func (x *ListSharePointProtectionPolicyUnitsResponse) UnmarshalGraphJSON(body []
 	r.readListSharePointProtectionPolicyUnitsResponse(x)
 	r.WantList()
 	return r.Finish()
+}
+
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListSharePointProtectionPolicyUnitsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListSharePointProtectionPolicyUnitsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListSharePointProtectionPolicyUnitsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.protectionUnitSlab.Next(&r.Cursor)
+			r.readProtectionUnit(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendProtectionUnit(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindProtectionUnit()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListSharePointProtectionPolicyUnitsResponse) NextPageTokenNumber() int {
+	return 2
 }
 
 func (r *graphReader) readListSharePointProtectionPolicyUnitsResponse(x *ListSharePointProtectionPolicyUnitsResponse) {

@@ -43,16 +43,14 @@ func (r *graphReader) fieldRestoreArtifactBulkAdditionRequest(x *RestoreArtifact
 		if !r.ExpectObject() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.CreatedBy)
+		x.CreatedBy = r.sameIdentitySet(&r.restoreArtifactBulkAdditionRequestCreatedByMemo)
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
 		if !r.ExpectObject() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.LastModifiedBy)
+		x.LastModifiedBy = r.sameIdentitySet(&r.restoreArtifactBulkAdditionRequestLastModifiedByMemo)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
 	case "mailboxes", "drives", "directoryObjectIds":
@@ -91,6 +89,108 @@ func (r *graphReader) finishRestoreArtifactBulkAdditionRequest(x *RestoreArtifac
 			x.Workload = Workload_WORKLOAD_SHARE_POINT
 		}
 	}
+}
+
+func (r *graphReader) appendRestoreArtifactBulkAdditionRequest(dst []byte, x *RestoreArtifactBulkAdditionRequest) []byte {
+	if x.Id != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Id)
+	}
+	if x.Workload != 0 {
+		dst = append(dst, 0x10)
+		dst = graphjson.AppendVarint(dst, uint64(x.Workload))
+	}
+	if x.DisplayName != "" {
+		dst = append(dst, 0x1a)
+		dst = graphjson.AppendString(dst, x.DisplayName)
+	}
+	if x.Status != 0 {
+		dst = append(dst, 0x20)
+		dst = graphjson.AppendVarint(dst, uint64(x.Status))
+	}
+	if x.ProtectionTimePeriod != nil {
+		dst = append(dst, 0x2a, 0)
+		at := len(dst)
+		dst = r.appendTimePeriod(dst, x.ProtectionTimePeriod)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.RestorePointPreference != 0 {
+		dst = append(dst, 0x30)
+		dst = graphjson.AppendVarint(dst, uint64(x.RestorePointPreference))
+	}
+	if len(x.Tags) > 0 {
+		dst = append(dst, 0x3a, 0)
+		at := len(dst)
+		for _, value := range x.Tags {
+			dst = graphjson.AppendVarint(dst, uint64(value))
+		}
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.DestinationType != 0 {
+		dst = append(dst, 0x40)
+		dst = graphjson.AppendVarint(dst, uint64(x.DestinationType))
+	}
+	for _, value := range x.ProtectionUnitIds {
+		dst = append(dst, 0x4a)
+		dst = graphjson.AppendString(dst, value)
+	}
+	if x.Error != nil {
+		dst = append(dst, 0x52)
+		dst = r.AppendStatus(dst, x.Error)
+	}
+	for _, value := range x.FailedResources {
+		dst = append(dst, 0x5a, 0)
+		at := len(dst)
+		dst = r.appendFailedResource(dst, value)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.CreatedBy != nil {
+		dst = append(dst, 0x62, 0)
+		at := len(dst)
+		dst = r.appendIdentitySet(dst, x.CreatedBy)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.CreatedDateTime != nil {
+		dst = append(dst, 0x6a)
+		dst = graphjson.AppendTimestamp(dst, x.CreatedDateTime)
+	}
+	if x.LastModifiedBy != nil {
+		dst = append(dst, 0x72, 0)
+		at := len(dst)
+		dst = r.appendIdentitySet(dst, x.LastModifiedBy)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.LastModifiedDateTime != nil {
+		dst = append(dst, 0x7a)
+		dst = graphjson.AppendTimestamp(dst, x.LastModifiedDateTime)
+	}
+	if variant, ok := x.Resources.(*RestoreArtifactBulkAdditionRequest_Users); ok {
+		dst = append(dst, 0x82, 0x01, 0)
+		at := len(dst)
+		dst = r.appendBulkUsers(dst, variant.Users)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if variant, ok := x.Resources.(*RestoreArtifactBulkAdditionRequest_Sites); ok {
+		dst = append(dst, 0x8a, 0x01, 0)
+		at := len(dst)
+		dst = r.appendBulkSites(dst, variant.Sites)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindRestoreArtifactBulkAdditionRequest() {
+	r.RewindValues()
+	r.bulkSitesSlab.Rewind()
+	r.bulkUsersSlab.Rewind()
+	r.enumRestorePointTagsSlab.Rewind()
+	r.failedResourceSlab.Rewind()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.restoreArtifactBulkAdditionRequestSlab.Rewind()
+	r.restoreArtifactBulkAdditionRequest_SitesSlab.Rewind()
+	r.restoreArtifactBulkAdditionRequest_UsersSlab.Rewind()
+	r.timePeriodSlab.Rewind()
 }
 
 func graphOfRestoreArtifactsBulkRequestStatus(name []byte) RestoreArtifactsBulkRequestStatus {

@@ -15,6 +15,44 @@ func (x *ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraph
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListMailboxRestoreArtifactsBulkAdditionRequestsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListMailboxRestoreArtifactsBulkAdditionRequestsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
+			r.readRestoreArtifactBulkAdditionRequest(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendRestoreArtifactBulkAdditionRequest(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindRestoreArtifactBulkAdditionRequest()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListMailboxRestoreArtifactsBulkAdditionRequestsResponse(x *ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListMailboxRestoreArtifactsBulkAdditionRequestsResponse(x)
@@ -181,6 +219,44 @@ func (x *ListDriveRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraphJS
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListDriveRestoreArtifactsBulkAdditionRequestsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListDriveRestoreArtifactsBulkAdditionRequestsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListDriveRestoreArtifactsBulkAdditionRequestsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
+			r.readRestoreArtifactBulkAdditionRequest(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendRestoreArtifactBulkAdditionRequest(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindRestoreArtifactBulkAdditionRequest()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListDriveRestoreArtifactsBulkAdditionRequestsResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListDriveRestoreArtifactsBulkAdditionRequestsResponse(x *ListDriveRestoreArtifactsBulkAdditionRequestsResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListDriveRestoreArtifactsBulkAdditionRequestsResponse(x)
@@ -345,6 +421,44 @@ func (x *ListSiteRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraphJSO
 	r.readListSiteRestoreArtifactsBulkAdditionRequestsResponse(x)
 	r.WantList()
 	return r.Finish()
+}
+
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListSiteRestoreArtifactsBulkAdditionRequestsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListSiteRestoreArtifactsBulkAdditionRequestsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListSiteRestoreArtifactsBulkAdditionRequestsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
+			r.readRestoreArtifactBulkAdditionRequest(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendRestoreArtifactBulkAdditionRequest(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindRestoreArtifactBulkAdditionRequest()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListSiteRestoreArtifactsBulkAdditionRequestsResponse) NextPageTokenNumber() int {
+	return 2
 }
 
 func (r *graphReader) readListSiteRestoreArtifactsBulkAdditionRequestsResponse(x *ListSiteRestoreArtifactsBulkAdditionRequestsResponse) {

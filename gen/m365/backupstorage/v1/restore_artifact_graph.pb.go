@@ -73,6 +73,75 @@ func (r *graphReader) finishRestoreArtifact(x *RestoreArtifact) {
 	}
 }
 
+func (r *graphReader) appendRestoreArtifact(dst []byte, x *RestoreArtifact) []byte {
+	if x.Id != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Id)
+	}
+	if x.Workload != 0 {
+		dst = append(dst, 0x10)
+		dst = graphjson.AppendVarint(dst, uint64(x.Workload))
+	}
+	if x.Status != 0 {
+		dst = append(dst, 0x18)
+		dst = graphjson.AppendVarint(dst, uint64(x.Status))
+	}
+	if x.DestinationType != 0 {
+		dst = append(dst, 0x20)
+		dst = graphjson.AppendVarint(dst, uint64(x.DestinationType))
+	}
+	if x.RestorePoint != nil {
+		dst = append(dst, 0x2a, 0)
+		at := len(dst)
+		dst = r.appendRestorePoint(dst, x.RestorePoint)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.Error != nil {
+		dst = append(dst, 0x32)
+		dst = r.AppendStatus(dst, x.Error)
+	}
+	if x.StartDateTime != nil {
+		dst = append(dst, 0x3a)
+		dst = graphjson.AppendTimestamp(dst, x.StartDateTime)
+	}
+	if x.CompletionDateTime != nil {
+		dst = append(dst, 0x42)
+		dst = graphjson.AppendTimestamp(dst, x.CompletionDateTime)
+	}
+	if variant, ok := x.Restored.(*RestoreArtifact_Mailbox); ok {
+		dst = append(dst, 0x4a, 0)
+		at := len(dst)
+		dst = r.appendRestoredMailbox(dst, variant.Mailbox)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if variant, ok := x.Restored.(*RestoreArtifact_Site); ok {
+		dst = append(dst, 0x52, 0)
+		at := len(dst)
+		dst = r.appendRestoredSite(dst, variant.Site)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindRestoreArtifact() {
+	r.RewindValues()
+	r.enumProtectionSourceSlab.Rewind()
+	r.enumRestorePointTagsSlab.Rewind()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.protectedSiteSlab.Rewind()
+	r.protectedUserSlab.Rewind()
+	r.protectionUnitSlab.Rewind()
+	r.protectionUnit_SiteSlab.Rewind()
+	r.protectionUnit_UserSlab.Rewind()
+	r.restoreArtifactSlab.Rewind()
+	r.restoreArtifact_MailboxSlab.Rewind()
+	r.restoreArtifact_SiteSlab.Rewind()
+	r.restorePointSlab.Rewind()
+	r.restoredMailboxSlab.Rewind()
+	r.restoredSiteSlab.Rewind()
+}
+
 func (r *graphReader) readRestoredMailbox(x *RestoredMailbox) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldRestoredMailbox(x)
@@ -100,6 +169,30 @@ func (r *graphReader) fieldRestoredMailbox(x *RestoredMailbox) {
 	}
 }
 
+func (r *graphReader) appendRestoredMailbox(dst []byte, x *RestoredMailbox) []byte {
+	if x.RestoredFolderId != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.RestoredFolderId)
+	}
+	if x.RestoredFolderName != "" {
+		dst = append(dst, 0x12)
+		dst = graphjson.AppendString(dst, x.RestoredFolderName)
+	}
+	if x.RestoredItemCount != nil {
+		dst = append(dst, 0x18)
+		dst = graphjson.AppendVarint(dst, uint64(*x.RestoredItemCount))
+	}
+	if x.SearchResponseId != "" {
+		dst = append(dst, 0x22)
+		dst = graphjson.AppendString(dst, x.SearchResponseId)
+	}
+	if x.ArtifactCount != nil {
+		dst = append(dst, 0x28)
+		dst = graphjson.AppendVarint(dst, uint64(*x.ArtifactCount))
+	}
+	return dst
+}
+
 func (r *graphReader) readRestoredSite(x *RestoredSite) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldRestoredSite(x)
@@ -117,6 +210,22 @@ func (r *graphReader) fieldRestoredSite(x *RestoredSite) {
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendRestoredSite(dst []byte, x *RestoredSite) []byte {
+	if x.RestoredSiteId != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.RestoredSiteId)
+	}
+	if x.RestoredSiteName != "" {
+		dst = append(dst, 0x12)
+		dst = graphjson.AppendString(dst, x.RestoredSiteName)
+	}
+	if x.RestoredSiteWebUrl != "" {
+		dst = append(dst, 0x1a)
+		dst = graphjson.AppendString(dst, x.RestoredSiteWebUrl)
+	}
+	return dst
 }
 
 func (r *graphReader) readGranularRestoreArtifact(x *GranularRestoreArtifact) {
@@ -191,6 +300,69 @@ func (r *graphReader) finishGranularRestoreArtifact(x *GranularRestoreArtifact) 
 			x.Workload = Workload_WORKLOAD_SHARE_POINT
 		}
 	}
+}
+
+func (r *graphReader) appendGranularRestoreArtifact(dst []byte, x *GranularRestoreArtifact) []byte {
+	if x.Id != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Id)
+	}
+	if x.Workload != 0 {
+		dst = append(dst, 0x10)
+		dst = graphjson.AppendVarint(dst, uint64(x.Workload))
+	}
+	if x.Status != 0 {
+		dst = append(dst, 0x18)
+		dst = graphjson.AppendVarint(dst, uint64(x.Status))
+	}
+	if x.BrowseSessionId != "" {
+		dst = append(dst, 0x22)
+		dst = graphjson.AppendString(dst, x.BrowseSessionId)
+	}
+	if x.WebUrl != "" {
+		dst = append(dst, 0x2a)
+		dst = graphjson.AppendString(dst, x.WebUrl)
+	}
+	if x.RestorePointDateTime != nil {
+		dst = append(dst, 0x32)
+		dst = graphjson.AppendTimestamp(dst, x.RestorePointDateTime)
+	}
+	if x.RestoredItemKey != "" {
+		dst = append(dst, 0x3a)
+		dst = graphjson.AppendString(dst, x.RestoredItemKey)
+	}
+	if x.RestoredItemPath != "" {
+		dst = append(dst, 0x42)
+		dst = graphjson.AppendString(dst, x.RestoredItemPath)
+	}
+	if x.RestoredItemWebUrl != "" {
+		dst = append(dst, 0x4a)
+		dst = graphjson.AppendString(dst, x.RestoredItemWebUrl)
+	}
+	if x.StartDateTime != nil {
+		dst = append(dst, 0x52)
+		dst = graphjson.AppendTimestamp(dst, x.StartDateTime)
+	}
+	if x.CompletionDateTime != nil {
+		dst = append(dst, 0x5a)
+		dst = graphjson.AppendTimestamp(dst, x.CompletionDateTime)
+	}
+	if variant, ok := x.Owner.(*GranularRestoreArtifact_DirectoryObjectId); ok {
+		dst = append(dst, 0x62)
+		dst = graphjson.AppendString(dst, variant.DirectoryObjectId)
+	}
+	if variant, ok := x.Owner.(*GranularRestoreArtifact_SiteId); ok {
+		dst = append(dst, 0x6a)
+		dst = graphjson.AppendString(dst, variant.SiteId)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGranularRestoreArtifact() {
+	r.RewindValues()
+	r.granularRestoreArtifactSlab.Rewind()
+	r.granularRestoreArtifact_DirectoryObjectIdSlab.Rewind()
+	r.granularRestoreArtifact_SiteIdSlab.Rewind()
 }
 
 func (r *graphReader) readRestoreArtifactChange(x *RestoreArtifactChange) {

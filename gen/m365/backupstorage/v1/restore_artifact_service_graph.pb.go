@@ -15,6 +15,44 @@ func (x *ListMailboxRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, op
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListMailboxRestoreArtifactsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListMailboxRestoreArtifactsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListMailboxRestoreArtifactsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreArtifactSlab.Next(&r.Cursor)
+			r.readRestoreArtifact(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendRestoreArtifact(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindRestoreArtifact()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListMailboxRestoreArtifactsResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListMailboxRestoreArtifactsResponse(x *ListMailboxRestoreArtifactsResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListMailboxRestoreArtifactsResponse(x)
@@ -46,6 +84,44 @@ func (x *ListDriveRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, opti
 	r.readListDriveRestoreArtifactsResponse(x)
 	r.WantList()
 	return r.Finish()
+}
+
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListDriveRestoreArtifactsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListDriveRestoreArtifactsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListDriveRestoreArtifactsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreArtifactSlab.Next(&r.Cursor)
+			r.readRestoreArtifact(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendRestoreArtifact(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindRestoreArtifact()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListDriveRestoreArtifactsResponse) NextPageTokenNumber() int {
+	return 2
 }
 
 func (r *graphReader) readListDriveRestoreArtifactsResponse(x *ListDriveRestoreArtifactsResponse) {
@@ -81,6 +157,44 @@ func (x *ListSiteRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, optio
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListSiteRestoreArtifactsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListSiteRestoreArtifactsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListSiteRestoreArtifactsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreArtifactSlab.Next(&r.Cursor)
+			r.readRestoreArtifact(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendRestoreArtifact(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindRestoreArtifact()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListSiteRestoreArtifactsResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListSiteRestoreArtifactsResponse(x *ListSiteRestoreArtifactsResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListSiteRestoreArtifactsResponse(x)
@@ -114,6 +228,44 @@ func (x *ListGranularDriveRestoreArtifactsResponse) UnmarshalGraphJSON(body []by
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListGranularDriveRestoreArtifactsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListGranularDriveRestoreArtifactsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListGranularDriveRestoreArtifactsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.granularRestoreArtifactSlab.Next(&r.Cursor)
+			r.readGranularRestoreArtifact(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendGranularRestoreArtifact(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindGranularRestoreArtifact()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListGranularDriveRestoreArtifactsResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListGranularDriveRestoreArtifactsResponse(x *ListGranularDriveRestoreArtifactsResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListGranularDriveRestoreArtifactsResponse(x)
@@ -145,6 +297,44 @@ func (x *ListGranularSiteRestoreArtifactsResponse) UnmarshalGraphJSON(body []byt
 	r.readListGranularSiteRestoreArtifactsResponse(x)
 	r.WantList()
 	return r.Finish()
+}
+
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListGranularSiteRestoreArtifactsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListGranularSiteRestoreArtifactsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListGranularSiteRestoreArtifactsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.granularRestoreArtifactSlab.Next(&r.Cursor)
+			r.readGranularRestoreArtifact(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendGranularRestoreArtifact(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindGranularRestoreArtifact()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListGranularSiteRestoreArtifactsResponse) NextPageTokenNumber() int {
+	return 2
 }
 
 func (r *graphReader) readListGranularSiteRestoreArtifactsResponse(x *ListGranularSiteRestoreArtifactsResponse) {

@@ -42,6 +42,50 @@ func (r *graphReader) fieldRestorePoint(x *RestorePoint) {
 	}
 }
 
+func (r *graphReader) appendRestorePoint(dst []byte, x *RestorePoint) []byte {
+	if x.Id != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Id)
+	}
+	if x.ProtectionDateTime != nil {
+		dst = append(dst, 0x12)
+		dst = graphjson.AppendTimestamp(dst, x.ProtectionDateTime)
+	}
+	if x.ExpirationDateTime != nil {
+		dst = append(dst, 0x1a)
+		dst = graphjson.AppendTimestamp(dst, x.ExpirationDateTime)
+	}
+	if len(x.Tags) > 0 {
+		dst = append(dst, 0x22, 0)
+		at := len(dst)
+		for _, value := range x.Tags {
+			dst = graphjson.AppendVarint(dst, uint64(value))
+		}
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.ProtectionUnit != nil {
+		dst = append(dst, 0x2a, 0)
+		at := len(dst)
+		dst = r.appendProtectionUnit(dst, x.ProtectionUnit)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindRestorePoint() {
+	r.RewindValues()
+	r.enumProtectionSourceSlab.Rewind()
+	r.enumRestorePointTagsSlab.Rewind()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.protectedSiteSlab.Rewind()
+	r.protectedUserSlab.Rewind()
+	r.protectionUnitSlab.Rewind()
+	r.protectionUnit_SiteSlab.Rewind()
+	r.protectionUnit_UserSlab.Rewind()
+	r.restorePointSlab.Rewind()
+}
+
 func (x *RestorePointReference) appendGraph(dst []byte) []byte {
 	dst = append(dst, '{')
 	dst = x.appendGraphFields(dst)
@@ -71,6 +115,18 @@ func (r *graphReader) fieldTimePeriod(x *TimePeriod) {
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendTimePeriod(dst []byte, x *TimePeriod) []byte {
+	if x.StartDateTime != nil {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendTimestamp(dst, x.StartDateTime)
+	}
+	if x.EndDateTime != nil {
+		dst = append(dst, 0x12)
+		dst = graphjson.AppendTimestamp(dst, x.EndDateTime)
+	}
+	return dst
 }
 
 func (x *TimePeriod) appendGraph(dst []byte) []byte {

@@ -15,6 +15,44 @@ func (x *ListRestorePointsResponse) UnmarshalGraphJSON(body []byte, options Grap
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListRestorePointsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListRestorePointsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListRestorePointsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restorePointSlab.Next(&r.Cursor)
+			r.readRestorePoint(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendRestorePoint(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindRestorePoint()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListRestorePointsResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListRestorePointsResponse(x *ListRestorePointsResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListRestorePointsResponse(x)
@@ -107,13 +145,14 @@ func (r *graphReader) fieldSearchRestorePointsResponse(x *SearchRestorePointsRes
 	case "searchResponseId":
 		x.SearchResponseId = r.Text()
 	case "searchResults":
-		list, start := x.SearchResults[:0], r.Pos()
+		start := r.Pos()
+		r.restorePointSearchResultList.Start()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.restorePointSearchResultSlab.Next(&r.Cursor)
-			list = graphjson.Grow(list, element, &r.Cursor, start)
+			r.restorePointSearchResultList.Add(element, &r.Cursor, start)
 			r.readRestorePointSearchResult(element)
 		}
-		x.SearchResults = list
+		x.SearchResults = r.restorePointSearchResultList.End(&r.Cursor)
 	case "noResultProtectionUnitIds":
 		x.NoResultProtectionUnitIds = r.Texts()
 	case "value":

@@ -37,16 +37,14 @@ func (r *graphReader) fieldRestoreSession(x *RestoreSession) {
 		if !r.ExpectObject() {
 			return
 		}
-		x.CreatedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.CreatedBy)
+		x.CreatedBy = r.sameIdentitySet(&r.restoreSessionCreatedByMemo)
 	case "createdDateTime":
 		x.CreatedDateTime = r.Timestamp()
 	case "lastModifiedBy":
 		if !r.ExpectObject() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.LastModifiedBy)
+		x.LastModifiedBy = r.sameIdentitySet(&r.restoreSessionLastModifiedByMemo)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
 	case "policyId":
@@ -60,6 +58,72 @@ func (r *graphReader) finishRestoreSession(x *RestoreSession) {
 	if x.Workload == 0 {
 		x.Workload = r.PathWorkload()
 	}
+}
+
+func (r *graphReader) appendRestoreSession(dst []byte, x *RestoreSession) []byte {
+	if x.Id != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Id)
+	}
+	if x.Workload != 0 {
+		dst = append(dst, 0x10)
+		dst = graphjson.AppendVarint(dst, uint64(x.Workload))
+	}
+	if x.Status != 0 {
+		dst = append(dst, 0x18)
+		dst = graphjson.AppendVarint(dst, uint64(x.Status))
+	}
+	if x.RestoreJobType != 0 {
+		dst = append(dst, 0x20)
+		dst = graphjson.AppendVarint(dst, uint64(x.RestoreJobType))
+	}
+	if x.RestoreSessionArtifactCount != nil {
+		dst = append(dst, 0x2a, 0)
+		at := len(dst)
+		dst = r.appendRestoreSessionArtifactCount(dst, x.RestoreSessionArtifactCount)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.Error != nil {
+		dst = append(dst, 0x32)
+		dst = r.AppendStatus(dst, x.Error)
+	}
+	if x.CompletedDateTime != nil {
+		dst = append(dst, 0x3a)
+		dst = graphjson.AppendTimestamp(dst, x.CompletedDateTime)
+	}
+	if x.CreatedBy != nil {
+		dst = append(dst, 0x42, 0)
+		at := len(dst)
+		dst = r.appendIdentitySet(dst, x.CreatedBy)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.CreatedDateTime != nil {
+		dst = append(dst, 0x4a)
+		dst = graphjson.AppendTimestamp(dst, x.CreatedDateTime)
+	}
+	if x.LastModifiedBy != nil {
+		dst = append(dst, 0x52, 0)
+		at := len(dst)
+		dst = r.appendIdentitySet(dst, x.LastModifiedBy)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.LastModifiedDateTime != nil {
+		dst = append(dst, 0x5a)
+		dst = graphjson.AppendTimestamp(dst, x.LastModifiedDateTime)
+	}
+	if x.PolicyId != "" {
+		dst = append(dst, 0x62)
+		dst = graphjson.AppendString(dst, x.PolicyId)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindRestoreSession() {
+	r.RewindValues()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.restoreSessionArtifactCountSlab.Rewind()
+	r.restoreSessionSlab.Rewind()
 }
 
 func (r *graphReader) readRestoreSessionArtifactCount(x *RestoreSessionArtifactCount) {
@@ -89,6 +153,26 @@ func (r *graphReader) fieldRestoreSessionArtifactCount(x *RestoreSessionArtifact
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendRestoreSessionArtifactCount(dst []byte, x *RestoreSessionArtifactCount) []byte {
+	if x.Total != nil {
+		dst = append(dst, 0x08)
+		dst = graphjson.AppendVarint(dst, uint64(*x.Total))
+	}
+	if x.Completed != nil {
+		dst = append(dst, 0x10)
+		dst = graphjson.AppendVarint(dst, uint64(*x.Completed))
+	}
+	if x.InProgress != nil {
+		dst = append(dst, 0x18)
+		dst = graphjson.AppendVarint(dst, uint64(*x.InProgress))
+	}
+	if x.Failed != nil {
+		dst = append(dst, 0x20)
+		dst = graphjson.AppendVarint(dst, uint64(*x.Failed))
+	}
+	return dst
 }
 
 func graphOfRestoreSessionStatus(name []byte) RestoreSessionStatus {

@@ -15,6 +15,44 @@ func (x *ListRestoreSessionsResponse) UnmarshalGraphJSON(body []byte, options Gr
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not
+// next_page_token. It returns the link to the next page, empty when there is none. The link aliases the body, which
+// AppendGraphWire changes: the body cannot be used for anything else. With an error, which is a *GraphJSONError, what
+// was appended is no encoding.
+func (*ListRestoreSessionsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r, start := takeGraphReader(body, options), len(dst)
+	var x ListRestoreSessionsResponse
+	for more := r.ObjectStart(); more; more = r.ObjectNext() {
+		if string(r.Key()) != "value" {
+			r.fieldListRestoreSessionsResponse(&x)
+			continue
+		}
+		// When an object has the property twice, the last one counts.
+		dst = dst[:start]
+		r.StartList()
+		for more := r.ListStart(); more; more = r.ListNext() {
+			element := r.restoreSessionSlab.Next(&r.Cursor)
+			r.readRestoreSession(element)
+			r.EndElement()
+			dst = append(dst, 0x0a, 0, 0)
+			at := len(dst)
+			dst = r.appendRestoreSession(dst, element)
+			dst = graphjson.CloseLong(dst, at)
+			r.rewindRestoreSession()
+		}
+	}
+	r.WantList()
+	if err = r.Finish(); err == nil {
+		r.giveBack()
+	}
+	return dst, x.NextPageToken, err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*ListRestoreSessionsResponse) NextPageTokenNumber() int {
+	return 2
+}
+
 func (r *graphReader) readListRestoreSessionsResponse(x *ListRestoreSessionsResponse) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldListRestoreSessionsResponse(x)
@@ -158,25 +196,27 @@ func (r *graphReader) fieldCreateExchangeRestoreSessionResponse(x *CreateExchang
 		r.fieldRestoreSession(x.RestoreSession)
 	case "granularMailboxRestoreArtifacts":
 		if !r.Unset() {
-			list, start := x.GranularMailboxRestoreArtifacts[:0], r.Pos()
+			start := r.Pos()
+			r.restoreArtifactList.Start()
 			for more := r.ListStart(); more; more = r.ListNext() {
 				element := r.restoreArtifactSlab.Next(&r.Cursor)
-				list = graphjson.Grow(list, element, &r.Cursor, start)
+				r.restoreArtifactList.Add(element, &r.Cursor, start)
 				r.readRestoreArtifact(element)
 			}
-			x.GranularMailboxRestoreArtifacts = list
+			x.GranularMailboxRestoreArtifacts = r.restoreArtifactList.End(&r.Cursor)
 		}
 	case "granularMailboxRestoreArtifact":
 		if len(x.GranularMailboxRestoreArtifacts) > 0 {
 			r.Skip()
 		} else if !r.Unset() {
-			list, start := x.GranularMailboxRestoreArtifacts[:0], r.Pos()
+			start := r.Pos()
+			r.restoreArtifactList.Start()
 			for more := r.ListStart(); more; more = r.ListNext() {
 				element := r.restoreArtifactSlab.Next(&r.Cursor)
-				list = graphjson.Grow(list, element, &r.Cursor, start)
+				r.restoreArtifactList.Add(element, &r.Cursor, start)
 				r.readRestoreArtifact(element)
 			}
-			x.GranularMailboxRestoreArtifacts = list
+			x.GranularMailboxRestoreArtifacts = r.restoreArtifactList.End(&r.Cursor)
 		}
 	case "value":
 		r.RefuseList()
@@ -366,13 +406,14 @@ func (r *graphReader) fieldUpdateExchangeRestoreSessionResponse(x *UpdateExchang
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "mailboxRestoreArtifacts@delta":
-		list, start := x.MailboxRestoreArtifacts[:0], r.Pos()
+		start := r.Pos()
+		r.restoreArtifactChangeList.Start()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.restoreArtifactChangeSlab.Next(&r.Cursor)
-			list = graphjson.Grow(list, element, &r.Cursor, start)
+			r.restoreArtifactChangeList.Add(element, &r.Cursor, start)
 			r.readRestoreArtifactChange(element)
 		}
-		x.MailboxRestoreArtifacts = list
+		x.MailboxRestoreArtifacts = r.restoreArtifactChangeList.End(&r.Cursor)
 	case "value":
 		r.RefuseList()
 		r.Skip()
@@ -441,21 +482,23 @@ func (r *graphReader) fieldUpdateOneDriveForBusinessRestoreSessionResponse(x *Up
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "driveRestoreArtifacts@delta":
-		list, start := x.DriveRestoreArtifacts[:0], r.Pos()
+		start := r.Pos()
+		r.restoreArtifactChangeList.Start()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.restoreArtifactChangeSlab.Next(&r.Cursor)
-			list = graphjson.Grow(list, element, &r.Cursor, start)
+			r.restoreArtifactChangeList.Add(element, &r.Cursor, start)
 			r.readRestoreArtifactChange(element)
 		}
-		x.DriveRestoreArtifacts = list
+		x.DriveRestoreArtifacts = r.restoreArtifactChangeList.End(&r.Cursor)
 	case "granularDriveRestoreArtifacts@delta":
-		list, start := x.GranularDriveRestoreArtifacts[:0], r.Pos()
+		start := r.Pos()
+		r.granularRestoreArtifactChangeList.Start()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.granularRestoreArtifactChangeSlab.Next(&r.Cursor)
-			list = graphjson.Grow(list, element, &r.Cursor, start)
+			r.granularRestoreArtifactChangeList.Add(element, &r.Cursor, start)
 			r.readGranularRestoreArtifactChange(element)
 		}
-		x.GranularDriveRestoreArtifacts = list
+		x.GranularDriveRestoreArtifacts = r.granularRestoreArtifactChangeList.End(&r.Cursor)
 	case "value":
 		r.RefuseList()
 		r.Skip()
@@ -524,21 +567,23 @@ func (r *graphReader) fieldUpdateSharePointRestoreSessionResponse(x *UpdateShare
 	case "id", "status", "restoreJobType", "restoreSessionArtifactCount", "error", "completedDateTime", "createdBy", "createdDateTime", "lastModifiedBy", "lastModifiedDateTime", "policyId", "@odata.type":
 		r.fieldRestoreSession(x.RestoreSession)
 	case "siteRestoreArtifacts@delta":
-		list, start := x.SiteRestoreArtifacts[:0], r.Pos()
+		start := r.Pos()
+		r.restoreArtifactChangeList.Start()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.restoreArtifactChangeSlab.Next(&r.Cursor)
-			list = graphjson.Grow(list, element, &r.Cursor, start)
+			r.restoreArtifactChangeList.Add(element, &r.Cursor, start)
 			r.readRestoreArtifactChange(element)
 		}
-		x.SiteRestoreArtifacts = list
+		x.SiteRestoreArtifacts = r.restoreArtifactChangeList.End(&r.Cursor)
 	case "granularSiteRestoreArtifacts@delta":
-		list, start := x.GranularSiteRestoreArtifacts[:0], r.Pos()
+		start := r.Pos()
+		r.granularRestoreArtifactChangeList.Start()
 		for more := r.ListStart(); more; more = r.ListNext() {
 			element := r.granularRestoreArtifactChangeSlab.Next(&r.Cursor)
-			list = graphjson.Grow(list, element, &r.Cursor, start)
+			r.granularRestoreArtifactChangeList.Add(element, &r.Cursor, start)
 			r.readGranularRestoreArtifactChange(element)
 		}
-		x.GranularSiteRestoreArtifacts = list
+		x.GranularSiteRestoreArtifacts = r.granularRestoreArtifactChangeList.End(&r.Cursor)
 	case "value":
 		r.RefuseList()
 		r.Skip()

@@ -32,13 +32,55 @@ func (r *graphReader) fieldServiceApp(x *ServiceApp) {
 		if !r.ExpectObject() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.LastModifiedBy)
+		x.LastModifiedBy = r.sameIdentitySet(&r.serviceAppLastModifiedByMemo)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendServiceApp(dst []byte, x *ServiceApp) []byte {
+	if x.Id != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Id)
+	}
+	if x.Status != 0 {
+		dst = append(dst, 0x10)
+		dst = graphjson.AppendVarint(dst, uint64(x.Status))
+	}
+	if x.Application != nil {
+		dst = append(dst, 0x1a, 0)
+		at := len(dst)
+		dst = r.appendIdentity(dst, x.Application)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.EffectiveDateTime != nil {
+		dst = append(dst, 0x22)
+		dst = graphjson.AppendTimestamp(dst, x.EffectiveDateTime)
+	}
+	if x.RegistrationDateTime != nil {
+		dst = append(dst, 0x2a)
+		dst = graphjson.AppendTimestamp(dst, x.RegistrationDateTime)
+	}
+	if x.LastModifiedBy != nil {
+		dst = append(dst, 0x32, 0)
+		at := len(dst)
+		dst = r.appendIdentitySet(dst, x.LastModifiedBy)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.LastModifiedDateTime != nil {
+		dst = append(dst, 0x3a)
+		dst = graphjson.AppendTimestamp(dst, x.LastModifiedDateTime)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindServiceApp() {
+	r.RewindValues()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.serviceAppSlab.Rewind()
 }
 
 func graphOfServiceAppStatus(name []byte) ServiceAppStatus {
