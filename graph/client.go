@@ -237,6 +237,7 @@ func (c *Client) send(ctx context.Context, request *Request, token string, fresh
 		return nil, false, &Error{Kind: KindInvalidRequest, Err: err}
 	}
 	request.Stats.attempt()
+	defer request.Stats.spent(time.Now())
 	response, again, err := trip.roundTrip(httpRequest)
 	if again {
 		return nil, true, nil

@@ -10,6 +10,8 @@ type Stats struct {
 	// Waited is the time in which requests waited for their slot, for a throttle to open, and for their repeat. The
 	// time of the attempts is not in it, and neither is that of tokens.
 	Waited time.Duration
+	// InGraph is the time of the attempts: from handing a request to the network until its response was read, or failed.
+	InGraph time.Duration
 	// GraphRequestIDs are Graph's ids of the requests that it responded to, in order.
 	GraphRequestIDs []string
 	// first has room for the first of them: most calls make one request.
@@ -38,5 +40,12 @@ func (s *Stats) attempt() {
 func (s *Stats) waited(since time.Time) {
 	if s != nil {
 		s.Waited += time.Since(since)
+	}
+}
+
+// spent adds the time since an attempt began, unless nobody counts.
+func (s *Stats) spent(since time.Time) {
+	if s != nil {
+		s.InGraph += time.Since(since)
 	}
 }

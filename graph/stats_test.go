@@ -16,7 +16,7 @@ func TestStatsSayWhatARequestCost(t *testing.T) {
 		}
 		client, _ := responding(t, reply(429, "Retry-After", "2"), reply(503, "Retry-After", "1"), slowly, reply(200), reply(429, "Retry-After", "60"), reply(200))
 		for i, want := range []Stats{
-			{Attempts: 3, Waited: 3 * time.Second},
+			{Attempts: 3, Waited: 3 * time.Second, InGraph: 300 * time.Millisecond},
 			// It has a slot of the pace, a quarter of a second after the last one.
 			{Attempts: 1, Waited: 0},
 			{Attempts: 1, Waited: 0},
@@ -30,7 +30,7 @@ func TestStatsSayWhatARequestCost(t *testing.T) {
 				// The pace is no round number.
 				want.Waited = got.Waited
 			}
-			if got.Attempts != want.Attempts || got.Waited != want.Waited {
+			if got.Attempts != want.Attempts || got.Waited != want.Waited || got.InGraph != want.InGraph {
 				t.Errorf("request %d: got %+v, want %+v", i, got, want)
 			}
 			if i > 0 {

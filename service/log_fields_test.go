@@ -41,7 +41,7 @@ func TestLineOfACallSaysWhatItTook(t *testing.T) {
 	}
 	// A call that is refused before it sends anything has none.
 	s.Try("ProtectionPolicyService/GetProtectionPolicy", &pb.GetProtectionPolicyRequest{ProtectionPolicyId: "a/b"})
-	if log := s.Log.String(); !strings.Contains(log, `"attempts":0,"waitedMs":0,"code":"InvalidArgument"`) {
+	if log := s.Log.String(); !strings.Contains(log, `"attempts":0,"waitedMs":0,"graphDuration":0,"code":"InvalidArgument"`) {
 		t.Errorf("the refused call: %s", log)
 	}
 }

@@ -75,7 +75,7 @@ func startDesk(ctx context.Context, o options) (d *desk, err error) {
 	if output, err := exec.CommandContext(ctx, d.program, "dev-ca", d.at("desk")).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("dev-ca: %w: %s", err, output)
 	}
-	d.upstream, err = trial.Launch(ctx, d.at("emulator.log"), "taskset", "-c", core, d.program,
+	d.upstream, err = trial.Launch(ctx, d.at("emulator.log"), "env", "GOGC="+lazyCollector, "taskset", "-c", core, d.program,
 		"--listen", addresses[1], "--admin-listen=", "--graph-endpoint", "emulator", "--emulator-listen", addresses[0])
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func startDesk(ctx context.Context, o options) (d *desk, err error) {
 		return nil, err
 	}
 	desk := func(name string) string { return d.at("desk/" + name) }
-	d.server, err = trial.Launch(ctx, d.at("server.log"), "taskset", "-c", "0", d.program,
+	d.server, err = trial.Launch(ctx, d.at("server.log"), "env", "-u", "GOGC", "taskset", "-c", "0", d.program,
 		"--listen", d.address, "--admin-listen", d.admin, "--admin-pprof", "--graph-endpoint", string(d.emulator)+"/v1.0",
 		"--tls-certificate-file", desk("server.crt"), "--tls-key-file", desk("server.key"),
 		"--tls-client-ca-file", desk("ca.crt"), "--tls-client-auth", "optional",
@@ -131,6 +131,10 @@ func (d *desk) seed(ctx context.Context, count int) error {
 		os.WriteFile(d.at("desk/tenants.txt"), []byte(list.String()), 0o600),
 		os.WriteFile(d.at("desk/rights.yaml"), []byte(rights), 0o600))
 }
+
+// lazyCollector is the GC percent of the emulator and of the generator. They stand for many machines: without it their
+// collectors would take up a processor that they have to share.
+const lazyCollector = "1000"
 
 // startLimit is how long a process may take until it responds.
 const startLimit = 30 * time.Second

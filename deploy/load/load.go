@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	cryptorand "crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -69,6 +68,8 @@ type load struct {
 	callers []caller
 	writes  int
 	random  *rand.Rand
+	// number is that of the next call.
+	number int
 	// again makes that many creates go out twice under one id.
 	again int
 
@@ -141,6 +142,7 @@ func (l *load) close() {
 func (l *load) run(ctx context.Context, w *window, perSecond int, lasts time.Duration) error {
 	l.mu.Lock()
 	l.window = w
+	w.first = l.number
 	l.mu.Unlock()
 	begin := time.Now()
 	for at := time.Duration(0); at < lasts; at += time.Duration(l.random.ExpFloat64() / float64(perSecond) * float64(time.Second)) {
@@ -163,7 +165,9 @@ func (l *load) begin(planned time.Time) error {
 	c, tenant, k := &l.callers[l.random.IntN(len(l.callers))], l.random.IntN(len(l.tenants)), l.choose()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	w := write{kind: k}
+	number := l.number
+	l.number++
+	w := write{id: idOf(number), kind: k}
 	if k >= create {
 		// A tenant has at most two such policies, so that lists stay as long as they are.
 		if own := l.own[tenant]; len(own) >= 2 {
@@ -171,12 +175,12 @@ func (l *load) begin(planned time.Time) error {
 		} else {
 			w.kind = create
 		}
-		w.id = newGUID()
 	}
 	if l.flying++; l.flying > underWay {
 		return errors.New("too many calls are under way: the server is too slow by far")
 	}
-	l.window.sent(time.Since(planned))
+	handed := time.Now()
+	l.window.sent(handed.Sub(planned))
 	again := w.kind == create && l.again > 0
 	if again {
 		l.again--
@@ -187,11 +191,12 @@ func (l *load) begin(planned time.Time) error {
 			_ = c.call(&write{kind: create, id: w.id}, &l.tenants[tenant])
 		}
 		err := c.call(&w, &l.tenants[tenant])
-		took := time.Since(planned)
+		ended := time.Now()
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.flying--
-		l.window.ended(w.kind, took, err)
+		l.window.inGRPC[number-l.window.first] = milliseconds(ended.Sub(handed))
+		l.window.ended(w.kind, ended.Sub(planned), err)
 		if w.kind < create {
 			return
 		}
@@ -221,12 +226,9 @@ func (l *load) choose() kind {
 func (c *caller) call(w *write, t *tenant) error {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
-	pairs := append(make([]string, 0, 6), "x-tenant-id", t.id)
+	pairs := append(make([]string, 0, 6), "x-tenant-id", t.id, "x-request-id", w.id)
 	if c.token != "" {
 		pairs = append(pairs, "authorization", c.token)
-	}
-	if w.id != "" {
-		pairs = append(pairs, "x-request-id", w.id)
 	}
 	ctx = metadata.AppendToOutgoingContext(ctx, pairs...)
 	switch w.kind {
@@ -279,12 +281,4 @@ func (l *load) seen() []write {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]write(nil), l.made...)
-}
-
-func newGUID() string {
-	var b [16]byte
-	// It never fails.
-	_, _ = cryptorand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

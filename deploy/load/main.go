@@ -87,7 +87,7 @@ func pinned() error {
 		return err
 	}
 	// It is this program.
-	return syscall.Exec(taskset, append([]string{"taskset", "-c", core, program}, os.Args[1:]...), append(os.Environ(), pinnedMark+"=1"))
+	return syscall.Exec(taskset, append([]string{"taskset", "-c", core, program}, os.Args[1:]...), append(os.Environ(), pinnedMark+"=1", "GOGC="+lazyCollector))
 }
 
 func prove(ctx context.Context, o options) (err error) {

@@ -26,6 +26,10 @@ func (d *desk) measure(ctx context.Context, l *load, rate int, lasts time.Durati
 		return nil, err
 	}
 	f := &figures{rate: rate, window: &window{failed: map[string]int{}}}
+	log, err := os.Stat(d.at("server.log"))
+	if err != nil {
+		return nil, err
+	}
 	before, err := d.usage()
 	if err != nil {
 		return nil, err
@@ -59,7 +63,8 @@ func (d *desk) measure(ctx context.Context, l *load, rate int, lasts time.Durati
 	}
 	slices.Sort(f.all)
 	slices.Sort(f.late)
-	return f, nil
+	f.own, err = d.ownTimes(f, log.Size())
+	return f, err
 }
 
 // usage is how much processor time was used: by those three processes, by all else that runs here, and by the machine

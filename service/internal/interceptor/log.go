@@ -75,6 +75,7 @@ func logCalls(logger *slog.Logger, tenants LogTenants, observers []Observer) aro
 			slog.String("requestId", c.requestID),
 			slog.Int("attempts", c.stats.Attempts),
 			slog.Int64("waitedMs", c.stats.Waited.Milliseconds()),
+			slog.Duration("graphDuration", c.stats.InGraph),
 		)
 		var buffer [moreAttributes]slog.Attr
 		more := buffer[:0]
