@@ -65,7 +65,7 @@ type Lengths struct {
 	DataStore time.Duration // first list of policies until enable works; default 5 min
 }
 
-func (l Lengths) withDefaults() Lengths {
+func (l *Lengths) withDefaults() Lengths {
 	return Lengths{
 		Restore:   l.Restore.withDefaults(),
 		Protect:   cmp.Or(l.Protect, 5*time.Minute),

@@ -36,7 +36,7 @@ func (l *Lengths) Set(name string, d time.Duration) error {
 }
 
 // negative tells whether one of the lengths is.
-func (l Lengths) negative() bool {
+func (l *Lengths) negative() bool {
 	for _, length := range l.named() {
 		if *length < 0 {
 			return true

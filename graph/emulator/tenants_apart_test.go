@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/m365backup/backupstorage/graph/emulator"
 )
@@ -100,7 +99,7 @@ func (s *suite) step(e *emulator.Emulator, n int) {
 		}
 	}
 	header := w.Header()
-	s.seen = append(s.seen, fmt.Sprint(w.Code, " ", header["Request-Id"], header["request-id"], header["Date"], header["Retry-After"], " ", numbered(body)))
+	s.seen = append(s.seen, fmt.Sprint(w.Code, " ", header.Get("request-id"), header.Get("Date"), header["Retry-After"], " ", numbered(body)))
 }
 
 // numbered takes the numbers of the ledger out, which are those of all tenants.
@@ -115,7 +114,7 @@ func numbered(body []byte) string {
 }
 
 func standingStill() *emulator.Emulator {
-	return emulator.New(emulator.Options{Start: start(), Stopped: true, Base: func() time.Time { return start() }})
+	return emulator.New(emulator.Options{Start: start(), Stopped: true, Base: start})
 }
 
 // alone runs a suite on an emulator that nobody else uses.

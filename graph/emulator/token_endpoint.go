@@ -157,7 +157,7 @@ func (c *call) onBehalfOf(app App, form url.Values) (tokenClaims, *graphError) {
 	}
 	var asked []string
 	audience := ""
-	for _, scope := range strings.Fields(form.Get("scope")) {
+	for scope := range strings.FieldsSeq(form.Get("scope")) {
 		if isOpenID(scope) {
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -87,8 +88,7 @@ func certificate(t *testing.T) (*x509.Certificate, *rsa.PrivateKey, string) {
 
 // aadCode is the code of the token authority in an error of azidentity.
 func aadCode(err error) string {
-	var failed *azidentity.AuthenticationFailedError
-	if !errors.As(err, &failed) {
+	if _, failed := errors.AsType[*azidentity.AuthenticationFailedError](err); !failed {
 		return ""
 	}
 	_, rest, found := strings.Cut(err.Error(), "AADSTS")
@@ -226,9 +226,7 @@ func TestBadRequestsForTokensAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			form := url.Values{}
-			for k, v := range good {
-				form[k] = v
-			}
+			maps.Copy(form, good)
 			form.Set(c.field, c.value)
 			r := w.within(t).form(c.tenant, form).want(c.status).eq("error", c.named).eq("error_codes.0", float64(c.code))
 			if !strings.Contains(r.str("error_description"), "Trace ID: ") {

@@ -30,7 +30,7 @@ func (c *Config) certificate(listening net.Addr) (*tls.Certificate, error) {
 	case c.TLSSelfSigned != "":
 		pair, text, err := selfSigned(c.hosts(listening))
 		if err == nil {
-			err = os.WriteFile(c.TLSSelfSigned, text, 0o644) //nolint:gosec // A certificate is public.
+			err = os.WriteFile(c.TLSSelfSigned, text, 0o644)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("--tls-self-signed: %w", err)

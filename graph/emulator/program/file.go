@@ -120,7 +120,7 @@ func check(n *yaml.Node, t reflect.Type) error {
 		}
 		return nil
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
-		target, _ := reflect.New(t).Interface().(encoding.TextUnmarshaler)
+		target, _ := reflect.TypeAssert[encoding.TextUnmarshaler](reflect.New(t))
 		if err := target.UnmarshalText([]byte(n.Value)); err != nil || n.ShortTag() != "!!str" {
 			return wrongf(n, "%q is no good value: %w", n.Value, errors.Join(err))
 		}
