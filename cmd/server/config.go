@@ -78,6 +78,7 @@ type callers struct {
 
 type limits struct {
 	MaxCalls              int   `default:"1000" placeholder:"N" help:"maximum number of calls under way; one tenant alone can have half of it" page:"maximum number of calls under way. One tenant alone can have half of them, two tenants a third each. The server refuses further calls at once with ~SERVER_OVERLOADED~"`
+	MaxWaits              int   `default:"20000" placeholder:"N" help:"maximum number of streams, waits and watches under way, besides --max-calls; one tenant alone can have half of it" page:"maximum number of [streams, waits and watches](waiting.md) under way, besides ~--max-calls~. Tenants share them like calls, and a connection can have 50. The server refuses further ones at once with ~SERVER_OVERLOADED~"`
 	MaxConnections        int   `default:"10000" placeholder:"N" help:"maximum number of connections; the server closes further ones at once"`
 	MaxConnectionsPerPeer int   `default:"0" placeholder:"N" help:"maximum number of connections of one IP address; 0 is a tenth of --max-connections"`
 	MaxResponseBytes      int64 `default:"0" placeholder:"BYTES" help:"maximum number of bytes of responses that calls hold together; 0 is 256 MiB, or a quarter of the memory limit if that is less" page:"maximum number of bytes of responses that all calls hold together, from Graph and for clients that have not taken them yet; tenants share them like calls. At least 25165824. 0 is 256 MiB, or a quarter of the memory limit (~GOMEMLIMIT~, else nine tenths of the container's) if that is less"`

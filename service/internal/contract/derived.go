@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
@@ -42,6 +43,16 @@ type Watched struct {
 	resource, itemError protoreflect.FieldDescriptor
 	// status leads from the resource to its state.
 	status []protoreflect.FieldDescriptor
+}
+
+// NewResponse makes an empty response message of the operation.
+func (op *Operation) NewResponse() proto.Message {
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(op.response.FullName())
+	if err != nil {
+		// The generated package has registered it, as it has the operation.
+		panic(err)
+	}
+	return kind.New().Interface()
 }
 
 // State is what a state of a resource means for those who wait.

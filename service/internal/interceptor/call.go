@@ -2,6 +2,7 @@ package interceptor
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -55,6 +56,13 @@ type call struct {
 	// has them from the moment on that it was not refused.
 	place   func()
 	holding *wire.Holding
+	// bytes is what holdings are of.
+	bytes *wire.Bytes
+	// still decides again whether the caller may do what the call does; nil where everybody may. Only calls that last have
+	// it.
+	still func() error
+	// shown is set when a stream has sent a message.
+	shown atomic.Bool
 }
 
 // leave gives back the place of the call and what it holds. A unary call that succeeded does so when its response is
@@ -88,6 +96,9 @@ func Stats(ctx context.Context) *graph.Stats {
 
 // Grow asks whether a call may hold n more bytes of a response of Graph's. It always may outside of one.
 func Grow(ctx context.Context, n int) bool {
+	if page, ok := ctx.Value(pageKey{}).(*wire.Holding); ok {
+		return page.Grow(int64(n))
+	}
 	c, ok := ctx.Value(callKey{}).(*call)
 	return !ok || c.holding == nil || c.holding.Grow(int64(n))
 }

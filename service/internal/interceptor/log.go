@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/service/internal/apierror"
 )
 
 // LogTenants is how tenants stand in the lines of calls.
@@ -105,7 +108,7 @@ func logCalls(logger *slog.Logger, tenants LogTenants, observers []Observer) aro
 			// The code itself stands in the Status alone: whoever responds in Graph's place chooses it.
 			attributes = append(attributes, slog.Bool("unknownCode", true))
 		}
-		logger.LogAttrs(ctx, level(f.Code()), "call", append(attributes, panicAttributes(c.err)...)...)
+		logger.LogAttrs(ctx, level(f), "call", append(attributes, panicAttributes(c.err)...)...)
 		return err
 	}
 }
@@ -160,8 +163,12 @@ func (l *lineLimit) take(now time.Time) (left uint64, ok bool) {
 }
 
 // level is the level of the line of a failed call.
-func level(code codes.Code) slog.Level {
-	switch code {
+func level(f *apierror.Failure) slog.Level {
+	if f.Reason() == pb.ErrorReason_STREAM_RESUME.String() {
+		// It is how long streams end.
+		return slog.LevelInfo
+	}
+	switch f.Code() {
 	case codes.Internal, codes.Unknown:
 		return slog.LevelError
 	case codes.Unavailable:
