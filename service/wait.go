@@ -327,8 +327,8 @@ func addMarks(marks map[string]string, page protoreflect.Message) {
 	})
 }
 
-// revisionOf names the content of a message. Two replicas name it alike; two versions of the server need not, and then a
-// wait ends once too early.
+// revisionOf names the content of a message. Two replicas name it alike; two versions of the server need not, and then
+// a wait ends once too early.
 func revisionOf(message proto.Message) string {
 	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(message)
 	if err != nil {

@@ -155,6 +155,9 @@ func (c *config) check(getenv func(string) string) error {
 }
 
 func (c *config) checkLimits() error {
+	if c.MaxWaits < 1 {
+		return fmt.Errorf("--max-waits is %d and must be 1 or more", c.MaxWaits)
+	}
 	if c.MaxCalls < 1 {
 		return errors.New("--max-calls must be 1 or more")
 	}

@@ -20,7 +20,8 @@ func newWatches() *watches {
 	return w
 }
 
-// intercept ends the context of a stream when the server stops. Those of the contract end themselves, with a typed error.
+// intercept ends the context of a stream when the server stops. Those of the contract end by themselves, with a typed
+// error.
 func (w *watches) intercept(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	if strings.HasPrefix(info.FullMethod, contractPrefix) {
 		return handler(srv, stream)

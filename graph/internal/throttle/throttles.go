@@ -106,8 +106,8 @@ func (t *Throttles) Enter(ctx context.Context, key Key, patient bool) (Pass, err
 	return t.enter(ctx, key, queues, patient, time.Now().Add(MaxWait))
 }
 
-// Try is Enter for a request that nobody waits for by itself: it goes when a slot is free now, and is refused otherwise.
-// It never stands before another one.
+// Try is Enter for a request that can come later: it goes when a slot is free now, and is refused otherwise. It never
+// stands before another one.
 func (t *Throttles) Try(ctx context.Context, key Key) (Pass, error) {
 	if t.count.Load() == 0 {
 		return Pass{}, nil

@@ -96,7 +96,7 @@ func (h *Hub) wakeGroup(g *group) {
 	}
 	g.listing = true
 	pages := max(1, len(g.members)/maxApart)
-	h.lanes.run(h, g.key.Tenant, func() {
+	h.reads.run(h, g.key.Tenant, func() {
 		h.mu.Lock()
 		moment := h.moment()
 		g.began = time.Now()

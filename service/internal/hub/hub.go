@@ -85,7 +85,7 @@ type Hub struct {
 	mu      sync.Mutex
 	watched map[Key]*watched
 	groups  map[Collection]*group
-	lanes   lanes
+	reads   reads
 	// moments counts the beginnings of reads and the arrivals of readers, to tell which was first.
 	moments uint64
 	readers int

@@ -72,10 +72,10 @@ func (h *Hub) schedule(w *watched) {
 	}
 }
 
-// read reads the resource when there is a lane for it.
+// read reads the resource when it may be on its way.
 func (h *Hub) read(w *watched) {
 	w.reading = true
-	h.lanes.run(h, w.key.Tenant, func() {
+	h.reads.run(h, w.key.Tenant, func() {
 		h.mu.Lock()
 		if w.last == nil || h.ctx.Err() != nil {
 			w.reading = false

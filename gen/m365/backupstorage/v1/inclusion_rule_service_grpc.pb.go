@@ -49,9 +49,9 @@ const (
 //
 // InclusionRuleService adds units to policies by expressions instead of one by one.
 //
-// Usual order: create a rule, then get it once a minute until its status is COMPLETED or COMPLETED_WITH_ERRORS, which
-// takes minutes to hours. Later, run a static rule again, or update the expression of a dynamic rule. `InclusionRule`
-// has the syntax of expressions.
+// Usual order: create a rule, then wait for it (WaitMailboxInclusionRule and its kin) until its status is COMPLETED or
+// COMPLETED_WITH_ERRORS, which takes minutes to hours. Later, run a static rule again, or update the expression of a
+// dynamic rule. `InclusionRule` has the syntax of expressions.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.
@@ -375,9 +375,9 @@ func (c *inclusionRuleServiceClient) WaitSiteInclusionRule(ctx context.Context, 
 //
 // InclusionRuleService adds units to policies by expressions instead of one by one.
 //
-// Usual order: create a rule, then get it once a minute until its status is COMPLETED or COMPLETED_WITH_ERRORS, which
-// takes minutes to hours. Later, run a static rule again, or update the expression of a dynamic rule. `InclusionRule`
-// has the syntax of expressions.
+// Usual order: create a rule, then wait for it (WaitMailboxInclusionRule and its kin) until its status is COMPLETED or
+// COMPLETED_WITH_ERRORS, which takes minutes to hours. Later, run a static rule again, or update the expression of a
+// dynamic rule. `InclusionRule` has the syntax of expressions.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.

@@ -32,7 +32,7 @@ const (
 // | units are added or removed | | UPDATING, then ACTIVE or ACTIVE_WITH_ERRORS |
 // | DeleteProtectionPolicy | INACTIVE | the policy is gone |
 //
-// A policy is UPDATING for minutes to an hour. Call GetProtectionPolicy once a minute.
+// A policy is UPDATING for minutes to an hour. WaitProtectionPolicy waits for that.
 type ProtectionPolicyStatus int32
 
 const (

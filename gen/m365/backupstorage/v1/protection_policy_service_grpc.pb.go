@@ -40,10 +40,10 @@ const (
 // ProtectionPolicyService creates, changes and deletes the policies that define what is backed up. A workload can
 // have only one active policy.
 //
-// Usual order: create a policy with up to 50 units, then call ActivateProtectionPolicy. Call GetProtectionPolicy
-// once a minute until the status is ACTIVE or ACTIVE_WITH_ERRORS, which takes minutes to an hour: Graph sends no
-// notification. Each unit has its own `ProtectionUnit.status`. Add more units with the update rpc, a rule
-// (InclusionRuleService) or a bulk addition job (ProtectionUnitBulkAdditionJobService).
+// Usual order: create a policy with up to 50 units, then call ActivateProtectionPolicy. Call WaitProtectionPolicy
+// until the status is ACTIVE or ACTIVE_WITH_ERRORS, which takes minutes to an hour. Each unit has its own
+// `ProtectionUnit.status`. Add more units with the update rpc, a rule (InclusionRuleService) or a bulk addition job
+// (ProtectionUnitBulkAdditionJobService).
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.
@@ -239,10 +239,10 @@ func (c *protectionPolicyServiceClient) WaitProtectionPolicy(ctx context.Context
 // ProtectionPolicyService creates, changes and deletes the policies that define what is backed up. A workload can
 // have only one active policy.
 //
-// Usual order: create a policy with up to 50 units, then call ActivateProtectionPolicy. Call GetProtectionPolicy
-// once a minute until the status is ACTIVE or ACTIVE_WITH_ERRORS, which takes minutes to an hour: Graph sends no
-// notification. Each unit has its own `ProtectionUnit.status`. Add more units with the update rpc, a rule
-// (InclusionRuleService) or a bulk addition job (ProtectionUnitBulkAdditionJobService).
+// Usual order: create a policy with up to 50 units, then call ActivateProtectionPolicy. Call WaitProtectionPolicy
+// until the status is ACTIVE or ACTIVE_WITH_ERRORS, which takes minutes to an hour. Each unit has its own
+// `ProtectionUnit.status`. Add more units with the update rpc, a rule (InclusionRuleService) or a bulk addition job
+// (ProtectionUnitBulkAdditionJobService).
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.

@@ -39,8 +39,8 @@ const (
 //
 // ProtectionUnitBulkAdditionJobService adds many units to a policy at once.
 //
-// Usual order: create a job, then get it once a minute until its status is COMPLETED or COMPLETED_WITH_ERRORS.
-// Microsoft does not say how long that takes. A resource that fails does not fail the call: it is listed in
+// Usual order: create a job, then wait for it until its status is COMPLETED or COMPLETED_WITH_ERRORS. Microsoft does
+// not say how long that takes. A resource that fails does not fail the call: it is listed in
 // `ProtectionUnitBulkAdditionJob.failed_resources`.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
@@ -242,8 +242,8 @@ func (c *protectionUnitBulkAdditionJobServiceClient) WaitSiteProtectionUnitsBulk
 //
 // ProtectionUnitBulkAdditionJobService adds many units to a policy at once.
 //
-// Usual order: create a job, then get it once a minute until its status is COMPLETED or COMPLETED_WITH_ERRORS.
-// Microsoft does not say how long that takes. A resource that fails does not fail the call: it is listed in
+// Usual order: create a job, then wait for it until its status is COMPLETED or COMPLETED_WITH_ERRORS. Microsoft does
+// not say how long that takes. A resource that fails does not fail the call: it is listed in
 // `ProtectionUnitBulkAdditionJob.failed_resources`.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token

@@ -31,17 +31,17 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ProtectionUnitStreamService reads long lists of units in one call each: hundreds of thousands of mailboxes, drives or
-// sites.
+// ProtectionUnitStreamService reads long lists of units in one call each: hundreds of thousands of mailboxes, drives
+// or sites.
 //
-// The messages are those of the lists of ProtectionUnitService. Each message has the `next_page_token` of the page behind
-// it: a stream that was cut goes on from the last message that came, with the stream or the list, at any replica of the
-// server. OK says that the list is complete. Otherwise the pages that came are valid, and the Status is the one that
-// the list would have for the next page.
+// The messages are those of the lists of ProtectionUnitService. Each message has the `next_page_token` of the page
+// behind it: a stream that was cut goes on from the last message that came, with the stream or the list, at any
+// replica of the server. OK says that the list is complete. Otherwise the pages that came are valid, and the Status
+// is the one that the list would have for the next page.
 //
-// One page is fetched ahead. A reader that stops reading stops the fetching: nothing queues. When Graph throttles, the
-// stream waits, within the deadline of the call. It ends with STREAM_RESUME after 10 min, and when the server stops: go
-// on with the last token.
+// One page is fetched ahead. A reader that stops reading stops the fetching: nothing queues. When Graph throttles,
+// the stream waits, within the deadline of the call. It ends with STREAM_RESUME after 10 min, and when the server
+// stops: go on with the last token.
 //
 // Every stream counts as a waiting call: the server has room for `--max-waits` of them, and a connection for 50. One
 // more is SERVER_OVERLOADED. The right of the caller is looked at again every 10 s, and the stream ends with
@@ -196,17 +196,17 @@ type ProtectionUnitStreamService_StreamSharePointProtectionPolicyUnitsClient = g
 // All implementations must embed UnimplementedProtectionUnitStreamServiceServer
 // for forward compatibility.
 //
-// ProtectionUnitStreamService reads long lists of units in one call each: hundreds of thousands of mailboxes, drives or
-// sites.
+// ProtectionUnitStreamService reads long lists of units in one call each: hundreds of thousands of mailboxes, drives
+// or sites.
 //
-// The messages are those of the lists of ProtectionUnitService. Each message has the `next_page_token` of the page behind
-// it: a stream that was cut goes on from the last message that came, with the stream or the list, at any replica of the
-// server. OK says that the list is complete. Otherwise the pages that came are valid, and the Status is the one that
-// the list would have for the next page.
+// The messages are those of the lists of ProtectionUnitService. Each message has the `next_page_token` of the page
+// behind it: a stream that was cut goes on from the last message that came, with the stream or the list, at any
+// replica of the server. OK says that the list is complete. Otherwise the pages that came are valid, and the Status
+// is the one that the list would have for the next page.
 //
-// One page is fetched ahead. A reader that stops reading stops the fetching: nothing queues. When Graph throttles, the
-// stream waits, within the deadline of the call. It ends with STREAM_RESUME after 10 min, and when the server stops: go
-// on with the last token.
+// One page is fetched ahead. A reader that stops reading stops the fetching: nothing queues. When Graph throttles,
+// the stream waits, within the deadline of the call. It ends with STREAM_RESUME after 10 min, and when the server
+// stops: go on with the last token.
 //
 // Every stream counts as a waiting call: the server has room for `--max-waits` of them, and a connection for 50. One
 // more is SERVER_OVERLOADED. The right of the caller is looked at again every 10 s, and the stream ends with

@@ -43,8 +43,8 @@ const (
 // RestoreArtifactBulkAdditionRequestService adds many artifacts to a restore session at once.
 //
 // Usual order: create an empty draft with RestoreSessionService, create one bulk addition request for it, then
-// activate the session. Get the request once a minute until its status is COMPLETED or COMPLETED_WITH_ERRORS.
-// Microsoft does not say how long that takes. A resource that fails does not fail the call: it is listed in
+// activate the session. Wait for the request until its status is COMPLETED or COMPLETED_WITH_ERRORS. Microsoft does
+// not say how long that takes. A resource that fails does not fail the call: it is listed in
 // `RestoreArtifactBulkAdditionRequest.failed_resources`.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
@@ -289,8 +289,8 @@ func (c *restoreArtifactBulkAdditionRequestServiceClient) WaitSiteRestoreArtifac
 // RestoreArtifactBulkAdditionRequestService adds many artifacts to a restore session at once.
 //
 // Usual order: create an empty draft with RestoreSessionService, create one bulk addition request for it, then
-// activate the session. Get the request once a minute until its status is COMPLETED or COMPLETED_WITH_ERRORS.
-// Microsoft does not say how long that takes. A resource that fails does not fail the call: it is listed in
+// activate the session. Wait for the request until its status is COMPLETED or COMPLETED_WITH_ERRORS. Microsoft does
+// not say how long that takes. A resource that fails does not fail the call: it is listed in
 // `RestoreArtifactBulkAdditionRequest.failed_resources`.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token

@@ -32,20 +32,21 @@ const (
 //
 // RestoreArtifactStreamService reads long lists of the artifacts of a restore session in one call each.
 //
-// The messages are those of the lists of RestoreArtifactService. Each message has the `next_page_token` of the page behind
-// it: a stream that was cut goes on from the last message that came, with the stream or the list, at any replica of the
-// server. OK says that the list is complete. Otherwise the pages that came are valid, and the Status is the one that
-// the list would have for the next page.
+// The messages are those of the lists of RestoreArtifactService. Each message has the `next_page_token` of the page
+// behind it: a stream that was cut goes on from the last message that came, with the stream or the list, at any
+// replica of the server. OK says that the list is complete. Otherwise the pages that came are valid, and the Status
+// is the one that the list would have for the next page.
 //
-// One page is fetched ahead. A reader that stops reading stops the fetching: nothing queues. When Graph throttles, the
-// stream waits, within the deadline of the call. It ends with STREAM_RESUME after 10 min, and when the server stops: go
-// on with the last token.
+// One page is fetched ahead. A reader that stops reading stops the fetching: nothing queues. When Graph throttles,
+// the stream waits, within the deadline of the call. It ends with STREAM_RESUME after 10 min, and when the server
+// stops: go on with the last token.
 //
 // Every stream counts as a waiting call: the server has room for `--max-waits` of them, and a connection for 50. One
 // more is SERVER_OVERLOADED. The right of the caller is looked at again every 10 s, and the stream ends with
 // CALLER_UNAUTHENTICATED or CALLER_NOT_ALLOWED when it is gone.
 //
-// Example: `{"restore_session_id": "…"}` for StreamMailboxRestoreArtifacts. Give the call no deadline, or one of minutes.
+// Example: `{"restore_session_id": "…"}` for StreamMailboxRestoreArtifacts. Give the call no deadline, or one of
+// minutes.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.
@@ -174,20 +175,21 @@ type RestoreArtifactStreamService_StreamGranularSiteRestoreArtifactsClient = grp
 //
 // RestoreArtifactStreamService reads long lists of the artifacts of a restore session in one call each.
 //
-// The messages are those of the lists of RestoreArtifactService. Each message has the `next_page_token` of the page behind
-// it: a stream that was cut goes on from the last message that came, with the stream or the list, at any replica of the
-// server. OK says that the list is complete. Otherwise the pages that came are valid, and the Status is the one that
-// the list would have for the next page.
+// The messages are those of the lists of RestoreArtifactService. Each message has the `next_page_token` of the page
+// behind it: a stream that was cut goes on from the last message that came, with the stream or the list, at any
+// replica of the server. OK says that the list is complete. Otherwise the pages that came are valid, and the Status
+// is the one that the list would have for the next page.
 //
-// One page is fetched ahead. A reader that stops reading stops the fetching: nothing queues. When Graph throttles, the
-// stream waits, within the deadline of the call. It ends with STREAM_RESUME after 10 min, and when the server stops: go
-// on with the last token.
+// One page is fetched ahead. A reader that stops reading stops the fetching: nothing queues. When Graph throttles,
+// the stream waits, within the deadline of the call. It ends with STREAM_RESUME after 10 min, and when the server
+// stops: go on with the last token.
 //
 // Every stream counts as a waiting call: the server has room for `--max-waits` of them, and a connection for 50. One
 // more is SERVER_OVERLOADED. The right of the caller is looked at again every 10 s, and the stream ends with
 // CALLER_UNAUTHENTICATED or CALLER_NOT_ALLOWED when it is gone.
 //
-// Example: `{"restore_session_id": "…"}` for StreamMailboxRestoreArtifacts. Give the call no deadline, or one of minutes.
+// Example: `{"restore_session_id": "…"}` for StreamMailboxRestoreArtifacts. Give the call no deadline, or one of
+// minutes.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.

@@ -40,9 +40,9 @@ const (
 //
 // Usual order: create a draft from restore points (RestorePointService) or browsed items (BrowseSessionService). Add
 // more artifacts with an update, or all of them with a bulk addition request
-// (RestoreArtifactBulkAdditionRequestService). Call ActivateRestoreSession, then GetRestoreSession every few minutes
-// until the session has ended, which takes minutes to days. RestoreArtifactService lists the result of each artifact,
-// and says whose it is.
+// (RestoreArtifactBulkAdditionRequestService). Call ActivateRestoreSession, then WaitRestoreSession until the session
+// has ended, which takes minutes to days. RestoreArtifactService lists the result of each artifact, and says whose it
+// is.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.
@@ -223,9 +223,9 @@ func (c *restoreSessionServiceClient) WaitRestoreSession(ctx context.Context, in
 //
 // Usual order: create a draft from restore points (RestorePointService) or browsed items (BrowseSessionService). Add
 // more artifacts with an update, or all of them with a bulk addition request
-// (RestoreArtifactBulkAdditionRequestService). Call ActivateRestoreSession, then GetRestoreSession every few minutes
-// until the session has ended, which takes minutes to days. RestoreArtifactService lists the result of each artifact,
-// and says whose it is.
+// (RestoreArtifactBulkAdditionRequestService). Call ActivateRestoreSession, then WaitRestoreSession until the session
+// has ended, which takes minutes to days. RestoreArtifactService lists the result of each artifact, and says whose it
+// is.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.

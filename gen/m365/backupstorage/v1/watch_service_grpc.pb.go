@@ -30,13 +30,13 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// WatchService shows how policies, restore sessions and bulk addition jobs change, to people who look at them. A program
-// that needs one state has less to do with a wait, such as WaitProtectionPolicy.
+// WatchService shows how policies, restore sessions and bulk addition jobs change, to people who look at them. A
+// program that needs one state has less to do with a wait, such as WaitProtectionPolicy.
 //
-// A stream begins with the resource as it is, and goes on with a message for each change. A reader that is slow gets the
-// newest state and not those between. The stream ends with OK after a state that the resource stays in until somebody
-// acts on it. It ends with STREAM_RESUME after 10 min, and when the server stops: watch again, with the last `revision`
-// as `seen`.
+// A stream begins with the resource as it is, and goes on with a message for each change. A reader that is slow gets
+// the newest state and not those between. The stream ends with OK after a state that the resource stays in until
+// somebody acts on it. It ends with STREAM_RESUME after 10 min, and when the server stops: watch again, with the last
+// `revision` as `seen`.
 //
 // Every stream counts as a waiting call: the server has room for `--max-waits` of them, and a connection for 50. One
 // more is SERVER_OVERLOADED. The right of the caller is looked at again every 10 s, and the stream ends with
@@ -52,8 +52,8 @@ type WatchServiceClient interface {
 	//
 	// Errors: those of GetProtectionPolicy, SERVER_OVERLOADED when too many calls wait, and STREAM_RESUME.
 	WatchProtectionPolicy(ctx context.Context, in *WatchProtectionPolicyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchProtectionPolicyResponse], error)
-	// WatchRestoreSession shows a session, with the counts of its artifacts by state when Graph sends them, as it is and
-	// at each change. The server asks Graph once for all that wait for the same.
+	// WatchRestoreSession shows a session, with the counts of its artifacts by state when Graph sends them, as it is
+	// and at each change. The server asks Graph once for all that wait for the same.
 	//
 	// Example: `{"restore_session_id": "…"}`.
 	//
@@ -192,13 +192,13 @@ type WatchService_WatchSiteProtectionUnitsBulkAdditionJobClient = grpc.ServerStr
 // All implementations must embed UnimplementedWatchServiceServer
 // for forward compatibility.
 //
-// WatchService shows how policies, restore sessions and bulk addition jobs change, to people who look at them. A program
-// that needs one state has less to do with a wait, such as WaitProtectionPolicy.
+// WatchService shows how policies, restore sessions and bulk addition jobs change, to people who look at them. A
+// program that needs one state has less to do with a wait, such as WaitProtectionPolicy.
 //
-// A stream begins with the resource as it is, and goes on with a message for each change. A reader that is slow gets the
-// newest state and not those between. The stream ends with OK after a state that the resource stays in until somebody
-// acts on it. It ends with STREAM_RESUME after 10 min, and when the server stops: watch again, with the last `revision`
-// as `seen`.
+// A stream begins with the resource as it is, and goes on with a message for each change. A reader that is slow gets
+// the newest state and not those between. The stream ends with OK after a state that the resource stays in until
+// somebody acts on it. It ends with STREAM_RESUME after 10 min, and when the server stops: watch again, with the last
+// `revision` as `seen`.
 //
 // Every stream counts as a waiting call: the server has room for `--max-waits` of them, and a connection for 50. One
 // more is SERVER_OVERLOADED. The right of the caller is looked at again every 10 s, and the stream ends with
@@ -214,8 +214,8 @@ type WatchServiceServer interface {
 	//
 	// Errors: those of GetProtectionPolicy, SERVER_OVERLOADED when too many calls wait, and STREAM_RESUME.
 	WatchProtectionPolicy(*WatchProtectionPolicyRequest, grpc.ServerStreamingServer[WatchProtectionPolicyResponse]) error
-	// WatchRestoreSession shows a session, with the counts of its artifacts by state when Graph sends them, as it is and
-	// at each change. The server asks Graph once for all that wait for the same.
+	// WatchRestoreSession shows a session, with the counts of its artifacts by state when Graph sends them, as it is
+	// and at each change. The server asks Graph once for all that wait for the same.
 	//
 	// Example: `{"restore_session_id": "…"}`.
 	//

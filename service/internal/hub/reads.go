@@ -7,54 +7,55 @@ const (
 	maxReadsOfTenant = 16
 )
 
-// lanes is the reads that are on their way, and those that wait for that. Tenants take turns. The hub's mutex guards it.
-type lanes struct {
+// reads is the reads that are on their way, and those that wait for that. The tenants are served in turn. The hub's
+// mutex guards it.
+type reads struct {
 	running int
-	tenants map[string]*lane
-	// turn are the tenants with reads that wait.
-	turn []*lane
+	tenants map[string]*readsOfTenant
+	// next are the tenants with reads that wait.
+	next []*readsOfTenant
 }
 
-type lane struct {
+type readsOfTenant struct {
 	tenant  string
 	running int
 	waiting []func()
 }
 
 // run runs a read in a goroutine of its own, now or when others have ended. The mutex is held.
-func (l *lanes) run(h *Hub, tenant string, read func()) {
+func (l *reads) run(h *Hub, tenant string, read func()) {
 	if l.tenants == nil {
-		l.tenants = make(map[string]*lane)
+		l.tenants = make(map[string]*readsOfTenant)
 	}
 	t := l.tenants[tenant]
 	if t == nil {
-		t = &lane{tenant: tenant}
+		t = &readsOfTenant{tenant: tenant}
 		l.tenants[tenant] = t
 	}
 	if len(t.waiting) == 0 {
-		l.turn = append(l.turn, t)
+		l.next = append(l.next, t)
 	}
 	t.waiting = append(t.waiting, read)
 	l.start(h)
 }
 
 // start starts what may run.
-func (l *lanes) start(h *Hub) {
-	for range len(l.turn) {
+func (l *reads) start(h *Hub) {
+	for range len(l.next) {
 		if l.running >= maxReads {
 			return
 		}
-		t := l.turn[0]
-		l.turn = l.turn[1:]
+		t := l.next[0]
+		l.next = l.next[1:]
 		if t.running >= maxReadsOfTenant {
-			l.turn = append(l.turn, t)
+			l.next = append(l.next, t)
 			continue
 		}
 		read := t.waiting[0]
 		t.waiting[0] = nil
 		t.waiting = t.waiting[1:]
 		if len(t.waiting) > 0 {
-			l.turn = append(l.turn, t)
+			l.next = append(l.next, t)
 		}
 		t.running++
 		l.running++
