@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
+	"runtime/metrics"
 	"strconv"
 	"strings"
 	"sync"
@@ -352,6 +354,49 @@ func TestStreamsTakeLittleMoreThanTheirPages(t *testing.T) {
 	if took > 9*time.Second {
 		t.Errorf("%v", took)
 	}
+}
+
+// What a stream holds does not depend on how many units there are.
+func TestStreamsHoldAFewPages(t *testing.T) {
+	if slowed {
+		t.Skip("the race detector has memory of its own")
+	}
+	many := 200
+	if *longProofs {
+		many = 1001
+	}
+	few, all := liveWhileStreaming(t, 11), liveWhileStreaming(t, many)
+	t.Logf("live heap at most %.1f MB for 11 pages of 999 units, %.1f MB for %d", float64(few)/1e6, float64(all)/1e6, many)
+	// Collections come when they like, so a few megabytes are no difference.
+	if all > few*12/10+2<<20 {
+		t.Errorf("%d bytes for 11 pages, %d for %d", few, all, many)
+	}
+}
+
+// liveWhileStreaming returns the most that was live on the heap after a collection while pages of 999 units were
+// streamed.
+func liveWhileStreaming(t *testing.T, pages int) (most uint64) {
+	t.Helper()
+	u := &unitPages{pages: pages, perPage: 999}
+	s := servicetest.NewOnHandler(t, u.ServeHTTP)
+	stream, err := pb.NewProtectionUnitStreamServiceClient(s.Conn).StreamMailboxProtectionUnits(s.Context(), &pb.ListMailboxProtectionUnitsRequest{})
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	units, messages := 0, 0
+	for err == nil {
+		var page *pb.ListMailboxProtectionUnitsResponse
+		if page, err = stream.Recv(); err == nil {
+			units += len(page.GetProtectionUnits())
+			if messages++; messages%10 == 5 {
+				runtime.GC()
+			}
+			metrics.Read(sample)
+			most = max(most, sample[0].Value.Uint64())
+		}
+	}
+	if !errors.Is(err, io.EOF) || units != pages*999 {
+		t.Fatalf("%d units, %v", units, err)
+	}
+	return most
 }
 
 // A million units, each once, while the connection is cut again and again and another replica goes on.
