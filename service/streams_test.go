@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -217,7 +219,16 @@ func TestSlowReadersStopTheReading(t *testing.T) {
 	// A page has some 600 kB, and a client takes 64 KiB before it reads.
 	u := &unitPages{pages: 1000, perPage: 200, padding: strings.Repeat("x", 3000)}
 	s := servicetest.NewOnHandler(t, u.ServeHTTP)
-	stream, err := pb.NewProtectionUnitStreamServiceClient(s.Conn).StreamMailboxProtectionUnits(s.Context(), &pb.ListMailboxProtectionUnitsRequest{})
+	// A window that grows would take pages that the client has not read.
+	conn, err := grpc.NewClient(s.Conn.Target(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithInitialWindowSize(64<<10), grpc.WithInitialConnWindowSize(64<<10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), "x-tenant-id", s.Tenant), 2*time.Minute)
+	defer cancel()
+	stream, err := pb.NewProtectionUnitStreamServiceClient(conn).StreamMailboxProtectionUnits(ctx, &pb.ListMailboxProtectionUnitsRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,6 +243,7 @@ func TestSlowReadersStopTheReading(t *testing.T) {
 	if *longProofs {
 		pause = time.Minute
 	}
+	// That nothing happens takes time to see.
 	<-time.After(pause)
 	if n := u.requests.Load(); n != read+2 {
 		t.Errorf("%d pages were asked for, of which the client has read %d", n, read)
