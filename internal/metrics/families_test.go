@@ -274,9 +274,9 @@ func sources(w *watched) metrics.Sources {
 	return metrics.Sources{
 		CallsInFlight: w.services.CallsInFlight,
 		WaitsInFlight: w.services.WaitsInFlight, Watched: func() int { return w.services.Polls().Watched },
-		Polls:         func() uint64 { return w.services.Polls().Polls },
-		HeldBytes:     func() int64 { return 7 },
-		Connections:   w.listener.Connections, ConnectionsRefused: w.listener.Refused, ConnectionsCut: w.listener.Cut,
+		Polls:       func() uint64 { return w.services.Polls().Polls },
+		HeldBytes:   func() int64 { return 7 },
+		Connections: w.listener.Connections, ConnectionsRefused: w.listener.Refused, ConnectionsCut: w.listener.Cut,
 		Throttled:    w.graph.Throttled,
 		UnknownCodes: w.services.UnknownCodes, UnreadValues: w.services.UnreadValues, UnknownMembers: w.services.UnknownMembers,
 		DroppedLines: func() uint64 { return 5 },
