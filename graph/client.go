@@ -156,6 +156,9 @@ type Request struct {
 	Safe bool
 	// Stats gets what the request costs; nil for nothing.
 	Stats *Stats
+	// Background marks a read that can come later, such as a poll. While its tenant is throttled it takes only slots that
+	// are free, and it is never repeated: whoever sends it sends the next one.
+	Background bool
 	// Grow is asked before memory for n more bytes of the body of a response is set aside beyond the first 64 KiB. When it
 	// returns false, the body is given up and the request fails with KindOverloaded. It may be nil. It is not asked for a
 	// request that is not Safe, whose response is never given up. While a body moves to a larger buffer both exist: n is

@@ -110,7 +110,7 @@ func (r *run) again(ctx context.Context, failed *Error) (again bool, ended *Erro
 	if failed.throttled() {
 		r.throttled = failed
 	}
-	if !r.harmless(failed) || r.repeats >= r.client.repeats {
+	if r.request.Background || !r.harmless(failed) || r.repeats >= r.client.repeats {
 		return false, nil
 	}
 	wait := r.wait(failed)

@@ -49,7 +49,11 @@ func attributesOf(key throttle.Key) []slog.Attr {
 // enter waits until the throttles let the request pass. Its pass goes back by leave. Of the errors, KindThrottled says
 // that Graph would only refuse the request.
 func (c *Client) enter(ctx context.Context, request *Request, patient bool) (throttle.Pass, *Error) {
-	pass, err := c.throttles.Enter(ctx, keyOf(request), patient)
+	enter := func() (throttle.Pass, error) { return c.throttles.Enter(ctx, keyOf(request), patient) }
+	if request.Background {
+		enter = func() (throttle.Pass, error) { return c.throttles.Try(ctx, keyOf(request)) }
+	}
+	pass, err := enter()
 	if err == nil {
 		return pass, nil
 	}
@@ -92,6 +96,9 @@ func scopeOf(header string, request *Request) []throttle.Key {
 	}
 	return []throttle.Key{key}
 }
+
+// Throttled reports whether the caller asks too much, by a response of Graph or because the client knows it.
+func (e *Error) Throttled() bool { return e.Kind == KindThrottled || e.throttled() }
 
 // throttled reports whether a response says that the caller asks too much. A 503 is the response of an overloaded
 // service unless it names the scope of a throttle.

@@ -156,7 +156,17 @@ func services() []protoreflect.ServiceDescriptor {
 	return all
 }
 
+// rpcs returns the rpcs of documented operations.
 func rpcs() []rpc {
+	return slices.DeleteFunc(allRPCs(), func(r rpc) bool { return r.call.GetOf() != "" })
+}
+
+// derived returns the rpcs that stream, wait or watch by means of another rpc.
+func derived() []rpc {
+	return slices.DeleteFunc(allRPCs(), func(r rpc) bool { return r.call.GetOf() == "" })
+}
+
+func allRPCs() []rpc {
 	var all []rpc
 	for _, service := range services() {
 		for i := range service.Methods().Len() {

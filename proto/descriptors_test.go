@@ -118,7 +118,7 @@ func TestServicesNameTheirMetadata(t *testing.T) {
 		}
 		return true
 	})
-	if count != 11 {
+	if count != 14 {
 		t.Errorf("%d services", count)
 	}
 }

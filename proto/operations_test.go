@@ -74,7 +74,7 @@ func TestEveryDocumentedOperationHasItsRPC(t *testing.T) {
 	for _, name := range sortedKeys(left) {
 		wrong = append(wrong, name+": stands for no documented operation")
 	}
-	differ("contract", "number of services", len(services()), 11)
+	differ("contract", "number of services with operations", len(services())-len(derivedServices), 11)
 	differ("contract", "number of rpcs", len(rpcs()), 96)
 	differ("operations.tsv", "number of operations", len(operations), 98)
 	differ("operations.tsv", "number of next pages", pages, 2)
@@ -254,9 +254,6 @@ func TestEveryRPCHasItsOwnRequestAndResponse(t *testing.T) {
 			wrong = append(wrong, r.name()+": two services have an rpc of this name")
 		}
 		names[r.name()] = true
-		if r.IsStreamingClient() || r.IsStreamingServer() {
-			wrong = append(wrong, r.name()+": streams")
-		}
 	}
 	report(t, wrong)
 }

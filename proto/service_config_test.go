@@ -116,7 +116,7 @@ func TestServiceConfigFollowsTheIdempotencyLevels(t *testing.T) {
 	}
 	methods := map[string]bool{}
 	levels := map[descriptorpb.MethodOptions_IdempotencyLevel]int{}
-	for _, r := range rpcs() {
+	for _, r := range allRPCs() {
 		key := fmt.Sprintf("%s/%s", r.Parent().FullName(), r.name())
 		methods[key] = true
 		levels[r.level]++
@@ -203,7 +203,7 @@ func TestAGoClientRetriesAsTheServiceConfigSays(t *testing.T) {
 	config, text := readClientConfig(t)
 	attempts := config.MethodConfig[0].RetryPolicy.MaxAttempts
 	address, calls := refuser(t)
-	for _, r := range rpcs() {
+	for _, r := range allRPCs() {
 		for _, code := range []string{"UNAVAILABLE", "RESOURCE_EXHAUSTED"} {
 			want := 1
 			if slices.Contains(retriedOn(r.level), code) {

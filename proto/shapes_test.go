@@ -207,7 +207,7 @@ func TestEveryDeltaHasResultsItemByItem(t *testing.T) {
 }
 
 // ourEnums have no counterpart in Graph. They begin with the unspecified value only.
-var ourEnums = []protoreflect.Name{"ErrorReason", "Workload", "RestorePointOrder"}
+var ourEnums = []protoreflect.Name{"ErrorReason", "Workload", "RestorePointOrder", "WaitResult"}
 
 func TestEnumsBeginWithTheUnknownValues(t *testing.T) {
 	var wrong []string
@@ -249,7 +249,7 @@ func TestEveryMessageIsUsed(t *testing.T) {
 			}
 		}
 	}
-	for _, r := range rpcs() {
+	for _, r := range allRPCs() {
 		walk(r.Input())
 		walk(r.Output())
 	}

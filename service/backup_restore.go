@@ -27,3 +27,7 @@ func (s backupRestoreService) GetEmailNotificationsSetting(ctx context.Context, 
 func (s backupRestoreService) UpdateEmailNotificationsSetting(ctx context.Context, request *pb.UpdateEmailNotificationsSettingRequest) (*pb.UpdateEmailNotificationsSettingResponse, error) {
 	return unary[pb.UpdateEmailNotificationsSettingResponse](ctx, s.core, request)
 }
+
+func (s backupRestoreService) WaitBackupRestore(ctx context.Context, request *pb.WaitBackupRestoreRequest) (*pb.WaitBackupRestoreResponse, error) {
+	return wait[pb.WaitBackupRestoreResponse](ctx, s.core, request)
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
+	"github.com/m365backup/backupstorage/service/internal/hub"
 	"github.com/m365backup/backupstorage/service/internal/interceptor"
 	"github.com/m365backup/backupstorage/service/internal/pagetoken"
 )
@@ -23,6 +24,10 @@ type core struct {
 	translator *apierror.Translator
 	notes      *notes
 	tenants    tenants
+	// hub polls for waits and watches. stopping is closed when calls that last have to end.
+	hub      *hub.Hub
+	stopping chan struct{}
+	times    times
 	// allowAppOnly lets operations pass without a user that Graph allows on behalf of a user only.
 	allowAppOnly bool
 	// messagePath reads lists into messages too, see wire_path.go.

@@ -1,6 +1,8 @@
 package service
 
 import (
+	"time"
+
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
@@ -15,6 +17,24 @@ func NewWithoutChance(options Options, incident string) (*Server, error) {
 	return newServer(options, c, apierror.NewWithChance(c.Reasons, apierror.Chance{
 		Jitter: func() float64 { return 0 }, Incident: func() string { return incident },
 	}))
+}
+
+// NewTimed is New with other times: of the longest wait and stream, and between two looks at a caller's right. A time
+// that is 0 stays as it is.
+func NewTimed(options Options, wait, stream, look time.Duration) (*Server, error) {
+	s, err := New(options)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range []struct {
+		of *time.Duration
+		to time.Duration
+	}{{&s.core.times.wait, wait}, {&s.core.times.stream, stream}, {&s.core.times.look, look}} {
+		if one.to > 0 {
+			*one.of = one.to
+		}
+	}
+	return s, nil
 }
 
 // NewCallersAt is NewCallers with a clock.

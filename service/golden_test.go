@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -305,6 +306,18 @@ var goldenOwn = map[string]goldenMaker{
 		// Nothing can be written to it any more.
 		lines.Close()
 		return fails(newGoldenServer(t, func(o *service.Options) { o.Audit = lines }), workloads[0].createRPC(), workloads[0].create(newGoldenServer(t), "p", 1, 1))
+	},
+	"STREAM_RESUME": func(t *testing.T) produced {
+		s := newGoldenServer(t)
+		s.Services.Drain()
+		o := new(servicetest.Outcome)
+		ctx := metadata.AppendToOutgoingContext(s.Context(), "x-request-id", goldenRequest)
+		stream, err := pb.NewProtectionUnitStreamServiceClient(s.Conn).StreamMailboxProtectionUnits(ctx, new(pb.ListMailboxProtectionUnitsRequest))
+		if err == nil {
+			_, err = stream.Recv()
+		}
+		o.Status, o.Trailer = status.Convert(err).Proto(), stream.Trailer()
+		return produced{call: o}
 	},
 	"CLOUD_NOT_SUPPORTED":           withoutToken(graph.TokenError{Kind: graph.TokenCloud}),
 	"GRAPH_CREDENTIALS_UNAVAILABLE": withoutToken(graph.TokenError{Kind: graph.TokenUnavailable}),

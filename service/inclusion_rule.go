@@ -87,3 +87,15 @@ func (s inclusionRuleService) RunDriveInclusionRule(ctx context.Context, request
 func (s inclusionRuleService) RunSiteInclusionRule(ctx context.Context, request *pb.RunSiteInclusionRuleRequest) (*pb.RunSiteInclusionRuleResponse, error) {
 	return unary[pb.RunSiteInclusionRuleResponse](ctx, s.core, request)
 }
+
+func (s inclusionRuleService) WaitMailboxInclusionRule(ctx context.Context, request *pb.WaitMailboxInclusionRuleRequest) (*pb.WaitMailboxInclusionRuleResponse, error) {
+	return wait[pb.WaitMailboxInclusionRuleResponse](ctx, s.core, request)
+}
+
+func (s inclusionRuleService) WaitDriveInclusionRule(ctx context.Context, request *pb.WaitDriveInclusionRuleRequest) (*pb.WaitDriveInclusionRuleResponse, error) {
+	return wait[pb.WaitDriveInclusionRuleResponse](ctx, s.core, request)
+}
+
+func (s inclusionRuleService) WaitSiteInclusionRule(ctx context.Context, request *pb.WaitSiteInclusionRuleRequest) (*pb.WaitSiteInclusionRuleResponse, error) {
+	return wait[pb.WaitSiteInclusionRuleResponse](ctx, s.core, request)
+}

@@ -55,3 +55,7 @@ func (s protectionPolicyService) UpdateOneDriveForBusinessProtectionPolicy(ctx c
 func (s protectionPolicyService) UpdateSharePointProtectionPolicy(ctx context.Context, request *pb.UpdateSharePointProtectionPolicyRequest) (*pb.UpdateSharePointProtectionPolicyResponse, error) {
 	return unary[pb.UpdateSharePointProtectionPolicyResponse](ctx, s.core, request)
 }
+
+func (s protectionPolicyService) WaitProtectionPolicy(ctx context.Context, request *pb.WaitProtectionPolicyRequest) (*pb.WaitProtectionPolicyResponse, error) {
+	return wait[pb.WaitProtectionPolicyResponse](ctx, s.core, request)
+}

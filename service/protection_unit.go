@@ -47,3 +47,7 @@ func (s protectionUnitService) OffboardProtectionUnit(ctx context.Context, reque
 func (s protectionUnitService) CancelOffboardProtectionUnit(ctx context.Context, request *pb.CancelOffboardProtectionUnitRequest) (*pb.CancelOffboardProtectionUnitResponse, error) {
 	return unary[pb.CancelOffboardProtectionUnitResponse](ctx, s.core, request)
 }
+
+func (s protectionUnitService) WaitProtectionUnit(ctx context.Context, request *pb.WaitProtectionUnitRequest) (*pb.WaitProtectionUnitResponse, error) {
+	return wait[pb.WaitProtectionUnitResponse](ctx, s.core, request)
+}

@@ -47,3 +47,15 @@ func (s protectionUnitBulkAdditionJobService) CreateSiteProtectionUnitsBulkAddit
 func (s protectionUnitBulkAdditionJobService) GetSiteProtectionUnitsBulkAdditionJob(ctx context.Context, request *pb.GetSiteProtectionUnitsBulkAdditionJobRequest) (*pb.GetSiteProtectionUnitsBulkAdditionJobResponse, error) {
 	return unary[pb.GetSiteProtectionUnitsBulkAdditionJobResponse](ctx, s.core, request)
 }
+
+func (s protectionUnitBulkAdditionJobService) WaitMailboxProtectionUnitsBulkAdditionJob(ctx context.Context, request *pb.WaitMailboxProtectionUnitsBulkAdditionJobRequest) (*pb.WaitMailboxProtectionUnitsBulkAdditionJobResponse, error) {
+	return wait[pb.WaitMailboxProtectionUnitsBulkAdditionJobResponse](ctx, s.core, request)
+}
+
+func (s protectionUnitBulkAdditionJobService) WaitDriveProtectionUnitsBulkAdditionJob(ctx context.Context, request *pb.WaitDriveProtectionUnitsBulkAdditionJobRequest) (*pb.WaitDriveProtectionUnitsBulkAdditionJobResponse, error) {
+	return wait[pb.WaitDriveProtectionUnitsBulkAdditionJobResponse](ctx, s.core, request)
+}
+
+func (s protectionUnitBulkAdditionJobService) WaitSiteProtectionUnitsBulkAdditionJob(ctx context.Context, request *pb.WaitSiteProtectionUnitsBulkAdditionJobRequest) (*pb.WaitSiteProtectionUnitsBulkAdditionJobResponse, error) {
+	return wait[pb.WaitSiteProtectionUnitsBulkAdditionJobResponse](ctx, s.core, request)
+}

@@ -59,3 +59,15 @@ func (s restoreArtifactBulkAdditionRequestService) GetSiteRestoreArtifactsBulkAd
 func (s restoreArtifactBulkAdditionRequestService) DeleteSiteRestoreArtifactsBulkAdditionRequest(ctx context.Context, request *pb.DeleteSiteRestoreArtifactsBulkAdditionRequestRequest) (*pb.DeleteSiteRestoreArtifactsBulkAdditionRequestResponse, error) {
 	return unary[pb.DeleteSiteRestoreArtifactsBulkAdditionRequestResponse](ctx, s.core, request)
 }
+
+func (s restoreArtifactBulkAdditionRequestService) WaitMailboxRestoreArtifactsBulkAdditionRequest(ctx context.Context, request *pb.WaitMailboxRestoreArtifactsBulkAdditionRequestRequest) (*pb.WaitMailboxRestoreArtifactsBulkAdditionRequestResponse, error) {
+	return wait[pb.WaitMailboxRestoreArtifactsBulkAdditionRequestResponse](ctx, s.core, request)
+}
+
+func (s restoreArtifactBulkAdditionRequestService) WaitDriveRestoreArtifactsBulkAdditionRequest(ctx context.Context, request *pb.WaitDriveRestoreArtifactsBulkAdditionRequestRequest) (*pb.WaitDriveRestoreArtifactsBulkAdditionRequestResponse, error) {
+	return wait[pb.WaitDriveRestoreArtifactsBulkAdditionRequestResponse](ctx, s.core, request)
+}
+
+func (s restoreArtifactBulkAdditionRequestService) WaitSiteRestoreArtifactsBulkAdditionRequest(ctx context.Context, request *pb.WaitSiteRestoreArtifactsBulkAdditionRequestRequest) (*pb.WaitSiteRestoreArtifactsBulkAdditionRequestResponse, error) {
+	return wait[pb.WaitSiteRestoreArtifactsBulkAdditionRequestResponse](ctx, s.core, request)
+}

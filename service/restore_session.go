@@ -63,3 +63,7 @@ func (s restoreSessionService) UpdateSharePointRestoreSession(ctx context.Contex
 	}
 	return unary[pb.UpdateSharePointRestoreSessionResponse](ctx, s.core, request)
 }
+
+func (s restoreSessionService) WaitRestoreSession(ctx context.Context, request *pb.WaitRestoreSessionRequest) (*pb.WaitRestoreSessionResponse, error) {
+	return wait[pb.WaitRestoreSessionResponse](ctx, s.core, request)
+}

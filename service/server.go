@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/m365backup/backupstorage/internal/audit"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 	"github.com/m365backup/backupstorage/service/internal/contract"
+	"github.com/m365backup/backupstorage/service/internal/hub"
 	"github.com/m365backup/backupstorage/service/internal/interceptor"
 	"github.com/m365backup/backupstorage/service/internal/pagetoken"
 	"github.com/m365backup/backupstorage/service/internal/rights"
@@ -41,6 +43,9 @@ type Options struct {
 	// MaxCalls is how many calls may be under way at once; 0 means 1,000. A tenant gets another place while it has fewer
 	// than are free: alone it gets half of them.
 	MaxCalls int
+	// MaxWaits is how many streams, waits and watches may be under way at once, besides MaxCalls; 0 means 20,000. Tenants
+	// share them like calls, and a connection has at most 50.
+	MaxWaits int
 	// OneTenant is set where only one tenant is possible: it may take all places.
 	OneTenant bool
 	// MaxResponseBytes is how many bytes of responses all calls hold together, from Graph and to clients that have not
@@ -131,6 +136,12 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 	if options.MaxCalls == 0 {
 		options.MaxCalls = 1000
 	}
+	if options.MaxWaits < 0 {
+		return nil, fmt.Errorf("MaxWaits is %d and must not be negative", options.MaxWaits)
+	}
+	if options.MaxWaits == 0 {
+		options.MaxWaits = DefaultWaits
+	}
 	if options.MaxResponseBytes == 0 {
 		options.MaxResponseBytes = DefaultResponseBytes
 	}
@@ -149,10 +160,12 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 		bytes: bytes, inbound: inbound, callers: options.Callers != nil, connections: options.Connections,
 		core: &core{
 			graph: options.Graph, pages: pages, contract: c, translator: translator, notes: newNotes(options.Logger),
-			tenants: tenants, allowAppOnly: options.AllowAppOnly, messagePath: options.MessagePath,
+			tenants: tenants, allowAppOnly: options.AllowAppOnly, messagePath: options.MessagePath, hub: hub.New(spread),
+			stopping: make(chan struct{}),
+			times:    times{wait: maxWait, stream: interceptor.MaxStream, look: lookEvery},
 		},
 		chain: interceptor.New(interceptor.Options{
-			Contract: c, Translator: translator, Logger: options.Logger, MaxCalls: options.MaxCalls,
+			Contract: c, Translator: translator, Logger: options.Logger, MaxCalls: options.MaxCalls, MaxWaits: options.MaxWaits,
 			OneTenant: options.OneTenant, Bytes: bytes, Observers: options.Observers, Tracer: options.Tracer,
 			Tenant:  tenants.of,
 			Callers: options.Callers.interceptors(), LogTenants: options.LogTenants,
@@ -160,6 +173,12 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 		}),
 	}, nil
 }
+
+// spread keeps pollers that began together from asking together for ever.
+func spread() float64 { return 0.95 + rand.Float64()/10 }
+
+// DefaultWaits is how many streams, waits and watches may be under way at once unless told otherwise.
+const DefaultWaits = 20_000
 
 // DefaultConnections is how many connections a server has at most unless told otherwise.
 const DefaultConnections = wire.DefaultConnections
@@ -185,10 +204,10 @@ const (
 
 // The times of connections.
 var (
-	// Load balancers spread connections, not calls: connections that end now and then are spread anew. A call may take two
-	// minutes.
+	// Load balancers spread connections, not calls: connections that end now and then are spread anew. A handler does not
+	// hear of the age of its connection: the grace has room for the longest stream, which ends by its own clock.
 	keepaliveParameters = keepalive.ServerParameters{
-		MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: 5 * time.Minute, MaxConnectionAgeGrace: interceptor.MaxTime,
+		MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: 5 * time.Minute, MaxConnectionAgeGrace: 11 * time.Minute,
 	}
 	// A client may ping every 10 s, with calls and without. gRPC counts each ping that comes before MinTime as a strike,
 	// and closes the connection after a few: clients whose timers are early would lose calls at a MinTime of 10 s.
@@ -242,6 +261,22 @@ func (s *Server) HeldBytes() int64 { return s.bytes.Held() }
 // CallsInFlight returns how many calls are under way. A call is until its response is out.
 func (s *Server) CallsInFlight() int { return s.chain.CallsInFlight() }
 
+// WaitsInFlight returns how many streams, waits and watches are under way.
+func (s *Server) WaitsInFlight() int { return s.chain.WaitsInFlight() }
+
+// PollCounts is what polling does, and has done.
+type PollCounts = hub.Counts
+
+// Polls returns who waits for what, and how many polls there were since the server was made.
+func (s *Server) Polls() PollCounts { return s.core.hub.Counts() }
+
+// Drain ends what lasts: streams with STREAM_RESUME, waits with what they know. It is called once, before the server
+// stops; calls that come later end at once.
+func (s *Server) Drain() {
+	close(s.core.stopping)
+	s.core.hub.Close()
+}
+
 // InboundBytes returns how many bytes of requests have arrived and are not decoded yet.
 func (s *Server) InboundBytes() int64 { return s.inbound.Used() }
 
@@ -274,4 +309,7 @@ func (s *Server) Register(registrar grpc.ServiceRegistrar) {
 	pb.RegisterRestoreArtifactServiceServer(registrar, restoreArtifactService{core: s.core})
 	pb.RegisterRestoreArtifactBulkAdditionRequestServiceServer(registrar, restoreArtifactBulkAdditionRequestService{core: s.core})
 	pb.RegisterBrowseSessionServiceServer(registrar, browseSessionService{core: s.core})
+	pb.RegisterProtectionUnitStreamServiceServer(registrar, protectionUnitStreamService{core: s.core})
+	pb.RegisterRestoreArtifactStreamServiceServer(registrar, restoreArtifactStreamService{core: s.core})
+	pb.RegisterWatchServiceServer(registrar, watchService{core: s.core})
 }

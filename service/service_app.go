@@ -35,3 +35,7 @@ func (s serviceAppService) ActivateServiceApp(ctx context.Context, request *pb.A
 func (s serviceAppService) DeactivateServiceApp(ctx context.Context, request *pb.DeactivateServiceAppRequest) (*pb.DeactivateServiceAppResponse, error) {
 	return unary[pb.DeactivateServiceAppResponse](ctx, s.core, request)
 }
+
+func (s serviceAppService) WaitServiceApp(ctx context.Context, request *pb.WaitServiceAppRequest) (*pb.WaitServiceAppResponse, error) {
+	return wait[pb.WaitServiceAppResponse](ctx, s.core, request)
+}

@@ -40,23 +40,8 @@ type page struct {
 // readPage carries out a list and returns the page that the token of the request asks for, encoded with its own
 // next_page_token. response is a message of the response's type, and stays empty. The error is that of the call.
 //
-// A unary method hands page.encoded to interceptor.Respond. The handler of a stream whose messages are of the
-// response's type sends it, and asks for the next page with the request and page.next:
-//
-//	for {
-//		page, err := c.readPage(ctx, request, new(pb.ListMailboxProtectionUnitsResponse))
-//		if err != nil {
-//			return err
-//		}
-//		if err := stream.SendMsg(interceptor.Streamed(ctx, page.encoded)); err != nil {
-//			return err
-//		}
-//		if request.PageToken = page.next; request.PageToken == "" {
-//			return nil
-//		}
-//	}
-//
-// ctx is stream.Context(). A page can be read while another one is being sent, but only one page at a time.
+// A unary method hands page.encoded to interceptor.Respond, a stream to interceptor.Out. A stream has the types of its
+// list, so that its pages are the same bytes.
 func (c *core) readPage(ctx context.Context, request, response proto.Message, queries ...string) (*page, error) {
 	p := new(page)
 	if err := c.do(ctx, request.ProtoReflect(), into{message: response, page: p}, queries); err != nil {

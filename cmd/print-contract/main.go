@@ -66,7 +66,8 @@ func run(protos, pages string) error {
 
 // contract has everything that the pages show.
 type contract struct {
-	rpcs []rpc
+	// rpcs are those of documented operations, derived those that stream, wait or watch by means of one of them.
+	rpcs, derived []rpc
 	// introduction is the comment of ErrorReason, by paragraphs.
 	introduction []string
 	reasons      []reason
@@ -77,6 +78,7 @@ type rpc struct {
 	input         protoreflect.MessageDescriptor
 	call          *pb.GraphCall
 	level         descriptorpb.MethodOptions_IdempotencyLevel
+	streams       bool
 }
 
 type reason struct {
@@ -110,7 +112,9 @@ func readContract() (*contract, error) {
 		c.addServices(file)
 		return true
 	})
-	sort.SliceStable(c.rpcs, func(i, j int) bool { return c.rpcs[i].service < c.rpcs[j].service })
+	for _, rpcs := range [][]rpc{c.rpcs, c.derived} {
+		sort.SliceStable(rpcs, func(i, j int) bool { return rpcs[i].service < rpcs[j].service })
+	}
 	return c, c.addReasons(files)
 }
 
@@ -121,9 +125,15 @@ func (c *contract) addServices(file protoreflect.FileDescriptor) {
 			method := service.Methods().Get(j)
 			options, _ := method.Options().(*descriptorpb.MethodOptions)
 			call, _ := proto.GetExtension(options, pb.E_GraphCall).(*pb.GraphCall)
-			c.rpcs = append(c.rpcs, rpc{
+			r := rpc{
 				service: string(service.Name()), name: string(method.Name()), input: method.Input(), call: call, level: options.GetIdempotencyLevel(),
-			})
+				streams: method.IsStreamingServer(),
+			}
+			if call.GetOf() != "" {
+				c.derived = append(c.derived, r)
+				continue
+			}
+			c.rpcs = append(c.rpcs, r)
 		}
 	}
 }

@@ -63,7 +63,32 @@ the emulator over real connections: they cover success and each documented reaso
 		fmt.Fprintf(&page, "| [%s](%s) | `%s %s` | %s | %s | %s | %s | %s |\n", r.name, r.call.GetDocs(), r.call.GetMethod(), r.call.GetPath(),
 			r.effects(), []string{"", "safe", "idempotent"}[r.level], r.verifyWith(), permission, strings.Join(reasons, " "))
 	}
+	c.derivedTable(&page)
 	return page.Bytes()
+}
+
+// derivedTable lists the rpcs that have no operation of their own.
+func (c *contract) derivedTable(page *bytes.Buffer) {
+	page.WriteString(`
+## Streams, waits and watches
+
+These rpcs stand for no operation of their own: each reads with another rpc, and needs the permission, and has the
+effect (READ) and the errors, of that one. [Long lists and waiting](../docs/waiting.md) says how to use them, and what
+they cost.
+
+| rpc | kind | reads with |
+|---|---|---|
+`)
+	for _, r := range c.derived {
+		kind := "wait"
+		switch {
+		case r.streams && r.service == "WatchService":
+			kind = "watch"
+		case r.streams:
+			kind = "stream of pages"
+		}
+		fmt.Fprintf(page, "| %s/%s | %s | `%s` |\n", r.service, r.name, kind, r.call.GetOf())
+	}
 }
 
 // effects returns the effect of an rpc, and the fields that add another effect.

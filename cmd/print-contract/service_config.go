@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"google.golang.org/protobuf/types/descriptorpb"
 )
@@ -62,7 +63,7 @@ type methodName struct {
 // The text of balancing is empty or balanced.
 func (c *contract) serviceConfig(balancing string) ([]byte, error) {
 	var repeatable []methodName
-	for _, r := range c.rpcs {
+	for _, r := range slices.Concat(c.rpcs, c.derived) {
 		if r.level == descriptorpb.MethodOptions_NO_SIDE_EFFECTS || r.level == descriptorpb.MethodOptions_IDEMPOTENT {
 			repeatable = append(repeatable, methodName{Service: "m365.backupstorage.v1." + r.service, Method: r.name})
 		}

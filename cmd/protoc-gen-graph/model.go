@@ -90,6 +90,10 @@ func (m *model) addMethod(method *protogen.Method) error {
 	if call == nil {
 		return fmt.Errorf("%s: graph_call is missing", method.Desc.FullName())
 	}
+	if text(call, "of") != "" {
+		// It has no JSON of its own: it reads with the codecs of another rpc.
+		return nil
+	}
 	if len(method.Output.Fields) > 0 {
 		response, err := m.message(method.Output)
 		if err != nil {

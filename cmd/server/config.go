@@ -82,6 +82,7 @@ type callers struct {
 
 type limits struct {
 	MaxCalls              int    `default:"1000" placeholder:"N" help:"maximum number of calls under way; one tenant alone can have half of it; each takes a connection to Graph and about 100 KB" page:"maximum number of calls under way. One tenant alone can have half of them, two tenants a third each. The server refuses further calls at once with ~SERVER_OVERLOADED~. Each read under way takes a connection to Graph and about 100 KB of memory"`
+	MaxWaits              int   `default:"20000" placeholder:"N" help:"maximum number of streams, waits and watches under way, besides --max-calls; one tenant alone can have half of it" page:"maximum number of [streams, waits and watches](waiting.md) under way, besides ~--max-calls~. Tenants share them like calls, and a connection can have 50. The server refuses further ones at once with ~SERVER_OVERLOADED~"`
 	MaxConnections        int    `default:"10000" placeholder:"N" help:"maximum number of connections; the server closes further ones at once"`
 	MaxConnectionsPerPeer int    `default:"0" placeholder:"N" help:"maximum number of connections of one IP address; 0 is a tenth of --max-connections"`
 	WirePath              string `default:"on" placeholder:"MODE" help:"how lists are encoded: \"on\": straight from Graph's JSON, or \"off\": by messages, for an incident in which the former is in doubt" page:"how lists are encoded: ~on~: straight from Graph's JSON, or ~off~: by messages, for an incident in which the former is in doubt. The responses are the same; a large page costs twice the CPU"`
@@ -164,6 +165,9 @@ func (c *config) check(getenv func(string) string) error {
 }
 
 func (c *config) checkLimits() error {
+	if c.MaxWaits < 1 {
+		return fmt.Errorf("--max-waits is %d and must be 1 or more", c.MaxWaits)
+	}
 	if c.MaxCalls < 1 {
 		return errors.New("--max-calls must be 1 or more")
 	}

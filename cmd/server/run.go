@@ -113,7 +113,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		return err
 	case <-ctx.Done():
 	}
-	drain(server, healthy, watches, c, logger)
+	drain(server, healthy, watches, services, c, logger)
 	return nil
 }
 
@@ -133,7 +133,7 @@ func (c *config) client(upstream string, tokens graph.TokenSource, shown *teleme
 // serviceOptions are the options of the services that the flags alone decide.
 func (c *config) serviceOptions(client *graph.Client, logger *slog.Logger) service.Options {
 	return service.Options{
-		Graph: client, DefaultTenant: c.DefaultTenant, AllowAppOnly: c.EmulatorLenient, Logger: logger, MaxCalls: c.MaxCalls,
+		Graph: client, DefaultTenant: c.DefaultTenant, AllowAppOnly: c.EmulatorLenient, Logger: logger, MaxCalls: c.MaxCalls, MaxWaits: c.MaxWaits,
 		OneTenant: c.oneTenant(), LogTenants: service.LogTenants(c.LogTenants), AuditReads: c.AuditReads,
 		Connections:      service.ConnectionLimits{Connections: c.MaxConnections, ConnectionsPerPeer: c.MaxConnectionsPerPeer},
 		MaxResponseBytes: c.responseBytes(debug.SetMemoryLimit(-1)),
@@ -209,12 +209,13 @@ func banner(out io.Writer, c *config, listens net.Addr, upstream string) {
 
 // drain stops the server in three steps: it sets health to NOT_SERVING for load balancers, waits for the calls under
 // way, and ends those that are left.
-func drain(server *grpc.Server, healthy *health.Server, watches *watches, c *config, logger *slog.Logger) {
+func drain(server *grpc.Server, healthy *health.Server, watches *watches, services *service.Server, c *config, logger *slog.Logger) {
 	logger.Info("stopping: health says NOT_SERVING")
 	healthy.Shutdown()
 	// Load balancers ask for health at their own interval, so this wait runs to its end. A second signal ends the process.
 	time.Sleep(c.DrainWait)
 	watches.end()
+	services.Drain()
 	stopped := make(chan struct{})
 	go func() {
 		server.GracefulStop()

@@ -117,6 +117,8 @@ func (t *telemetry) watch(of counted) {
 	}
 	s := metrics.Sources{
 		CallsInFlight: of.services.CallsInFlight, HeldBytes: of.services.HeldBytes, InboundBytes: of.services.InboundBytes,
+		WaitsInFlight: of.services.WaitsInFlight, Watched: func() int { return of.services.Polls().Watched },
+		Polls:        func() uint64 { return of.services.Polls().Polls },
 		UnknownCodes: of.services.UnknownCodes, UnreadValues: of.services.UnreadValues, UnknownMembers: of.services.UnknownMembers,
 		Connections: of.listener.Connections, ConnectionsRefused: of.listener.Refused, ConnectionsCut: of.listener.Cut,
 		ConnectionsPaused: of.listener.Paused, Throttled: of.client.Throttled,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"google.golang.org/grpc"
 )
@@ -19,13 +20,20 @@ func newWatches() *watches {
 	return w
 }
 
-// intercept ends the context of a stream when the server stops.
-func (w *watches) intercept(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+// intercept ends the context of a stream when the server stops. Those of the contract end by themselves, with a typed
+// error.
+func (w *watches) intercept(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if strings.HasPrefix(info.FullMethod, contractPrefix) {
+		return handler(srv, stream)
+	}
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	defer context.AfterFunc(w.stopping, cancel)()
 	return handler(srv, watchedStream{stream, ctx})
 }
+
+// contractPrefix begins gRPC's name of each method of the contract.
+const contractPrefix = "/m365.backupstorage.v1."
 
 type watchedStream struct {
 	grpc.ServerStream

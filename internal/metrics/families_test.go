@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
@@ -175,6 +177,7 @@ func counted(c *checker, w *watched) {
 	c.want(m, 1, "backupstorage_calls_in_flight")
 	close(release)
 	under.Wait()
+	waits(c, w, other)
 
 	c.want(m, 7, "backupstorage_response_bytes_held")
 	c.want(m, 5, "backupstorage_log_lines_dropped_total")
@@ -189,6 +192,38 @@ func counted(c *checker, w *watched) {
 	c.want(m, 2, "backupstorage_audit_suppressed_total")
 	denied(c)
 	shed(c)
+}
+
+// waits checks what a wait adds.
+func waits(c *checker, w *watched, tenant string) {
+	w.upstream(enabled)
+	ctx, cancel := context.WithCancel(metadata.AppendToOutgoingContext(c.t.Context(), "x-tenant-id", tenant))
+	var under sync.WaitGroup
+	under.Go(func() {
+		_, _ = pb.NewBackupRestoreServiceClient(w.conn).WaitBackupRestore(ctx, &pb.WaitBackupRestoreRequest{
+			Until: []pb.BackupServiceStatus{pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_PROTECTION_CHANGE_LOCKED},
+		})
+	})
+	under.Wait()
+	w.upstream(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		_, _ = rw.Write([]byte(`{"serviceStatus":{"status":"protectionChangeLocked"}}`))
+	})
+	under.Go(func() {
+		_, _ = pb.NewBackupRestoreServiceClient(w.conn).WaitBackupRestore(ctx, &pb.WaitBackupRestoreRequest{
+			Until: []pb.BackupServiceStatus{pb.BackupServiceStatus_BACKUP_SERVICE_STATUS_ENABLED},
+		})
+	})
+	for start := time.Now(); w.services.Polls().Polls < 2; time.Sleep(time.Millisecond) {
+		if time.Since(start) > 10*time.Second {
+			c.t.Fatal("nothing is polled")
+		}
+	}
+	c.want(w.Metrics, 1, "backupstorage_waits_in_flight")
+	c.want(w.Metrics, 1, "backupstorage_watched_resources")
+	c.want(w.Metrics, 2, "backupstorage_polls_total")
+	cancel()
+	under.Wait()
 }
 
 // shed checks the calls that find no room.
@@ -238,8 +273,10 @@ func denied(c *checker) {
 func sources(w *watched) metrics.Sources {
 	return metrics.Sources{
 		CallsInFlight: w.services.CallsInFlight,
-		HeldBytes:     func() int64 { return 7 },
-		Connections:   w.listener.Connections, ConnectionsRefused: w.listener.Refused, ConnectionsCut: w.listener.Cut,
+		WaitsInFlight: w.services.WaitsInFlight, Watched: func() int { return w.services.Polls().Watched },
+		Polls:       func() uint64 { return w.services.Polls().Polls },
+		HeldBytes:   func() int64 { return 7 },
+		Connections: w.listener.Connections, ConnectionsRefused: w.listener.Refused, ConnectionsCut: w.listener.Cut,
 		Throttled:    w.graph.Throttled,
 		UnknownCodes: w.services.UnknownCodes, UnreadValues: w.services.UnreadValues, UnknownMembers: w.services.UnknownMembers,
 		DroppedLines: func() uint64 { return 5 },

@@ -15,6 +15,10 @@ import (
 // function is nil does not exist. The keys of a map are the values of a label: they must be constants of the program.
 type Sources struct {
 	CallsInFlight func() int
+	// WaitsInFlight are the streams, waits and watches under way, Watched the resources that are waited for, and Polls how
+	// often Graph was asked for one of them, or for a list of them.
+	WaitsInFlight, Watched func() int
+	Polls                  func() uint64
 	// HeldBytes are the bytes of responses that calls hold.
 	HeldBytes func() int64
 	// Connections are those of clients, ConnectionsRefused and ConnectionsCut those that were closed: because there were
@@ -74,6 +78,9 @@ type Reload struct {
 func (m *Metrics) Watch(s Sources) {
 	c := new(watcher)
 	c.gauge("backupstorage_calls_in_flight", "Calls under way; one is until its client has taken the response.", number(s.CallsInFlight))
+	c.gauge("backupstorage_waits_in_flight", "Streams, waits and watches under way.", number(s.WaitsInFlight))
+	c.gauge("backupstorage_watched_resources", "Resources that waits and watches wait for.", number(s.Watched))
+	c.counter("backupstorage_polls_total", "Reads of Graph on behalf of waits and watches.", number(s.Polls))
 	c.gauge("backupstorage_response_bytes_held", "Bytes of responses that calls hold.", number(s.HeldBytes))
 	c.gauge("backupstorage_connections", "Connections of clients.", number(s.Connections))
 	c.counter("backupstorage_connections_refused_total", "Connections that were closed because there were too many.", number(s.ConnectionsRefused))

@@ -103,12 +103,24 @@ func (t *Throttles) Enter(ctx context.Context, key Key, patient bool) (Pass, err
 	if queues == [2]*queue{} {
 		return Pass{}, nil
 	}
-	return t.enter(ctx, key, queues, patient)
+	return t.enter(ctx, key, queues, patient, time.Now().Add(MaxWait))
 }
 
-// enter is Enter for a request with the given throttles.
-func (t *Throttles) enter(ctx context.Context, key Key, queues [2]*queue, patient bool) (Pass, error) {
-	giveUp := time.Now().Add(MaxWait)
+// Try is Enter for a request that can come later: it goes when a slot is free now, and is refused otherwise. It never
+// stands before another one.
+func (t *Throttles) Try(ctx context.Context, key Key) (Pass, error) {
+	if t.count.Load() == 0 {
+		return Pass{}, nil
+	}
+	queues := t.of(key)
+	if queues == [2]*queue{} {
+		return Pass{}, nil
+	}
+	return t.enter(ctx, key, queues, false, time.Now())
+}
+
+// enter is Enter for a request with the given throttles, which gives up at the given time.
+func (t *Throttles) enter(ctx context.Context, key Key, queues [2]*queue, patient bool, giveUp time.Time) (Pass, error) {
 	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-MinTime).Before(giveUp) {
 		giveUp = deadline.Add(-MinTime)
 	}

@@ -127,7 +127,7 @@ func metadata(op *contract.Operation, c classification) map[string]string {
 		set("documentedLimit", strconv.Itoa(int(limit)))
 	}
 	if op != nil {
-		set("operation", op.Name)
+		set("operation", op.Reads().Name)
 	}
 	if c.response != nil {
 		setHead(set, c.response)

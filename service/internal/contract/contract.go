@@ -41,12 +41,19 @@ func Read() (*Contract, error) {
 		byName:    make(map[string]*Operation),
 	}
 	var problems error
+	var derived []protoreflect.MethodDescriptor
 	protoregistry.GlobalFiles.RangeFilesByPackage("m365.backupstorage.v1", func(file protoreflect.FileDescriptor) bool {
 		for i := range file.Services().Len() {
-			problems = errors.Join(problems, c.addService(file.Services().Get(i)))
+			without, err := c.addService(file.Services().Get(i))
+			derived, problems = append(derived, without...), errors.Join(problems, err)
 		}
 		return true
 	})
+	for _, method := range derived {
+		if err := c.addDerived(method); err != nil {
+			problems = errors.Join(problems, fmt.Errorf("%s: %w", method.FullName(), err))
+		}
+	}
 	for _, op := range c.byName {
 		if err := c.link(op); err != nil {
 			problems = errors.Join(problems, fmt.Errorf("%s: %w", op.Name, err))
@@ -65,7 +72,7 @@ func (c *Contract) OfMethod(fullMethod string) *Operation { return c.byMethod[fu
 // OfRequest returns the operation of a request message, nil for any other message.
 func (c *Contract) OfRequest(request protoreflect.FullName) *Operation { return c.byRequest[request] }
 
-// Operations returns all operations, in no order.
+// Operations returns all operations, those of streams, waits and watches too, in no order.
 func (c *Contract) Operations() []*Operation {
 	all := make([]*Operation, 0, len(c.byName))
 	for _, op := range c.byName {
@@ -74,12 +81,17 @@ func (c *Contract) Operations() []*Operation {
 	return all
 }
 
-func (c *Contract) addService(service protoreflect.ServiceDescriptor) error {
+// addService adds the operations of a service. It returns the methods that have none of their own.
+func (c *Contract) addService(service protoreflect.ServiceDescriptor) (derived []protoreflect.MethodDescriptor, problems error) {
 	c.Services = append(c.Services, string(service.FullName()))
-	var problems error
 	for i := range service.Methods().Len() {
 		method := service.Methods().Get(i)
-		op, err := newOperation(method, c.Reasons)
+		spec := specOf(method)
+		if spec.GetOf() != "" {
+			derived = append(derived, method)
+			continue
+		}
+		op, err := newOperation(method, spec, c.Reasons)
 		if err != nil {
 			problems = errors.Join(problems, fmt.Errorf("%s: %w", method.FullName(), err))
 			continue
@@ -88,5 +100,5 @@ func (c *Contract) addService(service protoreflect.ServiceDescriptor) error {
 		c.byMethod[op.FullMethod] = op
 		c.byName[op.Name] = op
 	}
-	return problems
+	return derived, problems
 }

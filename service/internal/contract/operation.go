@@ -40,6 +40,12 @@ type Operation struct {
 	Outcome *Outcome
 	// Created is how the response names what was created; nil for an operation that creates nothing.
 	Created *Created
+	// Kind says how the rpc uses the request: once, or for a stream of pages, a wait or a watch.
+	Kind Kind
+	// Of is the operation with which a stream, a wait or a watch reads; nil for any other.
+	Of *Operation
+	// Watched is what a wait or a watch waits for; nil for any other operation.
+	Watched *Watched
 	// MissingItem is the reason for an item to remove that is not in the collection; nil where no item is removed.
 	MissingItem *Reason
 
@@ -64,9 +70,23 @@ type Segment struct {
 	InvalidID pb.ErrorReason
 }
 
-func newOperation(method protoreflect.MethodDescriptor, reasons *Reasons) (*Operation, error) {
+// Reads is the operation that sends the requests: Of, else the operation itself.
+func (op *Operation) Reads() *Operation {
+	if op.Of != nil {
+		return op.Of
+	}
+	return op
+}
+
+// specOf returns the graph_call of a method, nil when it has none.
+func specOf(method protoreflect.MethodDescriptor) *pb.GraphCall {
+	spec, _ := proto.GetExtension(method.Options(), pb.E_GraphCall).(*pb.GraphCall)
+	return spec
+}
+
+// newOperation reads the operation of a method; spec is that of the request that it sends.
+func newOperation(method protoreflect.MethodDescriptor, spec *pb.GraphCall, reasons *Reasons) (*Operation, error) {
 	options, _ := method.Options().(*descriptorpb.MethodOptions)
-	spec, _ := proto.GetExtension(options, pb.E_GraphCall).(*pb.GraphCall)
 	if spec == nil {
 		return nil, errors.New("no graph_call")
 	}

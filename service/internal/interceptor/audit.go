@@ -38,7 +38,7 @@ func auditCalls(a Audit) around {
 			c.attempt.Outcome(c.result())
 		case c.failure != nil && isDenial(c.failure):
 			a.Log.Denied(c.audited(ctx), c.result())
-		case err == nil && a.Reads && showsPeople(ctx, c):
+		case (err == nil || c.hasSent.Load()) && a.Reads && showsPeople(ctx, c):
 			a.Log.Read(c.audited(ctx), c.result())
 		}
 		return err

@@ -2,6 +2,7 @@ package interceptor
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -69,6 +70,13 @@ type call struct {
 	holding wire.Holding
 	// encoded is the encoded response, in a buffer of package buffers; nil when the handler returns a message.
 	encoded *[]byte
+	// bytes is what holdings are of.
+	bytes *wire.Bytes
+	// still decides again whether the caller may do what the call does; nil where everybody may. Only calls that last have
+	// it.
+	still func() error
+	// hasSent is set when a stream has sent a message.
+	hasSent atomic.Bool
 }
 
 // Value returns the call by its own key.
@@ -121,6 +129,9 @@ func Stats(ctx context.Context) *graph.Stats {
 
 // Grow asks whether a call may hold n more bytes of a response of Graph's. It always may outside of one.
 func Grow(ctx context.Context, n int) bool {
+	if page, ok := ctx.Value(pageKey{}).(*wire.Holding); ok {
+		return page.Grow(int64(n))
+	}
 	c := of(ctx)
 	return c == nil || !c.shared || c.holding.Grow(int64(n))
 }

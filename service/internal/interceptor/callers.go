@@ -196,13 +196,17 @@ func authorize(callers *Callers, tenantOf func(context.Context) (string, error))
 			return err
 		}
 		rule := callers.Rules.Of(c.method)
-		decision := callers.Rights().Decide(rights.Call{
+		asked := rights.Call{
 			Names: c.caller.Names, Tenant: tenant, Rule: rule, Effects: rule.Effects(c.request),
 			OnBehalfOfUser: len(metadata.ValueFromIncomingContext(ctx, assertionKey)) > 0, Now: callers.Now(),
-		})
+		}
+		decision := callers.Rights().Decide(asked)
 		c.tenant, c.principal, c.denied = tenant, decision.Principal, decision.Cause()
 		if !decision.Allowed {
 			return apierror.Refuse(pb.ErrorReason_CALLER_NOT_ALLOWED)
+		}
+		if c.lasts() {
+			c.still = c.decideLater(callers, asked)
 		}
 		return next(ctx, c)
 	}

@@ -41,6 +41,8 @@ type Options struct {
 	Logger *slog.Logger
 	// MaxCalls is how many calls may be under way at once.
 	MaxCalls int
+	// MaxWaits is how many calls that last may be under way at once: streams, waits and watches.
+	MaxWaits int
 	// OneTenant is set where only one tenant is possible: it may take all.
 	OneTenant bool
 	// Bytes bounds the bytes of responses that calls hold.
@@ -57,6 +59,8 @@ type Options struct {
 	Observers []Observer
 	// Tracer makes spans of calls. It may be nil.
 	Tracer Tracer
+
+	lasting *lasting
 }
 
 // Chain is the interceptors around every call of the contract. Health and reflection do not pass it: they respond in
@@ -70,6 +74,8 @@ type Chain struct {
 	through, refusal handler
 	// calls are the calls under way, pending those whose callers are not known yet.
 	calls, pending *inFlight
+	// lasting are the calls that last.
+	lasting *lasting
 	// incoming are the calls whose request message is not there yet.
 	incoming *incoming
 	// open are the streams that anybody may have, such as watches of health.
@@ -84,8 +90,9 @@ func New(o Options) *Chain {
 }
 
 func newChain(o Options, calls *inFlight) *Chain {
+	o.lasting = newLasting(o.MaxWaits, o.OneTenant)
 	ch := &Chain{
-		contract: o.Contract, callers: o.Callers, around: order(o, calls), calls: calls,
+		contract: o.Contract, callers: o.Callers, around: order(o, calls), calls: calls, lasting: o.lasting,
 		pending:  newInFlight(min(maxPending, max(1, o.MaxCalls/8)), false),
 		incoming: newIncoming(incomingPerCall * o.MaxCalls),
 		open:     newInFlight(o.MaxCalls, false),
@@ -100,8 +107,11 @@ func newChain(o Options, calls *inFlight) *Chain {
 	return ch
 }
 
-// CallsInFlight is how many calls are under way. A call is until its response is out.
+// CallsInFlight is how many calls are under way, without those that last. A call is until its response is out.
 func (ch *Chain) CallsInFlight() int { return ch.calls.count() }
+
+// WaitsInFlight is how many calls that last are under way: streams, waits and watches.
+func (ch *Chain) WaitsInFlight() int { return ch.lasting.all.count() }
 
 // order returns the interceptors, outermost first. What stands outside of translation must not fail; what stands inside
 // may return any error.
@@ -121,11 +131,11 @@ func order(o Options, calls *inFlight) []named {
 		// Whatever waits further in has a deadline.
 		{"deadline", limitTime},
 		// Calls are refused before any work.
-		{"capacity", limitCalls(calls)},
+		{"capacity", limitCalls(calls, o.lasting)},
 		// Who calls is known before anything that a call says is believed, such as its tenant.
 		{"identity", authenticate(o.Callers)},
 		{"rights", authorize(o.Callers, o.Tenant)},
-		{"share", limitShare(calls, o.Bytes, o.Tenant)},
+		{"share", limitShare(o.Bytes, o.Tenant)},
 	}
 	if o.Tracer != nil {
 		// The span has all that the log has, and the log the id of the trace.
@@ -233,6 +243,9 @@ type arriving struct {
 func (a *arriving) RecvMsg(m any) error {
 	err := a.ServerStream.RecvMsg(m)
 	a.call.arrived()
+	if message, ok := m.(proto.Message); ok && err == nil && a.call.op != nil {
+		a.call.request = message.ProtoReflect()
+	}
 	return err
 }
 

@@ -9,8 +9,14 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
-// MaxTime is the deadline that no call can have more of.
+// MaxTime is the deadline that no call can have more of, but for a stream.
 const MaxTime = 120 * time.Second
+
+// MaxStream is how long a stream lasts that nobody ends before.
+const MaxStream = 10 * time.Minute
+
+// streamTime is the deadline that no stream can have more of. The stream itself ends before it.
+const streamTime = MaxStream + 30*time.Second
 
 const (
 	// defaultTime is the deadline of a call that has none.
@@ -25,13 +31,16 @@ const (
 
 // limitTime gives every call a deadline, a little before the caller's own.
 func limitTime(ctx context.Context, c *call, next handler) error {
-	limit := defaultTime
+	limit, most := defaultTime, MaxTime
+	if c.op != nil && c.op.Kind.Streams() {
+		limit, most = streamTime, streamTime
+	}
 	if deadline, ok := wire.Deadline(ctx); ok {
 		left := time.Until(deadline)
 		if left < minTime {
 			return apierror.Refuse(pb.ErrorReason_DEADLINE_EXCEEDED)
 		}
-		limit = min(left-min(max(left/50, minKeptBack), maxKeptBack), MaxTime)
+		limit = min(left-min(max(left/50, minKeptBack), maxKeptBack), most)
 	}
 	c.deadline = time.Now().Add(limit)
 	ctx, cancel := context.WithDeadline(ctx, c.deadline)

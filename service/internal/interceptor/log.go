@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/service/internal/apierror"
 )
 
 // LogTenants is how tenants stand in the lines of calls.
@@ -62,7 +65,7 @@ func logCalls(logger *slog.Logger, tenants LogTenants, observers []Observer) aro
 		ended(observers, c, took)
 		level := slog.LevelInfo
 		if err != nil && c.failure != nil {
-			level = levelOf(c.failure.Code())
+			level = levelOf(c.failure)
 		}
 		// Without slog's Logger, which looks for the caller's line of source each time.
 		if !lines.Enabled(ctx, level) {
@@ -183,8 +186,12 @@ func (l *lineLimit) take(now time.Time) (left uint64, ok bool) {
 }
 
 // levelOf is the level of the line of a failed call.
-func levelOf(code codes.Code) slog.Level {
-	switch code {
+func levelOf(f *apierror.Failure) slog.Level {
+	if f.Reason() == pb.ErrorReason_STREAM_RESUME.String() {
+		// It is how long streams end.
+		return slog.LevelInfo
+	}
+	switch f.Code() {
 	case codes.Internal, codes.Unknown:
 		return slog.LevelError
 	case codes.Unavailable:

@@ -55,6 +55,8 @@ const (
 	ShedAllCalls Shed = "all-calls"
 	// ShedTenantShare is that the tenant has its share of them.
 	ShedTenantShare Shed = "tenant-share"
+	// ShedWaits is that too many streams, waits and watches are under way: all, the tenant's or the connection's.
+	ShedWaits Shed = "waits"
 	// ShedGraphQueue is that too many requests of the tenant wait to be sent to Graph.
 	ShedGraphQueue Shed = "graph-queue"
 	// ShedResponseBytes is that calls hold as many bytes of responses as the server allows.
@@ -68,7 +70,9 @@ const (
 )
 
 // Sheds are all reasons to refuse a call for lack of room.
-var Sheds = []Shed{ShedAllCalls, ShedTenantShare, ShedGraphQueue, ShedResponseBytes, ShedIncoming, ShedUnidentified, ShedOther}
+var Sheds = []Shed{
+	ShedAllCalls, ShedTenantShare, ShedWaits, ShedGraphQueue, ShedResponseBytes, ShedIncoming, ShedUnidentified, ShedOther,
+}
 
 // known is gRPC's name of the method of a call, empty when the contract does not have it.
 func (c *call) known() string {

@@ -14,8 +14,11 @@ import (
 
 // limitCalls refuses a call at once when as many are under way as the server takes. The call keeps its place until its
 // response is out.
-func limitCalls(calls *inFlight) around {
+func limitCalls(calls *inFlight, lasting *lasting) around {
 	return func(ctx context.Context, c *call, next handler) error {
+		if c.lasts() {
+			return lasting.enter(ctx, c, next)
+		}
 		if !calls.enter() {
 			c.shed = ShedAllCalls
 			return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
@@ -29,16 +32,19 @@ func limitCalls(calls *inFlight) around {
 const freeRequest = 64 << 10
 
 // limitShare refuses a call at once when its tenant has all that is its share.
-func limitShare(calls *inFlight, bytes *wire.Bytes, tenantOf func(context.Context) (string, error)) around {
+func limitShare(bytes *wire.Bytes, tenantOf func(context.Context) (string, error)) around {
 	return func(ctx context.Context, c *call, next handler) error {
 		// A call without a tenant is refused later, and for that.
 		tenant, _ := tenantOf(ctx)
 		c.tenant = tenant
-		if !calls.take(tenant) {
+		if !c.places.take(tenant) {
 			c.shed = ShedTenantShare
+			if c.lasts() {
+				c.shed = ShedWaits
+			}
 			return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 		}
-		c.shared = true
+		c.bytes, c.shared = bytes, true
 		bytes.Hold(&c.holding, tenant)
 		if c.request != nil {
 			// Graph's responses count from the same size on: most requests are far below it.

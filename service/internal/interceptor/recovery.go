@@ -23,6 +23,9 @@ func newPanicError(value any) *panicError {
 	return &panicError{kind: fmt.Sprintf("%T", value), stack: debug.Stack()}
 }
 
+// Recovered makes an error of a panic in a goroutine of a handler.
+func Recovered(value any) error { return newPanicError(value) }
+
 // recoverHandler makes an error of a panic in a handler.
 func recoverHandler(ctx context.Context, c *call, next handler) (err error) {
 	defer func() {

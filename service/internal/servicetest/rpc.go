@@ -9,21 +9,23 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
-	// The contract registers its descriptors.
-	_ "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
-// rpcs is the number of rpcs in the contract.
+// rpcs is the number of rpcs with an operation of their own.
 const rpcs = 96
 
-// RPCs returns the rpcs of the contract, sorted by name.
+// RPCs returns the rpcs of documented operations, sorted by name. Streams, waits and watches are not among them.
 func RPCs(tb testing.TB) []protoreflect.MethodDescriptor {
 	tb.Helper()
 	var all []protoreflect.MethodDescriptor
 	protoregistry.GlobalFiles.RangeFilesByPackage("m365.backupstorage.v1", func(file protoreflect.FileDescriptor) bool {
 		for i := range file.Services().Len() {
 			for j := range file.Services().Get(i).Methods().Len() {
-				all = append(all, file.Services().Get(i).Methods().Get(j))
+				method := file.Services().Get(i).Methods().Get(j)
+				if call, _ := proto.GetExtension(method.Options(), pb.E_GraphCall).(*pb.GraphCall); call.GetOf() == "" {
+					all = append(all, method)
+				}
 			}
 		}
 		return true

@@ -27,13 +27,6 @@ func (b *Bytes) Held() int64 {
 // Hold begins what one call of a tenant holds: nothing at first.
 func (b *Bytes) Hold(h *Holding, tenant string) { h.bytes, h.tenant = b, tenant }
 
-// Another begins another holding of the same tenant.
-func (h *Holding) Another() *Holding {
-	other := new(Holding)
-	h.bytes.Hold(other, h.tenant)
-	return other
-}
-
 // Holding is what one call holds. It has to be begun by Hold. Its methods are safe for concurrent use.
 type Holding struct {
 	bytes  *Bytes

@@ -8,7 +8,7 @@ import (
 )
 
 // connTime is longer than any connection lives: its age, and the time that its last calls have to end.
-const connTime = 10 * time.Minute
+const connTime = 20 * time.Minute
 
 // ConnDeadline is a stats.Handler that counts nothing: it gives each connection a deadline. gRPC makes a timer for the
 // deadline that a client asks for before a tap handle sees the call, and forgets the timer of a call that the handle

@@ -668,14 +668,14 @@ const file_m365_backupstorage_v1_backup_restore_proto_rawDesc = "" +
 	"\x16NotificationRecipients\x12E\n" +
 	"\x04role\x18\x01 \x03(\x0e21.m365.backupstorage.v1.NotificationRecipientsTypeR\x04role\x12L\n" +
 	"\x11custom_recipients\x18\x02 \x03(\v2\x1f.m365.backupstorage.v1.IdentityR\x10customRecipients:\x1c\xe2\xda\x19\x18\n" +
-	"\x16notificationRecipients*\x91\x02\n" +
+	"\x16notificationRecipients*\xa9\x02\n" +
 	"\x13BackupServiceStatus\x12%\n" +
 	"!BACKUP_SERVICE_STATUS_UNSPECIFIED\x10\x00\x12.\n" +
-	"*BACKUP_SERVICE_STATUS_UNKNOWN_FUTURE_VALUE\x10\x01\x12\"\n" +
-	"\x1eBACKUP_SERVICE_STATUS_DISABLED\x10\x02\x12!\n" +
-	"\x1dBACKUP_SERVICE_STATUS_ENABLED\x10\x03\x122\n" +
-	".BACKUP_SERVICE_STATUS_PROTECTION_CHANGE_LOCKED\x10\x04\x12(\n" +
-	"$BACKUP_SERVICE_STATUS_RESTORE_LOCKED\x10\x05*\xf3\x01\n" +
+	"*BACKUP_SERVICE_STATUS_UNKNOWN_FUTURE_VALUE\x10\x01\x12*\n" +
+	"\x1eBACKUP_SERVICE_STATUS_DISABLED\x10\x02\x1a\x06\xf2\xda\x19\x02\x18\x02\x12)\n" +
+	"\x1dBACKUP_SERVICE_STATUS_ENABLED\x10\x03\x1a\x06\xf2\xda\x19\x02\x18\x02\x122\n" +
+	".BACKUP_SERVICE_STATUS_PROTECTION_CHANGE_LOCKED\x10\x04\x120\n" +
+	"$BACKUP_SERVICE_STATUS_RESTORE_LOCKED\x10\x05\x1a\x06\xf2\xda\x19\x02\x18\x02*\xf3\x01\n" +
 	"\rDisableReason\x12\x1e\n" +
 	"\x1aDISABLE_REASON_UNSPECIFIED\x10\x00\x12'\n" +
 	"#DISABLE_REASON_UNKNOWN_FUTURE_VALUE\x10\x01\x12\x17\n" +

@@ -9,6 +9,7 @@ package backupstoragev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -538,11 +539,141 @@ func (x *NotificationCustomRecipient) GetEmail() string {
 	return ""
 }
 
+// Request of WaitBackupRestore.
+type WaitBackupRestoreRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `revision` of the last response. Without `until`, the call ends when the revision is another one; empty: it ends at
+	// once. With `until` it is not read.
+	Seen string `protobuf:"bytes,1,opt,name=seen,proto3" json:"seen,omitempty"`
+	// States to wait for. Unset: any change. Only states that Graph can send are allowed.
+	Until []BackupServiceStatus `protobuf:"varint,2,rep,packed,name=until,proto3,enum=m365.backupstorage.v1.BackupServiceStatus" json:"until,omitempty"`
+	// The longest wait. 0: the response has the state of now. Unset, or more than 45 s: 45 s. The call's deadline can end
+	// the wait before. Negative: INVALID_REQUEST.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,3,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitBackupRestoreRequest) Reset() {
+	*x = WaitBackupRestoreRequest{}
+	mi := &file_m365_backupstorage_v1_backup_restore_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitBackupRestoreRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitBackupRestoreRequest) ProtoMessage() {}
+
+func (x *WaitBackupRestoreRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_backup_restore_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitBackupRestoreRequest.ProtoReflect.Descriptor instead.
+func (*WaitBackupRestoreRequest) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_backup_restore_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *WaitBackupRestoreRequest) GetSeen() string {
+	if x != nil {
+		return x.Seen
+	}
+	return ""
+}
+
+func (x *WaitBackupRestoreRequest) GetUntil() []BackupServiceStatus {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WaitBackupRestoreRequest) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
+// Response of WaitBackupRestore.
+type WaitBackupRestoreResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The root resource of the service.
+	BackupRestore *BackupRestore `protobuf:"bytes,1,opt,name=backup_restore,json=backupRestore,proto3" json:"backup_restore,omitempty"`
+	// Names this content. Opaque; send it as `seen` to wait for the next change. Any replica of the server takes it.
+	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why the wait ended.
+	Result        WaitResult `protobuf:"varint,3,opt,name=result,proto3,enum=m365.backupstorage.v1.WaitResult" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitBackupRestoreResponse) Reset() {
+	*x = WaitBackupRestoreResponse{}
+	mi := &file_m365_backupstorage_v1_backup_restore_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitBackupRestoreResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitBackupRestoreResponse) ProtoMessage() {}
+
+func (x *WaitBackupRestoreResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_backup_restore_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitBackupRestoreResponse.ProtoReflect.Descriptor instead.
+func (*WaitBackupRestoreResponse) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_backup_restore_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *WaitBackupRestoreResponse) GetBackupRestore() *BackupRestore {
+	if x != nil {
+		return x.BackupRestore
+	}
+	return nil
+}
+
+func (x *WaitBackupRestoreResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *WaitBackupRestoreResponse) GetResult() WaitResult {
+	if x != nil {
+		return x.Result
+	}
+	return WaitResult_WAIT_RESULT_UNSPECIFIED
+}
+
 var File_m365_backupstorage_v1_backup_restore_service_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_backup_restore_service_proto_rawDesc = "" +
 	"\n" +
-	"2m365/backupstorage/v1/backup_restore_service.proto\x12\x15m365.backupstorage.v1\x1a*m365/backupstorage/v1/backup_restore.proto\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\"\x19\n" +
+	"2m365/backupstorage/v1/backup_restore_service.proto\x12\x15m365.backupstorage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a*m365/backupstorage/v1/backup_restore.proto\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a'm365/backupstorage/v1/wait_result.proto\"\x19\n" +
 	"\x17GetBackupRestoreRequest\"o\n" +
 	"\x18GetBackupRestoreResponse\x12S\n" +
 	"\x0ebackup_restore\x18\x01 \x01(\v2$.m365.backupstorage.v1.BackupRestoreB\x06\xea\xda\x19\x02\x18\x01R\rbackupRestore\"K\n" +
@@ -569,7 +700,16 @@ const file_m365_backupstorage_v1_backup_restore_service_proto_rawDesc = "" +
 	"\x1cNotificationCustomRecipients\x12P\n" +
 	"\x05items\x18\x01 \x03(\v22.m365.backupstorage.v1.NotificationCustomRecipientB\x06\xea\xda\x19\x02\x18\x01R\x05items\"3\n" +
 	"\x1bNotificationCustomRecipient\x12\x14\n" +
-	"\x05email\x18\x01 \x01(\tR\x05email2\xd3\t\n" +
+	"\x05email\x18\x01 \x01(\tR\x05email\"\xa6\x01\n" +
+	"\x18WaitBackupRestoreRequest\x12\x12\n" +
+	"\x04seen\x18\x01 \x01(\tR\x04seen\x12@\n" +
+	"\x05until\x18\x02 \x03(\x0e2*.m365.backupstorage.v1.BackupServiceStatusR\x05until\x124\n" +
+	"\bmax_wait\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"\xbf\x01\n" +
+	"\x19WaitBackupRestoreResponse\x12K\n" +
+	"\x0ebackup_restore\x18\x01 \x01(\v2$.m365.backupstorage.v1.BackupRestoreR\rbackupRestore\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xfc\n" +
+	"\n" +
 	"\x14BackupRestoreService\x12\xe6\x01\n" +
 	"\x10GetBackupRestore\x12..m365.backupstorage.v1.GetBackupRestoreRequest\x1a/.m365.backupstorage.v1.GetBackupRestoreResponse\"q\xd2\xda\x19j\n" +
 	"\x03GET\x12\x01/\x1a\x1eBackupRestore-Control.Read.All*;https://learn.microsoft.com/graph/api/backuprestoreroot-get2\x01;@\x01\x90\x02\x01\x12\xaa\x02\n" +
@@ -578,7 +718,8 @@ const file_m365_backupstorage_v1_backup_restore_service_proto_rawDesc = "" +
 	"\x1cGetEmailNotificationsSetting\x12:.m365.backupstorage.v1.GetEmailNotificationsSettingRequest\x1a;.m365.backupstorage.v1.GetEmailNotificationsSettingResponse\"\x95\x01\xd2\xda\x19\x8d\x01\n" +
 	"\x03GET\x12\x1a/emailNotificationsSetting\x1a#BackupRestore-Control.ReadWrite.All*Chttps://learn.microsoft.com/graph/api/emailnotificationssetting-get@\x01\x90\x02\x01\x12\xf2\x02\n" +
 	"\x1fUpdateEmailNotificationsSetting\x12=.m365.backupstorage.v1.UpdateEmailNotificationsSettingRequest\x1a>.m365.backupstorage.v1.UpdateEmailNotificationsSettingResponse\"\xcf\x01\xd2\xda\x19\xc7\x01\n" +
-	"\x05PATCH\x12\x1a/emailNotificationsSetting\x1a#BackupRestore-Control.ReadWrite.All \x01*Fhttps://learn.microsoft.com/graph/api/emailnotificationssetting-update@\x03J1BackupRestoreService/GetEmailNotificationsSetting\x90\x02\x02B\xc8\x01\n" +
+	"\x05PATCH\x12\x1a/emailNotificationsSetting\x1a#BackupRestore-Control.ReadWrite.All \x01*Fhttps://learn.microsoft.com/graph/api/emailnotificationssetting-update@\x03J1BackupRestoreService/GetEmailNotificationsSetting\x90\x02\x02\x12\xa6\x01\n" +
+	"\x11WaitBackupRestore\x12/.m365.backupstorage.v1.WaitBackupRestoreRequest\x1a0.m365.backupstorage.v1.WaitBackupRestoreResponse\".\xd2\xda\x19'j%BackupRestoreService/GetBackupRestore\x90\x02\x01B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
@@ -593,7 +734,7 @@ func file_m365_backupstorage_v1_backup_restore_service_proto_rawDescGZIP() []byt
 	return file_m365_backupstorage_v1_backup_restore_service_proto_rawDescData
 }
 
-var file_m365_backupstorage_v1_backup_restore_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_m365_backupstorage_v1_backup_restore_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_m365_backupstorage_v1_backup_restore_service_proto_goTypes = []any{
 	(*GetBackupRestoreRequest)(nil),                 // 0: m365.backupstorage.v1.GetBackupRestoreRequest
 	(*GetBackupRestoreResponse)(nil),                // 1: m365.backupstorage.v1.GetBackupRestoreResponse
@@ -606,35 +747,46 @@ var file_m365_backupstorage_v1_backup_restore_service_proto_goTypes = []any{
 	(*NotificationRecipientsUpdate)(nil),            // 8: m365.backupstorage.v1.NotificationRecipientsUpdate
 	(*NotificationCustomRecipients)(nil),            // 9: m365.backupstorage.v1.NotificationCustomRecipients
 	(*NotificationCustomRecipient)(nil),             // 10: m365.backupstorage.v1.NotificationCustomRecipient
-	(*BackupRestore)(nil),                           // 11: m365.backupstorage.v1.BackupRestore
-	(*ServiceStatus)(nil),                           // 12: m365.backupstorage.v1.ServiceStatus
-	(*EmailNotificationsSetting)(nil),               // 13: m365.backupstorage.v1.EmailNotificationsSetting
-	(NotificationEventsType)(0),                     // 14: m365.backupstorage.v1.NotificationEventsType
-	(NotificationRecipientsType)(0),                 // 15: m365.backupstorage.v1.NotificationRecipientsType
+	(*WaitBackupRestoreRequest)(nil),                // 11: m365.backupstorage.v1.WaitBackupRestoreRequest
+	(*WaitBackupRestoreResponse)(nil),               // 12: m365.backupstorage.v1.WaitBackupRestoreResponse
+	(*BackupRestore)(nil),                           // 13: m365.backupstorage.v1.BackupRestore
+	(*ServiceStatus)(nil),                           // 14: m365.backupstorage.v1.ServiceStatus
+	(*EmailNotificationsSetting)(nil),               // 15: m365.backupstorage.v1.EmailNotificationsSetting
+	(NotificationEventsType)(0),                     // 16: m365.backupstorage.v1.NotificationEventsType
+	(NotificationRecipientsType)(0),                 // 17: m365.backupstorage.v1.NotificationRecipientsType
+	(BackupServiceStatus)(0),                        // 18: m365.backupstorage.v1.BackupServiceStatus
+	(*durationpb.Duration)(nil),                     // 19: google.protobuf.Duration
+	(WaitResult)(0),                                 // 20: m365.backupstorage.v1.WaitResult
 }
 var file_m365_backupstorage_v1_backup_restore_service_proto_depIdxs = []int32{
-	11, // 0: m365.backupstorage.v1.GetBackupRestoreResponse.backup_restore:type_name -> m365.backupstorage.v1.BackupRestore
-	12, // 1: m365.backupstorage.v1.EnableBackupRestoreResponse.service_status:type_name -> m365.backupstorage.v1.ServiceStatus
-	13, // 2: m365.backupstorage.v1.GetEmailNotificationsSettingResponse.email_notifications_setting:type_name -> m365.backupstorage.v1.EmailNotificationsSetting
-	14, // 3: m365.backupstorage.v1.UpdateEmailNotificationsSettingRequest.additional_events:type_name -> m365.backupstorage.v1.NotificationEventsType
+	13, // 0: m365.backupstorage.v1.GetBackupRestoreResponse.backup_restore:type_name -> m365.backupstorage.v1.BackupRestore
+	14, // 1: m365.backupstorage.v1.EnableBackupRestoreResponse.service_status:type_name -> m365.backupstorage.v1.ServiceStatus
+	15, // 2: m365.backupstorage.v1.GetEmailNotificationsSettingResponse.email_notifications_setting:type_name -> m365.backupstorage.v1.EmailNotificationsSetting
+	16, // 3: m365.backupstorage.v1.UpdateEmailNotificationsSettingRequest.additional_events:type_name -> m365.backupstorage.v1.NotificationEventsType
 	8,  // 4: m365.backupstorage.v1.UpdateEmailNotificationsSettingRequest.recipients:type_name -> m365.backupstorage.v1.NotificationRecipientsUpdate
-	13, // 5: m365.backupstorage.v1.UpdateEmailNotificationsSettingResponse.email_notifications_setting:type_name -> m365.backupstorage.v1.EmailNotificationsSetting
-	15, // 6: m365.backupstorage.v1.NotificationRecipientsUpdate.role:type_name -> m365.backupstorage.v1.NotificationRecipientsType
+	15, // 5: m365.backupstorage.v1.UpdateEmailNotificationsSettingResponse.email_notifications_setting:type_name -> m365.backupstorage.v1.EmailNotificationsSetting
+	17, // 6: m365.backupstorage.v1.NotificationRecipientsUpdate.role:type_name -> m365.backupstorage.v1.NotificationRecipientsType
 	9,  // 7: m365.backupstorage.v1.NotificationRecipientsUpdate.custom_recipients:type_name -> m365.backupstorage.v1.NotificationCustomRecipients
 	10, // 8: m365.backupstorage.v1.NotificationCustomRecipients.items:type_name -> m365.backupstorage.v1.NotificationCustomRecipient
-	0,  // 9: m365.backupstorage.v1.BackupRestoreService.GetBackupRestore:input_type -> m365.backupstorage.v1.GetBackupRestoreRequest
-	2,  // 10: m365.backupstorage.v1.BackupRestoreService.EnableBackupRestore:input_type -> m365.backupstorage.v1.EnableBackupRestoreRequest
-	4,  // 11: m365.backupstorage.v1.BackupRestoreService.GetEmailNotificationsSetting:input_type -> m365.backupstorage.v1.GetEmailNotificationsSettingRequest
-	6,  // 12: m365.backupstorage.v1.BackupRestoreService.UpdateEmailNotificationsSetting:input_type -> m365.backupstorage.v1.UpdateEmailNotificationsSettingRequest
-	1,  // 13: m365.backupstorage.v1.BackupRestoreService.GetBackupRestore:output_type -> m365.backupstorage.v1.GetBackupRestoreResponse
-	3,  // 14: m365.backupstorage.v1.BackupRestoreService.EnableBackupRestore:output_type -> m365.backupstorage.v1.EnableBackupRestoreResponse
-	5,  // 15: m365.backupstorage.v1.BackupRestoreService.GetEmailNotificationsSetting:output_type -> m365.backupstorage.v1.GetEmailNotificationsSettingResponse
-	7,  // 16: m365.backupstorage.v1.BackupRestoreService.UpdateEmailNotificationsSetting:output_type -> m365.backupstorage.v1.UpdateEmailNotificationsSettingResponse
-	13, // [13:17] is the sub-list for method output_type
-	9,  // [9:13] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	18, // 9: m365.backupstorage.v1.WaitBackupRestoreRequest.until:type_name -> m365.backupstorage.v1.BackupServiceStatus
+	19, // 10: m365.backupstorage.v1.WaitBackupRestoreRequest.max_wait:type_name -> google.protobuf.Duration
+	13, // 11: m365.backupstorage.v1.WaitBackupRestoreResponse.backup_restore:type_name -> m365.backupstorage.v1.BackupRestore
+	20, // 12: m365.backupstorage.v1.WaitBackupRestoreResponse.result:type_name -> m365.backupstorage.v1.WaitResult
+	0,  // 13: m365.backupstorage.v1.BackupRestoreService.GetBackupRestore:input_type -> m365.backupstorage.v1.GetBackupRestoreRequest
+	2,  // 14: m365.backupstorage.v1.BackupRestoreService.EnableBackupRestore:input_type -> m365.backupstorage.v1.EnableBackupRestoreRequest
+	4,  // 15: m365.backupstorage.v1.BackupRestoreService.GetEmailNotificationsSetting:input_type -> m365.backupstorage.v1.GetEmailNotificationsSettingRequest
+	6,  // 16: m365.backupstorage.v1.BackupRestoreService.UpdateEmailNotificationsSetting:input_type -> m365.backupstorage.v1.UpdateEmailNotificationsSettingRequest
+	11, // 17: m365.backupstorage.v1.BackupRestoreService.WaitBackupRestore:input_type -> m365.backupstorage.v1.WaitBackupRestoreRequest
+	1,  // 18: m365.backupstorage.v1.BackupRestoreService.GetBackupRestore:output_type -> m365.backupstorage.v1.GetBackupRestoreResponse
+	3,  // 19: m365.backupstorage.v1.BackupRestoreService.EnableBackupRestore:output_type -> m365.backupstorage.v1.EnableBackupRestoreResponse
+	5,  // 20: m365.backupstorage.v1.BackupRestoreService.GetEmailNotificationsSetting:output_type -> m365.backupstorage.v1.GetEmailNotificationsSettingResponse
+	7,  // 21: m365.backupstorage.v1.BackupRestoreService.UpdateEmailNotificationsSetting:output_type -> m365.backupstorage.v1.UpdateEmailNotificationsSettingResponse
+	12, // 22: m365.backupstorage.v1.BackupRestoreService.WaitBackupRestore:output_type -> m365.backupstorage.v1.WaitBackupRestoreResponse
+	18, // [18:23] is the sub-list for method output_type
+	13, // [13:18] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_backup_restore_service_proto_init() }
@@ -645,6 +797,7 @@ func file_m365_backupstorage_v1_backup_restore_service_proto_init() {
 	file_m365_backupstorage_v1_backup_restore_proto_init()
 	file_m365_backupstorage_v1_graph_call_proto_init()
 	file_m365_backupstorage_v1_graph_names_proto_init()
+	file_m365_backupstorage_v1_wait_result_proto_init()
 	file_m365_backupstorage_v1_backup_restore_service_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -652,7 +805,7 @@ func file_m365_backupstorage_v1_backup_restore_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_m365_backupstorage_v1_backup_restore_service_proto_rawDesc), len(file_m365_backupstorage_v1_backup_restore_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

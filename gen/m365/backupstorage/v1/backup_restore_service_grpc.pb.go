@@ -23,6 +23,7 @@ const (
 	BackupRestoreService_EnableBackupRestore_FullMethodName             = "/m365.backupstorage.v1.BackupRestoreService/EnableBackupRestore"
 	BackupRestoreService_GetEmailNotificationsSetting_FullMethodName    = "/m365.backupstorage.v1.BackupRestoreService/GetEmailNotificationsSetting"
 	BackupRestoreService_UpdateEmailNotificationsSetting_FullMethodName = "/m365.backupstorage.v1.BackupRestoreService/UpdateEmailNotificationsSetting"
+	BackupRestoreService_WaitBackupRestore_FullMethodName               = "/m365.backupstorage.v1.BackupRestoreService/WaitBackupRestore"
 )
 
 // BackupRestoreServiceClient is the client API for BackupRestoreService service.
@@ -51,6 +52,16 @@ type BackupRestoreServiceClient interface {
 	// UpdateEmailNotificationsSetting changes which events the service reports by email, and to whom. A field that is
 	// unset does not change. Graph allows it only on behalf of a user (`x-user-assertion`).
 	UpdateEmailNotificationsSetting(ctx context.Context, in *UpdateEmailNotificationsSettingRequest, opts ...grpc.CallOption) (*UpdateEmailNotificationsSettingResponse, error)
+	// WaitBackupRestore waits until the service in the tenant is in one of the states `until`, or, without `until`, has
+	// changed since `seen`, and returns it. It stands for a loop of GetBackupRestore: the server asks Graph once for all
+	// that wait for the same. `result` says why the call ended; that nothing happened in time is no error. It ends after
+	// at most 45 s.
+	//
+	// Example: after EnableBackupRestore, `{"until": ["BACKUP_SERVICE_STATUS_ENABLED"]}` returns with REACHED in that
+	// state and with TERMINAL in BACKUP_SERVICE_STATUS_DISABLED. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetBackupRestore, and SERVER_OVERLOADED when too many calls wait.
+	WaitBackupRestore(ctx context.Context, in *WaitBackupRestoreRequest, opts ...grpc.CallOption) (*WaitBackupRestoreResponse, error)
 }
 
 type backupRestoreServiceClient struct {
@@ -101,6 +112,16 @@ func (c *backupRestoreServiceClient) UpdateEmailNotificationsSetting(ctx context
 	return out, nil
 }
 
+func (c *backupRestoreServiceClient) WaitBackupRestore(ctx context.Context, in *WaitBackupRestoreRequest, opts ...grpc.CallOption) (*WaitBackupRestoreResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitBackupRestoreResponse)
+	err := c.cc.Invoke(ctx, BackupRestoreService_WaitBackupRestore_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // BackupRestoreServiceServer is the server API for BackupRestoreService service.
 // All implementations must embed UnimplementedBackupRestoreServiceServer
 // for forward compatibility.
@@ -127,6 +148,16 @@ type BackupRestoreServiceServer interface {
 	// UpdateEmailNotificationsSetting changes which events the service reports by email, and to whom. A field that is
 	// unset does not change. Graph allows it only on behalf of a user (`x-user-assertion`).
 	UpdateEmailNotificationsSetting(context.Context, *UpdateEmailNotificationsSettingRequest) (*UpdateEmailNotificationsSettingResponse, error)
+	// WaitBackupRestore waits until the service in the tenant is in one of the states `until`, or, without `until`, has
+	// changed since `seen`, and returns it. It stands for a loop of GetBackupRestore: the server asks Graph once for all
+	// that wait for the same. `result` says why the call ended; that nothing happened in time is no error. It ends after
+	// at most 45 s.
+	//
+	// Example: after EnableBackupRestore, `{"until": ["BACKUP_SERVICE_STATUS_ENABLED"]}` returns with REACHED in that
+	// state and with TERMINAL in BACKUP_SERVICE_STATUS_DISABLED. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetBackupRestore, and SERVER_OVERLOADED when too many calls wait.
+	WaitBackupRestore(context.Context, *WaitBackupRestoreRequest) (*WaitBackupRestoreResponse, error)
 	mustEmbedUnimplementedBackupRestoreServiceServer()
 }
 
@@ -148,6 +179,9 @@ func (UnimplementedBackupRestoreServiceServer) GetEmailNotificationsSetting(cont
 }
 func (UnimplementedBackupRestoreServiceServer) UpdateEmailNotificationsSetting(context.Context, *UpdateEmailNotificationsSettingRequest) (*UpdateEmailNotificationsSettingResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateEmailNotificationsSetting not implemented")
+}
+func (UnimplementedBackupRestoreServiceServer) WaitBackupRestore(context.Context, *WaitBackupRestoreRequest) (*WaitBackupRestoreResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaitBackupRestore not implemented")
 }
 func (UnimplementedBackupRestoreServiceServer) mustEmbedUnimplementedBackupRestoreServiceServer() {}
 func (UnimplementedBackupRestoreServiceServer) testEmbeddedByValue()                              {}
@@ -242,6 +276,24 @@ func _BackupRestoreService_UpdateEmailNotificationsSetting_Handler(srv interface
 	return interceptor(ctx, in, info, handler)
 }
 
+func _BackupRestoreService_WaitBackupRestore_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitBackupRestoreRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BackupRestoreServiceServer).WaitBackupRestore(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BackupRestoreService_WaitBackupRestore_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BackupRestoreServiceServer).WaitBackupRestore(ctx, req.(*WaitBackupRestoreRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // BackupRestoreService_ServiceDesc is the grpc.ServiceDesc for BackupRestoreService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -264,6 +316,10 @@ var BackupRestoreService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateEmailNotificationsSetting",
 			Handler:    _BackupRestoreService_UpdateEmailNotificationsSetting_Handler,
+		},
+		{
+			MethodName: "WaitBackupRestore",
+			Handler:    _BackupRestoreService_WaitBackupRestore_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

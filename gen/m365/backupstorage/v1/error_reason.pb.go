@@ -42,7 +42,7 @@ const (
 //
 // | key | meaning |
 // |---|---|
-// | `operation` | The rpc, as `Service/Method`. |
+// | `operation` | The rpc, as `Service/Method`. For a stream, a wait or a watch, the rpc that it reads with. |
 // | `httpStatus` | HTTP status of Graph's response. |
 // | `graphCode` | Code of Graph's error, in Graph's spelling. |
 // | `graphInnerCode` | Inner code of Graph's error: the one that decided the reason, otherwise the deepest. |
@@ -638,6 +638,11 @@ const (
 	//
 	// ErrorInfo: `{"reason":"AUDIT_UNAVAILABLE","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_AUDIT_UNAVAILABLE ErrorReason = 220
+	// The server ends a stream that can go on: after 10 min, and when the server stops. What came before is valid. Go on
+	// with the `next_page_token` or the `revision` of the last message; before the first message, call again.
+	//
+	// ErrorInfo: `{"reason":"STREAM_RESUME","domain":"m365.backupstorage","metadata":{}}`
+	ErrorReason_STREAM_RESUME ErrorReason = 221
 )
 
 // Enum value maps for ErrorReason.
@@ -761,6 +766,7 @@ var (
 		218: "UNKNOWN_METHOD",
 		219: "INTERNAL",
 		220: "AUDIT_UNAVAILABLE",
+		221: "STREAM_RESUME",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                                 0,
@@ -881,6 +887,7 @@ var (
 		"UNKNOWN_METHOD":                                           218,
 		"INTERNAL":                                                 219,
 		"AUDIT_UNAVAILABLE":                                        220,
+		"STREAM_RESUME":                                            221,
 	}
 )
 
@@ -915,7 +922,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*\xfa\x8e\x02\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*א\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x85\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
@@ -1404,7 +1411,8 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x11SERVER_OVERLOADED\x10\xd9\x01\x1a\xa2\x01\xda\xda\x19\x9d\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x04Z`The server has no room for the call: this tenant, or all tenants together, use all that they mayb\x19Try again after the delay\x12\x84\x01\n" +
 	"\x0eUNKNOWN_METHOD\x10\xda\x01\x1ao\xda\xda\x19k\x10\f\x18\x012\x12m365.backupstorage8\x01P\x01Z\x1bThis server has no such rpcb0Correct the method's name, or use a newer server\x12\x93\x01\n" +
 	"\bINTERNAL\x10\xdb\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\r\x18\x012\x12m365.backupstorageP\x04Z.The server failed because of an internal errorb3Give the incident id to the operator of this server\x12\xfc\x01\n" +
-	"\x11AUDIT_UNAVAILABLE\x10\xdc\x01\x1a\xe3\x01\xda\xda\x19\xde\x01\x10\x0e\x18\x02\"\x02\b\x052\x12m365.backupstorage8\x01P\x04ZJThe server could not write the audit line that has to stand before a writebpTry again after the delay; if it goes on, tell the operator of this server that the audit file cannot be writtenB\xc8\x01\n" +
+	"\x11AUDIT_UNAVAILABLE\x10\xdc\x01\x1a\xe3\x01\xda\xda\x19\xde\x01\x10\x0e\x18\x02\"\x02\b\x052\x12m365.backupstorage8\x01P\x04ZJThe server could not write the audit line that has to stand before a writebpTry again after the delay; if it goes on, tell the operator of this server that the audit file cannot be written\x12\xda\x01\n" +
+	"\rSTREAM_RESUME\x10\xdd\x01\x1a\xc5\x01\xda\xda\x19\xc0\x01\x10\x0e\x18\x02\"\x06\x10\x80ʵ\xee\x012\x12m365.backupstorage8\x01P\x01ZVThe server ends a stream that can go on: after 10 minutes, or because the server stopsbBGo on with the next_page_token or the revision of the last messageB\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (

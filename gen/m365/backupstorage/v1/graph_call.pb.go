@@ -121,8 +121,8 @@ type GraphCall struct {
 	// The reason for an item to remove that is not in the collection. Graph's code for it is `Invalid`. Every rpc that
 	// removes items has one.
 	MissingItem ErrorReason `protobuf:"varint,12,opt,name=missing_item,json=missingItem,proto3,enum=m365.backupstorage.v1.ErrorReason" json:"missing_item,omitempty"`
-	// For an rpc that has no Graph request of its own, such as a stream or a wait. It is the rpc, as `Service/Method`,
-	// whose permission, effect and errors apply. No other field is set then.
+	// For an rpc that has no Graph request of its own: a stream, a wait or a watch. It is the rpc, as `Service/Method`,
+	// with which it reads, and whose path, permission, effect and errors apply. No other field is set then.
 	Of string `protobuf:"bytes,13,opt,name=of,proto3" json:"of,omitempty"`
 	// True when the rpc creates the resource that it returns. A response without the id of the resource, or with the type
 	// of another resource, does not show what was created: the call fails with OUTCOME_UNKNOWN.

@@ -88,6 +88,59 @@ func (GraphField_Place) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_graph_names_proto_rawDescGZIP(), []int{1, 0}
 }
 
+// How long a resource stays in a state.
+type GraphValue_Stay int32
+
+const (
+	// Graph leaves the state by itself, after minutes to months.
+	GraphValue_STAY_UNSPECIFIED GraphValue_Stay = 0
+	// Graph leaves the state by itself, within seconds: waits ask for it more often.
+	GraphValue_SHORT GraphValue_Stay = 1
+	// The resource stays in the state until somebody acts on it. To wait has no use, and watches end.
+	GraphValue_TERMINAL GraphValue_Stay = 2
+)
+
+// Enum value maps for GraphValue_Stay.
+var (
+	GraphValue_Stay_name = map[int32]string{
+		0: "STAY_UNSPECIFIED",
+		1: "SHORT",
+		2: "TERMINAL",
+	}
+	GraphValue_Stay_value = map[string]int32{
+		"STAY_UNSPECIFIED": 0,
+		"SHORT":            1,
+		"TERMINAL":         2,
+	}
+)
+
+func (x GraphValue_Stay) Enum() *GraphValue_Stay {
+	p := new(GraphValue_Stay)
+	*p = x
+	return p
+}
+
+func (x GraphValue_Stay) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (GraphValue_Stay) Descriptor() protoreflect.EnumDescriptor {
+	return file_m365_backupstorage_v1_graph_names_proto_enumTypes[1].Descriptor()
+}
+
+func (GraphValue_Stay) Type() protoreflect.EnumType {
+	return &file_m365_backupstorage_v1_graph_names_proto_enumTypes[1]
+}
+
+func (x GraphValue_Stay) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use GraphValue_Stay.Descriptor instead.
+func (GraphValue_Stay) EnumDescriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_graph_names_proto_rawDescGZIP(), []int{2, 0}
+}
+
 // GraphMessage lists the types of Graph's schema that a message represents.
 type GraphMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -240,7 +293,9 @@ type GraphValue struct {
 	// Graph's spelling. Set only when it is not the value's name in lowerCamelCase.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// For values of Workload: prefixes of the Graph type names and path segments that belong to the workload.
-	TypePrefixes  []string `protobuf:"bytes,2,rep,name=type_prefixes,json=typePrefixes,proto3" json:"type_prefixes,omitempty"`
+	TypePrefixes []string `protobuf:"bytes,2,rep,name=type_prefixes,json=typePrefixes,proto3" json:"type_prefixes,omitempty"`
+	// For values of the status of a resource that can be waited for: how long the resource stays in this state.
+	Stay          GraphValue_Stay `protobuf:"varint,3,opt,name=stay,proto3,enum=m365.backupstorage.v1.GraphValue_Stay" json:"stay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -287,6 +342,13 @@ func (x *GraphValue) GetTypePrefixes() []string {
 		return x.TypePrefixes
 	}
 	return nil
+}
+
+func (x *GraphValue) GetStay() GraphValue_Stay {
+	if x != nil {
+		return x.Stay
+	}
+	return GraphValue_STAY_UNSPECIFIED
 }
 
 var file_m365_backupstorage_v1_graph_names_proto_extTypes = []protoimpl.ExtensionInfo{
@@ -361,11 +423,16 @@ const file_m365_backupstorage_v1_graph_names_proto_rawDesc = "" +
 	"\x06INLINE\x10\x01\x12\x0f\n" +
 	"\vREMOVED_IDS\x10\x02\x12\x11\n" +
 	"\rERROR_DETAILS\x10\x03\x12\f\n" +
-	"\bPRESENCE\x10\x04\"E\n" +
+	"\bPRESENCE\x10\x04\"\xb8\x01\n" +
 	"\n" +
 	"GraphValue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
-	"\rtype_prefixes\x18\x02 \x03(\tR\ftypePrefixes:k\n" +
+	"\rtype_prefixes\x18\x02 \x03(\tR\ftypePrefixes\x12:\n" +
+	"\x04stay\x18\x03 \x01(\x0e2&.m365.backupstorage.v1.GraphValue.StayR\x04stay\"5\n" +
+	"\x04Stay\x12\x14\n" +
+	"\x10STAY_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05SHORT\x10\x01\x12\f\n" +
+	"\bTERMINAL\x10\x02:k\n" +
 	"\rgraph_message\x12\x1f.google.protobuf.MessageOptions\x18\xac\x9b\x03 \x01(\v2#.m365.backupstorage.v1.GraphMessageR\fgraphMessage:c\n" +
 	"\vgraph_field\x12\x1d.google.protobuf.FieldOptions\x18\xad\x9b\x03 \x01(\v2!.m365.backupstorage.v1.GraphFieldR\n" +
 	"graphField:g\n" +
@@ -385,32 +452,34 @@ func file_m365_backupstorage_v1_graph_names_proto_rawDescGZIP() []byte {
 	return file_m365_backupstorage_v1_graph_names_proto_rawDescData
 }
 
-var file_m365_backupstorage_v1_graph_names_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_m365_backupstorage_v1_graph_names_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_m365_backupstorage_v1_graph_names_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_m365_backupstorage_v1_graph_names_proto_goTypes = []any{
 	(GraphField_Place)(0),                 // 0: m365.backupstorage.v1.GraphField.Place
-	(*GraphMessage)(nil),                  // 1: m365.backupstorage.v1.GraphMessage
-	(*GraphField)(nil),                    // 2: m365.backupstorage.v1.GraphField
-	(*GraphValue)(nil),                    // 3: m365.backupstorage.v1.GraphValue
-	(GraphCall_Effect)(0),                 // 4: m365.backupstorage.v1.GraphCall.Effect
-	(*descriptorpb.MessageOptions)(nil),   // 5: google.protobuf.MessageOptions
-	(*descriptorpb.FieldOptions)(nil),     // 6: google.protobuf.FieldOptions
-	(*descriptorpb.EnumValueOptions)(nil), // 7: google.protobuf.EnumValueOptions
+	(GraphValue_Stay)(0),                  // 1: m365.backupstorage.v1.GraphValue.Stay
+	(*GraphMessage)(nil),                  // 2: m365.backupstorage.v1.GraphMessage
+	(*GraphField)(nil),                    // 3: m365.backupstorage.v1.GraphField
+	(*GraphValue)(nil),                    // 4: m365.backupstorage.v1.GraphValue
+	(GraphCall_Effect)(0),                 // 5: m365.backupstorage.v1.GraphCall.Effect
+	(*descriptorpb.MessageOptions)(nil),   // 6: google.protobuf.MessageOptions
+	(*descriptorpb.FieldOptions)(nil),     // 7: google.protobuf.FieldOptions
+	(*descriptorpb.EnumValueOptions)(nil), // 8: google.protobuf.EnumValueOptions
 }
 var file_m365_backupstorage_v1_graph_names_proto_depIdxs = []int32{
 	0, // 0: m365.backupstorage.v1.GraphField.place:type_name -> m365.backupstorage.v1.GraphField.Place
-	4, // 1: m365.backupstorage.v1.GraphField.effect:type_name -> m365.backupstorage.v1.GraphCall.Effect
-	5, // 2: m365.backupstorage.v1.graph_message:extendee -> google.protobuf.MessageOptions
-	6, // 3: m365.backupstorage.v1.graph_field:extendee -> google.protobuf.FieldOptions
-	7, // 4: m365.backupstorage.v1.graph_value:extendee -> google.protobuf.EnumValueOptions
-	1, // 5: m365.backupstorage.v1.graph_message:type_name -> m365.backupstorage.v1.GraphMessage
-	2, // 6: m365.backupstorage.v1.graph_field:type_name -> m365.backupstorage.v1.GraphField
-	3, // 7: m365.backupstorage.v1.graph_value:type_name -> m365.backupstorage.v1.GraphValue
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	5, // [5:8] is the sub-list for extension type_name
-	2, // [2:5] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	5, // 1: m365.backupstorage.v1.GraphField.effect:type_name -> m365.backupstorage.v1.GraphCall.Effect
+	1, // 2: m365.backupstorage.v1.GraphValue.stay:type_name -> m365.backupstorage.v1.GraphValue.Stay
+	6, // 3: m365.backupstorage.v1.graph_message:extendee -> google.protobuf.MessageOptions
+	7, // 4: m365.backupstorage.v1.graph_field:extendee -> google.protobuf.FieldOptions
+	8, // 5: m365.backupstorage.v1.graph_value:extendee -> google.protobuf.EnumValueOptions
+	2, // 6: m365.backupstorage.v1.graph_message:type_name -> m365.backupstorage.v1.GraphMessage
+	3, // 7: m365.backupstorage.v1.graph_field:type_name -> m365.backupstorage.v1.GraphField
+	4, // 8: m365.backupstorage.v1.graph_value:type_name -> m365.backupstorage.v1.GraphValue
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	6, // [6:9] is the sub-list for extension type_name
+	3, // [3:6] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_graph_names_proto_init() }
@@ -424,7 +493,7 @@ func file_m365_backupstorage_v1_graph_names_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_m365_backupstorage_v1_graph_names_proto_rawDesc), len(file_m365_backupstorage_v1_graph_names_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   3,
 			NumExtensions: 3,
 			NumServices:   0,

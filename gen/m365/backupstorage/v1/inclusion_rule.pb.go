@@ -326,14 +326,14 @@ const file_m365_backupstorage_v1_inclusion_rule_proto_rawDesc = "" +
 	"\x12siteProtectionRuleB\f\n" +
 	"\n" +
 	"expressionB\x18\n" +
-	"\x16_is_auto_apply_enabled*\xdd\x02\n" +
+	"\x16_is_auto_apply_enabled*\xed\x02\n" +
 	"\x13InclusionRuleStatus\x12%\n" +
 	"!INCLUSION_RULE_STATUS_UNSPECIFIED\x10\x00\x12.\n" +
 	"*INCLUSION_RULE_STATUS_UNKNOWN_FUTURE_VALUE\x10\x01\x12\x1f\n" +
 	"\x1bINCLUSION_RULE_STATUS_DRAFT\x10\x02\x12 \n" +
-	"\x1cINCLUSION_RULE_STATUS_ACTIVE\x10\x03\x12#\n" +
-	"\x1fINCLUSION_RULE_STATUS_COMPLETED\x10\x04\x12/\n" +
-	"+INCLUSION_RULE_STATUS_COMPLETED_WITH_ERRORS\x10\x05\x12*\n" +
+	"\x1cINCLUSION_RULE_STATUS_ACTIVE\x10\x03\x12+\n" +
+	"\x1fINCLUSION_RULE_STATUS_COMPLETED\x10\x04\x1a\x06\xf2\xda\x19\x02\x18\x02\x127\n" +
+	"+INCLUSION_RULE_STATUS_COMPLETED_WITH_ERRORS\x10\x05\x1a\x06\xf2\xda\x19\x02\x18\x02\x12*\n" +
 	"&INCLUSION_RULE_STATUS_UPDATE_REQUESTED\x10\x06\x12*\n" +
 	"&INCLUSION_RULE_STATUS_DELETE_REQUESTED\x10\aB\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"

@@ -9,6 +9,7 @@ package backupstoragev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -2024,11 +2025,455 @@ func (x *RunSiteInclusionRuleResponse) GetInclusionRule() *InclusionRule {
 	return nil
 }
 
+// Request of WaitMailboxInclusionRule.
+type WaitMailboxInclusionRuleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. Id of the policy.
+	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
+	// Required. Id of the rule.
+	InclusionRuleId string `protobuf:"bytes,2,opt,name=inclusion_rule_id,json=inclusionRuleId,proto3" json:"inclusion_rule_id,omitempty"`
+	// `revision` of the last response. Without `until`, the call ends when the revision is another one; empty: it ends at
+	// once. With `until` it is not read.
+	Seen string `protobuf:"bytes,3,opt,name=seen,proto3" json:"seen,omitempty"`
+	// States to wait for. Unset: any change. Only states that Graph can send are allowed.
+	Until []InclusionRuleStatus `protobuf:"varint,4,rep,packed,name=until,proto3,enum=m365.backupstorage.v1.InclusionRuleStatus" json:"until,omitempty"`
+	// The longest wait. 0: the response has the state of now. Unset, or more than 45 s: 45 s. The call's deadline can end
+	// the wait before. Negative: INVALID_REQUEST.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,5,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitMailboxInclusionRuleRequest) Reset() {
+	*x = WaitMailboxInclusionRuleRequest{}
+	mi := &file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitMailboxInclusionRuleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitMailboxInclusionRuleRequest) ProtoMessage() {}
+
+func (x *WaitMailboxInclusionRuleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitMailboxInclusionRuleRequest.ProtoReflect.Descriptor instead.
+func (*WaitMailboxInclusionRuleRequest) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *WaitMailboxInclusionRuleRequest) GetProtectionPolicyId() string {
+	if x != nil {
+		return x.ProtectionPolicyId
+	}
+	return ""
+}
+
+func (x *WaitMailboxInclusionRuleRequest) GetInclusionRuleId() string {
+	if x != nil {
+		return x.InclusionRuleId
+	}
+	return ""
+}
+
+func (x *WaitMailboxInclusionRuleRequest) GetSeen() string {
+	if x != nil {
+		return x.Seen
+	}
+	return ""
+}
+
+func (x *WaitMailboxInclusionRuleRequest) GetUntil() []InclusionRuleStatus {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WaitMailboxInclusionRuleRequest) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
+// Response of WaitMailboxInclusionRule.
+type WaitMailboxInclusionRuleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rule.
+	InclusionRule *InclusionRule `protobuf:"bytes,1,opt,name=inclusion_rule,json=inclusionRule,proto3" json:"inclusion_rule,omitempty"`
+	// Names this content. Opaque; send it as `seen` to wait for the next change. Any replica of the server takes it.
+	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why the wait ended.
+	Result        WaitResult `protobuf:"varint,3,opt,name=result,proto3,enum=m365.backupstorage.v1.WaitResult" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitMailboxInclusionRuleResponse) Reset() {
+	*x = WaitMailboxInclusionRuleResponse{}
+	mi := &file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitMailboxInclusionRuleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitMailboxInclusionRuleResponse) ProtoMessage() {}
+
+func (x *WaitMailboxInclusionRuleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitMailboxInclusionRuleResponse.ProtoReflect.Descriptor instead.
+func (*WaitMailboxInclusionRuleResponse) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *WaitMailboxInclusionRuleResponse) GetInclusionRule() *InclusionRule {
+	if x != nil {
+		return x.InclusionRule
+	}
+	return nil
+}
+
+func (x *WaitMailboxInclusionRuleResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *WaitMailboxInclusionRuleResponse) GetResult() WaitResult {
+	if x != nil {
+		return x.Result
+	}
+	return WaitResult_WAIT_RESULT_UNSPECIFIED
+}
+
+// Request of WaitDriveInclusionRule.
+type WaitDriveInclusionRuleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. Id of the policy.
+	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
+	// Required. Id of the rule.
+	InclusionRuleId string `protobuf:"bytes,2,opt,name=inclusion_rule_id,json=inclusionRuleId,proto3" json:"inclusion_rule_id,omitempty"`
+	// `revision` of the last response. Without `until`, the call ends when the revision is another one; empty: it ends at
+	// once. With `until` it is not read.
+	Seen string `protobuf:"bytes,3,opt,name=seen,proto3" json:"seen,omitempty"`
+	// States to wait for. Unset: any change. Only states that Graph can send are allowed.
+	Until []InclusionRuleStatus `protobuf:"varint,4,rep,packed,name=until,proto3,enum=m365.backupstorage.v1.InclusionRuleStatus" json:"until,omitempty"`
+	// The longest wait. 0: the response has the state of now. Unset, or more than 45 s: 45 s. The call's deadline can end
+	// the wait before. Negative: INVALID_REQUEST.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,5,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitDriveInclusionRuleRequest) Reset() {
+	*x = WaitDriveInclusionRuleRequest{}
+	mi := &file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitDriveInclusionRuleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitDriveInclusionRuleRequest) ProtoMessage() {}
+
+func (x *WaitDriveInclusionRuleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitDriveInclusionRuleRequest.ProtoReflect.Descriptor instead.
+func (*WaitDriveInclusionRuleRequest) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *WaitDriveInclusionRuleRequest) GetProtectionPolicyId() string {
+	if x != nil {
+		return x.ProtectionPolicyId
+	}
+	return ""
+}
+
+func (x *WaitDriveInclusionRuleRequest) GetInclusionRuleId() string {
+	if x != nil {
+		return x.InclusionRuleId
+	}
+	return ""
+}
+
+func (x *WaitDriveInclusionRuleRequest) GetSeen() string {
+	if x != nil {
+		return x.Seen
+	}
+	return ""
+}
+
+func (x *WaitDriveInclusionRuleRequest) GetUntil() []InclusionRuleStatus {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WaitDriveInclusionRuleRequest) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
+// Response of WaitDriveInclusionRule.
+type WaitDriveInclusionRuleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rule.
+	InclusionRule *InclusionRule `protobuf:"bytes,1,opt,name=inclusion_rule,json=inclusionRule,proto3" json:"inclusion_rule,omitempty"`
+	// Names this content. Opaque; send it as `seen` to wait for the next change. Any replica of the server takes it.
+	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why the wait ended.
+	Result        WaitResult `protobuf:"varint,3,opt,name=result,proto3,enum=m365.backupstorage.v1.WaitResult" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitDriveInclusionRuleResponse) Reset() {
+	*x = WaitDriveInclusionRuleResponse{}
+	mi := &file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitDriveInclusionRuleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitDriveInclusionRuleResponse) ProtoMessage() {}
+
+func (x *WaitDriveInclusionRuleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitDriveInclusionRuleResponse.ProtoReflect.Descriptor instead.
+func (*WaitDriveInclusionRuleResponse) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *WaitDriveInclusionRuleResponse) GetInclusionRule() *InclusionRule {
+	if x != nil {
+		return x.InclusionRule
+	}
+	return nil
+}
+
+func (x *WaitDriveInclusionRuleResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *WaitDriveInclusionRuleResponse) GetResult() WaitResult {
+	if x != nil {
+		return x.Result
+	}
+	return WaitResult_WAIT_RESULT_UNSPECIFIED
+}
+
+// Request of WaitSiteInclusionRule.
+type WaitSiteInclusionRuleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. Id of the policy.
+	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
+	// Required. Id of the rule.
+	InclusionRuleId string `protobuf:"bytes,2,opt,name=inclusion_rule_id,json=inclusionRuleId,proto3" json:"inclusion_rule_id,omitempty"`
+	// `revision` of the last response. Without `until`, the call ends when the revision is another one; empty: it ends at
+	// once. With `until` it is not read.
+	Seen string `protobuf:"bytes,3,opt,name=seen,proto3" json:"seen,omitempty"`
+	// States to wait for. Unset: any change. Only states that Graph can send are allowed.
+	Until []InclusionRuleStatus `protobuf:"varint,4,rep,packed,name=until,proto3,enum=m365.backupstorage.v1.InclusionRuleStatus" json:"until,omitempty"`
+	// The longest wait. 0: the response has the state of now. Unset, or more than 45 s: 45 s. The call's deadline can end
+	// the wait before. Negative: INVALID_REQUEST.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,5,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitSiteInclusionRuleRequest) Reset() {
+	*x = WaitSiteInclusionRuleRequest{}
+	mi := &file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitSiteInclusionRuleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitSiteInclusionRuleRequest) ProtoMessage() {}
+
+func (x *WaitSiteInclusionRuleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitSiteInclusionRuleRequest.ProtoReflect.Descriptor instead.
+func (*WaitSiteInclusionRuleRequest) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *WaitSiteInclusionRuleRequest) GetProtectionPolicyId() string {
+	if x != nil {
+		return x.ProtectionPolicyId
+	}
+	return ""
+}
+
+func (x *WaitSiteInclusionRuleRequest) GetInclusionRuleId() string {
+	if x != nil {
+		return x.InclusionRuleId
+	}
+	return ""
+}
+
+func (x *WaitSiteInclusionRuleRequest) GetSeen() string {
+	if x != nil {
+		return x.Seen
+	}
+	return ""
+}
+
+func (x *WaitSiteInclusionRuleRequest) GetUntil() []InclusionRuleStatus {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WaitSiteInclusionRuleRequest) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
+// Response of WaitSiteInclusionRule.
+type WaitSiteInclusionRuleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rule.
+	InclusionRule *InclusionRule `protobuf:"bytes,1,opt,name=inclusion_rule,json=inclusionRule,proto3" json:"inclusion_rule,omitempty"`
+	// Names this content. Opaque; send it as `seen` to wait for the next change. Any replica of the server takes it.
+	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why the wait ended.
+	Result        WaitResult `protobuf:"varint,3,opt,name=result,proto3,enum=m365.backupstorage.v1.WaitResult" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitSiteInclusionRuleResponse) Reset() {
+	*x = WaitSiteInclusionRuleResponse{}
+	mi := &file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitSiteInclusionRuleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitSiteInclusionRuleResponse) ProtoMessage() {}
+
+func (x *WaitSiteInclusionRuleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitSiteInclusionRuleResponse.ProtoReflect.Descriptor instead.
+func (*WaitSiteInclusionRuleResponse) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *WaitSiteInclusionRuleResponse) GetInclusionRule() *InclusionRule {
+	if x != nil {
+		return x.InclusionRule
+	}
+	return nil
+}
+
+func (x *WaitSiteInclusionRuleResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *WaitSiteInclusionRuleResponse) GetResult() WaitResult {
+	if x != nil {
+		return x.Result
+	}
+	return WaitResult_WAIT_RESULT_UNSPECIFIED
+}
+
 var File_m365_backupstorage_v1_inclusion_rule_service_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDesc = "" +
 	"\n" +
-	"2m365/backupstorage/v1/inclusion_rule_service.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a*m365/backupstorage/v1/inclusion_rule.proto\"\x90\x01\n" +
+	"2m365/backupstorage/v1/inclusion_rule_service.proto\x12\x15m365.backupstorage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a*m365/backupstorage/v1/inclusion_rule.proto\x1a'm365/backupstorage/v1/wait_result.proto\"\x90\x01\n" +
 	" ListMailboxInclusionRulesRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -2143,7 +2588,37 @@ const file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDesc = "" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12*\n" +
 	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\"s\n" +
 	"\x1cRunSiteInclusionRuleResponse\x12S\n" +
-	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule2\xe5;\n" +
+	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"\x8b\x02\n" +
+	"\x1fWaitMailboxInclusionRuleRequest\x120\n" +
+	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12*\n" +
+	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\x12\x12\n" +
+	"\x04seen\x18\x03 \x01(\tR\x04seen\x12@\n" +
+	"\x05until\x18\x04 \x03(\x0e2*.m365.backupstorage.v1.InclusionRuleStatusR\x05until\x124\n" +
+	"\bmax_wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"\xc6\x01\n" +
+	" WaitMailboxInclusionRuleResponse\x12K\n" +
+	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleR\rinclusionRule\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result\"\x89\x02\n" +
+	"\x1dWaitDriveInclusionRuleRequest\x120\n" +
+	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12*\n" +
+	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\x12\x12\n" +
+	"\x04seen\x18\x03 \x01(\tR\x04seen\x12@\n" +
+	"\x05until\x18\x04 \x03(\x0e2*.m365.backupstorage.v1.InclusionRuleStatusR\x05until\x124\n" +
+	"\bmax_wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"\xc4\x01\n" +
+	"\x1eWaitDriveInclusionRuleResponse\x12K\n" +
+	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleR\rinclusionRule\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result\"\x88\x02\n" +
+	"\x1cWaitSiteInclusionRuleRequest\x120\n" +
+	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12*\n" +
+	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\x12\x12\n" +
+	"\x04seen\x18\x03 \x01(\tR\x04seen\x12@\n" +
+	"\x05until\x18\x04 \x03(\x0e2*.m365.backupstorage.v1.InclusionRuleStatusR\x05until\x124\n" +
+	"\bmax_wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"\xc3\x01\n" +
+	"\x1dWaitSiteInclusionRuleResponse\x12K\n" +
+	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleR\rinclusionRule\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xa0@\n" +
 	"\x14InclusionRuleService\x12\xeb\x02\n" +
 	"\x19ListMailboxInclusionRules\x127.m365.backupstorage.v1.ListMailboxInclusionRulesRequest\x1a8.m365.backupstorage.v1.ListMailboxInclusionRulesResponse\"\xda\x01\xd2\xda\x19\xd2\x01\n" +
 	"\x03GET\x12H/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules\x1a$BackupRestore-Configuration.Read.All*Yhttps://learn.microsoft.com/graph/api/exchangeprotectionpolicy-list-mailboxinclusionrules@\x01\x90\x02\x01\x12\xf7\x02\n" +
@@ -2182,7 +2657,10 @@ const file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDesc = "" +
 	"\x15RunDriveInclusionRule\x123.m365.backupstorage.v1.RunDriveInclusionRuleRequest\x1a4.m365.backupstorage.v1.RunDriveInclusionRuleResponse\"\x93\x02\xd2\xda\x19\x8e\x02\n" +
 	"\x04POST\x12i/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveInclusionRules/{inclusion_rule_id}/run\x1a)BackupRestore-Configuration.ReadWrite.All*<https://learn.microsoft.com/graph/api/protectionrulebase-run2\x04)+,'@\x02J*InclusionRuleService/GetDriveInclusionRule\x12\x8a\x03\n" +
 	"\x14RunSiteInclusionRule\x122.m365.backupstorage.v1.RunSiteInclusionRuleRequest\x1a3.m365.backupstorage.v1.RunSiteInclusionRuleResponse\"\x88\x02\xd2\xda\x19\x83\x02\n" +
-	"\x04POST\x12_/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules/{inclusion_rule_id}/run\x1a)BackupRestore-Configuration.ReadWrite.All*<https://learn.microsoft.com/graph/api/protectionrulebase-run2\x04)+,'@\x02J)InclusionRuleService/GetSiteInclusionRuleB\xc8\x01\n" +
+	"\x04POST\x12_/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules/{inclusion_rule_id}/run\x1a)BackupRestore-Configuration.ReadWrite.All*<https://learn.microsoft.com/graph/api/protectionrulebase-run2\x04)+,'@\x02J)InclusionRuleService/GetSiteInclusionRule\x12\xc2\x01\n" +
+	"\x18WaitMailboxInclusionRule\x126.m365.backupstorage.v1.WaitMailboxInclusionRuleRequest\x1a7.m365.backupstorage.v1.WaitMailboxInclusionRuleResponse\"5\xd2\xda\x19.j,InclusionRuleService/GetMailboxInclusionRule\x90\x02\x01\x12\xba\x01\n" +
+	"\x16WaitDriveInclusionRule\x124.m365.backupstorage.v1.WaitDriveInclusionRuleRequest\x1a5.m365.backupstorage.v1.WaitDriveInclusionRuleResponse\"3\xd2\xda\x19,j*InclusionRuleService/GetDriveInclusionRule\x90\x02\x01\x12\xb6\x01\n" +
+	"\x15WaitSiteInclusionRule\x123.m365.backupstorage.v1.WaitSiteInclusionRuleRequest\x1a4.m365.backupstorage.v1.WaitSiteInclusionRuleResponse\"2\xd2\xda\x19+j)InclusionRuleService/GetSiteInclusionRule\x90\x02\x01B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
@@ -2197,7 +2675,7 @@ func file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDescGZIP() []byt
 	return file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDescData
 }
 
-var file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_m365_backupstorage_v1_inclusion_rule_service_proto_goTypes = []any{
 	(*ListMailboxInclusionRulesRequest)(nil),               // 0: m365.backupstorage.v1.ListMailboxInclusionRulesRequest
 	(*ListMailboxInclusionRulesResponse)(nil),              // 1: m365.backupstorage.v1.ListMailboxInclusionRulesResponse
@@ -2237,68 +2715,95 @@ var file_m365_backupstorage_v1_inclusion_rule_service_proto_goTypes = []any{
 	(*RunDriveInclusionRuleResponse)(nil),                  // 35: m365.backupstorage.v1.RunDriveInclusionRuleResponse
 	(*RunSiteInclusionRuleRequest)(nil),                    // 36: m365.backupstorage.v1.RunSiteInclusionRuleRequest
 	(*RunSiteInclusionRuleResponse)(nil),                   // 37: m365.backupstorage.v1.RunSiteInclusionRuleResponse
-	(*InclusionRule)(nil),                                  // 38: m365.backupstorage.v1.InclusionRule
+	(*WaitMailboxInclusionRuleRequest)(nil),                // 38: m365.backupstorage.v1.WaitMailboxInclusionRuleRequest
+	(*WaitMailboxInclusionRuleResponse)(nil),               // 39: m365.backupstorage.v1.WaitMailboxInclusionRuleResponse
+	(*WaitDriveInclusionRuleRequest)(nil),                  // 40: m365.backupstorage.v1.WaitDriveInclusionRuleRequest
+	(*WaitDriveInclusionRuleResponse)(nil),                 // 41: m365.backupstorage.v1.WaitDriveInclusionRuleResponse
+	(*WaitSiteInclusionRuleRequest)(nil),                   // 42: m365.backupstorage.v1.WaitSiteInclusionRuleRequest
+	(*WaitSiteInclusionRuleResponse)(nil),                  // 43: m365.backupstorage.v1.WaitSiteInclusionRuleResponse
+	(*InclusionRule)(nil),                                  // 44: m365.backupstorage.v1.InclusionRule
+	(InclusionRuleStatus)(0),                               // 45: m365.backupstorage.v1.InclusionRuleStatus
+	(*durationpb.Duration)(nil),                            // 46: google.protobuf.Duration
+	(WaitResult)(0),                                        // 47: m365.backupstorage.v1.WaitResult
 }
 var file_m365_backupstorage_v1_inclusion_rule_service_proto_depIdxs = []int32{
-	38, // 0: m365.backupstorage.v1.ListMailboxInclusionRulesResponse.inclusion_rules:type_name -> m365.backupstorage.v1.InclusionRule
-	38, // 1: m365.backupstorage.v1.ListDriveInclusionRulesResponse.inclusion_rules:type_name -> m365.backupstorage.v1.InclusionRule
-	38, // 2: m365.backupstorage.v1.ListSiteInclusionRulesResponse.inclusion_rules:type_name -> m365.backupstorage.v1.InclusionRule
-	38, // 3: m365.backupstorage.v1.CreateMailboxInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
-	38, // 4: m365.backupstorage.v1.CreateDriveInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
-	38, // 5: m365.backupstorage.v1.CreateSiteInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
-	38, // 6: m365.backupstorage.v1.GetMailboxInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
-	38, // 7: m365.backupstorage.v1.GetDriveInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
-	38, // 8: m365.backupstorage.v1.GetSiteInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
-	38, // 9: m365.backupstorage.v1.UpdateMailboxInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
-	38, // 10: m365.backupstorage.v1.UpdateDriveInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
-	38, // 11: m365.backupstorage.v1.DeleteAndUnprotectMailboxInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
-	38, // 12: m365.backupstorage.v1.DeleteAndUnprotectDriveInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
-	38, // 13: m365.backupstorage.v1.RunMailboxInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
-	38, // 14: m365.backupstorage.v1.RunDriveInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
-	38, // 15: m365.backupstorage.v1.RunSiteInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
-	0,  // 16: m365.backupstorage.v1.InclusionRuleService.ListMailboxInclusionRules:input_type -> m365.backupstorage.v1.ListMailboxInclusionRulesRequest
-	2,  // 17: m365.backupstorage.v1.InclusionRuleService.ListDriveInclusionRules:input_type -> m365.backupstorage.v1.ListDriveInclusionRulesRequest
-	4,  // 18: m365.backupstorage.v1.InclusionRuleService.ListSiteInclusionRules:input_type -> m365.backupstorage.v1.ListSiteInclusionRulesRequest
-	6,  // 19: m365.backupstorage.v1.InclusionRuleService.CreateMailboxInclusionRule:input_type -> m365.backupstorage.v1.CreateMailboxInclusionRuleRequest
-	8,  // 20: m365.backupstorage.v1.InclusionRuleService.CreateDriveInclusionRule:input_type -> m365.backupstorage.v1.CreateDriveInclusionRuleRequest
-	10, // 21: m365.backupstorage.v1.InclusionRuleService.CreateSiteInclusionRule:input_type -> m365.backupstorage.v1.CreateSiteInclusionRuleRequest
-	12, // 22: m365.backupstorage.v1.InclusionRuleService.GetMailboxInclusionRule:input_type -> m365.backupstorage.v1.GetMailboxInclusionRuleRequest
-	14, // 23: m365.backupstorage.v1.InclusionRuleService.GetDriveInclusionRule:input_type -> m365.backupstorage.v1.GetDriveInclusionRuleRequest
-	16, // 24: m365.backupstorage.v1.InclusionRuleService.GetSiteInclusionRule:input_type -> m365.backupstorage.v1.GetSiteInclusionRuleRequest
-	18, // 25: m365.backupstorage.v1.InclusionRuleService.UpdateMailboxInclusionRule:input_type -> m365.backupstorage.v1.UpdateMailboxInclusionRuleRequest
-	20, // 26: m365.backupstorage.v1.InclusionRuleService.UpdateDriveInclusionRule:input_type -> m365.backupstorage.v1.UpdateDriveInclusionRuleRequest
-	22, // 27: m365.backupstorage.v1.InclusionRuleService.DeleteMailboxInclusionRule:input_type -> m365.backupstorage.v1.DeleteMailboxInclusionRuleRequest
-	24, // 28: m365.backupstorage.v1.InclusionRuleService.DeleteDriveInclusionRule:input_type -> m365.backupstorage.v1.DeleteDriveInclusionRuleRequest
-	26, // 29: m365.backupstorage.v1.InclusionRuleService.DeleteSiteInclusionRule:input_type -> m365.backupstorage.v1.DeleteSiteInclusionRuleRequest
-	28, // 30: m365.backupstorage.v1.InclusionRuleService.DeleteAndUnprotectMailboxInclusionRule:input_type -> m365.backupstorage.v1.DeleteAndUnprotectMailboxInclusionRuleRequest
-	30, // 31: m365.backupstorage.v1.InclusionRuleService.DeleteAndUnprotectDriveInclusionRule:input_type -> m365.backupstorage.v1.DeleteAndUnprotectDriveInclusionRuleRequest
-	32, // 32: m365.backupstorage.v1.InclusionRuleService.RunMailboxInclusionRule:input_type -> m365.backupstorage.v1.RunMailboxInclusionRuleRequest
-	34, // 33: m365.backupstorage.v1.InclusionRuleService.RunDriveInclusionRule:input_type -> m365.backupstorage.v1.RunDriveInclusionRuleRequest
-	36, // 34: m365.backupstorage.v1.InclusionRuleService.RunSiteInclusionRule:input_type -> m365.backupstorage.v1.RunSiteInclusionRuleRequest
-	1,  // 35: m365.backupstorage.v1.InclusionRuleService.ListMailboxInclusionRules:output_type -> m365.backupstorage.v1.ListMailboxInclusionRulesResponse
-	3,  // 36: m365.backupstorage.v1.InclusionRuleService.ListDriveInclusionRules:output_type -> m365.backupstorage.v1.ListDriveInclusionRulesResponse
-	5,  // 37: m365.backupstorage.v1.InclusionRuleService.ListSiteInclusionRules:output_type -> m365.backupstorage.v1.ListSiteInclusionRulesResponse
-	7,  // 38: m365.backupstorage.v1.InclusionRuleService.CreateMailboxInclusionRule:output_type -> m365.backupstorage.v1.CreateMailboxInclusionRuleResponse
-	9,  // 39: m365.backupstorage.v1.InclusionRuleService.CreateDriveInclusionRule:output_type -> m365.backupstorage.v1.CreateDriveInclusionRuleResponse
-	11, // 40: m365.backupstorage.v1.InclusionRuleService.CreateSiteInclusionRule:output_type -> m365.backupstorage.v1.CreateSiteInclusionRuleResponse
-	13, // 41: m365.backupstorage.v1.InclusionRuleService.GetMailboxInclusionRule:output_type -> m365.backupstorage.v1.GetMailboxInclusionRuleResponse
-	15, // 42: m365.backupstorage.v1.InclusionRuleService.GetDriveInclusionRule:output_type -> m365.backupstorage.v1.GetDriveInclusionRuleResponse
-	17, // 43: m365.backupstorage.v1.InclusionRuleService.GetSiteInclusionRule:output_type -> m365.backupstorage.v1.GetSiteInclusionRuleResponse
-	19, // 44: m365.backupstorage.v1.InclusionRuleService.UpdateMailboxInclusionRule:output_type -> m365.backupstorage.v1.UpdateMailboxInclusionRuleResponse
-	21, // 45: m365.backupstorage.v1.InclusionRuleService.UpdateDriveInclusionRule:output_type -> m365.backupstorage.v1.UpdateDriveInclusionRuleResponse
-	23, // 46: m365.backupstorage.v1.InclusionRuleService.DeleteMailboxInclusionRule:output_type -> m365.backupstorage.v1.DeleteMailboxInclusionRuleResponse
-	25, // 47: m365.backupstorage.v1.InclusionRuleService.DeleteDriveInclusionRule:output_type -> m365.backupstorage.v1.DeleteDriveInclusionRuleResponse
-	27, // 48: m365.backupstorage.v1.InclusionRuleService.DeleteSiteInclusionRule:output_type -> m365.backupstorage.v1.DeleteSiteInclusionRuleResponse
-	29, // 49: m365.backupstorage.v1.InclusionRuleService.DeleteAndUnprotectMailboxInclusionRule:output_type -> m365.backupstorage.v1.DeleteAndUnprotectMailboxInclusionRuleResponse
-	31, // 50: m365.backupstorage.v1.InclusionRuleService.DeleteAndUnprotectDriveInclusionRule:output_type -> m365.backupstorage.v1.DeleteAndUnprotectDriveInclusionRuleResponse
-	33, // 51: m365.backupstorage.v1.InclusionRuleService.RunMailboxInclusionRule:output_type -> m365.backupstorage.v1.RunMailboxInclusionRuleResponse
-	35, // 52: m365.backupstorage.v1.InclusionRuleService.RunDriveInclusionRule:output_type -> m365.backupstorage.v1.RunDriveInclusionRuleResponse
-	37, // 53: m365.backupstorage.v1.InclusionRuleService.RunSiteInclusionRule:output_type -> m365.backupstorage.v1.RunSiteInclusionRuleResponse
-	35, // [35:54] is the sub-list for method output_type
-	16, // [16:35] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	44, // 0: m365.backupstorage.v1.ListMailboxInclusionRulesResponse.inclusion_rules:type_name -> m365.backupstorage.v1.InclusionRule
+	44, // 1: m365.backupstorage.v1.ListDriveInclusionRulesResponse.inclusion_rules:type_name -> m365.backupstorage.v1.InclusionRule
+	44, // 2: m365.backupstorage.v1.ListSiteInclusionRulesResponse.inclusion_rules:type_name -> m365.backupstorage.v1.InclusionRule
+	44, // 3: m365.backupstorage.v1.CreateMailboxInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	44, // 4: m365.backupstorage.v1.CreateDriveInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	44, // 5: m365.backupstorage.v1.CreateSiteInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	44, // 6: m365.backupstorage.v1.GetMailboxInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	44, // 7: m365.backupstorage.v1.GetDriveInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	44, // 8: m365.backupstorage.v1.GetSiteInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	44, // 9: m365.backupstorage.v1.UpdateMailboxInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	44, // 10: m365.backupstorage.v1.UpdateDriveInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	44, // 11: m365.backupstorage.v1.DeleteAndUnprotectMailboxInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	44, // 12: m365.backupstorage.v1.DeleteAndUnprotectDriveInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	44, // 13: m365.backupstorage.v1.RunMailboxInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	44, // 14: m365.backupstorage.v1.RunDriveInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	44, // 15: m365.backupstorage.v1.RunSiteInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	45, // 16: m365.backupstorage.v1.WaitMailboxInclusionRuleRequest.until:type_name -> m365.backupstorage.v1.InclusionRuleStatus
+	46, // 17: m365.backupstorage.v1.WaitMailboxInclusionRuleRequest.max_wait:type_name -> google.protobuf.Duration
+	44, // 18: m365.backupstorage.v1.WaitMailboxInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	47, // 19: m365.backupstorage.v1.WaitMailboxInclusionRuleResponse.result:type_name -> m365.backupstorage.v1.WaitResult
+	45, // 20: m365.backupstorage.v1.WaitDriveInclusionRuleRequest.until:type_name -> m365.backupstorage.v1.InclusionRuleStatus
+	46, // 21: m365.backupstorage.v1.WaitDriveInclusionRuleRequest.max_wait:type_name -> google.protobuf.Duration
+	44, // 22: m365.backupstorage.v1.WaitDriveInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	47, // 23: m365.backupstorage.v1.WaitDriveInclusionRuleResponse.result:type_name -> m365.backupstorage.v1.WaitResult
+	45, // 24: m365.backupstorage.v1.WaitSiteInclusionRuleRequest.until:type_name -> m365.backupstorage.v1.InclusionRuleStatus
+	46, // 25: m365.backupstorage.v1.WaitSiteInclusionRuleRequest.max_wait:type_name -> google.protobuf.Duration
+	44, // 26: m365.backupstorage.v1.WaitSiteInclusionRuleResponse.inclusion_rule:type_name -> m365.backupstorage.v1.InclusionRule
+	47, // 27: m365.backupstorage.v1.WaitSiteInclusionRuleResponse.result:type_name -> m365.backupstorage.v1.WaitResult
+	0,  // 28: m365.backupstorage.v1.InclusionRuleService.ListMailboxInclusionRules:input_type -> m365.backupstorage.v1.ListMailboxInclusionRulesRequest
+	2,  // 29: m365.backupstorage.v1.InclusionRuleService.ListDriveInclusionRules:input_type -> m365.backupstorage.v1.ListDriveInclusionRulesRequest
+	4,  // 30: m365.backupstorage.v1.InclusionRuleService.ListSiteInclusionRules:input_type -> m365.backupstorage.v1.ListSiteInclusionRulesRequest
+	6,  // 31: m365.backupstorage.v1.InclusionRuleService.CreateMailboxInclusionRule:input_type -> m365.backupstorage.v1.CreateMailboxInclusionRuleRequest
+	8,  // 32: m365.backupstorage.v1.InclusionRuleService.CreateDriveInclusionRule:input_type -> m365.backupstorage.v1.CreateDriveInclusionRuleRequest
+	10, // 33: m365.backupstorage.v1.InclusionRuleService.CreateSiteInclusionRule:input_type -> m365.backupstorage.v1.CreateSiteInclusionRuleRequest
+	12, // 34: m365.backupstorage.v1.InclusionRuleService.GetMailboxInclusionRule:input_type -> m365.backupstorage.v1.GetMailboxInclusionRuleRequest
+	14, // 35: m365.backupstorage.v1.InclusionRuleService.GetDriveInclusionRule:input_type -> m365.backupstorage.v1.GetDriveInclusionRuleRequest
+	16, // 36: m365.backupstorage.v1.InclusionRuleService.GetSiteInclusionRule:input_type -> m365.backupstorage.v1.GetSiteInclusionRuleRequest
+	18, // 37: m365.backupstorage.v1.InclusionRuleService.UpdateMailboxInclusionRule:input_type -> m365.backupstorage.v1.UpdateMailboxInclusionRuleRequest
+	20, // 38: m365.backupstorage.v1.InclusionRuleService.UpdateDriveInclusionRule:input_type -> m365.backupstorage.v1.UpdateDriveInclusionRuleRequest
+	22, // 39: m365.backupstorage.v1.InclusionRuleService.DeleteMailboxInclusionRule:input_type -> m365.backupstorage.v1.DeleteMailboxInclusionRuleRequest
+	24, // 40: m365.backupstorage.v1.InclusionRuleService.DeleteDriveInclusionRule:input_type -> m365.backupstorage.v1.DeleteDriveInclusionRuleRequest
+	26, // 41: m365.backupstorage.v1.InclusionRuleService.DeleteSiteInclusionRule:input_type -> m365.backupstorage.v1.DeleteSiteInclusionRuleRequest
+	28, // 42: m365.backupstorage.v1.InclusionRuleService.DeleteAndUnprotectMailboxInclusionRule:input_type -> m365.backupstorage.v1.DeleteAndUnprotectMailboxInclusionRuleRequest
+	30, // 43: m365.backupstorage.v1.InclusionRuleService.DeleteAndUnprotectDriveInclusionRule:input_type -> m365.backupstorage.v1.DeleteAndUnprotectDriveInclusionRuleRequest
+	32, // 44: m365.backupstorage.v1.InclusionRuleService.RunMailboxInclusionRule:input_type -> m365.backupstorage.v1.RunMailboxInclusionRuleRequest
+	34, // 45: m365.backupstorage.v1.InclusionRuleService.RunDriveInclusionRule:input_type -> m365.backupstorage.v1.RunDriveInclusionRuleRequest
+	36, // 46: m365.backupstorage.v1.InclusionRuleService.RunSiteInclusionRule:input_type -> m365.backupstorage.v1.RunSiteInclusionRuleRequest
+	38, // 47: m365.backupstorage.v1.InclusionRuleService.WaitMailboxInclusionRule:input_type -> m365.backupstorage.v1.WaitMailboxInclusionRuleRequest
+	40, // 48: m365.backupstorage.v1.InclusionRuleService.WaitDriveInclusionRule:input_type -> m365.backupstorage.v1.WaitDriveInclusionRuleRequest
+	42, // 49: m365.backupstorage.v1.InclusionRuleService.WaitSiteInclusionRule:input_type -> m365.backupstorage.v1.WaitSiteInclusionRuleRequest
+	1,  // 50: m365.backupstorage.v1.InclusionRuleService.ListMailboxInclusionRules:output_type -> m365.backupstorage.v1.ListMailboxInclusionRulesResponse
+	3,  // 51: m365.backupstorage.v1.InclusionRuleService.ListDriveInclusionRules:output_type -> m365.backupstorage.v1.ListDriveInclusionRulesResponse
+	5,  // 52: m365.backupstorage.v1.InclusionRuleService.ListSiteInclusionRules:output_type -> m365.backupstorage.v1.ListSiteInclusionRulesResponse
+	7,  // 53: m365.backupstorage.v1.InclusionRuleService.CreateMailboxInclusionRule:output_type -> m365.backupstorage.v1.CreateMailboxInclusionRuleResponse
+	9,  // 54: m365.backupstorage.v1.InclusionRuleService.CreateDriveInclusionRule:output_type -> m365.backupstorage.v1.CreateDriveInclusionRuleResponse
+	11, // 55: m365.backupstorage.v1.InclusionRuleService.CreateSiteInclusionRule:output_type -> m365.backupstorage.v1.CreateSiteInclusionRuleResponse
+	13, // 56: m365.backupstorage.v1.InclusionRuleService.GetMailboxInclusionRule:output_type -> m365.backupstorage.v1.GetMailboxInclusionRuleResponse
+	15, // 57: m365.backupstorage.v1.InclusionRuleService.GetDriveInclusionRule:output_type -> m365.backupstorage.v1.GetDriveInclusionRuleResponse
+	17, // 58: m365.backupstorage.v1.InclusionRuleService.GetSiteInclusionRule:output_type -> m365.backupstorage.v1.GetSiteInclusionRuleResponse
+	19, // 59: m365.backupstorage.v1.InclusionRuleService.UpdateMailboxInclusionRule:output_type -> m365.backupstorage.v1.UpdateMailboxInclusionRuleResponse
+	21, // 60: m365.backupstorage.v1.InclusionRuleService.UpdateDriveInclusionRule:output_type -> m365.backupstorage.v1.UpdateDriveInclusionRuleResponse
+	23, // 61: m365.backupstorage.v1.InclusionRuleService.DeleteMailboxInclusionRule:output_type -> m365.backupstorage.v1.DeleteMailboxInclusionRuleResponse
+	25, // 62: m365.backupstorage.v1.InclusionRuleService.DeleteDriveInclusionRule:output_type -> m365.backupstorage.v1.DeleteDriveInclusionRuleResponse
+	27, // 63: m365.backupstorage.v1.InclusionRuleService.DeleteSiteInclusionRule:output_type -> m365.backupstorage.v1.DeleteSiteInclusionRuleResponse
+	29, // 64: m365.backupstorage.v1.InclusionRuleService.DeleteAndUnprotectMailboxInclusionRule:output_type -> m365.backupstorage.v1.DeleteAndUnprotectMailboxInclusionRuleResponse
+	31, // 65: m365.backupstorage.v1.InclusionRuleService.DeleteAndUnprotectDriveInclusionRule:output_type -> m365.backupstorage.v1.DeleteAndUnprotectDriveInclusionRuleResponse
+	33, // 66: m365.backupstorage.v1.InclusionRuleService.RunMailboxInclusionRule:output_type -> m365.backupstorage.v1.RunMailboxInclusionRuleResponse
+	35, // 67: m365.backupstorage.v1.InclusionRuleService.RunDriveInclusionRule:output_type -> m365.backupstorage.v1.RunDriveInclusionRuleResponse
+	37, // 68: m365.backupstorage.v1.InclusionRuleService.RunSiteInclusionRule:output_type -> m365.backupstorage.v1.RunSiteInclusionRuleResponse
+	39, // 69: m365.backupstorage.v1.InclusionRuleService.WaitMailboxInclusionRule:output_type -> m365.backupstorage.v1.WaitMailboxInclusionRuleResponse
+	41, // 70: m365.backupstorage.v1.InclusionRuleService.WaitDriveInclusionRule:output_type -> m365.backupstorage.v1.WaitDriveInclusionRuleResponse
+	43, // 71: m365.backupstorage.v1.InclusionRuleService.WaitSiteInclusionRule:output_type -> m365.backupstorage.v1.WaitSiteInclusionRuleResponse
+	50, // [50:72] is the sub-list for method output_type
+	28, // [28:50] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_inclusion_rule_service_proto_init() }
@@ -2309,6 +2814,7 @@ func file_m365_backupstorage_v1_inclusion_rule_service_proto_init() {
 	file_m365_backupstorage_v1_graph_call_proto_init()
 	file_m365_backupstorage_v1_graph_names_proto_init()
 	file_m365_backupstorage_v1_inclusion_rule_proto_init()
+	file_m365_backupstorage_v1_wait_result_proto_init()
 	file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[6].OneofWrappers = []any{}
 	file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[8].OneofWrappers = []any{}
 	file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[10].OneofWrappers = []any{}
@@ -2318,7 +2824,7 @@ func file_m365_backupstorage_v1_inclusion_rule_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDesc), len(file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -38,6 +38,9 @@ const (
 	InclusionRuleService_RunMailboxInclusionRule_FullMethodName                = "/m365.backupstorage.v1.InclusionRuleService/RunMailboxInclusionRule"
 	InclusionRuleService_RunDriveInclusionRule_FullMethodName                  = "/m365.backupstorage.v1.InclusionRuleService/RunDriveInclusionRule"
 	InclusionRuleService_RunSiteInclusionRule_FullMethodName                   = "/m365.backupstorage.v1.InclusionRuleService/RunSiteInclusionRule"
+	InclusionRuleService_WaitMailboxInclusionRule_FullMethodName               = "/m365.backupstorage.v1.InclusionRuleService/WaitMailboxInclusionRule"
+	InclusionRuleService_WaitDriveInclusionRule_FullMethodName                 = "/m365.backupstorage.v1.InclusionRuleService/WaitDriveInclusionRule"
+	InclusionRuleService_WaitSiteInclusionRule_FullMethodName                  = "/m365.backupstorage.v1.InclusionRuleService/WaitSiteInclusionRule"
 )
 
 // InclusionRuleServiceClient is the client API for InclusionRuleService service.
@@ -46,9 +49,9 @@ const (
 //
 // InclusionRuleService adds units to policies by expressions instead of one by one.
 //
-// Usual order: create a rule, then get it once a minute until its status is COMPLETED or COMPLETED_WITH_ERRORS, which
-// takes minutes to hours. Later, run a static rule again, or update the expression of a dynamic rule. `InclusionRule`
-// has the syntax of expressions.
+// Usual order: create a rule, then wait for it (WaitMailboxInclusionRule and its kin) until its status is COMPLETED or
+// COMPLETED_WITH_ERRORS, which takes minutes to hours. Later, run a static rule again, or update the expression of a
+// dynamic rule. `InclusionRule` has the syntax of expressions.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.
@@ -103,6 +106,39 @@ type InclusionRuleServiceClient interface {
 	// RunSiteInclusionRule applies a completed static rule again, to add the sites that match now. The response comes
 	// at once, with status ACTIVE.
 	RunSiteInclusionRule(ctx context.Context, in *RunSiteInclusionRuleRequest, opts ...grpc.CallOption) (*RunSiteInclusionRuleResponse, error)
+	// WaitMailboxInclusionRule waits until a rule for mailboxes is in one of the states `until`, or, without `until`,
+	// has changed since `seen`, and returns it. It stands for a loop of GetMailboxInclusionRule: the server asks Graph
+	// once for all that wait for the same. `result` says why the call ended; that nothing happened in time is no error.
+	// It ends after at most 45 s.
+	//
+	// Example: after CreateMailboxInclusionRule, `{"protection_policy_id": "…", "inclusion_rule_id": "…", "until":
+	// ["INCLUSION_RULE_STATUS_COMPLETED"]}` returns with REACHED in that state and with TERMINAL in
+	// INCLUSION_RULE_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetMailboxInclusionRule, and SERVER_OVERLOADED when too many calls wait.
+	WaitMailboxInclusionRule(ctx context.Context, in *WaitMailboxInclusionRuleRequest, opts ...grpc.CallOption) (*WaitMailboxInclusionRuleResponse, error)
+	// WaitDriveInclusionRule waits until a rule for drives is in one of the states `until`, or, without `until`, has
+	// changed since `seen`, and returns it. It stands for a loop of GetDriveInclusionRule: the server asks Graph once
+	// for all that wait for the same. `result` says why the call ended; that nothing happened in time is no error. It
+	// ends after at most 45 s.
+	//
+	// Example: after CreateDriveInclusionRule, `{"protection_policy_id": "…", "inclusion_rule_id": "…", "until":
+	// ["INCLUSION_RULE_STATUS_COMPLETED"]}` returns with REACHED in that state and with TERMINAL in
+	// INCLUSION_RULE_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetDriveInclusionRule, and SERVER_OVERLOADED when too many calls wait.
+	WaitDriveInclusionRule(ctx context.Context, in *WaitDriveInclusionRuleRequest, opts ...grpc.CallOption) (*WaitDriveInclusionRuleResponse, error)
+	// WaitSiteInclusionRule waits until a rule for sites is in one of the states `until`, or, without `until`, has
+	// changed since `seen`, and returns it. It stands for a loop of GetSiteInclusionRule: the server asks Graph once for
+	// all that wait for the same. `result` says why the call ended; that nothing happened in time is no error. It ends
+	// after at most 45 s.
+	//
+	// Example: after CreateSiteInclusionRule, `{"protection_policy_id": "…", "inclusion_rule_id": "…", "until":
+	// ["INCLUSION_RULE_STATUS_COMPLETED"]}` returns with REACHED in that state and with TERMINAL in
+	// INCLUSION_RULE_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetSiteInclusionRule, and SERVER_OVERLOADED when too many calls wait.
+	WaitSiteInclusionRule(ctx context.Context, in *WaitSiteInclusionRuleRequest, opts ...grpc.CallOption) (*WaitSiteInclusionRuleResponse, error)
 }
 
 type inclusionRuleServiceClient struct {
@@ -303,15 +339,45 @@ func (c *inclusionRuleServiceClient) RunSiteInclusionRule(ctx context.Context, i
 	return out, nil
 }
 
+func (c *inclusionRuleServiceClient) WaitMailboxInclusionRule(ctx context.Context, in *WaitMailboxInclusionRuleRequest, opts ...grpc.CallOption) (*WaitMailboxInclusionRuleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitMailboxInclusionRuleResponse)
+	err := c.cc.Invoke(ctx, InclusionRuleService_WaitMailboxInclusionRule_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inclusionRuleServiceClient) WaitDriveInclusionRule(ctx context.Context, in *WaitDriveInclusionRuleRequest, opts ...grpc.CallOption) (*WaitDriveInclusionRuleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitDriveInclusionRuleResponse)
+	err := c.cc.Invoke(ctx, InclusionRuleService_WaitDriveInclusionRule_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inclusionRuleServiceClient) WaitSiteInclusionRule(ctx context.Context, in *WaitSiteInclusionRuleRequest, opts ...grpc.CallOption) (*WaitSiteInclusionRuleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitSiteInclusionRuleResponse)
+	err := c.cc.Invoke(ctx, InclusionRuleService_WaitSiteInclusionRule_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // InclusionRuleServiceServer is the server API for InclusionRuleService service.
 // All implementations must embed UnimplementedInclusionRuleServiceServer
 // for forward compatibility.
 //
 // InclusionRuleService adds units to policies by expressions instead of one by one.
 //
-// Usual order: create a rule, then get it once a minute until its status is COMPLETED or COMPLETED_WITH_ERRORS, which
-// takes minutes to hours. Later, run a static rule again, or update the expression of a dynamic rule. `InclusionRule`
-// has the syntax of expressions.
+// Usual order: create a rule, then wait for it (WaitMailboxInclusionRule and its kin) until its status is COMPLETED or
+// COMPLETED_WITH_ERRORS, which takes minutes to hours. Later, run a static rule again, or update the expression of a
+// dynamic rule. `InclusionRule` has the syntax of expressions.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.
@@ -366,6 +432,39 @@ type InclusionRuleServiceServer interface {
 	// RunSiteInclusionRule applies a completed static rule again, to add the sites that match now. The response comes
 	// at once, with status ACTIVE.
 	RunSiteInclusionRule(context.Context, *RunSiteInclusionRuleRequest) (*RunSiteInclusionRuleResponse, error)
+	// WaitMailboxInclusionRule waits until a rule for mailboxes is in one of the states `until`, or, without `until`,
+	// has changed since `seen`, and returns it. It stands for a loop of GetMailboxInclusionRule: the server asks Graph
+	// once for all that wait for the same. `result` says why the call ended; that nothing happened in time is no error.
+	// It ends after at most 45 s.
+	//
+	// Example: after CreateMailboxInclusionRule, `{"protection_policy_id": "…", "inclusion_rule_id": "…", "until":
+	// ["INCLUSION_RULE_STATUS_COMPLETED"]}` returns with REACHED in that state and with TERMINAL in
+	// INCLUSION_RULE_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetMailboxInclusionRule, and SERVER_OVERLOADED when too many calls wait.
+	WaitMailboxInclusionRule(context.Context, *WaitMailboxInclusionRuleRequest) (*WaitMailboxInclusionRuleResponse, error)
+	// WaitDriveInclusionRule waits until a rule for drives is in one of the states `until`, or, without `until`, has
+	// changed since `seen`, and returns it. It stands for a loop of GetDriveInclusionRule: the server asks Graph once
+	// for all that wait for the same. `result` says why the call ended; that nothing happened in time is no error. It
+	// ends after at most 45 s.
+	//
+	// Example: after CreateDriveInclusionRule, `{"protection_policy_id": "…", "inclusion_rule_id": "…", "until":
+	// ["INCLUSION_RULE_STATUS_COMPLETED"]}` returns with REACHED in that state and with TERMINAL in
+	// INCLUSION_RULE_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetDriveInclusionRule, and SERVER_OVERLOADED when too many calls wait.
+	WaitDriveInclusionRule(context.Context, *WaitDriveInclusionRuleRequest) (*WaitDriveInclusionRuleResponse, error)
+	// WaitSiteInclusionRule waits until a rule for sites is in one of the states `until`, or, without `until`, has
+	// changed since `seen`, and returns it. It stands for a loop of GetSiteInclusionRule: the server asks Graph once for
+	// all that wait for the same. `result` says why the call ended; that nothing happened in time is no error. It ends
+	// after at most 45 s.
+	//
+	// Example: after CreateSiteInclusionRule, `{"protection_policy_id": "…", "inclusion_rule_id": "…", "until":
+	// ["INCLUSION_RULE_STATUS_COMPLETED"]}` returns with REACHED in that state and with TERMINAL in
+	// INCLUSION_RULE_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetSiteInclusionRule, and SERVER_OVERLOADED when too many calls wait.
+	WaitSiteInclusionRule(context.Context, *WaitSiteInclusionRuleRequest) (*WaitSiteInclusionRuleResponse, error)
 	mustEmbedUnimplementedInclusionRuleServiceServer()
 }
 
@@ -432,6 +531,15 @@ func (UnimplementedInclusionRuleServiceServer) RunDriveInclusionRule(context.Con
 }
 func (UnimplementedInclusionRuleServiceServer) RunSiteInclusionRule(context.Context, *RunSiteInclusionRuleRequest) (*RunSiteInclusionRuleResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RunSiteInclusionRule not implemented")
+}
+func (UnimplementedInclusionRuleServiceServer) WaitMailboxInclusionRule(context.Context, *WaitMailboxInclusionRuleRequest) (*WaitMailboxInclusionRuleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaitMailboxInclusionRule not implemented")
+}
+func (UnimplementedInclusionRuleServiceServer) WaitDriveInclusionRule(context.Context, *WaitDriveInclusionRuleRequest) (*WaitDriveInclusionRuleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaitDriveInclusionRule not implemented")
+}
+func (UnimplementedInclusionRuleServiceServer) WaitSiteInclusionRule(context.Context, *WaitSiteInclusionRuleRequest) (*WaitSiteInclusionRuleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaitSiteInclusionRule not implemented")
 }
 func (UnimplementedInclusionRuleServiceServer) mustEmbedUnimplementedInclusionRuleServiceServer() {}
 func (UnimplementedInclusionRuleServiceServer) testEmbeddedByValue()                              {}
@@ -796,6 +904,60 @@ func _InclusionRuleService_RunSiteInclusionRule_Handler(srv interface{}, ctx con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _InclusionRuleService_WaitMailboxInclusionRule_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitMailboxInclusionRuleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InclusionRuleServiceServer).WaitMailboxInclusionRule(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InclusionRuleService_WaitMailboxInclusionRule_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InclusionRuleServiceServer).WaitMailboxInclusionRule(ctx, req.(*WaitMailboxInclusionRuleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InclusionRuleService_WaitDriveInclusionRule_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitDriveInclusionRuleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InclusionRuleServiceServer).WaitDriveInclusionRule(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InclusionRuleService_WaitDriveInclusionRule_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InclusionRuleServiceServer).WaitDriveInclusionRule(ctx, req.(*WaitDriveInclusionRuleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InclusionRuleService_WaitSiteInclusionRule_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitSiteInclusionRuleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InclusionRuleServiceServer).WaitSiteInclusionRule(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InclusionRuleService_WaitSiteInclusionRule_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InclusionRuleServiceServer).WaitSiteInclusionRule(ctx, req.(*WaitSiteInclusionRuleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // InclusionRuleService_ServiceDesc is the grpc.ServiceDesc for InclusionRuleService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -878,6 +1040,18 @@ var InclusionRuleService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RunSiteInclusionRule",
 			Handler:    _InclusionRuleService_RunSiteInclusionRule_Handler,
+		},
+		{
+			MethodName: "WaitMailboxInclusionRule",
+			Handler:    _InclusionRuleService_WaitMailboxInclusionRule_Handler,
+		},
+		{
+			MethodName: "WaitDriveInclusionRule",
+			Handler:    _InclusionRuleService_WaitDriveInclusionRule_Handler,
+		},
+		{
+			MethodName: "WaitSiteInclusionRule",
+			Handler:    _InclusionRuleService_WaitSiteInclusionRule_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

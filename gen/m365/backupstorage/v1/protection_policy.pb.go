@@ -32,7 +32,7 @@ const (
 // | units are added or removed | | UPDATING, then ACTIVE or ACTIVE_WITH_ERRORS |
 // | DeleteProtectionPolicy | INACTIVE | the policy is gone |
 //
-// A policy is UPDATING for minutes to an hour. Call GetProtectionPolicy once a minute.
+// A policy is UPDATING for minutes to an hour. WaitProtectionPolicy waits for that.
 type ProtectionPolicyStatus int32
 
 const (
@@ -407,14 +407,14 @@ const file_m365_backupstorage_v1_protection_policy_proto_rawDesc = "" +
 	"\n" +
 	"_completedB\x0e\n" +
 	"\f_in_progressB\t\n" +
-	"\a_failed*\x99\x02\n" +
+	"\a_failed*\xb1\x02\n" +
 	"\x16ProtectionPolicyStatus\x12(\n" +
 	"$PROTECTION_POLICY_STATUS_UNSPECIFIED\x10\x00\x121\n" +
-	"-PROTECTION_POLICY_STATUS_UNKNOWN_FUTURE_VALUE\x10\x01\x12%\n" +
-	"!PROTECTION_POLICY_STATUS_INACTIVE\x10\x02\x12/\n" +
-	"+PROTECTION_POLICY_STATUS_ACTIVE_WITH_ERRORS\x10\x03\x12%\n" +
-	"!PROTECTION_POLICY_STATUS_UPDATING\x10\x04\x12#\n" +
-	"\x1fPROTECTION_POLICY_STATUS_ACTIVE\x10\x05B\xc8\x01\n" +
+	"-PROTECTION_POLICY_STATUS_UNKNOWN_FUTURE_VALUE\x10\x01\x12-\n" +
+	"!PROTECTION_POLICY_STATUS_INACTIVE\x10\x02\x1a\x06\xf2\xda\x19\x02\x18\x02\x127\n" +
+	"+PROTECTION_POLICY_STATUS_ACTIVE_WITH_ERRORS\x10\x03\x1a\x06\xf2\xda\x19\x02\x18\x02\x12%\n" +
+	"!PROTECTION_POLICY_STATUS_UPDATING\x10\x04\x12+\n" +
+	"\x1fPROTECTION_POLICY_STATUS_ACTIVE\x10\x05\x1a\x06\xf2\xda\x19\x02\x18\x02B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (

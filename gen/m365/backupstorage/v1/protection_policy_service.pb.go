@@ -9,6 +9,7 @@ package backupstoragev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -1178,11 +1179,150 @@ func (x *UpdateSharePointProtectionPolicyResponse) GetSiteProtectionUnits() []*P
 	return nil
 }
 
+// Request of WaitProtectionPolicy.
+type WaitProtectionPolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. Id of the policy.
+	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
+	// `revision` of the last response. Without `until`, the call ends when the revision is another one; empty: it ends at
+	// once. With `until` it is not read.
+	Seen string `protobuf:"bytes,2,opt,name=seen,proto3" json:"seen,omitempty"`
+	// States to wait for. Unset: any change. Only states that Graph can send are allowed.
+	Until []ProtectionPolicyStatus `protobuf:"varint,3,rep,packed,name=until,proto3,enum=m365.backupstorage.v1.ProtectionPolicyStatus" json:"until,omitempty"`
+	// The longest wait. 0: the response has the state of now. Unset, or more than 45 s: 45 s. The call's deadline can end
+	// the wait before. Negative: INVALID_REQUEST.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,4,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitProtectionPolicyRequest) Reset() {
+	*x = WaitProtectionPolicyRequest{}
+	mi := &file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitProtectionPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitProtectionPolicyRequest) ProtoMessage() {}
+
+func (x *WaitProtectionPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitProtectionPolicyRequest.ProtoReflect.Descriptor instead.
+func (*WaitProtectionPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_protection_policy_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *WaitProtectionPolicyRequest) GetProtectionPolicyId() string {
+	if x != nil {
+		return x.ProtectionPolicyId
+	}
+	return ""
+}
+
+func (x *WaitProtectionPolicyRequest) GetSeen() string {
+	if x != nil {
+		return x.Seen
+	}
+	return ""
+}
+
+func (x *WaitProtectionPolicyRequest) GetUntil() []ProtectionPolicyStatus {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WaitProtectionPolicyRequest) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
+// Response of WaitProtectionPolicy.
+type WaitProtectionPolicyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The policy.
+	ProtectionPolicy *ProtectionPolicy `protobuf:"bytes,1,opt,name=protection_policy,json=protectionPolicy,proto3" json:"protection_policy,omitempty"`
+	// Names this content. Opaque; send it as `seen` to wait for the next change. Any replica of the server takes it.
+	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why the wait ended.
+	Result        WaitResult `protobuf:"varint,3,opt,name=result,proto3,enum=m365.backupstorage.v1.WaitResult" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitProtectionPolicyResponse) Reset() {
+	*x = WaitProtectionPolicyResponse{}
+	mi := &file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitProtectionPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitProtectionPolicyResponse) ProtoMessage() {}
+
+func (x *WaitProtectionPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitProtectionPolicyResponse.ProtoReflect.Descriptor instead.
+func (*WaitProtectionPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_protection_policy_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *WaitProtectionPolicyResponse) GetProtectionPolicy() *ProtectionPolicy {
+	if x != nil {
+		return x.ProtectionPolicy
+	}
+	return nil
+}
+
+func (x *WaitProtectionPolicyResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *WaitProtectionPolicyResponse) GetResult() WaitResult {
+	if x != nil {
+		return x.Result
+	}
+	return WaitResult_WAIT_RESULT_UNSPECIFIED
+}
+
 var File_m365_backupstorage_v1_protection_policy_service_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_protection_policy_service_proto_rawDesc = "" +
 	"\n" +
-	"5m365/backupstorage/v1/protection_policy_service.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a-m365/backupstorage/v1/protection_policy.proto\x1a+m365/backupstorage/v1/protection_unit.proto\"[\n" +
+	"5m365/backupstorage/v1/protection_policy_service.proto\x12\x15m365.backupstorage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a-m365/backupstorage/v1/protection_policy.proto\x1a+m365/backupstorage/v1/protection_unit.proto\x1a'm365/backupstorage/v1/wait_result.proto\"[\n" +
 	"\x1dListProtectionPoliciesRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -1257,7 +1397,16 @@ const file_m365_backupstorage_v1_protection_policy_service_proto_rawDesc = "" +
 	"(UpdateSharePointProtectionPolicyResponse\x12\\\n" +
 	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\x12\x80\x01\n" +
 	"\x15site_protection_units\x18\x02 \x03(\v2+.m365.backupstorage.v1.ProtectionUnitChangeB\x1f\xea\xda\x19\x1b\n" +
-	"\x19siteProtectionUnits@deltaR\x13siteProtectionUnits2\x99\"\n" +
+	"\x19siteProtectionUnits@deltaR\x13siteProtectionUnits\"\xde\x01\n" +
+	"\x1bWaitProtectionPolicyRequest\x120\n" +
+	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12\x12\n" +
+	"\x04seen\x18\x02 \x01(\tR\x04seen\x12C\n" +
+	"\x05until\x18\x03 \x03(\x0e2-.m365.backupstorage.v1.ProtectionPolicyStatusR\x05until\x124\n" +
+	"\bmax_wait\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"\xcb\x01\n" +
+	"\x1cWaitProtectionPolicyResponse\x12T\n" +
+	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyR\x10protectionPolicy\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xd1#\n" +
 	"\x17ProtectionPolicyService\x12\xa3\x02\n" +
 	"\x16ListProtectionPolicies\x124.m365.backupstorage.v1.ListProtectionPoliciesRequest\x1a5.m365.backupstorage.v1.ListProtectionPoliciesResponse\"\x9b\x01\xd2\xda\x19\x93\x01\n" +
 	"\x03GET\x12\x13/protectionPolicies\x1a$BackupRestore-Configuration.Read.All*Ohttps://learn.microsoft.com/graph/api/backuprestoreroot-list-protectionpolicies@\x01\x90\x02\x01\x12\xa4\x02\n" +
@@ -1283,7 +1432,8 @@ const file_m365_backupstorage_v1_protection_policy_service_proto_rawDesc = "" +
 	"\v\b:@\x03JBProtectionUnitService/ListOneDriveForBusinessProtectionPolicyUnits`\t\x12\xa2\x03\n" +
 	" UpdateSharePointProtectionPolicy\x12>.m365.backupstorage.v1.UpdateSharePointProtectionPolicyRequest\x1a?.m365.backupstorage.v1.UpdateSharePointProtectionPolicyResponse\"\xfc\x01\xd2\xda\x19\xf7\x01\n" +
 	"\x05PATCH\x124/sharePointProtectionPolicies/{protection_policy_id}\x1a)BackupRestore-Configuration.ReadWrite.All*Ghttps://learn.microsoft.com/graph/api/sharepointprotectionpolicy-update2\x05\t\n" +
-	"\v\b:@\x03J9ProtectionUnitService/ListSharePointProtectionPolicyUnits`\tB\xc8\x01\n" +
+	"\v\b:@\x03J9ProtectionUnitService/ListSharePointProtectionPolicyUnits`\t\x12\xb5\x01\n" +
+	"\x14WaitProtectionPolicy\x122.m365.backupstorage.v1.WaitProtectionPolicyRequest\x1a3.m365.backupstorage.v1.WaitProtectionPolicyResponse\"4\xd2\xda\x19-j+ProtectionPolicyService/GetProtectionPolicy\x90\x02\x01B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
@@ -1298,7 +1448,7 @@ func file_m365_backupstorage_v1_protection_policy_service_proto_rawDescGZIP() []
 	return file_m365_backupstorage_v1_protection_policy_service_proto_rawDescData
 }
 
-var file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_m365_backupstorage_v1_protection_policy_service_proto_goTypes = []any{
 	(*ListProtectionPoliciesRequest)(nil),                     // 0: m365.backupstorage.v1.ListProtectionPoliciesRequest
 	(*ListProtectionPoliciesResponse)(nil),                    // 1: m365.backupstorage.v1.ListProtectionPoliciesResponse
@@ -1322,59 +1472,70 @@ var file_m365_backupstorage_v1_protection_policy_service_proto_goTypes = []any{
 	(*UpdateOneDriveForBusinessProtectionPolicyResponse)(nil), // 19: m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyResponse
 	(*UpdateSharePointProtectionPolicyRequest)(nil),           // 20: m365.backupstorage.v1.UpdateSharePointProtectionPolicyRequest
 	(*UpdateSharePointProtectionPolicyResponse)(nil),          // 21: m365.backupstorage.v1.UpdateSharePointProtectionPolicyResponse
-	(*ProtectionPolicy)(nil),                                  // 22: m365.backupstorage.v1.ProtectionPolicy
-	(*NewMailboxProtectionUnit)(nil),                          // 23: m365.backupstorage.v1.NewMailboxProtectionUnit
-	(*NewDriveProtectionUnit)(nil),                            // 24: m365.backupstorage.v1.NewDriveProtectionUnit
-	(*NewSiteProtectionUnit)(nil),                             // 25: m365.backupstorage.v1.NewSiteProtectionUnit
-	(*ProtectionUnitChange)(nil),                              // 26: m365.backupstorage.v1.ProtectionUnitChange
+	(*WaitProtectionPolicyRequest)(nil),                       // 22: m365.backupstorage.v1.WaitProtectionPolicyRequest
+	(*WaitProtectionPolicyResponse)(nil),                      // 23: m365.backupstorage.v1.WaitProtectionPolicyResponse
+	(*ProtectionPolicy)(nil),                                  // 24: m365.backupstorage.v1.ProtectionPolicy
+	(*NewMailboxProtectionUnit)(nil),                          // 25: m365.backupstorage.v1.NewMailboxProtectionUnit
+	(*NewDriveProtectionUnit)(nil),                            // 26: m365.backupstorage.v1.NewDriveProtectionUnit
+	(*NewSiteProtectionUnit)(nil),                             // 27: m365.backupstorage.v1.NewSiteProtectionUnit
+	(*ProtectionUnitChange)(nil),                              // 28: m365.backupstorage.v1.ProtectionUnitChange
+	(ProtectionPolicyStatus)(0),                               // 29: m365.backupstorage.v1.ProtectionPolicyStatus
+	(*durationpb.Duration)(nil),                               // 30: google.protobuf.Duration
+	(WaitResult)(0),                                           // 31: m365.backupstorage.v1.WaitResult
 }
 var file_m365_backupstorage_v1_protection_policy_service_proto_depIdxs = []int32{
-	22, // 0: m365.backupstorage.v1.ListProtectionPoliciesResponse.protection_policies:type_name -> m365.backupstorage.v1.ProtectionPolicy
-	22, // 1: m365.backupstorage.v1.GetProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
-	22, // 2: m365.backupstorage.v1.ActivateProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
-	22, // 3: m365.backupstorage.v1.DeactivateProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
-	23, // 4: m365.backupstorage.v1.CreateExchangeProtectionPolicyRequest.mailbox_protection_units:type_name -> m365.backupstorage.v1.NewMailboxProtectionUnit
-	22, // 5: m365.backupstorage.v1.CreateExchangeProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
-	24, // 6: m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyRequest.drive_protection_units:type_name -> m365.backupstorage.v1.NewDriveProtectionUnit
-	22, // 7: m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
-	25, // 8: m365.backupstorage.v1.CreateSharePointProtectionPolicyRequest.site_protection_units:type_name -> m365.backupstorage.v1.NewSiteProtectionUnit
-	22, // 9: m365.backupstorage.v1.CreateSharePointProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
-	23, // 10: m365.backupstorage.v1.UpdateExchangeProtectionPolicyRequest.add_mailbox_protection_units:type_name -> m365.backupstorage.v1.NewMailboxProtectionUnit
-	22, // 11: m365.backupstorage.v1.UpdateExchangeProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
-	26, // 12: m365.backupstorage.v1.UpdateExchangeProtectionPolicyResponse.mailbox_protection_units:type_name -> m365.backupstorage.v1.ProtectionUnitChange
-	24, // 13: m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyRequest.add_drive_protection_units:type_name -> m365.backupstorage.v1.NewDriveProtectionUnit
-	22, // 14: m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
-	26, // 15: m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyResponse.drive_protection_units:type_name -> m365.backupstorage.v1.ProtectionUnitChange
-	25, // 16: m365.backupstorage.v1.UpdateSharePointProtectionPolicyRequest.add_site_protection_units:type_name -> m365.backupstorage.v1.NewSiteProtectionUnit
-	22, // 17: m365.backupstorage.v1.UpdateSharePointProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
-	26, // 18: m365.backupstorage.v1.UpdateSharePointProtectionPolicyResponse.site_protection_units:type_name -> m365.backupstorage.v1.ProtectionUnitChange
-	0,  // 19: m365.backupstorage.v1.ProtectionPolicyService.ListProtectionPolicies:input_type -> m365.backupstorage.v1.ListProtectionPoliciesRequest
-	2,  // 20: m365.backupstorage.v1.ProtectionPolicyService.GetProtectionPolicy:input_type -> m365.backupstorage.v1.GetProtectionPolicyRequest
-	4,  // 21: m365.backupstorage.v1.ProtectionPolicyService.DeleteProtectionPolicy:input_type -> m365.backupstorage.v1.DeleteProtectionPolicyRequest
-	6,  // 22: m365.backupstorage.v1.ProtectionPolicyService.ActivateProtectionPolicy:input_type -> m365.backupstorage.v1.ActivateProtectionPolicyRequest
-	8,  // 23: m365.backupstorage.v1.ProtectionPolicyService.DeactivateProtectionPolicy:input_type -> m365.backupstorage.v1.DeactivateProtectionPolicyRequest
-	10, // 24: m365.backupstorage.v1.ProtectionPolicyService.CreateExchangeProtectionPolicy:input_type -> m365.backupstorage.v1.CreateExchangeProtectionPolicyRequest
-	12, // 25: m365.backupstorage.v1.ProtectionPolicyService.CreateOneDriveForBusinessProtectionPolicy:input_type -> m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyRequest
-	14, // 26: m365.backupstorage.v1.ProtectionPolicyService.CreateSharePointProtectionPolicy:input_type -> m365.backupstorage.v1.CreateSharePointProtectionPolicyRequest
-	16, // 27: m365.backupstorage.v1.ProtectionPolicyService.UpdateExchangeProtectionPolicy:input_type -> m365.backupstorage.v1.UpdateExchangeProtectionPolicyRequest
-	18, // 28: m365.backupstorage.v1.ProtectionPolicyService.UpdateOneDriveForBusinessProtectionPolicy:input_type -> m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyRequest
-	20, // 29: m365.backupstorage.v1.ProtectionPolicyService.UpdateSharePointProtectionPolicy:input_type -> m365.backupstorage.v1.UpdateSharePointProtectionPolicyRequest
-	1,  // 30: m365.backupstorage.v1.ProtectionPolicyService.ListProtectionPolicies:output_type -> m365.backupstorage.v1.ListProtectionPoliciesResponse
-	3,  // 31: m365.backupstorage.v1.ProtectionPolicyService.GetProtectionPolicy:output_type -> m365.backupstorage.v1.GetProtectionPolicyResponse
-	5,  // 32: m365.backupstorage.v1.ProtectionPolicyService.DeleteProtectionPolicy:output_type -> m365.backupstorage.v1.DeleteProtectionPolicyResponse
-	7,  // 33: m365.backupstorage.v1.ProtectionPolicyService.ActivateProtectionPolicy:output_type -> m365.backupstorage.v1.ActivateProtectionPolicyResponse
-	9,  // 34: m365.backupstorage.v1.ProtectionPolicyService.DeactivateProtectionPolicy:output_type -> m365.backupstorage.v1.DeactivateProtectionPolicyResponse
-	11, // 35: m365.backupstorage.v1.ProtectionPolicyService.CreateExchangeProtectionPolicy:output_type -> m365.backupstorage.v1.CreateExchangeProtectionPolicyResponse
-	13, // 36: m365.backupstorage.v1.ProtectionPolicyService.CreateOneDriveForBusinessProtectionPolicy:output_type -> m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyResponse
-	15, // 37: m365.backupstorage.v1.ProtectionPolicyService.CreateSharePointProtectionPolicy:output_type -> m365.backupstorage.v1.CreateSharePointProtectionPolicyResponse
-	17, // 38: m365.backupstorage.v1.ProtectionPolicyService.UpdateExchangeProtectionPolicy:output_type -> m365.backupstorage.v1.UpdateExchangeProtectionPolicyResponse
-	19, // 39: m365.backupstorage.v1.ProtectionPolicyService.UpdateOneDriveForBusinessProtectionPolicy:output_type -> m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyResponse
-	21, // 40: m365.backupstorage.v1.ProtectionPolicyService.UpdateSharePointProtectionPolicy:output_type -> m365.backupstorage.v1.UpdateSharePointProtectionPolicyResponse
-	30, // [30:41] is the sub-list for method output_type
-	19, // [19:30] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	24, // 0: m365.backupstorage.v1.ListProtectionPoliciesResponse.protection_policies:type_name -> m365.backupstorage.v1.ProtectionPolicy
+	24, // 1: m365.backupstorage.v1.GetProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
+	24, // 2: m365.backupstorage.v1.ActivateProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
+	24, // 3: m365.backupstorage.v1.DeactivateProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
+	25, // 4: m365.backupstorage.v1.CreateExchangeProtectionPolicyRequest.mailbox_protection_units:type_name -> m365.backupstorage.v1.NewMailboxProtectionUnit
+	24, // 5: m365.backupstorage.v1.CreateExchangeProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
+	26, // 6: m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyRequest.drive_protection_units:type_name -> m365.backupstorage.v1.NewDriveProtectionUnit
+	24, // 7: m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
+	27, // 8: m365.backupstorage.v1.CreateSharePointProtectionPolicyRequest.site_protection_units:type_name -> m365.backupstorage.v1.NewSiteProtectionUnit
+	24, // 9: m365.backupstorage.v1.CreateSharePointProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
+	25, // 10: m365.backupstorage.v1.UpdateExchangeProtectionPolicyRequest.add_mailbox_protection_units:type_name -> m365.backupstorage.v1.NewMailboxProtectionUnit
+	24, // 11: m365.backupstorage.v1.UpdateExchangeProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
+	28, // 12: m365.backupstorage.v1.UpdateExchangeProtectionPolicyResponse.mailbox_protection_units:type_name -> m365.backupstorage.v1.ProtectionUnitChange
+	26, // 13: m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyRequest.add_drive_protection_units:type_name -> m365.backupstorage.v1.NewDriveProtectionUnit
+	24, // 14: m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
+	28, // 15: m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyResponse.drive_protection_units:type_name -> m365.backupstorage.v1.ProtectionUnitChange
+	27, // 16: m365.backupstorage.v1.UpdateSharePointProtectionPolicyRequest.add_site_protection_units:type_name -> m365.backupstorage.v1.NewSiteProtectionUnit
+	24, // 17: m365.backupstorage.v1.UpdateSharePointProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
+	28, // 18: m365.backupstorage.v1.UpdateSharePointProtectionPolicyResponse.site_protection_units:type_name -> m365.backupstorage.v1.ProtectionUnitChange
+	29, // 19: m365.backupstorage.v1.WaitProtectionPolicyRequest.until:type_name -> m365.backupstorage.v1.ProtectionPolicyStatus
+	30, // 20: m365.backupstorage.v1.WaitProtectionPolicyRequest.max_wait:type_name -> google.protobuf.Duration
+	24, // 21: m365.backupstorage.v1.WaitProtectionPolicyResponse.protection_policy:type_name -> m365.backupstorage.v1.ProtectionPolicy
+	31, // 22: m365.backupstorage.v1.WaitProtectionPolicyResponse.result:type_name -> m365.backupstorage.v1.WaitResult
+	0,  // 23: m365.backupstorage.v1.ProtectionPolicyService.ListProtectionPolicies:input_type -> m365.backupstorage.v1.ListProtectionPoliciesRequest
+	2,  // 24: m365.backupstorage.v1.ProtectionPolicyService.GetProtectionPolicy:input_type -> m365.backupstorage.v1.GetProtectionPolicyRequest
+	4,  // 25: m365.backupstorage.v1.ProtectionPolicyService.DeleteProtectionPolicy:input_type -> m365.backupstorage.v1.DeleteProtectionPolicyRequest
+	6,  // 26: m365.backupstorage.v1.ProtectionPolicyService.ActivateProtectionPolicy:input_type -> m365.backupstorage.v1.ActivateProtectionPolicyRequest
+	8,  // 27: m365.backupstorage.v1.ProtectionPolicyService.DeactivateProtectionPolicy:input_type -> m365.backupstorage.v1.DeactivateProtectionPolicyRequest
+	10, // 28: m365.backupstorage.v1.ProtectionPolicyService.CreateExchangeProtectionPolicy:input_type -> m365.backupstorage.v1.CreateExchangeProtectionPolicyRequest
+	12, // 29: m365.backupstorage.v1.ProtectionPolicyService.CreateOneDriveForBusinessProtectionPolicy:input_type -> m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyRequest
+	14, // 30: m365.backupstorage.v1.ProtectionPolicyService.CreateSharePointProtectionPolicy:input_type -> m365.backupstorage.v1.CreateSharePointProtectionPolicyRequest
+	16, // 31: m365.backupstorage.v1.ProtectionPolicyService.UpdateExchangeProtectionPolicy:input_type -> m365.backupstorage.v1.UpdateExchangeProtectionPolicyRequest
+	18, // 32: m365.backupstorage.v1.ProtectionPolicyService.UpdateOneDriveForBusinessProtectionPolicy:input_type -> m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyRequest
+	20, // 33: m365.backupstorage.v1.ProtectionPolicyService.UpdateSharePointProtectionPolicy:input_type -> m365.backupstorage.v1.UpdateSharePointProtectionPolicyRequest
+	22, // 34: m365.backupstorage.v1.ProtectionPolicyService.WaitProtectionPolicy:input_type -> m365.backupstorage.v1.WaitProtectionPolicyRequest
+	1,  // 35: m365.backupstorage.v1.ProtectionPolicyService.ListProtectionPolicies:output_type -> m365.backupstorage.v1.ListProtectionPoliciesResponse
+	3,  // 36: m365.backupstorage.v1.ProtectionPolicyService.GetProtectionPolicy:output_type -> m365.backupstorage.v1.GetProtectionPolicyResponse
+	5,  // 37: m365.backupstorage.v1.ProtectionPolicyService.DeleteProtectionPolicy:output_type -> m365.backupstorage.v1.DeleteProtectionPolicyResponse
+	7,  // 38: m365.backupstorage.v1.ProtectionPolicyService.ActivateProtectionPolicy:output_type -> m365.backupstorage.v1.ActivateProtectionPolicyResponse
+	9,  // 39: m365.backupstorage.v1.ProtectionPolicyService.DeactivateProtectionPolicy:output_type -> m365.backupstorage.v1.DeactivateProtectionPolicyResponse
+	11, // 40: m365.backupstorage.v1.ProtectionPolicyService.CreateExchangeProtectionPolicy:output_type -> m365.backupstorage.v1.CreateExchangeProtectionPolicyResponse
+	13, // 41: m365.backupstorage.v1.ProtectionPolicyService.CreateOneDriveForBusinessProtectionPolicy:output_type -> m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyResponse
+	15, // 42: m365.backupstorage.v1.ProtectionPolicyService.CreateSharePointProtectionPolicy:output_type -> m365.backupstorage.v1.CreateSharePointProtectionPolicyResponse
+	17, // 43: m365.backupstorage.v1.ProtectionPolicyService.UpdateExchangeProtectionPolicy:output_type -> m365.backupstorage.v1.UpdateExchangeProtectionPolicyResponse
+	19, // 44: m365.backupstorage.v1.ProtectionPolicyService.UpdateOneDriveForBusinessProtectionPolicy:output_type -> m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyResponse
+	21, // 45: m365.backupstorage.v1.ProtectionPolicyService.UpdateSharePointProtectionPolicy:output_type -> m365.backupstorage.v1.UpdateSharePointProtectionPolicyResponse
+	23, // 46: m365.backupstorage.v1.ProtectionPolicyService.WaitProtectionPolicy:output_type -> m365.backupstorage.v1.WaitProtectionPolicyResponse
+	35, // [35:47] is the sub-list for method output_type
+	23, // [23:35] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_protection_policy_service_proto_init() }
@@ -1386,6 +1547,7 @@ func file_m365_backupstorage_v1_protection_policy_service_proto_init() {
 	file_m365_backupstorage_v1_graph_names_proto_init()
 	file_m365_backupstorage_v1_protection_policy_proto_init()
 	file_m365_backupstorage_v1_protection_unit_proto_init()
+	file_m365_backupstorage_v1_wait_result_proto_init()
 	file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes[16].OneofWrappers = []any{}
 	file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes[18].OneofWrappers = []any{}
 	file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes[20].OneofWrappers = []any{}
@@ -1395,7 +1557,7 @@ func file_m365_backupstorage_v1_protection_policy_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_m365_backupstorage_v1_protection_policy_service_proto_rawDesc), len(file_m365_backupstorage_v1_protection_policy_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,7 @@ const (
 	ProtectionPolicyService_UpdateExchangeProtectionPolicy_FullMethodName            = "/m365.backupstorage.v1.ProtectionPolicyService/UpdateExchangeProtectionPolicy"
 	ProtectionPolicyService_UpdateOneDriveForBusinessProtectionPolicy_FullMethodName = "/m365.backupstorage.v1.ProtectionPolicyService/UpdateOneDriveForBusinessProtectionPolicy"
 	ProtectionPolicyService_UpdateSharePointProtectionPolicy_FullMethodName          = "/m365.backupstorage.v1.ProtectionPolicyService/UpdateSharePointProtectionPolicy"
+	ProtectionPolicyService_WaitProtectionPolicy_FullMethodName                      = "/m365.backupstorage.v1.ProtectionPolicyService/WaitProtectionPolicy"
 )
 
 // ProtectionPolicyServiceClient is the client API for ProtectionPolicyService service.
@@ -39,10 +40,10 @@ const (
 // ProtectionPolicyService creates, changes and deletes the policies that define what is backed up. A workload can
 // have only one active policy.
 //
-// Usual order: create a policy with up to 50 units, then call ActivateProtectionPolicy. Call GetProtectionPolicy
-// once a minute until the status is ACTIVE or ACTIVE_WITH_ERRORS, which takes minutes to an hour: Graph sends no
-// notification. Each unit has its own `ProtectionUnit.status`. Add more units with the update rpc, a rule
-// (InclusionRuleService) or a bulk addition job (ProtectionUnitBulkAdditionJobService).
+// Usual order: create a policy with up to 50 units, then call ActivateProtectionPolicy. Call WaitProtectionPolicy
+// until the status is ACTIVE or ACTIVE_WITH_ERRORS, which takes minutes to an hour. Each unit has its own
+// `ProtectionUnit.status`. Add more units with the update rpc, a rule (InclusionRuleService) or a bulk addition job
+// (ProtectionUnitBulkAdditionJobService).
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.
@@ -90,6 +91,17 @@ type ProtectionPolicyServiceClient interface {
 	// each failed item. The update can be repeated: an item that was already added or removed fails, and the others do
 	// not.
 	UpdateSharePointProtectionPolicy(ctx context.Context, in *UpdateSharePointProtectionPolicyRequest, opts ...grpc.CallOption) (*UpdateSharePointProtectionPolicyResponse, error)
+	// WaitProtectionPolicy waits until a policy is in one of the states `until`, or, without `until`, has changed since
+	// `seen`, and returns it. It stands for a loop of GetProtectionPolicy: the server asks Graph once for all that wait
+	// for the same. `result` says why the call ended; that nothing happened in time is no error. It ends after at most
+	// 45 s.
+	//
+	// Example: after ActivateProtectionPolicy, `{"protection_policy_id": "…", "until":
+	// ["PROTECTION_POLICY_STATUS_ACTIVE"]}` returns with REACHED in that state and with TERMINAL in
+	// PROTECTION_POLICY_STATUS_ACTIVE_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetProtectionPolicy, and SERVER_OVERLOADED when too many calls wait.
+	WaitProtectionPolicy(ctx context.Context, in *WaitProtectionPolicyRequest, opts ...grpc.CallOption) (*WaitProtectionPolicyResponse, error)
 }
 
 type protectionPolicyServiceClient struct {
@@ -210,6 +222,16 @@ func (c *protectionPolicyServiceClient) UpdateSharePointProtectionPolicy(ctx con
 	return out, nil
 }
 
+func (c *protectionPolicyServiceClient) WaitProtectionPolicy(ctx context.Context, in *WaitProtectionPolicyRequest, opts ...grpc.CallOption) (*WaitProtectionPolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitProtectionPolicyResponse)
+	err := c.cc.Invoke(ctx, ProtectionPolicyService_WaitProtectionPolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ProtectionPolicyServiceServer is the server API for ProtectionPolicyService service.
 // All implementations must embed UnimplementedProtectionPolicyServiceServer
 // for forward compatibility.
@@ -217,10 +239,10 @@ func (c *protectionPolicyServiceClient) UpdateSharePointProtectionPolicy(ctx con
 // ProtectionPolicyService creates, changes and deletes the policies that define what is backed up. A workload can
 // have only one active policy.
 //
-// Usual order: create a policy with up to 50 units, then call ActivateProtectionPolicy. Call GetProtectionPolicy
-// once a minute until the status is ACTIVE or ACTIVE_WITH_ERRORS, which takes minutes to an hour: Graph sends no
-// notification. Each unit has its own `ProtectionUnit.status`. Add more units with the update rpc, a rule
-// (InclusionRuleService) or a bulk addition job (ProtectionUnitBulkAdditionJobService).
+// Usual order: create a policy with up to 50 units, then call ActivateProtectionPolicy. Call WaitProtectionPolicy
+// until the status is ACTIVE or ACTIVE_WITH_ERRORS, which takes minutes to an hour. Each unit has its own
+// `ProtectionUnit.status`. Add more units with the update rpc, a rule (InclusionRuleService) or a bulk addition job
+// (ProtectionUnitBulkAdditionJobService).
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.
@@ -268,6 +290,17 @@ type ProtectionPolicyServiceServer interface {
 	// each failed item. The update can be repeated: an item that was already added or removed fails, and the others do
 	// not.
 	UpdateSharePointProtectionPolicy(context.Context, *UpdateSharePointProtectionPolicyRequest) (*UpdateSharePointProtectionPolicyResponse, error)
+	// WaitProtectionPolicy waits until a policy is in one of the states `until`, or, without `until`, has changed since
+	// `seen`, and returns it. It stands for a loop of GetProtectionPolicy: the server asks Graph once for all that wait
+	// for the same. `result` says why the call ended; that nothing happened in time is no error. It ends after at most
+	// 45 s.
+	//
+	// Example: after ActivateProtectionPolicy, `{"protection_policy_id": "…", "until":
+	// ["PROTECTION_POLICY_STATUS_ACTIVE"]}` returns with REACHED in that state and with TERMINAL in
+	// PROTECTION_POLICY_STATUS_ACTIVE_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetProtectionPolicy, and SERVER_OVERLOADED when too many calls wait.
+	WaitProtectionPolicy(context.Context, *WaitProtectionPolicyRequest) (*WaitProtectionPolicyResponse, error)
 	mustEmbedUnimplementedProtectionPolicyServiceServer()
 }
 
@@ -310,6 +343,9 @@ func (UnimplementedProtectionPolicyServiceServer) UpdateOneDriveForBusinessProte
 }
 func (UnimplementedProtectionPolicyServiceServer) UpdateSharePointProtectionPolicy(context.Context, *UpdateSharePointProtectionPolicyRequest) (*UpdateSharePointProtectionPolicyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateSharePointProtectionPolicy not implemented")
+}
+func (UnimplementedProtectionPolicyServiceServer) WaitProtectionPolicy(context.Context, *WaitProtectionPolicyRequest) (*WaitProtectionPolicyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaitProtectionPolicy not implemented")
 }
 func (UnimplementedProtectionPolicyServiceServer) mustEmbedUnimplementedProtectionPolicyServiceServer() {
 }
@@ -531,6 +567,24 @@ func _ProtectionPolicyService_UpdateSharePointProtectionPolicy_Handler(srv inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ProtectionPolicyService_WaitProtectionPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitProtectionPolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProtectionPolicyServiceServer).WaitProtectionPolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProtectionPolicyService_WaitProtectionPolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProtectionPolicyServiceServer).WaitProtectionPolicy(ctx, req.(*WaitProtectionPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ProtectionPolicyService_ServiceDesc is the grpc.ServiceDesc for ProtectionPolicyService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -581,6 +635,10 @@ var ProtectionPolicyService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateSharePointProtectionPolicy",
 			Handler:    _ProtectionPolicyService_UpdateSharePointProtectionPolicy_Handler,
+		},
+		{
+			MethodName: "WaitProtectionPolicy",
+			Handler:    _ProtectionPolicyService_WaitProtectionPolicy_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

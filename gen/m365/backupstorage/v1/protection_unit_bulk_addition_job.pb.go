@@ -294,14 +294,14 @@ const file_m365_backupstorage_v1_protection_unit_bulk_addition_job_proto_rawDesc
 	"%mailboxProtectionUnitsBulkAdditionJob\n" +
 	"#driveProtectionUnitsBulkAdditionJob\n" +
 	"\"siteProtectionUnitsBulkAdditionJobB\v\n" +
-	"\tresources*\xd2\x02\n" +
+	"\tresources*\xe2\x02\n" +
 	"\x1cProtectionUnitsBulkJobStatus\x120\n" +
 	",PROTECTION_UNITS_BULK_JOB_STATUS_UNSPECIFIED\x10\x00\x129\n" +
 	"5PROTECTION_UNITS_BULK_JOB_STATUS_UNKNOWN_FUTURE_VALUE\x10\x01\x12,\n" +
 	"(PROTECTION_UNITS_BULK_JOB_STATUS_UNKNOWN\x10\x02\x12+\n" +
-	"'PROTECTION_UNITS_BULK_JOB_STATUS_ACTIVE\x10\x03\x12.\n" +
-	"*PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED\x10\x04\x12:\n" +
-	"6PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED_WITH_ERRORS\x10\x05B\xc8\x01\n" +
+	"'PROTECTION_UNITS_BULK_JOB_STATUS_ACTIVE\x10\x03\x126\n" +
+	"*PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED\x10\x04\x1a\x06\xf2\xda\x19\x02\x18\x02\x12B\n" +
+	"6PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED_WITH_ERRORS\x10\x05\x1a\x06\xf2\xda\x19\x02\x18\x02B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (

@@ -9,6 +9,7 @@ package backupstoragev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -1042,11 +1043,455 @@ func (x *GetSiteProtectionUnitsBulkAdditionJobResponse) GetBulkAdditionJob() *Pr
 	return nil
 }
 
+// Request of WaitMailboxProtectionUnitsBulkAdditionJob.
+type WaitMailboxProtectionUnitsBulkAdditionJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. Id of the policy.
+	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
+	// Required. Id of the job.
+	BulkAdditionJobId string `protobuf:"bytes,2,opt,name=bulk_addition_job_id,json=bulkAdditionJobId,proto3" json:"bulk_addition_job_id,omitempty"`
+	// `revision` of the last response. Without `until`, the call ends when the revision is another one; empty: it ends at
+	// once. With `until` it is not read.
+	Seen string `protobuf:"bytes,3,opt,name=seen,proto3" json:"seen,omitempty"`
+	// States to wait for. Unset: any change. Only states that Graph can send are allowed.
+	Until []ProtectionUnitsBulkJobStatus `protobuf:"varint,4,rep,packed,name=until,proto3,enum=m365.backupstorage.v1.ProtectionUnitsBulkJobStatus" json:"until,omitempty"`
+	// The longest wait. 0: the response has the state of now. Unset, or more than 45 s: 45 s. The call's deadline can end
+	// the wait before. Negative: INVALID_REQUEST.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,5,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitMailboxProtectionUnitsBulkAdditionJobRequest) Reset() {
+	*x = WaitMailboxProtectionUnitsBulkAdditionJobRequest{}
+	mi := &file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitMailboxProtectionUnitsBulkAdditionJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitMailboxProtectionUnitsBulkAdditionJobRequest) ProtoMessage() {}
+
+func (x *WaitMailboxProtectionUnitsBulkAdditionJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitMailboxProtectionUnitsBulkAdditionJobRequest.ProtoReflect.Descriptor instead.
+func (*WaitMailboxProtectionUnitsBulkAdditionJobRequest) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *WaitMailboxProtectionUnitsBulkAdditionJobRequest) GetProtectionPolicyId() string {
+	if x != nil {
+		return x.ProtectionPolicyId
+	}
+	return ""
+}
+
+func (x *WaitMailboxProtectionUnitsBulkAdditionJobRequest) GetBulkAdditionJobId() string {
+	if x != nil {
+		return x.BulkAdditionJobId
+	}
+	return ""
+}
+
+func (x *WaitMailboxProtectionUnitsBulkAdditionJobRequest) GetSeen() string {
+	if x != nil {
+		return x.Seen
+	}
+	return ""
+}
+
+func (x *WaitMailboxProtectionUnitsBulkAdditionJobRequest) GetUntil() []ProtectionUnitsBulkJobStatus {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WaitMailboxProtectionUnitsBulkAdditionJobRequest) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
+// Response of WaitMailboxProtectionUnitsBulkAdditionJob.
+type WaitMailboxProtectionUnitsBulkAdditionJobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The job.
+	BulkAdditionJob *ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,opt,name=bulk_addition_job,json=bulkAdditionJob,proto3" json:"bulk_addition_job,omitempty"`
+	// Names this content. Opaque; send it as `seen` to wait for the next change. Any replica of the server takes it.
+	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why the wait ended.
+	Result        WaitResult `protobuf:"varint,3,opt,name=result,proto3,enum=m365.backupstorage.v1.WaitResult" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitMailboxProtectionUnitsBulkAdditionJobResponse) Reset() {
+	*x = WaitMailboxProtectionUnitsBulkAdditionJobResponse{}
+	mi := &file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitMailboxProtectionUnitsBulkAdditionJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitMailboxProtectionUnitsBulkAdditionJobResponse) ProtoMessage() {}
+
+func (x *WaitMailboxProtectionUnitsBulkAdditionJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitMailboxProtectionUnitsBulkAdditionJobResponse.ProtoReflect.Descriptor instead.
+func (*WaitMailboxProtectionUnitsBulkAdditionJobResponse) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *WaitMailboxProtectionUnitsBulkAdditionJobResponse) GetBulkAdditionJob() *ProtectionUnitBulkAdditionJob {
+	if x != nil {
+		return x.BulkAdditionJob
+	}
+	return nil
+}
+
+func (x *WaitMailboxProtectionUnitsBulkAdditionJobResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *WaitMailboxProtectionUnitsBulkAdditionJobResponse) GetResult() WaitResult {
+	if x != nil {
+		return x.Result
+	}
+	return WaitResult_WAIT_RESULT_UNSPECIFIED
+}
+
+// Request of WaitDriveProtectionUnitsBulkAdditionJob.
+type WaitDriveProtectionUnitsBulkAdditionJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. Id of the policy.
+	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
+	// Required. Id of the job.
+	BulkAdditionJobId string `protobuf:"bytes,2,opt,name=bulk_addition_job_id,json=bulkAdditionJobId,proto3" json:"bulk_addition_job_id,omitempty"`
+	// `revision` of the last response. Without `until`, the call ends when the revision is another one; empty: it ends at
+	// once. With `until` it is not read.
+	Seen string `protobuf:"bytes,3,opt,name=seen,proto3" json:"seen,omitempty"`
+	// States to wait for. Unset: any change. Only states that Graph can send are allowed.
+	Until []ProtectionUnitsBulkJobStatus `protobuf:"varint,4,rep,packed,name=until,proto3,enum=m365.backupstorage.v1.ProtectionUnitsBulkJobStatus" json:"until,omitempty"`
+	// The longest wait. 0: the response has the state of now. Unset, or more than 45 s: 45 s. The call's deadline can end
+	// the wait before. Negative: INVALID_REQUEST.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,5,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitDriveProtectionUnitsBulkAdditionJobRequest) Reset() {
+	*x = WaitDriveProtectionUnitsBulkAdditionJobRequest{}
+	mi := &file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitDriveProtectionUnitsBulkAdditionJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitDriveProtectionUnitsBulkAdditionJobRequest) ProtoMessage() {}
+
+func (x *WaitDriveProtectionUnitsBulkAdditionJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitDriveProtectionUnitsBulkAdditionJobRequest.ProtoReflect.Descriptor instead.
+func (*WaitDriveProtectionUnitsBulkAdditionJobRequest) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *WaitDriveProtectionUnitsBulkAdditionJobRequest) GetProtectionPolicyId() string {
+	if x != nil {
+		return x.ProtectionPolicyId
+	}
+	return ""
+}
+
+func (x *WaitDriveProtectionUnitsBulkAdditionJobRequest) GetBulkAdditionJobId() string {
+	if x != nil {
+		return x.BulkAdditionJobId
+	}
+	return ""
+}
+
+func (x *WaitDriveProtectionUnitsBulkAdditionJobRequest) GetSeen() string {
+	if x != nil {
+		return x.Seen
+	}
+	return ""
+}
+
+func (x *WaitDriveProtectionUnitsBulkAdditionJobRequest) GetUntil() []ProtectionUnitsBulkJobStatus {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WaitDriveProtectionUnitsBulkAdditionJobRequest) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
+// Response of WaitDriveProtectionUnitsBulkAdditionJob.
+type WaitDriveProtectionUnitsBulkAdditionJobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The job.
+	BulkAdditionJob *ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,opt,name=bulk_addition_job,json=bulkAdditionJob,proto3" json:"bulk_addition_job,omitempty"`
+	// Names this content. Opaque; send it as `seen` to wait for the next change. Any replica of the server takes it.
+	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why the wait ended.
+	Result        WaitResult `protobuf:"varint,3,opt,name=result,proto3,enum=m365.backupstorage.v1.WaitResult" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitDriveProtectionUnitsBulkAdditionJobResponse) Reset() {
+	*x = WaitDriveProtectionUnitsBulkAdditionJobResponse{}
+	mi := &file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitDriveProtectionUnitsBulkAdditionJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitDriveProtectionUnitsBulkAdditionJobResponse) ProtoMessage() {}
+
+func (x *WaitDriveProtectionUnitsBulkAdditionJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitDriveProtectionUnitsBulkAdditionJobResponse.ProtoReflect.Descriptor instead.
+func (*WaitDriveProtectionUnitsBulkAdditionJobResponse) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *WaitDriveProtectionUnitsBulkAdditionJobResponse) GetBulkAdditionJob() *ProtectionUnitBulkAdditionJob {
+	if x != nil {
+		return x.BulkAdditionJob
+	}
+	return nil
+}
+
+func (x *WaitDriveProtectionUnitsBulkAdditionJobResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *WaitDriveProtectionUnitsBulkAdditionJobResponse) GetResult() WaitResult {
+	if x != nil {
+		return x.Result
+	}
+	return WaitResult_WAIT_RESULT_UNSPECIFIED
+}
+
+// Request of WaitSiteProtectionUnitsBulkAdditionJob.
+type WaitSiteProtectionUnitsBulkAdditionJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. Id of the policy.
+	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
+	// Required. Id of the job.
+	BulkAdditionJobId string `protobuf:"bytes,2,opt,name=bulk_addition_job_id,json=bulkAdditionJobId,proto3" json:"bulk_addition_job_id,omitempty"`
+	// `revision` of the last response. Without `until`, the call ends when the revision is another one; empty: it ends at
+	// once. With `until` it is not read.
+	Seen string `protobuf:"bytes,3,opt,name=seen,proto3" json:"seen,omitempty"`
+	// States to wait for. Unset: any change. Only states that Graph can send are allowed.
+	Until []ProtectionUnitsBulkJobStatus `protobuf:"varint,4,rep,packed,name=until,proto3,enum=m365.backupstorage.v1.ProtectionUnitsBulkJobStatus" json:"until,omitempty"`
+	// The longest wait. 0: the response has the state of now. Unset, or more than 45 s: 45 s. The call's deadline can end
+	// the wait before. Negative: INVALID_REQUEST.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,5,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitSiteProtectionUnitsBulkAdditionJobRequest) Reset() {
+	*x = WaitSiteProtectionUnitsBulkAdditionJobRequest{}
+	mi := &file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitSiteProtectionUnitsBulkAdditionJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitSiteProtectionUnitsBulkAdditionJobRequest) ProtoMessage() {}
+
+func (x *WaitSiteProtectionUnitsBulkAdditionJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitSiteProtectionUnitsBulkAdditionJobRequest.ProtoReflect.Descriptor instead.
+func (*WaitSiteProtectionUnitsBulkAdditionJobRequest) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *WaitSiteProtectionUnitsBulkAdditionJobRequest) GetProtectionPolicyId() string {
+	if x != nil {
+		return x.ProtectionPolicyId
+	}
+	return ""
+}
+
+func (x *WaitSiteProtectionUnitsBulkAdditionJobRequest) GetBulkAdditionJobId() string {
+	if x != nil {
+		return x.BulkAdditionJobId
+	}
+	return ""
+}
+
+func (x *WaitSiteProtectionUnitsBulkAdditionJobRequest) GetSeen() string {
+	if x != nil {
+		return x.Seen
+	}
+	return ""
+}
+
+func (x *WaitSiteProtectionUnitsBulkAdditionJobRequest) GetUntil() []ProtectionUnitsBulkJobStatus {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WaitSiteProtectionUnitsBulkAdditionJobRequest) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
+// Response of WaitSiteProtectionUnitsBulkAdditionJob.
+type WaitSiteProtectionUnitsBulkAdditionJobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The job.
+	BulkAdditionJob *ProtectionUnitBulkAdditionJob `protobuf:"bytes,1,opt,name=bulk_addition_job,json=bulkAdditionJob,proto3" json:"bulk_addition_job,omitempty"`
+	// Names this content. Opaque; send it as `seen` to wait for the next change. Any replica of the server takes it.
+	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why the wait ended.
+	Result        WaitResult `protobuf:"varint,3,opt,name=result,proto3,enum=m365.backupstorage.v1.WaitResult" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitSiteProtectionUnitsBulkAdditionJobResponse) Reset() {
+	*x = WaitSiteProtectionUnitsBulkAdditionJobResponse{}
+	mi := &file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitSiteProtectionUnitsBulkAdditionJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitSiteProtectionUnitsBulkAdditionJobResponse) ProtoMessage() {}
+
+func (x *WaitSiteProtectionUnitsBulkAdditionJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitSiteProtectionUnitsBulkAdditionJobResponse.ProtoReflect.Descriptor instead.
+func (*WaitSiteProtectionUnitsBulkAdditionJobResponse) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *WaitSiteProtectionUnitsBulkAdditionJobResponse) GetBulkAdditionJob() *ProtectionUnitBulkAdditionJob {
+	if x != nil {
+		return x.BulkAdditionJob
+	}
+	return nil
+}
+
+func (x *WaitSiteProtectionUnitsBulkAdditionJobResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *WaitSiteProtectionUnitsBulkAdditionJobResponse) GetResult() WaitResult {
+	if x != nil {
+		return x.Result
+	}
+	return WaitResult_WAIT_RESULT_UNSPECIFIED
+}
+
 var File_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDesc = "" +
 	"\n" +
-	"Em365/backupstorage/v1/protection_unit_bulk_addition_job_service.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a=m365/backupstorage/v1/protection_unit_bulk_addition_job.proto\"\xa1\x01\n" +
+	"Em365/backupstorage/v1/protection_unit_bulk_addition_job_service.proto\x12\x15m365.backupstorage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a=m365/backupstorage/v1/protection_unit_bulk_addition_job.proto\x1a'm365/backupstorage/v1/wait_result.proto\"\xa1\x01\n" +
 	"1ListMailboxProtectionUnitsBulkAdditionJobsRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -1112,7 +1557,37 @@ const file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12/\n" +
 	"\x14bulk_addition_job_id\x18\x02 \x01(\tR\x11bulkAdditionJobId\"\x99\x01\n" +
 	"-GetSiteProtectionUnitsBulkAdditionJobResponse\x12h\n" +
-	"\x11bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x0fbulkAdditionJob2\x8a!\n" +
+	"\x11bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x0fbulkAdditionJob\"\xaa\x02\n" +
+	"0WaitMailboxProtectionUnitsBulkAdditionJobRequest\x120\n" +
+	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12/\n" +
+	"\x14bulk_addition_job_id\x18\x02 \x01(\tR\x11bulkAdditionJobId\x12\x12\n" +
+	"\x04seen\x18\x03 \x01(\tR\x04seen\x12I\n" +
+	"\x05until\x18\x04 \x03(\x0e23.m365.backupstorage.v1.ProtectionUnitsBulkJobStatusR\x05until\x124\n" +
+	"\bmax_wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"\xec\x01\n" +
+	"1WaitMailboxProtectionUnitsBulkAdditionJobResponse\x12`\n" +
+	"\x11bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobR\x0fbulkAdditionJob\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result\"\xa8\x02\n" +
+	".WaitDriveProtectionUnitsBulkAdditionJobRequest\x120\n" +
+	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12/\n" +
+	"\x14bulk_addition_job_id\x18\x02 \x01(\tR\x11bulkAdditionJobId\x12\x12\n" +
+	"\x04seen\x18\x03 \x01(\tR\x04seen\x12I\n" +
+	"\x05until\x18\x04 \x03(\x0e23.m365.backupstorage.v1.ProtectionUnitsBulkJobStatusR\x05until\x124\n" +
+	"\bmax_wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"\xea\x01\n" +
+	"/WaitDriveProtectionUnitsBulkAdditionJobResponse\x12`\n" +
+	"\x11bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobR\x0fbulkAdditionJob\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result\"\xa7\x02\n" +
+	"-WaitSiteProtectionUnitsBulkAdditionJobRequest\x120\n" +
+	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12/\n" +
+	"\x14bulk_addition_job_id\x18\x02 \x01(\tR\x11bulkAdditionJobId\x12\x12\n" +
+	"\x04seen\x18\x03 \x01(\tR\x04seen\x12I\n" +
+	"\x05until\x18\x04 \x03(\x0e23.m365.backupstorage.v1.ProtectionUnitsBulkJobStatusR\x05until\x124\n" +
+	"\bmax_wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"\xe9\x01\n" +
+	".WaitSiteProtectionUnitsBulkAdditionJobResponse\x12`\n" +
+	"\x11bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobR\x0fbulkAdditionJob\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xc1'\n" +
 	"$ProtectionUnitBulkAdditionJobService\x12\xc0\x03\n" +
 	"*ListMailboxProtectionUnitsBulkAdditionJobs\x12H.m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsRequest\x1aI.m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsResponse\"\xfc\x01\xd2\xda\x19\xf4\x01\n" +
 	"\x03GET\x12Y/exchangeProtectionPolicies/{protection_policy_id}/mailboxProtectionUnitsBulkAdditionJobs\x1a$BackupRestore-Configuration.Read.All*jhttps://learn.microsoft.com/graph/api/exchangeprotectionpolicy-list-mailboxprotectionunitsbulkadditionjobs@\x01\x90\x02\x01\x12\x80\x04\n" +
@@ -1131,7 +1606,10 @@ const file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto
 	"(CreateSiteProtectionUnitsBulkAdditionJob\x12F.m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobRequest\x1aG.m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobResponse\"\xb2\x02\xd2\xda\x19\xad\x02\n" +
 	"\x04POST\x12X/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnitsBulkAdditionJobs\x1a)BackupRestore-Configuration.ReadWrite.All*Nhttps://learn.microsoft.com/graph/api/siteprotectionunitsbulkadditionjobs-post@\x02JLProtectionUnitBulkAdditionJobService/ListSiteProtectionUnitsBulkAdditionJobsp\x01\x12\xaa\x03\n" +
 	"%GetSiteProtectionUnitsBulkAdditionJob\x12C.m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobRequest\x1aD.m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobResponse\"\xf5\x01\xd2\xda\x19\xed\x01\n" +
-	"\x03GET\x12o/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnitsBulkAdditionJobs/{bulk_addition_job_id}\x1a$BackupRestore-Configuration.Read.All*Mhttps://learn.microsoft.com/graph/api/siteprotectionunitsbulkadditionjobs-get@\x01\x90\x02\x01B\xc8\x01\n" +
+	"\x03GET\x12o/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnitsBulkAdditionJobs/{bulk_addition_job_id}\x1a$BackupRestore-Configuration.Read.All*Mhttps://learn.microsoft.com/graph/api/siteprotectionunitsbulkadditionjobs-get@\x01\x90\x02\x01\x12\x96\x02\n" +
+	")WaitMailboxProtectionUnitsBulkAdditionJob\x12G.m365.backupstorage.v1.WaitMailboxProtectionUnitsBulkAdditionJobRequest\x1aH.m365.backupstorage.v1.WaitMailboxProtectionUnitsBulkAdditionJobResponse\"V\xd2\xda\x19OjMProtectionUnitBulkAdditionJobService/GetMailboxProtectionUnitsBulkAdditionJob\x90\x02\x01\x12\x8e\x02\n" +
+	"'WaitDriveProtectionUnitsBulkAdditionJob\x12E.m365.backupstorage.v1.WaitDriveProtectionUnitsBulkAdditionJobRequest\x1aF.m365.backupstorage.v1.WaitDriveProtectionUnitsBulkAdditionJobResponse\"T\xd2\xda\x19MjKProtectionUnitBulkAdditionJobService/GetDriveProtectionUnitsBulkAdditionJob\x90\x02\x01\x12\x8a\x02\n" +
+	"&WaitSiteProtectionUnitsBulkAdditionJob\x12D.m365.backupstorage.v1.WaitSiteProtectionUnitsBulkAdditionJobRequest\x1aE.m365.backupstorage.v1.WaitSiteProtectionUnitsBulkAdditionJobResponse\"S\xd2\xda\x19LjJProtectionUnitBulkAdditionJobService/GetSiteProtectionUnitsBulkAdditionJob\x90\x02\x01B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
@@ -1146,7 +1624,7 @@ func file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_
 	return file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDescData
 }
 
-var file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_goTypes = []any{
 	(*ListMailboxProtectionUnitsBulkAdditionJobsRequest)(nil),   // 0: m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsRequest
 	(*ListMailboxProtectionUnitsBulkAdditionJobsResponse)(nil),  // 1: m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsResponse
@@ -1166,41 +1644,68 @@ var file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_g
 	(*CreateSiteProtectionUnitsBulkAdditionJobResponse)(nil),    // 15: m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobResponse
 	(*GetSiteProtectionUnitsBulkAdditionJobRequest)(nil),        // 16: m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobRequest
 	(*GetSiteProtectionUnitsBulkAdditionJobResponse)(nil),       // 17: m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobResponse
-	(*ProtectionUnitBulkAdditionJob)(nil),                       // 18: m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	(*WaitMailboxProtectionUnitsBulkAdditionJobRequest)(nil),    // 18: m365.backupstorage.v1.WaitMailboxProtectionUnitsBulkAdditionJobRequest
+	(*WaitMailboxProtectionUnitsBulkAdditionJobResponse)(nil),   // 19: m365.backupstorage.v1.WaitMailboxProtectionUnitsBulkAdditionJobResponse
+	(*WaitDriveProtectionUnitsBulkAdditionJobRequest)(nil),      // 20: m365.backupstorage.v1.WaitDriveProtectionUnitsBulkAdditionJobRequest
+	(*WaitDriveProtectionUnitsBulkAdditionJobResponse)(nil),     // 21: m365.backupstorage.v1.WaitDriveProtectionUnitsBulkAdditionJobResponse
+	(*WaitSiteProtectionUnitsBulkAdditionJobRequest)(nil),       // 22: m365.backupstorage.v1.WaitSiteProtectionUnitsBulkAdditionJobRequest
+	(*WaitSiteProtectionUnitsBulkAdditionJobResponse)(nil),      // 23: m365.backupstorage.v1.WaitSiteProtectionUnitsBulkAdditionJobResponse
+	(*ProtectionUnitBulkAdditionJob)(nil),                       // 24: m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	(ProtectionUnitsBulkJobStatus)(0),                           // 25: m365.backupstorage.v1.ProtectionUnitsBulkJobStatus
+	(*durationpb.Duration)(nil),                                 // 26: google.protobuf.Duration
+	(WaitResult)(0),                                             // 27: m365.backupstorage.v1.WaitResult
 }
 var file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_depIdxs = []int32{
-	18, // 0: m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsResponse.bulk_addition_jobs:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 1: m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 2: m365.backupstorage.v1.GetMailboxProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 3: m365.backupstorage.v1.ListDriveProtectionUnitsBulkAdditionJobsResponse.bulk_addition_jobs:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 4: m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 5: m365.backupstorage.v1.GetDriveProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 6: m365.backupstorage.v1.ListSiteProtectionUnitsBulkAdditionJobsResponse.bulk_addition_jobs:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 7: m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	18, // 8: m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
-	0,  // 9: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.ListMailboxProtectionUnitsBulkAdditionJobs:input_type -> m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsRequest
-	2,  // 10: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.CreateMailboxProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobRequest
-	4,  // 11: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.GetMailboxProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.GetMailboxProtectionUnitsBulkAdditionJobRequest
-	6,  // 12: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.ListDriveProtectionUnitsBulkAdditionJobs:input_type -> m365.backupstorage.v1.ListDriveProtectionUnitsBulkAdditionJobsRequest
-	8,  // 13: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.CreateDriveProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobRequest
-	10, // 14: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.GetDriveProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.GetDriveProtectionUnitsBulkAdditionJobRequest
-	12, // 15: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.ListSiteProtectionUnitsBulkAdditionJobs:input_type -> m365.backupstorage.v1.ListSiteProtectionUnitsBulkAdditionJobsRequest
-	14, // 16: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.CreateSiteProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobRequest
-	16, // 17: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.GetSiteProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobRequest
-	1,  // 18: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.ListMailboxProtectionUnitsBulkAdditionJobs:output_type -> m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsResponse
-	3,  // 19: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.CreateMailboxProtectionUnitsBulkAdditionJob:output_type -> m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobResponse
-	5,  // 20: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.GetMailboxProtectionUnitsBulkAdditionJob:output_type -> m365.backupstorage.v1.GetMailboxProtectionUnitsBulkAdditionJobResponse
-	7,  // 21: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.ListDriveProtectionUnitsBulkAdditionJobs:output_type -> m365.backupstorage.v1.ListDriveProtectionUnitsBulkAdditionJobsResponse
-	9,  // 22: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.CreateDriveProtectionUnitsBulkAdditionJob:output_type -> m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobResponse
-	11, // 23: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.GetDriveProtectionUnitsBulkAdditionJob:output_type -> m365.backupstorage.v1.GetDriveProtectionUnitsBulkAdditionJobResponse
-	13, // 24: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.ListSiteProtectionUnitsBulkAdditionJobs:output_type -> m365.backupstorage.v1.ListSiteProtectionUnitsBulkAdditionJobsResponse
-	15, // 25: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.CreateSiteProtectionUnitsBulkAdditionJob:output_type -> m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobResponse
-	17, // 26: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.GetSiteProtectionUnitsBulkAdditionJob:output_type -> m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobResponse
-	18, // [18:27] is the sub-list for method output_type
-	9,  // [9:18] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	24, // 0: m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsResponse.bulk_addition_jobs:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	24, // 1: m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	24, // 2: m365.backupstorage.v1.GetMailboxProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	24, // 3: m365.backupstorage.v1.ListDriveProtectionUnitsBulkAdditionJobsResponse.bulk_addition_jobs:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	24, // 4: m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	24, // 5: m365.backupstorage.v1.GetDriveProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	24, // 6: m365.backupstorage.v1.ListSiteProtectionUnitsBulkAdditionJobsResponse.bulk_addition_jobs:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	24, // 7: m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	24, // 8: m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	25, // 9: m365.backupstorage.v1.WaitMailboxProtectionUnitsBulkAdditionJobRequest.until:type_name -> m365.backupstorage.v1.ProtectionUnitsBulkJobStatus
+	26, // 10: m365.backupstorage.v1.WaitMailboxProtectionUnitsBulkAdditionJobRequest.max_wait:type_name -> google.protobuf.Duration
+	24, // 11: m365.backupstorage.v1.WaitMailboxProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	27, // 12: m365.backupstorage.v1.WaitMailboxProtectionUnitsBulkAdditionJobResponse.result:type_name -> m365.backupstorage.v1.WaitResult
+	25, // 13: m365.backupstorage.v1.WaitDriveProtectionUnitsBulkAdditionJobRequest.until:type_name -> m365.backupstorage.v1.ProtectionUnitsBulkJobStatus
+	26, // 14: m365.backupstorage.v1.WaitDriveProtectionUnitsBulkAdditionJobRequest.max_wait:type_name -> google.protobuf.Duration
+	24, // 15: m365.backupstorage.v1.WaitDriveProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	27, // 16: m365.backupstorage.v1.WaitDriveProtectionUnitsBulkAdditionJobResponse.result:type_name -> m365.backupstorage.v1.WaitResult
+	25, // 17: m365.backupstorage.v1.WaitSiteProtectionUnitsBulkAdditionJobRequest.until:type_name -> m365.backupstorage.v1.ProtectionUnitsBulkJobStatus
+	26, // 18: m365.backupstorage.v1.WaitSiteProtectionUnitsBulkAdditionJobRequest.max_wait:type_name -> google.protobuf.Duration
+	24, // 19: m365.backupstorage.v1.WaitSiteProtectionUnitsBulkAdditionJobResponse.bulk_addition_job:type_name -> m365.backupstorage.v1.ProtectionUnitBulkAdditionJob
+	27, // 20: m365.backupstorage.v1.WaitSiteProtectionUnitsBulkAdditionJobResponse.result:type_name -> m365.backupstorage.v1.WaitResult
+	0,  // 21: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.ListMailboxProtectionUnitsBulkAdditionJobs:input_type -> m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsRequest
+	2,  // 22: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.CreateMailboxProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobRequest
+	4,  // 23: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.GetMailboxProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.GetMailboxProtectionUnitsBulkAdditionJobRequest
+	6,  // 24: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.ListDriveProtectionUnitsBulkAdditionJobs:input_type -> m365.backupstorage.v1.ListDriveProtectionUnitsBulkAdditionJobsRequest
+	8,  // 25: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.CreateDriveProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobRequest
+	10, // 26: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.GetDriveProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.GetDriveProtectionUnitsBulkAdditionJobRequest
+	12, // 27: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.ListSiteProtectionUnitsBulkAdditionJobs:input_type -> m365.backupstorage.v1.ListSiteProtectionUnitsBulkAdditionJobsRequest
+	14, // 28: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.CreateSiteProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobRequest
+	16, // 29: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.GetSiteProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobRequest
+	18, // 30: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.WaitMailboxProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.WaitMailboxProtectionUnitsBulkAdditionJobRequest
+	20, // 31: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.WaitDriveProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.WaitDriveProtectionUnitsBulkAdditionJobRequest
+	22, // 32: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.WaitSiteProtectionUnitsBulkAdditionJob:input_type -> m365.backupstorage.v1.WaitSiteProtectionUnitsBulkAdditionJobRequest
+	1,  // 33: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.ListMailboxProtectionUnitsBulkAdditionJobs:output_type -> m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsResponse
+	3,  // 34: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.CreateMailboxProtectionUnitsBulkAdditionJob:output_type -> m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobResponse
+	5,  // 35: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.GetMailboxProtectionUnitsBulkAdditionJob:output_type -> m365.backupstorage.v1.GetMailboxProtectionUnitsBulkAdditionJobResponse
+	7,  // 36: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.ListDriveProtectionUnitsBulkAdditionJobs:output_type -> m365.backupstorage.v1.ListDriveProtectionUnitsBulkAdditionJobsResponse
+	9,  // 37: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.CreateDriveProtectionUnitsBulkAdditionJob:output_type -> m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobResponse
+	11, // 38: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.GetDriveProtectionUnitsBulkAdditionJob:output_type -> m365.backupstorage.v1.GetDriveProtectionUnitsBulkAdditionJobResponse
+	13, // 39: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.ListSiteProtectionUnitsBulkAdditionJobs:output_type -> m365.backupstorage.v1.ListSiteProtectionUnitsBulkAdditionJobsResponse
+	15, // 40: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.CreateSiteProtectionUnitsBulkAdditionJob:output_type -> m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobResponse
+	17, // 41: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.GetSiteProtectionUnitsBulkAdditionJob:output_type -> m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobResponse
+	19, // 42: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.WaitMailboxProtectionUnitsBulkAdditionJob:output_type -> m365.backupstorage.v1.WaitMailboxProtectionUnitsBulkAdditionJobResponse
+	21, // 43: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.WaitDriveProtectionUnitsBulkAdditionJob:output_type -> m365.backupstorage.v1.WaitDriveProtectionUnitsBulkAdditionJobResponse
+	23, // 44: m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService.WaitSiteProtectionUnitsBulkAdditionJob:output_type -> m365.backupstorage.v1.WaitSiteProtectionUnitsBulkAdditionJobResponse
+	33, // [33:45] is the sub-list for method output_type
+	21, // [21:33] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_init() }
@@ -1211,13 +1716,14 @@ func file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_
 	file_m365_backupstorage_v1_graph_call_proto_init()
 	file_m365_backupstorage_v1_graph_names_proto_init()
 	file_m365_backupstorage_v1_protection_unit_bulk_addition_job_proto_init()
+	file_m365_backupstorage_v1_wait_result_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDesc), len(file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

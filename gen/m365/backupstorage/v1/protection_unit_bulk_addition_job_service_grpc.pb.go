@@ -28,6 +28,9 @@ const (
 	ProtectionUnitBulkAdditionJobService_ListSiteProtectionUnitsBulkAdditionJobs_FullMethodName     = "/m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService/ListSiteProtectionUnitsBulkAdditionJobs"
 	ProtectionUnitBulkAdditionJobService_CreateSiteProtectionUnitsBulkAdditionJob_FullMethodName    = "/m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService/CreateSiteProtectionUnitsBulkAdditionJob"
 	ProtectionUnitBulkAdditionJobService_GetSiteProtectionUnitsBulkAdditionJob_FullMethodName       = "/m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService/GetSiteProtectionUnitsBulkAdditionJob"
+	ProtectionUnitBulkAdditionJobService_WaitMailboxProtectionUnitsBulkAdditionJob_FullMethodName   = "/m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService/WaitMailboxProtectionUnitsBulkAdditionJob"
+	ProtectionUnitBulkAdditionJobService_WaitDriveProtectionUnitsBulkAdditionJob_FullMethodName     = "/m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService/WaitDriveProtectionUnitsBulkAdditionJob"
+	ProtectionUnitBulkAdditionJobService_WaitSiteProtectionUnitsBulkAdditionJob_FullMethodName      = "/m365.backupstorage.v1.ProtectionUnitBulkAdditionJobService/WaitSiteProtectionUnitsBulkAdditionJob"
 )
 
 // ProtectionUnitBulkAdditionJobServiceClient is the client API for ProtectionUnitBulkAdditionJobService service.
@@ -36,8 +39,8 @@ const (
 //
 // ProtectionUnitBulkAdditionJobService adds many units to a policy at once.
 //
-// Usual order: create a job, then get it once a minute until its status is COMPLETED or COMPLETED_WITH_ERRORS.
-// Microsoft does not say how long that takes. A resource that fails does not fail the call: it is listed in
+// Usual order: create a job, then wait for it until its status is COMPLETED or COMPLETED_WITH_ERRORS. Microsoft does
+// not say how long that takes. A resource that fails does not fail the call: it is listed in
 // `ProtectionUnitBulkAdditionJob.failed_resources`.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
@@ -70,6 +73,39 @@ type ProtectionUnitBulkAdditionJobServiceClient interface {
 	// GetSiteProtectionUnitsBulkAdditionJob returns one job of a policy for sites, with the resources that it adds and
 	// those that failed.
 	GetSiteProtectionUnitsBulkAdditionJob(ctx context.Context, in *GetSiteProtectionUnitsBulkAdditionJobRequest, opts ...grpc.CallOption) (*GetSiteProtectionUnitsBulkAdditionJobResponse, error)
+	// WaitMailboxProtectionUnitsBulkAdditionJob waits until a job for mailboxes is in one of the states `until`, or,
+	// without `until`, has changed since `seen`, and returns it. It stands for a loop of
+	// GetMailboxProtectionUnitsBulkAdditionJob: the server asks Graph once for all that wait for the same. `result` says
+	// why the call ended; that nothing happened in time is no error. It ends after at most 45 s.
+	//
+	// Example: after CreateMailboxProtectionUnitsBulkAdditionJob, `{"protection_policy_id": "…", "bulk_addition_job_id":
+	// "…", "until": ["PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED"]}` returns with REACHED in that state and with
+	// TERMINAL in PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetMailboxProtectionUnitsBulkAdditionJob, and SERVER_OVERLOADED when too many calls wait.
+	WaitMailboxProtectionUnitsBulkAdditionJob(ctx context.Context, in *WaitMailboxProtectionUnitsBulkAdditionJobRequest, opts ...grpc.CallOption) (*WaitMailboxProtectionUnitsBulkAdditionJobResponse, error)
+	// WaitDriveProtectionUnitsBulkAdditionJob waits until a job for drives is in one of the states `until`, or, without
+	// `until`, has changed since `seen`, and returns it. It stands for a loop of GetDriveProtectionUnitsBulkAdditionJob:
+	// the server asks Graph once for all that wait for the same. `result` says why the call ended; that nothing happened
+	// in time is no error. It ends after at most 45 s.
+	//
+	// Example: after CreateDriveProtectionUnitsBulkAdditionJob, `{"protection_policy_id": "…", "bulk_addition_job_id":
+	// "…", "until": ["PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED"]}` returns with REACHED in that state and with
+	// TERMINAL in PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetDriveProtectionUnitsBulkAdditionJob, and SERVER_OVERLOADED when too many calls wait.
+	WaitDriveProtectionUnitsBulkAdditionJob(ctx context.Context, in *WaitDriveProtectionUnitsBulkAdditionJobRequest, opts ...grpc.CallOption) (*WaitDriveProtectionUnitsBulkAdditionJobResponse, error)
+	// WaitSiteProtectionUnitsBulkAdditionJob waits until a job for sites is in one of the states `until`, or, without
+	// `until`, has changed since `seen`, and returns it. It stands for a loop of GetSiteProtectionUnitsBulkAdditionJob:
+	// the server asks Graph once for all that wait for the same. `result` says why the call ended; that nothing happened
+	// in time is no error. It ends after at most 45 s.
+	//
+	// Example: after CreateSiteProtectionUnitsBulkAdditionJob, `{"protection_policy_id": "…", "bulk_addition_job_id":
+	// "…", "until": ["PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED"]}` returns with REACHED in that state and with
+	// TERMINAL in PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetSiteProtectionUnitsBulkAdditionJob, and SERVER_OVERLOADED when too many calls wait.
+	WaitSiteProtectionUnitsBulkAdditionJob(ctx context.Context, in *WaitSiteProtectionUnitsBulkAdditionJobRequest, opts ...grpc.CallOption) (*WaitSiteProtectionUnitsBulkAdditionJobResponse, error)
 }
 
 type protectionUnitBulkAdditionJobServiceClient struct {
@@ -170,14 +206,44 @@ func (c *protectionUnitBulkAdditionJobServiceClient) GetSiteProtectionUnitsBulkA
 	return out, nil
 }
 
+func (c *protectionUnitBulkAdditionJobServiceClient) WaitMailboxProtectionUnitsBulkAdditionJob(ctx context.Context, in *WaitMailboxProtectionUnitsBulkAdditionJobRequest, opts ...grpc.CallOption) (*WaitMailboxProtectionUnitsBulkAdditionJobResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitMailboxProtectionUnitsBulkAdditionJobResponse)
+	err := c.cc.Invoke(ctx, ProtectionUnitBulkAdditionJobService_WaitMailboxProtectionUnitsBulkAdditionJob_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *protectionUnitBulkAdditionJobServiceClient) WaitDriveProtectionUnitsBulkAdditionJob(ctx context.Context, in *WaitDriveProtectionUnitsBulkAdditionJobRequest, opts ...grpc.CallOption) (*WaitDriveProtectionUnitsBulkAdditionJobResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitDriveProtectionUnitsBulkAdditionJobResponse)
+	err := c.cc.Invoke(ctx, ProtectionUnitBulkAdditionJobService_WaitDriveProtectionUnitsBulkAdditionJob_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *protectionUnitBulkAdditionJobServiceClient) WaitSiteProtectionUnitsBulkAdditionJob(ctx context.Context, in *WaitSiteProtectionUnitsBulkAdditionJobRequest, opts ...grpc.CallOption) (*WaitSiteProtectionUnitsBulkAdditionJobResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitSiteProtectionUnitsBulkAdditionJobResponse)
+	err := c.cc.Invoke(ctx, ProtectionUnitBulkAdditionJobService_WaitSiteProtectionUnitsBulkAdditionJob_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ProtectionUnitBulkAdditionJobServiceServer is the server API for ProtectionUnitBulkAdditionJobService service.
 // All implementations must embed UnimplementedProtectionUnitBulkAdditionJobServiceServer
 // for forward compatibility.
 //
 // ProtectionUnitBulkAdditionJobService adds many units to a policy at once.
 //
-// Usual order: create a job, then get it once a minute until its status is COMPLETED or COMPLETED_WITH_ERRORS.
-// Microsoft does not say how long that takes. A resource that fails does not fail the call: it is listed in
+// Usual order: create a job, then wait for it until its status is COMPLETED or COMPLETED_WITH_ERRORS. Microsoft does
+// not say how long that takes. A resource that fails does not fail the call: it is listed in
 // `ProtectionUnitBulkAdditionJob.failed_resources`.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
@@ -210,6 +276,39 @@ type ProtectionUnitBulkAdditionJobServiceServer interface {
 	// GetSiteProtectionUnitsBulkAdditionJob returns one job of a policy for sites, with the resources that it adds and
 	// those that failed.
 	GetSiteProtectionUnitsBulkAdditionJob(context.Context, *GetSiteProtectionUnitsBulkAdditionJobRequest) (*GetSiteProtectionUnitsBulkAdditionJobResponse, error)
+	// WaitMailboxProtectionUnitsBulkAdditionJob waits until a job for mailboxes is in one of the states `until`, or,
+	// without `until`, has changed since `seen`, and returns it. It stands for a loop of
+	// GetMailboxProtectionUnitsBulkAdditionJob: the server asks Graph once for all that wait for the same. `result` says
+	// why the call ended; that nothing happened in time is no error. It ends after at most 45 s.
+	//
+	// Example: after CreateMailboxProtectionUnitsBulkAdditionJob, `{"protection_policy_id": "…", "bulk_addition_job_id":
+	// "…", "until": ["PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED"]}` returns with REACHED in that state and with
+	// TERMINAL in PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetMailboxProtectionUnitsBulkAdditionJob, and SERVER_OVERLOADED when too many calls wait.
+	WaitMailboxProtectionUnitsBulkAdditionJob(context.Context, *WaitMailboxProtectionUnitsBulkAdditionJobRequest) (*WaitMailboxProtectionUnitsBulkAdditionJobResponse, error)
+	// WaitDriveProtectionUnitsBulkAdditionJob waits until a job for drives is in one of the states `until`, or, without
+	// `until`, has changed since `seen`, and returns it. It stands for a loop of GetDriveProtectionUnitsBulkAdditionJob:
+	// the server asks Graph once for all that wait for the same. `result` says why the call ended; that nothing happened
+	// in time is no error. It ends after at most 45 s.
+	//
+	// Example: after CreateDriveProtectionUnitsBulkAdditionJob, `{"protection_policy_id": "…", "bulk_addition_job_id":
+	// "…", "until": ["PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED"]}` returns with REACHED in that state and with
+	// TERMINAL in PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetDriveProtectionUnitsBulkAdditionJob, and SERVER_OVERLOADED when too many calls wait.
+	WaitDriveProtectionUnitsBulkAdditionJob(context.Context, *WaitDriveProtectionUnitsBulkAdditionJobRequest) (*WaitDriveProtectionUnitsBulkAdditionJobResponse, error)
+	// WaitSiteProtectionUnitsBulkAdditionJob waits until a job for sites is in one of the states `until`, or, without
+	// `until`, has changed since `seen`, and returns it. It stands for a loop of GetSiteProtectionUnitsBulkAdditionJob:
+	// the server asks Graph once for all that wait for the same. `result` says why the call ended; that nothing happened
+	// in time is no error. It ends after at most 45 s.
+	//
+	// Example: after CreateSiteProtectionUnitsBulkAdditionJob, `{"protection_policy_id": "…", "bulk_addition_job_id":
+	// "…", "until": ["PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED"]}` returns with REACHED in that state and with
+	// TERMINAL in PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetSiteProtectionUnitsBulkAdditionJob, and SERVER_OVERLOADED when too many calls wait.
+	WaitSiteProtectionUnitsBulkAdditionJob(context.Context, *WaitSiteProtectionUnitsBulkAdditionJobRequest) (*WaitSiteProtectionUnitsBulkAdditionJobResponse, error)
 	mustEmbedUnimplementedProtectionUnitBulkAdditionJobServiceServer()
 }
 
@@ -246,6 +345,15 @@ func (UnimplementedProtectionUnitBulkAdditionJobServiceServer) CreateSiteProtect
 }
 func (UnimplementedProtectionUnitBulkAdditionJobServiceServer) GetSiteProtectionUnitsBulkAdditionJob(context.Context, *GetSiteProtectionUnitsBulkAdditionJobRequest) (*GetSiteProtectionUnitsBulkAdditionJobResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetSiteProtectionUnitsBulkAdditionJob not implemented")
+}
+func (UnimplementedProtectionUnitBulkAdditionJobServiceServer) WaitMailboxProtectionUnitsBulkAdditionJob(context.Context, *WaitMailboxProtectionUnitsBulkAdditionJobRequest) (*WaitMailboxProtectionUnitsBulkAdditionJobResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaitMailboxProtectionUnitsBulkAdditionJob not implemented")
+}
+func (UnimplementedProtectionUnitBulkAdditionJobServiceServer) WaitDriveProtectionUnitsBulkAdditionJob(context.Context, *WaitDriveProtectionUnitsBulkAdditionJobRequest) (*WaitDriveProtectionUnitsBulkAdditionJobResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaitDriveProtectionUnitsBulkAdditionJob not implemented")
+}
+func (UnimplementedProtectionUnitBulkAdditionJobServiceServer) WaitSiteProtectionUnitsBulkAdditionJob(context.Context, *WaitSiteProtectionUnitsBulkAdditionJobRequest) (*WaitSiteProtectionUnitsBulkAdditionJobResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaitSiteProtectionUnitsBulkAdditionJob not implemented")
 }
 func (UnimplementedProtectionUnitBulkAdditionJobServiceServer) mustEmbedUnimplementedProtectionUnitBulkAdditionJobServiceServer() {
 }
@@ -431,6 +539,60 @@ func _ProtectionUnitBulkAdditionJobService_GetSiteProtectionUnitsBulkAdditionJob
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ProtectionUnitBulkAdditionJobService_WaitMailboxProtectionUnitsBulkAdditionJob_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitMailboxProtectionUnitsBulkAdditionJobRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProtectionUnitBulkAdditionJobServiceServer).WaitMailboxProtectionUnitsBulkAdditionJob(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProtectionUnitBulkAdditionJobService_WaitMailboxProtectionUnitsBulkAdditionJob_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProtectionUnitBulkAdditionJobServiceServer).WaitMailboxProtectionUnitsBulkAdditionJob(ctx, req.(*WaitMailboxProtectionUnitsBulkAdditionJobRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ProtectionUnitBulkAdditionJobService_WaitDriveProtectionUnitsBulkAdditionJob_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitDriveProtectionUnitsBulkAdditionJobRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProtectionUnitBulkAdditionJobServiceServer).WaitDriveProtectionUnitsBulkAdditionJob(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProtectionUnitBulkAdditionJobService_WaitDriveProtectionUnitsBulkAdditionJob_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProtectionUnitBulkAdditionJobServiceServer).WaitDriveProtectionUnitsBulkAdditionJob(ctx, req.(*WaitDriveProtectionUnitsBulkAdditionJobRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ProtectionUnitBulkAdditionJobService_WaitSiteProtectionUnitsBulkAdditionJob_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitSiteProtectionUnitsBulkAdditionJobRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProtectionUnitBulkAdditionJobServiceServer).WaitSiteProtectionUnitsBulkAdditionJob(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProtectionUnitBulkAdditionJobService_WaitSiteProtectionUnitsBulkAdditionJob_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProtectionUnitBulkAdditionJobServiceServer).WaitSiteProtectionUnitsBulkAdditionJob(ctx, req.(*WaitSiteProtectionUnitsBulkAdditionJobRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ProtectionUnitBulkAdditionJobService_ServiceDesc is the grpc.ServiceDesc for ProtectionUnitBulkAdditionJobService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -473,6 +635,18 @@ var ProtectionUnitBulkAdditionJobService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetSiteProtectionUnitsBulkAdditionJob",
 			Handler:    _ProtectionUnitBulkAdditionJobService_GetSiteProtectionUnitsBulkAdditionJob_Handler,
+		},
+		{
+			MethodName: "WaitMailboxProtectionUnitsBulkAdditionJob",
+			Handler:    _ProtectionUnitBulkAdditionJobService_WaitMailboxProtectionUnitsBulkAdditionJob_Handler,
+		},
+		{
+			MethodName: "WaitDriveProtectionUnitsBulkAdditionJob",
+			Handler:    _ProtectionUnitBulkAdditionJobService_WaitDriveProtectionUnitsBulkAdditionJob_Handler,
+		},
+		{
+			MethodName: "WaitSiteProtectionUnitsBulkAdditionJob",
+			Handler:    _ProtectionUnitBulkAdditionJobService_WaitSiteProtectionUnitsBulkAdditionJob_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -9,6 +9,7 @@ package backupstoragev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -1044,11 +1045,150 @@ func (x *CancelOffboardProtectionUnitResponse) GetProtectionUnit() *ProtectionUn
 	return nil
 }
 
+// Request of WaitProtectionUnit.
+type WaitProtectionUnitRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. Id of the unit.
+	ProtectionUnitId string `protobuf:"bytes,1,opt,name=protection_unit_id,json=protectionUnitId,proto3" json:"protection_unit_id,omitempty"`
+	// `revision` of the last response. Without `until`, the call ends when the revision is another one; empty: it ends at
+	// once. With `until` it is not read.
+	Seen string `protobuf:"bytes,2,opt,name=seen,proto3" json:"seen,omitempty"`
+	// States to wait for. Unset: any change. Only states that Graph can send are allowed.
+	Until []ProtectionUnitStatus `protobuf:"varint,3,rep,packed,name=until,proto3,enum=m365.backupstorage.v1.ProtectionUnitStatus" json:"until,omitempty"`
+	// The longest wait. 0: the response has the state of now. Unset, or more than 45 s: 45 s. The call's deadline can end
+	// the wait before. Negative: INVALID_REQUEST.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,4,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitProtectionUnitRequest) Reset() {
+	*x = WaitProtectionUnitRequest{}
+	mi := &file_m365_backupstorage_v1_protection_unit_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitProtectionUnitRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitProtectionUnitRequest) ProtoMessage() {}
+
+func (x *WaitProtectionUnitRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_protection_unit_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitProtectionUnitRequest.ProtoReflect.Descriptor instead.
+func (*WaitProtectionUnitRequest) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_protection_unit_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *WaitProtectionUnitRequest) GetProtectionUnitId() string {
+	if x != nil {
+		return x.ProtectionUnitId
+	}
+	return ""
+}
+
+func (x *WaitProtectionUnitRequest) GetSeen() string {
+	if x != nil {
+		return x.Seen
+	}
+	return ""
+}
+
+func (x *WaitProtectionUnitRequest) GetUntil() []ProtectionUnitStatus {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WaitProtectionUnitRequest) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
+// Response of WaitProtectionUnit.
+type WaitProtectionUnitResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The unit. Graph sends names and addresses only for calls on behalf of a user (`x-user-assertion`).
+	ProtectionUnit *ProtectionUnit `protobuf:"bytes,1,opt,name=protection_unit,json=protectionUnit,proto3" json:"protection_unit,omitempty"`
+	// Names this content. Opaque; send it as `seen` to wait for the next change. Any replica of the server takes it.
+	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why the wait ended.
+	Result        WaitResult `protobuf:"varint,3,opt,name=result,proto3,enum=m365.backupstorage.v1.WaitResult" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitProtectionUnitResponse) Reset() {
+	*x = WaitProtectionUnitResponse{}
+	mi := &file_m365_backupstorage_v1_protection_unit_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitProtectionUnitResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitProtectionUnitResponse) ProtoMessage() {}
+
+func (x *WaitProtectionUnitResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_protection_unit_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitProtectionUnitResponse.ProtoReflect.Descriptor instead.
+func (*WaitProtectionUnitResponse) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_protection_unit_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *WaitProtectionUnitResponse) GetProtectionUnit() *ProtectionUnit {
+	if x != nil {
+		return x.ProtectionUnit
+	}
+	return nil
+}
+
+func (x *WaitProtectionUnitResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *WaitProtectionUnitResponse) GetResult() WaitResult {
+	if x != nil {
+		return x.Result
+	}
+	return WaitResult_WAIT_RESULT_UNSPECIFIED
+}
+
 var File_m365_backupstorage_v1_protection_unit_service_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_protection_unit_service_proto_rawDesc = "" +
 	"\n" +
-	"3m365/backupstorage/v1/protection_unit_service.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a+m365/backupstorage/v1/protection_unit.proto\"H\n" +
+	"3m365/backupstorage/v1/protection_unit_service.proto\x12\x15m365.backupstorage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a+m365/backupstorage/v1/protection_unit.proto\x1a'm365/backupstorage/v1/wait_result.proto\"H\n" +
 	"\x18GetProtectionUnitRequest\x12,\n" +
 	"\x12protection_unit_id\x18\x01 \x01(\tR\x10protectionUnitId\"s\n" +
 	"\x19GetProtectionUnitResponse\x12V\n" +
@@ -1123,7 +1263,16 @@ const file_m365_backupstorage_v1_protection_unit_service_proto_rawDesc = "" +
 	"#CancelOffboardProtectionUnitRequest\x12,\n" +
 	"\x12protection_unit_id\x18\x01 \x01(\tR\x10protectionUnitId\"~\n" +
 	"$CancelOffboardProtectionUnitResponse\x12V\n" +
-	"\x0fprotection_unit\x18\x01 \x01(\v2%.m365.backupstorage.v1.ProtectionUnitB\x06\xea\xda\x19\x02\x18\x01R\x0eprotectionUnit2\xc5\x19\n" +
+	"\x0fprotection_unit\x18\x01 \x01(\v2%.m365.backupstorage.v1.ProtectionUnitB\x06\xea\xda\x19\x02\x18\x01R\x0eprotectionUnit\"\xd6\x01\n" +
+	"\x19WaitProtectionUnitRequest\x12,\n" +
+	"\x12protection_unit_id\x18\x01 \x01(\tR\x10protectionUnitId\x12\x12\n" +
+	"\x04seen\x18\x02 \x01(\tR\x04seen\x12A\n" +
+	"\x05until\x18\x03 \x03(\x0e2+.m365.backupstorage.v1.ProtectionUnitStatusR\x05until\x124\n" +
+	"\bmax_wait\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"\xc3\x01\n" +
+	"\x1aWaitProtectionUnitResponse\x12N\n" +
+	"\x0fprotection_unit\x18\x01 \x01(\v2%.m365.backupstorage.v1.ProtectionUnitR\x0eprotectionUnit\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xf3\x1a\n" +
 	"\x15ProtectionUnitService\x12\x9a\x02\n" +
 	"\x11GetProtectionUnit\x12/.m365.backupstorage.v1.GetProtectionUnitRequest\x1a0.m365.backupstorage.v1.GetProtectionUnitResponse\"\xa1\x01\xd2\xda\x19\x99\x01\n" +
 	"\x03GET\x12%/protectionUnits/{protection_unit_id}\x1a$BackupRestore-Configuration.Read.All*<https://learn.microsoft.com/graph/api/protectionunitbase-get2\x05\x0e\t\x0f\x10\x03@\x01\x90\x02\x01\x12\xcc\x02\n" +
@@ -1142,7 +1291,8 @@ const file_m365_backupstorage_v1_protection_unit_service_proto_rawDesc = "" +
 	"\x16OffboardProtectionUnit\x124.m365.backupstorage.v1.OffboardProtectionUnitRequest\x1a5.m365.backupstorage.v1.OffboardProtectionUnitResponse\"\xd6\x01\xd2\xda\x19\xd1\x01\n" +
 	"\x04POST\x12./protectionUnits/{protection_unit_id}/offboard\x1a)BackupRestore-Configuration.ReadWrite.All \x01*Ahttps://learn.microsoft.com/graph/api/protectionunitbase-offboard@\x04J'ProtectionUnitService/GetProtectionUnit\x12\xfc\x02\n" +
 	"\x1cCancelOffboardProtectionUnit\x12:.m365.backupstorage.v1.CancelOffboardProtectionUnitRequest\x1a;.m365.backupstorage.v1.CancelOffboardProtectionUnitResponse\"\xe2\x01\xd2\xda\x19\xdd\x01\n" +
-	"\x04POST\x124/protectionUnits/{protection_unit_id}/cancelOffboard\x1a)BackupRestore-Configuration.ReadWrite.All \x01*Ghttps://learn.microsoft.com/graph/api/protectionunitbase-canceloffboard@\x02J'ProtectionUnitService/GetProtectionUnitB\xc8\x01\n" +
+	"\x04POST\x124/protectionUnits/{protection_unit_id}/cancelOffboard\x1a)BackupRestore-Configuration.ReadWrite.All \x01*Ghttps://learn.microsoft.com/graph/api/protectionunitbase-canceloffboard@\x02J'ProtectionUnitService/GetProtectionUnit\x12\xab\x01\n" +
+	"\x12WaitProtectionUnit\x120.m365.backupstorage.v1.WaitProtectionUnitRequest\x1a1.m365.backupstorage.v1.WaitProtectionUnitResponse\"0\xd2\xda\x19)j'ProtectionUnitService/GetProtectionUnit\x90\x02\x01B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
@@ -1157,7 +1307,7 @@ func file_m365_backupstorage_v1_protection_unit_service_proto_rawDescGZIP() []by
 	return file_m365_backupstorage_v1_protection_unit_service_proto_rawDescData
 }
 
-var file_m365_backupstorage_v1_protection_unit_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_m365_backupstorage_v1_protection_unit_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_m365_backupstorage_v1_protection_unit_service_proto_goTypes = []any{
 	(*GetProtectionUnitRequest)(nil),                             // 0: m365.backupstorage.v1.GetProtectionUnitRequest
 	(*GetProtectionUnitResponse)(nil),                            // 1: m365.backupstorage.v1.GetProtectionUnitResponse
@@ -1177,48 +1327,59 @@ var file_m365_backupstorage_v1_protection_unit_service_proto_goTypes = []any{
 	(*OffboardProtectionUnitResponse)(nil),                       // 15: m365.backupstorage.v1.OffboardProtectionUnitResponse
 	(*CancelOffboardProtectionUnitRequest)(nil),                  // 16: m365.backupstorage.v1.CancelOffboardProtectionUnitRequest
 	(*CancelOffboardProtectionUnitResponse)(nil),                 // 17: m365.backupstorage.v1.CancelOffboardProtectionUnitResponse
-	(*ProtectionUnit)(nil),                                       // 18: m365.backupstorage.v1.ProtectionUnit
-	(*ProtectionUnitFilter)(nil),                                 // 19: m365.backupstorage.v1.ProtectionUnitFilter
+	(*WaitProtectionUnitRequest)(nil),                            // 18: m365.backupstorage.v1.WaitProtectionUnitRequest
+	(*WaitProtectionUnitResponse)(nil),                           // 19: m365.backupstorage.v1.WaitProtectionUnitResponse
+	(*ProtectionUnit)(nil),                                       // 20: m365.backupstorage.v1.ProtectionUnit
+	(*ProtectionUnitFilter)(nil),                                 // 21: m365.backupstorage.v1.ProtectionUnitFilter
+	(ProtectionUnitStatus)(0),                                    // 22: m365.backupstorage.v1.ProtectionUnitStatus
+	(*durationpb.Duration)(nil),                                  // 23: google.protobuf.Duration
+	(WaitResult)(0),                                              // 24: m365.backupstorage.v1.WaitResult
 }
 var file_m365_backupstorage_v1_protection_unit_service_proto_depIdxs = []int32{
-	18, // 0: m365.backupstorage.v1.GetProtectionUnitResponse.protection_unit:type_name -> m365.backupstorage.v1.ProtectionUnit
-	19, // 1: m365.backupstorage.v1.ListDriveProtectionUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
-	18, // 2: m365.backupstorage.v1.ListDriveProtectionUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
-	19, // 3: m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
-	18, // 4: m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
-	19, // 5: m365.backupstorage.v1.ListMailboxProtectionUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
-	18, // 6: m365.backupstorage.v1.ListMailboxProtectionUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
-	19, // 7: m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
-	18, // 8: m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
-	19, // 9: m365.backupstorage.v1.ListSiteProtectionUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
-	18, // 10: m365.backupstorage.v1.ListSiteProtectionUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
-	19, // 11: m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
-	18, // 12: m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
-	18, // 13: m365.backupstorage.v1.OffboardProtectionUnitResponse.protection_unit:type_name -> m365.backupstorage.v1.ProtectionUnit
-	18, // 14: m365.backupstorage.v1.CancelOffboardProtectionUnitResponse.protection_unit:type_name -> m365.backupstorage.v1.ProtectionUnit
-	0,  // 15: m365.backupstorage.v1.ProtectionUnitService.GetProtectionUnit:input_type -> m365.backupstorage.v1.GetProtectionUnitRequest
-	2,  // 16: m365.backupstorage.v1.ProtectionUnitService.ListDriveProtectionUnits:input_type -> m365.backupstorage.v1.ListDriveProtectionUnitsRequest
-	4,  // 17: m365.backupstorage.v1.ProtectionUnitService.ListOneDriveForBusinessProtectionPolicyUnits:input_type -> m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsRequest
-	6,  // 18: m365.backupstorage.v1.ProtectionUnitService.ListMailboxProtectionUnits:input_type -> m365.backupstorage.v1.ListMailboxProtectionUnitsRequest
-	8,  // 19: m365.backupstorage.v1.ProtectionUnitService.ListExchangeProtectionPolicyUnits:input_type -> m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsRequest
-	10, // 20: m365.backupstorage.v1.ProtectionUnitService.ListSiteProtectionUnits:input_type -> m365.backupstorage.v1.ListSiteProtectionUnitsRequest
-	12, // 21: m365.backupstorage.v1.ProtectionUnitService.ListSharePointProtectionPolicyUnits:input_type -> m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsRequest
-	14, // 22: m365.backupstorage.v1.ProtectionUnitService.OffboardProtectionUnit:input_type -> m365.backupstorage.v1.OffboardProtectionUnitRequest
-	16, // 23: m365.backupstorage.v1.ProtectionUnitService.CancelOffboardProtectionUnit:input_type -> m365.backupstorage.v1.CancelOffboardProtectionUnitRequest
-	1,  // 24: m365.backupstorage.v1.ProtectionUnitService.GetProtectionUnit:output_type -> m365.backupstorage.v1.GetProtectionUnitResponse
-	3,  // 25: m365.backupstorage.v1.ProtectionUnitService.ListDriveProtectionUnits:output_type -> m365.backupstorage.v1.ListDriveProtectionUnitsResponse
-	5,  // 26: m365.backupstorage.v1.ProtectionUnitService.ListOneDriveForBusinessProtectionPolicyUnits:output_type -> m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsResponse
-	7,  // 27: m365.backupstorage.v1.ProtectionUnitService.ListMailboxProtectionUnits:output_type -> m365.backupstorage.v1.ListMailboxProtectionUnitsResponse
-	9,  // 28: m365.backupstorage.v1.ProtectionUnitService.ListExchangeProtectionPolicyUnits:output_type -> m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsResponse
-	11, // 29: m365.backupstorage.v1.ProtectionUnitService.ListSiteProtectionUnits:output_type -> m365.backupstorage.v1.ListSiteProtectionUnitsResponse
-	13, // 30: m365.backupstorage.v1.ProtectionUnitService.ListSharePointProtectionPolicyUnits:output_type -> m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsResponse
-	15, // 31: m365.backupstorage.v1.ProtectionUnitService.OffboardProtectionUnit:output_type -> m365.backupstorage.v1.OffboardProtectionUnitResponse
-	17, // 32: m365.backupstorage.v1.ProtectionUnitService.CancelOffboardProtectionUnit:output_type -> m365.backupstorage.v1.CancelOffboardProtectionUnitResponse
-	24, // [24:33] is the sub-list for method output_type
-	15, // [15:24] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	20, // 0: m365.backupstorage.v1.GetProtectionUnitResponse.protection_unit:type_name -> m365.backupstorage.v1.ProtectionUnit
+	21, // 1: m365.backupstorage.v1.ListDriveProtectionUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
+	20, // 2: m365.backupstorage.v1.ListDriveProtectionUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
+	21, // 3: m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
+	20, // 4: m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
+	21, // 5: m365.backupstorage.v1.ListMailboxProtectionUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
+	20, // 6: m365.backupstorage.v1.ListMailboxProtectionUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
+	21, // 7: m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
+	20, // 8: m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
+	21, // 9: m365.backupstorage.v1.ListSiteProtectionUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
+	20, // 10: m365.backupstorage.v1.ListSiteProtectionUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
+	21, // 11: m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsRequest.filter:type_name -> m365.backupstorage.v1.ProtectionUnitFilter
+	20, // 12: m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsResponse.protection_units:type_name -> m365.backupstorage.v1.ProtectionUnit
+	20, // 13: m365.backupstorage.v1.OffboardProtectionUnitResponse.protection_unit:type_name -> m365.backupstorage.v1.ProtectionUnit
+	20, // 14: m365.backupstorage.v1.CancelOffboardProtectionUnitResponse.protection_unit:type_name -> m365.backupstorage.v1.ProtectionUnit
+	22, // 15: m365.backupstorage.v1.WaitProtectionUnitRequest.until:type_name -> m365.backupstorage.v1.ProtectionUnitStatus
+	23, // 16: m365.backupstorage.v1.WaitProtectionUnitRequest.max_wait:type_name -> google.protobuf.Duration
+	20, // 17: m365.backupstorage.v1.WaitProtectionUnitResponse.protection_unit:type_name -> m365.backupstorage.v1.ProtectionUnit
+	24, // 18: m365.backupstorage.v1.WaitProtectionUnitResponse.result:type_name -> m365.backupstorage.v1.WaitResult
+	0,  // 19: m365.backupstorage.v1.ProtectionUnitService.GetProtectionUnit:input_type -> m365.backupstorage.v1.GetProtectionUnitRequest
+	2,  // 20: m365.backupstorage.v1.ProtectionUnitService.ListDriveProtectionUnits:input_type -> m365.backupstorage.v1.ListDriveProtectionUnitsRequest
+	4,  // 21: m365.backupstorage.v1.ProtectionUnitService.ListOneDriveForBusinessProtectionPolicyUnits:input_type -> m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsRequest
+	6,  // 22: m365.backupstorage.v1.ProtectionUnitService.ListMailboxProtectionUnits:input_type -> m365.backupstorage.v1.ListMailboxProtectionUnitsRequest
+	8,  // 23: m365.backupstorage.v1.ProtectionUnitService.ListExchangeProtectionPolicyUnits:input_type -> m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsRequest
+	10, // 24: m365.backupstorage.v1.ProtectionUnitService.ListSiteProtectionUnits:input_type -> m365.backupstorage.v1.ListSiteProtectionUnitsRequest
+	12, // 25: m365.backupstorage.v1.ProtectionUnitService.ListSharePointProtectionPolicyUnits:input_type -> m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsRequest
+	14, // 26: m365.backupstorage.v1.ProtectionUnitService.OffboardProtectionUnit:input_type -> m365.backupstorage.v1.OffboardProtectionUnitRequest
+	16, // 27: m365.backupstorage.v1.ProtectionUnitService.CancelOffboardProtectionUnit:input_type -> m365.backupstorage.v1.CancelOffboardProtectionUnitRequest
+	18, // 28: m365.backupstorage.v1.ProtectionUnitService.WaitProtectionUnit:input_type -> m365.backupstorage.v1.WaitProtectionUnitRequest
+	1,  // 29: m365.backupstorage.v1.ProtectionUnitService.GetProtectionUnit:output_type -> m365.backupstorage.v1.GetProtectionUnitResponse
+	3,  // 30: m365.backupstorage.v1.ProtectionUnitService.ListDriveProtectionUnits:output_type -> m365.backupstorage.v1.ListDriveProtectionUnitsResponse
+	5,  // 31: m365.backupstorage.v1.ProtectionUnitService.ListOneDriveForBusinessProtectionPolicyUnits:output_type -> m365.backupstorage.v1.ListOneDriveForBusinessProtectionPolicyUnitsResponse
+	7,  // 32: m365.backupstorage.v1.ProtectionUnitService.ListMailboxProtectionUnits:output_type -> m365.backupstorage.v1.ListMailboxProtectionUnitsResponse
+	9,  // 33: m365.backupstorage.v1.ProtectionUnitService.ListExchangeProtectionPolicyUnits:output_type -> m365.backupstorage.v1.ListExchangeProtectionPolicyUnitsResponse
+	11, // 34: m365.backupstorage.v1.ProtectionUnitService.ListSiteProtectionUnits:output_type -> m365.backupstorage.v1.ListSiteProtectionUnitsResponse
+	13, // 35: m365.backupstorage.v1.ProtectionUnitService.ListSharePointProtectionPolicyUnits:output_type -> m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsResponse
+	15, // 36: m365.backupstorage.v1.ProtectionUnitService.OffboardProtectionUnit:output_type -> m365.backupstorage.v1.OffboardProtectionUnitResponse
+	17, // 37: m365.backupstorage.v1.ProtectionUnitService.CancelOffboardProtectionUnit:output_type -> m365.backupstorage.v1.CancelOffboardProtectionUnitResponse
+	19, // 38: m365.backupstorage.v1.ProtectionUnitService.WaitProtectionUnit:output_type -> m365.backupstorage.v1.WaitProtectionUnitResponse
+	29, // [29:39] is the sub-list for method output_type
+	19, // [19:29] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_protection_unit_service_proto_init() }
@@ -1229,13 +1390,14 @@ func file_m365_backupstorage_v1_protection_unit_service_proto_init() {
 	file_m365_backupstorage_v1_graph_call_proto_init()
 	file_m365_backupstorage_v1_graph_names_proto_init()
 	file_m365_backupstorage_v1_protection_unit_proto_init()
+	file_m365_backupstorage_v1_wait_result_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_m365_backupstorage_v1_protection_unit_service_proto_rawDesc), len(file_m365_backupstorage_v1_protection_unit_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

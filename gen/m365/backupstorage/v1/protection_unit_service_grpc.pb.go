@@ -28,6 +28,7 @@ const (
 	ProtectionUnitService_ListSharePointProtectionPolicyUnits_FullMethodName          = "/m365.backupstorage.v1.ProtectionUnitService/ListSharePointProtectionPolicyUnits"
 	ProtectionUnitService_OffboardProtectionUnit_FullMethodName                       = "/m365.backupstorage.v1.ProtectionUnitService/OffboardProtectionUnit"
 	ProtectionUnitService_CancelOffboardProtectionUnit_FullMethodName                 = "/m365.backupstorage.v1.ProtectionUnitService/CancelOffboardProtectionUnit"
+	ProtectionUnitService_WaitProtectionUnit_FullMethodName                           = "/m365.backupstorage.v1.ProtectionUnitService/WaitProtectionUnit"
 )
 
 // ProtectionUnitServiceClient is the client API for ProtectionUnitService service.
@@ -71,6 +72,18 @@ type ProtectionUnitServiceClient interface {
 	// CancelOffboardProtectionUnit cancels the offboarding of a unit within the 90 days. Graph allows it only on behalf
 	// of a user (`x-user-assertion`).
 	CancelOffboardProtectionUnit(ctx context.Context, in *CancelOffboardProtectionUnitRequest, opts ...grpc.CallOption) (*CancelOffboardProtectionUnitResponse, error)
+	// WaitProtectionUnit waits until a unit is in one of the states `until`, or, without `until`, has changed since
+	// `seen`, and returns it. It stands for a loop of GetProtectionUnit: the server asks Graph once for all that wait
+	// for the same. `result` says why the call ended; that nothing happened in time is no error. It ends after at most
+	// 45 s.
+	//
+	// Example: after its policy was activated, `{"protection_unit_id": "…", "until":
+	// ["PROTECTION_UNIT_STATUS_PROTECTED"]}` returns with REACHED in that state and with TERMINAL in
+	// PROTECTION_UNIT_STATUS_UNPROTECTED. After TIMED_OUT, call again. An id that Graph does not know ends with TERMINAL
+	// too: the unit has an `error` and no status.
+	//
+	// Errors: those of GetProtectionUnit, and SERVER_OVERLOADED when too many calls wait.
+	WaitProtectionUnit(ctx context.Context, in *WaitProtectionUnitRequest, opts ...grpc.CallOption) (*WaitProtectionUnitResponse, error)
 }
 
 type protectionUnitServiceClient struct {
@@ -171,6 +184,16 @@ func (c *protectionUnitServiceClient) CancelOffboardProtectionUnit(ctx context.C
 	return out, nil
 }
 
+func (c *protectionUnitServiceClient) WaitProtectionUnit(ctx context.Context, in *WaitProtectionUnitRequest, opts ...grpc.CallOption) (*WaitProtectionUnitResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitProtectionUnitResponse)
+	err := c.cc.Invoke(ctx, ProtectionUnitService_WaitProtectionUnit_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ProtectionUnitServiceServer is the server API for ProtectionUnitService service.
 // All implementations must embed UnimplementedProtectionUnitServiceServer
 // for forward compatibility.
@@ -212,6 +235,18 @@ type ProtectionUnitServiceServer interface {
 	// CancelOffboardProtectionUnit cancels the offboarding of a unit within the 90 days. Graph allows it only on behalf
 	// of a user (`x-user-assertion`).
 	CancelOffboardProtectionUnit(context.Context, *CancelOffboardProtectionUnitRequest) (*CancelOffboardProtectionUnitResponse, error)
+	// WaitProtectionUnit waits until a unit is in one of the states `until`, or, without `until`, has changed since
+	// `seen`, and returns it. It stands for a loop of GetProtectionUnit: the server asks Graph once for all that wait
+	// for the same. `result` says why the call ended; that nothing happened in time is no error. It ends after at most
+	// 45 s.
+	//
+	// Example: after its policy was activated, `{"protection_unit_id": "…", "until":
+	// ["PROTECTION_UNIT_STATUS_PROTECTED"]}` returns with REACHED in that state and with TERMINAL in
+	// PROTECTION_UNIT_STATUS_UNPROTECTED. After TIMED_OUT, call again. An id that Graph does not know ends with TERMINAL
+	// too: the unit has an `error` and no status.
+	//
+	// Errors: those of GetProtectionUnit, and SERVER_OVERLOADED when too many calls wait.
+	WaitProtectionUnit(context.Context, *WaitProtectionUnitRequest) (*WaitProtectionUnitResponse, error)
 	mustEmbedUnimplementedProtectionUnitServiceServer()
 }
 
@@ -248,6 +283,9 @@ func (UnimplementedProtectionUnitServiceServer) OffboardProtectionUnit(context.C
 }
 func (UnimplementedProtectionUnitServiceServer) CancelOffboardProtectionUnit(context.Context, *CancelOffboardProtectionUnitRequest) (*CancelOffboardProtectionUnitResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelOffboardProtectionUnit not implemented")
+}
+func (UnimplementedProtectionUnitServiceServer) WaitProtectionUnit(context.Context, *WaitProtectionUnitRequest) (*WaitProtectionUnitResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaitProtectionUnit not implemented")
 }
 func (UnimplementedProtectionUnitServiceServer) mustEmbedUnimplementedProtectionUnitServiceServer() {}
 func (UnimplementedProtectionUnitServiceServer) testEmbeddedByValue()                               {}
@@ -432,6 +470,24 @@ func _ProtectionUnitService_CancelOffboardProtectionUnit_Handler(srv interface{}
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ProtectionUnitService_WaitProtectionUnit_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitProtectionUnitRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProtectionUnitServiceServer).WaitProtectionUnit(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ProtectionUnitService_WaitProtectionUnit_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProtectionUnitServiceServer).WaitProtectionUnit(ctx, req.(*WaitProtectionUnitRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ProtectionUnitService_ServiceDesc is the grpc.ServiceDesc for ProtectionUnitService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -474,6 +530,10 @@ var ProtectionUnitService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CancelOffboardProtectionUnit",
 			Handler:    _ProtectionUnitService_CancelOffboardProtectionUnit_Handler,
+		},
+		{
+			MethodName: "WaitProtectionUnit",
+			Handler:    _ProtectionUnitService_WaitProtectionUnit_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -346,14 +346,14 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_proto_ra
 	"*mailboxRestoreArtifactsBulkAdditionRequest\n" +
 	"(driveRestoreArtifactsBulkAdditionRequest\n" +
 	"'siteRestoreArtifactsBulkAdditionRequestB\v\n" +
-	"\tresources*\xf5\x02\n" +
+	"\tresources*\x85\x03\n" +
 	"!RestoreArtifactsBulkRequestStatus\x125\n" +
 	"1RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_UNSPECIFIED\x10\x00\x12>\n" +
 	":RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_UNKNOWN_FUTURE_VALUE\x10\x01\x121\n" +
 	"-RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_UNKNOWN\x10\x02\x120\n" +
-	",RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_ACTIVE\x10\x03\x123\n" +
-	"/RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED\x10\x04\x12?\n" +
-	";RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED_WITH_ERRORS\x10\x05B\xc8\x01\n" +
+	",RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_ACTIVE\x10\x03\x12;\n" +
+	"/RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED\x10\x04\x1a\x06\xf2\xda\x19\x02\x18\x02\x12G\n" +
+	";RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED_WITH_ERRORS\x10\x05\x1a\x06\xf2\xda\x19\x02\x18\x02B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (

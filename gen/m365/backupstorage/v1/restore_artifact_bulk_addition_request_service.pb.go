@@ -9,6 +9,7 @@ package backupstoragev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -1459,11 +1460,455 @@ func (*DeleteSiteRestoreArtifactsBulkAdditionRequestResponse) Descriptor() ([]by
 	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{23}
 }
 
+// Request of WaitMailboxRestoreArtifactsBulkAdditionRequest.
+type WaitMailboxRestoreArtifactsBulkAdditionRequestRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. Id of the session.
+	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
+	// Required. Id of the bulk addition request.
+	BulkAdditionRequestId string `protobuf:"bytes,2,opt,name=bulk_addition_request_id,json=bulkAdditionRequestId,proto3" json:"bulk_addition_request_id,omitempty"`
+	// `revision` of the last response. Without `until`, the call ends when the revision is another one; empty: it ends at
+	// once. With `until` it is not read.
+	Seen string `protobuf:"bytes,3,opt,name=seen,proto3" json:"seen,omitempty"`
+	// States to wait for. Unset: any change. Only states that Graph can send are allowed.
+	Until []RestoreArtifactsBulkRequestStatus `protobuf:"varint,4,rep,packed,name=until,proto3,enum=m365.backupstorage.v1.RestoreArtifactsBulkRequestStatus" json:"until,omitempty"`
+	// The longest wait. 0: the response has the state of now. Unset, or more than 45 s: 45 s. The call's deadline can end
+	// the wait before. Negative: INVALID_REQUEST.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,5,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitMailboxRestoreArtifactsBulkAdditionRequestRequest) Reset() {
+	*x = WaitMailboxRestoreArtifactsBulkAdditionRequestRequest{}
+	mi := &file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitMailboxRestoreArtifactsBulkAdditionRequestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitMailboxRestoreArtifactsBulkAdditionRequestRequest) ProtoMessage() {}
+
+func (x *WaitMailboxRestoreArtifactsBulkAdditionRequestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitMailboxRestoreArtifactsBulkAdditionRequestRequest.ProtoReflect.Descriptor instead.
+func (*WaitMailboxRestoreArtifactsBulkAdditionRequestRequest) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *WaitMailboxRestoreArtifactsBulkAdditionRequestRequest) GetRestoreSessionId() string {
+	if x != nil {
+		return x.RestoreSessionId
+	}
+	return ""
+}
+
+func (x *WaitMailboxRestoreArtifactsBulkAdditionRequestRequest) GetBulkAdditionRequestId() string {
+	if x != nil {
+		return x.BulkAdditionRequestId
+	}
+	return ""
+}
+
+func (x *WaitMailboxRestoreArtifactsBulkAdditionRequestRequest) GetSeen() string {
+	if x != nil {
+		return x.Seen
+	}
+	return ""
+}
+
+func (x *WaitMailboxRestoreArtifactsBulkAdditionRequestRequest) GetUntil() []RestoreArtifactsBulkRequestStatus {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WaitMailboxRestoreArtifactsBulkAdditionRequestRequest) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
+// Response of WaitMailboxRestoreArtifactsBulkAdditionRequest.
+type WaitMailboxRestoreArtifactsBulkAdditionRequestResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The request.
+	BulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=bulk_addition_request,json=bulkAdditionRequest,proto3" json:"bulk_addition_request,omitempty"`
+	// Names this content. Opaque; send it as `seen` to wait for the next change. Any replica of the server takes it.
+	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why the wait ended.
+	Result        WaitResult `protobuf:"varint,3,opt,name=result,proto3,enum=m365.backupstorage.v1.WaitResult" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitMailboxRestoreArtifactsBulkAdditionRequestResponse) Reset() {
+	*x = WaitMailboxRestoreArtifactsBulkAdditionRequestResponse{}
+	mi := &file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitMailboxRestoreArtifactsBulkAdditionRequestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitMailboxRestoreArtifactsBulkAdditionRequestResponse) ProtoMessage() {}
+
+func (x *WaitMailboxRestoreArtifactsBulkAdditionRequestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitMailboxRestoreArtifactsBulkAdditionRequestResponse.ProtoReflect.Descriptor instead.
+func (*WaitMailboxRestoreArtifactsBulkAdditionRequestResponse) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *WaitMailboxRestoreArtifactsBulkAdditionRequestResponse) GetBulkAdditionRequest() *RestoreArtifactBulkAdditionRequest {
+	if x != nil {
+		return x.BulkAdditionRequest
+	}
+	return nil
+}
+
+func (x *WaitMailboxRestoreArtifactsBulkAdditionRequestResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *WaitMailboxRestoreArtifactsBulkAdditionRequestResponse) GetResult() WaitResult {
+	if x != nil {
+		return x.Result
+	}
+	return WaitResult_WAIT_RESULT_UNSPECIFIED
+}
+
+// Request of WaitDriveRestoreArtifactsBulkAdditionRequest.
+type WaitDriveRestoreArtifactsBulkAdditionRequestRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. Id of the session.
+	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
+	// Required. Id of the bulk addition request.
+	BulkAdditionRequestId string `protobuf:"bytes,2,opt,name=bulk_addition_request_id,json=bulkAdditionRequestId,proto3" json:"bulk_addition_request_id,omitempty"`
+	// `revision` of the last response. Without `until`, the call ends when the revision is another one; empty: it ends at
+	// once. With `until` it is not read.
+	Seen string `protobuf:"bytes,3,opt,name=seen,proto3" json:"seen,omitempty"`
+	// States to wait for. Unset: any change. Only states that Graph can send are allowed.
+	Until []RestoreArtifactsBulkRequestStatus `protobuf:"varint,4,rep,packed,name=until,proto3,enum=m365.backupstorage.v1.RestoreArtifactsBulkRequestStatus" json:"until,omitempty"`
+	// The longest wait. 0: the response has the state of now. Unset, or more than 45 s: 45 s. The call's deadline can end
+	// the wait before. Negative: INVALID_REQUEST.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,5,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitDriveRestoreArtifactsBulkAdditionRequestRequest) Reset() {
+	*x = WaitDriveRestoreArtifactsBulkAdditionRequestRequest{}
+	mi := &file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitDriveRestoreArtifactsBulkAdditionRequestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitDriveRestoreArtifactsBulkAdditionRequestRequest) ProtoMessage() {}
+
+func (x *WaitDriveRestoreArtifactsBulkAdditionRequestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitDriveRestoreArtifactsBulkAdditionRequestRequest.ProtoReflect.Descriptor instead.
+func (*WaitDriveRestoreArtifactsBulkAdditionRequestRequest) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *WaitDriveRestoreArtifactsBulkAdditionRequestRequest) GetRestoreSessionId() string {
+	if x != nil {
+		return x.RestoreSessionId
+	}
+	return ""
+}
+
+func (x *WaitDriveRestoreArtifactsBulkAdditionRequestRequest) GetBulkAdditionRequestId() string {
+	if x != nil {
+		return x.BulkAdditionRequestId
+	}
+	return ""
+}
+
+func (x *WaitDriveRestoreArtifactsBulkAdditionRequestRequest) GetSeen() string {
+	if x != nil {
+		return x.Seen
+	}
+	return ""
+}
+
+func (x *WaitDriveRestoreArtifactsBulkAdditionRequestRequest) GetUntil() []RestoreArtifactsBulkRequestStatus {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WaitDriveRestoreArtifactsBulkAdditionRequestRequest) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
+// Response of WaitDriveRestoreArtifactsBulkAdditionRequest.
+type WaitDriveRestoreArtifactsBulkAdditionRequestResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The request.
+	BulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=bulk_addition_request,json=bulkAdditionRequest,proto3" json:"bulk_addition_request,omitempty"`
+	// Names this content. Opaque; send it as `seen` to wait for the next change. Any replica of the server takes it.
+	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why the wait ended.
+	Result        WaitResult `protobuf:"varint,3,opt,name=result,proto3,enum=m365.backupstorage.v1.WaitResult" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitDriveRestoreArtifactsBulkAdditionRequestResponse) Reset() {
+	*x = WaitDriveRestoreArtifactsBulkAdditionRequestResponse{}
+	mi := &file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitDriveRestoreArtifactsBulkAdditionRequestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitDriveRestoreArtifactsBulkAdditionRequestResponse) ProtoMessage() {}
+
+func (x *WaitDriveRestoreArtifactsBulkAdditionRequestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitDriveRestoreArtifactsBulkAdditionRequestResponse.ProtoReflect.Descriptor instead.
+func (*WaitDriveRestoreArtifactsBulkAdditionRequestResponse) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *WaitDriveRestoreArtifactsBulkAdditionRequestResponse) GetBulkAdditionRequest() *RestoreArtifactBulkAdditionRequest {
+	if x != nil {
+		return x.BulkAdditionRequest
+	}
+	return nil
+}
+
+func (x *WaitDriveRestoreArtifactsBulkAdditionRequestResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *WaitDriveRestoreArtifactsBulkAdditionRequestResponse) GetResult() WaitResult {
+	if x != nil {
+		return x.Result
+	}
+	return WaitResult_WAIT_RESULT_UNSPECIFIED
+}
+
+// Request of WaitSiteRestoreArtifactsBulkAdditionRequest.
+type WaitSiteRestoreArtifactsBulkAdditionRequestRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. Id of the session.
+	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
+	// Required. Id of the bulk addition request.
+	BulkAdditionRequestId string `protobuf:"bytes,2,opt,name=bulk_addition_request_id,json=bulkAdditionRequestId,proto3" json:"bulk_addition_request_id,omitempty"`
+	// `revision` of the last response. Without `until`, the call ends when the revision is another one; empty: it ends at
+	// once. With `until` it is not read.
+	Seen string `protobuf:"bytes,3,opt,name=seen,proto3" json:"seen,omitempty"`
+	// States to wait for. Unset: any change. Only states that Graph can send are allowed.
+	Until []RestoreArtifactsBulkRequestStatus `protobuf:"varint,4,rep,packed,name=until,proto3,enum=m365.backupstorage.v1.RestoreArtifactsBulkRequestStatus" json:"until,omitempty"`
+	// The longest wait. 0: the response has the state of now. Unset, or more than 45 s: 45 s. The call's deadline can end
+	// the wait before. Negative: INVALID_REQUEST.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,5,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitSiteRestoreArtifactsBulkAdditionRequestRequest) Reset() {
+	*x = WaitSiteRestoreArtifactsBulkAdditionRequestRequest{}
+	mi := &file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitSiteRestoreArtifactsBulkAdditionRequestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitSiteRestoreArtifactsBulkAdditionRequestRequest) ProtoMessage() {}
+
+func (x *WaitSiteRestoreArtifactsBulkAdditionRequestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitSiteRestoreArtifactsBulkAdditionRequestRequest.ProtoReflect.Descriptor instead.
+func (*WaitSiteRestoreArtifactsBulkAdditionRequestRequest) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *WaitSiteRestoreArtifactsBulkAdditionRequestRequest) GetRestoreSessionId() string {
+	if x != nil {
+		return x.RestoreSessionId
+	}
+	return ""
+}
+
+func (x *WaitSiteRestoreArtifactsBulkAdditionRequestRequest) GetBulkAdditionRequestId() string {
+	if x != nil {
+		return x.BulkAdditionRequestId
+	}
+	return ""
+}
+
+func (x *WaitSiteRestoreArtifactsBulkAdditionRequestRequest) GetSeen() string {
+	if x != nil {
+		return x.Seen
+	}
+	return ""
+}
+
+func (x *WaitSiteRestoreArtifactsBulkAdditionRequestRequest) GetUntil() []RestoreArtifactsBulkRequestStatus {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WaitSiteRestoreArtifactsBulkAdditionRequestRequest) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
+// Response of WaitSiteRestoreArtifactsBulkAdditionRequest.
+type WaitSiteRestoreArtifactsBulkAdditionRequestResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The request.
+	BulkAdditionRequest *RestoreArtifactBulkAdditionRequest `protobuf:"bytes,1,opt,name=bulk_addition_request,json=bulkAdditionRequest,proto3" json:"bulk_addition_request,omitempty"`
+	// Names this content. Opaque; send it as `seen` to wait for the next change. Any replica of the server takes it.
+	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why the wait ended.
+	Result        WaitResult `protobuf:"varint,3,opt,name=result,proto3,enum=m365.backupstorage.v1.WaitResult" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitSiteRestoreArtifactsBulkAdditionRequestResponse) Reset() {
+	*x = WaitSiteRestoreArtifactsBulkAdditionRequestResponse{}
+	mi := &file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitSiteRestoreArtifactsBulkAdditionRequestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitSiteRestoreArtifactsBulkAdditionRequestResponse) ProtoMessage() {}
+
+func (x *WaitSiteRestoreArtifactsBulkAdditionRequestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitSiteRestoreArtifactsBulkAdditionRequestResponse.ProtoReflect.Descriptor instead.
+func (*WaitSiteRestoreArtifactsBulkAdditionRequestResponse) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *WaitSiteRestoreArtifactsBulkAdditionRequestResponse) GetBulkAdditionRequest() *RestoreArtifactBulkAdditionRequest {
+	if x != nil {
+		return x.BulkAdditionRequest
+	}
+	return nil
+}
+
+func (x *WaitSiteRestoreArtifactsBulkAdditionRequestResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *WaitSiteRestoreArtifactsBulkAdditionRequestResponse) GetResult() WaitResult {
+	if x != nil {
+		return x.Result
+	}
+	return WaitResult_WAIT_RESULT_UNSPECIFIED
+}
+
 var File_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDesc = "" +
 	"\n" +
-	"Jm365/backupstorage/v1/restore_artifact_bulk_addition_request_service.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a,m365/backupstorage/v1/restore_artifact.proto\x1aBm365/backupstorage/v1/restore_artifact_bulk_addition_request.proto\x1a)m365/backupstorage/v1/restore_point.proto\"\xa2\x01\n" +
+	"Jm365/backupstorage/v1/restore_artifact_bulk_addition_request_service.proto\x12\x15m365.backupstorage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a,m365/backupstorage/v1/restore_artifact.proto\x1aBm365/backupstorage/v1/restore_artifact_bulk_addition_request.proto\x1a)m365/backupstorage/v1/restore_point.proto\x1a'm365/backupstorage/v1/wait_result.proto\"\xa2\x01\n" +
 	"6ListMailboxRestoreArtifactsBulkAdditionRequestsRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -1556,7 +2001,37 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"4DeleteSiteRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x127\n" +
 	"\x18bulk_addition_request_id\x18\x02 \x01(\tR\x15bulkAdditionRequestId\"7\n" +
-	"5DeleteSiteRestoreArtifactsBulkAdditionRequestResponse2\xc40\n" +
+	"5DeleteSiteRestoreArtifactsBulkAdditionRequestResponse\"\xb8\x02\n" +
+	"5WaitMailboxRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
+	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x127\n" +
+	"\x18bulk_addition_request_id\x18\x02 \x01(\tR\x15bulkAdditionRequestId\x12\x12\n" +
+	"\x04seen\x18\x03 \x01(\tR\x04seen\x12N\n" +
+	"\x05until\x18\x04 \x03(\x0e28.m365.backupstorage.v1.RestoreArtifactsBulkRequestStatusR\x05until\x124\n" +
+	"\bmax_wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"\xfe\x01\n" +
+	"6WaitMailboxRestoreArtifactsBulkAdditionRequestResponse\x12m\n" +
+	"\x15bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestR\x13bulkAdditionRequest\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result\"\xb6\x02\n" +
+	"3WaitDriveRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
+	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x127\n" +
+	"\x18bulk_addition_request_id\x18\x02 \x01(\tR\x15bulkAdditionRequestId\x12\x12\n" +
+	"\x04seen\x18\x03 \x01(\tR\x04seen\x12N\n" +
+	"\x05until\x18\x04 \x03(\x0e28.m365.backupstorage.v1.RestoreArtifactsBulkRequestStatusR\x05until\x124\n" +
+	"\bmax_wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"\xfc\x01\n" +
+	"4WaitDriveRestoreArtifactsBulkAdditionRequestResponse\x12m\n" +
+	"\x15bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestR\x13bulkAdditionRequest\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result\"\xb5\x02\n" +
+	"2WaitSiteRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
+	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x127\n" +
+	"\x18bulk_addition_request_id\x18\x02 \x01(\tR\x15bulkAdditionRequestId\x12\x12\n" +
+	"\x04seen\x18\x03 \x01(\tR\x04seen\x12N\n" +
+	"\x05until\x18\x04 \x03(\x0e28.m365.backupstorage.v1.RestoreArtifactsBulkRequestStatusR\x05until\x124\n" +
+	"\bmax_wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"\xfb\x01\n" +
+	"3WaitSiteRestoreArtifactsBulkAdditionRequestResponse\x12m\n" +
+	"\x15bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestR\x13bulkAdditionRequest\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xc67\n" +
 	")RestoreArtifactBulkAdditionRequestService\x12\xce\x03\n" +
 	"/ListMailboxRestoreArtifactsBulkAdditionRequests\x12M.m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsRequest\x1aN.m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsResponse\"\xfb\x01\xd2\xda\x19\xf3\x01\n" +
 	"\x03GET\x12Y/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*mhttps://learn.microsoft.com/graph/api/exchangerestoresession-list-mailboxrestoreartifactsbulkadditionrequests@\x01x\x01\x90\x02\x01\x12\xb6\x04\n" +
@@ -1581,7 +2056,10 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"*GetSiteRestoreArtifactsBulkAdditionRequest\x12H.m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestRequest\x1aI.m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestResponse\"\xfa\x01\xd2\xda\x19\xf2\x01\n" +
 	"\x03GET\x12s/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a\x1eBackupRestore-Restore.Read.All*Qhttps://learn.microsoft.com/graph/api/siterestoreartifactsbulkadditionrequest-get2\x018@\x01\x90\x02\x01\x12\xa8\x04\n" +
 	"-DeleteSiteRestoreArtifactsBulkAdditionRequest\x12K.m365.backupstorage.v1.DeleteSiteRestoreArtifactsBulkAdditionRequestRequest\x1aL.m365.backupstorage.v1.DeleteSiteRestoreArtifactsBulkAdditionRequestResponse\"\xdb\x02\xd2\xda\x19\xd3\x02\n" +
-	"\x06DELETE\x12s/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a#BackupRestore-Restore.ReadWrite.All*Thttps://learn.microsoft.com/graph/api/siterestoreartifactsbulkadditionrequest-delete2\x019@\x05JTRestoreArtifactBulkAdditionRequestService/GetSiteRestoreArtifactsBulkAdditionRequest\x90\x02\x02B\xc8\x01\n" +
+	"\x06DELETE\x12s/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a#BackupRestore-Restore.ReadWrite.All*Thttps://learn.microsoft.com/graph/api/siterestoreartifactsbulkadditionrequest-delete2\x019@\x05JTRestoreArtifactBulkAdditionRequestService/GetSiteRestoreArtifactsBulkAdditionRequest\x90\x02\x02\x12\xaf\x02\n" +
+	".WaitMailboxRestoreArtifactsBulkAdditionRequest\x12L.m365.backupstorage.v1.WaitMailboxRestoreArtifactsBulkAdditionRequestRequest\x1aM.m365.backupstorage.v1.WaitMailboxRestoreArtifactsBulkAdditionRequestResponse\"`\xd2\xda\x19YjWRestoreArtifactBulkAdditionRequestService/GetMailboxRestoreArtifactsBulkAdditionRequest\x90\x02\x01\x12\xa7\x02\n" +
+	",WaitDriveRestoreArtifactsBulkAdditionRequest\x12J.m365.backupstorage.v1.WaitDriveRestoreArtifactsBulkAdditionRequestRequest\x1aK.m365.backupstorage.v1.WaitDriveRestoreArtifactsBulkAdditionRequestResponse\"^\xd2\xda\x19WjURestoreArtifactBulkAdditionRequestService/GetDriveRestoreArtifactsBulkAdditionRequest\x90\x02\x01\x12\xa3\x02\n" +
+	"+WaitSiteRestoreArtifactsBulkAdditionRequest\x12I.m365.backupstorage.v1.WaitSiteRestoreArtifactsBulkAdditionRequestRequest\x1aJ.m365.backupstorage.v1.WaitSiteRestoreArtifactsBulkAdditionRequestResponse\"]\xd2\xda\x19VjTRestoreArtifactBulkAdditionRequestService/GetSiteRestoreArtifactsBulkAdditionRequest\x90\x02\x01B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
@@ -1596,7 +2074,7 @@ func file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_p
 	return file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDescData
 }
 
-var file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_goTypes = []any{
 	(*ListMailboxRestoreArtifactsBulkAdditionRequestsRequest)(nil),   // 0: m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsRequest
 	(*ListMailboxRestoreArtifactsBulkAdditionRequestsResponse)(nil),  // 1: m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsResponse
@@ -1622,63 +2100,90 @@ var file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_pr
 	(*GetSiteRestoreArtifactsBulkAdditionRequestResponse)(nil),       // 21: m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestResponse
 	(*DeleteSiteRestoreArtifactsBulkAdditionRequestRequest)(nil),     // 22: m365.backupstorage.v1.DeleteSiteRestoreArtifactsBulkAdditionRequestRequest
 	(*DeleteSiteRestoreArtifactsBulkAdditionRequestResponse)(nil),    // 23: m365.backupstorage.v1.DeleteSiteRestoreArtifactsBulkAdditionRequestResponse
-	(*RestoreArtifactBulkAdditionRequest)(nil),                       // 24: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
-	(*TimePeriod)(nil),          // 25: m365.backupstorage.v1.TimePeriod
-	(RestorePointPreference)(0), // 26: m365.backupstorage.v1.RestorePointPreference
-	(RestorePointTags)(0),       // 27: m365.backupstorage.v1.RestorePointTags
-	(DestinationType)(0),        // 28: m365.backupstorage.v1.DestinationType
+	(*WaitMailboxRestoreArtifactsBulkAdditionRequestRequest)(nil),    // 24: m365.backupstorage.v1.WaitMailboxRestoreArtifactsBulkAdditionRequestRequest
+	(*WaitMailboxRestoreArtifactsBulkAdditionRequestResponse)(nil),   // 25: m365.backupstorage.v1.WaitMailboxRestoreArtifactsBulkAdditionRequestResponse
+	(*WaitDriveRestoreArtifactsBulkAdditionRequestRequest)(nil),      // 26: m365.backupstorage.v1.WaitDriveRestoreArtifactsBulkAdditionRequestRequest
+	(*WaitDriveRestoreArtifactsBulkAdditionRequestResponse)(nil),     // 27: m365.backupstorage.v1.WaitDriveRestoreArtifactsBulkAdditionRequestResponse
+	(*WaitSiteRestoreArtifactsBulkAdditionRequestRequest)(nil),       // 28: m365.backupstorage.v1.WaitSiteRestoreArtifactsBulkAdditionRequestRequest
+	(*WaitSiteRestoreArtifactsBulkAdditionRequestResponse)(nil),      // 29: m365.backupstorage.v1.WaitSiteRestoreArtifactsBulkAdditionRequestResponse
+	(*RestoreArtifactBulkAdditionRequest)(nil),                       // 30: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	(*TimePeriod)(nil),                     // 31: m365.backupstorage.v1.TimePeriod
+	(RestorePointPreference)(0),            // 32: m365.backupstorage.v1.RestorePointPreference
+	(RestorePointTags)(0),                  // 33: m365.backupstorage.v1.RestorePointTags
+	(DestinationType)(0),                   // 34: m365.backupstorage.v1.DestinationType
+	(RestoreArtifactsBulkRequestStatus)(0), // 35: m365.backupstorage.v1.RestoreArtifactsBulkRequestStatus
+	(*durationpb.Duration)(nil),            // 36: google.protobuf.Duration
+	(WaitResult)(0),                        // 37: m365.backupstorage.v1.WaitResult
 }
 var file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_depIdxs = []int32{
-	24, // 0: m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsResponse.bulk_addition_requests:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
-	25, // 1: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest.protection_time_period:type_name -> m365.backupstorage.v1.TimePeriod
-	26, // 2: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest.restore_point_preference:type_name -> m365.backupstorage.v1.RestorePointPreference
-	27, // 3: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest.tags:type_name -> m365.backupstorage.v1.RestorePointTags
-	28, // 4: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest.destination_type:type_name -> m365.backupstorage.v1.DestinationType
-	24, // 5: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
-	24, // 6: m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
-	24, // 7: m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsResponse.bulk_addition_requests:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
-	25, // 8: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest.protection_time_period:type_name -> m365.backupstorage.v1.TimePeriod
-	26, // 9: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest.restore_point_preference:type_name -> m365.backupstorage.v1.RestorePointPreference
-	27, // 10: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest.tags:type_name -> m365.backupstorage.v1.RestorePointTags
-	28, // 11: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest.destination_type:type_name -> m365.backupstorage.v1.DestinationType
-	24, // 12: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
-	24, // 13: m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
-	24, // 14: m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsResponse.bulk_addition_requests:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
-	25, // 15: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest.protection_time_period:type_name -> m365.backupstorage.v1.TimePeriod
-	26, // 16: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest.restore_point_preference:type_name -> m365.backupstorage.v1.RestorePointPreference
-	27, // 17: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest.tags:type_name -> m365.backupstorage.v1.RestorePointTags
-	28, // 18: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest.destination_type:type_name -> m365.backupstorage.v1.DestinationType
-	24, // 19: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
-	24, // 20: m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
-	0,  // 21: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.ListMailboxRestoreArtifactsBulkAdditionRequests:input_type -> m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsRequest
-	2,  // 22: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.CreateMailboxRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest
-	4,  // 23: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.GetMailboxRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestRequest
-	6,  // 24: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.DeleteMailboxRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.DeleteMailboxRestoreArtifactsBulkAdditionRequestRequest
-	8,  // 25: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.ListDriveRestoreArtifactsBulkAdditionRequests:input_type -> m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsRequest
-	10, // 26: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.CreateDriveRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest
-	12, // 27: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.GetDriveRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestRequest
-	14, // 28: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.DeleteDriveRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.DeleteDriveRestoreArtifactsBulkAdditionRequestRequest
-	16, // 29: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.ListSiteRestoreArtifactsBulkAdditionRequests:input_type -> m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsRequest
-	18, // 30: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.CreateSiteRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest
-	20, // 31: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.GetSiteRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestRequest
-	22, // 32: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.DeleteSiteRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.DeleteSiteRestoreArtifactsBulkAdditionRequestRequest
-	1,  // 33: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.ListMailboxRestoreArtifactsBulkAdditionRequests:output_type -> m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsResponse
-	3,  // 34: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.CreateMailboxRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse
-	5,  // 35: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.GetMailboxRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestResponse
-	7,  // 36: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.DeleteMailboxRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.DeleteMailboxRestoreArtifactsBulkAdditionRequestResponse
-	9,  // 37: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.ListDriveRestoreArtifactsBulkAdditionRequests:output_type -> m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsResponse
-	11, // 38: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.CreateDriveRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestResponse
-	13, // 39: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.GetDriveRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestResponse
-	15, // 40: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.DeleteDriveRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.DeleteDriveRestoreArtifactsBulkAdditionRequestResponse
-	17, // 41: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.ListSiteRestoreArtifactsBulkAdditionRequests:output_type -> m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsResponse
-	19, // 42: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.CreateSiteRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestResponse
-	21, // 43: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.GetSiteRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestResponse
-	23, // 44: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.DeleteSiteRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.DeleteSiteRestoreArtifactsBulkAdditionRequestResponse
-	33, // [33:45] is the sub-list for method output_type
-	21, // [21:33] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	30, // 0: m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsResponse.bulk_addition_requests:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	31, // 1: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest.protection_time_period:type_name -> m365.backupstorage.v1.TimePeriod
+	32, // 2: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest.restore_point_preference:type_name -> m365.backupstorage.v1.RestorePointPreference
+	33, // 3: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest.tags:type_name -> m365.backupstorage.v1.RestorePointTags
+	34, // 4: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest.destination_type:type_name -> m365.backupstorage.v1.DestinationType
+	30, // 5: m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	30, // 6: m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	30, // 7: m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsResponse.bulk_addition_requests:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	31, // 8: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest.protection_time_period:type_name -> m365.backupstorage.v1.TimePeriod
+	32, // 9: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest.restore_point_preference:type_name -> m365.backupstorage.v1.RestorePointPreference
+	33, // 10: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest.tags:type_name -> m365.backupstorage.v1.RestorePointTags
+	34, // 11: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest.destination_type:type_name -> m365.backupstorage.v1.DestinationType
+	30, // 12: m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	30, // 13: m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	30, // 14: m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsResponse.bulk_addition_requests:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	31, // 15: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest.protection_time_period:type_name -> m365.backupstorage.v1.TimePeriod
+	32, // 16: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest.restore_point_preference:type_name -> m365.backupstorage.v1.RestorePointPreference
+	33, // 17: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest.tags:type_name -> m365.backupstorage.v1.RestorePointTags
+	34, // 18: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest.destination_type:type_name -> m365.backupstorage.v1.DestinationType
+	30, // 19: m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	30, // 20: m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	35, // 21: m365.backupstorage.v1.WaitMailboxRestoreArtifactsBulkAdditionRequestRequest.until:type_name -> m365.backupstorage.v1.RestoreArtifactsBulkRequestStatus
+	36, // 22: m365.backupstorage.v1.WaitMailboxRestoreArtifactsBulkAdditionRequestRequest.max_wait:type_name -> google.protobuf.Duration
+	30, // 23: m365.backupstorage.v1.WaitMailboxRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	37, // 24: m365.backupstorage.v1.WaitMailboxRestoreArtifactsBulkAdditionRequestResponse.result:type_name -> m365.backupstorage.v1.WaitResult
+	35, // 25: m365.backupstorage.v1.WaitDriveRestoreArtifactsBulkAdditionRequestRequest.until:type_name -> m365.backupstorage.v1.RestoreArtifactsBulkRequestStatus
+	36, // 26: m365.backupstorage.v1.WaitDriveRestoreArtifactsBulkAdditionRequestRequest.max_wait:type_name -> google.protobuf.Duration
+	30, // 27: m365.backupstorage.v1.WaitDriveRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	37, // 28: m365.backupstorage.v1.WaitDriveRestoreArtifactsBulkAdditionRequestResponse.result:type_name -> m365.backupstorage.v1.WaitResult
+	35, // 29: m365.backupstorage.v1.WaitSiteRestoreArtifactsBulkAdditionRequestRequest.until:type_name -> m365.backupstorage.v1.RestoreArtifactsBulkRequestStatus
+	36, // 30: m365.backupstorage.v1.WaitSiteRestoreArtifactsBulkAdditionRequestRequest.max_wait:type_name -> google.protobuf.Duration
+	30, // 31: m365.backupstorage.v1.WaitSiteRestoreArtifactsBulkAdditionRequestResponse.bulk_addition_request:type_name -> m365.backupstorage.v1.RestoreArtifactBulkAdditionRequest
+	37, // 32: m365.backupstorage.v1.WaitSiteRestoreArtifactsBulkAdditionRequestResponse.result:type_name -> m365.backupstorage.v1.WaitResult
+	0,  // 33: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.ListMailboxRestoreArtifactsBulkAdditionRequests:input_type -> m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsRequest
+	2,  // 34: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.CreateMailboxRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest
+	4,  // 35: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.GetMailboxRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestRequest
+	6,  // 36: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.DeleteMailboxRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.DeleteMailboxRestoreArtifactsBulkAdditionRequestRequest
+	8,  // 37: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.ListDriveRestoreArtifactsBulkAdditionRequests:input_type -> m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsRequest
+	10, // 38: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.CreateDriveRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest
+	12, // 39: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.GetDriveRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestRequest
+	14, // 40: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.DeleteDriveRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.DeleteDriveRestoreArtifactsBulkAdditionRequestRequest
+	16, // 41: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.ListSiteRestoreArtifactsBulkAdditionRequests:input_type -> m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsRequest
+	18, // 42: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.CreateSiteRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest
+	20, // 43: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.GetSiteRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestRequest
+	22, // 44: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.DeleteSiteRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.DeleteSiteRestoreArtifactsBulkAdditionRequestRequest
+	24, // 45: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.WaitMailboxRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.WaitMailboxRestoreArtifactsBulkAdditionRequestRequest
+	26, // 46: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.WaitDriveRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.WaitDriveRestoreArtifactsBulkAdditionRequestRequest
+	28, // 47: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.WaitSiteRestoreArtifactsBulkAdditionRequest:input_type -> m365.backupstorage.v1.WaitSiteRestoreArtifactsBulkAdditionRequestRequest
+	1,  // 48: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.ListMailboxRestoreArtifactsBulkAdditionRequests:output_type -> m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsResponse
+	3,  // 49: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.CreateMailboxRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse
+	5,  // 50: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.GetMailboxRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestResponse
+	7,  // 51: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.DeleteMailboxRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.DeleteMailboxRestoreArtifactsBulkAdditionRequestResponse
+	9,  // 52: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.ListDriveRestoreArtifactsBulkAdditionRequests:output_type -> m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsResponse
+	11, // 53: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.CreateDriveRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestResponse
+	13, // 54: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.GetDriveRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestResponse
+	15, // 55: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.DeleteDriveRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.DeleteDriveRestoreArtifactsBulkAdditionRequestResponse
+	17, // 56: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.ListSiteRestoreArtifactsBulkAdditionRequests:output_type -> m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsResponse
+	19, // 57: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.CreateSiteRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestResponse
+	21, // 58: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.GetSiteRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestResponse
+	23, // 59: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.DeleteSiteRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.DeleteSiteRestoreArtifactsBulkAdditionRequestResponse
+	25, // 60: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.WaitMailboxRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.WaitMailboxRestoreArtifactsBulkAdditionRequestResponse
+	27, // 61: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.WaitDriveRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.WaitDriveRestoreArtifactsBulkAdditionRequestResponse
+	29, // 62: m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService.WaitSiteRestoreArtifactsBulkAdditionRequest:output_type -> m365.backupstorage.v1.WaitSiteRestoreArtifactsBulkAdditionRequestResponse
+	48, // [48:63] is the sub-list for method output_type
+	33, // [33:48] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_init() }
@@ -1691,13 +2196,14 @@ func file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_p
 	file_m365_backupstorage_v1_restore_artifact_proto_init()
 	file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_proto_init()
 	file_m365_backupstorage_v1_restore_point_proto_init()
+	file_m365_backupstorage_v1_wait_result_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDesc), len(file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

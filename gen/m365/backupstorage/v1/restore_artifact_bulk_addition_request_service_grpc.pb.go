@@ -31,6 +31,9 @@ const (
 	RestoreArtifactBulkAdditionRequestService_CreateSiteRestoreArtifactsBulkAdditionRequest_FullMethodName    = "/m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService/CreateSiteRestoreArtifactsBulkAdditionRequest"
 	RestoreArtifactBulkAdditionRequestService_GetSiteRestoreArtifactsBulkAdditionRequest_FullMethodName       = "/m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService/GetSiteRestoreArtifactsBulkAdditionRequest"
 	RestoreArtifactBulkAdditionRequestService_DeleteSiteRestoreArtifactsBulkAdditionRequest_FullMethodName    = "/m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService/DeleteSiteRestoreArtifactsBulkAdditionRequest"
+	RestoreArtifactBulkAdditionRequestService_WaitMailboxRestoreArtifactsBulkAdditionRequest_FullMethodName   = "/m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService/WaitMailboxRestoreArtifactsBulkAdditionRequest"
+	RestoreArtifactBulkAdditionRequestService_WaitDriveRestoreArtifactsBulkAdditionRequest_FullMethodName     = "/m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService/WaitDriveRestoreArtifactsBulkAdditionRequest"
+	RestoreArtifactBulkAdditionRequestService_WaitSiteRestoreArtifactsBulkAdditionRequest_FullMethodName      = "/m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestService/WaitSiteRestoreArtifactsBulkAdditionRequest"
 )
 
 // RestoreArtifactBulkAdditionRequestServiceClient is the client API for RestoreArtifactBulkAdditionRequestService service.
@@ -40,8 +43,8 @@ const (
 // RestoreArtifactBulkAdditionRequestService adds many artifacts to a restore session at once.
 //
 // Usual order: create an empty draft with RestoreSessionService, create one bulk addition request for it, then
-// activate the session. Get the request once a minute until its status is COMPLETED or COMPLETED_WITH_ERRORS.
-// Microsoft does not say how long that takes. A resource that fails does not fail the call: it is listed in
+// activate the session. Wait for the request until its status is COMPLETED or COMPLETED_WITH_ERRORS. Microsoft does
+// not say how long that takes. A resource that fails does not fail the call: it is listed in
 // `RestoreArtifactBulkAdditionRequest.failed_resources`.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
@@ -86,6 +89,39 @@ type RestoreArtifactBulkAdditionRequestServiceClient interface {
 	// DeleteSiteRestoreArtifactsBulkAdditionRequest deletes a bulk addition request that is COMPLETED or
 	// COMPLETED_WITH_ERRORS.
 	DeleteSiteRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *DeleteSiteRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*DeleteSiteRestoreArtifactsBulkAdditionRequestResponse, error)
+	// WaitMailboxRestoreArtifactsBulkAdditionRequest waits until a bulk addition request for mailboxes is in one of the
+	// states `until`, or, without `until`, has changed since `seen`, and returns it. It stands for a loop of
+	// GetMailboxRestoreArtifactsBulkAdditionRequest: the server asks Graph once for all that wait for the same. `result`
+	// says why the call ended; that nothing happened in time is no error. It ends after at most 45 s.
+	//
+	// Example: after ActivateRestoreSession, `{"restore_session_id": "…", "bulk_addition_request_id": "…", "until":
+	// ["RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED"]}` returns with REACHED in that state and with TERMINAL in
+	// RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetMailboxRestoreArtifactsBulkAdditionRequest, and SERVER_OVERLOADED when too many calls wait.
+	WaitMailboxRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *WaitMailboxRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*WaitMailboxRestoreArtifactsBulkAdditionRequestResponse, error)
+	// WaitDriveRestoreArtifactsBulkAdditionRequest waits until a bulk addition request for drives is in one of the
+	// states `until`, or, without `until`, has changed since `seen`, and returns it. It stands for a loop of
+	// GetDriveRestoreArtifactsBulkAdditionRequest: the server asks Graph once for all that wait for the same. `result`
+	// says why the call ended; that nothing happened in time is no error. It ends after at most 45 s.
+	//
+	// Example: after ActivateRestoreSession, `{"restore_session_id": "…", "bulk_addition_request_id": "…", "until":
+	// ["RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED"]}` returns with REACHED in that state and with TERMINAL in
+	// RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetDriveRestoreArtifactsBulkAdditionRequest, and SERVER_OVERLOADED when too many calls wait.
+	WaitDriveRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *WaitDriveRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*WaitDriveRestoreArtifactsBulkAdditionRequestResponse, error)
+	// WaitSiteRestoreArtifactsBulkAdditionRequest waits until a bulk addition request for sites is in one of the states
+	// `until`, or, without `until`, has changed since `seen`, and returns it. It stands for a loop of
+	// GetSiteRestoreArtifactsBulkAdditionRequest: the server asks Graph once for all that wait for the same. `result`
+	// says why the call ended; that nothing happened in time is no error. It ends after at most 45 s.
+	//
+	// Example: after ActivateRestoreSession, `{"restore_session_id": "…", "bulk_addition_request_id": "…", "until":
+	// ["RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED"]}` returns with REACHED in that state and with TERMINAL in
+	// RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetSiteRestoreArtifactsBulkAdditionRequest, and SERVER_OVERLOADED when too many calls wait.
+	WaitSiteRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *WaitSiteRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*WaitSiteRestoreArtifactsBulkAdditionRequestResponse, error)
 }
 
 type restoreArtifactBulkAdditionRequestServiceClient struct {
@@ -216,6 +252,36 @@ func (c *restoreArtifactBulkAdditionRequestServiceClient) DeleteSiteRestoreArtif
 	return out, nil
 }
 
+func (c *restoreArtifactBulkAdditionRequestServiceClient) WaitMailboxRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *WaitMailboxRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*WaitMailboxRestoreArtifactsBulkAdditionRequestResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitMailboxRestoreArtifactsBulkAdditionRequestResponse)
+	err := c.cc.Invoke(ctx, RestoreArtifactBulkAdditionRequestService_WaitMailboxRestoreArtifactsBulkAdditionRequest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *restoreArtifactBulkAdditionRequestServiceClient) WaitDriveRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *WaitDriveRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*WaitDriveRestoreArtifactsBulkAdditionRequestResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitDriveRestoreArtifactsBulkAdditionRequestResponse)
+	err := c.cc.Invoke(ctx, RestoreArtifactBulkAdditionRequestService_WaitDriveRestoreArtifactsBulkAdditionRequest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *restoreArtifactBulkAdditionRequestServiceClient) WaitSiteRestoreArtifactsBulkAdditionRequest(ctx context.Context, in *WaitSiteRestoreArtifactsBulkAdditionRequestRequest, opts ...grpc.CallOption) (*WaitSiteRestoreArtifactsBulkAdditionRequestResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitSiteRestoreArtifactsBulkAdditionRequestResponse)
+	err := c.cc.Invoke(ctx, RestoreArtifactBulkAdditionRequestService_WaitSiteRestoreArtifactsBulkAdditionRequest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RestoreArtifactBulkAdditionRequestServiceServer is the server API for RestoreArtifactBulkAdditionRequestService service.
 // All implementations must embed UnimplementedRestoreArtifactBulkAdditionRequestServiceServer
 // for forward compatibility.
@@ -223,8 +289,8 @@ func (c *restoreArtifactBulkAdditionRequestServiceClient) DeleteSiteRestoreArtif
 // RestoreArtifactBulkAdditionRequestService adds many artifacts to a restore session at once.
 //
 // Usual order: create an empty draft with RestoreSessionService, create one bulk addition request for it, then
-// activate the session. Get the request once a minute until its status is COMPLETED or COMPLETED_WITH_ERRORS.
-// Microsoft does not say how long that takes. A resource that fails does not fail the call: it is listed in
+// activate the session. Wait for the request until its status is COMPLETED or COMPLETED_WITH_ERRORS. Microsoft does
+// not say how long that takes. A resource that fails does not fail the call: it is listed in
 // `RestoreArtifactBulkAdditionRequest.failed_resources`.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
@@ -269,6 +335,39 @@ type RestoreArtifactBulkAdditionRequestServiceServer interface {
 	// DeleteSiteRestoreArtifactsBulkAdditionRequest deletes a bulk addition request that is COMPLETED or
 	// COMPLETED_WITH_ERRORS.
 	DeleteSiteRestoreArtifactsBulkAdditionRequest(context.Context, *DeleteSiteRestoreArtifactsBulkAdditionRequestRequest) (*DeleteSiteRestoreArtifactsBulkAdditionRequestResponse, error)
+	// WaitMailboxRestoreArtifactsBulkAdditionRequest waits until a bulk addition request for mailboxes is in one of the
+	// states `until`, or, without `until`, has changed since `seen`, and returns it. It stands for a loop of
+	// GetMailboxRestoreArtifactsBulkAdditionRequest: the server asks Graph once for all that wait for the same. `result`
+	// says why the call ended; that nothing happened in time is no error. It ends after at most 45 s.
+	//
+	// Example: after ActivateRestoreSession, `{"restore_session_id": "…", "bulk_addition_request_id": "…", "until":
+	// ["RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED"]}` returns with REACHED in that state and with TERMINAL in
+	// RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetMailboxRestoreArtifactsBulkAdditionRequest, and SERVER_OVERLOADED when too many calls wait.
+	WaitMailboxRestoreArtifactsBulkAdditionRequest(context.Context, *WaitMailboxRestoreArtifactsBulkAdditionRequestRequest) (*WaitMailboxRestoreArtifactsBulkAdditionRequestResponse, error)
+	// WaitDriveRestoreArtifactsBulkAdditionRequest waits until a bulk addition request for drives is in one of the
+	// states `until`, or, without `until`, has changed since `seen`, and returns it. It stands for a loop of
+	// GetDriveRestoreArtifactsBulkAdditionRequest: the server asks Graph once for all that wait for the same. `result`
+	// says why the call ended; that nothing happened in time is no error. It ends after at most 45 s.
+	//
+	// Example: after ActivateRestoreSession, `{"restore_session_id": "…", "bulk_addition_request_id": "…", "until":
+	// ["RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED"]}` returns with REACHED in that state and with TERMINAL in
+	// RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetDriveRestoreArtifactsBulkAdditionRequest, and SERVER_OVERLOADED when too many calls wait.
+	WaitDriveRestoreArtifactsBulkAdditionRequest(context.Context, *WaitDriveRestoreArtifactsBulkAdditionRequestRequest) (*WaitDriveRestoreArtifactsBulkAdditionRequestResponse, error)
+	// WaitSiteRestoreArtifactsBulkAdditionRequest waits until a bulk addition request for sites is in one of the states
+	// `until`, or, without `until`, has changed since `seen`, and returns it. It stands for a loop of
+	// GetSiteRestoreArtifactsBulkAdditionRequest: the server asks Graph once for all that wait for the same. `result`
+	// says why the call ended; that nothing happened in time is no error. It ends after at most 45 s.
+	//
+	// Example: after ActivateRestoreSession, `{"restore_session_id": "…", "bulk_addition_request_id": "…", "until":
+	// ["RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED"]}` returns with REACHED in that state and with TERMINAL in
+	// RESTORE_ARTIFACTS_BULK_REQUEST_STATUS_COMPLETED_WITH_ERRORS. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetSiteRestoreArtifactsBulkAdditionRequest, and SERVER_OVERLOADED when too many calls wait.
+	WaitSiteRestoreArtifactsBulkAdditionRequest(context.Context, *WaitSiteRestoreArtifactsBulkAdditionRequestRequest) (*WaitSiteRestoreArtifactsBulkAdditionRequestResponse, error)
 	mustEmbedUnimplementedRestoreArtifactBulkAdditionRequestServiceServer()
 }
 
@@ -314,6 +413,15 @@ func (UnimplementedRestoreArtifactBulkAdditionRequestServiceServer) GetSiteResto
 }
 func (UnimplementedRestoreArtifactBulkAdditionRequestServiceServer) DeleteSiteRestoreArtifactsBulkAdditionRequest(context.Context, *DeleteSiteRestoreArtifactsBulkAdditionRequestRequest) (*DeleteSiteRestoreArtifactsBulkAdditionRequestResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteSiteRestoreArtifactsBulkAdditionRequest not implemented")
+}
+func (UnimplementedRestoreArtifactBulkAdditionRequestServiceServer) WaitMailboxRestoreArtifactsBulkAdditionRequest(context.Context, *WaitMailboxRestoreArtifactsBulkAdditionRequestRequest) (*WaitMailboxRestoreArtifactsBulkAdditionRequestResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaitMailboxRestoreArtifactsBulkAdditionRequest not implemented")
+}
+func (UnimplementedRestoreArtifactBulkAdditionRequestServiceServer) WaitDriveRestoreArtifactsBulkAdditionRequest(context.Context, *WaitDriveRestoreArtifactsBulkAdditionRequestRequest) (*WaitDriveRestoreArtifactsBulkAdditionRequestResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaitDriveRestoreArtifactsBulkAdditionRequest not implemented")
+}
+func (UnimplementedRestoreArtifactBulkAdditionRequestServiceServer) WaitSiteRestoreArtifactsBulkAdditionRequest(context.Context, *WaitSiteRestoreArtifactsBulkAdditionRequestRequest) (*WaitSiteRestoreArtifactsBulkAdditionRequestResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaitSiteRestoreArtifactsBulkAdditionRequest not implemented")
 }
 func (UnimplementedRestoreArtifactBulkAdditionRequestServiceServer) mustEmbedUnimplementedRestoreArtifactBulkAdditionRequestServiceServer() {
 }
@@ -553,6 +661,60 @@ func _RestoreArtifactBulkAdditionRequestService_DeleteSiteRestoreArtifactsBulkAd
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RestoreArtifactBulkAdditionRequestService_WaitMailboxRestoreArtifactsBulkAdditionRequest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitMailboxRestoreArtifactsBulkAdditionRequestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RestoreArtifactBulkAdditionRequestServiceServer).WaitMailboxRestoreArtifactsBulkAdditionRequest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RestoreArtifactBulkAdditionRequestService_WaitMailboxRestoreArtifactsBulkAdditionRequest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RestoreArtifactBulkAdditionRequestServiceServer).WaitMailboxRestoreArtifactsBulkAdditionRequest(ctx, req.(*WaitMailboxRestoreArtifactsBulkAdditionRequestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RestoreArtifactBulkAdditionRequestService_WaitDriveRestoreArtifactsBulkAdditionRequest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitDriveRestoreArtifactsBulkAdditionRequestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RestoreArtifactBulkAdditionRequestServiceServer).WaitDriveRestoreArtifactsBulkAdditionRequest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RestoreArtifactBulkAdditionRequestService_WaitDriveRestoreArtifactsBulkAdditionRequest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RestoreArtifactBulkAdditionRequestServiceServer).WaitDriveRestoreArtifactsBulkAdditionRequest(ctx, req.(*WaitDriveRestoreArtifactsBulkAdditionRequestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RestoreArtifactBulkAdditionRequestService_WaitSiteRestoreArtifactsBulkAdditionRequest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitSiteRestoreArtifactsBulkAdditionRequestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RestoreArtifactBulkAdditionRequestServiceServer).WaitSiteRestoreArtifactsBulkAdditionRequest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RestoreArtifactBulkAdditionRequestService_WaitSiteRestoreArtifactsBulkAdditionRequest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RestoreArtifactBulkAdditionRequestServiceServer).WaitSiteRestoreArtifactsBulkAdditionRequest(ctx, req.(*WaitSiteRestoreArtifactsBulkAdditionRequestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // RestoreArtifactBulkAdditionRequestService_ServiceDesc is the grpc.ServiceDesc for RestoreArtifactBulkAdditionRequestService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -607,6 +769,18 @@ var RestoreArtifactBulkAdditionRequestService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteSiteRestoreArtifactsBulkAdditionRequest",
 			Handler:    _RestoreArtifactBulkAdditionRequestService_DeleteSiteRestoreArtifactsBulkAdditionRequest_Handler,
+		},
+		{
+			MethodName: "WaitMailboxRestoreArtifactsBulkAdditionRequest",
+			Handler:    _RestoreArtifactBulkAdditionRequestService_WaitMailboxRestoreArtifactsBulkAdditionRequest_Handler,
+		},
+		{
+			MethodName: "WaitDriveRestoreArtifactsBulkAdditionRequest",
+			Handler:    _RestoreArtifactBulkAdditionRequestService_WaitDriveRestoreArtifactsBulkAdditionRequest_Handler,
+		},
+		{
+			MethodName: "WaitSiteRestoreArtifactsBulkAdditionRequest",
+			Handler:    _RestoreArtifactBulkAdditionRequestService_WaitSiteRestoreArtifactsBulkAdditionRequest_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -9,6 +9,7 @@ package backupstoragev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -1509,11 +1510,150 @@ func (x *NewGranularSiteRestoreArtifacts) GetItems() []*NewGranularSiteRestoreAr
 	return nil
 }
 
+// Request of WaitRestoreSession.
+type WaitRestoreSessionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. Id of the session.
+	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
+	// `revision` of the last response. Without `until`, the call ends when the revision is another one; empty: it ends at
+	// once. With `until` it is not read.
+	Seen string `protobuf:"bytes,2,opt,name=seen,proto3" json:"seen,omitempty"`
+	// States to wait for. Unset: any change. Only states that Graph can send are allowed.
+	Until []RestoreSessionStatus `protobuf:"varint,3,rep,packed,name=until,proto3,enum=m365.backupstorage.v1.RestoreSessionStatus" json:"until,omitempty"`
+	// The longest wait. 0: the response has the state of now. Unset, or more than 45 s: 45 s. The call's deadline can end
+	// the wait before. Negative: INVALID_REQUEST.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,4,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitRestoreSessionRequest) Reset() {
+	*x = WaitRestoreSessionRequest{}
+	mi := &file_m365_backupstorage_v1_restore_session_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitRestoreSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitRestoreSessionRequest) ProtoMessage() {}
+
+func (x *WaitRestoreSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_restore_session_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitRestoreSessionRequest.ProtoReflect.Descriptor instead.
+func (*WaitRestoreSessionRequest) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_restore_session_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *WaitRestoreSessionRequest) GetRestoreSessionId() string {
+	if x != nil {
+		return x.RestoreSessionId
+	}
+	return ""
+}
+
+func (x *WaitRestoreSessionRequest) GetSeen() string {
+	if x != nil {
+		return x.Seen
+	}
+	return ""
+}
+
+func (x *WaitRestoreSessionRequest) GetUntil() []RestoreSessionStatus {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WaitRestoreSessionRequest) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
+// Response of WaitRestoreSession.
+type WaitRestoreSessionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session.
+	RestoreSession *RestoreSession `protobuf:"bytes,1,opt,name=restore_session,json=restoreSession,proto3" json:"restore_session,omitempty"`
+	// Names this content. Opaque; send it as `seen` to wait for the next change. Any replica of the server takes it.
+	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why the wait ended.
+	Result        WaitResult `protobuf:"varint,3,opt,name=result,proto3,enum=m365.backupstorage.v1.WaitResult" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitRestoreSessionResponse) Reset() {
+	*x = WaitRestoreSessionResponse{}
+	mi := &file_m365_backupstorage_v1_restore_session_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitRestoreSessionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitRestoreSessionResponse) ProtoMessage() {}
+
+func (x *WaitRestoreSessionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_restore_session_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitRestoreSessionResponse.ProtoReflect.Descriptor instead.
+func (*WaitRestoreSessionResponse) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_restore_session_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *WaitRestoreSessionResponse) GetRestoreSession() *RestoreSession {
+	if x != nil {
+		return x.RestoreSession
+	}
+	return nil
+}
+
+func (x *WaitRestoreSessionResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *WaitRestoreSessionResponse) GetResult() WaitResult {
+	if x != nil {
+		return x.Result
+	}
+	return WaitResult_WAIT_RESULT_UNSPECIFIED
+}
+
 var File_m365_backupstorage_v1_restore_session_service_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_restore_session_service_proto_rawDesc = "" +
 	"\n" +
-	"3m365/backupstorage/v1/restore_session_service.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a,m365/backupstorage/v1/restore_artifact.proto\x1a+m365/backupstorage/v1/restore_session.proto\"X\n" +
+	"3m365/backupstorage/v1/restore_session_service.proto\x12\x15m365.backupstorage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a,m365/backupstorage/v1/restore_artifact.proto\x1a+m365/backupstorage/v1/restore_session.proto\x1a'm365/backupstorage/v1/wait_result.proto\"X\n" +
 	"\x1aListRestoreSessionsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -1606,7 +1746,16 @@ const file_m365_backupstorage_v1_restore_session_service_proto_rawDesc = "" +
 	"\x17NewSiteRestoreArtifacts\x12K\n" +
 	"\x05items\x18\x01 \x03(\v2-.m365.backupstorage.v1.NewSiteRestoreArtifactB\x06\xea\xda\x19\x02\x18\x01R\x05items\"v\n" +
 	"\x1fNewGranularSiteRestoreArtifacts\x12S\n" +
-	"\x05items\x18\x01 \x03(\v25.m365.backupstorage.v1.NewGranularSiteRestoreArtifactB\x06\xea\xda\x19\x02\x18\x01R\x05items2\x83\x1e\n" +
+	"\x05items\x18\x01 \x03(\v25.m365.backupstorage.v1.NewGranularSiteRestoreArtifactB\x06\xea\xda\x19\x02\x18\x01R\x05items\"\xd6\x01\n" +
+	"\x19WaitRestoreSessionRequest\x12,\n" +
+	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x12\x12\n" +
+	"\x04seen\x18\x02 \x01(\tR\x04seen\x12A\n" +
+	"\x05until\x18\x03 \x03(\x0e2+.m365.backupstorage.v1.RestoreSessionStatusR\x05until\x124\n" +
+	"\bmax_wait\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"\xc3\x01\n" +
+	"\x1aWaitRestoreSessionResponse\x12N\n" +
+	"\x0frestore_session\x18\x01 \x01(\v2%.m365.backupstorage.v1.RestoreSessionR\x0erestoreSession\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xb1\x1f\n" +
 	"\x15RestoreSessionService\x12\x8e\x02\n" +
 	"\x13ListRestoreSessions\x121.m365.backupstorage.v1.ListRestoreSessionsRequest\x1a2.m365.backupstorage.v1.ListRestoreSessionsResponse\"\x8f\x01\xd2\xda\x19\x87\x01\n" +
 	"\x03GET\x12\x10/restoreSessions\x1a\x1eBackupRestore-Restore.Read.All*Lhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-restoresessions@\x01\x90\x02\x01\x12\x91\x02\n" +
@@ -1627,7 +1776,8 @@ const file_m365_backupstorage_v1_restore_session_service_proto_rawDesc = "" +
 	"'UpdateOneDriveForBusinessRestoreSession\x12E.m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionRequest\x1aF.m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionResponse\"\xfb\x01\xd2\xda\x19\xf6\x01\n" +
 	"\x05PATCH\x128/oneDriveForBusinessRestoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Nhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-update2\b\x17\x19\x13\x15\x12\x1a\x18\x16@\x05J0RestoreArtifactService/ListDriveRestoreArtifacts`\x1d\x12\x88\x03\n" +
 	"\x1eUpdateSharePointRestoreSession\x12<.m365.backupstorage.v1.UpdateSharePointRestoreSessionRequest\x1a=.m365.backupstorage.v1.UpdateSharePointRestoreSessionResponse\"\xe8\x01\xd2\xda\x19\xe3\x01\n" +
-	"\x05PATCH\x12//sharePointRestoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Ehttps://learn.microsoft.com/graph/api/sharepointrestoresession-update2\b\x17\x19\x13\x15\x12\x1a\x18\x16@\x05J/RestoreArtifactService/ListSiteRestoreArtifacts`\x1dB\xc8\x01\n" +
+	"\x05PATCH\x12//sharePointRestoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Ehttps://learn.microsoft.com/graph/api/sharepointrestoresession-update2\b\x17\x19\x13\x15\x12\x1a\x18\x16@\x05J/RestoreArtifactService/ListSiteRestoreArtifacts`\x1d\x12\xab\x01\n" +
+	"\x12WaitRestoreSession\x120.m365.backupstorage.v1.WaitRestoreSessionRequest\x1a1.m365.backupstorage.v1.WaitRestoreSessionResponse\"0\xd2\xda\x19)j'RestoreSessionService/GetRestoreSession\x90\x02\x01B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
@@ -1642,7 +1792,7 @@ func file_m365_backupstorage_v1_restore_session_service_proto_rawDescGZIP() []by
 	return file_m365_backupstorage_v1_restore_session_service_proto_rawDescData
 }
 
-var file_m365_backupstorage_v1_restore_session_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_m365_backupstorage_v1_restore_session_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_m365_backupstorage_v1_restore_session_service_proto_goTypes = []any{
 	(*ListRestoreSessionsRequest)(nil),                      // 0: m365.backupstorage.v1.ListRestoreSessionsRequest
 	(*ListRestoreSessionsResponse)(nil),                     // 1: m365.backupstorage.v1.ListRestoreSessionsResponse
@@ -1670,76 +1820,87 @@ var file_m365_backupstorage_v1_restore_session_service_proto_goTypes = []any{
 	(*NewGranularDriveRestoreArtifacts)(nil),                // 23: m365.backupstorage.v1.NewGranularDriveRestoreArtifacts
 	(*NewSiteRestoreArtifacts)(nil),                         // 24: m365.backupstorage.v1.NewSiteRestoreArtifacts
 	(*NewGranularSiteRestoreArtifacts)(nil),                 // 25: m365.backupstorage.v1.NewGranularSiteRestoreArtifacts
-	(*RestoreSession)(nil),                                  // 26: m365.backupstorage.v1.RestoreSession
-	(*RestoreArtifact)(nil),                                 // 27: m365.backupstorage.v1.RestoreArtifact
-	(*NewMailboxRestoreArtifact)(nil),                       // 28: m365.backupstorage.v1.NewMailboxRestoreArtifact
-	(*RestoreArtifactChange)(nil),                           // 29: m365.backupstorage.v1.RestoreArtifactChange
-	(*NewDriveRestoreArtifact)(nil),                         // 30: m365.backupstorage.v1.NewDriveRestoreArtifact
-	(*AddedGranularDriveRestoreArtifact)(nil),               // 31: m365.backupstorage.v1.AddedGranularDriveRestoreArtifact
-	(*GranularRestoreArtifactChange)(nil),                   // 32: m365.backupstorage.v1.GranularRestoreArtifactChange
-	(*NewSiteRestoreArtifact)(nil),                          // 33: m365.backupstorage.v1.NewSiteRestoreArtifact
-	(*NewGranularSiteRestoreArtifact)(nil),                  // 34: m365.backupstorage.v1.NewGranularSiteRestoreArtifact
-	(*NewGranularMailboxRestoreArtifact)(nil),               // 35: m365.backupstorage.v1.NewGranularMailboxRestoreArtifact
-	(*NewGranularDriveRestoreArtifact)(nil),                 // 36: m365.backupstorage.v1.NewGranularDriveRestoreArtifact
+	(*WaitRestoreSessionRequest)(nil),                       // 26: m365.backupstorage.v1.WaitRestoreSessionRequest
+	(*WaitRestoreSessionResponse)(nil),                      // 27: m365.backupstorage.v1.WaitRestoreSessionResponse
+	(*RestoreSession)(nil),                                  // 28: m365.backupstorage.v1.RestoreSession
+	(*RestoreArtifact)(nil),                                 // 29: m365.backupstorage.v1.RestoreArtifact
+	(*NewMailboxRestoreArtifact)(nil),                       // 30: m365.backupstorage.v1.NewMailboxRestoreArtifact
+	(*RestoreArtifactChange)(nil),                           // 31: m365.backupstorage.v1.RestoreArtifactChange
+	(*NewDriveRestoreArtifact)(nil),                         // 32: m365.backupstorage.v1.NewDriveRestoreArtifact
+	(*AddedGranularDriveRestoreArtifact)(nil),               // 33: m365.backupstorage.v1.AddedGranularDriveRestoreArtifact
+	(*GranularRestoreArtifactChange)(nil),                   // 34: m365.backupstorage.v1.GranularRestoreArtifactChange
+	(*NewSiteRestoreArtifact)(nil),                          // 35: m365.backupstorage.v1.NewSiteRestoreArtifact
+	(*NewGranularSiteRestoreArtifact)(nil),                  // 36: m365.backupstorage.v1.NewGranularSiteRestoreArtifact
+	(*NewGranularMailboxRestoreArtifact)(nil),               // 37: m365.backupstorage.v1.NewGranularMailboxRestoreArtifact
+	(*NewGranularDriveRestoreArtifact)(nil),                 // 38: m365.backupstorage.v1.NewGranularDriveRestoreArtifact
+	(RestoreSessionStatus)(0),                               // 39: m365.backupstorage.v1.RestoreSessionStatus
+	(*durationpb.Duration)(nil),                             // 40: google.protobuf.Duration
+	(WaitResult)(0),                                         // 41: m365.backupstorage.v1.WaitResult
 }
 var file_m365_backupstorage_v1_restore_session_service_proto_depIdxs = []int32{
-	26, // 0: m365.backupstorage.v1.ListRestoreSessionsResponse.restore_sessions:type_name -> m365.backupstorage.v1.RestoreSession
-	26, // 1: m365.backupstorage.v1.GetRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
-	26, // 2: m365.backupstorage.v1.ActivateRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
+	28, // 0: m365.backupstorage.v1.ListRestoreSessionsResponse.restore_sessions:type_name -> m365.backupstorage.v1.RestoreSession
+	28, // 1: m365.backupstorage.v1.GetRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
+	28, // 2: m365.backupstorage.v1.ActivateRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
 	20, // 3: m365.backupstorage.v1.CreateExchangeRestoreSessionRequest.mailbox_restore_artifacts:type_name -> m365.backupstorage.v1.NewMailboxRestoreArtifacts
 	21, // 4: m365.backupstorage.v1.CreateExchangeRestoreSessionRequest.granular_mailbox_restore_artifacts:type_name -> m365.backupstorage.v1.NewGranularMailboxRestoreArtifacts
-	26, // 5: m365.backupstorage.v1.CreateExchangeRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
-	27, // 6: m365.backupstorage.v1.CreateExchangeRestoreSessionResponse.granular_mailbox_restore_artifacts:type_name -> m365.backupstorage.v1.RestoreArtifact
+	28, // 5: m365.backupstorage.v1.CreateExchangeRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
+	29, // 6: m365.backupstorage.v1.CreateExchangeRestoreSessionResponse.granular_mailbox_restore_artifacts:type_name -> m365.backupstorage.v1.RestoreArtifact
 	22, // 7: m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionRequest.drive_restore_artifacts:type_name -> m365.backupstorage.v1.NewDriveRestoreArtifacts
 	23, // 8: m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionRequest.granular_drive_restore_artifacts:type_name -> m365.backupstorage.v1.NewGranularDriveRestoreArtifacts
-	26, // 9: m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
+	28, // 9: m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
 	24, // 10: m365.backupstorage.v1.CreateSharePointRestoreSessionRequest.site_restore_artifacts:type_name -> m365.backupstorage.v1.NewSiteRestoreArtifacts
 	25, // 11: m365.backupstorage.v1.CreateSharePointRestoreSessionRequest.granular_site_restore_artifacts:type_name -> m365.backupstorage.v1.NewGranularSiteRestoreArtifacts
-	26, // 12: m365.backupstorage.v1.CreateSharePointRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
-	28, // 13: m365.backupstorage.v1.UpdateExchangeRestoreSessionRequest.add_mailbox_restore_artifacts:type_name -> m365.backupstorage.v1.NewMailboxRestoreArtifact
-	26, // 14: m365.backupstorage.v1.UpdateExchangeRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
-	29, // 15: m365.backupstorage.v1.UpdateExchangeRestoreSessionResponse.mailbox_restore_artifacts:type_name -> m365.backupstorage.v1.RestoreArtifactChange
-	30, // 16: m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionRequest.add_drive_restore_artifacts:type_name -> m365.backupstorage.v1.NewDriveRestoreArtifact
-	31, // 17: m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionRequest.add_granular_drive_restore_artifacts:type_name -> m365.backupstorage.v1.AddedGranularDriveRestoreArtifact
-	26, // 18: m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
-	29, // 19: m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionResponse.drive_restore_artifacts:type_name -> m365.backupstorage.v1.RestoreArtifactChange
-	32, // 20: m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionResponse.granular_drive_restore_artifacts:type_name -> m365.backupstorage.v1.GranularRestoreArtifactChange
-	33, // 21: m365.backupstorage.v1.UpdateSharePointRestoreSessionRequest.add_site_restore_artifacts:type_name -> m365.backupstorage.v1.NewSiteRestoreArtifact
-	34, // 22: m365.backupstorage.v1.UpdateSharePointRestoreSessionRequest.add_granular_site_restore_artifacts:type_name -> m365.backupstorage.v1.NewGranularSiteRestoreArtifact
-	26, // 23: m365.backupstorage.v1.UpdateSharePointRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
-	29, // 24: m365.backupstorage.v1.UpdateSharePointRestoreSessionResponse.site_restore_artifacts:type_name -> m365.backupstorage.v1.RestoreArtifactChange
-	32, // 25: m365.backupstorage.v1.UpdateSharePointRestoreSessionResponse.granular_site_restore_artifacts:type_name -> m365.backupstorage.v1.GranularRestoreArtifactChange
-	28, // 26: m365.backupstorage.v1.NewMailboxRestoreArtifacts.items:type_name -> m365.backupstorage.v1.NewMailboxRestoreArtifact
-	35, // 27: m365.backupstorage.v1.NewGranularMailboxRestoreArtifacts.items:type_name -> m365.backupstorage.v1.NewGranularMailboxRestoreArtifact
-	30, // 28: m365.backupstorage.v1.NewDriveRestoreArtifacts.items:type_name -> m365.backupstorage.v1.NewDriveRestoreArtifact
-	36, // 29: m365.backupstorage.v1.NewGranularDriveRestoreArtifacts.items:type_name -> m365.backupstorage.v1.NewGranularDriveRestoreArtifact
-	33, // 30: m365.backupstorage.v1.NewSiteRestoreArtifacts.items:type_name -> m365.backupstorage.v1.NewSiteRestoreArtifact
-	34, // 31: m365.backupstorage.v1.NewGranularSiteRestoreArtifacts.items:type_name -> m365.backupstorage.v1.NewGranularSiteRestoreArtifact
-	0,  // 32: m365.backupstorage.v1.RestoreSessionService.ListRestoreSessions:input_type -> m365.backupstorage.v1.ListRestoreSessionsRequest
-	2,  // 33: m365.backupstorage.v1.RestoreSessionService.GetRestoreSession:input_type -> m365.backupstorage.v1.GetRestoreSessionRequest
-	4,  // 34: m365.backupstorage.v1.RestoreSessionService.DeleteRestoreSession:input_type -> m365.backupstorage.v1.DeleteRestoreSessionRequest
-	6,  // 35: m365.backupstorage.v1.RestoreSessionService.ActivateRestoreSession:input_type -> m365.backupstorage.v1.ActivateRestoreSessionRequest
-	8,  // 36: m365.backupstorage.v1.RestoreSessionService.CreateExchangeRestoreSession:input_type -> m365.backupstorage.v1.CreateExchangeRestoreSessionRequest
-	10, // 37: m365.backupstorage.v1.RestoreSessionService.CreateOneDriveForBusinessRestoreSession:input_type -> m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionRequest
-	12, // 38: m365.backupstorage.v1.RestoreSessionService.CreateSharePointRestoreSession:input_type -> m365.backupstorage.v1.CreateSharePointRestoreSessionRequest
-	14, // 39: m365.backupstorage.v1.RestoreSessionService.UpdateExchangeRestoreSession:input_type -> m365.backupstorage.v1.UpdateExchangeRestoreSessionRequest
-	16, // 40: m365.backupstorage.v1.RestoreSessionService.UpdateOneDriveForBusinessRestoreSession:input_type -> m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionRequest
-	18, // 41: m365.backupstorage.v1.RestoreSessionService.UpdateSharePointRestoreSession:input_type -> m365.backupstorage.v1.UpdateSharePointRestoreSessionRequest
-	1,  // 42: m365.backupstorage.v1.RestoreSessionService.ListRestoreSessions:output_type -> m365.backupstorage.v1.ListRestoreSessionsResponse
-	3,  // 43: m365.backupstorage.v1.RestoreSessionService.GetRestoreSession:output_type -> m365.backupstorage.v1.GetRestoreSessionResponse
-	5,  // 44: m365.backupstorage.v1.RestoreSessionService.DeleteRestoreSession:output_type -> m365.backupstorage.v1.DeleteRestoreSessionResponse
-	7,  // 45: m365.backupstorage.v1.RestoreSessionService.ActivateRestoreSession:output_type -> m365.backupstorage.v1.ActivateRestoreSessionResponse
-	9,  // 46: m365.backupstorage.v1.RestoreSessionService.CreateExchangeRestoreSession:output_type -> m365.backupstorage.v1.CreateExchangeRestoreSessionResponse
-	11, // 47: m365.backupstorage.v1.RestoreSessionService.CreateOneDriveForBusinessRestoreSession:output_type -> m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionResponse
-	13, // 48: m365.backupstorage.v1.RestoreSessionService.CreateSharePointRestoreSession:output_type -> m365.backupstorage.v1.CreateSharePointRestoreSessionResponse
-	15, // 49: m365.backupstorage.v1.RestoreSessionService.UpdateExchangeRestoreSession:output_type -> m365.backupstorage.v1.UpdateExchangeRestoreSessionResponse
-	17, // 50: m365.backupstorage.v1.RestoreSessionService.UpdateOneDriveForBusinessRestoreSession:output_type -> m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionResponse
-	19, // 51: m365.backupstorage.v1.RestoreSessionService.UpdateSharePointRestoreSession:output_type -> m365.backupstorage.v1.UpdateSharePointRestoreSessionResponse
-	42, // [42:52] is the sub-list for method output_type
-	32, // [32:42] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	28, // 12: m365.backupstorage.v1.CreateSharePointRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
+	30, // 13: m365.backupstorage.v1.UpdateExchangeRestoreSessionRequest.add_mailbox_restore_artifacts:type_name -> m365.backupstorage.v1.NewMailboxRestoreArtifact
+	28, // 14: m365.backupstorage.v1.UpdateExchangeRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
+	31, // 15: m365.backupstorage.v1.UpdateExchangeRestoreSessionResponse.mailbox_restore_artifacts:type_name -> m365.backupstorage.v1.RestoreArtifactChange
+	32, // 16: m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionRequest.add_drive_restore_artifacts:type_name -> m365.backupstorage.v1.NewDriveRestoreArtifact
+	33, // 17: m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionRequest.add_granular_drive_restore_artifacts:type_name -> m365.backupstorage.v1.AddedGranularDriveRestoreArtifact
+	28, // 18: m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
+	31, // 19: m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionResponse.drive_restore_artifacts:type_name -> m365.backupstorage.v1.RestoreArtifactChange
+	34, // 20: m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionResponse.granular_drive_restore_artifacts:type_name -> m365.backupstorage.v1.GranularRestoreArtifactChange
+	35, // 21: m365.backupstorage.v1.UpdateSharePointRestoreSessionRequest.add_site_restore_artifacts:type_name -> m365.backupstorage.v1.NewSiteRestoreArtifact
+	36, // 22: m365.backupstorage.v1.UpdateSharePointRestoreSessionRequest.add_granular_site_restore_artifacts:type_name -> m365.backupstorage.v1.NewGranularSiteRestoreArtifact
+	28, // 23: m365.backupstorage.v1.UpdateSharePointRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
+	31, // 24: m365.backupstorage.v1.UpdateSharePointRestoreSessionResponse.site_restore_artifacts:type_name -> m365.backupstorage.v1.RestoreArtifactChange
+	34, // 25: m365.backupstorage.v1.UpdateSharePointRestoreSessionResponse.granular_site_restore_artifacts:type_name -> m365.backupstorage.v1.GranularRestoreArtifactChange
+	30, // 26: m365.backupstorage.v1.NewMailboxRestoreArtifacts.items:type_name -> m365.backupstorage.v1.NewMailboxRestoreArtifact
+	37, // 27: m365.backupstorage.v1.NewGranularMailboxRestoreArtifacts.items:type_name -> m365.backupstorage.v1.NewGranularMailboxRestoreArtifact
+	32, // 28: m365.backupstorage.v1.NewDriveRestoreArtifacts.items:type_name -> m365.backupstorage.v1.NewDriveRestoreArtifact
+	38, // 29: m365.backupstorage.v1.NewGranularDriveRestoreArtifacts.items:type_name -> m365.backupstorage.v1.NewGranularDriveRestoreArtifact
+	35, // 30: m365.backupstorage.v1.NewSiteRestoreArtifacts.items:type_name -> m365.backupstorage.v1.NewSiteRestoreArtifact
+	36, // 31: m365.backupstorage.v1.NewGranularSiteRestoreArtifacts.items:type_name -> m365.backupstorage.v1.NewGranularSiteRestoreArtifact
+	39, // 32: m365.backupstorage.v1.WaitRestoreSessionRequest.until:type_name -> m365.backupstorage.v1.RestoreSessionStatus
+	40, // 33: m365.backupstorage.v1.WaitRestoreSessionRequest.max_wait:type_name -> google.protobuf.Duration
+	28, // 34: m365.backupstorage.v1.WaitRestoreSessionResponse.restore_session:type_name -> m365.backupstorage.v1.RestoreSession
+	41, // 35: m365.backupstorage.v1.WaitRestoreSessionResponse.result:type_name -> m365.backupstorage.v1.WaitResult
+	0,  // 36: m365.backupstorage.v1.RestoreSessionService.ListRestoreSessions:input_type -> m365.backupstorage.v1.ListRestoreSessionsRequest
+	2,  // 37: m365.backupstorage.v1.RestoreSessionService.GetRestoreSession:input_type -> m365.backupstorage.v1.GetRestoreSessionRequest
+	4,  // 38: m365.backupstorage.v1.RestoreSessionService.DeleteRestoreSession:input_type -> m365.backupstorage.v1.DeleteRestoreSessionRequest
+	6,  // 39: m365.backupstorage.v1.RestoreSessionService.ActivateRestoreSession:input_type -> m365.backupstorage.v1.ActivateRestoreSessionRequest
+	8,  // 40: m365.backupstorage.v1.RestoreSessionService.CreateExchangeRestoreSession:input_type -> m365.backupstorage.v1.CreateExchangeRestoreSessionRequest
+	10, // 41: m365.backupstorage.v1.RestoreSessionService.CreateOneDriveForBusinessRestoreSession:input_type -> m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionRequest
+	12, // 42: m365.backupstorage.v1.RestoreSessionService.CreateSharePointRestoreSession:input_type -> m365.backupstorage.v1.CreateSharePointRestoreSessionRequest
+	14, // 43: m365.backupstorage.v1.RestoreSessionService.UpdateExchangeRestoreSession:input_type -> m365.backupstorage.v1.UpdateExchangeRestoreSessionRequest
+	16, // 44: m365.backupstorage.v1.RestoreSessionService.UpdateOneDriveForBusinessRestoreSession:input_type -> m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionRequest
+	18, // 45: m365.backupstorage.v1.RestoreSessionService.UpdateSharePointRestoreSession:input_type -> m365.backupstorage.v1.UpdateSharePointRestoreSessionRequest
+	26, // 46: m365.backupstorage.v1.RestoreSessionService.WaitRestoreSession:input_type -> m365.backupstorage.v1.WaitRestoreSessionRequest
+	1,  // 47: m365.backupstorage.v1.RestoreSessionService.ListRestoreSessions:output_type -> m365.backupstorage.v1.ListRestoreSessionsResponse
+	3,  // 48: m365.backupstorage.v1.RestoreSessionService.GetRestoreSession:output_type -> m365.backupstorage.v1.GetRestoreSessionResponse
+	5,  // 49: m365.backupstorage.v1.RestoreSessionService.DeleteRestoreSession:output_type -> m365.backupstorage.v1.DeleteRestoreSessionResponse
+	7,  // 50: m365.backupstorage.v1.RestoreSessionService.ActivateRestoreSession:output_type -> m365.backupstorage.v1.ActivateRestoreSessionResponse
+	9,  // 51: m365.backupstorage.v1.RestoreSessionService.CreateExchangeRestoreSession:output_type -> m365.backupstorage.v1.CreateExchangeRestoreSessionResponse
+	11, // 52: m365.backupstorage.v1.RestoreSessionService.CreateOneDriveForBusinessRestoreSession:output_type -> m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionResponse
+	13, // 53: m365.backupstorage.v1.RestoreSessionService.CreateSharePointRestoreSession:output_type -> m365.backupstorage.v1.CreateSharePointRestoreSessionResponse
+	15, // 54: m365.backupstorage.v1.RestoreSessionService.UpdateExchangeRestoreSession:output_type -> m365.backupstorage.v1.UpdateExchangeRestoreSessionResponse
+	17, // 55: m365.backupstorage.v1.RestoreSessionService.UpdateOneDriveForBusinessRestoreSession:output_type -> m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionResponse
+	19, // 56: m365.backupstorage.v1.RestoreSessionService.UpdateSharePointRestoreSession:output_type -> m365.backupstorage.v1.UpdateSharePointRestoreSessionResponse
+	27, // 57: m365.backupstorage.v1.RestoreSessionService.WaitRestoreSession:output_type -> m365.backupstorage.v1.WaitRestoreSessionResponse
+	47, // [47:58] is the sub-list for method output_type
+	36, // [36:47] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_restore_session_service_proto_init() }
@@ -1751,6 +1912,7 @@ func file_m365_backupstorage_v1_restore_session_service_proto_init() {
 	file_m365_backupstorage_v1_graph_names_proto_init()
 	file_m365_backupstorage_v1_restore_artifact_proto_init()
 	file_m365_backupstorage_v1_restore_session_proto_init()
+	file_m365_backupstorage_v1_wait_result_proto_init()
 	file_m365_backupstorage_v1_restore_session_service_proto_msgTypes[8].OneofWrappers = []any{
 		(*CreateExchangeRestoreSessionRequest_MailboxRestoreArtifacts)(nil),
 		(*CreateExchangeRestoreSessionRequest_GranularMailboxRestoreArtifacts)(nil),
@@ -1769,7 +1931,7 @@ func file_m365_backupstorage_v1_restore_session_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_m365_backupstorage_v1_restore_session_service_proto_rawDesc), len(file_m365_backupstorage_v1_restore_session_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

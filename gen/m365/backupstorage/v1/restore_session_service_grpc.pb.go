@@ -29,6 +29,7 @@ const (
 	RestoreSessionService_UpdateExchangeRestoreSession_FullMethodName            = "/m365.backupstorage.v1.RestoreSessionService/UpdateExchangeRestoreSession"
 	RestoreSessionService_UpdateOneDriveForBusinessRestoreSession_FullMethodName = "/m365.backupstorage.v1.RestoreSessionService/UpdateOneDriveForBusinessRestoreSession"
 	RestoreSessionService_UpdateSharePointRestoreSession_FullMethodName          = "/m365.backupstorage.v1.RestoreSessionService/UpdateSharePointRestoreSession"
+	RestoreSessionService_WaitRestoreSession_FullMethodName                      = "/m365.backupstorage.v1.RestoreSessionService/WaitRestoreSession"
 )
 
 // RestoreSessionServiceClient is the client API for RestoreSessionService service.
@@ -39,9 +40,9 @@ const (
 //
 // Usual order: create a draft from restore points (RestorePointService) or browsed items (BrowseSessionService). Add
 // more artifacts with an update, or all of them with a bulk addition request
-// (RestoreArtifactBulkAdditionRequestService). Call ActivateRestoreSession, then GetRestoreSession every few minutes
-// until the session has ended, which takes minutes to days. RestoreArtifactService lists the result of each artifact,
-// and says whose it is.
+// (RestoreArtifactBulkAdditionRequestService). Call ActivateRestoreSession, then WaitRestoreSession until the session
+// has ended, which takes minutes to days. RestoreArtifactService lists the result of each artifact, and says whose it
+// is.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.
@@ -83,6 +84,17 @@ type RestoreSessionServiceClient interface {
 	// Graph processes the items one by one. The call is OK even when some items fail; the response has the error of
 	// each failed item.
 	UpdateSharePointRestoreSession(ctx context.Context, in *UpdateSharePointRestoreSessionRequest, opts ...grpc.CallOption) (*UpdateSharePointRestoreSessionResponse, error)
+	// WaitRestoreSession waits until a session is in one of the states `until`, or, without `until`, has changed since
+	// `seen`, and returns it. `restore_session_artifact_count` counts its artifacts by state, when Graph sends it. It
+	// stands for a loop of GetRestoreSession: the server asks Graph once for all that wait for the same. `result` says
+	// why the call ended; that nothing happened in time is no error. It ends after at most 45 s.
+	//
+	// Example: after ActivateRestoreSession, `{"restore_session_id": "…", "until":
+	// ["RESTORE_SESSION_STATUS_COMPLETED"]}` returns with REACHED in that state and with TERMINAL in
+	// RESTORE_SESSION_STATUS_FAILED. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetRestoreSession, and SERVER_OVERLOADED when too many calls wait.
+	WaitRestoreSession(ctx context.Context, in *WaitRestoreSessionRequest, opts ...grpc.CallOption) (*WaitRestoreSessionResponse, error)
 }
 
 type restoreSessionServiceClient struct {
@@ -193,6 +205,16 @@ func (c *restoreSessionServiceClient) UpdateSharePointRestoreSession(ctx context
 	return out, nil
 }
 
+func (c *restoreSessionServiceClient) WaitRestoreSession(ctx context.Context, in *WaitRestoreSessionRequest, opts ...grpc.CallOption) (*WaitRestoreSessionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitRestoreSessionResponse)
+	err := c.cc.Invoke(ctx, RestoreSessionService_WaitRestoreSession_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RestoreSessionServiceServer is the server API for RestoreSessionService service.
 // All implementations must embed UnimplementedRestoreSessionServiceServer
 // for forward compatibility.
@@ -201,9 +223,9 @@ func (c *restoreSessionServiceClient) UpdateSharePointRestoreSession(ctx context
 //
 // Usual order: create a draft from restore points (RestorePointService) or browsed items (BrowseSessionService). Add
 // more artifacts with an update, or all of them with a bulk addition request
-// (RestoreArtifactBulkAdditionRequestService). Call ActivateRestoreSession, then GetRestoreSession every few minutes
-// until the session has ended, which takes minutes to days. RestoreArtifactService lists the result of each artifact,
-// and says whose it is.
+// (RestoreArtifactBulkAdditionRequestService). Call ActivateRestoreSession, then WaitRestoreSession until the session
+// has ended, which takes minutes to days. RestoreArtifactService lists the result of each artifact, and says whose it
+// is.
 //
 // Send the tenant's GUID in metadata `x-tenant-id`; for a call on behalf of a user, also send the user's access token
 // for this server in `x-user-assertion`.
@@ -245,6 +267,17 @@ type RestoreSessionServiceServer interface {
 	// Graph processes the items one by one. The call is OK even when some items fail; the response has the error of
 	// each failed item.
 	UpdateSharePointRestoreSession(context.Context, *UpdateSharePointRestoreSessionRequest) (*UpdateSharePointRestoreSessionResponse, error)
+	// WaitRestoreSession waits until a session is in one of the states `until`, or, without `until`, has changed since
+	// `seen`, and returns it. `restore_session_artifact_count` counts its artifacts by state, when Graph sends it. It
+	// stands for a loop of GetRestoreSession: the server asks Graph once for all that wait for the same. `result` says
+	// why the call ended; that nothing happened in time is no error. It ends after at most 45 s.
+	//
+	// Example: after ActivateRestoreSession, `{"restore_session_id": "…", "until":
+	// ["RESTORE_SESSION_STATUS_COMPLETED"]}` returns with REACHED in that state and with TERMINAL in
+	// RESTORE_SESSION_STATUS_FAILED. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetRestoreSession, and SERVER_OVERLOADED when too many calls wait.
+	WaitRestoreSession(context.Context, *WaitRestoreSessionRequest) (*WaitRestoreSessionResponse, error)
 	mustEmbedUnimplementedRestoreSessionServiceServer()
 }
 
@@ -284,6 +317,9 @@ func (UnimplementedRestoreSessionServiceServer) UpdateOneDriveForBusinessRestore
 }
 func (UnimplementedRestoreSessionServiceServer) UpdateSharePointRestoreSession(context.Context, *UpdateSharePointRestoreSessionRequest) (*UpdateSharePointRestoreSessionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateSharePointRestoreSession not implemented")
+}
+func (UnimplementedRestoreSessionServiceServer) WaitRestoreSession(context.Context, *WaitRestoreSessionRequest) (*WaitRestoreSessionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaitRestoreSession not implemented")
 }
 func (UnimplementedRestoreSessionServiceServer) mustEmbedUnimplementedRestoreSessionServiceServer() {}
 func (UnimplementedRestoreSessionServiceServer) testEmbeddedByValue()                               {}
@@ -486,6 +522,24 @@ func _RestoreSessionService_UpdateSharePointRestoreSession_Handler(srv interface
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RestoreSessionService_WaitRestoreSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitRestoreSessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RestoreSessionServiceServer).WaitRestoreSession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RestoreSessionService_WaitRestoreSession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RestoreSessionServiceServer).WaitRestoreSession(ctx, req.(*WaitRestoreSessionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // RestoreSessionService_ServiceDesc is the grpc.ServiceDesc for RestoreSessionService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -532,6 +586,10 @@ var RestoreSessionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateSharePointRestoreSession",
 			Handler:    _RestoreSessionService_UpdateSharePointRestoreSession_Handler,
+		},
+		{
+			MethodName: "WaitRestoreSession",
+			Handler:    _RestoreSessionService_WaitRestoreSession_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -206,12 +206,12 @@ const file_m365_backupstorage_v1_service_app_proto_rawDesc = "" +
 	"\x10last_modified_by\x18\x06 \x01(\v2\".m365.backupstorage.v1.IdentitySetR\x0elastModifiedBy\x12Q\n" +
 	"\x17last_modified_date_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x14lastModifiedDateTime:\x10\xe2\xda\x19\f\n" +
 	"\n" +
-	"serviceApp*\xf3\x01\n" +
+	"serviceApp*\x83\x02\n" +
 	"\x10ServiceAppStatus\x12\"\n" +
 	"\x1eSERVICE_APP_STATUS_UNSPECIFIED\x10\x00\x12+\n" +
-	"'SERVICE_APP_STATUS_UNKNOWN_FUTURE_VALUE\x10\x01\x12\x1f\n" +
-	"\x1bSERVICE_APP_STATUS_INACTIVE\x10\x02\x12\x1d\n" +
-	"\x19SERVICE_APP_STATUS_ACTIVE\x10\x03\x12%\n" +
+	"'SERVICE_APP_STATUS_UNKNOWN_FUTURE_VALUE\x10\x01\x12'\n" +
+	"\x1bSERVICE_APP_STATUS_INACTIVE\x10\x02\x1a\x06\xf2\xda\x19\x02\x18\x02\x12%\n" +
+	"\x19SERVICE_APP_STATUS_ACTIVE\x10\x03\x1a\x06\xf2\xda\x19\x02\x18\x02\x12%\n" +
 	"!SERVICE_APP_STATUS_PENDING_ACTIVE\x10\x04\x12'\n" +
 	"#SERVICE_APP_STATUS_PENDING_INACTIVE\x10\x05B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"

@@ -9,6 +9,7 @@ package backupstoragev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -585,11 +586,150 @@ func (x *DeactivateServiceAppResponse) GetServiceApp() *ServiceApp {
 	return nil
 }
 
+// Request of WaitServiceApp.
+type WaitServiceAppRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. Id of the registration. It is the same as the application id.
+	ServiceAppId string `protobuf:"bytes,1,opt,name=service_app_id,json=serviceAppId,proto3" json:"service_app_id,omitempty"`
+	// `revision` of the last response. Without `until`, the call ends when the revision is another one; empty: it ends at
+	// once. With `until` it is not read.
+	Seen string `protobuf:"bytes,2,opt,name=seen,proto3" json:"seen,omitempty"`
+	// States to wait for. Unset: any change. Only states that Graph can send are allowed.
+	Until []ServiceAppStatus `protobuf:"varint,3,rep,packed,name=until,proto3,enum=m365.backupstorage.v1.ServiceAppStatus" json:"until,omitempty"`
+	// The longest wait. 0: the response has the state of now. Unset, or more than 45 s: 45 s. The call's deadline can end
+	// the wait before. Negative: INVALID_REQUEST.
+	MaxWait       *durationpb.Duration `protobuf:"bytes,4,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitServiceAppRequest) Reset() {
+	*x = WaitServiceAppRequest{}
+	mi := &file_m365_backupstorage_v1_service_app_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitServiceAppRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitServiceAppRequest) ProtoMessage() {}
+
+func (x *WaitServiceAppRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_service_app_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitServiceAppRequest.ProtoReflect.Descriptor instead.
+func (*WaitServiceAppRequest) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_service_app_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *WaitServiceAppRequest) GetServiceAppId() string {
+	if x != nil {
+		return x.ServiceAppId
+	}
+	return ""
+}
+
+func (x *WaitServiceAppRequest) GetSeen() string {
+	if x != nil {
+		return x.Seen
+	}
+	return ""
+}
+
+func (x *WaitServiceAppRequest) GetUntil() []ServiceAppStatus {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WaitServiceAppRequest) GetMaxWait() *durationpb.Duration {
+	if x != nil {
+		return x.MaxWait
+	}
+	return nil
+}
+
+// Response of WaitServiceApp.
+type WaitServiceAppResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The registration.
+	ServiceApp *ServiceApp `protobuf:"bytes,1,opt,name=service_app,json=serviceApp,proto3" json:"service_app,omitempty"`
+	// Names this content. Opaque; send it as `seen` to wait for the next change. Any replica of the server takes it.
+	Revision string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why the wait ended.
+	Result        WaitResult `protobuf:"varint,3,opt,name=result,proto3,enum=m365.backupstorage.v1.WaitResult" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitServiceAppResponse) Reset() {
+	*x = WaitServiceAppResponse{}
+	mi := &file_m365_backupstorage_v1_service_app_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitServiceAppResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitServiceAppResponse) ProtoMessage() {}
+
+func (x *WaitServiceAppResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_m365_backupstorage_v1_service_app_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitServiceAppResponse.ProtoReflect.Descriptor instead.
+func (*WaitServiceAppResponse) Descriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_service_app_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *WaitServiceAppResponse) GetServiceApp() *ServiceApp {
+	if x != nil {
+		return x.ServiceApp
+	}
+	return nil
+}
+
+func (x *WaitServiceAppResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *WaitServiceAppResponse) GetResult() WaitResult {
+	if x != nil {
+		return x.Result
+	}
+	return WaitResult_WAIT_RESULT_UNSPECIFIED
+}
+
 var File_m365_backupstorage_v1_service_app_service_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_service_app_service_proto_rawDesc = "" +
 	"\n" +
-	"/m365/backupstorage/v1/service_app_service.proto\x12\x15m365.backupstorage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a'm365/backupstorage/v1/service_app.proto\"T\n" +
+	"/m365/backupstorage/v1/service_app_service.proto\x12\x15m365.backupstorage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a'm365/backupstorage/v1/service_app.proto\x1a'm365/backupstorage/v1/wait_result.proto\"T\n" +
 	"\x16ListServiceAppsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -621,7 +761,17 @@ const file_m365_backupstorage_v1_service_app_service_proto_rawDesc = "" +
 	"\x0eservice_app_id\x18\x01 \x01(\tR\fserviceAppId\"j\n" +
 	"\x1cDeactivateServiceAppResponse\x12J\n" +
 	"\vservice_app\x18\x01 \x01(\v2!.m365.backupstorage.v1.ServiceAppB\x06\xea\xda\x19\x02\x18\x01R\n" +
-	"serviceApp2\xe6\r\n" +
+	"serviceApp\"\xc6\x01\n" +
+	"\x15WaitServiceAppRequest\x12$\n" +
+	"\x0eservice_app_id\x18\x01 \x01(\tR\fserviceAppId\x12\x12\n" +
+	"\x04seen\x18\x02 \x01(\tR\x04seen\x12=\n" +
+	"\x05until\x18\x03 \x03(\x0e2'.m365.backupstorage.v1.ServiceAppStatusR\x05until\x124\n" +
+	"\bmax_wait\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\amaxWait\"\xb3\x01\n" +
+	"\x16WaitServiceAppResponse\x12B\n" +
+	"\vservice_app\x18\x01 \x01(\v2!.m365.backupstorage.v1.ServiceAppR\n" +
+	"serviceApp\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\x80\x0f\n" +
 	"\x11ServiceAppService\x12\xf9\x01\n" +
 	"\x0fListServiceApps\x12-.m365.backupstorage.v1.ListServiceAppsRequest\x1a..m365.backupstorage.v1.ListServiceAppsResponse\"\x86\x01\xd2\xda\x19\x7f\n" +
 	"\x03GET\x12\f/serviceApps\x1a\x1eBackupRestore-Control.Read.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-serviceapps@\x01\x90\x02\x01\x12\xaa\x02\n" +
@@ -634,7 +784,8 @@ const file_m365_backupstorage_v1_service_app_service_proto_rawDesc = "" +
 	"\x12ActivateServiceApp\x120.m365.backupstorage.v1.ActivateServiceAppRequest\x1a1.m365.backupstorage.v1.ActivateServiceAppResponse\"\xb8\x01\xd2\xda\x19\xb3\x01\n" +
 	"\x04POST\x12&/serviceApps/{service_app_id}/activate\x1a#BackupRestore-Control.ReadWrite.All \x01*9https://learn.microsoft.com/graph/api/serviceapp-activate@\x03J\x1fServiceAppService/GetServiceApp\x12\xbe\x02\n" +
 	"\x14DeactivateServiceApp\x122.m365.backupstorage.v1.DeactivateServiceAppRequest\x1a3.m365.backupstorage.v1.DeactivateServiceAppResponse\"\xbc\x01\xd2\xda\x19\xb7\x01\n" +
-	"\x04POST\x12(/serviceApps/{service_app_id}/deactivate\x1a#BackupRestore-Control.ReadWrite.All \x01*;https://learn.microsoft.com/graph/api/serviceapp-deactivate@\x04J\x1fServiceAppService/GetServiceAppB\xc8\x01\n" +
+	"\x04POST\x12(/serviceApps/{service_app_id}/deactivate\x1a#BackupRestore-Control.ReadWrite.All \x01*;https://learn.microsoft.com/graph/api/serviceapp-deactivate@\x04J\x1fServiceAppService/GetServiceApp\x12\x97\x01\n" +
+	"\x0eWaitServiceApp\x12,.m365.backupstorage.v1.WaitServiceAppRequest\x1a-.m365.backupstorage.v1.WaitServiceAppResponse\"(\xd2\xda\x19!j\x1fServiceAppService/GetServiceApp\x90\x02\x01B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
@@ -649,7 +800,7 @@ func file_m365_backupstorage_v1_service_app_service_proto_rawDescGZIP() []byte {
 	return file_m365_backupstorage_v1_service_app_service_proto_rawDescData
 }
 
-var file_m365_backupstorage_v1_service_app_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_m365_backupstorage_v1_service_app_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_m365_backupstorage_v1_service_app_service_proto_goTypes = []any{
 	(*ListServiceAppsRequest)(nil),       // 0: m365.backupstorage.v1.ListServiceAppsRequest
 	(*ListServiceAppsResponse)(nil),      // 1: m365.backupstorage.v1.ListServiceAppsResponse
@@ -663,33 +814,44 @@ var file_m365_backupstorage_v1_service_app_service_proto_goTypes = []any{
 	(*ActivateServiceAppResponse)(nil),   // 9: m365.backupstorage.v1.ActivateServiceAppResponse
 	(*DeactivateServiceAppRequest)(nil),  // 10: m365.backupstorage.v1.DeactivateServiceAppRequest
 	(*DeactivateServiceAppResponse)(nil), // 11: m365.backupstorage.v1.DeactivateServiceAppResponse
-	(*ServiceApp)(nil),                   // 12: m365.backupstorage.v1.ServiceApp
-	(*timestamppb.Timestamp)(nil),        // 13: google.protobuf.Timestamp
+	(*WaitServiceAppRequest)(nil),        // 12: m365.backupstorage.v1.WaitServiceAppRequest
+	(*WaitServiceAppResponse)(nil),       // 13: m365.backupstorage.v1.WaitServiceAppResponse
+	(*ServiceApp)(nil),                   // 14: m365.backupstorage.v1.ServiceApp
+	(*timestamppb.Timestamp)(nil),        // 15: google.protobuf.Timestamp
+	(ServiceAppStatus)(0),                // 16: m365.backupstorage.v1.ServiceAppStatus
+	(*durationpb.Duration)(nil),          // 17: google.protobuf.Duration
+	(WaitResult)(0),                      // 18: m365.backupstorage.v1.WaitResult
 }
 var file_m365_backupstorage_v1_service_app_service_proto_depIdxs = []int32{
-	12, // 0: m365.backupstorage.v1.ListServiceAppsResponse.service_apps:type_name -> m365.backupstorage.v1.ServiceApp
-	12, // 1: m365.backupstorage.v1.CreateServiceAppResponse.service_app:type_name -> m365.backupstorage.v1.ServiceApp
-	12, // 2: m365.backupstorage.v1.GetServiceAppResponse.service_app:type_name -> m365.backupstorage.v1.ServiceApp
-	13, // 3: m365.backupstorage.v1.ActivateServiceAppRequest.effective_date_time:type_name -> google.protobuf.Timestamp
-	12, // 4: m365.backupstorage.v1.ActivateServiceAppResponse.service_app:type_name -> m365.backupstorage.v1.ServiceApp
-	12, // 5: m365.backupstorage.v1.DeactivateServiceAppResponse.service_app:type_name -> m365.backupstorage.v1.ServiceApp
-	0,  // 6: m365.backupstorage.v1.ServiceAppService.ListServiceApps:input_type -> m365.backupstorage.v1.ListServiceAppsRequest
-	2,  // 7: m365.backupstorage.v1.ServiceAppService.CreateServiceApp:input_type -> m365.backupstorage.v1.CreateServiceAppRequest
-	4,  // 8: m365.backupstorage.v1.ServiceAppService.GetServiceApp:input_type -> m365.backupstorage.v1.GetServiceAppRequest
-	6,  // 9: m365.backupstorage.v1.ServiceAppService.DeleteServiceApp:input_type -> m365.backupstorage.v1.DeleteServiceAppRequest
-	8,  // 10: m365.backupstorage.v1.ServiceAppService.ActivateServiceApp:input_type -> m365.backupstorage.v1.ActivateServiceAppRequest
-	10, // 11: m365.backupstorage.v1.ServiceAppService.DeactivateServiceApp:input_type -> m365.backupstorage.v1.DeactivateServiceAppRequest
-	1,  // 12: m365.backupstorage.v1.ServiceAppService.ListServiceApps:output_type -> m365.backupstorage.v1.ListServiceAppsResponse
-	3,  // 13: m365.backupstorage.v1.ServiceAppService.CreateServiceApp:output_type -> m365.backupstorage.v1.CreateServiceAppResponse
-	5,  // 14: m365.backupstorage.v1.ServiceAppService.GetServiceApp:output_type -> m365.backupstorage.v1.GetServiceAppResponse
-	7,  // 15: m365.backupstorage.v1.ServiceAppService.DeleteServiceApp:output_type -> m365.backupstorage.v1.DeleteServiceAppResponse
-	9,  // 16: m365.backupstorage.v1.ServiceAppService.ActivateServiceApp:output_type -> m365.backupstorage.v1.ActivateServiceAppResponse
-	11, // 17: m365.backupstorage.v1.ServiceAppService.DeactivateServiceApp:output_type -> m365.backupstorage.v1.DeactivateServiceAppResponse
-	12, // [12:18] is the sub-list for method output_type
-	6,  // [6:12] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	14, // 0: m365.backupstorage.v1.ListServiceAppsResponse.service_apps:type_name -> m365.backupstorage.v1.ServiceApp
+	14, // 1: m365.backupstorage.v1.CreateServiceAppResponse.service_app:type_name -> m365.backupstorage.v1.ServiceApp
+	14, // 2: m365.backupstorage.v1.GetServiceAppResponse.service_app:type_name -> m365.backupstorage.v1.ServiceApp
+	15, // 3: m365.backupstorage.v1.ActivateServiceAppRequest.effective_date_time:type_name -> google.protobuf.Timestamp
+	14, // 4: m365.backupstorage.v1.ActivateServiceAppResponse.service_app:type_name -> m365.backupstorage.v1.ServiceApp
+	14, // 5: m365.backupstorage.v1.DeactivateServiceAppResponse.service_app:type_name -> m365.backupstorage.v1.ServiceApp
+	16, // 6: m365.backupstorage.v1.WaitServiceAppRequest.until:type_name -> m365.backupstorage.v1.ServiceAppStatus
+	17, // 7: m365.backupstorage.v1.WaitServiceAppRequest.max_wait:type_name -> google.protobuf.Duration
+	14, // 8: m365.backupstorage.v1.WaitServiceAppResponse.service_app:type_name -> m365.backupstorage.v1.ServiceApp
+	18, // 9: m365.backupstorage.v1.WaitServiceAppResponse.result:type_name -> m365.backupstorage.v1.WaitResult
+	0,  // 10: m365.backupstorage.v1.ServiceAppService.ListServiceApps:input_type -> m365.backupstorage.v1.ListServiceAppsRequest
+	2,  // 11: m365.backupstorage.v1.ServiceAppService.CreateServiceApp:input_type -> m365.backupstorage.v1.CreateServiceAppRequest
+	4,  // 12: m365.backupstorage.v1.ServiceAppService.GetServiceApp:input_type -> m365.backupstorage.v1.GetServiceAppRequest
+	6,  // 13: m365.backupstorage.v1.ServiceAppService.DeleteServiceApp:input_type -> m365.backupstorage.v1.DeleteServiceAppRequest
+	8,  // 14: m365.backupstorage.v1.ServiceAppService.ActivateServiceApp:input_type -> m365.backupstorage.v1.ActivateServiceAppRequest
+	10, // 15: m365.backupstorage.v1.ServiceAppService.DeactivateServiceApp:input_type -> m365.backupstorage.v1.DeactivateServiceAppRequest
+	12, // 16: m365.backupstorage.v1.ServiceAppService.WaitServiceApp:input_type -> m365.backupstorage.v1.WaitServiceAppRequest
+	1,  // 17: m365.backupstorage.v1.ServiceAppService.ListServiceApps:output_type -> m365.backupstorage.v1.ListServiceAppsResponse
+	3,  // 18: m365.backupstorage.v1.ServiceAppService.CreateServiceApp:output_type -> m365.backupstorage.v1.CreateServiceAppResponse
+	5,  // 19: m365.backupstorage.v1.ServiceAppService.GetServiceApp:output_type -> m365.backupstorage.v1.GetServiceAppResponse
+	7,  // 20: m365.backupstorage.v1.ServiceAppService.DeleteServiceApp:output_type -> m365.backupstorage.v1.DeleteServiceAppResponse
+	9,  // 21: m365.backupstorage.v1.ServiceAppService.ActivateServiceApp:output_type -> m365.backupstorage.v1.ActivateServiceAppResponse
+	11, // 22: m365.backupstorage.v1.ServiceAppService.DeactivateServiceApp:output_type -> m365.backupstorage.v1.DeactivateServiceAppResponse
+	13, // 23: m365.backupstorage.v1.ServiceAppService.WaitServiceApp:output_type -> m365.backupstorage.v1.WaitServiceAppResponse
+	17, // [17:24] is the sub-list for method output_type
+	10, // [10:17] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_service_app_service_proto_init() }
@@ -700,13 +862,14 @@ func file_m365_backupstorage_v1_service_app_service_proto_init() {
 	file_m365_backupstorage_v1_graph_call_proto_init()
 	file_m365_backupstorage_v1_graph_names_proto_init()
 	file_m365_backupstorage_v1_service_app_proto_init()
+	file_m365_backupstorage_v1_wait_result_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_m365_backupstorage_v1_service_app_service_proto_rawDesc), len(file_m365_backupstorage_v1_service_app_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

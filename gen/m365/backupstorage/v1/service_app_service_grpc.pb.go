@@ -25,6 +25,7 @@ const (
 	ServiceAppService_DeleteServiceApp_FullMethodName     = "/m365.backupstorage.v1.ServiceAppService/DeleteServiceApp"
 	ServiceAppService_ActivateServiceApp_FullMethodName   = "/m365.backupstorage.v1.ServiceAppService/ActivateServiceApp"
 	ServiceAppService_DeactivateServiceApp_FullMethodName = "/m365.backupstorage.v1.ServiceAppService/DeactivateServiceApp"
+	ServiceAppService_WaitServiceApp_FullMethodName       = "/m365.backupstorage.v1.ServiceAppService/WaitServiceApp"
 )
 
 // ServiceAppServiceClient is the client API for ServiceAppService service.
@@ -64,6 +65,15 @@ type ServiceAppServiceClient interface {
 	// PENDING_INACTIVE. Graph refuses it for an app that is ACTIVE. Graph allows it only on behalf of a user
 	// (`x-user-assertion`).
 	DeactivateServiceApp(ctx context.Context, in *DeactivateServiceAppRequest, opts ...grpc.CallOption) (*DeactivateServiceAppResponse, error)
+	// WaitServiceApp waits until a registration is in one of the states `until`, or, without `until`, has changed since
+	// `seen`, and returns it. It stands for a loop of GetServiceApp: the server asks Graph once for all that wait for
+	// the same. `result` says why the call ended; that nothing happened in time is no error. It ends after at most 45 s.
+	//
+	// Example: after ActivateServiceApp, `{"service_app_id": "…", "until": ["SERVICE_APP_STATUS_ACTIVE"]}` returns with
+	// REACHED in that state and with TERMINAL in SERVICE_APP_STATUS_INACTIVE. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetServiceApp, and SERVER_OVERLOADED when too many calls wait.
+	WaitServiceApp(ctx context.Context, in *WaitServiceAppRequest, opts ...grpc.CallOption) (*WaitServiceAppResponse, error)
 }
 
 type serviceAppServiceClient struct {
@@ -134,6 +144,16 @@ func (c *serviceAppServiceClient) DeactivateServiceApp(ctx context.Context, in *
 	return out, nil
 }
 
+func (c *serviceAppServiceClient) WaitServiceApp(ctx context.Context, in *WaitServiceAppRequest, opts ...grpc.CallOption) (*WaitServiceAppResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitServiceAppResponse)
+	err := c.cc.Invoke(ctx, ServiceAppService_WaitServiceApp_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ServiceAppServiceServer is the server API for ServiceAppService service.
 // All implementations must embed UnimplementedServiceAppServiceServer
 // for forward compatibility.
@@ -171,6 +191,15 @@ type ServiceAppServiceServer interface {
 	// PENDING_INACTIVE. Graph refuses it for an app that is ACTIVE. Graph allows it only on behalf of a user
 	// (`x-user-assertion`).
 	DeactivateServiceApp(context.Context, *DeactivateServiceAppRequest) (*DeactivateServiceAppResponse, error)
+	// WaitServiceApp waits until a registration is in one of the states `until`, or, without `until`, has changed since
+	// `seen`, and returns it. It stands for a loop of GetServiceApp: the server asks Graph once for all that wait for
+	// the same. `result` says why the call ended; that nothing happened in time is no error. It ends after at most 45 s.
+	//
+	// Example: after ActivateServiceApp, `{"service_app_id": "…", "until": ["SERVICE_APP_STATUS_ACTIVE"]}` returns with
+	// REACHED in that state and with TERMINAL in SERVICE_APP_STATUS_INACTIVE. After TIMED_OUT, call again.
+	//
+	// Errors: those of GetServiceApp, and SERVER_OVERLOADED when too many calls wait.
+	WaitServiceApp(context.Context, *WaitServiceAppRequest) (*WaitServiceAppResponse, error)
 	mustEmbedUnimplementedServiceAppServiceServer()
 }
 
@@ -198,6 +227,9 @@ func (UnimplementedServiceAppServiceServer) ActivateServiceApp(context.Context, 
 }
 func (UnimplementedServiceAppServiceServer) DeactivateServiceApp(context.Context, *DeactivateServiceAppRequest) (*DeactivateServiceAppResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeactivateServiceApp not implemented")
+}
+func (UnimplementedServiceAppServiceServer) WaitServiceApp(context.Context, *WaitServiceAppRequest) (*WaitServiceAppResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaitServiceApp not implemented")
 }
 func (UnimplementedServiceAppServiceServer) mustEmbedUnimplementedServiceAppServiceServer() {}
 func (UnimplementedServiceAppServiceServer) testEmbeddedByValue()                           {}
@@ -328,6 +360,24 @@ func _ServiceAppService_DeactivateServiceApp_Handler(srv interface{}, ctx contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ServiceAppService_WaitServiceApp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitServiceAppRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ServiceAppServiceServer).WaitServiceApp(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ServiceAppService_WaitServiceApp_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ServiceAppServiceServer).WaitServiceApp(ctx, req.(*WaitServiceAppRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ServiceAppService_ServiceDesc is the grpc.ServiceDesc for ServiceAppService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -358,6 +408,10 @@ var ServiceAppService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeactivateServiceApp",
 			Handler:    _ServiceAppService_DeactivateServiceApp_Handler,
+		},
+		{
+			MethodName: "WaitServiceApp",
+			Handler:    _ServiceAppService_WaitServiceApp_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
