@@ -118,8 +118,8 @@ func NewPage(ctx context.Context) (context.Context, *wire.Holding) {
 	return context.WithValue(ctx, pageKey{}, page), page
 }
 
-// Outgoing is a message of a stream: as it is, or encoded already, in a buffer of package buffers. That is no longer its
-// maker's.
+// Outgoing is a message of a stream: as it is, or encoded already, in a buffer of package buffers. That is no longer
+// its maker's.
 type Outgoing struct {
 	Message proto.Message
 	Encoded *[]byte
