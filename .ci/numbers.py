@@ -235,6 +235,8 @@ def check_names(root, pages):
     # Kubernetes sets such variables for a Service.
     variables |= {"BACKUPSTORAGE_SERVICE_HOST", "BACKUPSTORAGE_PORT_50051_TCP"}
     variables |= {"GOMEMLIMIT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+    # Launchers of the emulator read the first one.
+    variables |= {"BACKUPSTORAGE_EMULATOR"} | {"BACKUPSTORAGE_EMULATOR_LISTEN"}
     values = grep(r"^\s+([A-Z][A-Z0-9_]+) = \d+", "proto/m365/backupstorage/v1/*.proto")
     # A value is also written without the name of its enum.
     short = {"_".join(parts[n:]) for parts in (value.split("_") for value in values) for n in range(1, len(parts))}
@@ -243,6 +245,10 @@ def check_names(root, pages):
     tests = grep(r"^func ((?:Test|Fuzz|Benchmark)\w+)", "**/*_test.go")
     # Flags of the program and of its commands, which the page of those of serve does not have.
     options = {"help", "version", "permissions"} | grep(r"(?<![\w-])--([a-z-]+)", ".ci/run")
+    # Those of cmd/emulator are fields of structs: ClockStart is --clock-start.
+    fields = grep(r"^\t([A-Z]\w+)\s.*`.*help:", "graph/emulator/program/config.go", "cmd/emulator/main.go")
+    options |= {re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower() for name in fields}
+    options |= grep(r'name:"([a-z-]+)"', "graph/emulator/program/config.go")
     http2 = {"SERVING", "NOT_SERVING", "ENHANCE_YOUR_CALM", "INTERNAL_ERROR", "CANCEL", "RST_STREAM"}
     texts = grep(r'"((?:[^"\\\n]|\\.)*)"', *(f"{room}/**/*.go" for room in ("cmd/server", "graph", "service", "internal")))
     logged = {"time", "level", "msg"}  # Written by log/slog.

@@ -63,8 +63,9 @@ type Options struct {
 type Client struct {
 	endpoint    *url.URL
 	tokens      TokenSource
-	userAgent   string
 	connections *connections
+	// outgoing makes the HTTP requests.
+	outgoing outgoing
 	// roundTrip sends a request. Tests of this package replace the network here.
 	roundTrip func(*http.Request, way) (*http.Response, error)
 	throttles *throttle.Throttles
@@ -110,7 +111,7 @@ func New(options Options) (*Client, error) {
 	c := &Client{
 		endpoint:    endpoint,
 		tokens:      options.Tokens,
-		userAgent:   options.UserAgent,
+		outgoing:    newOutgoing(endpoint, options.UserAgent),
 		connections: newConnections(options.RootCAs, options.MaxReads, writes),
 		throttles:   throttle.New(),
 		tenants: share.New(share.Limits{
@@ -218,7 +219,7 @@ func (c *Client) once(ctx context.Context, request *Request, token string, fresh
 func (c *Client) send(ctx context.Context, request *Request, token string, fresh bool) (received *Response, dead bool, failed *Error) {
 	trip := c.begin(ctx, request, token, way{write: !request.Safe, fresh: fresh})
 	defer trip.close()
-	httpRequest, err := c.httpRequest(trip.within, request, token)
+	httpRequest, err := c.outgoing.request(trip.within, request, token)
 	if err != nil {
 		return nil, false, &Error{Kind: KindInvalidRequest, Err: err}
 	}
@@ -246,51 +247,6 @@ func (c *Client) send(ctx context.Context, request *Request, token string, fresh
 	return received, false, failed
 }
 
-func (c *Client) httpRequest(ctx context.Context, request *Request, token string) (*http.Request, error) {
-	target, err := url.Parse(request.Target)
-	if err != nil {
-		return nil, err
-	}
-	if target.Scheme != "" || target.Host != "" || !strings.HasPrefix(target.Path, "/") {
-		return nil, errors.New("target is no path")
-	}
-	if !fitsHeader(request.RequestID) {
-		return nil, errors.New("request id must be printable ASCII")
-	}
-	u := *c.endpoint
-	u.RawPath = c.endpoint.EscapedPath() + target.EscapedPath()
-	u.Path = c.endpoint.Path + target.Path
-	u.RawQuery = target.RawQuery
-	header := http.Header{
-		"Accept":            {"application/json"},
-		"Authorization":     {"Bearer " + token},
-		"Client-Request-Id": {request.RequestID},
-		// Without it Graph hides the enum members that were added after unknownFutureValue.
-		"Prefer":     {"include-unknown-enum-members"},
-		"User-Agent": {c.userAgent},
-	}
-	if token == "" {
-		delete(header, "Authorization")
-	}
-	result := &http.Request{
-		Method: request.Method, URL: &u, Host: u.Host, Header: header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
-	if len(request.Body) > 0 {
-		header["Content-Type"] = []string{"application/json"}
-		result.Body = io.NopCloser(bytes.NewReader(request.Body))
-		result.ContentLength = int64(len(request.Body))
-		// No GetBody: the transport must not repeat a request of which it may have written a part.
-	} else if request.Method != http.MethodGet && request.Method != http.MethodDelete {
-		result.Body = http.NoBody
-		if !request.Safe && u.Scheme == "https" {
-			// Over HTTP/2 the transport repeats requests without a body, even when the server may have processed them.
-			result.Body = emptyBody{}
-		}
-	}
-	return result.WithContext(ctx), nil
-}
-
 func readResponse(ctx context.Context, response *http.Response, request *Request) (*Response, *Error) {
 	safe, grow := request.Safe, request.Grow
 	if !safe || grow == nil {
@@ -298,11 +254,9 @@ func readResponse(ctx context.Context, response *http.Response, request *Request
 	}
 	meta := Meta{
 		Status:          response.StatusCode,
-		RequestID:       errorbody.CleanID(response.Header.Get("Request-Id")),
-		ClientRequestID: errorbody.CleanID(response.Header.Get("Client-Request-Id")),
-	}
-	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
-		meta.Date = date
+		RequestID:       errorbody.CleanID(header(response, "Request-Id")),
+		ClientRequestID: errorbody.CleanID(header(response, "Client-Request-Id")),
+		Date:            dates.read(header(response, "Date")),
 	}
 	switch {
 	case meta.Status >= 300 && meta.Status < 400:
@@ -319,7 +273,7 @@ func readResponse(ctx context.Context, response *http.Response, request *Request
 		e.scope = response.Header.Get("X-Ms-Throttle-Scope")
 		return nil, e
 	}
-	if encoding := response.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+	if encoding := header(response, "Content-Encoding"); encoding != "" && encoding != "identity" {
 		return nil, &Error{Kind: KindInvalidResponse, Meta: meta, Cause: CauseEncoding, Sent: !safe}
 	}
 	var body []byte

@@ -78,26 +78,30 @@ func together(t *testing.T, client *graph.Client, n int, method string) {
 	group.Wait()
 }
 
+// whenAllAreThere responds to n requests when all of them are there, and then to the next n.
+func whenAllAreThere(n int) http.HandlerFunc {
+	var mutex sync.Mutex
+	waiting, open := 0, make(chan struct{})
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mutex.Lock()
+		release := open
+		if waiting++; waiting == n {
+			close(open)
+			waiting, open = 0, make(chan struct{})
+		}
+		mutex.Unlock()
+		<-release
+		w.Header().Set("client-request-id", r.Header.Get("client-request-id"))
+		io.WriteString(w, r.URL.Path+" "+string(body))
+	}
+}
+
 func Test64RequestsAtOnceShareTheirConnectionsLater(t *testing.T) {
 	const calls = 64
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		t.Run(method, func(t *testing.T) {
-			// No response is sent until all requests are there.
-			var mutex sync.Mutex
-			waiting, open := 0, make(chan struct{})
-			client, opened := serveCounted(t, func(w http.ResponseWriter, r *http.Request) {
-				body, _ := io.ReadAll(r.Body)
-				mutex.Lock()
-				release := open
-				if waiting++; waiting == calls {
-					close(open)
-					waiting, open = 0, make(chan struct{})
-				}
-				mutex.Unlock()
-				<-release
-				w.Header().Set("client-request-id", r.Header.Get("client-request-id"))
-				io.WriteString(w, r.URL.Path+" "+string(body))
-			})
+			client, opened := serveCounted(t, whenAllAreThere(calls))
 			for range 3 {
 				together(t, client, calls, method)
 			}
@@ -105,6 +109,26 @@ func Test64RequestsAtOnceShareTheirConnectionsLater(t *testing.T) {
 				t.Errorf("opened %d connections, want %d", got, calls)
 			}
 		})
+	}
+}
+
+// As many connections stay open as reads can be under way: each new one would cost a handshake.
+func TestAsManyConnectionsStayAsReads(t *testing.T) {
+	const reads = 400
+	server := httptest.NewUnstartedServer(whenAllAreThere(reads))
+	opened := graph.CountConnections(server)
+	server.Start()
+	defer server.Close()
+	client, err := graph.New(graph.Options{Endpoint: server.URL + "/v1.0", Tokens: graph.Unsigned{}, MaxReads: reads, OneTenant: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for range 2 {
+		together(t, client, reads, http.MethodGet)
+	}
+	if got := opened.Load(); got != reads {
+		t.Errorf("opened %d connections, want %d", got, reads)
 	}
 }
 

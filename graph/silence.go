@@ -230,7 +230,7 @@ func (t *trip) scout() finding {
 	}
 	t.stopScout = scout.cancel
 	t.mu.Unlock()
-	httpRequest, err := c.httpRequest(scout.within, t.request, t.token)
+	httpRequest, err := c.outgoing.request(scout.within, t.request, t.token)
 	if err != nil {
 		return nothing
 	}

@@ -12,13 +12,19 @@ type Stats struct {
 	Waited time.Duration
 	// GraphRequestIDs are Graph's ids of the requests that it responded to, in order.
 	GraphRequestIDs []string
+	// first has room for the first of them: most calls make one request.
+	first [1]string
 }
 
 // responded notes Graph's id of a request, unless nobody counts.
 func (s *Stats) responded(id string) {
-	if s != nil && id != "" {
-		s.GraphRequestIDs = append(s.GraphRequestIDs, id)
+	if s == nil || id == "" {
+		return
 	}
+	if s.GraphRequestIDs == nil {
+		s.GraphRequestIDs = s.first[:0]
+	}
+	s.GraphRequestIDs = append(s.GraphRequestIDs, id)
 }
 
 // attempt counts an attempt, unless nobody counts.

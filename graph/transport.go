@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// idlePerHost is how many idle connections to Graph stay open. With net/http's default of 2, most requests under load
-	// would need a new handshake: BenchmarkIdleConnections prints what that costs.
+	// idlePerHost is how many idle connections to Graph stay open, or as many as reads can be under way if that is more.
+	// With net/http's default of 2, most requests under load would need a new handshake: BenchmarkIdleConnections prints
+	// what that costs.
 	idlePerHost = 256
 	// maxReads is how many reads are under way at once by default. With a thousand handshakes at once, each would exceed
 	// its time limit.
@@ -191,7 +192,8 @@ func (g *generation) closeIdle() {
 
 func (c *connections) transport(http2 bool, maxConnections int) *http.Transport {
 	transport := c.conns.Transport(c.roots, http2)
-	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 2*idlePerHost, idlePerHost
+	idle := max(idlePerHost, c.maxReads)
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 2*idle, idle
 	transport.MaxConnsPerHost = maxConnections
 	transport.ResponseHeaderTimeout = 60 * time.Second
 	// Between clouds the network is so fast that gzip costs more CPU than it saves time.

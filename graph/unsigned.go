@@ -42,6 +42,12 @@ type unsignedClaims struct {
 func (u Unsigned) Token(_ context.Context, request TokenRequest) (string, error) {
 	claims := unsignedClaims{Tenant: request.Tenant}
 	switch {
+	case request.UserAssertion == "" && IsGUID(request.Tenant):
+		rest := applicationRest
+		if u.Lenient {
+			rest = lenientRest
+		}
+		return unsignedHead + "." + encode([]byte(tenantClaim+request.Tenant+`"`)) + rest, nil
 	case u.Lenient:
 	case request.UserAssertion == "":
 		claims.Roles = allPermissions
@@ -56,9 +62,21 @@ func (u Unsigned) Token(_ context.Context, request TokenRequest) (string, error)
 	if err != nil {
 		return "", err
 	}
-	encode := base64.RawURLEncoding.EncodeToString
-	return encode([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + encode(payload) + ".", nil
+	return unsignedHead + "." + encode(payload) + ".", nil
 }
+
+// encode encodes a part of a JWT.
+func encode(part []byte) string { return base64.RawURLEncoding.EncodeToString(part) }
+
+// Each request has a token, and most differ only in the tenant, which stands first. A GUID and what is before it end
+// where base64 begins anew.
+const tenantClaim = `{"tid":"`
+
+var (
+	unsignedHead    = encode([]byte(`{"alg":"none","typ":"JWT"}`))
+	lenientRest     = encode([]byte(`}`)) + "."
+	applicationRest = encode([]byte(`,"roles":["`+strings.Join(allPermissions, `","`)+`"]}`)) + "."
+)
 
 // readAssertion refuses what package credential and a token authority refuse too, as far as that can be seen without a
 // key.

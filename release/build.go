@@ -10,19 +10,21 @@ import (
 	"strings"
 )
 
-// buildServers writes a static server for each platform. It has neither paths of this machine nor the state of a
-// checkout.
+// buildServers writes a static server, and the emulator alone, for each platform. They have neither paths of this
+// machine nor the state of a checkout.
 func buildServers(o options, source string) error {
 	for _, platform := range o.platforms {
 		system, arch, _ := strings.Cut(platform, "/")
-		name := fmt.Sprintf("backupstorage-server_%s_%s_%s", o.version, system, arch)
-		if system == "windows" {
-			name += ".exe"
-		}
-		err := run(source, []string{"CGO_ENABLED=0", "GOOS=" + system, "GOARCH=" + arch, "GOFLAGS="}, "go", "build", "-trimpath", "-buildvcs=false",
-			"-ldflags", "-s -w -buildid= -X main.version="+o.version, "-o", filepath.Join(o.folder, "server", name), "./cmd/server")
-		if err != nil {
-			return err
+		for _, program := range []string{"server", "emulator"} {
+			name := fmt.Sprintf("backupstorage-%s_%s_%s_%s", program, o.version, system, arch)
+			if system == "windows" {
+				name += ".exe"
+			}
+			err := run(source, []string{"CGO_ENABLED=0", "GOOS=" + system, "GOARCH=" + arch, "GOFLAGS="}, "go", "build", "-trimpath", "-buildvcs=false",
+				"-ldflags", "-s -w -buildid= -X main.version="+o.version, "-o", filepath.Join(o.folder, program, name), "./cmd/"+program)
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -250,6 +250,8 @@ func endedBulkRequest(s *servicetest.Server) *pb.RestoreArtifactBulkAdditionRequ
 	request := l.bulkRequest(s, l.emptyDraft(s))
 	request.DirectoryObjectIds, request.Mailboxes = nil, []string{"nobody@a.example"}
 	made := servicetest.Must[pb.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse](s, l.bulkRPC("Create"), request).GetBulkAdditionRequest()
+	servicetest.Must[pb.ActivateRestoreSessionResponse](s, "RestoreSessionService/ActivateRestoreSession",
+		&pb.ActivateRestoreSessionRequest{RestoreSessionId: request.GetRestoreSessionId()})
 	s.Emulator.Clock().Advance(time.Hour)
 	return servicetest.Must[pb.GetMailboxRestoreArtifactsBulkAdditionRequestResponse](s, l.bulkRPC("Get"), bulkID(request.GetRestoreSessionId(), made.GetId())).GetBulkAdditionRequest()
 }

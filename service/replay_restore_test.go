@@ -72,7 +72,7 @@ func (r *replay) makeGranularSession() string {
 	return r.ask(http.MethodPost, r.sessions(), map[string]any{list: []any{map[string]any{"browseSessionId": browse, "id": item}}}).ID
 }
 
-// makeRequest adds a bulk request to the session of the path and waits until it has ended.
+// makeRequest adds a bulk request to the session of the path, activates the session, and waits until the request ended.
 func (r *replay) makeRequest() string {
 	r.TB.Helper()
 	parent := ""
@@ -84,6 +84,7 @@ func (r *replay) makeRequest() string {
 	list := map[string]string{"mailbox": "mailboxes", "drive": "drives", "site": "siteWebUrls"}[r.thing()]
 	request := r.ask(http.MethodPost, r.sessions()+"/"+parent+"/"+r.thing()+"RestoreArtifactsBulkAdditionRequests", map[string]any{
 		"displayName": "Ours", list: []string{r.address(firstMember)}, "destinationType": "inPlace"})
+	r.ask(http.MethodPost, "/restoreSessions/"+parent+"/activate", nil)
 	r.advance(10 * time.Minute)
 	return request.ID
 }

@@ -30,7 +30,7 @@ class Server:
 
     def __init__(self, program):
         # Both ports are free ones on loopback.
-        command = [program, "--listen", "127.0.0.1:0", "--emulator-listen", "127.0.0.1:0"]
+        command = [program, "--listen", "127.0.0.1:0", "--emulator-listen", "127.0.0.1:0", "--emulator-scenario", "tests"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.log = []
         self.logged = threading.Condition()

@@ -24,11 +24,11 @@ class Rpc:
 
 GET_SERVICE = Rpc("BackupRestoreService/GetBackupRestore", "GET /")
 LIST = Rpc("ProtectionPolicyService/ListProtectionPolicies", "GET /protectionPolicies")
-MISSING = Rpc("ProtectionPolicyService/GetProtectionPolicy", "GET /protectionPolicies/{id}", "00000000-0000-4000-8000-000000000404")
+MISSING = Rpc("ProtectionPolicyService/GetProtectionPolicy", "GET /protectionPolicies/{policyId}", "00000000-0000-4000-8000-000000000404")
 CREATE = Rpc("ProtectionPolicyService/CreateExchangeProtectionPolicy", "POST /exchangeProtectionPolicies", "Mailboxes")
 ENABLE = Rpc("BackupRestoreService/EnableBackupRestore", "POST /enable", "{tenant}", {"serviceStatus": "disabled", "dataStoreReady": True})
 DELETE = Rpc(
-    "ProtectionPolicyService/DeleteProtectionPolicy", "DELETE /protectionPolicies/{id}", "{policy}",
+    "ProtectionPolicyService/DeleteProtectionPolicy", "DELETE /protectionPolicies/{policyId}", "{policy}",
     ENABLED | {"policies": [{"workload": "exchange", "inactive": True, "displayName": "Old"}]},
 )
 

@@ -4,6 +4,7 @@ import type * as grpc from '@grpc/grpc-js';
 import { Code } from './stubs/google/rpc/code.js';
 import { BadRequest, ErrorInfo, ResourceInfo, RetryInfo } from './stubs/google/rpc/error_details.js';
 import { Status } from './stubs/google/rpc/status.js';
+import { resolutions } from './stubs/resolutions.js';
 
 /** The content of an error: of a call that failed, or of a field in a response. */
 export interface TypedError {
@@ -17,6 +18,8 @@ export interface TypedError {
    */
   reason: string;
   domain: string;
+  /** A sentence for people: what to do about the reason. Empty for a reason that this version does not know. */
+  resolution: string;
   /** That of the ErrorInfo. */
   metadata: { [key: string]: string };
   /** Milliseconds to wait before the same request can be sent again. Undefined when it cannot. */
@@ -41,7 +44,7 @@ export function typedError(error: grpc.ServiceError): TypedError {
 /** Reads a Status in a field of a response, such as the error of a protection unit. */
 export function typedErrorOf(status: Status | undefined): TypedError {
   const result: TypedError = {
-    code: Code[status?.code ?? Code.OK], message: status?.message ?? '', reason: '', domain: '', metadata: {}, fields: [], outcomeUnknown: false,
+    code: Code[status?.code ?? Code.OK], message: status?.message ?? '', reason: '', domain: '', resolution: '', metadata: {}, fields: [], outcomeUnknown: false,
   };
   for (const { typeUrl, value } of status?.details ?? []) {
     switch (typeUrl.split('/').pop()) {
@@ -63,6 +66,7 @@ export function typedErrorOf(status: Status | undefined): TypedError {
         break;
     }
   }
+  result.resolution = resolutions[result.reason] ?? '';
   result.outcomeUnknown = result.metadata.outcome === 'unknown' || (result.reason === '' && result.code !== 'OK');
   return result;
 }

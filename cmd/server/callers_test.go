@@ -67,7 +67,7 @@ func (d *desk) begin(t *testing.T, environment ...string) {
 		"BACKUPSTORAGE_TLS_CERTIFICATE_FILE=" + d.at("server.crt"), "BACKUPSTORAGE_TLS_KEY_FILE=" + d.at("server.key"),
 		"BACKUPSTORAGE_TLS_CLIENT_CA_FILE=" + d.at("ca.crt"), "BACKUPSTORAGE_TLS_CLIENT_AUTH=optional", "BACKUPSTORAGE_RELOAD_INTERVAL=50ms",
 		"BACKUPSTORAGE_RIGHTS_FILE=" + d.at("rights.yaml"), "BACKUPSTORAGE_AUDIT=required", "BACKUPSTORAGE_AUDIT_FILE=" + d.audit,
-		"BACKUPSTORAGE_EMULATOR_LISTEN=" + d.emulator,
+		"BACKUPSTORAGE_EMULATOR_LISTEN=" + d.emulator, "BACKUPSTORAGE_EMULATOR_SCENARIO=tests",
 	}, environment...)...)
 	conn, stop := begin(t, d.server)
 	d.address, d.stop = conn.Target(), stop
@@ -323,7 +323,7 @@ func TestAuditLinesSurviveSIGKILL(t *testing.T) {
 	// Of all rounds: a request can arrive after its server was killed.
 	attempts := make(map[string]bool)
 	for round := range 5 {
-		d := newDesk(t, "BACKUPSTORAGE_GRAPH_ENDPOINT="+upstream.url, "BACKUPSTORAGE_GRAPH_CA_FILE="+rootsOf(t, upstream), "BACKUPSTORAGE_EMULATOR_LISTEN=")
+		d := newDesk(t, "BACKUPSTORAGE_GRAPH_ENDPOINT="+upstream.url, "BACKUPSTORAGE_GRAPH_CA_FILE="+rootsOf(t, upstream), "BACKUPSTORAGE_EMULATOR_LISTEN=", "BACKUPSTORAGE_EMULATOR_SCENARIO=")
 		operator := d.connect(t, "operator")
 		// Each round kills the server at another point: after so many writes.
 		arrived := make(chan struct{})

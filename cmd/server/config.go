@@ -13,6 +13,7 @@ import (
 
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/graph/emulator/program"
 	"github.com/m365backup/backupstorage/internal/traces"
 )
 
@@ -73,12 +74,12 @@ type callers struct {
 	AuditReads     bool   `help:"audit lines for reads that show people or content, too" page:"audit lines for reads that show people or content, too: on behalf of users, browse, search"`
 	AuditSync      bool   `help:"make each audit line survive the loss of power, which takes some milliseconds" page:"make each audit line survive the loss of power. It takes some milliseconds a line; a line that takes more than 100 ms counts as not written"`
 	LogTenants     string `placeholder:"HOW" help:"tenants in the lines of calls: \"none\", \"hash\", or \"id\"; the default is \"id\" with --rights-file, else \"none\"" page:"tenants in the lines of calls: ~none~, ~hash~ (of the GUID), or ~id~. Without it: ~id~ with ~--rights-file~, else ~none~"`
-	DefaultTenant  string `placeholder:"GUID" help:"tenant of calls without x-tenant-id; on the emulator the default is its tenant A" page:"tenant (GUID) of calls without ~x-tenant-id~. Without it: tenant A on the emulator, and ~TENANT_REQUIRED~ elsewhere"`
+	DefaultTenant  string `placeholder:"GUID" help:"tenant of calls without x-tenant-id; on the emulator the default is that of --emulator-scenario" page:"tenant (GUID) of calls without ~x-tenant-id~. Without it: that of ~--emulator-scenario~ on the emulator, and ~TENANT_REQUIRED~ elsewhere"`
 	InsecureListen bool   `help:"allow other machines to reach Graph through --listen without an identity, and to reach --emulator-listen"`
 }
 
 type limits struct {
-	MaxCalls              int   `default:"1000" placeholder:"N" help:"maximum number of calls under way; one tenant alone can have half of it" page:"maximum number of calls under way. One tenant alone can have half of them, two tenants a third each. The server refuses further calls at once with ~SERVER_OVERLOADED~"`
+	MaxCalls              int   `default:"1000" placeholder:"N" help:"maximum number of calls under way; one tenant alone can have half of it; each takes a connection to Graph and about 100 KB" page:"maximum number of calls under way. One tenant alone can have half of them, two tenants a third each. The server refuses further calls at once with ~SERVER_OVERLOADED~. Each read under way takes a connection to Graph and about 100 KB of memory"`
 	MaxConnections        int   `default:"10000" placeholder:"N" help:"maximum number of connections; the server closes further ones at once"`
 	MaxConnectionsPerPeer int   `default:"0" placeholder:"N" help:"maximum number of connections of one IP address; 0 is a tenth of --max-connections"`
 	MaxResponseBytes      int64 `default:"0" placeholder:"BYTES" help:"maximum number of bytes of responses that calls hold together; 0 is 256 MiB, or a quarter of the memory limit if that is less" page:"maximum number of bytes of responses that all calls hold together, from Graph and for clients that have not taken them yet; tenants share them like calls. At least 25165824. 0 is 256 MiB, or a quarter of the memory limit (~GOMEMLIMIT~, else nine tenths of the container's) if that is less"`
@@ -103,14 +104,16 @@ type replicas struct {
 }
 
 type emulation struct {
-	EmulatorListen  string `default:"127.0.0.1:0" placeholder:"ADDRESS" help:"address of the emulator; port 0 selects a free port"`
-	EmulatorLenient bool   `help:"let calls without x-user-assertion do on the emulator what Graph allows to signed-in administrators only" page:"let calls without ~x-user-assertion~ do on the emulator what Graph allows to signed-in administrators only, and show them names of units"`
-	EmulatorFaults  string `placeholder:"PATH" help:"file with the fault rules that the emulator has at its start" page:"file with the [fault rules](../graph/emulator/README.md) that the emulator has at its start"`
+	EmulatorListen   string `default:"127.0.0.1:0" placeholder:"ADDRESS" help:"address of the emulator; port 0 selects a free port"`
+	EmulatorScenario string `default:"demo" placeholder:"NAME" help:"tenant of calls without x-tenant-id on the emulator: \"demo\", a small company with a month of backups, or \"tests\", tenant A, which has nothing; all tenants are there either way" page:"tenant of calls without ~x-tenant-id~ on the emulator: ~demo~, a [small company with a month of backups](../graph/emulator/README.md#the-demo), or ~tests~, tenant A, which has nothing. All tenants are there either way"`
+	EmulatorSeed     string `placeholder:"PATH" help:"YAML or JSON file with tenants that the emulator has at its start" page:"YAML or JSON file with [tenants](../graph/emulator/README.md#seed) that the emulator has at its start: their people, sites, groups, policies"`
+	EmulatorLenient  bool   `help:"let calls without x-user-assertion do on the emulator what Graph allows to signed-in administrators only" page:"let calls without ~x-user-assertion~ do on the emulator what Graph allows to signed-in administrators only, and show them names of units"`
+	EmulatorFaults   string `placeholder:"PATH" help:"file with the fault rules that the emulator has at its start" page:"file with the [fault rules](../graph/emulator/README.md) that the emulator has at its start"`
 }
 
-// maxReads is how many reads of Graph are under way at once: about half of the calls, since each tenant has at most
-// half of those, and a read that waits for another tenant's must not be the rule.
-func (c *config) maxReads() int { return max(8, c.MaxCalls/2+12) }
+// maxReads is how many reads of Graph are under way at once: as many as calls. Both are shared by the same rule, so
+// that a call that got a place does not wait here for those of other tenants.
+func (c *config) maxReads() int { return max(8, c.MaxCalls) }
 
 // check checks all values together, so that a server never starts half-configured. It fills in what depends on others.
 func (c *config) check(getenv func(string) string) error {
@@ -137,7 +140,10 @@ func (c *config) check(getenv func(string) string) error {
 		return errors.New("--default-tenant must be a GUID")
 	}
 	if c.DefaultTenant == "" && c.GraphEndpoint == onEmulator {
-		c.DefaultTenant = emulator.TenantA
+		c.DefaultTenant = emulator.TenantDemo
+		if c.EmulatorScenario == program.ScenarioTests {
+			c.DefaultTenant = emulator.TenantA
+		}
 	}
 	if err := c.checkLimits(); err != nil {
 		return err
@@ -215,6 +221,9 @@ func (c *config) checkEndpoint() (*url.URL, error) {
 	}
 	if c.EmulatorFaults != "" {
 		return nil, errors.New("--emulator-faults works only with --graph-endpoint emulator")
+	}
+	if c.EmulatorSeed != "" || c.EmulatorScenario != program.ScenarioDemo {
+		return nil, errors.New("--emulator-seed and --emulator-scenario work only with --graph-endpoint emulator")
 	}
 	if c.EmulatorListen != freePort {
 		return nil, errors.New("--emulator-listen works only with --graph-endpoint emulator")

@@ -64,7 +64,7 @@ func (d *devCACommand) Run(to streams) error {
 	}
 	files := map[string][]byte{
 		"ca.crt": authority.pem, "rights.yaml": []byte(deskRights),
-		"tenants.txt": []byte("# The tenants of the emulator.\n" + emulator.TenantA + "\n" + emulator.TenantB + "\n"),
+		"tenants.txt": []byte("# The tenants of the emulator.\n" + emulator.TenantA + "\n" + emulator.TenantB + "\n" + emulator.TenantDemo + "\n"),
 	}
 	if files["ca.key"], err = keyPEM(authority.key); err != nil {
 		return err

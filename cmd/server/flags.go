@@ -176,6 +176,8 @@ func (p *parsed) checkNames(env variables) error {
 			known[variable(flag.Name)] = true
 		}
 	}
+	// Clients' launchers of the emulator find the program by it: clients/README.md.
+	known[strings.TrimSuffix(envPrefix, "_")+"_EMULATOR"] = true
 	var unknown []string
 	for name, value := range env {
 		if strings.HasPrefix(name, envPrefix) && value != "" && !known[name] && !ofKubernetes.MatchString("_"+strings.TrimPrefix(name, envPrefix)) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"io"
@@ -11,8 +10,13 @@ import (
 )
 
 const (
-	// queuedLines is how many lines of the log wait to be written at most.
+	// queuedLines is how many lines of the log wait to be written at most, with those that are being written.
 	queuedLines = 1024
+	// writtenAtOnce is how many bytes of lines are written at once, or one line if that is longer. A pipe takes so many as
+	// a whole or not at all, so that no line is torn when the process ends before somebody reads it.
+	writtenAtOnce = 4 << 10
+	// keptBuffer is the capacity in bytes of the largest buffer that is kept for later lines.
+	keptBuffer = 1 << 20
 	// flushTime is how long the process waits at its end for the log to be written.
 	flushTime = time.Second
 )
@@ -23,8 +27,14 @@ type logQueue struct {
 	out  io.Writer
 	done chan struct{}
 
-	mu      sync.Mutex
-	lines   chan []byte
+	mu sync.Mutex
+	// more is told of lines that wait, and of the end.
+	more *sync.Cond
+	// waiting are lines one behind the other, ends where each ends. count is how many there are, with those that are being
+	// written.
+	waiting []byte
+	ends    []int
+	count   int
 	dropped int
 	closed  bool
 	// all is how many lines were dropped since the start.
@@ -32,7 +42,8 @@ type logQueue struct {
 }
 
 func newLogQueue(out io.Writer) *logQueue {
-	q := &logQueue{out: out, lines: make(chan []byte, queuedLines), done: make(chan struct{})}
+	q := &logQueue{out: out, done: make(chan struct{})}
+	q.more = sync.NewCond(&q.mu)
 	go q.write()
 	return q
 }
@@ -41,14 +52,16 @@ func newLogQueue(out io.Writer) *logQueue {
 func (q *logQueue) Write(line []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed {
-		return len(line), nil
-	}
-	select {
-	case q.lines <- bytes.Clone(line):
-	default:
+	switch {
+	case q.closed:
+	case q.count == queuedLines:
 		q.dropped++
 		q.all++
+	default:
+		q.waiting = append(q.waiting, line...)
+		q.ends = append(q.ends, len(q.waiting))
+		q.count++
+		q.more.Signal()
 	}
 	return len(line), nil
 }
@@ -56,10 +69,8 @@ func (q *logQueue) Write(line []byte) (int, error) {
 // close ends the queue after what is queued has been written, or after flushTime.
 func (q *logQueue) close() {
 	q.mu.Lock()
-	if !q.closed {
-		q.closed = true
-		close(q.lines)
-	}
+	q.closed = true
+	q.more.Signal()
 	q.mu.Unlock()
 	timer := time.NewTimer(flushTime)
 	defer timer.Stop()
@@ -71,11 +82,47 @@ func (q *logQueue) close() {
 
 func (q *logQueue) write() {
 	defer close(q.done)
-	for line := range q.lines {
-		_, _ = q.out.Write(line)
-		q.reportDropped()
+	var lines []byte
+	var ends []int
+	for {
+		var ok bool
+		if lines, ends, ok = q.take(lines, ends); !ok {
+			break
+		}
+		for begin, first := 0, 0; first < len(ends); {
+			next := first + 1
+			for next < len(ends) && ends[next]-begin <= writtenAtOnce {
+				next++
+			}
+			_, _ = q.out.Write(lines[begin:ends[next-1]])
+			q.written(next - first)
+			begin, first = ends[next-1], next
+			q.reportDropped()
+		}
 	}
 	q.reportDropped()
+}
+
+// take waits for lines and takes all of them. It leaves the given buffers for later ones. ok is false at the end.
+func (q *logQueue) take(lines []byte, ends []int) (_ []byte, _ []int, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.ends) == 0 && !q.closed {
+		q.more.Wait()
+	}
+	if cap(lines) > keptBuffer {
+		lines = nil
+	}
+	taken, at := q.waiting, q.ends
+	q.waiting, q.ends = lines[:0], ends[:0]
+	return taken, at, len(at) > 0
+}
+
+// written makes room for others.
+func (q *logQueue) written(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.count -= n
 }
 
 // droppedLines returns how many lines were dropped since the start.

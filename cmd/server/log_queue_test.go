@@ -55,6 +55,42 @@ func TestLogQueueDropsAndCounts(t *testing.T) {
 	}
 }
 
+// sizesWriter notes what it is given, and takes nothing until it is opened.
+type sizesWriter struct {
+	open   chan struct{}
+	writes []string
+}
+
+func (w *sizesWriter) Write(p []byte) (int, error) {
+	<-w.open
+	w.writes = append(w.writes, string(p))
+	return len(p), nil
+}
+
+// Lines that wait are written together, as many as a pipe takes as a whole.
+func TestLogQueueWritesLinesTogether(t *testing.T) {
+	out := &sizesWriter{open: make(chan struct{})}
+	q := newLogQueue(out)
+	const lines, long = 500, writtenAtOnce + 100
+	for n := range lines {
+		fmt.Fprintf(q, "line %d of the log of the server\n", n)
+	}
+	fmt.Fprintln(q, strings.Repeat("x", long))
+	close(out.open)
+	q.close()
+	if n := len(out.writes); n > 10 {
+		t.Errorf("%d writes of %d lines", n, lines)
+	}
+	for _, written := range out.writes {
+		if !strings.HasSuffix(written, "\n") || len(written) > writtenAtOnce && len(written) != long+1 {
+			t.Errorf("%d bytes were written at once, which end in %q", len(written), written[len(written)-1:])
+		}
+	}
+	if all := strings.Join(out.writes, ""); strings.Count(all, "\n") != lines+1 {
+		t.Errorf("%d lines were written", strings.Count(all, "\n"))
+	}
+}
+
 func TestLogQueueEndsInTime(t *testing.T) {
 	out := &blockedWriter{open: make(chan struct{})}
 	q := newLogQueue(out)

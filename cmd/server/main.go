@@ -19,6 +19,7 @@ func main() {
 	// A reader of standard error or output that goes away must not end the process, nor a terminal that closes.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
 	limitMemory()
+	keepHeapFloor(os.Getenv("GOGC"))
 	queue := newLogQueue(os.Stderr)
 	defer queue.close()
 	log.SetOutput(withoutText{slog.New(slog.NewJSONHandler(queue, nil))})

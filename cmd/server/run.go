@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -21,14 +20,15 @@ import (
 
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/credential"
-	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/graph/emulator/program"
+	"github.com/m365backup/backupstorage/internal/jsonlog"
 	"github.com/m365backup/backupstorage/internal/reload"
 	"github.com/m365backup/backupstorage/service"
 )
 
 // run serves until the context ends, and then drains. It writes the banner to out and the log to log.
 func run(ctx context.Context, c *config, out, log io.Writer) error {
-	logger := slog.New(slog.NewJSONHandler(log, nil))
+	logger := slog.New(jsonlog.New(log))
 	files := reload.NewReader(c.ReloadInterval, logger)
 	var client *graph.Client
 	// An emulator that begins anew throttles nobody.
@@ -252,29 +252,23 @@ func startUpstream(c *config, logger *slog.Logger, onReset func()) (endpoint str
 	if c.GraphEndpoint != onEmulator {
 		return c.GraphEndpoint, func() {}, nil
 	}
-	e := emulator.New(emulator.Options{OnReset: onReset})
 	if c.EmulatorLenient {
 		logger.Warn("the emulator is lenient: names are shown and operations pass that Graph keeps for users")
 	}
-	if c.EmulatorFaults != "" {
-		file, err := os.Open(c.EmulatorFaults)
-		if err != nil {
-			return "", nil, fmt.Errorf("--emulator-faults: %w", err)
-		}
-		defer file.Close()
-		if _, err := e.LoadFaults(file); err != nil {
-			return "", nil, fmt.Errorf("--emulator-faults %s: %w", c.EmulatorFaults, err)
-		}
+	built := program.Config{
+		FlagPrefix: "emulator-", Listen: c.EmulatorListen, Scenario: c.EmulatorScenario, Faults: c.EmulatorFaults,
 	}
-	listener, err := net.Listen("tcp", c.EmulatorListen)
+	if c.EmulatorSeed != "" {
+		built.Seed = []string{c.EmulatorSeed}
+	}
+	running, err := built.Start(slog.NewLogLogger(logger.Handler(), slog.LevelDebug), onReset)
 	if err != nil {
-		return "", nil, fmt.Errorf("--emulator-listen: %w", err)
+		return "", nil, err
 	}
-	server := &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
 	go func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := <-running.Ended(); !errors.Is(err, http.ErrServerClosed) {
 			logger.Error("the emulator stopped", slog.String("error", err.Error()))
 		}
 	}()
-	return "http://" + listener.Addr().String() + "/v1.0", func() { _ = server.Close() }, nil
+	return running.URL + "/v1.0", running.Stop, nil
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,7 +43,12 @@ var address = regexp.MustCompile(`gRPC on (\S+),`)
 // start runs a server with these flags on a free port and connects to it. The test ends it.
 func start(t *testing.T, arguments ...string) *running {
 	t.Helper()
-	c, err := readConfig(append([]string{"--listen", "127.0.0.1:0"}, arguments...), nil, io.Discard)
+	flags := []string{"--listen", "127.0.0.1:0"}
+	if !slices.ContainsFunc(arguments, func(flag string) bool { return strings.HasPrefix(flag, "--graph-endpoint") }) {
+		// Tests begin in tenant A, which has nothing.
+		flags = append(flags, "--emulator-scenario", "tests")
+	}
+	c, err := readConfig(append(flags, arguments...), nil, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,5 +11,6 @@ func (s *serveCommand) configuration() *config { return &s.Configuration }
 func (s *serveCommand) Run(to streams) error {
 	ctx, stop := untilSignal()
 	defer stop()
+	go giveBackAtRest(ctx)
 	return run(ctx, &s.Configuration, to.out, to.log)
 }

@@ -17,6 +17,8 @@ import (
 	_ "google.golang.org/grpc/health" // Or grpc-go would not ask for health.
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
+
+	"github.com/m365backup/backupstorage/internal/trial"
 )
 
 // way is how clients reach the replicas.
@@ -86,7 +88,7 @@ func byEnvoy(ctx context.Context, f *fleet, program, policy, folder string) (*wa
 	addresses := make([]string, 2)
 	for i := range addresses {
 		var err error
-		if addresses[i], err = freeAddress(); err != nil {
+		if addresses[i], err = trial.FreeAddress(); err != nil {
 			return nil, err
 		}
 	}
@@ -102,15 +104,15 @@ func byEnvoy(ctx context.Context, f *fleet, program, policy, folder string) (*wa
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	envoy, err := launch(ctx, filepath.Join(folder, "envoy.log"), program, "--config-path", file, "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warn")
+	envoy, err := trial.Launch(ctx, filepath.Join(folder, "envoy.log"), program, "--config-path", file, "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warn")
 	if err != nil {
 		return nil, err
 	}
 	takesCalls := func(ctx context.Context, replica int) error {
 		return poll(ctx, func() (bool, error) {
 			select {
-			case <-envoy.ended:
-				return false, fmt.Errorf("envoy ended: %w: see %s", envoy.err, envoy.command.Stderr.(*os.File).Name())
+			case <-envoy.Ended:
+				return false, fmt.Errorf("envoy ended: %w: see %s", envoy.Err, filepath.Join(folder, "envoy.log"))
 			default:
 			}
 			return envoyHas(ctx, addresses[1], f.replicas[replica].address), nil
@@ -118,16 +120,16 @@ func byEnvoy(ctx context.Context, f *fleet, program, policy, folder string) (*wa
 	}
 	for i := range f.replicas {
 		if err := takesCalls(ctx, i); err != nil {
-			envoy.kill()
+			envoy.Kill()
 			return nil, err
 		}
 	}
 	connection, err := grpc.NewClient("passthrough:///"+addresses[0], grpc.WithDisableRetry(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
-		envoy.kill()
+		envoy.Kill()
 		return nil, err
 	}
-	return &way{connection: connection, takesCalls: takesCalls, stop: func() { _ = connection.Close(); envoy.kill() }}, nil
+	return &way{connection: connection, takesCalls: takesCalls, stop: func() { _ = connection.Close(); envoy.Kill() }}, nil
 }
 
 // withAddresses puts addresses of this machine, and a policy of balancing, into the configuration of production. It

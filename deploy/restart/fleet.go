@@ -1,14 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
 	"time"
+
+	"github.com/m365backup/backupstorage/internal/trial"
 )
 
 // replicas is how many servers there are. With one of them gone, two thirds are healthy: above Envoy's panic threshold.
@@ -28,7 +28,7 @@ const faults = `[
 // fleet is an emulator and the replicas that share it. The emulator runs in a server of its own, which nothing happens
 // to.
 type fleet struct {
-	emulator string // http://127.0.0.1:PORT
+	emulator trial.Emulator
 	replicas []*replica
 	tenants  []string
 	stop     func()
@@ -39,7 +39,7 @@ type fleet struct {
 func startFleet(ctx context.Context, folder, server string, slow time.Duration, p *pods, flags ...string) (_ *fleet, err error) {
 	addresses := make([]string, replicas+2)
 	for i := range addresses {
-		if addresses[i], err = freeAddress(); err != nil {
+		if addresses[i], err = trial.FreeAddress(); err != nil {
 			return nil, err
 		}
 	}
@@ -47,15 +47,15 @@ func startFleet(ctx context.Context, folder, server string, slow time.Duration, 
 		server: server, address: addresses[0], log: filepath.Join(folder, "emulator.log"),
 		flags: []string{"--listen", addresses[0], "--emulator-listen", addresses[1]},
 	}
-	f := &fleet{emulator: "http://" + addresses[1]}
+	f := &fleet{emulator: trial.Emulator("http://" + addresses[1])}
 	all := []*replica{host}
 	for i, address := range addresses[2:] {
 		log := filepath.Join(folder, fmt.Sprintf("replica-%d.log", i))
 		r := &replica{
-			server: server, address: address, log: log, flags: append([]string{"--listen", address, "--graph-endpoint", f.emulator + "/v1.0"}, flags...),
+			server: server, address: address, log: log, flags: append([]string{"--listen", address, "--graph-endpoint", string(f.emulator) + "/v1.0"}, flags...),
 		}
 		if p != nil {
-			if r, err = p.replica(i, server, log, f.emulator); err != nil {
+			if r, err = p.replica(i, server, log, string(f.emulator)); err != nil {
 				return nil, err
 			}
 		}
@@ -65,7 +65,7 @@ func startFleet(ctx context.Context, folder, server string, slow time.Duration, 
 	f.stop = func() {
 		for _, r := range all {
 			if r.process != nil {
-				r.process.kill()
+				r.process.Kill()
 			}
 		}
 	}
@@ -78,12 +78,12 @@ func startFleet(ctx context.Context, folder, server string, slow time.Duration, 
 	for n := range tenants {
 		tenant := tenantID(n)
 		f.tenants = append(f.tenants, tenant)
-		if err := f.control(ctx, http.MethodPost, "seed", map[string]any{"tenant": tenant, "serviceStatus": "enabled"}, nil); err != nil {
+		if err := f.emulator.Control(ctx, http.MethodPost, "seed", map[string]any{"tenant": tenant, "serviceStatus": "enabled"}, nil); err != nil {
 			f.stop()
 			return nil, err
 		}
 	}
-	if err := f.control(ctx, http.MethodPost, "faults", json.RawMessage(fmt.Sprintf(faults, slow)), nil); err != nil {
+	if err := f.emulator.Control(ctx, http.MethodPost, "faults", json.RawMessage(fmt.Sprintf(faults, slow)), nil); err != nil {
 		f.stop()
 		return nil, err
 	}
@@ -91,35 +91,3 @@ func startFleet(ctx context.Context, folder, server string, slow time.Duration, 
 }
 
 func tenantID(n int) string { return fmt.Sprintf("aaaaaaaa-0000-4000-9000-%012x", n) }
-
-// control calls the emulator's own API.
-func (f *fleet) control(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
-	if in != nil {
-		data, err := json.Marshal(in)
-		if err != nil {
-			return err
-		}
-		body = bytes.NewReader(data)
-	}
-	request, err := http.NewRequestWithContext(ctx, method, f.emulator+"/_emulator/"+path, body)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	data, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, data)
-	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(data, out)
-}

@@ -63,21 +63,6 @@ func TestJudgeFindsEachFault(t *testing.T) {
 	}
 }
 
-func TestLedgerJoinsRequestsAndPolicies(t *testing.T) {
-	t.Parallel()
-	l := newLedger()
-	l.add([]entry{
-		{Seq: 1, Kind: "request", Method: "POST", ClientRequestID: "a"},
-		{Seq: 2, Kind: "request", Method: "GET", ClientRequestID: "b"},
-		{Seq: 3, Kind: "change", Cause: 1, ID: "p1"},
-		{Seq: 4, Kind: "change", Cause: 2, ID: "p2"},
-		{Seq: 5, Kind: "change", Cause: 1, ID: "p1", From: "inactive"},
-	})
-	if got := l.created["a"]; len(l.created) != 1 || len(got) != 1 || got[0] != "p1" {
-		t.Errorf("created %v, want p1 under a alone", l.created)
-	}
-}
-
 func TestScheduleIsSeeded(t *testing.T) {
 	t.Parallel()
 	first, again, other := schedule(1, 100), schedule(1, 100), schedule(2, 100)

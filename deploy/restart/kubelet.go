@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/m365backup/backupstorage/internal/trial"
 )
 
 // numbers are those of the manifests, as `go run -C deploy/kubernetes . -numbers OVERLAY` prints them.
@@ -85,12 +87,12 @@ func (f *fleet) playKubelet(ctx context.Context, l *load, p *pods, count, rate i
 	problem = errors.Join(problem, alive())
 	stopLoad()
 	<-loaded
-	book := newLedger()
-	if err := book.read(ctx, f); err != nil {
+	book := trial.NewLedger()
+	if err := book.Read(ctx, f.emulator); err != nil {
 		return err
 	}
 	// SIGKILL, if there was one, is no excuse: it was the manifest's fault.
-	return errors.Join(problem, report(judge(l.seen(), nil, book.created)))
+	return errors.Join(problem, report(judge(l.seen(), nil, book.Created)))
 }
 
 // watchLife asks all replicas by the liveness probe until they are told to stop. The function that it returns ends
@@ -131,12 +133,12 @@ func (f *fleet) stopAsKubelet(ctx context.Context, c *cluster, r *replica, n num
 	begin := time.Now()
 	// A kubelet does not ask whether a pod lives that it has told to stop.
 	r.stopsLife()
-	if err := r.process.signal(syscall.SIGTERM); err != nil {
+	if err := r.process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	if err := r.process.waitEnd(n.Grace); err != nil {
+	if err := r.process.WaitEnd(n.Grace); err != nil {
 		problem = fmt.Errorf("%s had not ended cleanly when its grace period of %v was over: %w", r.address, n.Grace, err)
-		r.process.kill()
+		r.process.Kill()
 	}
 	fmt.Printf("a replica was told to stop and ended after %v of %v\n", time.Since(begin).Round(time.Millisecond), n.Grace)
 	// It stays in the list until everybody knows.

@@ -24,6 +24,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/m365backup/backupstorage/internal/trial"
 )
 
 type options struct {
@@ -82,7 +84,7 @@ func prove(ctx context.Context, by string, o options) (err error) {
 	}()
 	if o.server == "" {
 		o.server = filepath.Join(folder, "server")
-		if err := buildServer(o.server); err != nil {
+		if err := trial.BuildServer(o.server); err != nil {
 			return err
 		}
 	}
@@ -135,19 +137,19 @@ func prove(ctx context.Context, by string, o options) (err error) {
 func (f *fleet) proveUnderLoad(ctx context.Context, l *load, w *way, o options) error {
 	loading, stopLoad := context.WithCancel(ctx)
 	defer stopLoad()
-	book := newLedger()
+	book := trial.NewLedger()
 	loaded, followed := make(chan struct{}), make(chan error, 1)
 	begin := time.Now()
 	go func() {
 		l.run(loading, o.rate)
 		close(loaded)
 	}()
-	go func() { followed <- book.follow(loading, f) }()
+	go func() { followed <- book.Follow(loading, f.emulator, 5*time.Second) }()
 	events, err := f.happen(ctx, schedule(o.seed, o.events), o.drainWait+o.drainTimeout, w.takesCalls, os.Stdout)
 	stopLoad()
 	<-loaded
-	err = errors.Join(err, <-followed, book.read(ctx, f))
-	v := judge(l.seen(), events, book.created)
+	err = errors.Join(err, <-followed, book.Read(ctx, f.emulator))
+	v := judge(l.seen(), events, book.Created)
 	fmt.Printf("%.0f calls/s\n", float64(v.calls)/time.Since(begin).Seconds())
 	return errors.Join(err, report(v))
 }

@@ -17,6 +17,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+
+	"github.com/m365backup/backupstorage/internal/trial"
 )
 
 // pods start replicas with the flags of the manifests, on files as their volumes have them: TLS, callers by token,
@@ -95,7 +97,7 @@ func (p *pods) replica(i int, server, log, emulator string) (*replica, error) {
 	addresses := make([]string, 2)
 	for i := range addresses {
 		var err error
-		if addresses[i], err = freeAddressOf(p.ip); err != nil {
+		if addresses[i], err = trial.FreeAddressOf(p.ip); err != nil {
 			return nil, err
 		}
 	}

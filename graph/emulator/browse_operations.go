@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/m365backup/backupstorage/graph/emulator/internal/expression"
 )
 
 // browseOrder compares items; "" is by name. What is equal but for the case of
@@ -122,7 +124,11 @@ func nextBrowse(w Workload) handler {
 		if err != nil {
 			return nil, err
 		}
-		q, ok := c.readBrowseToken(b, values.Get("$skiptoken"))
+		token := values.Get("$skiptoken")
+		if len(c.params) > 1 { // the function takes it as its parameter
+			token = c.param(1)
+		}
+		q, ok := c.readBrowseToken(b, token)
 		if !ok {
 			return nil, c.badBrowse("The $skiptoken is not one that this browse session gave out.")
 		}
@@ -134,11 +140,11 @@ func (c *call) browsed(b *browseSession, q browseQuery) (*answer, *graphError) {
 	if b.status != browseCreated {
 		return nil, refuse(c.r.Method, codeNotAllowed, "The browse session is %s; it must be created to be browsed.", b.status)
 	}
-	var only *expression
+	var only *expression.Query
 	if q.Filter != "" {
-		var wrong *syntaxError
-		if only, wrong = parseExpression(q.Filter, browseVocabulary()); wrong != nil {
-			return nil, c.badBrowse("%s", wrong.message).about("filter")
+		var wrong *expression.SyntaxError
+		if only, wrong = expression.ParseQuery(q.Filter, expression.BrowseVocabulary()); wrong != nil {
+			return nil, c.badBrowse("%s", wrong.Message).about("filter")
 		}
 	}
 	items, more := c.tenant.found(b, q, only)
@@ -213,11 +219,11 @@ func (c *call) browseToken(b *browseSession, q browseQuery) string {
 	if err != nil {
 		panic("emulator: own token cannot be encoded: " + err.Error())
 	}
-	return c.sealed(payload, b.id)
+	return c.sealedFor(browseTokens, payload, b.id)
 }
 
 func (c *call) readBrowseToken(b *browseSession, token string) (q browseQuery, ok bool) {
-	payload, ok := c.unsealed(token, b.id)
+	payload, ok := c.unsealedFor(browseTokens, token, b.id)
 	ok = ok && json.Unmarshal(payload, &q) == nil
 	return q, ok
 }

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"strconv"
 	"time"
@@ -47,7 +48,7 @@ func (c *call) scripted(f *Fault) response {
 	}
 	status := f.Status
 	if status == 0 {
-		status, _ = documentedStatus(c.r.Method, f.Code)
+		status, _ = f.documentedStatus(c.e.known)
 	}
 	if f.Code == "" && f.Message == "" {
 		// A bare status: what a proxy on the way would send.
@@ -136,4 +137,29 @@ func sendHuge(w http.ResponseWriter, status int, size int64) {
 		left -= n
 	}
 	_, _ = w.Write([]byte(tail))
+}
+
+// sendSlowly sends a body piece by piece, and waits before each. It ends early when the client went away.
+func (c *call) sendSlowly(w http.ResponseWriter, how *FaultBody, body []byte) {
+	piece, pause := int(cmp.Or(how.Size, 1)), time.Duration(cmp.Or(how.Pause, Duration(defaultPause)))
+	control := http.NewResponseController(w)
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for len(body) > 0 {
+		// The head goes out at once, so that a client sees an answer that has begun.
+		if control.Flush() != nil {
+			return
+		}
+		select {
+		case <-timer.C:
+		case <-c.r.Context().Done():
+			return
+		}
+		n := min(piece, len(body))
+		if _, err := w.Write(body[:n]); err != nil {
+			return
+		}
+		body = body[n:]
+		timer.Reset(pause)
+	}
 }

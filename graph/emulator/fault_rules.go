@@ -2,7 +2,10 @@ package emulator
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -17,6 +20,7 @@ type rule struct {
 	matched  int
 	applied  int
 	clients  map[string]*throttled // by tenant
+	drawn    map[string]int        // how many requests of a tenant fitted a rule with a probability
 }
 
 // throttled is what a throttle knows of one tenant.
@@ -31,38 +35,88 @@ type throttled struct {
 type faults struct {
 	mu    sync.Mutex
 	rules []*rule
-	named int
+	named map[string]int // rules without an id of their own, by tenant
 }
 
-func (fs *faults) add(f Fault, known *router) (string, error) {
-	if err := f.check(known); err != nil {
-		return "", err
-	}
+// add puts rules in force, after those that there are: all of them or none.
+func (fs *faults) add(list []Fault, known *router) (ids []string, err error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f.ID == "" {
-		fs.named++
-		f.ID = fmt.Sprintf("fault-%d", fs.named)
+	rules, ids := slices.Clone(fs.rules), []string{}
+	named := maps.Clone(fs.named)
+	if named == nil {
+		named = map[string]int{}
 	}
-	if slices.ContainsFunc(fs.rules, func(r *rule) bool { return r.ID == f.ID }) {
-		return "", fmt.Errorf("there is a rule %q already", f.ID)
+	for i, f := range list {
+		err := f.check(known)
+		if err == nil {
+			f.respell(known)
+			f.Tenant = strings.ToLower(f.Tenant)
+			f.ID, err = nameRule(f, rules, named)
+		}
+		if err != nil && len(list) > 1 {
+			return nil, fmt.Errorf("fault rule %d: %w", i+1, err)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("fault rule: %w", err)
+		}
+		r := &rule{Fault: f, clients: map[string]*throttled{}, drawn: map[string]int{}}
+		if _, template, found := strings.Cut(f.Operation, " "); found && template != "*" {
+			r.segments = splitTemplate(template)
+		}
+		rules, ids = append(rules, r), append(ids, f.ID)
 	}
-	r := &rule{Fault: f, clients: map[string]*throttled{}}
-	r.Tenant = strings.ToLower(r.Tenant)
-	if _, template, found := strings.Cut(f.Operation, " "); found && template != "*" {
-		r.segments = splitTemplate(template)
-	}
-	fs.rules = append(fs.rules, r)
-	return f.ID, nil
+	fs.rules, fs.named = rules, named
+	return ids, nil
 }
 
-// clear removes one rule, or all when id is empty, and reports how many.
-func (fs *faults) clear(id string) int {
+// nameRule returns the id of a rule, which no other rule of its tenant may have.
+func nameRule(f Fault, rules []*rule, named map[string]int) (string, error) {
+	taken := func(id string) bool {
+		return slices.ContainsFunc(rules, func(r *rule) bool { return r.ID == id && r.Tenant == f.Tenant })
+	}
+	if f.ID != "" {
+		if taken(f.ID) {
+			return "", fmt.Errorf("there is a rule %q already", f.ID)
+		}
+		return f.ID, nil
+	}
+	for {
+		named[f.Tenant]++
+		if id := fmt.Sprintf("fault-%d", named[f.Tenant]); !taken(id) {
+			return id, nil
+		}
+	}
+}
+
+// clear removes the rules of a tenant, or all without one; with an id only those that have it. It reports how many, and
+// refuses an id that several tenants' rules have.
+func (fs *faults) clear(tenant, id string) (removed int, err error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	before := len(fs.rules)
-	fs.rules = slices.DeleteFunc(fs.rules, func(r *rule) bool { return id == "" || r.ID == id })
-	return before - len(fs.rules)
+	goes := func(r *rule) bool { return (tenant == "" || r.Tenant == tenant) && (id == "" || r.ID == id) }
+	for _, r := range fs.rules {
+		if goes(r) {
+			removed++
+		}
+	}
+	if id != "" && removed > 1 {
+		return 0, fmt.Errorf("%d tenants have a fault rule %q: say which with tenant=", removed, id)
+	}
+	fs.rules = slices.DeleteFunc(fs.rules, goes)
+	return removed, nil
+}
+
+// forget removes the rules of a tenant, and what others know of the tenant.
+func (fs *faults) forget(tenant string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.rules = slices.DeleteFunc(fs.rules, func(r *rule) bool { return r.Tenant == tenant })
+	delete(fs.named, tenant)
+	for _, r := range fs.rules {
+		delete(r.clients, tenant)
+		delete(r.drawn, tenant)
+	}
 }
 
 // FaultState is a rule and how far it got.
@@ -72,12 +126,15 @@ type FaultState struct {
 	Applied int `json:"applied"` // how often it acted
 }
 
-func (fs *faults) states() []FaultState {
+// states are those of a tenant's rules, or of all.
+func (fs *faults) states(tenant string) []FaultState {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	list := make([]FaultState, len(fs.rules))
-	for i, r := range fs.rules {
-		list[i] = FaultState{Fault: r.Fault, Matched: r.matched, Applied: r.applied}
+	list := []FaultState{}
+	for _, r := range fs.rules {
+		if tenant == "" || r.Tenant == tenant {
+			list = append(list, FaultState{Fault: r.Fault, Matched: r.matched, Applied: r.applied})
+		}
 	}
 	return list
 }
@@ -86,6 +143,15 @@ func (fs *faults) states() []FaultState {
 func (r *rule) fits(c *call) bool {
 	if r.Tenant != "" && r.Tenant != c.caller.tenant {
 		return false
+	}
+	if !r.Match.fits(c) {
+		return false
+	}
+	if r.segments == nil && c.route != nil && c.route.area == areaAuthority {
+		return false // the authority is no part of Graph: only a rule that names it acts on it
+	}
+	if c.route != nil && c.route.outside && r.segments == nil {
+		return false // a rule for all operations meets the parts of a batch, not the batch as well
 	}
 	if r.Operation == "*" {
 		return r.InBand != nil || r.touches(c)
@@ -110,13 +176,23 @@ func (r *rule) touches(c *call) bool {
 	return bytes.Contains(bytes.ToLower(c.body), []byte(strings.ToLower(r.Item)))
 }
 
-// consume counts one match and tells whether the rule acts on it.
-func (r *rule) consume() bool {
+// draws tells whether chance lets the rule act on a request of a tenant.
+func (r *rule) draws(tenant string) bool {
+	if r.Probability == 0 {
+		return true
+	}
+	r.drawn[tenant]++
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %d", r.ProbabilitySeed, tenant, r.drawn[tenant]))
+	return float64(binary.BigEndian.Uint64(sum[:])>>11)/(1<<53) < r.Probability
+}
+
+// consume counts one match of a tenant and tells whether the rule acts on it.
+func (r *rule) consume(tenant string) bool {
 	if r.Times > 0 && r.applied >= r.Times {
 		return false
 	}
 	r.matched++
-	if r.matched <= r.After {
+	if r.matched <= r.After || !r.draws(tenant) {
 		return false
 	}
 	r.applied++
@@ -147,7 +223,7 @@ func (fs *faults) act(c *call, base time.Time) (act *Fault, wait time.Duration) 
 				f := r.Fault
 				return &f, wait
 			}
-		case r.consume():
+		case r.consume(c.caller.tenant):
 			f := r.Fault
 			act = &f
 		}
@@ -199,7 +275,7 @@ func (c *call) itemFault(ids ...string) *InBandError {
 		}
 		if !in.asked {
 			c.e.faults.mu.Lock()
-			in.asked, in.applies = true, in.rule.consume()
+			in.asked, in.applies = true, in.rule.consume(c.caller.tenant)
 			c.e.faults.mu.Unlock()
 		}
 		if in.applies {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"strings"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/emulator/internal/expression"
 )
 
 // pointFilter is which restore points a listing asks for. A zero bound is open, and
@@ -47,20 +49,20 @@ func (c *call) readPointFilter(expand, filter string) (want pointFilter, _ *grap
 
 // expandedUnit reads $expand, and the id of the unit if it is there.
 func (c *call) expandedUnit(expand string) (id *string, _ *graphError) {
-	if len(expand) > maxFilterLength {
-		return nil, refuse(c.r.Method, codeFilterLength, "The $filter in $expand is too long.")
+	if len(expand) > expression.MaxLength {
+		return nil, refuse(c.r.Method, expression.CodeTooLong, "The $filter in $expand is too long.")
 	}
 	if strings.TrimSpace(expand) == "protectionUnit" {
 		return nil, nil
 	}
-	words, _ := splitWords(strings.ReplaceAll(expand, "$filter=", " $filter= "), brackets) // none without an end
+	words, _ := expression.Split(strings.ReplaceAll(expand, "$filter=", " $filter= "), expression.Brackets) // none without an end
 	shape := []string{"protectionUnit", "(", "$filter=", "id", "eq", "", ")"}
 	for i, w := range shape {
 		if len(words) != len(shape) || w != "" && words[i] != w {
 			return nil, c.badSearch("$expand=protectionUnit($filter=id eq '…') is required.").about("$expand")
 		}
 	}
-	text, quoted := unquote(words[5])
+	text, quoted := expression.Unquote(words[5])
 	if !quoted {
 		text = ""
 	}
@@ -69,15 +71,15 @@ func (c *call) expandedUnit(expand string) (id *string, _ *graphError) {
 
 // pointComparisons reads comparisons that are joined by and.
 func (c *call) pointComparisons(text string, id **string, want *pointFilter) *graphError {
-	if len(text) > maxFilterLength {
-		return refuse(c.r.Method, codeFilterLength, "The $filter is too long.")
+	if len(text) > expression.MaxLength {
+		return refuse(c.r.Method, expression.CodeTooLong, "The $filter is too long.")
 	}
-	words, _ := splitWords(text, brackets)
+	words, _ := expression.Split(text, expression.Brackets)
 	if len(words)%4 != 3 {
 		return c.badSearch("$filter is required: protectionDateTime lt <time>.").about("$filter")
 	}
 	if (len(words)+1)/4 > maxFilterTerms {
-		return refuse(c.r.Method, codeFilterLength, "The $filter has too many comparisons.")
+		return refuse(c.r.Method, expression.CodeTooLong, "The $filter has too many comparisons.")
 	}
 	timed := false
 	for i := 0; i < len(words); i += 4 {
@@ -90,7 +92,7 @@ func (c *call) pointComparisons(text string, id **string, want *pointFilter) *gr
 			timed = true
 			err = want.compareTime(c, operator, value)
 		case "protectionUnit/id", "protectionUnit/policyId":
-			literal, quoted := unquote(value)
+			literal, quoted := expression.Unquote(value)
 			switch {
 			case operator != "eq" || !quoted:
 				err = c.badSearch("The $filter compares %s with a text by eq only.", property).about("$filter")

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/emulator/internal/expression"
 )
 
 const (
@@ -46,7 +48,11 @@ func listPoints(c *call) (*answer, *graphError) {
 			break
 		}
 	}
-	return c.answerPage(collection{Context: c.context("/restorePoints"), Value: views}), nil
+	page := collection{Context: c.context("/restorePoints"), Value: views}
+	if c.shape.count {
+		page.Count = new(len(views))
+	}
+	return c.answerPage(page), nil
 }
 
 // period is a time range of a request; a zero bound is open.
@@ -175,8 +181,8 @@ func searchPoints(c *call) (*answer, *graphError) {
 	return ok(view), nil
 }
 
-func (c *call) readSearch() (ids []string, policy string, want wish, query *expression, _ *graphError) {
-	bad := func(err *graphError) ([]string, string, wish, *expression, *graphError) {
+func (c *call) readSearch() (ids []string, policy string, want wish, query *expression.Query, _ *graphError) {
+	bad := func(err *graphError) ([]string, string, wish, *expression.Query, *graphError) {
 		return nil, "", want, nil, err
 	}
 	fields, ok := readObject(c.body)
@@ -216,7 +222,7 @@ func (c *call) readSearch() (ids []string, policy string, want wish, query *expr
 	return ids, policy, want, query, err
 }
 
-func (c *call) readMailQuery(raw json.RawMessage) (*expression, *graphError) {
+func (c *call) readMailQuery(raw json.RawMessage) (*expression.Query, *graphError) {
 	fields, ok := readObject(raw)
 	if !ok || unknownField(fields, "queryExpression", "artifactType") != "" {
 		return nil, c.badSearch("artifactQuery is not an object with queryExpression and artifactType.")
@@ -228,9 +234,9 @@ func (c *call) readMailQuery(raw json.RawMessage) (*expression, *graphError) {
 	if json.Unmarshal(fields["queryExpression"], &text) != nil {
 		return nil, c.badSearch("queryExpression is not a string.")
 	}
-	query, wrong := parseExpression(text, mailVocabulary())
+	query, wrong := expression.ParseQuery(text, expression.MailVocabulary())
 	if wrong != nil {
-		return nil, refuse(c.r.Method, cmp.Or(wrong.code, "InvalidSearchRequest"), "%s", wrong.message)
+		return nil, refuse(c.r.Method, cmp.Or(wrong.Code, "InvalidSearchRequest"), "%s", wrong.Message)
 	}
 	return query, nil
 }

@@ -252,7 +252,7 @@ func TestRefusalsHaveTargets(t *testing.T) {
 		target       any
 	}{
 		{http.MethodGet, "/protectionPolicies?$top=1000", nil, "$top"},
-		{http.MethodGet, "/protectionPolicies?$count=true", nil, "$count"},
+		{http.MethodGet, "/protectionPolicies?$count=yes", nil, "$count"},
 		{http.MethodGet, mailboxCast + query("$filter", "siteId eq 'x'"), nil, "siteId"},
 		{http.MethodGet, mailboxCast + query("$filter", "id eq 'x'"), nil, "x"},
 		{http.MethodGet, mailboxCast + query("$filter", "status"), nil, "$filter"},

@@ -21,7 +21,7 @@ func readme(t *testing.T) string {
 
 func TestTheReadmesCommandsAskTheEmulatorThatItStarts(t *testing.T) {
 	text := readme(t)
-	started := regexp.MustCompile(`--emulator-listen 127\.0\.0\.1:(\d+)`).FindStringSubmatch(text)
+	started := regexp.MustCompile(`--listen 127\.0\.0\.1:(\d+)`).FindStringSubmatch(text)
 	if started == nil {
 		t.Fatal("the README starts no emulator")
 	}
@@ -51,6 +51,19 @@ func TestTheReadmesControlRequestsAreAccepted(t *testing.T) {
 	for _, m := range found {
 		w := newWorld(t)
 		w.send(http.MethodPost, m[1], m[2]).want(200)
+	}
+}
+
+func TestTheReadmesBatchIsAnswered(t *testing.T) {
+	found := regexp.MustCompile(`(?s)localhost:8080/v1\.0/\$batch'.*? -d '(.*?)'`).FindStringSubmatch(readme(t))
+	if found == nil {
+		t.Fatal("the README has no batch")
+	}
+	r := newWorld(t).send(http.MethodPost, "/v1.0/$batch", found[1], "Content-Type", "application/json").want(200)
+	for _, part := range r.list("responses") {
+		if status := part.(map[string]any)["status"]; status != 200.0 {
+			t.Errorf("a part has status %v", status)
+		}
 	}
 }
 

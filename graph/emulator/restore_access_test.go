@@ -181,6 +181,7 @@ func TestTheLedgerHasBulkRequestsAndBrowseSessions(t *testing.T) {
 	k := siteKind()
 	path, body := w.bulk(k, []string{k.name})
 	id := w.do(http.MethodPost, path, body).want(201).str("id")
+	w.run(sessionOf(path)).want(200)
 	w.pass(time.Hour)
 	w.do(http.MethodDelete, path+"/"+id, nil).want(204)
 	w.pass(71 * time.Hour)
@@ -193,8 +194,12 @@ func TestTheLedgerHasBulkRequestsAndBrowseSessions(t *testing.T) {
 	want := []string{
 		"oneDriveForBusinessBrowseSession >creating true", "oneDriveForBusinessBrowseSession creating>created true",
 		"sharePointRestoreSession >draft true", "siteRestoreArtifactsBulkAdditionRequest >active true",
+		"sharePointRestoreSession draft>activating true",
 		"siteRestoreArtifact >added false", "siteRestoreArtifactsBulkAdditionRequest active>completed false",
-		"siteRestoreArtifact added> true", "siteRestoreArtifactsBulkAdditionRequest completed> true",
+		"siteRestoreArtifact added>scheduling false", "sharePointRestoreSession activating>active false",
+		"siteRestoreArtifact scheduling>scheduled false", "siteRestoreArtifact scheduled>inProgress false",
+		"site >created false", "siteRestoreArtifact inProgress>succeeded false", "sharePointRestoreSession active>completed false",
+		"siteRestoreArtifactsBulkAdditionRequest completed> true",
 		"oneDriveForBusinessBrowseSession created> false",
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/emulator/internal/expression"
 )
 
 // Destinations of a restore.
@@ -33,7 +35,7 @@ type restoreArtifact struct {
 	point       restorePoint
 	destination string
 	search      string // of granular mail
-	query       *expression
+	query       *expression.Query
 	browse      string // of a granular item
 
 	status             string

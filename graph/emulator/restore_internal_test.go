@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/m365backup/backupstorage/graph/emulator/internal/expression"
 )
 
 // lab is a tenant of its own whose policy of a workload has been protecting n
@@ -192,7 +194,7 @@ func TestLengthsOfRestoresMustNotBeNegative(t *testing.T) {
 	New(Options{Lengths: Lengths{Restore: RestoreLengths{Browse: -1}}})
 }
 
-func fuzzExpression(f *testing.F, known vocabulary, try func(*expression)) {
+func fuzzExpression(f *testing.F, known expression.Vocabulary, try func(*expression.Query)) {
 	for _, text := range []string{
 		"", "()", "'", "(Sender -eq 'abc@contoso.com') -and (Subject -like '*Check email*' -or Subject -like ' Important') -and (HasAttachment -eq 'true') -and (PitrDumpsterActionTriggeredTime -gt '{2024-09-21T08:20:00.0000000Z}')",
 		"(name -contains 'x')", "name -like '*' -or name -eq 'a''b'", "((((", "-and -or", "name -like '**a*'", "Sender -eq '\xff'", "HasAttachment -eq 'TRUE'",
@@ -200,12 +202,12 @@ func fuzzExpression(f *testing.F, known vocabulary, try func(*expression)) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		x, err := parseExpression(text, known)
+		x, err := expression.ParseQuery(text, known)
 		if (x == nil) == (err == nil) {
 			t.Fatalf("%q: %v, %v", text, x, err)
 		}
 		if err != nil {
-			if err.message == "" {
+			if err.Message == "" {
 				t.Errorf("%q was refused without a word", text)
 			}
 			return
@@ -217,14 +219,14 @@ func fuzzExpression(f *testing.F, known vocabulary, try func(*expression)) {
 func FuzzMailQuery(f *testing.F) {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	m := message{sender: "abc@contoso.com", subject: "a*b", deleted: now}
-	fuzzExpression(f, mailVocabulary(), func(x *expression) {
-		x.matches(func(x *comparison) bool { return m.holds(x, now) })
+	fuzzExpression(f, expression.MailVocabulary(), func(x *expression.Query) {
+		x.Matches(func(x *expression.Comparison) bool { return m.holds(x, now) })
 	})
 }
 
 func FuzzBrowseFilter(f *testing.F) {
-	fuzzExpression(f, browseVocabulary(), func(x *expression) {
-		x.matches(func(x *comparison) bool { return x.holdsText("report 01.docx") })
+	fuzzExpression(f, expression.BrowseVocabulary(), func(x *expression.Query) {
+		x.Matches(func(x *expression.Comparison) bool { return x.HoldsText("report 01.docx") })
 	})
 }
 

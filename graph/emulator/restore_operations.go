@@ -87,7 +87,7 @@ func activateSession(c *call) (*answer, *graphError) {
 	if err != nil {
 		return nil, err
 	}
-	if len(s.artifacts) == 0 && (s.bulk == nil || s.bulk.status != requestActive) {
+	if len(s.artifacts) == 0 && s.bulk == nil {
 		return nil, c.notAllowed("The restore session has no artifacts.")
 	}
 	if n := c.tenant.vault.active(); n >= maxActiveSessions {
@@ -129,7 +129,7 @@ func createSession(w Workload) handler {
 				v.Granular = append(v.Granular, c.tenant.artifactView(ch.artifact))
 			}
 		}
-		v.sessionView = s.view()
+		v.sessionView = s.typedView()
 		v.Context = c.context("/" + w.info().name + "RestoreSessions/$entity")
 		return &answer{status: http.StatusCreated, body: v, contentLocation: c.url("/restoreSessions/" + s.id)}, nil
 	}

@@ -109,11 +109,11 @@ func TestARestoreFailsWhenThePointWasPastItsRetention(t *testing.T) {
 func TestFaultRulesFailRestores(t *testing.T) {
 	w := restorable(t)
 	id := w.draft(driveKind(), "new", driveUnit(1), driveUnit(2))
-	w.fault(emulator.Fault{Operation: "POST /restoreSessions/{id}/activate", Item: user(2), InBand: &emulator.InBandError{Code: "UnknownError"}})
+	w.fault(emulator.Fault{Operation: "POST /restoreSessions/{sessionId}/activate", Item: user(2), InBand: &emulator.InBandError{Code: "UnknownError"}})
 	w.restored(driveKind(), "driveRestoreArtifacts", id).eq("value.0.error", nil).eq("value.1.error.code", "UnknownError")
 	w.session(id).eq("status", "completedWithError")
 	// A rule on the list changes what the list says, not what happened.
-	w.fault(emulator.Fault{Operation: "GET /oneDriveForBusinessRestoreSessions/{id}/driveRestoreArtifacts", Item: driveUnit(1), Times: 1, InBand: &emulator.InBandError{Code: "UnknownError"}})
+	w.fault(emulator.Fault{Operation: "GET /oneDriveForBusinessRestoreSessions/{sessionId}/driveRestoreArtifacts", Item: driveUnit(1), Times: 1, InBand: &emulator.InBandError{Code: "UnknownError"}})
 	list := "/oneDriveForBusinessRestoreSessions/" + id + "/driveRestoreArtifacts"
 	w.unchanged(func() { w.get(list).eq("value.0.status", "failed").eq("value.0.error.code", "UnknownError") })
 	w.get(list).eq("value.0.status", "succeeded").eq("value.0.error", nil)

@@ -98,7 +98,7 @@ func TestADeltaAddsRemovesAndReplaces(t *testing.T) {
 func TestAFaultRuleFailsOneItemOfADelta(t *testing.T) {
 	w := restorable(t)
 	id := w.draft(exchangeKind(), "new", mailboxUnit(1))
-	w.fault(emulator.Fault{Operation: "PATCH /exchangeRestoreSessions/{id}", Item: user(3), InBand: &emulator.InBandError{Code: "UnknownError"}})
+	w.fault(emulator.Fault{Operation: "PATCH /exchangeRestoreSessions/{sessionId}", Item: user(3), InBand: &emulator.InBandError{Code: "UnknownError"}})
 	r := w.patchSession(id, artifact(w.newest(mailboxUnit(2)), "new"), artifact(w.newest(mailboxUnit(3)), "new")).want(200)
 	if !strings.Contains(string(r.raw), `"code":"UnknownError"`) || !strings.Contains(string(r.raw), `"failedOperation":"add"`) {
 		t.Errorf("answer %s", r.raw)

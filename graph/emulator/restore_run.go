@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,9 @@ func (t *tenant) activate(s *restoreSession, why cause) {
 	t.setSession(s, sessionStarting, why)
 	for _, a := range s.artifacts {
 		t.setArtifact(a, artifactScheduling, why)
+	}
+	if b := s.bulk; b != nil {
+		t.steps.schedule(why.at.Add(t.lengths.Restore.Resolve), func(at time.Time) { t.fill(s, b, cause{at: at}) })
 	}
 	t.steps.schedule(why.at.Add(t.lengths.Restore.Activate), func(at time.Time) {
 		if s.bulk != nil && s.bulk.status == requestActive {
@@ -62,7 +66,7 @@ func (t *tenant) pump(w Workload, why cause) {
 		v.running[w]++
 		v.busy[a.unit] = append(v.busy[a.unit], a)
 		t.setArtifact(a, artifactInProgress, why)
-		t.steps.schedule(why.at.Add(t.lengths.Restore.Run), func(at time.Time) {
+		t.steps.schedule(why.at.Add(t.runLength(a)), func(at time.Time) {
 			v.running[w]--
 			v.busy[a.unit] = slices.DeleteFunc(v.busy[a.unit], func(b *restoreArtifact) bool { return b == a })
 			if len(v.busy[a.unit]) == 0 {
@@ -72,6 +76,14 @@ func (t *tenant) pump(w Workload, why cause) {
 			t.pump(w, cause{at: at})
 		})
 	}
+}
+
+// runLength is how long a restore runs.
+func (t *tenant) runLength(a *restoreArtifact) time.Duration {
+	if a.session.workload != SharePoint && a.number > 0 {
+		return cmp.Or(t.dir.user(a.number).restoreTakes, t.lengths.Restore.Run)
+	}
+	return t.lengths.Restore.Run
 }
 
 // restoreObstacle tells why a restore cannot begin, or nil.

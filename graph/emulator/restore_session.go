@@ -51,7 +51,7 @@ type restoreSession struct {
 	tally     map[string]int     // artifacts by status, those removed after a year too
 	bulk      *bulkRequest       // nil without
 	bulkJob   bool               // has, or ran with, a bulk request
-	held      bool               // activated, and waits for its bulk request
+	held      bool               // would be active, and waits for its bulk request
 	swept     time.Time          // when the last removal of old artifacts is due
 
 	created, modified, completed time.Time
@@ -96,7 +96,6 @@ func (t *tenant) dropSession(s *restoreSession, why cause) {
 	t.vault.sessions = slices.DeleteFunc(t.vault.sessions, func(other *restoreSession) bool { return other == s })
 	delete(t.vault.byID, s.id)
 	t.record(why, s.typeName(), s.id, s.status, "", 1)
-	s.status = "" // so that a bulk request that is under way finds it gone
 }
 
 func (s *restoreSession) touch(why cause) { why.sign(&s.modified, &s.modifiedBy) }

@@ -173,7 +173,7 @@ func TestOnlyDraftsAreChangedDeletedAndActivated(t *testing.T) {
 	w.unchanged(func() { w.run(id).wantError(403, "RestoreSessionActionNotAllowed") }) // empty
 	w.do(http.MethodDelete, "/restoreSessions/"+id, nil).want(204)
 	w.do(http.MethodDelete, "/restoreSessions/"+id, nil).wantError(404, "RestoreSessionNotFound")
-	w.fault(emulator.Fault{Operation: "DELETE /restoreSessions/{id}", Code: "IncompleteArtifactDeletion", Times: 1})
+	w.fault(emulator.Fault{Operation: "DELETE /restoreSessions/{sessionId}", Code: "IncompleteArtifactDeletion", Times: 1})
 	id = w.draft(exchangeKind(), "new", mailboxUnit(1))
 	w.unchanged(func() {
 		w.do(http.MethodDelete, "/restoreSessions/"+id, nil).wantError(500, "IncompleteArtifactDeletion")

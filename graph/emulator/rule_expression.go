@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/m365backup/backupstorage/graph/emulator/internal/expression"
 )
 
 // Limits of a membership expression.
@@ -21,7 +23,7 @@ const (
 )
 
 // ruleExpression is a parsed membership expression, with "-and" and "-or".
-type ruleExpression = boolExpr[ruleComparison]
+type ruleExpression = expression.Tree[ruleComparison]
 
 // ruleComparison of a mailbox or drive rule is
 //
@@ -54,23 +56,23 @@ func (x *ruleComparison) fits(s site, modified time.Time) bool {
 
 // parseRule reads the expression of a rule of a workload.
 func parseRule(text string, w Workload, dynamic bool) (*ruleExpression, *graphError) {
-	words, ok := splitWords(text, brackets+"[],")
+	words, ok := expression.Split(text, expression.Brackets+"[],")
 	if !ok {
 		return nil, badRule("The expression has a literal without an end.")
 	}
-	p := &ruleParser{workload: w, wordReader: wordReader{words: words}}
-	x, err := (&boolParser[ruleComparison]{
-		words: &p.wordReader, and: "-and", or: "-or",
-		brackets:   maxRuleNesting - 1, // the outermost level needs none
-		tooDeep:    wrong("The expression has more than %d levels of brackets.", maxRuleNesting),
-		unclosed:   func(instead string) *syntaxError { return misplaced(instead, ")") },
-		comparison: p.comparison,
-	}).read()
+	p := &ruleParser{workload: w, Words: expression.Words{Left: words}}
+	x, err := (&expression.Parser[ruleComparison]{
+		Words: &p.Words, And: "-and", Or: "-or",
+		Brackets:   maxRuleNesting - 1, // the outermost level needs none
+		TooDeep:    expression.Wrong("The expression has more than %d levels of brackets.", maxRuleNesting),
+		Unclosed:   func(instead string) *expression.SyntaxError { return misplaced(instead, ")") },
+		Comparison: p.comparison,
+	}).Read()
 	switch {
 	case err != nil:
-		return nil, badRule("%s", err.message)
-	case p.peek() != "":
-		return nil, badRule("The expression has %.60q after its end.", p.peek())
+		return nil, badRule("%s", err.Message)
+	case p.Peek() != "":
+		return nil, badRule("The expression has %.60q after its end.", p.Peek())
 	case p.groups > maxRuleGroups:
 		return nil, refuse(http.MethodPost, "InvalidRuleExpressionGroupLimitExceeded",
 			"The expression has %d group ids; at most %d are allowed.", p.groups, maxRuleGroups)
@@ -86,35 +88,35 @@ func badRule(format string, args ...any) *graphError {
 	return refuse(http.MethodPost, codeBadRule, format, args...)
 }
 
-func misplaced(got, want string) *syntaxError {
-	return wrong("The expression has %.60q where %q must stand.", got, want)
+func misplaced(got, want string) *expression.SyntaxError {
+	return expression.Wrong("The expression has %.60q where %q must stand.", got, want)
 }
 
 type ruleParser struct {
-	wordReader
+	expression.Words
 	workload         Workload
 	groups, keywords int
 }
 
 // expect reads words that must stand in this order.
-func (p *ruleParser) expect(words ...string) *syntaxError {
+func (p *ruleParser) expect(words ...string) *expression.SyntaxError {
 	for _, want := range words {
-		if got := p.next(); got != want {
+		if got := p.Next(); got != want {
 			return misplaced(got, want)
 		}
 	}
 	return nil
 }
 
-func (p *ruleParser) comparison() (*ruleComparison, *syntaxError) {
-	x := &ruleComparison{property: p.next()}
+func (p *ruleParser) comparison() (*ruleComparison, *expression.SyntaxError) {
+	x := &ruleComparison{property: p.Next()}
 	switch {
 	case p.workload != SharePoint && x.property == "memberOf":
 		return x, p.membership(x)
 	case p.workload == SharePoint && (x.property == "displayName" || x.property == "webUrl"):
 		keyword, err := p.literal("-contains")
 		if n := utf8.RuneCountInString(keyword); err == nil && (n < minKeyword || n > maxKeyword) {
-			err = wrong("A keyword must have %d to %d characters.", minKeyword, maxKeyword)
+			err = expression.Wrong("A keyword must have %d to %d characters.", minKeyword, maxKeyword)
 		}
 		x.keyword = strings.ToLower(keyword)
 		p.keywords++
@@ -126,38 +128,38 @@ func (p *ruleParser) comparison() (*ruleComparison, *syntaxError) {
 		}
 		at, failed := time.Parse(time.RFC3339, text)
 		if failed != nil {
-			return nil, wrong("%.60q is not a date and time with a zone.", text)
+			return nil, expression.Wrong("%.60q is not a date and time with a zone.", text)
 		}
 		x.since = at
 		return x, nil
 	}
-	return nil, wrong("A %s expression has no property %.60q.", p.workload.info().thing, x.property)
+	return nil, expression.Wrong("A %s expression has no property %.60q.", p.workload.info().thing, x.property)
 }
 
 // literal reads an operator and the literal after it.
-func (p *ruleParser) literal(operator string) (string, *syntaxError) {
+func (p *ruleParser) literal(operator string) (string, *expression.SyntaxError) {
 	if err := p.expect(operator); err != nil {
 		return "", err
 	}
-	text, quoted := unquote(p.next())
+	text, quoted := expression.Unquote(p.Next())
 	if !quoted {
-		return "", wrong("After %s a literal in quotes must stand.", operator)
+		return "", expression.Wrong("After %s a literal in quotes must stand.", operator)
 	}
 	return text, nil
 }
 
-func (p *ruleParser) membership(x *ruleComparison) *syntaxError {
+func (p *ruleParser) membership(x *ruleComparison) *expression.SyntaxError {
 	if err := p.expect("-any", "(", "group.id", "-in", "["); err != nil {
 		return err
 	}
 	for {
-		id, quoted := unquote(p.next())
+		id, quoted := expression.Unquote(p.Next())
 		if !quoted || !isGUID(id) {
-			return wrong("%.60q is not a group id in quotes.", id)
+			return expression.Wrong("%.60q is not a group id in quotes.", id)
 		}
 		x.groups = append(x.groups, strings.ToLower(id))
 		p.groups++
-		if !p.accept(",") {
+		if !p.Accept(",") {
 			return p.expect("]", ")")
 		}
 	}

@@ -124,7 +124,7 @@ func TestWhichSitesAnExpressionSelects(t *testing.T) {
 		}
 		got := []int{}
 		for n := 1; n <= d.sites; n++ {
-			if x.matches(func(x *ruleComparison) bool { return x.fits(d.site(n), born.AddDate(0, 0, -n)) }) {
+			if x.Matches(func(x *ruleComparison) bool { return x.fits(d.site(n), born.AddDate(0, 0, -n)) }) {
 				got = append(got, n)
 			}
 		}
@@ -151,7 +151,7 @@ func FuzzRuleExpression(f *testing.F) {
 				}
 				continue
 			}
-			x.matches(func(x *ruleComparison) bool {
+			x.Matches(func(x *ruleComparison) bool {
 				return x.fits(site{name: "Site 1", webURL: "https://a.sharepoint.example/sites/site-1"}, time.Time{})
 			})
 			if n, depth := measure(x); n > len(text) || depth > 2*maxRuleNesting {
@@ -163,7 +163,7 @@ func FuzzRuleExpression(f *testing.F) {
 
 func measure(x *ruleExpression) (nodes, depth int) {
 	nodes = 1
-	for _, part := range x.parts {
+	for _, part := range x.Parts {
 		n, d := measure(part)
 		nodes, depth = nodes+n, max(depth, d)
 	}

@@ -235,7 +235,11 @@ func deleteAndUnprotect(w Workload) handler {
 				"The rule is %s; it must be dynamic, and completed or completedWithErrors.", r.status)
 		}
 		c.tenant.ask(r, ruleDeleteRequested, c.cause(), func(why cause) { c.tenant.dropRule(r, true, why) })
-		return c.answerRule(r, http.StatusAccepted), nil
+		a := c.answerRule(r, http.StatusAccepted)
+		v, _ := a.body.(inclusionRuleView)
+		v.CreatedBy, v.ModifiedBy = v.CreatedBy.twice(), v.ModifiedBy.twice()
+		a.body = v
+		return a, nil
 	}
 }
 

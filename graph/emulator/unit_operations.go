@@ -71,7 +71,18 @@ func listUnits(c *call, p *policy, where string, sets ...*unitSet) (*answer, *gr
 			return unitView{}, false
 		}
 		v := c.tenant.view(u, c.caller.seesNames())
-		return v, only == nil || only.matches(func(x *filterComparison) bool { return x.holds(&v) })
+		return v, only == nil || only.Matches(func(x *filterComparison) bool { return x.holds(&v) })
+	}
+	if c.shape.count {
+		n := 0
+		for _, s := range sets {
+			for position := range s.candidates(c.tenant, p, only, 0) {
+				if _, ok := fits(s.at(c.tenant, position)); ok {
+					n++
+				}
+			}
+		}
+		page.Count = &n
 	}
 	for i := q.from.set; i < len(sets); i++ {
 		after := 0

@@ -16,6 +16,8 @@ type unitSet struct {
 	workload Workload
 	block    *unit         // nil without a seeded policy; weight counts those still in it
 	size     int           // how many were seeded
+	chosen   []int         // numbers at the first positions, when a seed says which; nil: see numberAt
+	rest     int           // and the number before that of the position after them
 	dynamic  int           // the first so many of them are held by a dynamic rule
 	planted  int           // how many those were when the tenant was seeded
 	moved    map[int]*unit // seeded units that left the block, by position
@@ -28,9 +30,14 @@ func newUnitSet(w Workload) *unitSet {
 }
 
 // numberAt is the directory number of the seeded unit at a position. Seeded
-// policies hold what can be protected, so the user without a license is skipped.
+// policies hold what can be protected, so users without a license are skipped.
 func (s *unitSet) numberAt(position int) int {
-	if s.workload != SharePoint && position >= UserNoLicense {
+	switch {
+	case position <= len(s.chosen):
+		return s.chosen[position-1]
+	case s.chosen != nil:
+		return s.rest + position - len(s.chosen)
+	case s.workload != SharePoint && position >= UserNoLicense:
 		return position + 1
 	}
 	return position
@@ -39,13 +46,17 @@ func (s *unitSet) numberAt(position int) int {
 // positionOf undoes numberAt; 0 when the number is not seeded.
 func (s *unitSet) positionOf(number int) int {
 	position := number
-	if s.workload != SharePoint {
-		switch {
-		case number == UserNoLicense:
-			return 0
-		case number > UserNoLicense:
-			position--
+	switch {
+	case s.chosen != nil:
+		position = slices.Index(s.chosen, number) + 1
+		if number > s.rest {
+			position = number - s.rest + len(s.chosen)
 		}
+	case s.workload == SharePoint:
+	case number == UserNoLicense:
+		return 0
+	case number > UserNoLicense:
+		position--
 	}
 	if position > s.size {
 		return 0

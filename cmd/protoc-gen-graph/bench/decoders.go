@@ -26,6 +26,7 @@ var Decoders = []Decoder{
 		message := new(pb.ListMailboxProtectionUnitsResponse)
 		return message, message.UnmarshalGraphJSON(body, pb.GraphReadOptions{Workload: pb.Workload_WORKLOAD_EXCHANGE})
 	}},
+	{Name: "written by hand, with go-faster/jx", Decode: decodeByHand},
 	{Name: "json v2 (go-json-experiment) and copy", Decode: func(body []byte) (*pb.ListMailboxProtectionUnitsResponse, error) {
 		var p page
 		if err := jsonv2.Unmarshal(body, &p); err != nil {

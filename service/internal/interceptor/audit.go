@@ -29,10 +29,10 @@ type Audit struct {
 func auditCalls(a Audit) around {
 	return func(ctx context.Context, c *call, next handler) error {
 		if a.Log == nil {
-			return next(ctx)
+			return next(ctx, c)
 		}
 		c.audit = a
-		err := next(ctx)
+		err := next(ctx, c)
 		switch {
 		case c.attempt != nil:
 			c.attempt.Outcome(c.result())
@@ -48,8 +48,8 @@ func auditCalls(a Audit) around {
 // BeginWrite has to be called before the first byte of a write goes to Graph. With an error nothing may be sent.
 // Outside of a call it does nothing.
 func BeginWrite(ctx context.Context) error {
-	c, ok := ctx.Value(callKey{}).(*call)
-	if !ok || c.audit.Log == nil || c.attempt != nil {
+	c := of(ctx)
+	if c == nil || c.audit.Log == nil || c.attempt != nil {
 		return nil
 	}
 	attempt, err := c.audit.Log.Attempt(c.audited(ctx))

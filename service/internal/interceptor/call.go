@@ -16,10 +16,21 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
-// call is one invocation of an rpc, unary or streaming, and what the interceptors know of it.
+// call is one invocation of an rpc, unary or streaming, and what the interceptors know of it. It is a context as well,
+// gRPC's with one more value: itself.
 type call struct {
+	context.Context
 	// method is gRPC's name of it.
 	method string
+	// handle carries it out. entered says that it has come to the interceptors.
+	handle  handler
+	entered bool
+	// wait is how it waits for its request message.
+	wait wait
+	// shown says that the headers showed who calls. identified is to be called when that is known of a call whose token
+	// could not be checked at once; nil for any other.
+	shown      bool
+	identified func()
 	// op is nil for a method that the contract does not have.
 	op *contract.Operation
 	// request is nil for a stream, and for a method that the contract does not have.
@@ -51,20 +62,40 @@ type call struct {
 	stats graph.Stats
 	// deadline is when the call has to be done.
 	deadline time.Time
-	// place gives back the call's place among those under way, holding is what it holds of the bytes of responses. A call
-	// has them from the moment on that it was not refused.
-	place   func()
-	holding *wire.Holding
+	// places are those among which the call has its place; nil when it has none. shared says that it is counted as one of
+	// its tenant's. holding is what it holds of the bytes of responses from then on.
+	places  *inFlight
+	shared  bool
+	holding wire.Holding
 }
+
+// Value returns the call by its own key.
+func (c *call) Value(key any) any {
+	if _, ok := key.(callKey); ok {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// of returns the call of a context, nil outside of one.
+func of(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+// marshalled notes the size of the response, whose bytes replace those that came from Graph.
+func (c *call) marshalled(size int) { c.holding.Set(int64(size)) }
 
 // leave gives back the place of the call and what it holds. A unary call that succeeded does so when its response is
 // out.
 func (c *call) leave() {
-	if c.holding != nil {
+	switch {
+	case c.places == nil:
+	case c.shared:
 		c.holding.Release()
-	}
-	if c.place != nil {
-		c.place()
+		c.places.giveBack(c.tenant)
+	default:
+		c.places.leave()
 	}
 }
 
@@ -72,7 +103,7 @@ type callKey struct{}
 
 // RequestID returns the GUID of a call, empty outside of one.
 func RequestID(ctx context.Context) string {
-	if c, ok := ctx.Value(callKey{}).(*call); ok {
+	if c := of(ctx); c != nil {
 		return c.requestID
 	}
 	return ""
@@ -80,7 +111,7 @@ func RequestID(ctx context.Context) string {
 
 // Stats returns where the requests of a call note what they took. Nobody reads it outside of one.
 func Stats(ctx context.Context) *graph.Stats {
-	if c, ok := ctx.Value(callKey{}).(*call); ok {
+	if c := of(ctx); c != nil {
 		return &c.stats
 	}
 	return new(graph.Stats)
@@ -88,13 +119,13 @@ func Stats(ctx context.Context) *graph.Stats {
 
 // Grow asks whether a call may hold n more bytes of a response of Graph's. It always may outside of one.
 func Grow(ctx context.Context, n int) bool {
-	c, ok := ctx.Value(callKey{}).(*call)
-	return !ok || c.holding == nil || c.holding.Grow(int64(n))
+	c := of(ctx)
+	return c == nil || !c.shared || c.holding.Grow(int64(n))
 }
 
-// setTrailer sets a trailer of a call. Ids and delays go into trailers and never into headers: a header before an error
-// switches off retries in every gRPC runtime.
+// setTrailer sets a trailer of a call, whose key is in lower case. Ids and delays go into trailers and never into
+// headers: a header before an error switches off retries in every gRPC runtime.
 func setTrailer(ctx context.Context, key, value string) {
 	// It fails only outside of a call.
-	_ = grpc.SetTrailer(ctx, metadata.Pairs(key, value))
+	_ = grpc.SetTrailer(ctx, metadata.MD{key: {value}})
 }

@@ -43,9 +43,6 @@ const (
 	assertionKey     = "x-user-assertion"
 )
 
-// callerKey is the key of the caller in the context of a call whose headers showed who calls.
-type callerKey struct{}
-
 // credentialOf returns what came with a call to show who calls.
 func credentialOf(ctx context.Context, header metadata.MD) identity.Credential {
 	c := identity.Credential{Authorization: header.Get(authorizationKey)}
@@ -77,11 +74,12 @@ func (ch *Chain) Tap(ctx context.Context, info *tap.Info) (_ context.Context, er
 		}
 	}()
 	who := peerOf(ctx)
+	c := &call{Context: ctx, method: info.FullMethodName, op: ch.contract.OfMethod(info.FullMethodName)}
 	switch {
 	case isOpen(info.FullMethodName):
-		return ch.begin(ctx, info, ch.opening, who)
+		return ch.begin(c, info, ch.opening, who)
 	case ch.callers == nil:
-		return ch.begin(ctx, info, ch.incoming, who)
+		return ch.begin(c, info, ch.incoming, who)
 	}
 	caller, pending, err := ch.callers.Authenticator.Known(credentialOf(ctx, info.Header))
 	switch {
@@ -93,57 +91,54 @@ func (ch *Chain) Tap(ctx context.Context, info *tap.Info) (_ context.Context, er
 		if !ch.pending.admit(who) {
 			return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED), ShedUnidentified)
 		}
-		if ctx, err = ch.begin(ctx, info, ch.incoming, who); err != nil {
+		if _, err = ch.begin(c, info, ch.incoming, who); err != nil {
 			ch.pending.giveBack(who)
 			return nil, err
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		timer := time.AfterFunc(pendingTime, cancel)
-		identified := sync.OnceFunc(func() {
+		timer := time.AfterFunc(pendingTime, c.wait.cancel)
+		c.identified = sync.OnceFunc(func() {
 			timer.Stop()
 			ch.pending.giveBack(who)
 		})
-		context.AfterFunc(ctx, identified)
-		return context.WithValue(ctx, pendingKey{}, identified), nil
+		context.AfterFunc(c.Context, c.identified)
+		return c, nil
 	}
 	if len(caller.Names) > 0 {
 		who = caller.Names[0]
 	}
-	return ch.begin(context.WithValue(ctx, callerKey{}, caller), info, ch.incoming, who)
+	c.caller, c.shown = caller, true
+	return ch.begin(c, info, ch.incoming, who)
 }
 
 // begin lets a call in that waits for its request message, unless too many do.
-func (ch *Chain) begin(ctx context.Context, info *tap.Info, in incoming, who string) (context.Context, error) {
-	counted, err := in.begin(ctx, who)
-	if err != nil {
-		return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, err, ShedIncoming)
+func (ch *Chain) begin(c *call, info *tap.Info, in *incoming, who string) (context.Context, error) {
+	if err := in.begin(c, who); err != nil {
+		return nil, ch.refuse(metadata.NewIncomingContext(c.Context, info.Header), info.FullMethodName, err, ShedIncoming)
 	}
-	return counted, nil
+	return c, nil
 }
 
 // CallerKnown reports whether the headers of a call showed who makes it.
 func CallerKnown(ctx context.Context) bool {
-	_, ok := ctx.Value(callerKey{}).(identity.Caller)
-	return ok
+	c := of(ctx)
+	return c != nil && c.shown
 }
-
-// pendingKey is the key of a function that says that the caller of a pending call is known, or refused.
-type pendingKey struct{}
 
 // refuse sends a call that ends at its headers through the interceptors that every call passes, so that it has an id, a
 // typed Status and its line in the log. shed is empty unless there was no room for it.
 func (ch *Chain) refuse(ctx context.Context, method string, failure error, shed Shed) error {
-	c := &call{method: method, op: ch.contract.OfMethod(method), refused: failure, shed: shed}
-	return run(ctx, c, ch.entrance, func(context.Context) error { return nil })
+	c := &call{Context: ctx, method: method, op: ch.contract.OfMethod(method), refused: failure, shed: shed}
+	return ch.refusal(c, c)
 }
 
 // admit lets only known callers use what is not of the contract and not open, such as reflection. Which tenants they
 // have does not matter: it shows the contract, which is no secret.
-func (ch *Chain) admit(ctx context.Context, method string) error {
-	if ch.callers == nil || isOpen(method) {
+func (ch *Chain) admit(ctx context.Context, c *call) error {
+	if ch.callers == nil || isOpen(c.method) {
 		return nil
 	}
-	return run(ctx, &call{method: method, quiet: true}, ch.entrance, func(context.Context) error { return nil })
+	c.quiet = true
+	return ch.refusal(ctx, c)
 }
 
 // authenticate learns who calls.
@@ -153,31 +148,29 @@ func authenticate(callers *Callers) around {
 			return c.unauthenticated(c.refused)
 		}
 		if callers == nil {
-			return next(ctx)
+			return next(ctx, c)
 		}
-		known, ok := ctx.Value(callerKey{}).(identity.Caller)
-		if ok && callers.Now().After(known.Expires) {
+		if c.shown && callers.Now().After(c.caller.Expires) {
 			// It was good when the headers came.
 			return c.unauthenticated(&identity.CredentialError{Cause: identity.CauseExpired})
 		}
-		if !ok {
+		if !c.shown {
 			header, _ := metadata.FromIncomingContext(ctx)
 			waiting, cancel := context.WithTimeout(ctx, identityTime)
 			defer cancel()
-			var err error
-			known, err = callers.Authenticator.Caller(waiting, credentialOf(ctx, header))
-			if identified, ok := ctx.Value(pendingKey{}).(func()); ok {
-				identified()
+			known, err := callers.Authenticator.Caller(waiting, credentialOf(ctx, header))
+			if c.identified != nil {
+				c.identified()
 			}
 			if err != nil {
 				return c.unauthenticated(err)
 			}
+			c.caller = known
 		}
-		c.caller = known
-		if len(known.Names) > 0 {
-			c.principal = known.Names[0]
+		if len(c.caller.Names) > 0 {
+			c.principal = c.caller.Names[0]
 		}
-		return next(ctx)
+		return next(ctx, c)
 	}
 }
 
@@ -196,7 +189,7 @@ func (c *call) unauthenticated(err error) error {
 func authorize(callers *Callers, tenantOf func(context.Context) (string, error)) around {
 	return func(ctx context.Context, c *call, next handler) error {
 		if callers == nil || c.op == nil {
-			return next(ctx)
+			return next(ctx, c)
 		}
 		tenant, err := tenantOf(ctx)
 		if err != nil {
@@ -211,6 +204,6 @@ func authorize(callers *Callers, tenantOf func(context.Context) (string, error))
 		if !decision.Allowed {
 			return apierror.Refuse(pb.ErrorReason_CALLER_NOT_ALLOWED)
 		}
-		return next(ctx)
+		return next(ctx, c)
 	}
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // handler carries a call out, or passes it to the interceptors further in.
-type handler func(ctx context.Context) error
+type handler func(ctx context.Context, c *call) error
 
 // around is one interceptor.
 type around func(ctx context.Context, c *call, next handler) error
@@ -64,16 +64,18 @@ type Options struct {
 type Chain struct {
 	contract *contract.Contract
 	callers  *Callers
-	// around is all interceptors. entrance are those that a call passes that ends before it has a place.
+	// around is all interceptors. entrance are those that a call passes that ends before it has a place. through and
+	// refusal are both, each as one function.
 	around, entrance []named
+	through, refusal handler
 	// calls are the calls under way, pending those whose callers are not known yet.
 	calls, pending *inFlight
 	// incoming are the calls whose request message is not there yet.
-	incoming incoming
+	incoming *incoming
 	// open are the streams that anybody may have, such as watches of health.
 	open *inFlight
 	// opening are the calls of open methods whose request message is not there yet.
-	opening incoming
+	opening *incoming
 }
 
 // New returns the chain.
@@ -85,15 +87,16 @@ func newChain(o Options, calls *inFlight) *Chain {
 	ch := &Chain{
 		contract: o.Contract, callers: o.Callers, around: order(o, calls), calls: calls,
 		pending:  newInFlight(min(maxPending, max(1, o.MaxCalls/8)), false),
-		incoming: incoming{newInFlight(incomingPerCall*o.MaxCalls, false)},
+		incoming: newIncoming(incomingPerCall * o.MaxCalls),
 		open:     newInFlight(o.MaxCalls, false),
-		opening:  incoming{newInFlight(maxOpening, false)},
+		opening:  newIncoming(maxOpening),
 	}
 	for _, n := range ch.around {
 		if n.name != "deadline" && n.name != "capacity" && n.name != "rights" && n.name != "share" {
 			ch.entrance = append(ch.entrance, n)
 		}
 	}
+	ch.through, ch.refusal = compose(ch.around, handle), compose(ch.entrance, nothing)
 	return ch
 }
 
@@ -132,93 +135,111 @@ func order(o Options, calls *inFlight) []named {
 	return all
 }
 
+// compose makes one function of interceptors and what they are put around, once: a closure for each of them in each
+// call would cost more than most of them do.
+func compose(all []named, inner handler) handler {
+	for _, v := range slices.Backward(all) {
+		intercept, next := v.around, inner
+		inner = func(ctx context.Context, c *call) error { return intercept(ctx, c, next) }
+	}
+	return inner
+}
+
+// handle is the innermost handler: the service method.
+func handle(ctx context.Context, c *call) error { return c.handle(ctx, c) }
+
+// nothing is what a call is carried out by that ends at the entrance.
+func nothing(context.Context, *call) error { return nil }
+
+// enter returns the call of a context, and the context to carry it out with. The call exists since its headers came,
+// unless there was no tap handle.
+func (ch *Chain) enter(ctx context.Context, method string) (context.Context, *call) {
+	if c, ok := ctx.Value(callKey{}).(*call); ok && !c.entered {
+		c.entered = true
+		return ctx, c
+	}
+	c := &call{Context: ctx, method: method, op: ch.contract.OfMethod(method), entered: true}
+	return c, c
+}
+
 // Unary is a grpc.UnaryServerInterceptor.
 func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	arrived(ctx)
-	op := ch.contract.OfMethod(info.FullMethod)
-	if op == nil {
-		if err := ch.admit(ctx, info.FullMethod); err != nil {
+	ctx, c := ch.enter(ctx, info.FullMethod)
+	c.arrived()
+	if c.op == nil {
+		if err := ch.admit(ctx, c); err != nil {
 			return nil, err
 		}
 		return handle(ctx, request)
 	}
-	c := &call{method: info.FullMethod, op: op}
-	if message, ok := request.(proto.Message); ok {
+	message, ok := request.(proto.Message)
+	if ok {
 		c.request = message.ProtoReflect()
 	}
 	var response any
-	err := run(ctx, c, ch.around, func(ctx context.Context) (err error) {
+	c.handle = func(ctx context.Context, _ *call) (err error) {
 		response, err = handle(ctx, request)
 		return err
-	})
-	message, ok := response.(proto.Message)
+	}
+	err := ch.through(ctx, c)
+	message, ok = response.(proto.Message)
+	// gRPC can hold the response for long, and with it the call: what the call has no use for any more is let go.
+	c.handle, c.request, c.err, c.attempt = nil, nil, nil, nil
 	if err != nil || !ok {
 		c.leave()
 		return nil, err
 	}
-	// gRPC can hold the response for long, and with it the call: what the call has no use for any more is let go.
-	c.request, c.err = nil, nil
-	c.attempt = nil
 	// The bytes of the response replace those that came from Graph, and its place stays taken until it is out.
-	return wire.NewResponse(ctx, c.deadline, message, func(size int) { c.holding.Set(int64(size)) }, c.leave), nil
+	return wire.NewResponse(ctx, c.deadline, message, c.marshalled, c.leave), nil
 }
 
 // Stream is a grpc.StreamServerInterceptor.
 func (ch *Chain) Stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	ctx, c := ch.enter(stream.Context(), info.FullMethod)
 	// A handler of a stream reads the messages itself.
-	stream = &arriving{ServerStream: stream}
-	op := ch.contract.OfMethod(info.FullMethod)
-	if op == nil {
-		if err := ch.admit(stream.Context(), info.FullMethod); err != nil {
+	defer c.arrived()
+	stream = &arriving{stream, c}
+	if c.op == nil {
+		if err := ch.admit(ctx, c); err != nil {
 			return err
 		}
 		// Watches of health and reflection last as long as their clients like, and strangers have the former.
-		who := peerOf(stream.Context())
+		who := peerOf(ctx)
 		if !ch.open.admit(who) {
 			return tooMany()
 		}
 		defer ch.open.giveBack(who)
 		return handle(server, stream)
 	}
-	c := &call{method: info.FullMethod, op: op}
+	c.handle = func(ctx context.Context, _ *call) error { return handle(server, streamWithin{stream, ctx}) }
 	defer c.leave()
-	return run(stream.Context(), c, ch.around, func(ctx context.Context) error {
-		return handle(server, streamWithin{stream, ctx})
-	})
+	return ch.through(ctx, c)
 }
 
 // tooMany is the error of a stream that is one too many. It is of no rpc of the contract, and has no details.
 func tooMany() error { return status.Error(codes.Unavailable, "too many streams") }
 
 // arriving is a stream whose first message is awaited.
-type arriving struct{ grpc.ServerStream }
+type arriving struct {
+	grpc.ServerStream
+	call *call
+}
 
 // RecvMsg notes that the message is there.
 func (a *arriving) RecvMsg(m any) error {
 	err := a.ServerStream.RecvMsg(m)
-	arrived(a.Context())
+	a.call.arrived()
 	return err
 }
 
 // UnknownMethod is a grpc.StreamHandler for methods that do not exist. They get a typed Status like every other call.
 func (ch *Chain) UnknownMethod(_ any, stream grpc.ServerStream) error {
-	arrived(stream.Context())
 	method, _ := grpc.MethodFromServerStream(stream)
-	c := &call{method: method}
+	ctx, c := ch.enter(stream.Context(), method)
+	c.arrived()
+	c.handle = func(context.Context, *call) error { return apierror.RefuseMethod(method) }
 	defer c.leave()
-	return run(stream.Context(), c, ch.around, func(context.Context) error {
-		return apierror.RefuseMethod(method)
-	})
-}
-
-// run sends a call through interceptors to its handler.
-func run(ctx context.Context, c *call, all []named, handle handler) error {
-	ctx = context.WithValue(ctx, callKey{}, c)
-	for _, v := range slices.Backward(all) {
-		intercept, next := v.around, handle
-		handle = func(ctx context.Context) error { return intercept(ctx, c, next) }
-	}
-	return handle(ctx)
+	return ch.through(ctx, c)
 }
 
 // streamWithin is a stream with the context that the interceptors made.

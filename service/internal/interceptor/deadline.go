@@ -36,5 +36,5 @@ func limitTime(ctx context.Context, c *call, next handler) error {
 	c.deadline = time.Now().Add(limit)
 	ctx, cancel := context.WithDeadline(ctx, c.deadline)
 	defer cancel()
-	return next(ctx)
+	return next(ctx, c)
 }

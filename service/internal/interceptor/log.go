@@ -45,12 +45,13 @@ func (l LogTenants) of(tenant string) string {
 // text of Graph's, and a tenant only as tenants says. It also tells the observers of each call.
 func logCalls(logger *slog.Logger, tenants LogTenants, observers []Observer) around {
 	var strangers lineLimit
+	lines := logger.Handler()
 	return func(ctx context.Context, c *call, next handler) error {
 		start := time.Now()
 		if !c.quiet {
 			began(observers, c)
 		}
-		err := next(ctx)
+		err := next(ctx, c)
 		took := time.Since(start)
 		if c.quiet {
 			if err == nil {
@@ -59,55 +60,76 @@ func logCalls(logger *slog.Logger, tenants LogTenants, observers []Observer) aro
 			began(observers, c)
 		}
 		ended(observers, c, took)
-		attributes := []slog.Attr{
+		level := slog.LevelInfo
+		if err != nil && c.failure != nil {
+			level = levelOf(c.failure.Code())
+		}
+		// Without slog's Logger, which looks for the caller's line of source each time.
+		if !lines.Enabled(ctx, level) {
+			return err
+		}
+		line := slog.NewRecord(start.Add(took), level, "call", 0)
+		line.AddAttrs(
 			slog.String("method", c.shownMethod()),
 			slog.Duration("duration", took),
 			slog.String("requestId", c.requestID),
 			slog.Int("attempts", c.stats.Attempts),
 			slog.Int64("waitedMs", c.stats.Waited.Milliseconds()),
-		}
+		)
+		var buffer [moreAttributes]slog.Attr
+		more := buffer[:0]
 		if c.traceID != "" {
-			attributes = append(attributes, slog.String("traceId", c.traceID))
+			more = append(more, slog.String("traceId", c.traceID))
 		}
-		f := c.failure
 		if c.refused != nil {
 			left, ok := strangers.take(time.Now())
 			if !ok {
 				return err
 			}
 			if left > 0 {
-				attributes = append(attributes, slog.Uint64("suppressed", left))
+				more = append(more, slog.Uint64("suppressed", left))
 			}
 		}
 		for _, one := range [...]struct{ key, value string }{
 			{"tenant", tenants.of(c.tenant)}, {"principal", c.principal}, {"denied", c.denied},
 		} {
 			if one.value != "" {
-				attributes = append(attributes, slog.String(one.key, one.value))
+				more = append(more, slog.String(one.key, one.value))
 			}
 		}
-		if err == nil || f == nil {
-			logger.LogAttrs(ctx, slog.LevelInfo, "call", append(attributes, slog.String("code", codes.OK.String()))...)
-			return err
+		if err == nil || c.failure == nil {
+			more = append(more, slog.String("code", codes.OK.String()))
+		} else {
+			more = c.appendFailure(more)
 		}
-		attributes = append(attributes, slog.String("code", f.Code().String()), slog.String("reason", f.Reason()))
-		for _, key := range []string{"httpStatus", "graphRequestId", "cause", "aadsts", "property", "offset", "throttledBy", "outcome", "incident"} {
-			if value := f.Metadata(key); value != "" {
-				attributes = append(attributes, slog.String(key, value))
-			}
-		}
-		for _, a := range []slog.Attr{slog.String("host", f.Host()), slog.String("tokenRequestId", f.TokenRequestID())} {
-			if a.Value.String() != "" {
-				attributes = append(attributes, a)
-			}
-		}
-		if f.HasUnknownCode() {
-			// The code itself stands in the Status alone: whoever responds in Graph's place chooses it.
-			attributes = append(attributes, slog.Bool("unknownCode", true))
-		}
-		logger.LogAttrs(ctx, level(f.Code()), "call", append(attributes, panicAttributes(c.err)...)...)
+		line.AddAttrs(more...)
+		_ = lines.Handle(ctx, line)
 		return err
 	}
+}
+
+// moreAttributes has room for what else stands in a line: all of a failure, and what comes before it.
+const moreAttributes = 24
+
+// appendFailure appends what the line of a failed call has of its failure.
+func (c *call) appendFailure(attributes []slog.Attr) []slog.Attr {
+	f := c.failure
+	attributes = append(attributes, slog.String("code", f.Code().String()), slog.String("reason", f.Reason()))
+	for _, key := range [...]string{"httpStatus", "graphRequestId", "cause", "aadsts", "property", "offset", "throttledBy", "outcome", "incident"} {
+		if value := f.Metadata(key); value != "" {
+			attributes = append(attributes, slog.String(key, value))
+		}
+	}
+	for _, a := range [...]struct{ key, value string }{{"host", f.Host()}, {"tokenRequestId", f.TokenRequestID()}} {
+		if a.value != "" {
+			attributes = append(attributes, slog.String(a.key, a.value))
+		}
+	}
+	if f.HasUnknownCode() {
+		// The code itself stands in the Status alone: whoever responds in Graph's place chooses it.
+		attributes = append(attributes, slog.Bool("unknownCode", true))
+	}
+	return append(attributes, panicAttributes(c.err)...)
 }
 
 // maxMethod is how much of the name of a method that the contract does not have stands in a line, in bytes.
@@ -159,8 +181,8 @@ func (l *lineLimit) take(now time.Time) (left uint64, ok bool) {
 	return left, true
 }
 
-// level is the level of the line of a failed call.
-func level(code codes.Code) slog.Level {
+// levelOf is the level of the line of a failed call.
+func levelOf(code codes.Code) slog.Level {
 	switch code {
 	case codes.Internal, codes.Unknown:
 		return slog.LevelError

@@ -59,7 +59,7 @@ func (*watcher) TraceID(ctx context.Context) string {
 // observe puts a watcher into a suite.
 func observe(s *suite, w *watcher) {
 	s.options.Observers, s.options.Tracer = []Observer{w}, w
-	s.around = order(s.options, s.calls)
+	s.Chain = newChain(s.options, s.calls)
 }
 
 func TestTracerStandsAroundTheLog(t *testing.T) {
@@ -173,7 +173,7 @@ func TestObserverIsToldOfRefusedReflection(t *testing.T) {
 		_, err := chain.Unary(ctx, nil, &grpc.UnaryServerInfo{FullMethod: method}, func(context.Context, any) (any, error) { return nil, nil })
 		return err
 	}
-	if err := ask(context.WithValue(t.Context(), callerKey{}, identity.Caller{Expires: time.Now().Add(time.Hour)})); err != nil || len(w.began)+len(w.ended) != 0 {
+	if err := ask(&call{Context: t.Context(), method: method, shown: true, caller: identity.Caller{Expires: time.Now().Add(time.Hour)}}); err != nil || len(w.began)+len(w.ended) != 0 {
 		t.Errorf("a caller that is known: %v, began %q, ended %v", err, w.began, w.ended)
 	}
 	if err := ask(t.Context()); err == nil || len(w.began) != 1 || len(w.ended) != 1 {

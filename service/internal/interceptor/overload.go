@@ -20,8 +20,8 @@ func limitCalls(calls *inFlight) around {
 			c.shed = ShedAllCalls
 			return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 		}
-		c.place = calls.leave
-		return next(ctx)
+		c.places = calls
+		return next(ctx, c)
 	}
 }
 
@@ -38,8 +38,8 @@ func limitShare(calls *inFlight, bytes *wire.Bytes, tenantOf func(context.Contex
 			c.shed = ShedTenantShare
 			return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 		}
-		c.place = func() { calls.giveBack(tenant) }
-		c.holding = bytes.Hold(tenant)
+		c.shared = true
+		bytes.Hold(&c.holding, tenant)
 		if c.request != nil {
 			// Graph's responses count from the same size on: most requests are far below it.
 			if size := int64(proto.Size(c.request.Interface())); size > freeRequest && !c.holding.Grow(size) {
@@ -49,7 +49,7 @@ func limitShare(calls *inFlight, bytes *wire.Bytes, tenantOf func(context.Contex
 		}
 		// A compressed response is a copy that nothing counts. It fails only outside of a call.
 		_ = grpc.SetSendCompressor(ctx, "identity")
-		return next(ctx)
+		return next(ctx, c)
 	}
 }
 

@@ -24,13 +24,13 @@ func newPanicError(value any) *panicError {
 }
 
 // recoverHandler makes an error of a panic in a handler.
-func recoverHandler(ctx context.Context, _ *call, next handler) (err error) {
+func recoverHandler(ctx context.Context, c *call, next handler) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			err = newPanicError(value)
 		}
 	}()
-	return next(ctx)
+	return next(ctx, c)
 }
 
 // recoverChain makes a Status of a panic in the chain itself.
@@ -46,6 +46,6 @@ func recoverChain(translator *apierror.Translator, logger *slog.Logger) around {
 				err = status.ErrorProto(failure.Status())
 			}
 		}()
-		return next(ctx)
+		return next(ctx, c)
 	}
 }

@@ -29,5 +29,5 @@ func assignRequestID(ctx context.Context, c *call, next handler) error {
 			setTrailer(ctx, requestIDKey, c.requestID)
 		}
 	}()
-	return next(ctx)
+	return next(ctx, c)
 }

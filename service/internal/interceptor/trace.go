@@ -16,14 +16,14 @@ type Tracer interface {
 func traceCalls(tracer Tracer) around {
 	return func(ctx context.Context, c *call, next handler) error {
 		if c.op == nil {
-			return next(ctx)
+			return next(ctx, c)
 		}
 		ctx, end := tracer.Begin(ctx, c.op.FullMethod)
 		if end == nil {
-			return next(ctx)
+			return next(ctx, c)
 		}
 		c.traceID = tracer.TraceID(ctx)
-		err := next(ctx)
+		err := next(ctx, c)
 		end(err)
 		return err
 	}

@@ -25,7 +25,7 @@ const minRetryTime = 2 * minTime
 // translate makes a typed Status of every error of a call, and says to the caller's runtime whether it may retry.
 func translate(translator *apierror.Translator) around {
 	return func(ctx context.Context, c *call, next handler) error {
-		err := next(ctx)
+		err := next(ctx, c)
 		if err == nil {
 			return nil
 		}

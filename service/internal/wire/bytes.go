@@ -25,9 +25,9 @@ func (b *Bytes) Held() int64 {
 }
 
 // Hold begins what one call of a tenant holds: nothing at first.
-func (b *Bytes) Hold(tenant string) *Holding { return &Holding{bytes: b, tenant: tenant} }
+func (b *Bytes) Hold(h *Holding, tenant string) { h.bytes, h.tenant = b, tenant }
 
-// Holding is what one call holds. Its methods are safe for concurrent use.
+// Holding is what one call holds. It has to be begun by Hold. Its methods are safe for concurrent use.
 type Holding struct {
 	bytes  *Bytes
 	tenant string

@@ -212,7 +212,10 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 // RemoteAddr returns an address that leads back to the connection: it is all that gRPC tells a call of its connection.
-func (c *conn) RemoteAddr() net.Addr { return &connAddr{c.Conn.RemoteAddr(), c} }
+func (c *conn) RemoteAddr() net.Addr {
+	address := c.Conn.RemoteAddr()
+	return &connAddr{address, c, hostOf(address)}
+}
 
 // Close releases what the connection holds: gRPC frees nothing of a connection that ends.
 func (c *conn) Close() error {
@@ -264,4 +267,22 @@ func (c *conn) overdue(now time.Time) bool {
 type connAddr struct {
 	net.Addr
 	conn *conn
+	host string
+}
+
+// Host is the address of a client without its port.
+func Host(address net.Addr) string {
+	if own, ok := address.(*connAddr); ok {
+		// Every call asks for it.
+		return own.host
+	}
+	return hostOf(address)
+}
+
+func hostOf(address net.Addr) string {
+	host, _, err := net.SplitHostPort(address.String())
+	if err != nil {
+		return address.String()
+	}
+	return host
 }

@@ -227,18 +227,25 @@ func TestUntakenResponseCostsTheConnection(t *testing.T) {
 	})
 }
 
+// hold begins what a call of a tenant holds.
+func hold(b *Bytes, tenant string) *Holding {
+	h := new(Holding)
+	b.Hold(h, tenant)
+	return h
+}
+
 // A tenant gets more bytes while it holds less than what is free.
 func TestBytesAreShared(t *testing.T) {
 	b := NewBytes(100)
-	greedy := b.Hold("a")
+	greedy := hold(b, "a")
 	if !greedy.Grow(50) || greedy.Grow(1) {
 		t.Error("one tenant alone gets half, and no more")
 	}
-	more := b.Hold("a")
+	more := hold(b, "a")
 	if more.Grow(1) {
 		t.Error("the share is the tenant's, not the call's")
 	}
-	other := b.Hold("b")
+	other := hold(b, "b")
 	if !other.Grow(25) || other.Grow(1) {
 		t.Error("a second tenant gets half of the rest, and no more")
 	}
@@ -248,7 +255,7 @@ func TestBytesAreShared(t *testing.T) {
 	}
 	// What is there already is counted, whether it fits or not.
 	other.Set(1000)
-	if b.Hold("c").Grow(1) {
+	if hold(b, "c").Grow(1) {
 		t.Error("more fits into what is full")
 	}
 	for range 2 {

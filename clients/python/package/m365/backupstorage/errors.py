@@ -16,6 +16,8 @@ whether a write may have been done.
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from m365.backupstorage.v1 import error_reason_pb2, error_spec_pb2
+
 
 class TypedError:
     """The content of an error: of a call that failed, or of a field in a response.
@@ -25,6 +27,7 @@ class TypedError:
     reason           name of an ErrorReason, such as "POLICY_NOT_FOUND"; "" for an error that the gRPC runtime made.
                      A reason that this version does not know is treated by its code
     domain           that of the reason
+    resolution       a sentence for people: what to do about the reason; "" for a reason that this version does not know
     metadata         that of the ErrorInfo, as a dict
     retry_delay      seconds to wait before the same request can be sent again; None when it cannot
     fields           paths of the fields of the request that are wrong
@@ -51,6 +54,8 @@ class TypedError:
                 self.fields = [violation.field for violation in bad.field_violations]
             elif packed.Unpack(resource := error_details_pb2.ResourceInfo()):
                 self.resource = resource
+        known = error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name.get(self.reason)
+        self.resolution = known.GetOptions().Extensions[error_spec_pb2.error_spec].resolution if known else ""
         self.outcome_unknown = self.metadata.get("outcome") == "unknown" or (not self.reason and self.code != "OK")
 
     @classmethod

@@ -10,6 +10,8 @@ import com.google.rpc.ErrorInfo;
 import com.google.rpc.ResourceInfo;
 import com.google.rpc.RetryInfo;
 import com.google.rpc.Status;
+import com.m365backup.backupstorage.v1.ErrorReason;
+import com.m365backup.backupstorage.v1.ErrorSpecOuterClass;
 import io.grpc.protobuf.StatusProto;
 import java.time.Duration;
 import java.util.List;
@@ -62,6 +64,12 @@ public record TypedError(
         badRequest.getFieldViolationsList().stream().map(FieldViolation::getField).toList(),
         detail(status, ResourceInfo.class),
         info.getMetadataOrDefault("outcome", "").equals("unknown") || info.getReason().isEmpty() && status.getCode() != Code.OK_VALUE);
+  }
+
+  /** Returns a sentence for people: what to do about the reason. Empty for a reason that this version does not know. */
+  public String resolution() {
+    var known = ErrorReason.getDescriptor().findValueByName(reason);
+    return known == null ? "" : known.getOptions().getExtension(ErrorSpecOuterClass.errorSpec).getResolution();
   }
 
   /** Returns the detail of a type. One that cannot be read counts as absent, since the code still says something. */
