@@ -29,7 +29,7 @@ go run ./release -version "$version" -o "$scratch/first" -platforms "$platform" 
 # A second run from another clone, in another time zone, with other modes of files.
 (
 	umask 077
-	git clone -q "$checkout" "$scratch/other"
+	git clone -q "$copy" "$scratch/other"
 	cd "$scratch/other"
 	TZ=Pacific/Kiritimati go run ./release -version "$version" -o "$scratch/second" -platforms "$platform" -packages "$names"
 )
