@@ -420,9 +420,11 @@ func TestBrokenCollectorCostsCallsNothing(t *testing.T) {
 		took := make([]time.Duration, each)
 		for i := range took {
 			began := time.Now()
-			if err := s.get(t.Context()); err != nil {
-				t.Fatal(err)
+			ctx, cancel := context.WithTimeout(t.Context(), maxCall)
+			if err := s.get(ctx); err != nil {
+				t.Fatalf("%s: after %v: %v", s.name, time.Since(began), err)
 			}
+			cancel()
 			took[i] = time.Since(began)
 		}
 		slices.Sort(took)
@@ -447,14 +449,12 @@ func TestBrokenCollectorCostsCallsNothing(t *testing.T) {
 	for _, s := range subjects {
 		slices.Sort(s.p99)
 		t.Logf("%s: p99 %v, slowest %v", s.name, s.p99[rounds/2], s.slowest)
-		if s.slowest > maxCall {
-			t.Errorf("%s: a call took %v", s.name, s.slowest)
-		}
 	}
 	well := subjects[1].p99[rounds/2]
 	for _, s := range subjects[1:] {
 		t.Logf("%s: %d spans waiting, %d dropped", s.name, s.queue.waiting.Load(), s.Dropped())
-		if p99 := s.p99[rounds/2]; p99 > maxSlower*well {
+		// A few rounds say little.
+		if p99 := s.p99[rounds/2]; !testing.Short() && p99 > maxSlower*well {
 			t.Errorf("%s: p99 %v, with a collector that is well %v", s.name, p99, well)
 		}
 		if waiting := s.queue.waiting.Load(); waiting > maxQueued {
