@@ -368,12 +368,12 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// A call is as fast with a broken collector as with one that is well: that one costs the same processor time. Where they
-// are compared, a busy machine doubles a percentile by itself.
+// maxSlower is how many times as long a call may take with a broken collector as with one that is well, at the 99th
+// percentile. A busy machine doubles a percentile by itself.
 const maxSlower = 3
 
-// maxCall is less than what anything waits that waits for a collector: the exporter gives up after 10 s, and tries again
-// after 5 s.
+// maxCall is how long a call may take. It is less than the time of anything that waits for a collector: the exporter
+// gives up after 10 s, and tries again after 5 s.
 const maxCall = 3 * time.Second
 
 // A collector that is down, slow or refuses costs calls nothing. Servers with each kind of collector get calls in turn,
