@@ -54,9 +54,10 @@ func packAll(o options, c commit, source, protos string) error {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return err
 		}
-		// A module zip has no modes, so the shell gets the program by name.
+		// A module zip has no modes, so the shell gets the program by name. Tools put the modes of the files that they write
+		// into jar and wheel: these must not be those that somebody's umask leaves.
 		pack := filepath.Join(source, "clients", name, "pack")
-		if err := run(source, []string{epoch(c)}, "bash", pack, protos, strings.TrimPrefix(o.version, "v"), folder); err != nil {
+		if err := run(source, []string{epoch(c)}, "bash", "-c", `umask 022 && exec bash "$@"`, "bash", pack, protos, strings.TrimPrefix(o.version, "v"), folder); err != nil {
 			return err
 		}
 	}
