@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -46,7 +47,7 @@ func waitForSessions(t *testing.T, s *servicetest.Server, ids []string, each int
 	waits.Wait()
 	polls := 0
 	for _, r := range s.Requests(mark) {
-		if r.Method == "GET" && strings.Contains(r.Path, "/restoreSessions") {
+		if r.Method == http.MethodGet && strings.Contains(r.Path, "/restoreSessions") {
 			polls++
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"net/http"
 	"slices"
 	"time"
 
@@ -250,32 +251,32 @@ func (w *waiting) fill(result protoreflect.Message, state hub.State, reason pb.W
 }
 
 // get sends a request of a poll. It is nobody's call: it has an id of its own, and its numbers belong to none.
-func (w *waiting) get(ctx context.Context, op *contract.Operation, target string, result proto.Message) (*graph.Response, error) {
+func (w *waiting) get(ctx context.Context, op *contract.Operation, target string, result proto.Message) error {
 	request := &graph.Request{
-		Method: "GET", Target: target, Template: op.Spec.GetPath(), Tenant: w.request.Tenant, UserAssertion: w.request.UserAssertion,
+		Method: http.MethodGet, Target: target, Template: op.Spec.GetPath(), Tenant: w.request.Tenant, UserAssertion: w.request.UserAssertion,
 		RequestID: uuid.NewString(), Safe: true, Background: true, Stats: new(graph.Stats),
 	}
 	received, err := w.core.graph.Do(ctx, request)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return received, w.core.decode(ctx, op, received, into{message: result})
+	return w.core.decode(ctx, op, received, into{message: result})
 }
 
-// failed is the error of a poll, and how long it lasts, if it passes.
-func (w *waiting) failed(err error) (error, time.Duration) {
+// failed is how long the error of a poll lasts, if it passes, and the error.
+func (w *waiting) failed(err error) (time.Duration, error) {
 	if failed, ok := errors.AsType[*graph.Error](err); ok {
 		err = &apierror.GraphError{Err: failed, OnBehalfOfUser: w.request.UserAssertion != ""}
 	}
-	return err, w.core.translator.Translate(w.op, w.message, "", err).RetryDelay()
+	return w.core.translator.Translate(w.op, w.message, "", err).RetryDelay(), err
 }
 
 // read reads the resource.
 func (w *waiting) read(ctx context.Context) hub.Outcome {
 	read := w.op.Of
 	response := read.NewResponse()
-	if _, err := w.get(ctx, read, w.request.Target, response); err != nil {
-		failed, again := w.failed(err)
+	if err := w.get(ctx, read, w.request.Target, response); err != nil {
+		again, failed := w.failed(err)
 		return hub.Outcome{Err: failed, Again: again}
 	}
 	resource := w.op.Watched.Resource(response.ProtoReflect())
@@ -292,8 +293,8 @@ func (w *waiting) list(ctx context.Context, pages int) hub.Listing {
 	target := parentOf(w.request.Target)
 	for range pages {
 		response := list.NewResponse()
-		if _, err := w.get(ctx, list, target, response); err != nil {
-			all.Err, all.Again = w.failed(err)
+		if err := w.get(ctx, list, target, response); err != nil {
+			all.Again, all.Err = w.failed(err)
 			return all
 		}
 		addMarks(all.Marks, response.ProtoReflect())

@@ -13,16 +13,17 @@ func TestMemoryIsGivenBackAtRest(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	giveBack()
 	before := readHeapUse()
-	var bodies []*[]byte
-	for range 64 {
-		body := buffers.Get(1 << 20)
-		*body = append(*body, make([]byte, 1<<20)...)
-		bodies = append(bodies, body)
-	}
-	for _, body := range bodies {
-		buffers.Put(body)
-	}
-	bodies = nil
+	func() {
+		var bodies []*[]byte
+		for range 64 {
+			body := buffers.Get(1 << 20)
+			*body = append(*body, make([]byte, 1<<20)...)
+			bodies = append(bodies, body)
+		}
+		for _, body := range bodies {
+			buffers.Put(body)
+		}
+	}()
 	burst := readHeapUse()
 	if !burst.wasteful(before) {
 		t.Fatalf("nothing to give back after a burst: %+v, before it %+v", burst, before)

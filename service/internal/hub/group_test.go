@@ -71,11 +71,11 @@ func TestListsThatAreNoUse(t *testing.T) {
 	for name, spoil := range map[string]func(*upstream){
 		"too long": func(u *upstream) { u.pages = 3 },
 		"not allowed": func(u *upstream) {
-			u.fail = func(what string) (error, time.Duration) {
+			u.fail = func(what string) (time.Duration, error) {
 				if what == "list" {
-					return errors.New("forbidden"), 0
+					return 0, errors.New("forbidden")
 				}
-				return nil, 0
+				return 0, nil
 			}
 		},
 	} {
@@ -106,11 +106,11 @@ func TestListsWaitAsLongAsGraphWants(t *testing.T) {
 		time.Sleep(time.Minute)
 		throttled := 0
 		u.locked(func() {
-			u.fail = func(what string) (error, time.Duration) {
+			u.fail = func(what string) (time.Duration, error) {
 				if throttled++; throttled == 1 {
-					return errors.New("throttled"), 3 * time.Minute
+					return 3 * time.Minute, errors.New("throttled")
 				}
-				return nil, 0
+				return 0, nil
 			}
 		})
 		for before := u.count(); u.count() == before; {

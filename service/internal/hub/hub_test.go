@@ -20,7 +20,7 @@ type upstream struct {
 	reads   []string
 	at      []time.Duration
 	began   time.Time
-	fail    func(what string) (error, time.Duration)
+	fail    func(what string) (time.Duration, error)
 	pages   int
 	missing map[string]bool
 }
@@ -34,9 +34,9 @@ func (u *upstream) note(what string) {
 	u.at = append(u.at, time.Since(u.began))
 }
 
-func (u *upstream) failing(what string) (error, time.Duration) {
+func (u *upstream) failing(what string) (time.Duration, error) {
 	if u.fail == nil {
-		return nil, 0
+		return 0, nil
 	}
 	return u.fail(what)
 }
@@ -47,7 +47,7 @@ func (u *upstream) source(list, id string) Source {
 		u.hub.mu.Lock()
 		u.note(id)
 		n := u.states[id]
-		err, again := u.failing(id)
+		again, err := u.failing(id)
 		u.hub.mu.Unlock()
 		if !pause(ctx, u.took) {
 			return Outcome{Err: ctx.Err()}
@@ -67,7 +67,7 @@ func (u *upstream) source(list, id string) Source {
 					marks[id] = strconv.Itoa(n)
 				}
 			}
-			err, again := u.failing("list")
+			again, err := u.failing("list")
 			u.hub.mu.Unlock()
 			pause(ctx, u.took)
 			return Listing{Marks: marks, TooLong: u.pages > pages, Err: err, Again: again}
@@ -286,11 +286,11 @@ func TestErrorsThatPassAreNotTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := newUpstream()
 		throttled := errors.New("throttled")
-		u.fail = func(string) (error, time.Duration) {
+		u.fail = func(string) (time.Duration, error) {
 			if len(u.reads) < 3 { // The mutex is held.
-				return throttled, 7 * time.Second
+				return 7 * time.Second, throttled
 			}
-			return nil, 0
+			return 0, nil
 		}
 		r := u.watch("", "a", "")
 		defer r.Close()
@@ -316,7 +316,7 @@ func TestErrorsThatStayAreTold(t *testing.T) {
 		r := u.watch("", "a", "")
 		defer r.Close()
 		next(t, r)
-		u.locked(func() { u.fail = func(string) (error, time.Duration) { return gone, 0 } })
+		u.locked(func() { u.fail = func(string) (time.Duration, error) { return 0, gone } })
 		if out := next(t, r); !errors.Is(out.Err, gone) {
 			t.Errorf("%+v", out)
 		}

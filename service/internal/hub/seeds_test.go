@@ -33,11 +33,11 @@ func runSeed(t *testing.T, seed uint64) {
 			u.pages = 4
 		}
 		random := rand.New(rand.NewPCG(seed, 2))
-		u.fail = func(string) (error, time.Duration) {
+		u.fail = func(string) (time.Duration, error) {
 			if random.IntN(4) == 0 {
-				return errors.New("passes"), time.Duration(random.IntN(3000)+1) * time.Millisecond
+				return time.Duration(random.IntN(3000)+1) * time.Millisecond, errors.New("passes")
 			}
-			return nil, 0
+			return 0, nil
 		}
 	}
 	// Both hubs read the same resources, so one mutex has to guard them.

@@ -63,11 +63,11 @@ type call struct {
 	stats graph.Stats
 	// deadline is when the call has to be done.
 	deadline time.Time
-	// places are those among which the call has its place; nil when it has none. shared says that it is counted as one of
+	// inFlight are the calls among which the call has its place; nil when it has none. shared says that it is counted as one of
 	// its tenant's. holding is what it holds of the bytes of responses from then on.
-	places  *inFlight
-	shared  bool
-	holding wire.Holding
+	inFlight *inFlight
+	shared   bool
+	holding  wire.Holding
 	// encoded is the encoded response, in a buffer of package buffers; nil when the handler returns a message.
 	encoded *[]byte
 	// bytes is what holdings are of.
@@ -100,12 +100,12 @@ func (c *call) marshalled(size int) { c.holding.Set(int64(size)) }
 // out.
 func (c *call) leave() {
 	switch {
-	case c.places == nil:
+	case c.inFlight == nil:
 	case c.shared:
 		c.holding.Release()
-		c.places.giveBack(c.tenant)
+		c.inFlight.giveBack(c.tenant)
 	default:
-		c.places.leave()
+		c.inFlight.leave()
 	}
 }
 

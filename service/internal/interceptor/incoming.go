@@ -2,6 +2,7 @@ package interceptor
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,7 +61,7 @@ func newIncoming(limit int) *incoming { return &incoming{calls: newInFlight(limi
 // begin counts a call at its headers, and makes its context one that can be ended. who is whose share it takes.
 func (in *incoming) begin(c *call, who string) error {
 	now := time.Now()
-	if !in.calls.admit(who) && !(in.sweepFull(now) && in.calls.admit(who)) {
+	if !in.calls.admit(who) && (!in.sweepFull(now) || !in.calls.admit(who)) {
 		return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 	}
 	c.wait = wait{in: in, since: now, who: who}
@@ -126,10 +127,9 @@ func (in *incoming) sweepFull(now time.Time) bool {
 func (in *incoming) sweep(now time.Time) {
 	in.swept = now
 	// From the end: the last one takes the place of one that goes.
-	for i := len(in.waiting) - 1; i >= 0; i-- {
-		c := in.waiting[i]
+	for _, c := range slices.Backward(in.waiting) {
 		switch {
-		case c.Context.Err() != nil:
+		case c.Err() != nil:
 		case now.Sub(c.wait.since) >= incomingTime:
 			c.wait.cancel()
 		default:

@@ -51,7 +51,7 @@ func (l *lasting) enter(ctx context.Context, c *call, next handler) error {
 		c.shed = ShedWaits
 		return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 	}
-	c.places = l.all
+	c.inFlight = l.all
 	return next(ctx, c)
 }
 

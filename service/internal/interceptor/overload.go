@@ -23,7 +23,7 @@ func limitCalls(calls *inFlight, lasting *lasting) around {
 			c.shed = ShedAllCalls
 			return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 		}
-		c.places = calls
+		c.inFlight = calls
 		return next(ctx, c)
 	}
 }
@@ -37,7 +37,7 @@ func limitShare(bytes *wire.Bytes, tenantOf func(context.Context) (string, error
 		// A call without a tenant is refused later, and for that.
 		tenant, _ := tenantOf(ctx)
 		c.tenant = tenant
-		if !c.places.take(tenant) {
+		if !c.inFlight.take(tenant) {
 			c.shed = ShedTenantShare
 			if c.lasts() {
 				c.shed = ShedWaits
