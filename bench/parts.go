@@ -127,7 +127,7 @@ func raw(arguments []string) error {
 	roots.AppendCertsFromPEM(authority)
 	client := &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableCompression: true,
-		MaxIdleConnsPerHost: 512, MaxIdleConns: 512,
+		MaxIdleConnsPerHost: 10_000, MaxIdleConns: 10_000,
 	}}
 	get := func(path string) error {
 		request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, *endpoint+path, http.NoBody)

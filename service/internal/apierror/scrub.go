@@ -13,18 +13,28 @@ var secrets = regexp.MustCompile(`eyJ[\w-]+(?:\.[\w-]*)+` +
 
 // scrub replaces secrets by an ellipsis.
 func scrub(s string) string {
-	// Most texts have none, and looking for these is cheap.
-	if !strings.ContainsAny(s, `=%"`) && !strings.Contains(s, "eyJ") && !hasBearer(s) {
+	// Most texts have none, and looking for what they begin with is cheap.
+	if !mayHoldSecret(s) {
 		return s
 	}
 	return secrets.ReplaceAllString(s, "…")
 }
 
-func hasBearer(s string) bool {
-	const word = "bearer"
-	for i := range len(s) - len(word) + 1 {
-		if s[i]|0x20 == word[0] && strings.EqualFold(s[i:i+len(word)], word) {
+// mayHoldSecret reports whether a text has what each alternative of secrets has, in one pass.
+func mayHoldSecret(s string) bool {
+	for i := range len(s) {
+		switch s[i] {
+		case '=', '%', '"':
 			return true
+		case 'e':
+			if strings.HasPrefix(s[i:], "eyJ") {
+				return true
+			}
+		case 'b', 'B':
+			const word = "bearer"
+			if len(s)-i >= len(word) && strings.EqualFold(s[i:i+len(word)], word) {
+				return true
+			}
 		}
 	}
 	return false

@@ -85,26 +85,30 @@ func (t *Translator) separateViolations(s *subject, reason *contract.Reason) vio
 	// Most separate errors have the code of the one before.
 	var code string
 	var known *contract.Reason
+	var unknown bool
+	made := make([]errdetails.BadRequest_FieldViolation, shown)
 	for i, d := range s.separate {
 		if i == 0 || d.Code != code {
 			code, known = d.Code, t.reasons.OfCode(d.Code)
+			unknown = known == nil && t.reasons.IsUnknown(d.Code)
 		}
-		if known == nil && t.reasons.IsUnknown(d.Code) {
+		if unknown {
 			v.unknown++
 		}
 		if i < shown {
 			if d.Target != "" && positions == nil {
 				positions = positionsIn(s.request)
 			}
-			v.list = append(v.list, s.separateViolation(reason, known, d, positions))
+			s.separateViolation(&made[i], reason, known, d, positions)
+			v.list = append(v.list, &made[i])
 		}
 	}
 	return v
 }
 
-// separateViolation describes one separate error. known is the reason of its code, nil when there is none. The position
+// separateViolation describes one separate error in the given violation. known is the reason of its code, nil when there is none. The position
 // of its target in the request says which of several things it is about, else the target itself does.
-func (s *subject) separateViolation(reason, known *contract.Reason, d graph.Detail, positions positions) *errdetails.BadRequest_FieldViolation {
+func (s *subject) separateViolation(into *errdetails.BadRequest_FieldViolation, reason, known *contract.Reason, d graph.Detail, positions positions) {
 	r, field := reason, ""
 	if known != nil {
 		// It can be about another field than the one that the call is refused for.
@@ -113,11 +117,22 @@ func (s *subject) separateViolation(reason, known *contract.Reason, d graph.Deta
 	if field == "" {
 		field = s.op.Field(reason.GetFieldViolation().GetFields())
 	}
-	text := strings.TrimPrefix(d.Code+": "+d.Message, ": ")
+	var target string
 	if path := positions.path(d.Target); path != "" {
 		field = path
-	} else if target := visible(d.Target); target != "" && !strings.Contains(d.Message, target) {
-		text = target + ": " + text
+	} else if target = visible(d.Target); strings.Contains(d.Message, target) {
+		target = ""
 	}
-	return &errdetails.BadRequest_FieldViolation{Field: field, Description: scrub(text), Reason: r.Name}
+	var text string
+	switch {
+	case target == "" && d.Code == "":
+		text = d.Message
+	case target == "":
+		text = d.Code + ": " + d.Message
+	case d.Code == "":
+		text = target + ": " + d.Message
+	default:
+		text = target + ": " + d.Code + ": " + d.Message
+	}
+	into.Field, into.Description, into.Reason = field, scrub(text), r.Name
 }
