@@ -15,6 +15,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "channel.h"
+#include "errors.h"
 #include "m365/backupstorage/v1/protection_policy_service.grpc.pb.h"
 #include "m365/backupstorage/v1/protection_unit_service.grpc.pb.h"
 #include "m365/backupstorage/v1/restore_session_service.grpc.pb.h"
@@ -25,26 +26,6 @@ using namespace m365::backupstorage::v1;
 namespace {
 
 using Metadata = std::map<std::string, std::string>;
-
-// Returns the whole Status of a call that failed. One of the gRPC runtime itself has no details.
-google::rpc::Status WholeStatus(const grpc::Status& status) {
-  google::rpc::Status whole;
-  if (status.error_details().empty() || !whole.ParseFromString(status.error_details())) {
-    whole.set_code(status.error_code());
-    whole.set_message(status.error_message());
-  }
-  return whole;
-}
-
-// Returns the detail of a type.
-template <typename T>
-std::optional<T> Detail(const google::rpc::Status& status) {
-  for (const auto& packed : status.details()) {
-    T detail;
-    if (packed.UnpackTo(&detail)) return detail;
-  }
-  return std::nullopt;
-}
 
 std::optional<std::string> Trailer(const grpc::ClientContext& context, const char* name) {
   const auto& trailers = context.GetServerTrailingMetadata();

@@ -1,6 +1,6 @@
 // Command go reads the typed errors of this server and prints what it would do about each.
 //
-// Usage: go run ./clients/go ADDRESS REQUEST_ID
+// Usage: go run ./clients/go ADDRESS REQUEST_ID, or ADDRESS wait-and-stream for what wait_and_stream.go shows.
 package main
 
 import (
@@ -118,6 +118,12 @@ func main() {
 	conn, err := grpc.NewClient(os.Args[1], options...)
 	if err != nil {
 		log.Fatal(err)
+	}
+	if os.Args[2] == "wait-and-stream" {
+		if err := waitAndStream(conn); err != nil {
+			log.Fatal(err)
+		}
+		return
 	}
 	policies, restores := pb.NewProtectionPolicyServiceClient(conn), pb.NewRestoreSessionServiceClient(conn)
 	apps, units := pb.NewServiceAppServiceClient(conn), pb.NewProtectionUnitServiceClient(conn)

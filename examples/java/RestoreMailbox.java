@@ -16,6 +16,9 @@ import java.util.function.Supplier;
  * restored. 75: run it again.
  */
 public final class RestoreMailbox {
+  private static final Set<RestoreSessionStatus> ENDED = EnumSet.of(RestoreSessionStatus.RESTORE_SESSION_STATUS_COMPLETED,
+      RestoreSessionStatus.RESTORE_SESSION_STATUS_COMPLETED_WITH_ERROR, RestoreSessionStatus.RESTORE_SESSION_STATUS_FAILED);
+
   private final Server server;
   private final ProtectionUnitServiceGrpc.ProtectionUnitServiceBlockingStub units;
   private final RestorePointServiceGrpc.RestorePointServiceBlockingStub points;
@@ -57,7 +60,8 @@ public final class RestoreMailbox {
       server.create(() -> sessions.activateRestoreSession(request).getRestoreSession(),
           () -> Optional.of(get.get()).filter(it -> it.getStatus() != RestoreSessionStatus.RESTORE_SESSION_STATUS_DRAFT));
     }
-    session = server.await(get, RestoreMailbox::ended);
+    var wait = WaitRestoreSessionRequest.newBuilder().setRestoreSessionId(id).addAllUntil(ENDED).build();
+    session = server.await(() -> sessions.waitRestoreSession(wait), WaitRestoreSessionResponse::getResult).getRestoreSession();
 
     for (RestoreArtifact artifact : artifacts(id)) {
       if (artifact.getStatus() == ArtifactRestoreStatus.ARTIFACT_RESTORE_STATUS_SUCCEEDED) {
@@ -114,10 +118,7 @@ public final class RestoreMailbox {
   }
 
   private static boolean ended(RestoreSession session) {
-    return switch (session.getStatus()) {
-      case RESTORE_SESSION_STATUS_COMPLETED, RESTORE_SESSION_STATUS_COMPLETED_WITH_ERROR, RESTORE_SESSION_STATUS_FAILED -> true;
-      default -> false;
-    };
+    return ENDED.contains(session.getStatus());
   }
 
   private static Instant time(Timestamp at) {

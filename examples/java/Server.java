@@ -1,5 +1,6 @@
 import com.m365backup.backupstorage.ServiceConfig;
 import com.m365backup.backupstorage.TypedError;
+import com.m365backup.backupstorage.v1.WaitResult;
 import io.grpc.*;
 import io.grpc.stub.MetadataUtils;
 import java.io.File;
@@ -12,7 +13,6 @@ import java.time.format.DateTimeParseException;
 import java.util.*;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
-import java.util.function.Predicate;
 import java.util.function.Supplier;
 import java.util.function.ToIntFunction;
 
@@ -98,13 +98,13 @@ final class Server {
     return result;
   }
 
-  /** Calls get until its result is done. WaitRestoreSession and its kin will replace it. */
-  <T> T await(Supplier<T> get, Predicate<T> done) {
-    T result;
-    while (!done.test(result = get.get())) {
-      sleep(seconds("poll", "60"));
+  /** Makes a call that waits until its result is another one than TIMED_OUT. Each waits a little less than its deadline. */
+  <R> R await(Supplier<R> wait, Function<R, WaitResult> result) {
+    R response;
+    while (result.apply(response = call(wait)) == WaitResult.WAIT_RESULT_TIMED_OUT) {
+      sleep(Duration.ZERO); // The program ends when --patience does.
     }
-    return result;
+    return response;
   }
 
   private void sleep(Duration time) {

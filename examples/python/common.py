@@ -13,6 +13,7 @@ from m365.backupstorage.service_config import SERVICE_CONFIG
 from m365.backupstorage.v1.protection_policy_service_pb2_grpc import ProtectionPolicyServiceStub
 from m365.backupstorage.v1.protection_unit_bulk_addition_job_service_pb2_grpc import ProtectionUnitBulkAdditionJobServiceStub
 from m365.backupstorage.v1.protection_unit_service_pb2_grpc import ProtectionUnitServiceStub
+from m365.backupstorage.v1.wait_result_pb2 import WAIT_RESULT_TIMED_OUT
 
 TRY_LATER = 75  # Exit code: nobody knows whether a write was done, or there was no time left. Run the program again.
 
@@ -25,7 +26,7 @@ def parser(text):
     result.add_argument("--ca-file", type=pathlib.Path, help="authority of the server's certificate; without it no TLS")
     result.add_argument("--token-file", type=pathlib.Path, help="token of this program, for a server that asks who calls")
     result.add_argument("--user-token-file", type=pathlib.Path, help="token of a user, to see addresses of mailboxes")
-    result.add_argument("--poll", type=float, default=60, metavar="SECONDS", help="time between two looks")
+    result.add_argument("--poll", type=float, default=60, metavar="SECONDS", help="time between two looks for what a lost write made, at most 2")
     result.add_argument("--settle", type=float, default=30, metavar="SECONDS", help="how long to look for what a lost write made")
     result.add_argument("--patience", type=float, default=7200, metavar="SECONDS", help="how long the program may take")
     return result
@@ -88,13 +89,15 @@ class Server:
                 return
             request.page_token = page.next_page_token
 
-    def wait(self, get, done):
-        """Calls get until its result is done. WaitProtectionPolicy and its kin will replace it."""
-        while not done(result := get()):
-            if time.monotonic() + self.args.poll > self.give_up:
+    def wait(self, rpc, request, field):
+        """Waits until a resource is in one of the states that the request names, or will not be, and returns it.
+
+        Each call waits a little less than its deadline.
+        """
+        while (response := self.call(rpc, request)).result == WAIT_RESULT_TIMED_OUT:
+            if time.monotonic() > self.give_up:
                 stop("it takes longer than --patience", TRY_LATER)
-            time.sleep(self.args.poll)
-        return result
+        return getattr(response, field)
 
 
 def stop(message, code):

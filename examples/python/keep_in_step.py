@@ -22,7 +22,7 @@ from m365.backupstorage.v1 import protection_unit_bulk_addition_job_pb2 as job_p
 from m365.backupstorage.v1 import protection_unit_bulk_addition_job_service_pb2 as jobs_pb
 from m365.backupstorage.v1 import protection_unit_pb2 as unit_pb
 from m365.backupstorage.v1 import protection_unit_service_pb2 as units_pb
-from protect import add, failures, find_policy, settled
+from protect import add, ended, failures, find_policy, settled
 
 BATCH = 50  # removals in one request
 
@@ -31,9 +31,9 @@ def units_of(server, policy_id, by_id):
     """Returns the units of a policy that stay in it, by the object id or the address of their users."""
     # What was asked for before must be done first: nobody sees the units of a job that is still active.
     jobs = jobs_pb.ListMailboxProtectionUnitsBulkAdditionJobsRequest(protection_policy_id=policy_id)
-    server.wait(
-        lambda: list(server.pages(server.jobs.ListMailboxProtectionUnitsBulkAdditionJobs, jobs, "bulk_addition_jobs")),
-        lambda found: all(job.status != job_pb.PROTECTION_UNITS_BULK_JOB_STATUS_ACTIVE for job in found))
+    for job in list(server.pages(server.jobs.ListMailboxProtectionUnitsBulkAdditionJobs, jobs, "bulk_addition_jobs")):
+        if job.status == job_pb.PROTECTION_UNITS_BULK_JOB_STATUS_ACTIVE:
+            ended(server, policy_id, job.id)
     settled(server, policy_id)
     request = units_pb.ListExchangeProtectionPolicyUnitsRequest(protection_policy_id=policy_id, page_size=999)
     return {

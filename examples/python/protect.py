@@ -48,10 +48,15 @@ def add(server, policy_id, mailboxes, name):
         request.directory_object_ids.extend(user_id for user_id in mailboxes.values() if user_id)
         job = server.create(
             server.jobs.CreateMailboxProtectionUnitsBulkAdditionJob, request, "bulk_addition_job", lambda: find_job(server, policy_id, name))
-    get = jobs_pb.GetMailboxProtectionUnitsBulkAdditionJobRequest(protection_policy_id=policy_id, bulk_addition_job_id=job.id)
-    return server.wait(
-        lambda: server.call(server.jobs.GetMailboxProtectionUnitsBulkAdditionJob, get).bulk_addition_job,
-        lambda job: job.status in (job_pb.PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED, job_pb.PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED_WITH_ERRORS))
+    return ended(server, policy_id, job.id)
+
+
+def ended(server, policy_id, job_id):
+    """Returns a bulk addition job when it has ended."""
+    request = jobs_pb.WaitMailboxProtectionUnitsBulkAdditionJobRequest(
+        protection_policy_id=policy_id, bulk_addition_job_id=job_id,
+        until=[job_pb.PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED, job_pb.PROTECTION_UNITS_BULK_JOB_STATUS_COMPLETED_WITH_ERRORS])
+    return server.wait(server.jobs.WaitMailboxProtectionUnitsBulkAdditionJob, request, "bulk_addition_job")
 
 
 def failures(server, policy_id):
@@ -70,10 +75,11 @@ def failures(server, policy_id):
 
 def settled(server, policy_id):
     """Returns the policy when it is no longer updating."""
-    get = policies_pb.GetProtectionPolicyRequest(protection_policy_id=policy_id)
-    return server.wait(
-        lambda: server.call(server.policies.GetProtectionPolicy, get).protection_policy,
-        lambda policy: policy.status != policy_pb.PROTECTION_POLICY_STATUS_UPDATING)
+    request = policies_pb.WaitProtectionPolicyRequest(protection_policy_id=policy_id, until=[
+        policy_pb.PROTECTION_POLICY_STATUS_INACTIVE,
+        policy_pb.PROTECTION_POLICY_STATUS_ACTIVE,
+        policy_pb.PROTECTION_POLICY_STATUS_ACTIVE_WITH_ERRORS])
+    return server.wait(server.policies.WaitProtectionPolicy, request, "protection_policy")
 
 
 def main():

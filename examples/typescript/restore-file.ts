@@ -15,7 +15,7 @@ import { RestoreArtifactServiceClient } from '@m365backup/backupstorage/m365/bac
 import { type RestorePoint, RestorePointPreference, RestorePointTags } from '@m365backup/backupstorage/m365/backupstorage/v1/restore_point.js';
 import { RestorePointServiceClient, SearchRestorePointsRequest } from '@m365backup/backupstorage/m365/backupstorage/v1/restore_point_service.js';
 import { RestoreJobType, type RestoreSession, RestoreSessionStatus as SessionStatus } from '@m365backup/backupstorage/m365/backupstorage/v1/restore_session.js';
-import { CreateOneDriveForBusinessRestoreSessionRequest, RestoreSessionServiceClient } from '@m365backup/backupstorage/m365/backupstorage/v1/restore_session_service.js';
+import { CreateOneDriveForBusinessRestoreSessionRequest, RestoreSessionServiceClient, WaitRestoreSessionRequest } from '@m365backup/backupstorage/m365/backupstorage/v1/restore_session_service.js';
 import { Workload } from '@m365backup/backupstorage/m365/backupstorage/v1/workload.js';
 import { run, Server, Stop, why } from './server.js';
 
@@ -107,7 +107,7 @@ async function main(): Promise<number> {
   let browse = await findBrowseSession(unit, point) ?? await server.create(
     async () => (await server.call(browsing, browsing.createOneDriveForBusinessBrowseSession, { restorePointId: point.id })).browseSession!,
     () => findBrowseSession(unit, point));
-  browse = await server.wait(
+  browse = await server.poll(
     async () => (await server.call(browsing, browsing.getOneDriveForBusinessBrowseSession, { browseSessionId: browse.id })).browseSession!,
     ({ status }) => status !== BrowseSessionStatus.BROWSE_SESSION_STATUS_CREATING);
   if (browse.status === BrowseSessionStatus.BROWSE_SESSION_STATUS_FAILED) throw new Stop(1, `the backup cannot be browsed: ${why(typedErrorOf(browse.error))}`);
@@ -126,7 +126,8 @@ async function main(): Promise<number> {
       async () => (await server.call(sessions, sessions.activateRestoreSession, { restoreSessionId: session.id })).restoreSession!,
       async () => { const now = await get(); return now.status === SessionStatus.RESTORE_SESSION_STATUS_DRAFT ? undefined : now; });
   }
-  const { status, error } = await server.wait(get, (it) => ended.includes(it.status));
+  const { restoreSession } = await server.wait(sessions, sessions.waitRestoreSession, WaitRestoreSessionRequest.create({ restoreSessionId: session.id, until: ended }));
+  const { status, error } = restoreSession!;
 
   for (const artifact of await artifactsOf(session)) {
     const done = artifact.status === ArtifactRestoreStatus.ARTIFACT_RESTORE_STATUS_SUCCEEDED;

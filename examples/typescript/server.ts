@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import * as grpc from '@grpc/grpc-js';
 import { type TypedError, typedError } from '@m365backup/backupstorage';
+import { WaitResult } from '@m365backup/backupstorage/m365/backupstorage/v1/wait_result.js';
 import { serviceConfig } from '@m365backup/backupstorage/service_config.js';
 
 /** Exit code: nobody knows whether a write was done, or there was no time left. Run the program again. */
@@ -96,8 +97,17 @@ export class Server {
     } while (pageToken);
   }
 
-  /** Calls get until its result is done. WaitRestoreSession and its kin will replace it. */
-  async wait<T>(get: () => Promise<T>, done: (result: T) => boolean): Promise<T> {
+  /** Makes a call that waits until its result is another one than TIMED_OUT. Each waits a little less than its deadline. */
+  async wait<Q, R extends { result: WaitResult }>(client: grpc.Client, rpc: Rpc<Q, R>, request: Q): Promise<R> {
+    for (;;) {
+      const response = await this.call(client, rpc, request);
+      if (response.result !== WaitResult.WAIT_RESULT_TIMED_OUT) return response;
+      await this.sleep(0); // The program ends when --patience does.
+    }
+  }
+
+  /** Calls get until its result is done, for the few states that no rpc waits for. */
+  async poll<T>(get: () => Promise<T>, done: (result: T) => boolean): Promise<T> {
     for (;;) {
       const result = await get();
       if (done(result)) return result;

@@ -1,4 +1,5 @@
-//! Reads the typed errors of this server and prints what it would do about each: client ADDRESS REQUEST_ID
+//! Reads the typed errors of this server and prints what it would do about each: client ADDRESS REQUEST_ID. With
+//! wait-and-stream in place of the id it does what that module shows.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -16,6 +17,7 @@ use stubs::m365::backupstorage::v1::{
 
 mod channel;
 mod errors;
+mod wait_and_stream;
 
 // The program does not use every message.
 #[allow(dead_code, clippy::all)]
@@ -108,13 +110,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (Some(address), Some(request_id)) = (arguments.next(), arguments.next()) else {
         return Err("usage: client ADDRESS REQUEST_ID".into());
     };
+    let channel = channel::endpoint(&address)?.connect().await?;
+    if request_id == "wait-and-stream" {
+        return wait_and_stream::wait_and_stream(channel).await;
+    }
     let request_id: MetadataValue<Ascii> = request_id.parse()?;
     let with_id = move |mut request: Request<()>| {
         request.set_timeout(Duration::from_secs(20));
         request.metadata_mut().insert("x-request-id", request_id.clone());
         channel::authorize(request)
     };
-    let channel = channel::endpoint(&address)?.connect().await?;
     let mut policies = ProtectionPolicyServiceClient::with_interceptor(channel.clone(), with_id.clone());
     let mut sessions = RestoreSessionServiceClient::with_interceptor(channel.clone(), with_id.clone());
     let mut apps = ServiceAppServiceClient::with_interceptor(channel.clone(), with_id.clone());
