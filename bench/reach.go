@@ -45,8 +45,8 @@ func (s *stage) reach(ctx context.Context, o options) ([]goal, error) {
 // streams is how many calls a server takes over one connection.
 const streams = 250
 
-// slowReads starts a server that takes so many calls, makes all of them at once, twice, and returns how long the last one
-// took and the memory of each. The first time each read needs a new connection to the upstream.
+// slowReads starts a server that takes so many calls, makes all of them at once, twice, and returns how long the last
+// one took and the memory of each. The first time each read needs a new connection to the upstream.
 func (s *stage) slowReads(calls, of, maxCalls int) (cold, warm time.Duration, each float64, err error) {
 	t, stop, err := s.another("--max-calls", fmt.Sprint(maxCalls))
 	if err != nil {

@@ -63,8 +63,8 @@ type call struct {
 	stats graph.Stats
 	// deadline is when the call has to be done.
 	deadline time.Time
-	// inFlight are the calls among which the call has its place; nil when it has none. shared says that it is counted as one of
-	// its tenant's. holding is what it holds of the bytes of responses from then on.
+	// inFlight are the calls among which the call has its place; nil when it has none. shared says that it is counted as
+	// one of its tenant's. holding is what it holds of the bytes of responses from then on.
 	inFlight *inFlight
 	shared   bool
 	holding  wire.Holding
