@@ -69,7 +69,7 @@ func waitForPolicy(ctx context.Context, policies pb.ProtectionPolicyServiceClien
 	if _, err := policies.ActivateProtectionPolicy(ctx, &pb.ActivateProtectionPolicyRequest{ProtectionPolicyId: id}); err != nil {
 		return err
 	}
-	print := func(what string, response *pb.WaitProtectionPolicyResponse) {
+	show := func(what string, response *pb.WaitProtectionPolicyResponse) {
 		fmt.Printf("%s: %s, %s\n", what, strings.TrimPrefix(response.Result.String(), "WAIT_RESULT_"), response.ProtectionPolicy.Status)
 	}
 	// With nothing seen the wait ends at once. Then a change ends it: another content than the one with this revision.
@@ -77,12 +77,12 @@ func waitForPolicy(ctx context.Context, policies pb.ProtectionPolicyServiceClien
 	if err != nil {
 		return err
 	}
-	print("wait with nothing seen", response)
+	show("wait with nothing seen", response)
 	request := &pb.WaitProtectionPolicyRequest{ProtectionPolicyId: id, Seen: response.Revision, MaxWait: durationpb.New(time.Second)}
 	if response, err = policies.WaitProtectionPolicy(ctx, request); err != nil {
 		return err
 	}
-	print("wait for a change", response)
+	show("wait for a change", response)
 
 	request = &pb.WaitProtectionPolicyRequest{ProtectionPolicyId: id, Until: []pb.ProtectionPolicyStatus{pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE}}
 	for {
@@ -90,7 +90,7 @@ func waitForPolicy(ctx context.Context, policies pb.ProtectionPolicyServiceClien
 			return err
 		}
 		if response.Result != pb.WaitResult_WAIT_RESULT_TIMED_OUT { // A wait lasts at most 45 s.
-			print("wait until ACTIVE", response)
+			show("wait until ACTIVE", response)
 			return nil
 		}
 	}

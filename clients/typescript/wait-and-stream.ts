@@ -17,8 +17,10 @@ const policies = new ProtectionPolicyServiceClient(address, credentials);
 const lists = new ProtectionUnitServiceClient(address, credentials);
 const streams = new ProtectionUnitStreamServiceClient(address, credentials);
 
+type Method<Q, R> = (request: Q, metadata: grpc.Metadata, options: Partial<grpc.CallOptions>, done: grpc.requestCallback<R>) => grpc.ClientUnaryCall;
+
 /** Makes a call: method, request and milliseconds that it may take. */
-function call<Q, R>(method: (request: Q, metadata: grpc.Metadata, options: Partial<grpc.CallOptions>, done: grpc.requestCallback<R>) => grpc.ClientUnaryCall, request: Q, timeout = 20_000): Promise<R> {
+function call<Q, R>(method: Method<Q, R>, request: Q, timeout = 20_000): Promise<R> {
   return new Promise((resolve, reject) => {
     method(request, new grpc.Metadata(), { deadline: Date.now() + timeout }, (error, response) => (error ? reject(error) : resolve(response!)));
   });

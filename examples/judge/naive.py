@@ -5,7 +5,7 @@ import grpc
 from common import Server, parser, read_csv, run
 from m365.backupstorage.v1 import protection_policy_service_pb2 as policies_pb
 from m365.backupstorage.v1 import protection_unit_bulk_addition_job_service_pb2 as jobs_pb
-from protect import settled
+from protect import ended, settled
 
 
 def repeat(rpc, request, server):
@@ -26,8 +26,7 @@ def main():
     policy = repeat(server.policies.CreateExchangeProtectionPolicy, request, server).protection_policy
     request = jobs_pb.CreateMailboxProtectionUnitsBulkAdditionJobRequest(protection_policy_id=policy.id, display_name="all", mailboxes=mailboxes)
     job = repeat(server.jobs.CreateMailboxProtectionUnitsBulkAdditionJob, request, server).bulk_addition_job
-    get = jobs_pb.GetMailboxProtectionUnitsBulkAdditionJobRequest(protection_policy_id=policy.id, bulk_addition_job_id=job.id)
-    server.wait(lambda: server.call(server.jobs.GetMailboxProtectionUnitsBulkAdditionJob, get).bulk_addition_job, lambda job: job.status >= 4)
+    ended(server, policy.id, job.id)
     settled(server, policy.id)
     server.call(server.policies.ActivateProtectionPolicy, policies_pb.ActivateProtectionPolicyRequest(protection_policy_id=policy.id))
     settled(server, policy.id)
