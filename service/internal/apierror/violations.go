@@ -106,9 +106,9 @@ func (t *Translator) separateViolations(s *subject, reason *contract.Reason) vio
 	return v
 }
 
-// separateViolation describes one separate error in the given violation. known is the reason of its code, nil when there
-// is none. The position of its target in the request says which of several things it is about, else the target itself
-// does.
+// separateViolation describes one separate error in the given violation. known is the reason of its code, nil when
+// there is none. The position of its target in the request says which of several things it is about, else the target
+// itself does.
 func (s *subject) separateViolation(into *errdetails.BadRequest_FieldViolation, reason, known *contract.Reason, d graph.Detail, positions positions) {
 	r, field := reason, ""
 	if known != nil {
