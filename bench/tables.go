@@ -102,10 +102,10 @@ func (s *stage) ratios() []goal {
 		errorRatios = append(errorRatios, float64(cost)/float64(t.cost[work{smallCall, 64}][n]))
 	}
 	goals := []goal{
-		{"small call, 64 in flight, against raw + bare", s.against(t, work{smallCall, 64}).median, 1.4, "", 3},
-		{"small call alone", s.against(t, work{smallCall, 1}).median, 1.4, "", 3.5},
+		{"small call, 64 in flight, against raw + bare", s.against(t, work{smallCall, 64}).median, 1.4, "", 4},
+		{"small call alone", s.against(t, work{smallCall, 1}).median, 1.4, "", 5},
 		{"page, 64 in flight", s.against(t, work{pageCall, 64}).median, 1.15, "", 2},
-		{"page alone", s.against(t, work{pageCall, 1}).median, 1.25, "", 2.2},
+		{"page alone", s.against(t, work{pageCall, 1}).median, 1.25, "", 2.6},
 		{"resident right after 64 pages in flight", mega(t.pages), 140, " MB", 200},
 		{"error with 50 details, against a small call", spreadOf(errorRatios).median, 1.5, "", 3},
 		{"ready after its start", t.start.Seconds(), 0.1, " s", 1},
