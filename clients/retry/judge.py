@@ -258,10 +258,10 @@ class Judge:
         try:
             if scenario.heals:
                 self.server.wait_for_calls(call["requestId"], 1)
-                self.server.control(f"faults?id={fault}", method="DELETE")
+                self.server.control(f"faults?id={fault}&tenant={tenant}", method="DELETE")
             if proxy:
                 self.wait_for_upstream(call["requestId"], scenario.expected.work)
-                self.server.control(f"faults?id={fault}", method="DELETE")
+                self.server.control(f"faults?id={fault}&tenant={tenant}", method="DELETE")
                 proxy.end(*scenario.ends)
             output, errors = client.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
