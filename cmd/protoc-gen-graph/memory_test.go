@@ -1,3 +1,7 @@
+//go:build !race
+
+// With the race detector sync.Pool forgets at random, so that allocations and memory are not those of the program.
+
 package main_test
 
 import (
