@@ -238,6 +238,9 @@ func (q *queue) ask(now time.Time) {
 // claim asks whether this replica may probe. It releases the lock for at most maxSharedWait. Meanwhile the throttle is
 // probing, for the other requests. It reports false when another one probes, or when the throttle has changed.
 func (q *queue) claim(now time.Time) bool {
+	if now.Before(q.share.aloneUntil) {
+		return true
+	}
 	epoch := q.epoch
 	answered := make(chan bool, 1)
 	asked := q.tell(q.op(Claim, now), func(f Fact, err error, now time.Time) {
@@ -278,7 +281,7 @@ func (q *queue) claim(now time.Time) bool {
 func (q *queue) refresh(ctx context.Context) {
 	q.mu.Lock()
 	now, s := time.Now(), &q.share
-	if s.store == nil || !s.store.Up() {
+	if s.store == nil || now.Before(s.aloneUntil) || !s.store.Up() {
 		q.mu.Unlock()
 		return
 	}
@@ -297,8 +300,17 @@ func (q *queue) refresh(ctx context.Context) {
 	}
 	reading, wait := s.reading, !now.Before(q.until)
 	q.mu.Unlock()
-	if reading != nil && wait {
-		_ = sleep(ctx, maxSharedWait, reading)
+	if reading == nil || !wait {
+		return
+	}
+	_ = sleep(ctx, maxSharedWait, reading)
+	select {
+	case <-reading:
+	default:
+		// Whoever waits waits once.
+		q.mu.Lock()
+		s.aloneUntil = time.Now().Add(aloneFor)
+		q.mu.Unlock()
 	}
 }
 
