@@ -13,13 +13,13 @@ import (
 const (
 	// failuresInARow is after how many failures Redis counts as down.
 	failuresInARow = 3
-	// askEvery is how often a Redis that is down is asked, with a random half of it more, so that the servers do not ask
-	// at once.
+	// askEvery is how often a Redis that is down is asked, with a random half of it more, so that the servers do not
+	// ask at once.
 	askEvery = 500 * time.Millisecond
 )
 
-// availability is the breaker: whether Redis counts as up. Only its goroutine tries a Redis that is down, so that no call
-// pays for it.
+// availability is the breaker: whether Redis counts as up. Only its goroutine tries a Redis that is down, so that no
+// call pays for it.
 type availability struct {
 	breaker circuitbreaker.CircuitBreaker[any]
 	ping    func(context.Context) error

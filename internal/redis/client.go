@@ -10,6 +10,9 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
+// waitStep is how much longer WAIT can take than it was told to.
+const waitStep = 100 * time.Millisecond
+
 // Client is the connection to one Redis. It is safe for concurrent use. All its errors are *Error.
 type Client struct {
 	options Options
@@ -64,9 +67,11 @@ func (c *Client) Run(ctx context.Context, s *Script, keys []string, args ...any)
 }
 
 // RunAndWait is Run, followed by a WAIT on the same connection: it returns how many replicas of Redis have what the
-// script wrote. It waits for as many as min, for up to the given time, which comes on top of Timeout.
+// script wrote. It waits for as many as min, for up to the given time, which comes on top of Timeout. A Redis that does
+// nothing else looks at the clock ten times a second, so that it can take a tenth of a second longer.
 func (c *Client) RunAndWait(ctx context.Context, s *Script, minReplicas int, wait time.Duration, keys []string, args ...any) (result any, replicas int, err error) {
-	result, err = c.send(ctx, s.name, Timeout+wait, func(ctx context.Context) (any, error) {
+	// A Redis that does not know the script waits twice.
+	result, err = c.send(ctx, s.name, Timeout+2*(wait+waitStep), func(ctx context.Context) (any, error) {
 		run := func(eval func(goredis.Pipeliner) *goredis.Cmd) (any, error) {
 			pipe := c.raw.Pipeline()
 			evaluated := eval(pipe)

@@ -47,7 +47,7 @@ func TestErrorsNameWhatIsWrong(t *testing.T) {
 		"a wrong password":   {Options{URL: locked.URL(), Password: password("wrong-canary")}, CausePassword, "--redis-password-file"},
 		"an unknown user":    {Options{URL: locked.URL(), Username: "nobody", Password: password("canary")}, CausePassword, "--redis-username"},
 		"a read-only one":    {Options{URL: replica.URL()}, CauseReadOnly, "must name the master"},
-		"no TLS there":       {Options{URL: "rediss://" + plain.Address}, CauseTLS, "redis://"},
+		"no TLS there":       {Options{URL: "rediss://" + plain.Address}, CauseTimeout, "TLS"},
 		"not known Sentinel": {Options{URL: plain.URL() + "?master_name=m"}, CauseNoMaster, "master"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -148,6 +148,9 @@ func TestTLS(t *testing.T) {
 func TestRunAndWait(t *testing.T) {
 	master, replica := redistest.Start(t), redistest.Start(t)
 	c := openUp(t, Options{URL: master.URL()})
+	if _, err := c.Run(t.Context(), add, []string{"n"}, 0); err != nil {
+		t.Fatal(err)
+	}
 	if result, replicas, err := c.RunAndWait(t.Context(), add, 1, 30*time.Millisecond, []string{"n"}, 1); result != int64(1) || replicas != 0 || err != nil {
 		t.Fatalf("without a replica: %v, %d, %v", result, replicas, err)
 	}

@@ -15,8 +15,8 @@ const (
 	newsAge = 500 * time.Millisecond
 	// maxLease is how many slots a lease has.
 	maxLease = 10
-	// leaseAhead is how many slots are left when the next lease is asked for at a pace above quickPace, where a round trip
-	// takes longer than a slot.
+	// leaseAhead is how many slots are left when the next lease is asked for at a pace above quickPace, where a round
+	// trip takes longer than a slot.
 	leaseAhead, quickPace = 3, 20.0
 	// maxVain bounds how much longer replicas without their store wait after probes in vain: 16 times.
 	maxVain = 4
@@ -143,7 +143,8 @@ func (q *queue) adoptOrPut(f Fact, now time.Time) {
 	q.adopt(f, now)
 }
 
-// adopt takes over what is newer in a fact. What is blocked here stays blocked: the later time counts. The lock is held.
+// adopt takes over what is newer in a fact. What is blocked here stays blocked: the later time counts. The lock is
+// held.
 func (q *queue) adopt(f Fact, now time.Time) {
 	if !f.Known {
 		return

@@ -1,5 +1,5 @@
-// Package redistest starts a real redis-server for tests, and does to it what happens to one. It is the one of the PATH:
-// Debian has it in the package redis-server.
+// Package redistest starts a real redis-server for tests, and does to it what happens to one. It is the one of the
+// PATH: Debian has it in the package redis-server.
 package redistest
 
 import (
