@@ -133,17 +133,26 @@ func (c *Client) observe(name string, took time.Duration, cause Cause) {
 	}
 }
 
-// ping asks Redis whether it is there and fit.
+// ping asks Redis whether it is there and fit: whether this user can write and publish.
 func (c *Client) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	began := time.Now()
-	err := c.raw.Ping(ctx).Err()
-	if err != nil {
-		err = &Error{classify(err), err}
-	}
+	err := c.try(ctx)
 	c.observe("ping", time.Since(began), CauseOf(err))
 	return err
+}
+
+// try writes a key that is gone a second later, and publishes what nobody listens to.
+func (c *Client) try(ctx context.Context) error {
+	err := c.raw.Set(ctx, c.Key("try"), "", time.Second).Err()
+	if err == nil {
+		err = c.raw.Publish(ctx, c.Key("try"), "").Err()
+	}
+	if err != nil {
+		return &Error{classify(err), err}
+	}
+	return nil
 }
 
 // Check connects, and says what is wrong with the Redis, or what it is. It is for a command that an operator runs: it
@@ -151,6 +160,9 @@ func (c *Client) ping(ctx context.Context) error {
 func (c *Client) Check(ctx context.Context) (Facts, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
+	if err := c.try(ctx); err != nil {
+		return Facts{}, err
+	}
 	info, err := c.raw.Info(ctx).Result()
 	if goredis.IsPermissionError(err) {
 		return Facts{}, nil

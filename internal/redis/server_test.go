@@ -31,7 +31,8 @@ func check(t *testing.T, o Options) (Facts, error) {
 // What is wrong is named, by a word and by a sentence.
 func TestErrorsNameWhatIsWrong(t *testing.T) {
 	plain, locked := redistest.Start(t), redistest.Start(t, "--requirepass", "canary")
-	locked.Do("acl", "setuser", "few", "on", ">canary", "~*", "+ping")
+	locked.Do("acl", "setuser", "few", "on", ">canary", "~*", "+set")
+	locked.Do("acl", "setuser", "enough", "on", ">canary", "~*", "&*", "+set", "+publish")
 	replica := redistest.Start(t)
 	replica.Do("replicaof", "127.0.0.1", plain.Address[len("127.0.0.1:"):])
 	password := func(text string) func() string { return func() string { return text } }
@@ -40,15 +41,16 @@ func TestErrorsNameWhatIsWrong(t *testing.T) {
 		want Cause
 		says string
 	}{
-		"well":               {Options{URL: plain.URL()}, "", ""},
-		"a password":         {Options{URL: locked.URL(), Password: password("canary")}, "", ""},
-		"nobody listens":     {Options{URL: "redis://" + redistest.FreeAddress(t)}, CauseUnreachable, "not reachable"},
-		"no password":        {Options{URL: locked.URL()}, CausePassword, "--redis-password-file"},
-		"a wrong password":   {Options{URL: locked.URL(), Password: password("wrong-canary")}, CausePassword, "--redis-password-file"},
-		"an unknown user":    {Options{URL: locked.URL(), Username: "nobody", Password: password("canary")}, CausePassword, "--redis-username"},
-		"a read-only one":    {Options{URL: replica.URL()}, CauseReadOnly, "must name the master"},
-		"no TLS there":       {Options{URL: "rediss://" + plain.Address}, CauseTimeout, "TLS"},
-		"not known Sentinel": {Options{URL: plain.URL() + "?master_name=m"}, CauseNoMaster, "master"},
+		"well":                    {Options{URL: plain.URL()}, "", ""},
+		"a password":              {Options{URL: locked.URL(), Password: password("canary")}, "", ""},
+		"nobody listens":          {Options{URL: "redis://" + redistest.FreeAddress(t)}, CauseUnreachable, "not reachable"},
+		"no password":             {Options{URL: locked.URL()}, CausePassword, "--redis-password-file"},
+		"a wrong password":        {Options{URL: locked.URL(), Password: password("wrong-canary")}, CausePassword, "--redis-password-file"},
+		"an unknown user":         {Options{URL: locked.URL(), Username: "nobody", Password: password("canary")}, CausePassword, "--redis-username"},
+		"a user without channels": {Options{URL: locked.URL(), Username: "few", Password: password("canary")}, CausePermission, "ACL"},
+		"a read-only one":         {Options{URL: replica.URL()}, CauseReadOnly, "must name the master"},
+		"no TLS there":            {Options{URL: "rediss://" + plain.Address}, CauseTimeout, "TLS"},
+		"not known Sentinel":      {Options{URL: plain.URL() + "?master_name=m"}, CauseNoMaster, "master"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			facts, err := check(t, test.o)
@@ -63,8 +65,8 @@ func TestErrorsNameWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
-	if _, err := check(t, Options{URL: locked.URL(), Username: "few", Password: password("canary")}); err != nil {
-		t.Errorf("a user who may not use INFO: %v", err)
+	if facts, err := check(t, Options{URL: locked.URL(), Username: "enough", Password: password("canary")}); err != nil || facts.Known {
+		t.Errorf("a user who may not use INFO: %+v, %v", facts, err)
 	}
 }
 

@@ -131,7 +131,7 @@ func TestNothingIsSentToRedisWithoutAThrottle(t *testing.T) {
 	server.Do("echo", "the end")
 	redistest.Eventually(t, "MONITOR is there", func() bool {
 		lines := quiet.Lines()
-		return strings.Contains(lines[len(lines)-1], "the end")
+		return len(lines) > 0 && strings.Contains(lines[len(lines)-1], "the end")
 	})
 	if lines := quiet.Lines()[began:]; len(lines) != 1 {
 		t.Errorf("commands reached Redis: %q", lines)

@@ -38,7 +38,7 @@ type Server struct {
 // Start starts a redis-server with further arguments, such as "--requirepass", "secret". The test ends it.
 func Start(t testing.TB, arguments ...string) *Server {
 	t.Helper()
-	return start(t, nil, append([]string{"--save", "", "--appendonly", "no"}, arguments...))
+	return start(t, nil, append([]string{"--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"}, arguments...))
 }
 
 // start starts a redis-server with arguments that stand before and after the address.
