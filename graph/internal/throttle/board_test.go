@@ -100,15 +100,18 @@ func (r *boardReplica) fact(one *record, now time.Time) Fact {
 
 // Do follows record.lua line by line.
 func (r *boardReplica) Do(_ context.Context, key Key, op Op) (Fact, error) {
-	time.Sleep(r.roundTrip / 2)
+	r.mu.Lock()
+	half := r.roundTrip / 2
+	r.mu.Unlock()
+	time.Sleep(half)
 	f, tell, err := r.do(key, op)
 	for _, news := range tell {
 		go func() {
-			time.Sleep(r.roundTrip / 2)
+			time.Sleep(half)
 			news()
 		}()
 	}
-	time.Sleep(r.roundTrip / 2)
+	time.Sleep(half)
 	return f, err
 }
 

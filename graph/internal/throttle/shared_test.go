@@ -193,18 +193,30 @@ func TestASlowStoreCostsLittle(t *testing.T) {
 		blockFor(all[0], reads, time.Second)
 		time.Sleep(2 * time.Second)
 		all[0].Leave(enter(t, all[0], reads), true)
-		time.Sleep(time.Minute)
+		b.mu.Lock()
 		b.roundTrip = time.Second
-		for i := range 5 {
+		before := b.ops
+		b.mu.Unlock()
+		// Half a second apart each finds a slot that is free.
+		waited := 0
+		for i := range 10 {
+			time.Sleep(500 * time.Millisecond)
 			start := time.Now()
-			p := enter(t, all[0], reads)
-			all[0].Leave(p, true)
-			if took := time.Since(start); took > maxSharedWait+time.Millisecond {
+			all[0].Leave(enter(t, all[0], reads), true)
+			took := time.Since(start)
+			if took > maxSharedWait+time.Millisecond {
 				t.Errorf("request %d waited %v", i, took)
 			}
-			time.Sleep(10 * time.Millisecond)
+			if took > 0 {
+				waited++
+			}
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Second)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.ops == before || waited == 0 || waited > 6 {
+			t.Errorf("%d of 10 requests waited, with %d commands", waited, b.ops-before)
+		}
 	})
 }
 
