@@ -32,6 +32,9 @@ func Open(o Options) (*Client, error) {
 		return nil, err
 	}
 	c.raw = raw
+	if c.options.Timeout == 0 {
+		c.options.Timeout = Timeout
+	}
 	c.availability = watch(o.Logger, c.ping)
 	return c, nil
 }
@@ -57,7 +60,7 @@ func NewScript(name, lua string) *Script { return &Script{name, goredis.NewScrip
 // Run runs a script, within Timeout. A Redis that does not know the script gets its text. The result is that of Lua: an
 // int64, a string, nil, or a []any of these.
 func (c *Client) Run(ctx context.Context, s *Script, keys []string, args ...any) (any, error) {
-	return c.send(ctx, s.name, Timeout, func(ctx context.Context) (any, error) {
+	return c.send(ctx, s.name, 0, func(ctx context.Context) (any, error) {
 		result, err := c.raw.EvalSha(ctx, s.lua.Hash(), keys, args...).Result()
 		if goredis.HasErrorPrefix(err, "NOSCRIPT") {
 			result, err = s.lua.Eval(ctx, c.raw, keys, args...).Result()
@@ -71,7 +74,7 @@ func (c *Client) Run(ctx context.Context, s *Script, keys []string, args ...any)
 // nothing else looks at the clock ten times a second, so that it can take a tenth of a second longer.
 func (c *Client) RunAndWait(ctx context.Context, s *Script, minReplicas int, wait time.Duration, keys []string, args ...any) (result any, replicas int, err error) {
 	// A Redis that does not know the script waits twice.
-	result, err = c.send(ctx, s.name, Timeout+2*(wait+waitStep), func(ctx context.Context) (any, error) {
+	result, err = c.send(ctx, s.name, 2*(wait+waitStep), func(ctx context.Context) (any, error) {
 		run := func(eval func(goredis.Pipeliner) *goredis.Cmd) (any, error) {
 			pipe := c.raw.Pipeline()
 			evaluated := eval(pipe)
@@ -98,7 +101,7 @@ func (c *Client) RunAndWait(ctx context.Context, s *Script, minReplicas int, wai
 // Do sends one command, such as `Do(ctx, "get", key)`, within Timeout. A value that is not there is nil, without error.
 func (c *Client) Do(ctx context.Context, args ...any) (any, error) {
 	name, _ := args[0].(string)
-	return c.send(ctx, name, Timeout, func(ctx context.Context) (any, error) { return c.raw.Do(ctx, args...).Result() })
+	return c.send(ctx, name, 0, func(ctx context.Context) (any, error) { return c.raw.Do(ctx, args...).Result() })
 }
 
 // Publish sends a message to those who subscribe to a channel now.
@@ -107,14 +110,14 @@ func (c *Client) Publish(ctx context.Context, channel, message string) error {
 	return err
 }
 
-// send sends a command when Redis is up, and notes how that went.
-func (c *Client) send(ctx context.Context, name string, timeout time.Duration, command func(context.Context) (any, error)) (any, error) {
+// send sends a command when Redis is up, and notes how that went. It may take more than the timeout.
+func (c *Client) send(ctx context.Context, name string, more time.Duration, command func(context.Context) (any, error)) (any, error) {
 	if !c.Up() {
 		c.observe(name, 0, CauseDown)
 		return nil, &Error{Cause: CauseDown}
 	}
 	began := time.Now()
-	bounded, cancel := context.WithTimeout(ctx, timeout)
+	bounded, cancel := context.WithTimeout(ctx, c.options.Timeout+more)
 	defer cancel()
 	result, err := command(bounded)
 	if errors.Is(err, goredis.Nil) {

@@ -118,7 +118,7 @@ func TestTLS(t *testing.T) {
 	at := func(name string) string { return filepath.Join(folder, name) }
 	server := redistest.Start(t, "--tls-port", port, "--tls-cert-file", at("tls.crt"), "--tls-key-file", at("tls.key"), "--tls-ca-cert-file", at("tls.crt"))
 	trust := func(pool *x509.CertPool) func() *x509.CertPool { return func() *x509.CertPool { return pool } }
-	certificate := func() *tls.Certificate { return &own }
+	present := func(own tls.Certificate) func() *tls.Certificate { return func() *tls.Certificate { return &own } }
 	is := func(what string, o Options, want Cause) {
 		t.Helper()
 		o.URL = "rediss://" + secure
@@ -126,8 +126,8 @@ func TestTLS(t *testing.T) {
 			t.Errorf("%s: %s (%v), want %q", what, CauseOf(err), err, want)
 		}
 	}
-	is("well", Options{RootCAs: trust(pool), Certificate: certificate}, "")
-	is("a foreign authority", Options{RootCAs: trust(foreign), Certificate: certificate}, CauseTLSAuthority)
+	is("well", Options{RootCAs: trust(pool), Certificate: present(own)}, "")
+	is("a foreign authority", Options{RootCAs: trust(foreign), Certificate: present(own)}, CauseTLSAuthority)
 	is("no client certificate", Options{RootCAs: trust(pool)}, CauseTLS)
 	for _, next := range []struct {
 		what, name string
@@ -139,7 +139,7 @@ func TestTLS(t *testing.T) {
 	} {
 		pool, own = pair(t, folder, next.end, next.name)
 		server.Do("config", "set", "tls-cert-file", at("tls.crt"), "tls-key-file", at("tls.key"), "tls-ca-cert-file", at("tls.crt"))
-		is(next.what, Options{RootCAs: trust(pool), Certificate: certificate}, next.want)
+		is(next.what, Options{RootCAs: trust(pool), Certificate: present(own)}, next.want)
 	}
 	if _, err := check(t, Options{URL: "redis://" + secure}); CauseOf(err) != CauseClosed {
 		t.Errorf("no TLS here: %v", err)
@@ -189,7 +189,7 @@ func TestWhatFailuresCost(t *testing.T) {
 	for name, fail := range map[string]func(*redistest.Server){"refused": (*redistest.Server).Kill, "hanging": (*redistest.Server).Freeze} {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t)
-			c := openUp(t, Options{URL: server.URL()})
+			c := openUp(t, Options{URL: server.URL(), Timeout: Timeout})
 			fail(server)
 			var most time.Duration
 			for n := 0; c.Up(); n++ {

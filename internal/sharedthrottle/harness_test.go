@@ -22,6 +22,8 @@ var reads = graph.ThrottleKey{Tenant: tenant}
 func connect(t testing.TB, o redis.Options) *redis.Client {
 	t.Helper()
 	o.Namespace = []string{"graph.example", "application-id"}
+	// The machine may be busy.
+	o.Timeout = 5 * time.Second
 	client, err := redis.Open(o)
 	if err != nil {
 		t.Fatal(err)

@@ -376,6 +376,7 @@ func TestTenThousandTenants(t *testing.T) {
 		})
 	}
 	group.Wait()
+	t.Logf("at once: %d and %d", clients[0].Throttled().TenantReads, clients[1].Throttled().TenantReads)
 	redistest.Eventually(t, "both replicas know all of them", func() bool {
 		return clients[0].Throttled().TenantReads == tenants && clients[1].Throttled().TenantReads == tenants
 	})

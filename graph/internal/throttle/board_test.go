@@ -17,6 +17,8 @@ type board struct {
 	roundTrip time.Duration
 	// down lets all commands fail. silent loses what is published.
 	down, silent bool
+	// fails is how many commands fail next.
+	fails int
 	// probes are the claims that were granted, ops the commands.
 	probes, ops int
 }
@@ -119,6 +121,10 @@ func (r *boardReplica) do(key Key, op Op) (f Fact, tell []func(), err error) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.fails > 0 {
+		r.fails--
+		return Fact{}, nil, errors.New("the board fails")
+	}
 	if r.down {
 		return Fact{}, nil, errors.New("the board is down")
 	}

@@ -242,6 +242,26 @@ func TestAnEmptiedStoreIsFilled(t *testing.T) {
 	})
 }
 
+// A replica whose store fails for a moment tells the others later.
+func TestAThrottleResponseIsToldLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		all := fleet(t, b, 2)
+		b.mu.Lock()
+		b.fails = 1
+		b.mu.Unlock()
+		blockFor(all[0], reads, time.Minute)
+		time.Sleep(500 * time.Millisecond)
+		if left := all[1].Remaining(reads); left != 0 {
+			t.Fatalf("the other replica is blocked for %v", left)
+		}
+		time.Sleep(aloneFor)
+		if left := all[1].Remaining(reads); left < 57*time.Second {
+			t.Errorf("the other replica is blocked for %v", left)
+		}
+	})
+}
+
 // What nobody is throttled for costs the store nothing.
 func TestNothingIsAskedWithoutAThrottle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -117,6 +117,8 @@ func (q *queue) tellBlock(fresh bool, now time.Time) {
 	op.Fresh = fresh
 	q.tell(op, func(f Fact, err error, now time.Time) {
 		if err != nil {
+			// Nobody else can tell the others.
+			time.AfterFunc(aloneFor, func() { q.put(context.Background()) })
 			return
 		}
 		lost := fresh && f.Pace != op.Pace
