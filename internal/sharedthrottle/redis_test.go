@@ -168,6 +168,7 @@ func TestRedisFails(t *testing.T) {
 		{"out of memory", func(s *redistest.Server) { s.Do("config", "set", "maxmemory", "1") }, func(s *redistest.Server) { s.Do("config", "set", "maxmemory", "0") }},
 	} {
 		t.Run(o.name, func(t *testing.T) {
+			t.Parallel()
 			server, u := redistest.Start(t), newUpstream(t)
 			options := redis.Options{URL: server.URL()}
 			var clients []*graph.Client
@@ -376,7 +377,6 @@ func TestTenThousandTenants(t *testing.T) {
 		})
 	}
 	group.Wait()
-	t.Logf("at once: %d and %d", clients[0].Throttled().TenantReads, clients[1].Throttled().TenantReads)
 	redistest.Eventually(t, "both replicas know all of them", func() bool {
 		return clients[0].Throttled().TenantReads == tenants && clients[1].Throttled().TenantReads == tenants
 	})

@@ -95,6 +95,8 @@ func TestOneReplicaProbes(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
 		if len(probes) != 1 {
 			t.Fatalf("%d requests went out", len(probes))
 		}
