@@ -41,7 +41,7 @@ func Open(o Options) (*Client, error) {
 
 // Close ends the goroutine and closes the connections. Subscriptions have to be stopped before.
 func (c *Client) Close() {
-	c.availability.stop()
+	c.stop()
 	_ = c.raw.Close()
 }
 
