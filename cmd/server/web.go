@@ -54,12 +54,12 @@ func (c *config) checkWeb() error {
 	if !isAddress(c.WebListen) {
 		return fmt.Errorf("--web-listen must be an address with a port, such as %s", defaultWeb)
 	}
-	for _, host := range list(c.WebHosts) {
+	for _, host := range parts(c.WebHosts) {
 		if !web.CheckHost(host) {
 			return errors.New("--web-hosts must be host names without ports, separated by commas, such as backup.example")
 		}
 	}
-	for _, origin := range list(c.WebOrigins) {
+	for _, origin := range parts(c.WebOrigins) {
 		if !web.CheckOrigin(origin) {
 			return errors.New("--web-origins must be origins in lower case, separated by commas, such as https://portal.example")
 		}
@@ -73,8 +73,8 @@ func (c *config) checkWeb() error {
 	return c.checkWebReach()
 }
 
-// list returns what commas separate.
-func list(text string) (all []string) {
+// parts returns what commas separate.
+func parts(text string) (all []string) {
 	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part != "" {
 			all = append(all, part)
@@ -123,7 +123,7 @@ func (c *config) openWeb(services *service.Server, files *reload.Reader, emulato
 	build := buildVersion()
 	w.port, err = web.New(web.Options{
 		Services: services.Services(), Pipes: w.pipes, Logger: logger, MaxHeader: service.MaxHeader, MaxMessage: service.MaxMessage,
-		Hosts: list(c.WebHosts), Origins: list(c.WebOrigins), Contract: contract, Emulator: emulator,
+		Hosts: parts(c.WebHosts), Origins: parts(c.WebOrigins), Contract: contract, Emulator: emulator,
 		Refuse: func(ctx context.Context, header http.Header, method string, why web.Refusal) *spb.Status {
 			return services.RefuseRequest(ctx, header, method, why.Reason, why.Field, why.Wanted)
 		},

@@ -274,6 +274,10 @@ func (p *Port) writeRefusal(w http.ResponseWriter, r *http.Request, status *spb.
 			failure.AddDetail(one)
 		}
 	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") && !strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc-web") {
+		// gRPC itself is not spoken here, also in errors.
+		r.Header.Set("Content-Type", "application/json")
+	}
 	// A client that has gone cannot be told.
 	_ = p.errors.Write(w, r, failure)
 }
