@@ -20,6 +20,7 @@ import (
 	"github.com/m365backup/backupstorage/internal/web"
 	"github.com/m365backup/backupstorage/proto"
 	"github.com/m365backup/backupstorage/service"
+	page "github.com/m365backup/backupstorage/web"
 )
 
 // defaultWeb is the web port of a server on a desk.
@@ -123,7 +124,7 @@ func (c *config) openWeb(services *service.Server, files *reload.Reader, emulato
 	build := buildVersion()
 	w.port, err = web.New(web.Options{
 		Services: services.Services(), Pipes: w.pipes, Logger: logger, MaxHeader: service.MaxHeader, MaxMessage: service.MaxMessage,
-		Hosts: list(c.WebHosts), Origins: list(c.WebOrigins), Contract: contract, Emulator: emulator,
+		Hosts: list(c.WebHosts), Origins: list(c.WebOrigins), Contract: contract, Emulator: emulator, Files: page.Files(),
 		Refuse: func(ctx context.Context, header http.Header, method string, why web.Refusal) *spb.Status {
 			return services.RefuseRequest(ctx, header, method, why.Reason, why.Field, why.Wanted)
 		},

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+
+	"github.com/klauspost/compress/gzhttp"
 )
 
 // About is what a page has to know of the server: /about.json.
@@ -46,13 +48,15 @@ func (p *Port) pages() http.Handler {
 		mux.Handle("/_emulator/", p.options.Emulator)
 	}
 	if p.options.Files != nil {
-		mux.Handle("GET /", files(p.options.Files))
+		// With a method it would conflict with the control API, which takes all of them.
+		mux.Handle("/", files(p.options.Files))
 	} else {
 		mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte("Backup Storage over gRPC: call rpcs by POST, see docs/web.md\n"))
 		})
 	}
-	return p.guard.sameOrigin(mux)
+	// The contract alone has more than half a megabyte, and a third of that in gzip.
+	return p.guard.sameOrigin(gzhttp.GzipHandler(mux))
 }
 
 // files serves the files of the page. It shows no folders.
@@ -65,6 +69,11 @@ func files(all fs.FS) http.Handler {
 		}
 		if info, err := fs.Stat(all, name); err != nil || info.IsDir() {
 			http.NotFound(w, r)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "a file takes GET and HEAD", http.StatusMethodNotAllowed)
 			return
 		}
 		w.Header().Set("Cache-Control", "no-cache")

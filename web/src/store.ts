@@ -27,8 +27,10 @@ export class Store<T extends object> {
 /** What the server says of itself in about.json. */
 export interface About {
   version?: string;
-  /** `emulator` or `graph`. */
+  /** `emulator`, `graph` or `other`. */
   upstream?: string;
+  /** Whether the control API of the emulator is there. */
+  control?: boolean;
   /** Address for gRPC clients, host and port. */
   grpcAddress?: string;
   /** Whether gRPC clients need TLS. */
@@ -58,7 +60,8 @@ export const settings = new Store<Settings>({ tenant: '', asUser: false, asserti
 export const server = new Store<{ about?: About; contract?: Contract; failure?: string }>({});
 export const history = new Store<{ calls: Made[] }>({ calls: [] });
 
-export const onEmulator = () => server.get().about?.upstream === 'emulator';
+/** Whether there is an emulator that the page may ask and move. */
+export const onEmulator = () => server.get().about?.control === true;
 
 /** The tenant of calls: the chosen one, else the default of the server. Empty when there is neither. */
 export const currentTenant = () => settings.get().tenant || server.get().about?.defaultTenant || '';
