@@ -20,6 +20,7 @@ import (
 	"github.com/m365backup/backupstorage/internal/web"
 	"github.com/m365backup/backupstorage/proto"
 	"github.com/m365backup/backupstorage/service"
+	webfiles "github.com/m365backup/backupstorage/web"
 )
 
 // defaultWeb is the web port of a server on a desk.
@@ -113,17 +114,14 @@ func (c *config) openWeb(services *service.Server, files *reload.Reader, emulato
 		return nil, nil
 	}
 	w := &webPort{pipes: web.NewPipes(), logger: logger}
-	contract, err := contractBytes()
-	if err != nil {
-		return nil, err
-	}
 	if !c.showsEmulator() {
 		emulator = nil
 	}
 	build := buildVersion()
+	var err error
 	w.port, err = web.New(web.Options{
 		Services: services.Services(), Pipes: w.pipes, Logger: logger, MaxHeader: service.MaxHeader, MaxMessage: service.MaxMessage,
-		Hosts: parts(c.WebHosts), Origins: parts(c.WebOrigins), Contract: contract, Emulator: emulator,
+		Hosts: parts(c.WebHosts), Origins: parts(c.WebOrigins), Contract: contractBytes, Emulator: emulator, Files: webfiles.Files(),
 		Refuse: func(ctx context.Context, header http.Header, method string, why web.Refusal) *spb.Status {
 			return services.RefuseRequest(ctx, header, method, why.Reason, why.Field, why.Wanted)
 		},
@@ -148,14 +146,14 @@ func (c *config) openWeb(services *service.Server, files *reload.Reader, emulato
 	return w, nil
 }
 
-// contractBytes are the descriptors of the contract with their comments.
-func contractBytes() ([]byte, error) {
+// contractBytes returns the descriptors of the contract with their comments. Most servers are never asked for them.
+var contractBytes = sync.OnceValues(func() ([]byte, error) {
 	set, err := proto.Descriptors()
 	if err != nil {
 		return nil, err
 	}
 	return protobuf.Marshal(set)
-}
+})
 
 // grpcAddress is an address as gRPC clients write it.
 func grpcAddress(address net.Addr) string {

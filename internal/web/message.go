@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -184,8 +184,9 @@ func (m *message) tooLarge() error {
 
 // cut returns the error of a body that ended before the message did.
 func (m *message) cut(err error) error {
+	late, ok := errors.AsType[net.Error](err)
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case ok && late.Timeout():
 		return m.call.refuse(Refusal{Reason: pb.ErrorReason_DEADLINE_EXCEEDED})
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return m.call.refuse(invalid("body", "one message with its envelope: a byte of flags, four of the length, and the message"))

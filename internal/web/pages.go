@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+
+	"github.com/klauspost/compress/gzhttp"
 )
 
 // About is what a page has to know of the server: /about.json.
@@ -33,9 +35,14 @@ func (p *Port) pages() http.Handler {
 	mux := http.NewServeMux()
 	if p.options.Contract != nil {
 		mux.HandleFunc("GET /contract.binpb", func(w http.ResponseWriter, _ *http.Request) {
+			contract, err := p.options.Contract()
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
 			w.Header().Set("Content-Type", "application/x-protobuf")
 			w.Header().Set("Cache-Control", "no-cache")
-			_, _ = w.Write(p.options.Contract)
+			_, _ = w.Write(contract)
 		})
 	}
 	mux.HandleFunc("GET /about.json", func(w http.ResponseWriter, _ *http.Request) {
@@ -46,13 +53,15 @@ func (p *Port) pages() http.Handler {
 		mux.Handle("/_emulator/", p.options.Emulator)
 	}
 	if p.options.Files != nil {
-		mux.Handle("GET /", files(p.options.Files))
+		// With a method it would conflict with the control API, which takes all of them.
+		mux.Handle("/", files(p.options.Files))
 	} else {
 		mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte("Backup Storage over gRPC: call rpcs by POST, see docs/web.md\n"))
 		})
 	}
-	return p.guard.sameOrigin(mux)
+	// The contract alone has more than half a megabyte, and a third of that in gzip.
+	return p.guard.sameOrigin(gzhttp.GzipHandler(mux))
 }
 
 // files serves the files of the page. It shows no folders.
@@ -65,6 +74,11 @@ func files(all fs.FS) http.Handler {
 		}
 		if info, err := fs.Stat(all, name); err != nil || info.IsDir() {
 			http.NotFound(w, r)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "a file takes GET and HEAD", http.StatusMethodNotAllowed)
 			return
 		}
 		w.Header().Set("Cache-Control", "no-cache")

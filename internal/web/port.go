@@ -35,8 +35,8 @@ type Options struct {
 	Logger         *slog.Logger
 
 	About About
-	// Contract is the descriptors of the contract with their comments; nil serves none.
-	Contract []byte
+	// Contract returns the descriptors of the contract with their comments; nil serves none.
+	Contract func() ([]byte, error)
 	// Files is the page; nil serves none.
 	Files fs.FS
 	// Emulator is the control API of the emulator, and nil on any other upstream.

@@ -103,6 +103,19 @@ func (b *bench) connect(t *testing.T) net.Conn {
 	return conn
 }
 
+// refusal is why the first request was refused that was.
+func (b *bench) refusal(t *testing.T) Refusal {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case why := <-b.refused:
+		return why
+	default:
+		t.Fatal("nothing was refused")
+		return Refusal{}
+	}
+}
+
 func send(t *testing.T, conn net.Conn, text string) {
 	t.Helper()
 	if _, err := io.WriteString(conn, text); err != nil {
@@ -137,7 +150,7 @@ func TestSlowClientsAreLetGo(t *testing.T) {
 				if c.wants == "" {
 					return
 				}
-				if why := <-b.refused; why.Reason.String() != c.wants || !strings.Contains(string(got[:n]), c.wants) {
+				if why := b.refusal(t); why.Reason.String() != c.wants || !strings.Contains(string(got[:n]), c.wants) {
 					t.Errorf("refused for %v: %q", why, got[:n])
 				}
 			})
@@ -219,7 +232,7 @@ func TestLargeMessagesHaveABound(t *testing.T) {
 		if used == 0 || used > maxRequests/2 {
 			t.Errorf("one client holds %d bytes", used)
 		}
-		if why := <-b.refused; why.Reason != pb.ErrorReason_SERVER_OVERLOADED {
+		if why := b.refusal(t); why.Reason != pb.ErrorReason_SERVER_OVERLOADED {
 			t.Errorf("refused for %v", why)
 		}
 		for _, conn := range conns {
@@ -241,7 +254,8 @@ func TestFilesOfThePage(t *testing.T) {
 			o.Files = fstest.MapFS{
 				"index.html": {Data: []byte("<!doctype html>")}, "assets/app-3fA9c0d1.js": {Data: []byte("1")}, "favicon.svg": {Data: []byte("<svg/>")},
 			}
-			o.Contract = []byte("contract")
+			o.Contract = func() ([]byte, error) { return []byte("contract"), nil }
+			o.Emulator = http.NotFoundHandler()
 		})
 		for path, want := range map[string]struct {
 			status      int
