@@ -48,8 +48,7 @@ type answered struct {
 	status int
 	header http.Header
 	body   string
-	// code, reason, message are those of an error of Connect; reason stands in debug of its ErrorInfo, and field in that of
-	// its BadRequest.
+	// Those of an error of Connect. The reason stands in debug of its ErrorInfo, and the field in that of its BadRequest.
 	Code, Message string
 	Details       []struct {
 		Type  string

@@ -39,9 +39,10 @@ type message struct {
 	out *bytes.Reader
 	err error
 
-	mu   sync.Mutex
-	held int64
-	over bool
+	mu      sync.Mutex
+	held    int64
+	over    bool
+	arrived bool
 }
 
 // Read implements io.Reader. gRPC reads after it has the headers of the call, so that strangers are refused before.
@@ -79,9 +80,17 @@ func (m *message) end() {
 func (m *message) there() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.arrived = true
 	if !m.over {
 		_ = m.control.SetReadDeadline(time.Time{})
 	}
+}
+
+// hasArrived reports whether the message is there.
+func (m *message) hasArrived() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.arrived
 }
 
 // hold counts bytes that are there.
@@ -220,7 +229,7 @@ func (m *message) unpacked(content []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// binary makes the binary form of a message in JSON. Empty JSON is a message without fields, so that curl needs no body.
+// binary makes the binary form of a message in JSON. Empty JSON is a message without fields, for curl without a body.
 func (m *message) binary(content []byte) ([]byte, error) {
 	request := m.call.rpc.request.New().Interface()
 	if len(bytes.TrimSpace(content)) > 0 {
