@@ -43,6 +43,7 @@ type config struct {
 	callers    `embed:"" group:"Callers"`
 	limits     `embed:"" group:"Limits"`
 	adminPort  `embed:"" group:"Admin port"`
+	webFlags   `embed:"" group:"Web"`
 	graphFlags `embed:"" group:"Graph"`
 	Credential credentialConfig `embed:"" group:"Graph"`
 	replicas   `embed:"" group:"Several replicas"`
@@ -138,6 +139,9 @@ func (c *config) check(getenv func(string) string) error {
 		return err
 	}
 	if err := c.checkReach(); err != nil {
+		return err
+	}
+	if err := c.checkWeb(); err != nil {
 		return err
 	}
 	if c.DefaultTenant != "" && !graph.IsGUID(c.DefaultTenant) {
