@@ -48,8 +48,9 @@ func (u *upstream) source(list, id string) Source {
 		u.note(id)
 		n := u.states[id]
 		again, err := u.failing(id)
+		took := u.took
 		u.hub.mu.Unlock()
-		if !pause(ctx, u.took) {
+		if !pause(ctx, took) {
 			return Outcome{Err: ctx.Err()}
 		}
 		if err != nil {
@@ -68,8 +69,9 @@ func (u *upstream) source(list, id string) Source {
 				}
 			}
 			again, err := u.failing("list")
+			took := u.took
 			u.hub.mu.Unlock()
-			pause(ctx, u.took)
+			pause(ctx, took)
 			return Listing{Marks: marks, TooLong: u.pages > pages, Err: err, Again: again}
 		}
 	}
@@ -339,7 +341,7 @@ func TestReadersHearNothingOfTheClose(t *testing.T) {
 				readers = []*Reader{u.watch("", "a", "")}
 				next(t, readers[0])
 			}
-			u.took = time.Minute
+			u.locked(func() { u.took = time.Minute })
 			for before := u.count(); u.count() == before; {
 				time.Sleep(100 * time.Millisecond)
 			}
@@ -436,7 +438,7 @@ func TestStatesAreReleasedOnce(t *testing.T) {
 		readers = watch("", 3)
 		time.Sleep(time.Minute)
 		want("again", 2)
-		u.took = time.Minute
+		u.locked(func() { u.took = time.Minute })
 		time.Sleep(90 * time.Second) // Reads are on their way.
 		u.hub.Close()
 		closeAll(readers)
