@@ -256,8 +256,8 @@ func (w *waiting) fill(result protoreflect.Message, state hub.State, reason pb.W
 	}
 }
 
-// get sends a request of a poll. It is nobody's call: it has an id of its own, and its numbers belong to none. held gets
-// what the result takes of the bytes of responses.
+// get sends a request of a poll. It is nobody's call: it has an id of its own, and its numbers belong to none. held
+// gets what the result takes of the bytes of responses.
 func (w *waiting) get(ctx context.Context, op *contract.Operation, target string, result proto.Message, held *wire.Holding) error {
 	reading := w.newHolding()
 	defer reading.Release()

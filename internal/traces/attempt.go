@@ -50,8 +50,8 @@ func (t *Traces) Attempted(ctx context.Context, a graph.Attempt) {
 	span.End(trace.WithTimestamp(a.Ended))
 }
 
-// Within puts the requests of a context into the span of a call: a poll is sent for those who wait, and with the context
-// of none of them. A call that has ended takes no more.
+// Within puts the requests of a context into the span of a call: a poll is sent for those who wait, and with the
+// context of none of them. A call that has ended takes no more.
 func (*Traces) Within(ctx, call context.Context) context.Context {
 	span := trace.SpanFromContext(call)
 	if !span.IsRecording() {
