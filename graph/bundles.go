@@ -33,8 +33,8 @@ type bundles struct {
 	plain *generation
 }
 
-// bundle is reads that share a connection over HTTP/2. It has a transport of its own: a thousand reads that come at once
-// wait for ten handshakes then, and do not start a thousand.
+// bundle is reads that share a connection over HTTP/2. It has a transport of its own: a thousand reads that come at
+// once wait for ten handshakes then, and do not start a thousand.
 type bundle struct {
 	of *bundles
 	// reads is how many are under way. The lock of bundles guards all of these.
@@ -132,8 +132,8 @@ func (one *bundle) suspect(since time.Time) {
 	}
 }
 
-// sharing returns a transport for a bundle. It speaks nothing but HTTP/2: the reads of a bundle would wait for each other
-// over HTTP/1.1.
+// sharing returns a transport for a bundle. It speaks nothing but HTTP/2: the reads of a bundle would wait for each
+// other over HTTP/1.1.
 func (c *connections) sharing() *http.Transport {
 	transport := c.transport(true, bundleDials)
 	transport.Protocols.SetHTTP1(false)
@@ -150,8 +150,8 @@ func (c *connections) sharing() *http.Transport {
 // errNoHTTP2 ends the handshake with an upstream that ignores which protocols it is offered.
 var errNoHTTP2 = errors.New("the upstream does not speak HTTP/2")
 
-// lacksHTTP2 reports whether a handshake failed because the upstream does not speak HTTP/2. The alert of an upstream that
-// speaks none of what it is offered has no type outside of crypto/tls.
+// lacksHTTP2 reports whether a handshake failed because the upstream does not speak HTTP/2. The alert of an upstream
+// that speaks none of what it is offered has no type outside of crypto/tls.
 func lacksHTTP2(err error) bool {
 	return errors.Is(err, errNoHTTP2) || strings.HasSuffix(err.Error(), "remote error: tls: no application protocol")
 }

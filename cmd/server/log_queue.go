@@ -17,8 +17,8 @@ const (
 	writtenAtOnce = 4 << 10
 	// keptBuffer is the capacity in bytes of the largest buffer that is kept for later lines.
 	keptBuffer = 1 << 20
-	// gatherTime is how long the next lines wait for others after lines were written: each write costs a system call, and a
-	// thread that has to be woken.
+	// gatherTime is how long the next lines wait for others after lines were written: each write costs a system call, and
+	// a thread that has to be woken.
 	gatherTime = 5 * time.Millisecond
 	// flushTime is how long the process waits at its end for the log to be written.
 	flushTime = time.Second

@@ -92,8 +92,8 @@ func TestLogQueueWritesLinesTogether(t *testing.T) {
 	}
 }
 
-// A line that comes alone is written at once, and lines that follow are written together: each write costs what a tenth of
-// a call does.
+// A line that comes alone is written at once, and lines that follow are written together: each write costs what a tenth
+// of a call does.
 func TestLogQueueGathersLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &sizesWriter{open: make(chan struct{})}

@@ -8,12 +8,14 @@ import (
 
 // pieces are what texts with secrets, and texts that look like them, are made of.
 var pieces = []string{
-	"eyJ", "eyj", "EYJ", "ey", "J", ".", "-", "_", "a", "0", "é", "\u212a", "ſ", "\xff", "\x00", "%", "%20", "%3D", "%3d", "%2", "=", `"`, ":", ` : `,
+	"eyJ", "eyj", "EYJ", "ey", "J", ".", "-", "_", "a", "0", "é", "\u212a", "ſ", "\xff", "\x00",
+	"%", "%20", "%3D", "%3d", "%2", "=", `"`, ":", ` : `,
 	"bearer", "Bearer", "BEARER", "bEaReR", "beare", "xbearer", "bearer_", " ", "\t", "\n", "'", "<", ">", "&", ",", ";",
 	"token", "ToKen", "to\u212aen", "secret", "ſecret", "SECRET", "assertion", "password", "sig", "xsig", "$skiptoken",
 }
 
-// scrub looks for what secrets begin with before it asks the expression. It must never take that for a text without one.
+// scrub looks for what secrets begin with before it asks the expression. It must never take a text with one for a text
+// without.
 func TestScrubIsWhatTheExpressionReplaces(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	found := 0
