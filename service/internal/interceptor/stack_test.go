@@ -18,9 +18,9 @@ import (
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
 
-// maxStack is how much stack a call has, in bytes, that has come through the chain and waits. Stacks double when they are
-// full, and half of the memory of a call under way was its stack: a line of the log took 2.4 kB of it, for as long as
-// Graph worked.
+// maxStack is how much stack a call has, in bytes, that has come through the chain and waits. Stacks double when they
+// are full, and a third of the memory of a call under way was its stack: a line of the log took 2.4 kB of it for as
+// long as Graph worked.
 const maxStack = 5 << 10
 
 func TestCallsUnderWayHaveSmallStacks(t *testing.T) {
