@@ -5,7 +5,7 @@
 //	Redis is                         what a command costs            what happens
 //	-------------------------------  ------------------------------  ---------------------------------------------
 //	up                               one round trip                  nothing
-//	refused, hanging, slow, unfit    at most Timeout each            after 3 failures in a row it counts as down
+//	refused, hanging, slow, unfit    at most Timeout each            it is down after 3 failures in a row
 //	down                             nothing: it fails at once       a goroutine asks it every half a second: when it
 //	                                                                 answers, it counts as up again
 //
