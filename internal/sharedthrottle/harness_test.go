@@ -23,7 +23,7 @@ func connect(t *testing.T, o redis.Options) *redis.Client {
 	t.Helper()
 	o.Namespace = []string{"graph.example", "application-id"}
 	// The machine may be busy.
-	o.Timeout = 5 * time.Second
+	o.Patience = 5 * time.Second
 	client, err := redis.Open(o)
 	if err != nil {
 		t.Fatal(err)

@@ -126,7 +126,8 @@ func TestFiguresOfReplicas(t *testing.T) {
 	}
 }
 
-// TestFiguresWithoutTheStore has three replicas that lose their store: together they stay below the limit.
+// TestFiguresWithoutTheStore has three replicas that lose their store. They cannot know of each other's probes, which
+// this upstream counts, and get a good half of what they get with it.
 func TestFiguresWithoutTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, b := new(window), newBoard()
@@ -140,12 +141,13 @@ func TestFiguresWithoutTheStore(t *testing.T) {
 		w.mu.Lock()
 		accepted, throttled := w.accepted, w.throttled
 		w.mu.Unlock()
-		time.Sleep(time.Minute)
+		time.Sleep(5 * time.Minute)
 		w.mu.Lock()
 		accepted, throttled = w.accepted-accepted, w.throttled-throttled
 		w.mu.Unlock()
-		t.Logf("figure: three replicas without their store for 60 s: %.1f %% of the limit, %d of %d requests throttled", float64(accepted)/6, throttled, accepted+throttled)
-		if accepted < 300 || throttled > accepted/10 {
+		t.Logf("figure: three replicas without their store for 5 min: %.1f %% of the limit, %d of %d requests throttled", float64(accepted)/30, throttled, accepted+throttled)
+		// They wait for random times after a probe in vain.
+		if accepted < 750 || throttled > accepted/5 {
 			t.Errorf("%d accepted, %d throttled", accepted, throttled)
 		}
 		b.setDown(false)
