@@ -1,6 +1,6 @@
 // All rpcs, found by typing.
 import { useRef } from 'preact/hooks';
-import type { Contract, Rpc } from './contract';
+import { breakable, type Contract, type Rpc } from './contract';
 import { server } from './store';
 
 /** Those whose name, path or comment has all the words; those that have them in the name come first in their service. */
@@ -46,7 +46,7 @@ export function RpcList({ current, typed, onType }: { current: string; typed: st
         <h2>{service.replace(/Service$/, '')}</h2>
         <ul>{rpcs.map((rpc) => <li key={rpc.id}>
           <a href={`#/${rpc.id}`} aria-current={rpc.id === current ? 'page' : undefined}>
-            <span class={`dot effect-${(rpc.graph.effect ?? 'READ').toLowerCase()}`} aria-hidden="true" />{rpc.name}
+            <span class={`dot effect-${(rpc.graph.effect ?? 'READ').toLowerCase()}`} aria-hidden="true" /><span>{breakable(rpc.name)}</span>
             {rpc.stream && <span class="tag">stream</span>}
           </a>
         </li>)}</ul>
