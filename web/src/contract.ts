@@ -157,9 +157,6 @@ const tidy = (comment: string) => comment.split('\n').map((line) => line.replace
 /** `ListRestorePoints` as words. */
 export const spaced = (name: string) => name.replace(/([a-z0-9])([A-Z])/g, '$1 $2');
 
-/** A long name, with places where a line may break. */
-export const breakable = (name: string) => name.replace(/([a-z0-9])([A-Z])/g, '$1\u200b$2');
-
 /** The first sentence of a comment, on one line. */
 export function firstSentence(comment: string): string {
   const text = comment.split('\n\n')[0]?.replace(/\s+/g, ' ') ?? '';

@@ -1,7 +1,8 @@
 // All rpcs, found by typing.
 import { useRef } from 'preact/hooks';
-import { breakable, type Contract, type Rpc } from './contract';
+import type { Contract, Rpc } from './contract';
 import { server } from './store';
+import { Breakable } from './text';
 
 /** Those whose name, path or comment has all the words; those that have them in the name come first in their service. */
 export function find(contract: Contract, typed: string): Map<string, Rpc[]> {
@@ -46,7 +47,7 @@ export function RpcList({ current, typed, onType }: { current: string; typed: st
         <h2>{service.replace(/Service$/, '')}</h2>
         <ul>{rpcs.map((rpc) => <li key={rpc.id}>
           <a href={`#/${rpc.id}`} aria-current={rpc.id === current ? 'page' : undefined}>
-            <span class={`dot effect-${(rpc.graph.effect ?? 'READ').toLowerCase()}`} aria-hidden="true" /><span>{breakable(rpc.name)}</span>
+            <span class={`dot effect-${(rpc.graph.effect ?? 'READ').toLowerCase()}`} aria-hidden="true" /><span><Breakable name={rpc.name} /></span>
             {rpc.stream && <span class="tag">stream</span>}
           </a>
         </li>)}</ul>

@@ -10,7 +10,7 @@ import { MessageFields } from './form';
 import { Response } from './response';
 import { curlLine, grpcurlLine } from './shell';
 import { contract, settings } from './store';
-import { Comment, Link } from './text';
+import { Breakable, Comment, Link } from './text';
 
 /** Drafts of this visit, so that a form is as it was when somebody comes back to it. */
 const drafts = new Map<string, DraftMessage>();
@@ -54,11 +54,11 @@ export function RpcPage({ rpc, given }: { rpc: Rpc; given: DraftMessage }) {
     }
   };
 
-  return <article class="rpc">
+  return <article class="rpc" data-rpc={rpc.id}>
     <a class="back" href="#/">All rpcs</a>
     <header>
       <p class="muted service">{rpc.service}</p>
-      <h1 tabIndex={-1} ref={heading}>{rpc.name}{rpc.stream && <span class="tag">stream</span>}</h1>
+      <h1 tabIndex={-1} ref={heading}><Breakable name={rpc.name} />{rpc.stream && <span class="tag">stream</span>}</h1>
       <Comment text={rpc.comment} />
       <Facts rpc={rpc} />
       <DocumentedErrors rpc={rpc} />

@@ -111,7 +111,7 @@ async function everyField(page, server) {
   let texts = 0;
   for (const rpc of rpcs) {
     await page.evaluate((hash) => { location.hash = hash; }, rpc);
-    await until(page, rpc, (hash) => document.querySelector('h1').firstChild.textContent === hash.split('/')[2], rpc);
+    await until(page, rpc, (hash) => document.querySelector('article.rpc')?.dataset.rpc === hash.slice(2), rpc);
     assert.equal(await send(page), 'OK', rpc);
     texts += await page.evaluate((wanted) => {
       for (const each of document.querySelectorAll('.response details')) each.open = true;
@@ -120,6 +120,8 @@ async function everyField(page, server) {
     await clean(page, rpc);
   }
   failing = true;
+  await page.evaluate(() => { location.hash = '#/ProtectionPolicyService/ListProtectionPolicies'; });
+  await until(page, 'a unary rpc', () => document.querySelector('article.rpc').dataset.rpc.endsWith('/ListProtectionPolicies'));
   assert.equal(await send(page), 'FAILED_PRECONDITION');
   assert.ok(await page.$eval('.error-card', (node, wanted) => node.textContent.split(wanted).length, text) > 8, 'the texts of an error');
   await clean(page, 'an error with markup in all details');

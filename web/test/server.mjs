@@ -16,7 +16,7 @@ export async function startServer(program, flags = []) {
     const late = setTimeout(() => reject(new Error(`the server did not start in time:\n${log.join('')}`)), 30_000);
     ended.then((code) => reject(new Error(`the server ended with ${code}:\n${log.join('')}`)));
     createInterface({ input: child.stdout }).on('line', (line) => {
-      const [, grpc, emulator] = /^Serving gRPC on (\S+?),? on the built-in emulator at (\S+)/.exec(line) ?? [];
+      const [, grpc, emulator] = /^Serving gRPC on (\S+?), on (?:the built-in emulator at )?(\S+)/.exec(line) ?? [];
       const [, web] = /^Serving browsers and curl on (\S+)/.exec(line) ?? [];
       Object.assign(found, grpc && { grpc, emulator }, web && { web });
       if (found.grpc && found.web) {
@@ -26,7 +26,7 @@ export async function startServer(program, flags = []) {
     });
   });
   return {
-    ...addresses, log,
+    ...addresses, log, program,
     /** Makes a control call, behind the back of the page. */
     async control(method, path, body) {
       const response = await fetch(`${addresses.web}_emulator/${path}`, { method, body: body && JSON.stringify(body) });

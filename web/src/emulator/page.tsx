@@ -75,7 +75,7 @@ function Watch() {
 
 /** What each tenant of the start is for. */
 const notes: Record<string, string> = {
-  tenantDemo: 'Demo: an office with a month of backups',
+  tenantDemo: 'Demo: a month of backups',
   tenantA: 'A: enabled, no policy',
   tenantB: 'B: disabled',
   tenantC: 'C: enabled, one Exchange policy',
