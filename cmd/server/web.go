@@ -20,7 +20,7 @@ import (
 	"github.com/m365backup/backupstorage/internal/web"
 	"github.com/m365backup/backupstorage/proto"
 	"github.com/m365backup/backupstorage/service"
-	page "github.com/m365backup/backupstorage/web"
+	webfiles "github.com/m365backup/backupstorage/web"
 )
 
 // defaultWeb is the web port of a server on a desk.
@@ -55,12 +55,12 @@ func (c *config) checkWeb() error {
 	if !isAddress(c.WebListen) {
 		return fmt.Errorf("--web-listen must be an address with a port, such as %s", defaultWeb)
 	}
-	for _, host := range list(c.WebHosts) {
+	for _, host := range parts(c.WebHosts) {
 		if !web.CheckHost(host) {
 			return errors.New("--web-hosts must be host names without ports, separated by commas, such as backup.example")
 		}
 	}
-	for _, origin := range list(c.WebOrigins) {
+	for _, origin := range parts(c.WebOrigins) {
 		if !web.CheckOrigin(origin) {
 			return errors.New("--web-origins must be origins in lower case, separated by commas, such as https://portal.example")
 		}
@@ -74,8 +74,8 @@ func (c *config) checkWeb() error {
 	return c.checkWebReach()
 }
 
-// list returns what commas separate.
-func list(text string) (all []string) {
+// parts returns what commas separate.
+func parts(text string) (all []string) {
 	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part != "" {
 			all = append(all, part)
@@ -114,17 +114,14 @@ func (c *config) openWeb(services *service.Server, files *reload.Reader, emulato
 		return nil, nil
 	}
 	w := &webPort{pipes: web.NewPipes(), logger: logger}
-	contract, err := contractBytes()
-	if err != nil {
-		return nil, err
-	}
 	if !c.showsEmulator() {
 		emulator = nil
 	}
 	build := buildVersion()
+	var err error
 	w.port, err = web.New(web.Options{
 		Services: services.Services(), Pipes: w.pipes, Logger: logger, MaxHeader: service.MaxHeader, MaxMessage: service.MaxMessage,
-		Hosts: list(c.WebHosts), Origins: list(c.WebOrigins), Contract: contract, Emulator: emulator, Files: page.Files(),
+		Hosts: parts(c.WebHosts), Origins: parts(c.WebOrigins), Contract: contractBytes, Emulator: emulator, Files: webfiles.Files(),
 		Refuse: func(ctx context.Context, header http.Header, method string, why web.Refusal) *spb.Status {
 			return services.RefuseRequest(ctx, header, method, why.Reason, why.Field, why.Wanted)
 		},
@@ -149,14 +146,14 @@ func (c *config) openWeb(services *service.Server, files *reload.Reader, emulato
 	return w, nil
 }
 
-// contractBytes are the descriptors of the contract with their comments.
-func contractBytes() ([]byte, error) {
+// contractBytes returns the descriptors of the contract with their comments. Most servers are never asked for them.
+var contractBytes = sync.OnceValues(func() ([]byte, error) {
 	set, err := proto.Descriptors()
 	if err != nil {
 		return nil, err
 	}
 	return protobuf.Marshal(set)
-}
+})
 
 // grpcAddress is an address as gRPC clients write it.
 func grpcAddress(address net.Addr) string {

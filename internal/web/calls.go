@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/google/uuid"
@@ -103,6 +105,8 @@ const (
 	requestIDHeader = "X-Request-Id"
 	// addedBytes is what the way to the gRPC server adds to the headers: method, path and the like.
 	addedBytes = 512
+	// drainTime is how long what is left of a body is taken.
+	drainTime = 5 * time.Second
 	// entryBytes is what HTTP/2 counts for a header besides its name and value.
 	entryBytes = 32
 )
@@ -133,6 +137,8 @@ func (p *Port) serveCall(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "rpcs are called by POST", http.StatusMethodNotAllowed)
 		return
 	}
+	m := &message{body: r.Body, control: http.NewResponseController(w)}
+	defer p.drain(r, m)
 	r = r.Clone(r.Context())
 	r.Header = forwarded(r.Header)
 	r.Header.Set(requestIDHeader, id.String())
@@ -145,7 +151,7 @@ func (p *Port) serveCall(w http.ResponseWriter, r *http.Request) {
 		p.writeRefusal(w, r, p.options.Refuse(r.Context(), r.Header, r.URL.Path, why))
 		return
 	}
-	m := &message{call: c, body: r.Body, control: http.NewResponseController(w)}
+	m.call = c
 	m.begin()
 	defer m.end()
 	called := r.WithContext(context.WithValue(r.Context(), callKey{}, c))
@@ -153,6 +159,18 @@ func (p *Port) serveCall(w http.ResponseWriter, r *http.Request) {
 	called.Body, called.ContentLength, called.TransferEncoding = m, -1, nil
 	called.Header.Del("Content-Length")
 	p.transcoder.ServeHTTP(w, called)
+}
+
+// drain takes what is left of a body, after the response: a client that still writes when its connection ends can lose
+// the response. One that waits to be told to go on has not begun.
+func (p *Port) drain(r *http.Request, m *message) {
+	if r.ProtoMajor > 1 || r.Header.Get("Expect") != "" || m.hasArrived() {
+		return
+	}
+	if m.control.SetReadDeadline(time.Now().Add(drainTime)) != nil || m.control.Flush() != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, m.body, 2*p.options.MaxMessage)
 }
 
 // check finds what Vanguard would refuse in words of its own, and learns how the message is written.
@@ -273,6 +291,10 @@ func (p *Port) writeRefusal(w http.ResponseWriter, r *http.Request, status *spb.
 		if one, err := connect.NewErrorDetail(detail); err == nil {
 			failure.AddDetail(one)
 		}
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") && !strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc-web") {
+		// gRPC itself is not spoken here, also in errors.
+		r.Header.Set("Content-Type", "application/json")
 	}
 	// A client that has gone cannot be told.
 	_ = p.errors.Write(w, r, failure)

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -39,9 +39,10 @@ type message struct {
 	out *bytes.Reader
 	err error
 
-	mu   sync.Mutex
-	held int64
-	over bool
+	mu      sync.Mutex
+	held    int64
+	over    bool
+	arrived bool
 }
 
 // Read implements io.Reader. gRPC reads after it has the headers of the call, so that strangers are refused before.
@@ -79,9 +80,17 @@ func (m *message) end() {
 func (m *message) there() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.arrived = true
 	if !m.over {
 		_ = m.control.SetReadDeadline(time.Time{})
 	}
+}
+
+// hasArrived reports whether the message is there.
+func (m *message) hasArrived() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.arrived
 }
 
 // hold counts bytes that are there.
@@ -184,8 +193,9 @@ func (m *message) tooLarge() error {
 
 // cut returns the error of a body that ended before the message did.
 func (m *message) cut(err error) error {
+	late, ok := errors.AsType[net.Error](err)
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case ok && late.Timeout():
 		return m.call.refuse(Refusal{Reason: pb.ErrorReason_DEADLINE_EXCEEDED})
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return m.call.refuse(invalid("body", "one message with its envelope: a byte of flags, four of the length, and the message"))
@@ -219,7 +229,7 @@ func (m *message) unpacked(content []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// binary makes the binary form of a message in JSON. Empty JSON is a message without fields, so that curl needs no body.
+// binary makes the binary form of a message in JSON. Empty JSON is a message without fields, for curl without a body.
 func (m *message) binary(content []byte) ([]byte, error) {
 	request := m.call.rpc.request.New().Interface()
 	if len(bytes.TrimSpace(content)) > 0 {

@@ -30,6 +30,14 @@ func newOutgoing(w http.ResponseWriter, held *share, client string) *outgoing {
 // Unwrap is for http.ResponseController.
 func (o *outgoing) Unwrap() http.ResponseWriter { return o.ResponseWriter }
 
+// WriteHeader sends one request id: where trailers stand among the headers, gRPC's is there besides that of the port.
+func (o *outgoing) WriteHeader(status int) {
+	if ids := o.Header()[requestIDHeader]; len(ids) > 1 {
+		o.Header()[requestIDHeader] = ids[:1]
+	}
+	o.ResponseWriter.WriteHeader(status)
+}
+
 // Write writes within the time that the client has. A response for which there is no room ends its connection: nothing
 // else can be said any more.
 func (o *outgoing) Write(p []byte) (int, error) {

@@ -35,9 +35,14 @@ func (p *Port) pages() http.Handler {
 	mux := http.NewServeMux()
 	if p.options.Contract != nil {
 		mux.HandleFunc("GET /contract.binpb", func(w http.ResponseWriter, _ *http.Request) {
+			contract, err := p.options.Contract()
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
 			w.Header().Set("Content-Type", "application/x-protobuf")
 			w.Header().Set("Cache-Control", "no-cache")
-			_, _ = w.Write(p.options.Contract)
+			_, _ = w.Write(contract)
 		})
 	}
 	mux.HandleFunc("GET /about.json", func(w http.ResponseWriter, _ *http.Request) {

@@ -35,8 +35,8 @@ type Options struct {
 	Logger         *slog.Logger
 
 	About About
-	// Contract is the descriptors of the contract with their comments; nil serves none.
-	Contract []byte
+	// Contract returns the descriptors of the contract with their comments; nil serves none.
+	Contract func() ([]byte, error)
 	// Files is the page; nil serves none.
 	Files fs.FS
 	// Emulator is the control API of the emulator, and nil on any other upstream.
@@ -66,8 +66,9 @@ const (
 	// is kept.
 	headerTime = 5 * time.Second
 	idleTime   = 2 * time.Minute
-	// browserBytes is what browsers and proxies add to the headers of a call.
-	browserBytes = 8 << 10
+	// browserBytes is what there may be besides the headers of a call. Browsers and proxies add some; the rest lets those
+	// who send too many read that: net/http closes the connection without it.
+	browserBytes = 48 << 10
 	// maxStreams is how many requests a connection of HTTP/2 has at once.
 	maxStreams = 100
 )
