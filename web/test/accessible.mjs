@@ -51,8 +51,8 @@ const states = [
     await go(page, url, 'emulator');
     await until(page, 'policies and sessions', () => document.querySelectorAll('[data-policy]').length > 0 && document.querySelectorAll('[data-session]').length > 0);
     await page.evaluate(() => { for (const each of document.querySelectorAll('.policies details')) each.open = true; });
-    await page.click('.ledger input[type=checkbox]');
-    await page.click('.faults button[type=submit]');
+    // Panels grow meanwhile, so a click by position could miss.
+    await page.evaluate(() => { for (const each of ['.ledger input[type=checkbox]', '.faults button[type=submit]']) document.querySelector(each).click(); });
     await page.waitForSelector('.faults .cards li');
   }],
 ];

@@ -5,7 +5,7 @@ import { open } from './browser.mjs';
 const limits = { firstPaint: 1000, largestPaint: 1500, shift: 0, bytes: 300_000 };
 const routes = ['', 'ProtectionPolicyService/CreateExchangeProtectionPolicy', 'errors', 'emulator'];
 /** Loads of each route. The fastest one counts: what else the machine does is no matter of the page. */
-const loads = 3;
+const loads = 2;
 
 async function load(browser, url, size) {
   const page = await open(browser, 'about:blank', size);

@@ -24,14 +24,14 @@ export async function shots(_, server, folder, browser) {
   let taken = 0;
   for (const { width, height } of [{ width: 1280, height: 900 }, { width: 390, height: 844 }]) {
     for (const scheme of ['light', 'dark']) {
+      const page = await open(browser, server.web, { width, height, scheme });
       for (const [name, scene] of Object.entries(scenes)) {
-        const page = await open(browser, server.web, { width, height, scheme });
         await scene(page, server.web);
         await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
         await page.screenshot({ path: join(folder, `${name}-${width}-${scheme}.png`) });
-        await page.browserContext().close();
         taken++;
       }
+      await page.browserContext().close();
     }
   }
   return `${taken} screenshots in ${folder}`;
