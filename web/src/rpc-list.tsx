@@ -1,5 +1,5 @@
 // All rpcs, found by typing.
-import { useRef } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import type { Contract, Rpc } from './contract';
 import { server } from './store';
 import { Breakable } from './text';
@@ -22,6 +22,14 @@ export function RpcList({ current, typed, onType }: { current: string; typed: st
   const nav = useRef<HTMLElement>(null);
   const found = contract && find(contract, typed);
   const count = found && [...found.values()].reduce((sum, rpcs) => sum + rpcs.length, 0);
+
+  useEffect(() => {
+    const [list, link] = [nav.current?.querySelector('.scroll'), nav.current?.querySelector('[aria-current]')];
+    if (!list || !link) return;
+    const [inside, at] = [list.getBoundingClientRect(), link.getBoundingClientRect()];
+    // The heading of a service sticks to the top, and must not hide the link.
+    if (at.top < inside.top + 40 || at.bottom > inside.bottom) list.scrollTop += at.top - inside.top - inside.height / 3;
+  }, [current, contract]);
 
   const move = (event: KeyboardEvent) => {
     if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return;

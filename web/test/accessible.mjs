@@ -73,7 +73,7 @@ async function keyboard(page, url) {
     assert.doesNotMatch(stop, /^hidden/);
     stops.add(stop);
   }
-  for (const wanted of ['Skip to the content', 'Errors', 'Emulator', 'search', 'Fill with example', 'JSON', 'Add', 'Call']) {
+  for (const wanted of ['Skip to the content', 'Errors', 'Emulator', 'Find an rpc', 'Fill with example', 'JSON', 'Add', 'Call']) {
     assert.ok([...stops].some((stop) => stop.startsWith(wanted)), `Tab does not reach ${wanted}: ${[...stops].join(', ')}`);
   }
 }
