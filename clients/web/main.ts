@@ -6,7 +6,7 @@ import { anyUnpack, durationMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, createClient, type CallOptions, type Interceptor } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/connect-web';
 import {
-  BadRequestSchema, ErrorInfoSchema, ResourceInfoSchema, RetryInfoSchema,
+  BadRequestSchema, ErrorInfoSchema, HelpSchema, PreconditionFailureSchema, QuotaFailureSchema, RequestInfoSchema, ResourceInfoSchema, RetryInfoSchema,
   type BadRequest, type ErrorInfo, type ResourceInfo, type RetryInfo,
 } from './stubs/google/rpc/error_details_pb.js';
 import type { Status } from './stubs/google/rpc/status_pb.js';
@@ -30,7 +30,11 @@ const withToken: Interceptor = (next) => (request) => {
   if (tokenFile) request.header.set('authorization', `Bearer ${readFileSync(tokenFile, 'utf8').trim()}`);
   return next(request);
 };
-const transport = (protocol === 'grpc-web' ? createGrpcWebTransport : createConnectTransport)({ baseUrl, interceptors: [withToken] });
+// JSON names the types of the details of an error in a response, which the registry knows. The binary form needs none.
+const details = createRegistry(ErrorInfoSchema, RetryInfoSchema, BadRequestSchema, ResourceInfoSchema, RequestInfoSchema, HelpSchema, PreconditionFailureSchema, QuotaFailureSchema);
+const transport = (protocol === 'grpc-web' ? createGrpcWebTransport : createConnectTransport)({
+  baseUrl, interceptors: [withToken], jsonOptions: { registry: details },
+});
 const policies = createClient(ProtectionPolicyService, transport);
 const restores = createClient(RestoreSessionService, transport);
 const apps = createClient(ServiceAppService, transport);
@@ -55,8 +59,6 @@ function typedError(error: ConnectError): TypedError {
   const [resource] = error.findDetails(ResourceInfoSchema);
   return { code: error.code, message: error.rawMessage, info, retry, bad, resource };
 }
-
-const details = createRegistry(ErrorInfoSchema, RetryInfoSchema, BadRequestSchema, ResourceInfoSchema);
 
 /** Reads a Status in a field of a response, such as the error of a protection unit. */
 function typedErrorOf(status: Status | undefined): TypedError {

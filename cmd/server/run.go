@@ -108,14 +108,15 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		registerReflection(server)
 	}
 	limited := services.Listen(listener)
-	shown.watch(counted{client, services, limited, files, lines, c.certificates(expiry, tokens, callers), log})
-	defer adminPort.serve(c, shown, healthy)()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(limited) }()
 	webPort.serve(services, c.serverOptions(services, watches, nil))
+	shown.watch(counted{client, services, limited, webPort, files, lines, c.certificates(expiry, tokens, callers), log})
+	defer adminPort.serve(c, shown, healthy)()
 	banner(out, c, listener.Addr(), upstream, webPort.url())
 	select {
 	case err := <-served:
+		webPort.end()
 		return err
 	case <-ctx.Done():
 	}

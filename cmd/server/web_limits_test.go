@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +49,7 @@ func TestWebPortLimitsHeaders(t *testing.T) {
 
 // 5,000 connections to the web port are mostly closed at once, and cost neither its callers nor gRPC's anything.
 func TestWebPortLimitsConnections(t *testing.T) {
-	r, at := startWeb(t, "--web-max-connections", "200", "--web-max-connections-per-peer", "20")
+	r, at := startWeb(t, "--web-max-connections", "200", "--web-max-connections-per-peer", "20", "--admin-listen", "127.0.0.1:0")
 	for i := range 5000 {
 		from := &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i%200))}
 		conn, err := (&net.Dialer{LocalAddr: from, Timeout: 10 * time.Second}).DialContext(t.Context(), "tcp", strings.TrimPrefix(at, "http://"))
@@ -71,6 +73,14 @@ func TestWebPortLimitsConnections(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the connections that say nothing keep callers out")
 		}
+	}
+	_, text := page(t, r.admin(t)+"/metrics")
+	refused := regexp.MustCompile(`(?m)^backupstorage_connections_refused_total (\S+)$`).FindStringSubmatch(text)
+	if refused == nil {
+		t.Fatal("no metric of refused connections")
+	}
+	if n, err := strconv.ParseFloat(refused[1], 64); err != nil || n < 4800 {
+		t.Errorf("%s connections were refused", refused[1])
 	}
 }
 

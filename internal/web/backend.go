@@ -57,7 +57,7 @@ func (p *Pipes) Addr() net.Addr { return pipeAddr("web") }
 func (p *Pipes) dial(ctx context.Context, client string) (net.Conn, error) {
 	// Without a buffer both ends would wait for each other: HTTP/2 begins with both of them writing.
 	one := bufconn.Listen(pipeBytes)
-	defer one.Close()
+	defer func() { _ = one.Close() }()
 	far := make(chan net.Conn, 1)
 	go func() {
 		if conn, err := one.Accept(); err == nil {

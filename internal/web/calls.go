@@ -286,7 +286,7 @@ func headerBytes(header http.Header) (size int) {
 
 // writeRefusal responds to a request that became no call, in the protocol of the request.
 func (p *Port) writeRefusal(w http.ResponseWriter, r *http.Request, status *spb.Status) {
-	failure := connect.NewError(connect.Code(status.GetCode()), errors.New(status.GetMessage())) //nolint:gosec // It is a gRPC code.
+	failure := connect.NewError(connect.Code(status.GetCode()), errors.New(status.GetMessage()))
 	for _, detail := range status.GetDetails() {
 		if one, err := connect.NewErrorDetail(detail); err == nil {
 			failure.AddDetail(one)

@@ -148,7 +148,7 @@ func (m *message) read() ([]byte, error) {
 		return content, nil
 	}
 	out := make([]byte, envelopeBytes, envelopeBytes+len(content))
-	binary.BigEndian.PutUint32(out[1:], uint32(len(content))) //nolint:gosec // It is at most MaxMessage.
+	binary.BigEndian.PutUint32(out[1:], uint32(len(content)))
 	return append(out, content...), nil
 }
 
