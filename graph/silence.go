@@ -133,6 +133,8 @@ type trip struct {
 	// sent says that there was a connection: from then on Graph may receive bytes and act on them. reused says that it had
 	// been used before, heard that a byte came over it.
 	sent, reused, heard bool
+	// seated says that it counts among the reads under way.
+	seated bool
 	// timer fires when a read is silent.
 	timer *time.Timer
 	// ended says that the round trip has ended, abandoned that it was given up since its connection is dead.
@@ -153,6 +155,9 @@ func (c *Client) begin(ctx context.Context, request *Request, token string, way 
 		GotFirstResponseByte: t.gotByte,
 	}
 	t.within, t.cancel = httptrace.WithClientTrace(within, &t.trace), cancel
+	if t.seated = !way.write && !way.fresh && c.endpoint.Scheme == "https"; t.seated {
+		t.way.bundle = c.connections.bundles.take(c.connections.get())
+	}
 	return t
 }
 
@@ -163,6 +168,10 @@ func (t *trip) close() {
 	defer t.mu.Unlock()
 	if t.stopScout != nil {
 		t.stopScout()
+	}
+	if t.seated {
+		t.seated = false
+		t.client.connections.bundles.leave(t.way.bundle)
 	}
 }
 
@@ -237,7 +246,9 @@ func (t *trip) scout() finding {
 	response, err := c.roundTrip(httpRequest, scout.way)
 	if err == nil && t.abandon(response) {
 		c.repeated(RepeatDeadConnection)
-		c.connections.suspect(way{}, time.Now())
+		if t.way.bundle == nil {
+			c.connections.suspect(way{}, time.Now())
+		}
 		return dead
 	}
 	if err == nil {
@@ -273,9 +284,14 @@ func (t *trip) roundTrip(httpRequest *http.Request) (response *http.Response, ag
 		t.timer.Stop()
 	}
 	silent := err != nil && t.reused && !t.heard && time.Since(t.began) >= minSilence
+	// A dial that hangs would hold up those that share it.
+	silent = silent || err != nil && !t.sent && t.way.bundle != nil
 	t.mu.Unlock()
 	switch {
 	case t.abandoned:
+		if t.way.bundle != nil {
+			t.client.connections.suspect(t.way, t.began)
+		}
 		if err == nil {
 			// It came in the moment in which it was given up.
 			response.Body.Close()
