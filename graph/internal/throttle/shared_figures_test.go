@@ -106,6 +106,10 @@ func TestFiguresOfReplicas(t *testing.T) {
 			w.mu.Unlock()
 			cancel()
 			group.Wait()
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			b.mu.Lock()
+			defer b.mu.Unlock()
 			share = float64(accepted) / (10 * measured.Seconds())
 			t.Logf("figure: %d replicas, shared %t: %.1f %% of the limit, %d of %d requests throttled, at most %d arrivals in 60 s, %d probes for %d blocks, %d commands to the store a second",
 				len(all), shared, 100*share, throttled, accepted+throttled, most, b.probes, w.openings, int(float64(b.ops)/(30+measured.Seconds())))
