@@ -264,6 +264,42 @@ func TestAThrottleResponseIsToldLater(t *testing.T) {
 	})
 }
 
+// A store that was emptied counts changes anew. What one replica blocks meanwhile, the other learns although it knows of
+// more changes.
+func TestAnEmptiedStoreCountsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		all := fleet(t, b, 2)
+		blockFor(all[0], reads, time.Second)
+		time.Sleep(2 * time.Second)
+		all[0].Leave(enter(t, all[0], reads), true)
+		time.Sleep(time.Second)
+		for range 3 {
+			all[1].Leave(enter(t, all[1], reads), true)
+			time.Sleep(500 * time.Millisecond)
+		}
+		b.setDown(true)
+		blockFor(all[0], reads, time.Minute)
+		b.mu.Lock()
+		clear(b.records)
+		b.mu.Unlock()
+		b.setDown(false)
+		time.Sleep(time.Second)
+		if left := all[1].Remaining(reads); left < 55*time.Second {
+			t.Errorf("the other replica is blocked for %v", left)
+		}
+		time.Sleep(time.Minute)
+		for i, one := range all {
+			p, err := one.Enter(t.Context(), reads, true)
+			if err != nil {
+				t.Fatalf("replica %d never opens: %v", i, err)
+			}
+			one.Leave(p, true)
+			time.Sleep(time.Second)
+		}
+	})
+}
+
 // What nobody is throttled for costs the store nothing.
 func TestNothingIsAskedWithoutAThrottle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -122,7 +122,7 @@ func (q *queue) tellBlock(fresh bool, now time.Time) {
 			return
 		}
 		lost := fresh && f.Pace != op.Pace
-		q.adopt(f, now)
+		q.adopt(f, now, true)
 		if lost && q.pace.over(now) {
 			// The record is of a throttle that all had forgotten: what it knew holds nobody up.
 			q.pace.decode(op.Pace, 0, now)
@@ -134,20 +134,20 @@ func (q *queue) tellBlock(fresh bool, now time.Time) {
 
 // adoptOrPut adopts a fact; a store that has lost it gets it again.
 func (q *queue) adoptOrPut(f Fact, now time.Time) {
-	if !f.Known && !q.dropped && !q.throttle.ended(now) {
+	if (!f.Known || f.Epoch < q.share.epoch) && !q.dropped && !q.throttle.ended(now) {
 		q.tell(q.op(Put, now), func(f Fact, err error, now time.Time) {
 			if err == nil {
-				q.adopt(f, now)
+				q.adopt(f, now, true)
 			}
 		})
 		return
 	}
-	q.adopt(f, now)
+	q.adopt(f, now, true)
 }
 
 // adopt takes over what is newer in a fact. What is blocked here stays blocked: the later time counts. The lock is
 // held.
-func (q *queue) adopt(f Fact, now time.Time) {
+func (q *queue) adopt(f Fact, now time.Time, response bool) {
 	if !f.Known {
 		return
 	}
@@ -157,7 +157,9 @@ func (q *queue) adopt(f Fact, now time.Time) {
 		s.replicas = f.Replicas
 	}
 	anew := f.Epoch > s.epoch
-	if q.dropped || !anew && f.Change <= s.change {
+	// News can be overtaken by others. A response is what the record has now, also in a store that was emptied, whose
+	// numbers begin anew.
+	if q.dropped || !anew && f.Change <= s.change && (!response || f.Epoch < s.epoch) {
 		return
 	}
 	s.epoch, s.change = max(s.epoch, f.Epoch), f.Change
@@ -334,7 +336,7 @@ func (q *queue) put(ctx context.Context) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.adopt(f, time.Now())
+	q.adopt(f, time.Now(), true)
 }
 
 // Share makes the throttles those of all replicas that have the same store. It is called once, before the first
@@ -362,7 +364,7 @@ func (t *Throttles) news(key Key, f Fact) {
 		q, added = t.findOrAdd(key)
 	}
 	q.mu.Lock()
-	q.adopt(f, now)
+	q.adopt(f, now, false)
 	q.mu.Unlock()
 	if added && t.Began != nil {
 		t.Began(key, f.Wait)
