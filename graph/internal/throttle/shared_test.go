@@ -278,6 +278,10 @@ func TestAnEmptiedStoreCountsAnew(t *testing.T) {
 			all[1].Leave(enter(t, all[1], reads), true)
 			time.Sleep(500 * time.Millisecond)
 		}
+		q := find(all[1], reads)
+		q.mu.Lock()
+		q.share.change += 1000
+		q.mu.Unlock()
 		b.setDown(true)
 		blockFor(all[0], reads, time.Minute)
 		b.mu.Lock()
