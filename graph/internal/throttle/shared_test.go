@@ -281,6 +281,7 @@ func TestAnEmptiedStoreCountsAnew(t *testing.T) {
 		q := find(all[1], reads)
 		q.mu.Lock()
 		q.share.change += 1000
+		q.pace.age += 2 * time.Second
 		q.mu.Unlock()
 		b.setDown(true)
 		blockFor(all[0], reads, time.Minute)
