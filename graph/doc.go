@@ -35,12 +35,18 @@
 // request of each tenant waits until a short block has passed, and slots go to the tenants in turn. A tenant that is
 // blocked takes no slots of the others. Package internal/throttle has the states, and how the pace is learned.
 //
+// Several replicas share this by Options.Shared: the first throttle response blocks all of them, one sends the probe,
+// and slots come out of one queue, a few at a time. Nothing is asked of it while nobody is throttled, no request waits
+// for it longer than 20 ms, and without it each replica takes its part of the pace. The type throttle.Shared has the
+// rules.
+//
 // Options.Logger gets a line when a tenant's requests begin to be held up, and one when they no longer are.
 //
 // # Connections
 //
-// Reads use HTTP/1.1, writes HTTP/2 where the server has it. A write with a body over 16 KiB has a connection of its
-// own, so that it fills nobody's window. Connections are renewed every 10 to 15 minutes. A body of which less than 10
+// The first 256 reads under way use HTTP/1.1. Further reads, and all writes, use HTTP/2 where the server has it: the
+// reads in bundles of 100, each with its own connection. A write with a body over 16 KiB has a connection of its own,
+// so that it fills nobody's window. Connections are renewed every 10 to 15 minutes. A body of which less than 10
 // KiB arrives in 10 s is cut.
 //
 // At most 512 reads are under way (Options.MaxReads). A tenant gets another one while it has fewer than are free, so
