@@ -43,9 +43,11 @@ type config struct {
 	callers    `embed:"" group:"Callers"`
 	limits     `embed:"" group:"Limits"`
 	adminPort  `embed:"" group:"Admin port"`
+	webFlags   `embed:"" group:"Web"`
 	graphFlags `embed:"" group:"Graph"`
 	Credential credentialConfig `embed:"" group:"Graph"`
 	replicas   `embed:"" group:"Several replicas"`
+	Redis      redisConfig `embed:"" prefix:"redis-" group:"Several replicas"`
 	emulation  `embed:"" group:"Emulator"`
 
 	// sources says where the values come from, by flag; those that are not there are defaults.
@@ -86,7 +88,7 @@ type limits struct {
 	MaxConnections        int    `default:"10000" placeholder:"N" help:"maximum number of connections; the server closes further ones at once"`
 	MaxConnectionsPerPeer int    `default:"0" placeholder:"N" help:"maximum number of connections of one IP address; 0 is a tenth of --max-connections"`
 	WirePath              string `default:"on" placeholder:"MODE" help:"how lists are encoded: \"on\": straight from Graph's JSON, or \"off\": by messages, for an incident in which the former is in doubt" page:"how lists are encoded: ~on~: straight from Graph's JSON, or ~off~: by messages, for an incident in which the former is in doubt. The responses are the same; a large page costs twice the CPU"`
-	MaxResponseBytes      int64  `default:"0" placeholder:"BYTES" help:"maximum number of bytes of responses that calls hold together; 0 is 256 MiB, or a quarter of the memory limit if that is less" page:"maximum number of bytes of responses that all calls hold together, from Graph and for clients that have not taken them yet; tenants share them like calls. At least 25165824. 0 is 256 MiB, or a quarter of the memory limit (~GOMEMLIMIT~, else nine tenths of the container's) if that is less"`
+	MaxResponseBytes      int64  `default:"0" placeholder:"BYTES" help:"maximum number of bytes of responses that calls hold together; 0 is 256 MiB, or a quarter of the memory limit if that is less" page:"maximum number of bytes of responses that all calls hold together, from Graph and for clients that have not taken them yet, and of resources that are waited for; tenants share them like calls. At least 25165824. 0 is 256 MiB, or a quarter of the memory limit (~GOMEMLIMIT~, else nine tenths of the container's) if that is less"`
 }
 
 type adminPort struct {
@@ -134,10 +136,16 @@ func (c *config) check(getenv func(string) string) error {
 	if err := c.TLS.check(); err != nil {
 		return err
 	}
+	if err := c.Redis.check(); err != nil {
+		return err
+	}
 	if err := c.checkCallers(); err != nil {
 		return err
 	}
 	if err := c.checkReach(); err != nil {
+		return err
+	}
+	if err := c.checkWeb(); err != nil {
 		return err
 	}
 	if c.DefaultTenant != "" && !graph.IsGUID(c.DefaultTenant) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -188,6 +189,11 @@ func counted(c *checker, w *watched) {
 	c.want(m, 3000, "backupstorage_certificate_expiry_timestamp_seconds", "which", "issuer-ca")
 	c.want(m, 8, "backupstorage_request_bytes_inbound")
 	c.want(m, 3, "backupstorage_connections_paused_total")
+	c.want(m, 1, "backupstorage_redis_up")
+	c.want(m, 9, "backupstorage_redis_commands_total", "result", "ok")
+	c.want(m, 2, "backupstorage_redis_commands_total", "result", "timeout")
+	c.want(m, 1.5, "backupstorage_redis_command_seconds_total")
+	c.want(m, 4, "backupstorage_throttle_slots_leased_total")
 	c.want(m, 1, "backupstorage_audit_failures_total")
 	c.want(m, 2, "backupstorage_audit_suppressed_total")
 	denied(c)
@@ -224,6 +230,27 @@ func waits(c *checker, w *watched, tenant string) {
 	c.want(w.Metrics, 2, "backupstorage_polls_total")
 	cancel()
 	under.Wait()
+	// Their time is not among that of calls, where it would look like slowness.
+	for start := time.Now(); w.services.WaitsInFlight() > 0; time.Sleep(time.Millisecond) {
+		if time.Since(start) > 10*time.Second {
+			c.t.Fatal("a wait does not end")
+		}
+	}
+	c.want(w.Metrics, 2, "backupstorage_wait_duration_seconds", "grpc_method", "WaitBackupRestore")
+	families, err := w.Gather()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				lasting := regexp.MustCompile("^(Wait|Watch|Stream)").MatchString(label.GetValue())
+				if label.GetName() == "grpc_method" && metric.Histogram != nil && lasting != (family.GetName() == "backupstorage_wait_duration_seconds") {
+					c.t.Errorf("%s has the time of %s", family.GetName(), label.GetValue())
+				}
+			}
+		}
+	}
 }
 
 // shed checks the calls that find no room.
@@ -296,6 +323,10 @@ func sources(w *watched) metrics.Sources {
 		},
 		InboundBytes:      func() int64 { return 8 },
 		ConnectionsPaused: func() uint64 { return 3 },
+		RedisUp:           func() bool { return true },
+		RedisCommands:     func() map[string]uint64 { return map[string]uint64{"ok": 9, "timeout": 2} },
+		RedisTook:         func() time.Duration { return 1500 * time.Millisecond },
+		ThrottleSlots:     func() uint64 { return 4 },
 		AuditFailures:     func() uint64 { return 1 },
 		AuditSuppressed:   func() uint64 { return 2 },
 	}
@@ -333,7 +364,7 @@ func TestNoSourceNoFamily(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, family := range families {
-		if name := family.GetName(); strings.Contains(name, "audit") || strings.Contains(name, "in_flight") {
+		if name := family.GetName(); strings.Contains(name, "audit") || strings.Contains(name, "redis") || strings.Contains(name, "in_flight") {
 			t.Errorf("%s is there", name)
 		}
 	}

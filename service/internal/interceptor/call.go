@@ -77,6 +77,8 @@ type call struct {
 	// still decides again whether the caller may do what the call does; nil where everybody may. Only calls that last have
 	// it.
 	still func() error
+	// inSpan puts requests into the span of the call; nil when it has none. Only calls that last have it.
+	inSpan func(context.Context) context.Context
 	// hasSent is set when a stream has sent a message.
 	hasSent atomic.Bool
 }

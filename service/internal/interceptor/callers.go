@@ -131,6 +131,18 @@ func (ch *Chain) refuse(ctx context.Context, method string, failure error, shed 
 	return ch.refusal(c, c)
 }
 
+// RefuseRequest ends what did not become a call of gRPC's, as refuse ends a call. A stranger gets no other reason than
+// that. The credential can only be a token.
+func (ch *Chain) RefuseRequest(ctx context.Context, method string, failure error) error {
+	if ch.callers != nil {
+		header, _ := metadata.FromIncomingContext(ctx)
+		if _, _, err := ch.callers.Authenticator.Known(identity.Credential{Authorization: header.Get(authorizationKey)}); err != nil {
+			failure = err
+		}
+	}
+	return ch.refuse(ctx, method, failure, "")
+}
+
 // admit lets only known callers use what is not of the contract and not open, such as reflection. Which tenants they
 // have does not matter: it shows the contract, which is no secret.
 func (ch *Chain) admit(ctx context.Context, c *call) error {
