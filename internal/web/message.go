@@ -94,8 +94,7 @@ func (m *message) there() {
 // call can end before it is known why.
 func (m *message) settled() {
 	m.reading.Lock()
-	//nolint:staticcheck // Nothing is to be done here.
-	m.reading.Unlock()
+	defer m.reading.Unlock()
 }
 
 // hasArrived reports whether the message is there.
