@@ -74,6 +74,9 @@ type call struct {
 	// enveloped says that the message has its length before it, json and compressed how it is written.
 	enveloped, json, compressed bool
 
+	// message is what the call waits for.
+	message *message
+
 	mu      sync.Mutex
 	refused *spb.Status
 }
@@ -94,8 +97,9 @@ func (c *call) refuse(why Refusal) error {
 	return errors.New("the request message was refused")
 }
 
-// refusal returns why the call ended; nil for any other end.
+// refusal returns why the call ended; nil for any other end. It waits for a read under way.
 func (c *call) refusal() *spb.Status {
+	c.message.settled()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.refused
@@ -155,7 +159,7 @@ func (p *Port) serveCall(w http.ResponseWriter, r *http.Request) {
 		p.writeRefusal(w, r, p.options.Refuse(r.Context(), r.Header, r.URL.Path, why))
 		return
 	}
-	m.call = c
+	m.call, c.message = c, m
 	m.begin()
 	defer m.end()
 	called := r.WithContext(context.WithValue(r.Context(), callKey{}, c))

@@ -36,8 +36,10 @@ type message struct {
 	body    io.ReadCloser
 	control *http.ResponseController
 
-	out *bytes.Reader
-	err error
+	// reading is held while the message is read.
+	reading sync.Mutex
+	out     *bytes.Reader
+	err     error
 
 	mu      sync.Mutex
 	held    int64
@@ -47,6 +49,8 @@ type message struct {
 
 // Read implements io.Reader. gRPC reads after it has the headers of the call, so that strangers are refused before.
 func (m *message) Read(p []byte) (int, error) {
+	m.reading.Lock()
+	defer m.reading.Unlock()
 	if m.err != nil {
 		return 0, m.err
 	}
@@ -84,6 +88,13 @@ func (m *message) there() {
 	if !m.over {
 		_ = m.control.SetReadDeadline(time.Time{})
 	}
+}
+
+// settled waits for the end of a read under way. net/http cancels a request while its body's read fails, so that the
+// call can end before it is known why.
+func (m *message) settled() {
+	m.reading.Lock()
+	defer m.reading.Unlock()
 }
 
 // hasArrived reports whether the message is there.

@@ -88,8 +88,12 @@ func (ofConnection) RoundTrip(r *http.Request) (*http.Response, error) {
 // else. A call whose message was refused has its typed error; of any other nothing is known, as when a connection ends.
 func failed(w http.ResponseWriter, r *http.Request, err error) {
 	status := &spb.Status{Code: int32(codes.Unavailable), Message: "the connection to the gRPC server ended"}
-	if c := callOf(r.Context()); c != nil && c.refusal() != nil {
-		status = c.refusal()
+	var refused *spb.Status
+	if c := callOf(r.Context()); c != nil {
+		refused = c.refusal()
+	}
+	if refused != nil {
+		status = refused
 	} else if errors.Is(err, context.Canceled) {
 		status = &spb.Status{Code: int32(codes.Canceled), Message: "the client has gone"}
 	}
