@@ -85,6 +85,12 @@ func (r *run) attempt(ctx context.Context) (response *Response, failed *Error) {
 	// If the attempt panics, the throttle must not wait for its probe: failed is then an error without a response.
 	failed = &Error{}
 	defer func() { r.leave(failed) }()
+	if r.request.BeforeSend != nil {
+		if failed = r.beforeSend(ctx); failed != nil {
+			return nil, failed
+		}
+		failed = &Error{}
+	}
 	return r.client.once(ctx, r.request, r.used, r.fresh, &r.attempts)
 }
 
@@ -96,6 +102,15 @@ func (r *run) getToken(ctx context.Context) *Error {
 		return failed
 	}
 	r.used = token
+	return nil
+}
+
+// beforeSend asks whether the request may be sent.
+func (r *run) beforeSend(ctx context.Context) *Error {
+	var err error
+	if r.request.sendBy, err = r.request.BeforeSend(ctx); err != nil {
+		return &Error{Kind: KindHeldBack, Err: err}
+	}
 	return nil
 }
 

@@ -155,10 +155,27 @@ func (c *Client) begin(ctx context.Context, request *Request, token string, way 
 		GotFirstResponseByte: t.gotByte,
 	}
 	t.within, t.cancel = httptrace.WithClientTrace(within, &t.trace), cancel
+	if !request.sendBy.IsZero() {
+		t.giveUpUnsent(cancel)
+	}
 	if t.seated = !way.write && !way.fresh && c.endpoint.Scheme == "https"; t.seated {
 		t.way.bundle = c.connections.bundles.take(c.connections.get())
 	}
 	return t
+}
+
+// giveUpUnsent gives the attempt up when it is not sent in time: whoever asked for this may have told others that it
+// never was.
+func (t *trip) giveUpUnsent(cancel func()) {
+	late := time.AfterFunc(time.Until(t.request.sendBy), func() {
+		if !t.wasSent() {
+			cancel()
+		}
+	})
+	t.cancel = func() {
+		late.Stop()
+		cancel()
+	}
 }
 
 // close ends everything that belongs to the attempt.

@@ -122,6 +122,7 @@ func (t *telemetry) watch(of counted) {
 		WaitsInFlight: of.services.WaitsInFlight, Watched: func() int { return of.services.Polls().Watched },
 		Polls:        func() uint64 { return of.services.Polls().Polls },
 		UnknownCodes: of.services.UnknownCodes, UnreadValues: of.services.UnreadValues, UnknownMembers: of.services.UnknownMembers,
+		KeyedCalls:         of.services.KeyedCalls,
 		Connections:        func() int { return of.listener.Connections() + of.web.connections() },
 		ConnectionsRefused: of.sum((*service.Listener).Refused), ConnectionsCut: of.sum((*service.Listener).Cut),
 		ConnectionsPaused: of.sum((*service.Listener).Paused), Throttled: of.client.Throttled,
