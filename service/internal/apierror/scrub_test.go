@@ -45,6 +45,7 @@ func FuzzScrub(f *testing.F) {
 
 // sameScrub compares scrub with the expression, and reports whether it replaces something.
 func sameScrub(t *testing.T, text string) (replaced bool) {
+	t.Helper()
 	want := secrets.ReplaceAllString(text, "…")
 	if got := scrub(text); got != want {
 		t.Errorf("%q becomes %q, want %q", text, got, want)
