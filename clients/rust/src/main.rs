@@ -1,5 +1,5 @@
 //! Reads the typed errors of this server and prints what it would do about each: client ADDRESS REQUEST_ID. With
-//! wait-and-stream in place of the id it does what that module shows.
+//! wait-and-stream or repeat-with-key in place of the id it does what that module shows.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -17,6 +17,7 @@ use stubs::m365::backupstorage::v1::{
 
 mod channel;
 mod errors;
+mod repeat_with_key;
 mod wait_and_stream;
 
 // The program does not use every message.
@@ -111,8 +112,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: client ADDRESS REQUEST_ID".into());
     };
     let channel = channel::endpoint(&address)?.connect().await?;
-    if request_id == "wait-and-stream" {
-        return wait_and_stream::wait_and_stream(channel).await;
+    match request_id.as_str() {
+        "wait-and-stream" => return wait_and_stream::wait_and_stream(channel).await,
+        "repeat-with-key" => return repeat_with_key::repeat_with_key(channel).await,
+        _ => {}
     }
     let request_id: MetadataValue<Ascii> = request_id.parse()?;
     let with_id = move |mut request: Request<()>| {
