@@ -7,22 +7,29 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // masterName is what the Sentinels call the master.
 const masterName = "main"
 
-// silentFor is how long the Sentinels wait before they take a silent master for dead.
-const silentFor = 500 * time.Millisecond
+const (
+	// silentFor is how long the Sentinels wait before they take a silent master for dead. They ask once a second, and a
+	// busy machine can take as long for the answer.
+	silentFor = 2 * time.Second
+	// commandLimit is how long a command may take.
+	commandLimit = 5 * time.Second
+)
 
-// Redis is a master with one replica, and three Sentinels that watch them, on loopback, in a folder. It needs the
-// programs redis-server and redis-cli of Redis 7 on PATH.
+// Redis is a master with one replica, and three Sentinels that watch them, on loopback, in a folder. It needs
+// redis-server of version 7 on PATH.
 type Redis struct {
 	// Context of the processes: they die with it.
 	life   context.Context
@@ -137,6 +144,10 @@ func (n *Node) launch(flag string, lines ...string) error {
 		return err
 	}
 	folder := filepath.Join(n.redis.folder, n.name)
+	// A replica that is killed can leave what it got from its master.
+	if err := os.RemoveAll(folder); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
@@ -153,24 +164,29 @@ func (n *Node) launch(flag string, lines ...string) error {
 	return err
 }
 
-// Command sends one command, and returns what redis-cli prints. It takes at most 5 s.
-func (n *Node) Command(ctx context.Context, arguments ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+// Command sends one command, and returns the answer as text. It takes at most 5 s.
+func (n *Node) Command(ctx context.Context, arguments ...any) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, commandLimit)
 	defer cancel()
-	host, port, err := net.SplitHostPort(n.Address)
+	c := redis.NewClient(&redis.Options{
+		Addr: n.Address, Password: n.redis.Password(), MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+	defer func() { _ = c.Close() }()
+	answer, err := c.Do(ctx, arguments...).Result()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%s: %v: %w", n.name, arguments[0], err)
 	}
-	command := exec.CommandContext(ctx, "redis-cli", append([]string{"-e", "-h", host, "-p", port}, arguments...)...)
-	if !strings.HasPrefix(n.name, "sentinel") {
-		command.Env = append(os.Environ(), "REDISCLI_AUTH="+n.redis.Password())
-	}
-	output, err := command.CombinedOutput()
-	text := strings.TrimSpace(string(output))
-	if err != nil {
-		return "", fmt.Errorf("%s: %s: %w: %s", n.name, arguments[0], err, text)
-	}
-	return text, nil
+	return fmt.Sprint(answer), nil
+}
+
+// sentinel opens a connection to a Sentinel, which the caller closes.
+func (n *Node) sentinel() *redis.SentinelClient {
+	return redis.NewSentinelClient(&redis.Options{
+		Addr: n.Address, MaxRetries: -1, DisableIdentity: true,
+		DialTimeout: commandLimit, ReadTimeout: commandLimit, WriteTimeout: commandLimit,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
 }
 
 // Signal sends a signal: SIGSTOP has it hang, SIGCONT lets it go on.

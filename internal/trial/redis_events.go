@@ -17,13 +17,14 @@ const changeLimit = 30 * time.Second
 func (r *Redis) Master(ctx context.Context) (master, other *Node, err error) {
 	var votes [len(r.Nodes)]int
 	for _, s := range r.sentinels {
-		answer, err := s.Command(ctx, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName)
+		c := s.sentinel()
+		address, err := c.GetMasterAddrByName(ctx, masterName).Result()
+		_ = c.Close()
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("%s: %w", s.name, err)
 		}
-		host, port, _ := strings.Cut(answer, "\n")
 		for i, n := range r.Nodes {
-			if n.Address == net.JoinHostPort(host, port) {
+			if n.Address == net.JoinHostPort(address[0], address[1]) {
 				votes[i]++
 			}
 		}
@@ -46,24 +47,8 @@ func (r *Redis) WaitWhole(ctx context.Context) error {
 			return err
 		}
 		for _, s := range r.sentinels {
-			about, err := s.Command(ctx, "SENTINEL", "MASTER", masterName)
-			if err != nil {
+			if err := s.knows(ctx, master); err != nil {
 				return err
-			}
-			_, port, err := net.SplitHostPort(master.Address)
-			if err != nil {
-				return err
-			}
-			f := pairs(about)
-			if f["port"] != port || f["flags"] != "master" || f["num-slaves"] != "1" || f["num-other-sentinels"] != "2" {
-				return fmt.Errorf("%s says port %s, flags %s, %s replicas, %s other Sentinels", s.name, f["port"], f["flags"], f["num-slaves"], f["num-other-sentinels"])
-			}
-			about, err = s.Command(ctx, "SENTINEL", "REPLICAS", masterName)
-			if err != nil {
-				return err
-			}
-			if f = pairs(about); f["flags"] != "slave" || f["master-link-status"] != "ok" {
-				return fmt.Errorf("%s says of the replica: flags %s, link %s", s.name, f["flags"], f["master-link-status"])
 			}
 		}
 		if about, err := master.Command(ctx, "INFO", "replication"); err != nil || !strings.Contains(about, "state=online") {
@@ -77,14 +62,25 @@ func (r *Redis) WaitWhole(ctx context.Context) error {
 	})
 }
 
-// pairs reads lines of which each second one is the value of the one before.
-func pairs(text string) map[string]string {
-	found := map[string]string{}
-	lines := strings.Split(text, "\n")
-	for i := 0; i+1 < len(lines); i += 2 {
-		found[lines[i]] = lines[i+1]
+// knows returns an error unless a Sentinel sees a master that is well, with a replica and two other Sentinels.
+func (n *Node) knows(ctx context.Context, master *Node) error {
+	c := n.sentinel()
+	defer func() { _ = c.Close() }()
+	about, err := c.Master(ctx, masterName).Result()
+	if err != nil {
+		return fmt.Errorf("%s: %w", n.name, err)
 	}
-	return found
+	if net.JoinHostPort(about["ip"], about["port"]) != master.Address || about["flags"] != "master" || about["num-other-sentinels"] != "2" {
+		return fmt.Errorf("%s says master %s:%s with flags %s, and %s other Sentinels", n.name, about["ip"], about["port"], about["flags"], about["num-other-sentinels"])
+	}
+	known, err := c.Replicas(ctx, masterName).Result()
+	if err != nil {
+		return fmt.Errorf("%s: %w", n.name, err)
+	}
+	if len(known) != 1 || known[0]["flags"] != "slave" || known[0]["master-link-status"] != "ok" {
+		return fmt.Errorf("%s says of the replicas: %v", n.name, known)
+	}
+	return nil
 }
 
 // until asks until there is no error.
@@ -111,8 +107,8 @@ func (r *Redis) promoted(ctx context.Context, next *Node) error {
 		if err != nil {
 			return err
 		}
-		if role, _, _ := strings.Cut(about, "\n"); role != "master" {
-			return fmt.Errorf("%s is still a %s", next.name, role)
+		if !strings.HasPrefix(about, "[master ") {
+			return fmt.Errorf("%s is still %s", next.name, about)
 		}
 		if master, _, err := r.Master(ctx); err != nil || master != next {
 			return errors.Join(err, fmt.Errorf("%s is not yet the master for all", next.name))
@@ -128,8 +124,9 @@ func (r *Redis) Failover(ctx context.Context) error {
 		return err
 	}
 	err = r.until(ctx, func(ctx context.Context) error {
-		_, err := r.sentinels[0].Command(ctx, "SENTINEL", "FAILOVER", masterName)
-		return err
+		c := r.sentinels[0].sentinel()
+		defer func() { _ = c.Close() }()
+		return c.Failover(ctx, masterName).Err()
 	})
 	if err != nil {
 		return err
@@ -206,8 +203,11 @@ func (r *Redis) ChangePassword(ctx context.Context, password string) error {
 	r.password = password
 	r.mu.Unlock()
 	for _, s := range r.sentinels {
-		if _, err := s.Command(ctx, "SENTINEL", "SET", masterName, "auth-pass", password); err != nil {
-			return err
+		c := s.sentinel()
+		err := c.Set(ctx, masterName, "auth-pass", password).Err()
+		_ = c.Close()
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	return nil

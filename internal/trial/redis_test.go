@@ -16,7 +16,7 @@ func TestRedisSurvivesWhatIsDoneToIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Stop()
-	command := func(want string, arguments ...string) {
+	command := func(want string, arguments ...any) {
 		t.Helper()
 		master, _, err := r.Master(ctx)
 		if err != nil {
