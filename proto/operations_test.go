@@ -124,6 +124,10 @@ func TestEmptyBodiesHaveNoFieldsOfTheRequest(t *testing.T) {
 			continue
 		}
 		inPath := 0
+		if r.Input().Fields().ByName("idempotency_key") != nil {
+			// Graph does not get it.
+			inPath++
+		}
 		for _, segment := range r.segments() {
 			if parameter(segment) != "" {
 				inPath++

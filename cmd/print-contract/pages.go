@@ -38,6 +38,7 @@ func (c *contract) operationsPage() []byte {
 | Graph | HTTP method, and the path under ` + "`/v1.0/solutions/backupRestore`" + ` of Microsoft Graph; ` + "`{names}`" + ` are request fields |
 | effect | what a call does to backups: READ changes nothing; ADD protects more or creates; CHANGE changes settings; REMOVE protects less or deletes; RESTORE prepares or carries out a restore. A request field with an effect of its own follows: it adds its effect when it is set. Where such a field has ADD, a call that sets only such fields has their effects alone |
 | retry | ` + "`safe`" + `: no side effects. ` + "`idempotent`" + `: can be repeated. Empty: when the outcome of a call is unknown, check it before you repeat the call. [service_config.json](service_config.json) has the same rules for gRPC runtimes |
+| replay | what a call gets whose ` + "`idempotency_key`" + ` came before: the resource as it is now (READ_CREATED, READ_TARGET), or with it the ids and reasons of the items (STORED_OUTCOME). Empty: the rpc takes no key. [Idempotency keys](../docs/idempotency.md) has the rules |
 | verify with | the rpc that shows whether a write was carried out when its response was lost: ` + "`verifyWith`" + ` in the metadata of an error |
 | least permission | the least privileged Microsoft Graph permission that allows the operation |
 | documented reasons | the error reasons that Microsoft documents for the operation. Every rpc can also fail for other reasons (throttling, authorization, the server's own); [ERRORS.md](ERRORS.md) lists all |
@@ -49,7 +50,7 @@ the emulator over real connections: they cover success and each documented reaso
 	last := ""
 	for _, r := range c.rpcs {
 		if r.service != last {
-			fmt.Fprintf(&page, "\n## %s\n\n| rpc | Graph | effect | retry | verify with | least permission | documented reasons |\n|---|---|---|---|---|---|---|\n", r.service)
+			fmt.Fprintf(&page, "\n## %s\n\n| rpc | Graph | effect | retry | replay | verify with | least permission | documented reasons |\n|---|---|---|---|---|---|---|---|\n", r.service)
 			last = r.service
 		}
 		permission := "`" + r.call.GetPermission() + "`"
@@ -60,8 +61,8 @@ the emulator over real connections: they cover success and each documented reaso
 		for _, documented := range r.call.GetErrors() {
 			reasons = append(reasons, "`"+documented.String()+"`")
 		}
-		fmt.Fprintf(&page, "| [%s](%s) | `%s %s` | %s | %s | %s | %s | %s |\n", r.name, r.call.GetDocs(), r.call.GetMethod(), r.call.GetPath(),
-			r.effects(), []string{"", "safe", "idempotent"}[r.level], r.verifyWith(), permission, strings.Join(reasons, " "))
+		fmt.Fprintf(&page, "| [%s](%s) | `%s %s` | %s | %s | %s | %s | %s | %s |\n", r.name, r.call.GetDocs(), r.call.GetMethod(), r.call.GetPath(),
+			r.effects(), []string{"", "safe", "idempotent"}[r.level], r.replay(), r.verifyWith(), permission, strings.Join(reasons, " "))
 	}
 	c.derivedTable(&page)
 	return page.Bytes()
@@ -103,6 +104,14 @@ func (r *rpc) effects() string {
 		}
 	}
 	return text.String()
+}
+
+// replay returns what a call with a key gets that came before, empty for an rpc without keys.
+func (r *rpc) replay() string {
+	if r.call.GetReplay() == pb.GraphCall_REPLAY_UNSPECIFIED {
+		return ""
+	}
+	return r.call.GetReplay().String()
 }
 
 // verifyWith returns the rpc that shows the outcome, and the states that prove it to the server.

@@ -139,7 +139,7 @@ func TestReadersFollowTheContract(t *testing.T) {
 // inBody reports whether a field of the request is in its body.
 func (o operation) inBody(field protoreflect.FieldDescriptor) bool {
 	name := string(field.Name())
-	return name != "page_size" && name != "page_token" && !strings.Contains(o.call.GetPath(), "{"+name+"}")
+	return name != "page_size" && name != "page_token" && name != "idempotency_key" && !strings.Contains(o.call.GetPath(), "{"+name+"}")
 }
 
 // hasBody reports whether the request has a body.

@@ -116,7 +116,7 @@ func (m *model) addMethod(method *protogen.Method) error {
 	path := text(call, "path")
 	request.fields = slices.DeleteFunc(request.fields, func(f *field) bool {
 		name := string(f.Desc.Name())
-		return name == "page_size" || name == "page_token" || strings.Contains(path, "{"+name+"}")
+		return name == "page_size" || name == "page_token" || name == "idempotency_key" || strings.Contains(path, "{"+name+"}")
 	})
 	if len(request.fields) > 0 || flag(call, "empty_body") {
 		markWrite(request)

@@ -145,7 +145,17 @@ func TestContradictionsAreErrors(t *testing.T) {
 		"verify_with needs an id":             func(s *pb.GraphCall) { s.VerifyWith = "ServiceAppService/GetServiceApp" },
 		"outcome_states of another enum":      func(s *pb.GraphCall) { s.OutcomeStates = []string{"RESTORE_SESSION_STATUS_ACTIVE"} },
 		"outcome_needs_change without states": func(s *pb.GraphCall) { s.OutcomeStates = nil },
-		"missing_item without removal":        func(s *pb.GraphCall) { s.MissingItem = pb.ErrorReason_POLICY_NOT_FOUND },
+		"read_with of a READ_TARGET":          func(s *pb.GraphCall) { s.ReadWith = "ProtectionPolicyService/GetProtectionPolicy" },
+		"READ_CREATED without creates":        func(s *pb.GraphCall) { s.Replay = pb.GraphCall_READ_CREATED },
+		"STORED_OUTCOME without read_with":    func(s *pb.GraphCall) { s.Replay = pb.GraphCall_STORED_OUTCOME },
+		"no replay with an idempotency_key":   func(s *pb.GraphCall) { s.Replay = pb.GraphCall_REPLAY_UNSPECIFIED },
+		"read_with is a list": func(s *pb.GraphCall) {
+			s.Replay, s.ReadWith = pb.GraphCall_STORED_OUTCOME, "ProtectionPolicyService/ListProtectionPolicies"
+		},
+		"read_with needs an id": func(s *pb.GraphCall) {
+			s.Replay, s.ReadWith = pb.GraphCall_STORED_OUTCOME, "ServiceAppService/GetServiceApp"
+		},
+		"missing_item without removal": func(s *pb.GraphCall) { s.MissingItem = pb.ErrorReason_POLICY_NOT_FOUND },
 	} {
 		c := read(t)
 		op := c.byName["ProtectionPolicyService/ActivateProtectionPolicy"]

@@ -48,6 +48,10 @@ type Operation struct {
 	Watched *Watched
 	// MissingItem is the reason for an item to remove that is not in the collection; nil where no item is removed.
 	MissingItem *Reason
+	// Key is the field idempotency_key; nil for an operation that takes no key.
+	Key protoreflect.FieldDescriptor
+	// ReadWith is the operation that reads the resource which a replay returns; nil for an operation that takes no key.
+	ReadWith *Operation
 
 	response protoreflect.MessageDescriptor
 	// fieldNames are the names of the request's fields by the names under which Graph knows them.
@@ -104,6 +108,7 @@ func newOperation(method protoreflect.MethodDescriptor, spec *pb.GraphCall, reas
 		PageSize:      fields.ByName("page_size"),
 		PageToken:     fields.ByName("page_token"),
 		NextPageToken: method.Output().Fields().ByName("next_page_token"),
+		Key:           fields.ByName("idempotency_key"),
 		EmbedsError:   embedsError(method.Output()),
 	}
 	if spec.GetNoQueryOptions() && op.PageSize == nil {
@@ -155,7 +160,13 @@ func (c *Contract) link(op *Operation) error {
 		}
 		op.Created = created
 	}
+	if (op.Key != nil) != (spec.GetReplay() != pb.GraphCall_REPLAY_UNSPECIFIED) {
+		return fmt.Errorf("replay %s and the field idempotency_key must go together", spec.GetReplay())
+	}
 	if op.Safe {
+		if op.Key != nil {
+			return errors.New("an operation without side effects needs no key")
+		}
 		if spec.GetVerifyWith() != "" || len(spec.GetOutcomeStates()) > 0 {
 			return errors.New("an operation without side effects has nothing to verify")
 		}
@@ -169,6 +180,9 @@ func (c *Contract) link(op *Operation) error {
 		if s.Field != nil && op.Request.Fields().ByName(s.Field.Name()) == nil {
 			return fmt.Errorf("the request lacks %s, which verify_with needs", s.Field.Name())
 		}
+	}
+	if err := c.linkReplay(op); err != nil {
+		return err
 	}
 	return op.linkOutcome()
 }

@@ -110,8 +110,16 @@ type EnableBackupRestoreRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the tenant in which the calling application is registered, a GUID.
 	AppOwnerTenantId string `protobuf:"bytes,1,opt,name=app_owner_tenant_id,json=appOwnerTenantId,proto3" json:"app_owner_tenant_id,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *EnableBackupRestoreRequest) Reset() {
@@ -147,6 +155,13 @@ func (*EnableBackupRestoreRequest) Descriptor() ([]byte, []int) {
 func (x *EnableBackupRestoreRequest) GetAppOwnerTenantId() string {
 	if x != nil {
 		return x.AppOwnerTenantId
+	}
+	return ""
+}
+
+func (x *EnableBackupRestoreRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -676,9 +691,11 @@ const file_m365_backupstorage_v1_backup_restore_service_proto_rawDesc = "" +
 	"2m365/backupstorage/v1/backup_restore_service.proto\x12\x15m365.backupstorage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a*m365/backupstorage/v1/backup_restore.proto\x1a&m365/backupstorage/v1/graph_call.proto\x1a'm365/backupstorage/v1/graph_names.proto\x1a'm365/backupstorage/v1/wait_result.proto\"\x19\n" +
 	"\x17GetBackupRestoreRequest\"o\n" +
 	"\x18GetBackupRestoreResponse\x12S\n" +
-	"\x0ebackup_restore\x18\x01 \x01(\v2$.m365.backupstorage.v1.BackupRestoreB\x06\xea\xda\x19\x02\x18\x01R\rbackupRestore\"K\n" +
+	"\x0ebackup_restore\x18\x01 \x01(\v2$.m365.backupstorage.v1.BackupRestoreB\x06\xea\xda\x19\x02\x18\x01R\rbackupRestore\"\x8d\x01\n" +
 	"\x1aEnableBackupRestoreRequest\x12-\n" +
-	"\x13app_owner_tenant_id\x18\x01 \x01(\tR\x10appOwnerTenantId\"r\n" +
+	"\x13app_owner_tenant_id\x18\x01 \x01(\tR\x10appOwnerTenantId\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"r\n" +
 	"\x1bEnableBackupRestoreResponse\x12S\n" +
 	"\x0eservice_status\x18\x01 \x01(\v2$.m365.backupstorage.v1.ServiceStatusB\x06\xea\xda\x19\x02\x18\x01R\rserviceStatus\"%\n" +
 	"#GetEmailNotificationsSettingRequest\"\xa0\x01\n" +
@@ -708,13 +725,13 @@ const file_m365_backupstorage_v1_backup_restore_service_proto_rawDesc = "" +
 	"\x19WaitBackupRestoreResponse\x12K\n" +
 	"\x0ebackup_restore\x18\x01 \x01(\v2$.m365.backupstorage.v1.BackupRestoreR\rbackupRestore\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
-	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xfc\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xff\n" +
 	"\n" +
 	"\x14BackupRestoreService\x12\xe6\x01\n" +
 	"\x10GetBackupRestore\x12..m365.backupstorage.v1.GetBackupRestoreRequest\x1a/.m365.backupstorage.v1.GetBackupRestoreResponse\"q\xd2\xda\x19j\n" +
-	"\x03GET\x12\x01/\x1a\x1eBackupRestore-Control.Read.All*;https://learn.microsoft.com/graph/api/backuprestoreroot-get2\x01;@\x01\x90\x02\x01\x12\xaa\x02\n" +
-	"\x13EnableBackupRestore\x121.m365.backupstorage.v1.EnableBackupRestoreRequest\x1a2.m365.backupstorage.v1.EnableBackupRestoreResponse\"\xab\x01\xd2\xda\x19\xa3\x01\n" +
-	"\x04POST\x12\a/enable\x1a#BackupRestore-Control.ReadWrite.All*>https://learn.microsoft.com/graph/api/backuprestoreroot-enable2\x04012;@\x02J%BackupRestoreService/GetBackupRestore\x90\x02\x02\x12\xaf\x02\n" +
+	"\x03GET\x12\x01/\x1a\x1eBackupRestore-Control.Read.All*;https://learn.microsoft.com/graph/api/backuprestoreroot-get2\x01;@\x01\x90\x02\x01\x12\xad\x02\n" +
+	"\x13EnableBackupRestore\x121.m365.backupstorage.v1.EnableBackupRestoreRequest\x1a2.m365.backupstorage.v1.EnableBackupRestoreResponse\"\xae\x01\xd2\xda\x19\xa6\x01\n" +
+	"\x04POST\x12\a/enable\x1a#BackupRestore-Control.ReadWrite.All*>https://learn.microsoft.com/graph/api/backuprestoreroot-enable2\x04012;@\x02J%BackupRestoreService/GetBackupRestore\x80\x01\x03\x90\x02\x02\x12\xaf\x02\n" +
 	"\x1cGetEmailNotificationsSetting\x12:.m365.backupstorage.v1.GetEmailNotificationsSettingRequest\x1a;.m365.backupstorage.v1.GetEmailNotificationsSettingResponse\"\x95\x01\xd2\xda\x19\x8d\x01\n" +
 	"\x03GET\x12\x1a/emailNotificationsSetting\x1a#BackupRestore-Control.ReadWrite.All*Chttps://learn.microsoft.com/graph/api/emailnotificationssetting-get@\x01\x90\x02\x01\x12\xf2\x02\n" +
 	"\x1fUpdateEmailNotificationsSetting\x12=.m365.backupstorage.v1.UpdateEmailNotificationsSettingRequest\x1a>.m365.backupstorage.v1.UpdateEmailNotificationsSettingResponse\"\xcf\x01\xd2\xda\x19\xc7\x01\n" +
@@ -798,6 +815,7 @@ func file_m365_backupstorage_v1_backup_restore_service_proto_init() {
 	file_m365_backupstorage_v1_graph_call_proto_init()
 	file_m365_backupstorage_v1_graph_names_proto_init()
 	file_m365_backupstorage_v1_wait_result_proto_init()
+	file_m365_backupstorage_v1_backup_restore_service_proto_msgTypes[2].OneofWrappers = []any{}
 	file_m365_backupstorage_v1_backup_restore_service_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

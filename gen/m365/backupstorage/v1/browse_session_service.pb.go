@@ -249,6 +249,14 @@ type CreateOneDriveForBusinessBrowseSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of a restore point of a drive. The point must have the tag FAST_RESTORE.
 	RestorePointId string `protobuf:"bytes,1,opt,name=restore_point_id,json=restorePointId,proto3" json:"restore_point_id,omitempty"`
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -286,6 +294,13 @@ func (*CreateOneDriveForBusinessBrowseSessionRequest) Descriptor() ([]byte, []in
 func (x *CreateOneDriveForBusinessBrowseSessionRequest) GetRestorePointId() string {
 	if x != nil {
 		return x.RestorePointId
+	}
+	return ""
+}
+
+func (x *CreateOneDriveForBusinessBrowseSessionRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -713,6 +728,14 @@ type CreateSharePointBrowseSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of a restore point of a site. The point must have the tag FAST_RESTORE.
 	RestorePointId string `protobuf:"bytes,1,opt,name=restore_point_id,json=restorePointId,proto3" json:"restore_point_id,omitempty"`
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -750,6 +773,13 @@ func (*CreateSharePointBrowseSessionRequest) Descriptor() ([]byte, []int) {
 func (x *CreateSharePointBrowseSessionRequest) GetRestorePointId() string {
 	if x != nil {
 		return x.RestorePointId
+	}
+	return ""
+}
+
+func (x *CreateSharePointBrowseSessionRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -1082,9 +1112,11 @@ const file_m365_backupstorage_v1_browse_session_service_proto_rawDesc = "" +
 	"\x0fbrowse_sessions\x18\x01 \x03(\v2$.m365.backupstorage.v1.BrowseSessionB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x0ebrowseSessions\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"Y\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\x9b\x01\n" +
 	"-CreateOneDriveForBusinessBrowseSessionRequest\x12(\n" +
-	"\x10restore_point_id\x18\x01 \x01(\tR\x0erestorePointId\"\x85\x01\n" +
+	"\x10restore_point_id\x18\x01 \x01(\tR\x0erestorePointId\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\x85\x01\n" +
 	".CreateOneDriveForBusinessBrowseSessionResponse\x12S\n" +
 	"\x0ebrowse_session\x18\x01 \x01(\v2$.m365.backupstorage.v1.BrowseSessionB\x06\xea\xda\x19\x02\x18\x01R\rbrowseSession\"X\n" +
 	"*GetOneDriveForBusinessBrowseSessionRequest\x12*\n" +
@@ -1116,9 +1148,11 @@ const file_m365_backupstorage_v1_browse_session_service_proto_rawDesc = "" +
 	"\x0fbrowse_sessions\x18\x01 \x03(\v2$.m365.backupstorage.v1.BrowseSessionB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x0ebrowseSessions\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"P\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\x92\x01\n" +
 	"$CreateSharePointBrowseSessionRequest\x12(\n" +
-	"\x10restore_point_id\x18\x01 \x01(\tR\x0erestorePointId\"|\n" +
+	"\x10restore_point_id\x18\x01 \x01(\tR\x0erestorePointId\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"|\n" +
 	"%CreateSharePointBrowseSessionResponse\x12S\n" +
 	"\x0ebrowse_session\x18\x01 \x01(\v2$.m365.backupstorage.v1.BrowseSessionB\x06\xea\xda\x19\x02\x18\x01R\rbrowseSession\"O\n" +
 	"!GetSharePointBrowseSessionRequest\x12*\n" +
@@ -1141,22 +1175,22 @@ const file_m365_backupstorage_v1_browse_session_service_proto_rawDesc = "" +
 	"\x0f@odata.nextLinkR\rnextPageToken\x12-\n" +
 	"\x05count\x18\x03 \x01(\x05B\x12\xea\xda\x19\x0e\n" +
 	"\f@odata.countH\x00R\x05count\x88\x01\x01B\b\n" +
-	"\x06_count2\xfc\x18\n" +
+	"\x06_count2\xef\x19\n" +
 	"\x14BrowseSessionService\x12\x8e\x02\n" +
 	"\x12ListBrowseSessions\x120.m365.backupstorage.v1.ListBrowseSessionsRequest\x1a1.m365.backupstorage.v1.ListBrowseSessionsResponse\"\x92\x01\xd2\xda\x19\x8a\x01\n" +
 	"\x03GET\x12\x0f/browseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Khttps://learn.microsoft.com/graph/api/backuprestoreroot-list-browsesessions@\x01\x90\x02\x01\x12\xef\x02\n" +
 	"%ListOneDriveForBusinessBrowseSessions\x12C.m365.backupstorage.v1.ListOneDriveForBusinessBrowseSessionsRequest\x1aD.m365.backupstorage.v1.ListOneDriveForBusinessBrowseSessionsResponse\"\xba\x01\xd2\xda\x19\xb2\x01\n" +
-	"\x03GET\x12\"/oneDriveForBusinessBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*^https://learn.microsoft.com/graph/api/backuprestoreroot-list-onedriveforbusinessbrowsesessions@\x01x\x01\x90\x02\x01\x12\xac\x03\n" +
-	"&CreateOneDriveForBusinessBrowseSession\x12D.m365.backupstorage.v1.CreateOneDriveForBusinessBrowseSessionRequest\x1aE.m365.backupstorage.v1.CreateOneDriveForBusinessBrowseSessionResponse\"\xf4\x01\xd2\xda\x19\xef\x01\n" +
-	"\x04POST\x12\"/oneDriveForBusinessBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*^https://learn.microsoft.com/graph/api/backuprestoreroot-post-onedriveforbusinessbrowsesessions@\x05J:BrowseSessionService/ListOneDriveForBusinessBrowseSessionsp\x01\x12\xe7\x02\n" +
+	"\x03GET\x12\"/oneDriveForBusinessBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*^https://learn.microsoft.com/graph/api/backuprestoreroot-list-onedriveforbusinessbrowsesessions@\x01x\x01\x90\x02\x01\x12\xea\x03\n" +
+	"&CreateOneDriveForBusinessBrowseSession\x12D.m365.backupstorage.v1.CreateOneDriveForBusinessBrowseSessionRequest\x1aE.m365.backupstorage.v1.CreateOneDriveForBusinessBrowseSessionResponse\"\xb2\x02\xd2\xda\x19\xad\x02\n" +
+	"\x04POST\x12\"/oneDriveForBusinessBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*^https://learn.microsoft.com/graph/api/backuprestoreroot-post-onedriveforbusinessbrowsesessions@\x05J:BrowseSessionService/ListOneDriveForBusinessBrowseSessionsp\x01\x80\x01\x01\x8a\x018BrowseSessionService/GetOneDriveForBusinessBrowseSession\x12\xe7\x02\n" +
 	"#GetOneDriveForBusinessBrowseSession\x12A.m365.backupstorage.v1.GetOneDriveForBusinessBrowseSessionRequest\x1aB.m365.backupstorage.v1.GetOneDriveForBusinessBrowseSessionResponse\"\xb8\x01\xd2\xda\x19\xb0\x01\n" +
 	"\x03GET\x126/oneDriveForBusinessBrowseSessions/{browse_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Jhttps://learn.microsoft.com/graph/api/onedriveforbusinessbrowsesession-get@\x01\x90\x02\x01\x12\xfb\x02\n" +
 	"&BrowseOneDriveForBusinessBrowseSession\x12D.m365.backupstorage.v1.BrowseOneDriveForBusinessBrowseSessionRequest\x1aE.m365.backupstorage.v1.BrowseOneDriveForBusinessBrowseSessionResponse\"\xc3\x01\xd2\xda\x19\xbb\x01\n" +
 	"\x04POST\x12=/oneDriveForBusinessBrowseSessions/{browse_session_id}/browse\x1a#BackupRestore-Restore.ReadWrite.All*Mhttps://learn.microsoft.com/graph/api/onedriveforbusinessbrowsesession-browse@\x01\x90\x02\x01\x12\xc2\x02\n" +
 	"\x1cListSharePointBrowseSessions\x12:.m365.backupstorage.v1.ListSharePointBrowseSessionsRequest\x1a;.m365.backupstorage.v1.ListSharePointBrowseSessionsResponse\"\xa8\x01\xd2\xda\x19\xa0\x01\n" +
-	"\x03GET\x12\x19/sharePointBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-sharepointbrowsesessions@\x01x\x01\x90\x02\x01\x12\xf6\x02\n" +
-	"\x1dCreateSharePointBrowseSession\x12;.m365.backupstorage.v1.CreateSharePointBrowseSessionRequest\x1a<.m365.backupstorage.v1.CreateSharePointBrowseSessionResponse\"\xd9\x01\xd2\xda\x19\xd4\x01\n" +
-	"\x04POST\x12\x19/sharePointBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-sharepointbrowsesessions@\x05J1BrowseSessionService/ListSharePointBrowseSessionsp\x01\x12\xba\x02\n" +
+	"\x03GET\x12\x19/sharePointBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-sharepointbrowsesessions@\x01x\x01\x90\x02\x01\x12\xab\x03\n" +
+	"\x1dCreateSharePointBrowseSession\x12;.m365.backupstorage.v1.CreateSharePointBrowseSessionRequest\x1a<.m365.backupstorage.v1.CreateSharePointBrowseSessionResponse\"\x8e\x02\xd2\xda\x19\x89\x02\n" +
+	"\x04POST\x12\x19/sharePointBrowseSessions\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-sharepointbrowsesessions@\x05J1BrowseSessionService/ListSharePointBrowseSessionsp\x01\x80\x01\x01\x8a\x01/BrowseSessionService/GetSharePointBrowseSession\x12\xba\x02\n" +
 	"\x1aGetSharePointBrowseSession\x128.m365.backupstorage.v1.GetSharePointBrowseSessionRequest\x1a9.m365.backupstorage.v1.GetSharePointBrowseSessionResponse\"\xa6\x01\xd2\xda\x19\x9e\x01\n" +
 	"\x03GET\x12-/sharePointBrowseSessions/{browse_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Ahttps://learn.microsoft.com/graph/api/sharepointbrowsesession-get@\x01\x90\x02\x01\x12\xce\x02\n" +
 	"\x1dBrowseSharePointBrowseSession\x12;.m365.backupstorage.v1.BrowseSharePointBrowseSessionRequest\x1a<.m365.backupstorage.v1.BrowseSharePointBrowseSessionResponse\"\xb1\x01\xd2\xda\x19\xa9\x01\n" +
@@ -1247,7 +1281,9 @@ func file_m365_backupstorage_v1_browse_session_service_proto_init() {
 	file_m365_backupstorage_v1_browse_session_proto_init()
 	file_m365_backupstorage_v1_graph_call_proto_init()
 	file_m365_backupstorage_v1_graph_names_proto_init()
+	file_m365_backupstorage_v1_browse_session_service_proto_msgTypes[4].OneofWrappers = []any{}
 	file_m365_backupstorage_v1_browse_session_service_proto_msgTypes[9].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_browse_session_service_proto_msgTypes[12].OneofWrappers = []any{}
 	file_m365_backupstorage_v1_browse_session_service_proto_msgTypes[17].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

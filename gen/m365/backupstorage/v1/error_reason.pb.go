@@ -60,6 +60,7 @@ const (
 // | `aadsts` | Number of the token authority's error (AADSTS), such as `7000222`: a client secret that has expired. |
 // | `throttledBy` | `server`: the server knew that Graph throttles and did not send the request. |
 // | `failedOperation` | With the error of an item of an update: what failed, such as `add` or `remove`. |
+// | `candidateIds` | With `outcome` and an `idempotency_key`: up to 5 ids that the write may have created, with commas. |
 // | `responseCode` | With the error of an item of an update: the HTTP status of the item. |
 // | `incident` | Id of an internal error. The server's log has the same id. |
 // | `violationsLeftOut` | Number of field violations that did not fit into the Status. |
@@ -610,6 +611,10 @@ const (
 	// the rpc that shows it. For an activation or deactivation the server has already read the resource, but could not
 	// decide: metadata `observedStatus` is the status that it read.
 	//
+	// For a call with an `idempotency_key` that came before, the server has looked for what the first call created:
+	// metadata `candidateIds` has what it can be. Such a call is safe to repeat, and has RetryInfo: the server never sends
+	// the request a second time, and looks again.
+	//
 	// ErrorInfo: `{"reason":"OUTCOME_UNKNOWN","domain":"m365.backupstorage","metadata":{"outcome":"unknown","verifyWith":"ProtectionPolicyService/ListProtectionPolicies"}}`
 	ErrorReason_OUTCOME_UNKNOWN ErrorReason = 214
 	// The call's deadline passed, or too little time was left to start the call. If a write was in progress, metadata
@@ -643,6 +648,24 @@ const (
 	//
 	// ErrorInfo: `{"reason":"STREAM_RESUME","domain":"m365.backupstorage","metadata":{}}`
 	ErrorReason_STREAM_RESUME ErrorReason = 221
+	// The `idempotency_key` came before with another request. Nothing was sent to Graph.
+	//
+	// ErrorInfo: `{"reason":"IDEMPOTENCY_KEY_REUSED","domain":"m365.backupstorage","metadata":{}}`
+	ErrorReason_IDEMPOTENCY_KEY_REUSED ErrorReason = 222
+	// The `idempotency_key` is a UUIDv7 that is older than keys are kept: 7 days. The server no longer knows whether it
+	// came before. Nothing was sent to Graph.
+	//
+	// ErrorInfo: `{"reason":"IDEMPOTENCY_KEY_EXPIRED","domain":"m365.backupstorage","metadata":{}}`
+	ErrorReason_IDEMPOTENCY_KEY_EXPIRED ErrorReason = 223
+	// The first call with the `idempotency_key` is still in progress. This call sent nothing to Graph.
+	//
+	// ErrorInfo: `{"reason":"IDEMPOTENCY_KEY_IN_USE","domain":"m365.backupstorage","metadata":{}}`
+	ErrorReason_IDEMPOTENCY_KEY_IN_USE ErrorReason = 224
+	// The call has an `idempotency_key`, and the store that keeps keys cannot be used now. Nothing was sent to Graph. A
+	// call without a key goes on.
+	//
+	// ErrorInfo: `{"reason":"IDEMPOTENCY_STORE_UNAVAILABLE","domain":"m365.backupstorage","metadata":{}}`
+	ErrorReason_IDEMPOTENCY_STORE_UNAVAILABLE ErrorReason = 225
 )
 
 // Enum value maps for ErrorReason.
@@ -767,6 +790,10 @@ var (
 		219: "INTERNAL",
 		220: "AUDIT_UNAVAILABLE",
 		221: "STREAM_RESUME",
+		222: "IDEMPOTENCY_KEY_REUSED",
+		223: "IDEMPOTENCY_KEY_EXPIRED",
+		224: "IDEMPOTENCY_KEY_IN_USE",
+		225: "IDEMPOTENCY_STORE_UNAVAILABLE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                                 0,
@@ -888,6 +915,10 @@ var (
 		"INTERNAL":                                                 219,
 		"AUDIT_UNAVAILABLE":                                        220,
 		"STREAM_RESUME":                                            221,
+		"IDEMPOTENCY_KEY_REUSED":                                   222,
+		"IDEMPOTENCY_KEY_EXPIRED":                                  223,
+		"IDEMPOTENCY_KEY_IN_USE":                                   224,
+		"IDEMPOTENCY_STORE_UNAVAILABLE":                            225,
 	}
 )
 
@@ -922,7 +953,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*א\x02\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*ܗ\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x85\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
@@ -1412,7 +1443,14 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x0eUNKNOWN_METHOD\x10\xda\x01\x1ao\xda\xda\x19k\x10\f\x18\x012\x12m365.backupstorage8\x01P\x01Z\x1bThis server has no such rpcb0Correct the method's name, or use a newer server\x12\x93\x01\n" +
 	"\bINTERNAL\x10\xdb\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\r\x18\x012\x12m365.backupstorageP\x04Z.The server failed because of an internal errorb3Give the incident id to the operator of this server\x12\xfc\x01\n" +
 	"\x11AUDIT_UNAVAILABLE\x10\xdc\x01\x1a\xe3\x01\xda\xda\x19\xde\x01\x10\x0e\x18\x02\"\x02\b\x052\x12m365.backupstorage8\x01P\x04ZJThe server could not write the audit line that has to stand before a writebpTry again after the delay; if it goes on, tell the operator of this server that the audit file cannot be written\x12\xda\x01\n" +
-	"\rSTREAM_RESUME\x10\xdd\x01\x1a\xc5\x01\xda\xda\x19\xc0\x01\x10\x0e\x18\x02\"\x06\x10\x80ʵ\xee\x012\x12m365.backupstorage8\x01P\x01ZVThe server ends a stream that can go on: after 10 minutes, or because the server stopsbBGo on with the next_page_token or the revision of the last messageB\xc8\x01\n" +
+	"\rSTREAM_RESUME\x10\xdd\x01\x1a\xc5\x01\xda\xda\x19\xc0\x01\x10\x0e\x18\x02\"\x06\x10\x80ʵ\xee\x012\x12m365.backupstorage8\x01P\x01ZVThe server ends a stream that can go on: after 10 minutes, or because the server stopsbBGo on with the next_page_token or the revision of the last message\x12\xde\x01\n" +
+	"\x16IDEMPOTENCY_KEY_REUSED\x10\xde\x01\x1a\xc0\x01\xda\xda\x19\xbb\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z4The idempotency key came before with another requestbOSend the request of the first call again, or make a new key for another requestp\x01\x92\x01\x11\n" +
+	"\x0fidempotency_key\x12\xe9\x01\n" +
+	"\x17IDEMPOTENCY_KEY_EXPIRED\x10\xdf\x01\x1a\xca\x01\xda\xda\x19\xc5\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z@The idempotency key is a UUIDv7 that is older than keys are keptbMLook whether the write was carried out; if it was not, send it with a new keyp\x01\x92\x01\x11\n" +
+	"\x0fidempotency_key\x12\xbf\x01\n" +
+	"\x16IDEMPOTENCY_KEY_IN_USE\x10\xe0\x01\x1a\xa1\x01\xda\xda\x19\x9c\x01\x10\n" +
+	"\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x01Z<The first call with the idempotency key is still in progressb:Send the same call with the same key again after the delayp\x01\x12\xf3\x01\n" +
+	"\x1dIDEMPOTENCY_STORE_UNAVAILABLE\x10\xe1\x01\x1a\xce\x01\xda\xda\x19\xc9\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x04Z8The store that keeps idempotency keys cannot be used nowbkSend the same call with the same key again after the delay; if it goes on, tell the operator of this serverp\x01B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (

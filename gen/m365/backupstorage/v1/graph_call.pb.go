@@ -87,6 +87,65 @@ func (GraphCall_Effect) EnumDescriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_graph_call_proto_rawDescGZIP(), []int{0, 0}
 }
 
+// What a call gets whose `idempotency_key` came before with the same request. Both calls change things once.
+type GraphCall_Replay int32
+
+const (
+	// Not used: the rpc has no `idempotency_key`.
+	GraphCall_REPLAY_UNSPECIFIED GraphCall_Replay = 0
+	// The resource that the first call created, as it is now, read with `read_with`. When it is gone: the reason that a
+	// read of it has, such as POLICY_NOT_FOUND.
+	GraphCall_READ_CREATED GraphCall_Replay = 1
+	// The resource as it is now, read with `read_with`, and for each item what the first call returned: the id and the
+	// reason of its error, without texts.
+	GraphCall_STORED_OUTCOME GraphCall_Replay = 2
+	// The resource as it is now, read with `verify_with`.
+	GraphCall_READ_TARGET GraphCall_Replay = 3
+)
+
+// Enum value maps for GraphCall_Replay.
+var (
+	GraphCall_Replay_name = map[int32]string{
+		0: "REPLAY_UNSPECIFIED",
+		1: "READ_CREATED",
+		2: "STORED_OUTCOME",
+		3: "READ_TARGET",
+	}
+	GraphCall_Replay_value = map[string]int32{
+		"REPLAY_UNSPECIFIED": 0,
+		"READ_CREATED":       1,
+		"STORED_OUTCOME":     2,
+		"READ_TARGET":        3,
+	}
+)
+
+func (x GraphCall_Replay) Enum() *GraphCall_Replay {
+	p := new(GraphCall_Replay)
+	*p = x
+	return p
+}
+
+func (x GraphCall_Replay) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (GraphCall_Replay) Descriptor() protoreflect.EnumDescriptor {
+	return file_m365_backupstorage_v1_graph_call_proto_enumTypes[1].Descriptor()
+}
+
+func (GraphCall_Replay) Type() protoreflect.EnumType {
+	return &file_m365_backupstorage_v1_graph_call_proto_enumTypes[1]
+}
+
+func (x GraphCall_Replay) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use GraphCall_Replay.Descriptor instead.
+func (GraphCall_Replay) EnumDescriptor() ([]byte, []int) {
+	return file_m365_backupstorage_v1_graph_call_proto_rawDescGZIP(), []int{0, 1}
+}
+
 // GraphCall describes the Microsoft Graph request that an rpc sends. It has everything that differs between two
 // operations; the server and the reference pages read it from here.
 type GraphCall struct {
@@ -130,8 +189,13 @@ type GraphCall struct {
 	// True when Microsoft says that the operation supports no OData query options. `page_size` is then checked and not
 	// sent. Only lists have it.
 	NoQueryOptions bool `protobuf:"varint,15,opt,name=no_query_options,json=noQueryOptions,proto3" json:"no_query_options,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What a call gets whose `idempotency_key` came before. An rpc has an `idempotency_key` exactly when it has a replay.
+	Replay GraphCall_Replay `protobuf:"varint,16,opt,name=replay,proto3,enum=m365.backupstorage.v1.GraphCall_Replay" json:"replay,omitempty"`
+	// The rpc, as `Service/Method`, that reads the resource which a replay returns. READ_CREATED and STORED_OUTCOME have
+	// one. Every id in the path of that rpc is a field of this rpc's request or, for READ_CREATED, the id that was created.
+	ReadWith      string `protobuf:"bytes,17,opt,name=read_with,json=readWith,proto3" json:"read_with,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GraphCall) Reset() {
@@ -269,6 +333,20 @@ func (x *GraphCall) GetNoQueryOptions() bool {
 	return false
 }
 
+func (x *GraphCall) GetReplay() GraphCall_Replay {
+	if x != nil {
+		return x.Replay
+	}
+	return GraphCall_REPLAY_UNSPECIFIED
+}
+
+func (x *GraphCall) GetReadWith() string {
+	if x != nil {
+		return x.ReadWith
+	}
+	return ""
+}
+
 var file_m365_backupstorage_v1_graph_call_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -292,7 +370,7 @@ var File_m365_backupstorage_v1_graph_call_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_graph_call_proto_rawDesc = "" +
 	"\n" +
-	"&m365/backupstorage/v1/graph_call.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a(m365/backupstorage/v1/error_reason.proto\"\x9d\x05\n" +
+	"&m365/backupstorage/v1/graph_call.proto\x12\x15m365.backupstorage.v1\x1a google/protobuf/descriptor.proto\x1a(m365/backupstorage/v1/error_reason.proto\"\xd4\x06\n" +
 	"\tGraphCall\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1e\n" +
@@ -313,7 +391,9 @@ const file_m365_backupstorage_v1_graph_call_proto_rawDesc = "" +
 	"\fmissing_item\x18\f \x01(\x0e2\".m365.backupstorage.v1.ErrorReasonR\vmissingItem\x12\x0e\n" +
 	"\x02of\x18\r \x01(\tR\x02of\x12\x18\n" +
 	"\acreates\x18\x0e \x01(\bR\acreates\x12(\n" +
-	"\x10no_query_options\x18\x0f \x01(\bR\x0enoQueryOptions\"X\n" +
+	"\x10no_query_options\x18\x0f \x01(\bR\x0enoQueryOptions\x12?\n" +
+	"\x06replay\x18\x10 \x01(\x0e2'.m365.backupstorage.v1.GraphCall.ReplayR\x06replay\x12\x1b\n" +
+	"\tread_with\x18\x11 \x01(\tR\breadWith\"X\n" +
 	"\x06Effect\x12\x16\n" +
 	"\x12EFFECT_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04READ\x10\x01\x12\a\n" +
@@ -322,7 +402,12 @@ const file_m365_backupstorage_v1_graph_call_proto_rawDesc = "" +
 	"\x06CHANGE\x10\x03\x12\n" +
 	"\n" +
 	"\x06REMOVE\x10\x04\x12\v\n" +
-	"\aRESTORE\x10\x05:a\n" +
+	"\aRESTORE\x10\x05\"W\n" +
+	"\x06Replay\x12\x16\n" +
+	"\x12REPLAY_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fREAD_CREATED\x10\x01\x12\x12\n" +
+	"\x0eSTORED_OUTCOME\x10\x02\x12\x0f\n" +
+	"\vREAD_TARGET\x10\x03:a\n" +
 	"\n" +
 	"graph_call\x12\x1e.google.protobuf.MethodOptions\x18\xaa\x9b\x03 \x01(\v2 .m365.backupstorage.v1.GraphCallR\tgraphCallB\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
@@ -339,25 +424,27 @@ func file_m365_backupstorage_v1_graph_call_proto_rawDescGZIP() []byte {
 	return file_m365_backupstorage_v1_graph_call_proto_rawDescData
 }
 
-var file_m365_backupstorage_v1_graph_call_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_m365_backupstorage_v1_graph_call_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_m365_backupstorage_v1_graph_call_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_m365_backupstorage_v1_graph_call_proto_goTypes = []any{
 	(GraphCall_Effect)(0),              // 0: m365.backupstorage.v1.GraphCall.Effect
-	(*GraphCall)(nil),                  // 1: m365.backupstorage.v1.GraphCall
-	(ErrorReason)(0),                   // 2: m365.backupstorage.v1.ErrorReason
-	(*descriptorpb.MethodOptions)(nil), // 3: google.protobuf.MethodOptions
+	(GraphCall_Replay)(0),              // 1: m365.backupstorage.v1.GraphCall.Replay
+	(*GraphCall)(nil),                  // 2: m365.backupstorage.v1.GraphCall
+	(ErrorReason)(0),                   // 3: m365.backupstorage.v1.ErrorReason
+	(*descriptorpb.MethodOptions)(nil), // 4: google.protobuf.MethodOptions
 }
 var file_m365_backupstorage_v1_graph_call_proto_depIdxs = []int32{
-	2, // 0: m365.backupstorage.v1.GraphCall.errors:type_name -> m365.backupstorage.v1.ErrorReason
+	3, // 0: m365.backupstorage.v1.GraphCall.errors:type_name -> m365.backupstorage.v1.ErrorReason
 	0, // 1: m365.backupstorage.v1.GraphCall.effect:type_name -> m365.backupstorage.v1.GraphCall.Effect
-	2, // 2: m365.backupstorage.v1.GraphCall.missing_item:type_name -> m365.backupstorage.v1.ErrorReason
-	3, // 3: m365.backupstorage.v1.graph_call:extendee -> google.protobuf.MethodOptions
-	1, // 4: m365.backupstorage.v1.graph_call:type_name -> m365.backupstorage.v1.GraphCall
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	4, // [4:5] is the sub-list for extension type_name
-	3, // [3:4] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	3, // 2: m365.backupstorage.v1.GraphCall.missing_item:type_name -> m365.backupstorage.v1.ErrorReason
+	1, // 3: m365.backupstorage.v1.GraphCall.replay:type_name -> m365.backupstorage.v1.GraphCall.Replay
+	4, // 4: m365.backupstorage.v1.graph_call:extendee -> google.protobuf.MethodOptions
+	2, // 5: m365.backupstorage.v1.graph_call:type_name -> m365.backupstorage.v1.GraphCall
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	5, // [5:6] is the sub-list for extension type_name
+	4, // [4:5] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_m365_backupstorage_v1_graph_call_proto_init() }
@@ -371,7 +458,7 @@ func file_m365_backupstorage_v1_graph_call_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_m365_backupstorage_v1_graph_call_proto_rawDesc), len(file_m365_backupstorage_v1_graph_call_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   1,
 			NumExtensions: 1,
 			NumServices:   0,

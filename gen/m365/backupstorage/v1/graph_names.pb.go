@@ -190,7 +190,8 @@ func (x *GraphMessage) GetTypes() []string {
 
 // GraphField maps a field to Graph's JSON. Without it, the property is the field's name in lowerCamelCase.
 //
-// The body of a request leaves out the fields in its path, `page_size` and `page_token`. A GET or DELETE has no body.
+// The body of a request leaves out the fields in its path, `page_size`, `page_token` and `idempotency_key`. A GET or
+// DELETE has no body.
 type GraphField struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Graph's property, such as `mailboxProtectionUnits@delta`. Set only when it is not the field's name in

@@ -394,8 +394,16 @@ type CreateMailboxInclusionRuleRequest struct {
 	// True creates a dynamic rule, which continues to add and remove mailboxes. Unset or false creates a static rule.
 	// It cannot change later. Limits: one dynamic rule per policy, 6,000 users.
 	IsAutoApplyEnabled *bool `protobuf:"varint,3,opt,name=is_auto_apply_enabled,json=isAutoApplyEnabled,proto3,oneof" json:"is_auto_apply_enabled,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateMailboxInclusionRuleRequest) Reset() {
@@ -447,6 +455,13 @@ func (x *CreateMailboxInclusionRuleRequest) GetIsAutoApplyEnabled() bool {
 		return *x.IsAutoApplyEnabled
 	}
 	return false
+}
+
+func (x *CreateMailboxInclusionRuleRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of CreateMailboxInclusionRule.
@@ -507,8 +522,16 @@ type CreateDriveInclusionRuleRequest struct {
 	// True creates a dynamic rule, which continues to add and remove drives. Unset or false creates a static rule. It
 	// cannot change later. Limits: one dynamic rule per policy, 6,000 users.
 	IsAutoApplyEnabled *bool `protobuf:"varint,3,opt,name=is_auto_apply_enabled,json=isAutoApplyEnabled,proto3,oneof" json:"is_auto_apply_enabled,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateDriveInclusionRuleRequest) Reset() {
@@ -560,6 +583,13 @@ func (x *CreateDriveInclusionRuleRequest) GetIsAutoApplyEnabled() bool {
 		return *x.IsAutoApplyEnabled
 	}
 	return false
+}
+
+func (x *CreateDriveInclusionRuleRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of CreateDriveInclusionRule.
@@ -618,8 +648,16 @@ type CreateSiteInclusionRuleRequest struct {
 	SiteExpression string `protobuf:"bytes,2,opt,name=site_expression,json=siteExpression,proto3" json:"site_expression,omitempty"`
 	// Unset or false creates a static rule. Dynamic rules exist only for mailboxes and drives.
 	IsAutoApplyEnabled *bool `protobuf:"varint,3,opt,name=is_auto_apply_enabled,json=isAutoApplyEnabled,proto3,oneof" json:"is_auto_apply_enabled,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateSiteInclusionRuleRequest) Reset() {
@@ -671,6 +709,13 @@ func (x *CreateSiteInclusionRuleRequest) GetIsAutoApplyEnabled() bool {
 		return *x.IsAutoApplyEnabled
 	}
 	return false
+}
+
+func (x *CreateSiteInclusionRuleRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of CreateSiteInclusionRule.
@@ -1032,8 +1077,16 @@ type UpdateMailboxInclusionRuleRequest struct {
 	// Required. New expression over groups, such as `(memberOf -any (group.id -in
 	// ['00000000-1111-2222-3333-444444444444']))`. The rule adds the mailboxes of their members. Limit: 100 groups.
 	MailboxExpression string `protobuf:"bytes,3,opt,name=mailbox_expression,json=mailboxExpression,proto3" json:"mailbox_expression,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *UpdateMailboxInclusionRuleRequest) Reset() {
@@ -1083,6 +1136,13 @@ func (x *UpdateMailboxInclusionRuleRequest) GetInclusionRuleId() string {
 func (x *UpdateMailboxInclusionRuleRequest) GetMailboxExpression() string {
 	if x != nil {
 		return x.MailboxExpression
+	}
+	return ""
+}
+
+func (x *UpdateMailboxInclusionRuleRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -1143,8 +1203,16 @@ type UpdateDriveInclusionRuleRequest struct {
 	// Required. New expression over groups, such as `(memberOf -any (group.id -in
 	// ['00000000-1111-2222-3333-444444444444']))`. The rule adds the drives of their members. Limit: 100 groups.
 	DriveExpression string `protobuf:"bytes,3,opt,name=drive_expression,json=driveExpression,proto3" json:"drive_expression,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *UpdateDriveInclusionRuleRequest) Reset() {
@@ -1194,6 +1262,13 @@ func (x *UpdateDriveInclusionRuleRequest) GetInclusionRuleId() string {
 func (x *UpdateDriveInclusionRuleRequest) GetDriveExpression() string {
 	if x != nil {
 		return x.DriveExpression
+	}
+	return ""
+}
+
+func (x *UpdateDriveInclusionRuleRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -1527,8 +1602,16 @@ type DeleteAndUnprotectMailboxInclusionRuleRequest struct {
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
 	// Required. Id of the rule.
 	InclusionRuleId string `protobuf:"bytes,2,opt,name=inclusion_rule_id,json=inclusionRuleId,proto3" json:"inclusion_rule_id,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DeleteAndUnprotectMailboxInclusionRuleRequest) Reset() {
@@ -1571,6 +1654,13 @@ func (x *DeleteAndUnprotectMailboxInclusionRuleRequest) GetProtectionPolicyId() 
 func (x *DeleteAndUnprotectMailboxInclusionRuleRequest) GetInclusionRuleId() string {
 	if x != nil {
 		return x.InclusionRuleId
+	}
+	return ""
+}
+
+func (x *DeleteAndUnprotectMailboxInclusionRuleRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -1628,8 +1718,16 @@ type DeleteAndUnprotectDriveInclusionRuleRequest struct {
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
 	// Required. Id of the rule.
 	InclusionRuleId string `protobuf:"bytes,2,opt,name=inclusion_rule_id,json=inclusionRuleId,proto3" json:"inclusion_rule_id,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DeleteAndUnprotectDriveInclusionRuleRequest) Reset() {
@@ -1672,6 +1770,13 @@ func (x *DeleteAndUnprotectDriveInclusionRuleRequest) GetProtectionPolicyId() st
 func (x *DeleteAndUnprotectDriveInclusionRuleRequest) GetInclusionRuleId() string {
 	if x != nil {
 		return x.InclusionRuleId
+	}
+	return ""
+}
+
+func (x *DeleteAndUnprotectDriveInclusionRuleRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -1729,8 +1834,16 @@ type RunMailboxInclusionRuleRequest struct {
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
 	// Required. Id of the rule.
 	InclusionRuleId string `protobuf:"bytes,2,opt,name=inclusion_rule_id,json=inclusionRuleId,proto3" json:"inclusion_rule_id,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *RunMailboxInclusionRuleRequest) Reset() {
@@ -1773,6 +1886,13 @@ func (x *RunMailboxInclusionRuleRequest) GetProtectionPolicyId() string {
 func (x *RunMailboxInclusionRuleRequest) GetInclusionRuleId() string {
 	if x != nil {
 		return x.InclusionRuleId
+	}
+	return ""
+}
+
+func (x *RunMailboxInclusionRuleRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -1830,8 +1950,16 @@ type RunDriveInclusionRuleRequest struct {
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
 	// Required. Id of the rule.
 	InclusionRuleId string `protobuf:"bytes,2,opt,name=inclusion_rule_id,json=inclusionRuleId,proto3" json:"inclusion_rule_id,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *RunDriveInclusionRuleRequest) Reset() {
@@ -1874,6 +2002,13 @@ func (x *RunDriveInclusionRuleRequest) GetProtectionPolicyId() string {
 func (x *RunDriveInclusionRuleRequest) GetInclusionRuleId() string {
 	if x != nil {
 		return x.InclusionRuleId
+	}
+	return ""
+}
+
+func (x *RunDriveInclusionRuleRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -1931,8 +2066,16 @@ type RunSiteInclusionRuleRequest struct {
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
 	// Required. Id of the rule.
 	InclusionRuleId string `protobuf:"bytes,2,opt,name=inclusion_rule_id,json=inclusionRuleId,proto3" json:"inclusion_rule_id,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *RunSiteInclusionRuleRequest) Reset() {
@@ -1975,6 +2118,13 @@ func (x *RunSiteInclusionRuleRequest) GetProtectionPolicyId() string {
 func (x *RunSiteInclusionRuleRequest) GetInclusionRuleId() string {
 	if x != nil {
 		return x.InclusionRuleId
+	}
+	return ""
+}
+
+func (x *RunSiteInclusionRuleRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -2503,26 +2653,32 @@ const file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDesc = "" +
 	"\x0finclusion_rules\x18\x01 \x03(\v2$.m365.backupstorage.v1.InclusionRuleB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x0einclusionRules\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"\xd6\x01\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\x98\x02\n" +
 	"!CreateMailboxInclusionRuleRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12-\n" +
 	"\x12mailbox_expression\x18\x02 \x01(\tR\x11mailboxExpression\x126\n" +
-	"\x15is_auto_apply_enabled\x18\x03 \x01(\bH\x00R\x12isAutoApplyEnabled\x88\x01\x01B\x18\n" +
-	"\x16_is_auto_apply_enabled\"y\n" +
+	"\x15is_auto_apply_enabled\x18\x03 \x01(\bH\x00R\x12isAutoApplyEnabled\x88\x01\x01\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x01R\x0eidempotencyKey\x88\x01\x01B\x18\n" +
+	"\x16_is_auto_apply_enabledB\x12\n" +
+	"\x10_idempotency_key\"y\n" +
 	"\"CreateMailboxInclusionRuleResponse\x12S\n" +
-	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"\xd0\x01\n" +
+	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"\x92\x02\n" +
 	"\x1fCreateDriveInclusionRuleRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12)\n" +
 	"\x10drive_expression\x18\x02 \x01(\tR\x0fdriveExpression\x126\n" +
-	"\x15is_auto_apply_enabled\x18\x03 \x01(\bH\x00R\x12isAutoApplyEnabled\x88\x01\x01B\x18\n" +
-	"\x16_is_auto_apply_enabled\"w\n" +
+	"\x15is_auto_apply_enabled\x18\x03 \x01(\bH\x00R\x12isAutoApplyEnabled\x88\x01\x01\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x01R\x0eidempotencyKey\x88\x01\x01B\x18\n" +
+	"\x16_is_auto_apply_enabledB\x12\n" +
+	"\x10_idempotency_key\"w\n" +
 	" CreateDriveInclusionRuleResponse\x12S\n" +
-	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"\xcd\x01\n" +
+	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"\x8f\x02\n" +
 	"\x1eCreateSiteInclusionRuleRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12'\n" +
 	"\x0fsite_expression\x18\x02 \x01(\tR\x0esiteExpression\x126\n" +
-	"\x15is_auto_apply_enabled\x18\x03 \x01(\bH\x00R\x12isAutoApplyEnabled\x88\x01\x01B\x18\n" +
-	"\x16_is_auto_apply_enabled\"v\n" +
+	"\x15is_auto_apply_enabled\x18\x03 \x01(\bH\x00R\x12isAutoApplyEnabled\x88\x01\x01\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x01R\x0eidempotencyKey\x88\x01\x01B\x18\n" +
+	"\x16_is_auto_apply_enabledB\x12\n" +
+	"\x10_idempotency_key\"v\n" +
 	"\x1fCreateSiteInclusionRuleResponse\x12S\n" +
 	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"~\n" +
 	"\x1eGetMailboxInclusionRuleRequest\x120\n" +
@@ -2539,17 +2695,21 @@ const file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDesc = "" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12*\n" +
 	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\"s\n" +
 	"\x1cGetSiteInclusionRuleResponse\x12S\n" +
-	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"\xb0\x01\n" +
+	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"\xf2\x01\n" +
 	"!UpdateMailboxInclusionRuleRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12*\n" +
 	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\x12-\n" +
-	"\x12mailbox_expression\x18\x03 \x01(\tR\x11mailboxExpression\"y\n" +
+	"\x12mailbox_expression\x18\x03 \x01(\tR\x11mailboxExpression\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"y\n" +
 	"\"UpdateMailboxInclusionRuleResponse\x12S\n" +
-	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"\xaa\x01\n" +
+	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"\xec\x01\n" +
 	"\x1fUpdateDriveInclusionRuleRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12*\n" +
 	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\x12)\n" +
-	"\x10drive_expression\x18\x03 \x01(\tR\x0fdriveExpression\"w\n" +
+	"\x10drive_expression\x18\x03 \x01(\tR\x0fdriveExpression\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"w\n" +
 	" UpdateDriveInclusionRuleResponse\x12S\n" +
 	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"\x81\x01\n" +
 	"!DeleteMailboxInclusionRuleRequest\x120\n" +
@@ -2563,30 +2723,40 @@ const file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDesc = "" +
 	"\x1eDeleteSiteInclusionRuleRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12*\n" +
 	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\"!\n" +
-	"\x1fDeleteSiteInclusionRuleResponse\"\x8d\x01\n" +
+	"\x1fDeleteSiteInclusionRuleResponse\"\xcf\x01\n" +
 	"-DeleteAndUnprotectMailboxInclusionRuleRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12*\n" +
-	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\"\x8c\x01\n" +
+	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\x8c\x01\n" +
 	".DeleteAndUnprotectMailboxInclusionRuleResponse\x12Z\n" +
-	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\r\xea\xda\x19\t\x12\x05value\x18\x01R\rinclusionRule\"\x8b\x01\n" +
+	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\r\xea\xda\x19\t\x12\x05value\x18\x01R\rinclusionRule\"\xcd\x01\n" +
 	"+DeleteAndUnprotectDriveInclusionRuleRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12*\n" +
-	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\"\x8a\x01\n" +
+	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\x8a\x01\n" +
 	",DeleteAndUnprotectDriveInclusionRuleResponse\x12Z\n" +
-	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\r\xea\xda\x19\t\x12\x05value\x18\x01R\rinclusionRule\"~\n" +
+	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\r\xea\xda\x19\t\x12\x05value\x18\x01R\rinclusionRule\"\xc0\x01\n" +
 	"\x1eRunMailboxInclusionRuleRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12*\n" +
-	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\"v\n" +
+	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"v\n" +
 	"\x1fRunMailboxInclusionRuleResponse\x12S\n" +
-	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"|\n" +
+	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"\xbe\x01\n" +
 	"\x1cRunDriveInclusionRuleRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12*\n" +
-	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\"t\n" +
+	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"t\n" +
 	"\x1dRunDriveInclusionRuleResponse\x12S\n" +
-	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"{\n" +
+	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"\xbd\x01\n" +
 	"\x1bRunSiteInclusionRuleRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12*\n" +
-	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\"s\n" +
+	"\x11inclusion_rule_id\x18\x02 \x01(\tR\x0finclusionRuleId\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"s\n" +
 	"\x1cRunSiteInclusionRuleResponse\x12S\n" +
 	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleB\x06\xea\xda\x19\x02\x18\x01R\rinclusionRule\"\x8b\x02\n" +
 	"\x1fWaitMailboxInclusionRuleRequest\x120\n" +
@@ -2618,46 +2788,46 @@ const file_m365_backupstorage_v1_inclusion_rule_service_proto_rawDesc = "" +
 	"\x1dWaitSiteInclusionRuleResponse\x12K\n" +
 	"\x0einclusion_rule\x18\x01 \x01(\v2$.m365.backupstorage.v1.InclusionRuleR\rinclusionRule\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
-	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xa0@\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xc6A\n" +
 	"\x14InclusionRuleService\x12\xeb\x02\n" +
 	"\x19ListMailboxInclusionRules\x127.m365.backupstorage.v1.ListMailboxInclusionRulesRequest\x1a8.m365.backupstorage.v1.ListMailboxInclusionRulesResponse\"\xda\x01\xd2\xda\x19\xd2\x01\n" +
 	"\x03GET\x12H/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules\x1a$BackupRestore-Configuration.Read.All*Yhttps://learn.microsoft.com/graph/api/exchangeprotectionpolicy-list-mailboxinclusionrules@\x01\x90\x02\x01\x12\xf7\x02\n" +
 	"\x17ListDriveInclusionRules\x125.m365.backupstorage.v1.ListDriveInclusionRulesRequest\x1a6.m365.backupstorage.v1.ListDriveInclusionRulesResponse\"\xec\x01\xd2\xda\x19\xe4\x01\n" +
 	"\x03GET\x12Q/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveInclusionRules\x1a$BackupRestore-Configuration.Read.All*bhttps://learn.microsoft.com/graph/api/onedriveforbusinessprotectionpolicy-list-driveinclusionrules@\x01\x90\x02\x01\x12\xe0\x02\n" +
 	"\x16ListSiteInclusionRules\x124.m365.backupstorage.v1.ListSiteInclusionRulesRequest\x1a5.m365.backupstorage.v1.ListSiteInclusionRulesResponse\"\xd8\x01\xd2\xda\x19\xd0\x01\n" +
-	"\x03GET\x12G/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules\x1a$BackupRestore-Configuration.Read.All*Xhttps://learn.microsoft.com/graph/api/sharepointprotectionpolicy-list-siteinclusionrules@\x01\x90\x02\x01\x12\x8c\x03\n" +
-	"\x1aCreateMailboxInclusionRule\x128.m365.backupstorage.v1.CreateMailboxInclusionRuleRequest\x1a9.m365.backupstorage.v1.CreateMailboxInclusionRuleResponse\"\xf8\x01\xd2\xda\x19\xf3\x01\n" +
-	"\x04POST\x12H/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules\x1a)BackupRestore-Configuration.ReadWrite.All*=https://learn.microsoft.com/graph/api/protectionrulebase-post2\x03!\"#@\x02J.InclusionRuleService/ListMailboxInclusionRulesp\x01\x12\x8d\x03\n" +
-	"\x18CreateDriveInclusionRule\x126.m365.backupstorage.v1.CreateDriveInclusionRuleRequest\x1a7.m365.backupstorage.v1.CreateDriveInclusionRuleResponse\"\xff\x01\xd2\xda\x19\xfa\x01\n" +
-	"\x04POST\x12Q/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveInclusionRules\x1a)BackupRestore-Configuration.ReadWrite.All*=https://learn.microsoft.com/graph/api/protectionrulebase-post2\x03!\"#@\x02J,InclusionRuleService/ListDriveInclusionRulesp\x01\x12\xff\x02\n" +
-	"\x17CreateSiteInclusionRule\x125.m365.backupstorage.v1.CreateSiteInclusionRuleRequest\x1a6.m365.backupstorage.v1.CreateSiteInclusionRuleResponse\"\xf4\x01\xd2\xda\x19\xef\x01\n" +
-	"\x04POST\x12G/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules\x1a)BackupRestore-Configuration.ReadWrite.All*=https://learn.microsoft.com/graph/api/protectionrulebase-post2\x03!\"#@\x02J+InclusionRuleService/ListSiteInclusionRulesp\x01\x12\xe0\x02\n" +
+	"\x03GET\x12G/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules\x1a$BackupRestore-Configuration.Read.All*Xhttps://learn.microsoft.com/graph/api/sharepointprotectionpolicy-list-siteinclusionrules@\x01\x90\x02\x01\x12\xbe\x03\n" +
+	"\x1aCreateMailboxInclusionRule\x128.m365.backupstorage.v1.CreateMailboxInclusionRuleRequest\x1a9.m365.backupstorage.v1.CreateMailboxInclusionRuleResponse\"\xaa\x02\xd2\xda\x19\xa5\x02\n" +
+	"\x04POST\x12H/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules\x1a)BackupRestore-Configuration.ReadWrite.All*=https://learn.microsoft.com/graph/api/protectionrulebase-post2\x03!\"#@\x02J.InclusionRuleService/ListMailboxInclusionRulesp\x01\x80\x01\x01\x8a\x01,InclusionRuleService/GetMailboxInclusionRule\x12\xbd\x03\n" +
+	"\x18CreateDriveInclusionRule\x126.m365.backupstorage.v1.CreateDriveInclusionRuleRequest\x1a7.m365.backupstorage.v1.CreateDriveInclusionRuleResponse\"\xaf\x02\xd2\xda\x19\xaa\x02\n" +
+	"\x04POST\x12Q/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveInclusionRules\x1a)BackupRestore-Configuration.ReadWrite.All*=https://learn.microsoft.com/graph/api/protectionrulebase-post2\x03!\"#@\x02J,InclusionRuleService/ListDriveInclusionRulesp\x01\x80\x01\x01\x8a\x01*InclusionRuleService/GetDriveInclusionRule\x12\xae\x03\n" +
+	"\x17CreateSiteInclusionRule\x125.m365.backupstorage.v1.CreateSiteInclusionRuleRequest\x1a6.m365.backupstorage.v1.CreateSiteInclusionRuleResponse\"\xa3\x02\xd2\xda\x19\x9e\x02\n" +
+	"\x04POST\x12G/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules\x1a)BackupRestore-Configuration.ReadWrite.All*=https://learn.microsoft.com/graph/api/protectionrulebase-post2\x03!\"#@\x02J+InclusionRuleService/ListSiteInclusionRulesp\x01\x80\x01\x01\x8a\x01)InclusionRuleService/GetSiteInclusionRule\x12\xe0\x02\n" +
 	"\x17GetMailboxInclusionRule\x125.m365.backupstorage.v1.GetMailboxInclusionRuleRequest\x1a6.m365.backupstorage.v1.GetMailboxInclusionRuleResponse\"\xd5\x01\xd2\xda\x19\xcd\x01\n" +
 	"\x03GET\x12\\/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules/{inclusion_rule_id}\x1a$BackupRestore-Configuration.Read.All*<https://learn.microsoft.com/graph/api/protectionrulebase-get2\x02)'@\x01\x90\x02\x01\x12\xe3\x02\n" +
 	"\x15GetDriveInclusionRule\x123.m365.backupstorage.v1.GetDriveInclusionRuleRequest\x1a4.m365.backupstorage.v1.GetDriveInclusionRuleResponse\"\xde\x01\xd2\xda\x19\xd6\x01\n" +
 	"\x03GET\x12e/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveInclusionRules/{inclusion_rule_id}\x1a$BackupRestore-Configuration.Read.All*<https://learn.microsoft.com/graph/api/protectionrulebase-get2\x02)'@\x01\x90\x02\x01\x12\xd6\x02\n" +
 	"\x14GetSiteInclusionRule\x122.m365.backupstorage.v1.GetSiteInclusionRuleRequest\x1a3.m365.backupstorage.v1.GetSiteInclusionRuleResponse\"\xd4\x01\xd2\xda\x19\xcc\x01\n" +
-	"\x03GET\x12[/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules/{inclusion_rule_id}\x1a$BackupRestore-Configuration.Read.All*<https://learn.microsoft.com/graph/api/protectionrulebase-get2\x02)'@\x01\x90\x02\x01\x12\xa3\x03\n" +
-	"\x1aUpdateMailboxInclusionRule\x128.m365.backupstorage.v1.UpdateMailboxInclusionRuleRequest\x1a9.m365.backupstorage.v1.UpdateMailboxInclusionRuleResponse\"\x8f\x02\xd2\xda\x19\x8a\x02\n" +
-	"\x05PATCH\x12\\/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules/{inclusion_rule_id}\x1a)BackupRestore-Configuration.ReadWrite.All*?https://learn.microsoft.com/graph/api/protectionrulebase-update2\a$%\"&'#(@\x04J,InclusionRuleService/GetMailboxInclusionRule\x12\xa4\x03\n" +
-	"\x18UpdateDriveInclusionRule\x126.m365.backupstorage.v1.UpdateDriveInclusionRuleRequest\x1a7.m365.backupstorage.v1.UpdateDriveInclusionRuleResponse\"\x96\x02\xd2\xda\x19\x91\x02\n" +
-	"\x05PATCH\x12e/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveInclusionRules/{inclusion_rule_id}\x1a)BackupRestore-Configuration.ReadWrite.All*?https://learn.microsoft.com/graph/api/protectionrulebase-update2\a$%\"&'#(@\x04J*InclusionRuleService/GetDriveInclusionRule\x12\xa4\x03\n" +
+	"\x03GET\x12[/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules/{inclusion_rule_id}\x1a$BackupRestore-Configuration.Read.All*<https://learn.microsoft.com/graph/api/protectionrulebase-get2\x02)'@\x01\x90\x02\x01\x12\xa6\x03\n" +
+	"\x1aUpdateMailboxInclusionRule\x128.m365.backupstorage.v1.UpdateMailboxInclusionRuleRequest\x1a9.m365.backupstorage.v1.UpdateMailboxInclusionRuleResponse\"\x92\x02\xd2\xda\x19\x8d\x02\n" +
+	"\x05PATCH\x12\\/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules/{inclusion_rule_id}\x1a)BackupRestore-Configuration.ReadWrite.All*?https://learn.microsoft.com/graph/api/protectionrulebase-update2\a$%\"&'#(@\x04J,InclusionRuleService/GetMailboxInclusionRule\x80\x01\x03\x12\xa7\x03\n" +
+	"\x18UpdateDriveInclusionRule\x126.m365.backupstorage.v1.UpdateDriveInclusionRuleRequest\x1a7.m365.backupstorage.v1.UpdateDriveInclusionRuleResponse\"\x99\x02\xd2\xda\x19\x94\x02\n" +
+	"\x05PATCH\x12e/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveInclusionRules/{inclusion_rule_id}\x1a)BackupRestore-Configuration.ReadWrite.All*?https://learn.microsoft.com/graph/api/protectionrulebase-update2\a$%\"&'#(@\x04J*InclusionRuleService/GetDriveInclusionRule\x80\x01\x03\x12\xa4\x03\n" +
 	"\x1aDeleteMailboxInclusionRule\x128.m365.backupstorage.v1.DeleteMailboxInclusionRuleRequest\x1a9.m365.backupstorage.v1.DeleteMailboxInclusionRuleResponse\"\x90\x02\xd2\xda\x19\x88\x02\n" +
 	"\x06DELETE\x12\\/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules/{inclusion_rule_id}\x1a)BackupRestore-Configuration.ReadWrite.All*?https://learn.microsoft.com/graph/api/protectionrulebase-delete2\x04)-'.@\x04J,InclusionRuleService/GetMailboxInclusionRule\x90\x02\x02\x12\xa5\x03\n" +
 	"\x18DeleteDriveInclusionRule\x126.m365.backupstorage.v1.DeleteDriveInclusionRuleRequest\x1a7.m365.backupstorage.v1.DeleteDriveInclusionRuleResponse\"\x97\x02\xd2\xda\x19\x8f\x02\n" +
 	"\x06DELETE\x12e/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveInclusionRules/{inclusion_rule_id}\x1a)BackupRestore-Configuration.ReadWrite.All*?https://learn.microsoft.com/graph/api/protectionrulebase-delete2\x04)-'.@\x04J*InclusionRuleService/GetDriveInclusionRule\x90\x02\x02\x12\x97\x03\n" +
 	"\x17DeleteSiteInclusionRule\x125.m365.backupstorage.v1.DeleteSiteInclusionRuleRequest\x1a6.m365.backupstorage.v1.DeleteSiteInclusionRuleResponse\"\x8c\x02\xd2\xda\x19\x84\x02\n" +
-	"\x06DELETE\x12[/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules/{inclusion_rule_id}\x1a)BackupRestore-Configuration.ReadWrite.All*?https://learn.microsoft.com/graph/api/protectionrulebase-delete2\x04)-'.@\x04J)InclusionRuleService/GetSiteInclusionRule\x90\x02\x02\x12\xe1\x03\n" +
-	"&DeleteAndUnprotectMailboxInclusionRule\x12D.m365.backupstorage.v1.DeleteAndUnprotectMailboxInclusionRuleRequest\x1aE.m365.backupstorage.v1.DeleteAndUnprotectMailboxInclusionRuleResponse\"\xa9\x02\xd2\xda\x19\xa4\x02\n" +
-	"\x04POST\x12o/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules/{inclusion_rule_id}/deleteAndUnprotect\x1a)BackupRestore-Configuration.ReadWrite.All*Khttps://learn.microsoft.com/graph/api/protectionrulebase-deleteandunprotect2\x03)'*@\x04J,InclusionRuleService/GetMailboxInclusionRule\x12\xe2\x03\n" +
-	"$DeleteAndUnprotectDriveInclusionRule\x12B.m365.backupstorage.v1.DeleteAndUnprotectDriveInclusionRuleRequest\x1aC.m365.backupstorage.v1.DeleteAndUnprotectDriveInclusionRuleResponse\"\xb0\x02\xd2\xda\x19\xab\x02\n" +
-	"\x04POST\x12x/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveInclusionRules/{inclusion_rule_id}/deleteAndUnprotect\x1a)BackupRestore-Configuration.ReadWrite.All*Khttps://learn.microsoft.com/graph/api/protectionrulebase-deleteandunprotect2\x03)'*@\x04J*InclusionRuleService/GetDriveInclusionRule\x12\x97\x03\n" +
-	"\x17RunMailboxInclusionRule\x125.m365.backupstorage.v1.RunMailboxInclusionRuleRequest\x1a6.m365.backupstorage.v1.RunMailboxInclusionRuleResponse\"\x8c\x02\xd2\xda\x19\x87\x02\n" +
-	"\x04POST\x12`/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules/{inclusion_rule_id}/run\x1a)BackupRestore-Configuration.ReadWrite.All*<https://learn.microsoft.com/graph/api/protectionrulebase-run2\x04)+,'@\x02J,InclusionRuleService/GetMailboxInclusionRule\x12\x98\x03\n" +
-	"\x15RunDriveInclusionRule\x123.m365.backupstorage.v1.RunDriveInclusionRuleRequest\x1a4.m365.backupstorage.v1.RunDriveInclusionRuleResponse\"\x93\x02\xd2\xda\x19\x8e\x02\n" +
-	"\x04POST\x12i/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveInclusionRules/{inclusion_rule_id}/run\x1a)BackupRestore-Configuration.ReadWrite.All*<https://learn.microsoft.com/graph/api/protectionrulebase-run2\x04)+,'@\x02J*InclusionRuleService/GetDriveInclusionRule\x12\x8a\x03\n" +
-	"\x14RunSiteInclusionRule\x122.m365.backupstorage.v1.RunSiteInclusionRuleRequest\x1a3.m365.backupstorage.v1.RunSiteInclusionRuleResponse\"\x88\x02\xd2\xda\x19\x83\x02\n" +
-	"\x04POST\x12_/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules/{inclusion_rule_id}/run\x1a)BackupRestore-Configuration.ReadWrite.All*<https://learn.microsoft.com/graph/api/protectionrulebase-run2\x04)+,'@\x02J)InclusionRuleService/GetSiteInclusionRule\x12\xc2\x01\n" +
+	"\x06DELETE\x12[/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules/{inclusion_rule_id}\x1a)BackupRestore-Configuration.ReadWrite.All*?https://learn.microsoft.com/graph/api/protectionrulebase-delete2\x04)-'.@\x04J)InclusionRuleService/GetSiteInclusionRule\x90\x02\x02\x12\xe4\x03\n" +
+	"&DeleteAndUnprotectMailboxInclusionRule\x12D.m365.backupstorage.v1.DeleteAndUnprotectMailboxInclusionRuleRequest\x1aE.m365.backupstorage.v1.DeleteAndUnprotectMailboxInclusionRuleResponse\"\xac\x02\xd2\xda\x19\xa7\x02\n" +
+	"\x04POST\x12o/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules/{inclusion_rule_id}/deleteAndUnprotect\x1a)BackupRestore-Configuration.ReadWrite.All*Khttps://learn.microsoft.com/graph/api/protectionrulebase-deleteandunprotect2\x03)'*@\x04J,InclusionRuleService/GetMailboxInclusionRule\x80\x01\x03\x12\xe5\x03\n" +
+	"$DeleteAndUnprotectDriveInclusionRule\x12B.m365.backupstorage.v1.DeleteAndUnprotectDriveInclusionRuleRequest\x1aC.m365.backupstorage.v1.DeleteAndUnprotectDriveInclusionRuleResponse\"\xb3\x02\xd2\xda\x19\xae\x02\n" +
+	"\x04POST\x12x/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveInclusionRules/{inclusion_rule_id}/deleteAndUnprotect\x1a)BackupRestore-Configuration.ReadWrite.All*Khttps://learn.microsoft.com/graph/api/protectionrulebase-deleteandunprotect2\x03)'*@\x04J*InclusionRuleService/GetDriveInclusionRule\x80\x01\x03\x12\x9a\x03\n" +
+	"\x17RunMailboxInclusionRule\x125.m365.backupstorage.v1.RunMailboxInclusionRuleRequest\x1a6.m365.backupstorage.v1.RunMailboxInclusionRuleResponse\"\x8f\x02\xd2\xda\x19\x8a\x02\n" +
+	"\x04POST\x12`/exchangeProtectionPolicies/{protection_policy_id}/mailboxInclusionRules/{inclusion_rule_id}/run\x1a)BackupRestore-Configuration.ReadWrite.All*<https://learn.microsoft.com/graph/api/protectionrulebase-run2\x04)+,'@\x02J,InclusionRuleService/GetMailboxInclusionRule\x80\x01\x03\x12\x9b\x03\n" +
+	"\x15RunDriveInclusionRule\x123.m365.backupstorage.v1.RunDriveInclusionRuleRequest\x1a4.m365.backupstorage.v1.RunDriveInclusionRuleResponse\"\x96\x02\xd2\xda\x19\x91\x02\n" +
+	"\x04POST\x12i/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveInclusionRules/{inclusion_rule_id}/run\x1a)BackupRestore-Configuration.ReadWrite.All*<https://learn.microsoft.com/graph/api/protectionrulebase-run2\x04)+,'@\x02J*InclusionRuleService/GetDriveInclusionRule\x80\x01\x03\x12\x8d\x03\n" +
+	"\x14RunSiteInclusionRule\x122.m365.backupstorage.v1.RunSiteInclusionRuleRequest\x1a3.m365.backupstorage.v1.RunSiteInclusionRuleResponse\"\x8b\x02\xd2\xda\x19\x86\x02\n" +
+	"\x04POST\x12_/sharePointProtectionPolicies/{protection_policy_id}/siteInclusionRules/{inclusion_rule_id}/run\x1a)BackupRestore-Configuration.ReadWrite.All*<https://learn.microsoft.com/graph/api/protectionrulebase-run2\x04)+,'@\x02J)InclusionRuleService/GetSiteInclusionRule\x80\x01\x03\x12\xc2\x01\n" +
 	"\x18WaitMailboxInclusionRule\x126.m365.backupstorage.v1.WaitMailboxInclusionRuleRequest\x1a7.m365.backupstorage.v1.WaitMailboxInclusionRuleResponse\"5\xd2\xda\x19.j,InclusionRuleService/GetMailboxInclusionRule\x90\x02\x01\x12\xba\x01\n" +
 	"\x16WaitDriveInclusionRule\x124.m365.backupstorage.v1.WaitDriveInclusionRuleRequest\x1a5.m365.backupstorage.v1.WaitDriveInclusionRuleResponse\"3\xd2\xda\x19,j*InclusionRuleService/GetDriveInclusionRule\x90\x02\x01\x12\xb6\x01\n" +
 	"\x15WaitSiteInclusionRule\x123.m365.backupstorage.v1.WaitSiteInclusionRuleRequest\x1a4.m365.backupstorage.v1.WaitSiteInclusionRuleResponse\"2\xd2\xda\x19+j)InclusionRuleService/GetSiteInclusionRule\x90\x02\x01B\xc8\x01\n" +
@@ -2818,6 +2988,13 @@ func file_m365_backupstorage_v1_inclusion_rule_service_proto_init() {
 	file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[6].OneofWrappers = []any{}
 	file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[8].OneofWrappers = []any{}
 	file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[10].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[18].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[20].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[28].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[30].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[32].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[34].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_inclusion_rule_service_proto_msgTypes[36].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -313,8 +313,16 @@ type ActivateProtectionPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ActivateProtectionPolicyRequest) Reset() {
@@ -350,6 +358,13 @@ func (*ActivateProtectionPolicyRequest) Descriptor() ([]byte, []int) {
 func (x *ActivateProtectionPolicyRequest) GetProtectionPolicyId() string {
 	if x != nil {
 		return x.ProtectionPolicyId
+	}
+	return ""
+}
+
+func (x *ActivateProtectionPolicyRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -405,8 +420,16 @@ type DeactivateProtectionPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the policy.
 	ProtectionPolicyId string `protobuf:"bytes,1,opt,name=protection_policy_id,json=protectionPolicyId,proto3" json:"protection_policy_id,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DeactivateProtectionPolicyRequest) Reset() {
@@ -442,6 +465,13 @@ func (*DeactivateProtectionPolicyRequest) Descriptor() ([]byte, []int) {
 func (x *DeactivateProtectionPolicyRequest) GetProtectionPolicyId() string {
 	if x != nil {
 		return x.ProtectionPolicyId
+	}
+	return ""
+}
+
+func (x *DeactivateProtectionPolicyRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -499,8 +529,16 @@ type CreateExchangeProtectionPolicyRequest struct {
 	DisplayName string `protobuf:"bytes,1,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// Mailboxes to protect as soon as the policy is active. Limit: 50 in one request. Can be empty.
 	MailboxProtectionUnits []*NewMailboxProtectionUnit `protobuf:"bytes,2,rep,name=mailbox_protection_units,json=mailboxProtectionUnits,proto3" json:"mailbox_protection_units,omitempty"`
-	unknownFields          protoimpl.UnknownFields
-	sizeCache              protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateExchangeProtectionPolicyRequest) Reset() {
@@ -545,6 +583,13 @@ func (x *CreateExchangeProtectionPolicyRequest) GetMailboxProtectionUnits() []*N
 		return x.MailboxProtectionUnits
 	}
 	return nil
+}
+
+func (x *CreateExchangeProtectionPolicyRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of CreateExchangeProtectionPolicy.
@@ -600,8 +645,16 @@ type CreateOneDriveForBusinessProtectionPolicyRequest struct {
 	DisplayName string `protobuf:"bytes,1,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// Drives to protect as soon as the policy is active. Limit: 50 in one request. Can be empty.
 	DriveProtectionUnits []*NewDriveProtectionUnit `protobuf:"bytes,2,rep,name=drive_protection_units,json=driveProtectionUnits,proto3" json:"drive_protection_units,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateOneDriveForBusinessProtectionPolicyRequest) Reset() {
@@ -646,6 +699,13 @@ func (x *CreateOneDriveForBusinessProtectionPolicyRequest) GetDriveProtectionUni
 		return x.DriveProtectionUnits
 	}
 	return nil
+}
+
+func (x *CreateOneDriveForBusinessProtectionPolicyRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of CreateOneDriveForBusinessProtectionPolicy.
@@ -701,8 +761,16 @@ type CreateSharePointProtectionPolicyRequest struct {
 	DisplayName string `protobuf:"bytes,1,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// Sites to protect as soon as the policy is active. Limit: 50 in one request. Can be empty.
 	SiteProtectionUnits []*NewSiteProtectionUnit `protobuf:"bytes,2,rep,name=site_protection_units,json=siteProtectionUnits,proto3" json:"site_protection_units,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateSharePointProtectionPolicyRequest) Reset() {
@@ -747,6 +815,13 @@ func (x *CreateSharePointProtectionPolicyRequest) GetSiteProtectionUnits() []*Ne
 		return x.SiteProtectionUnits
 	}
 	return nil
+}
+
+func (x *CreateSharePointProtectionPolicyRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of CreateSharePointProtectionPolicy.
@@ -806,8 +881,16 @@ type UpdateExchangeProtectionPolicyRequest struct {
 	AddMailboxProtectionUnits []*NewMailboxProtectionUnit `protobuf:"bytes,3,rep,name=add_mailbox_protection_units,json=addMailboxProtectionUnits,proto3" json:"add_mailbox_protection_units,omitempty"`
 	// Ids of the units to remove. A unit that a dynamic rule protects cannot be removed in this way.
 	RemoveMailboxProtectionUnitIds []string `protobuf:"bytes,4,rep,name=remove_mailbox_protection_unit_ids,json=removeMailboxProtectionUnitIds,proto3" json:"remove_mailbox_protection_unit_ids,omitempty"`
-	unknownFields                  protoimpl.UnknownFields
-	sizeCache                      protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *UpdateExchangeProtectionPolicyRequest) Reset() {
@@ -866,6 +949,13 @@ func (x *UpdateExchangeProtectionPolicyRequest) GetRemoveMailboxProtectionUnitId
 		return x.RemoveMailboxProtectionUnitIds
 	}
 	return nil
+}
+
+func (x *UpdateExchangeProtectionPolicyRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of UpdateExchangeProtectionPolicy.
@@ -934,8 +1024,16 @@ type UpdateOneDriveForBusinessProtectionPolicyRequest struct {
 	AddDriveProtectionUnits []*NewDriveProtectionUnit `protobuf:"bytes,3,rep,name=add_drive_protection_units,json=addDriveProtectionUnits,proto3" json:"add_drive_protection_units,omitempty"`
 	// Ids of the units to remove. A unit that a dynamic rule protects cannot be removed in this way.
 	RemoveDriveProtectionUnitIds []string `protobuf:"bytes,4,rep,name=remove_drive_protection_unit_ids,json=removeDriveProtectionUnitIds,proto3" json:"remove_drive_protection_unit_ids,omitempty"`
-	unknownFields                protoimpl.UnknownFields
-	sizeCache                    protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *UpdateOneDriveForBusinessProtectionPolicyRequest) Reset() {
@@ -994,6 +1092,13 @@ func (x *UpdateOneDriveForBusinessProtectionPolicyRequest) GetRemoveDriveProtect
 		return x.RemoveDriveProtectionUnitIds
 	}
 	return nil
+}
+
+func (x *UpdateOneDriveForBusinessProtectionPolicyRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of UpdateOneDriveForBusinessProtectionPolicy.
@@ -1062,8 +1167,16 @@ type UpdateSharePointProtectionPolicyRequest struct {
 	AddSiteProtectionUnits []*NewSiteProtectionUnit `protobuf:"bytes,3,rep,name=add_site_protection_units,json=addSiteProtectionUnits,proto3" json:"add_site_protection_units,omitempty"`
 	// Ids of the units to remove. A unit that a dynamic rule protects cannot be removed in this way.
 	RemoveSiteProtectionUnitIds []string `protobuf:"bytes,4,rep,name=remove_site_protection_unit_ids,json=removeSiteProtectionUnitIds,proto3" json:"remove_site_protection_unit_ids,omitempty"`
-	unknownFields               protoimpl.UnknownFields
-	sizeCache                   protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *UpdateSharePointProtectionPolicyRequest) Reset() {
@@ -1122,6 +1235,13 @@ func (x *UpdateSharePointProtectionPolicyRequest) GetRemoveSiteProtectionUnitIds
 		return x.RemoveSiteProtectionUnitIds
 	}
 	return nil
+}
+
+func (x *UpdateSharePointProtectionPolicyRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of UpdateSharePointProtectionPolicy.
@@ -1338,62 +1458,78 @@ const file_m365_backupstorage_v1_protection_policy_service_proto_rawDesc = "" +
 	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\"Q\n" +
 	"\x1dDeleteProtectionPolicyRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\" \n" +
-	"\x1eDeleteProtectionPolicyResponse\"S\n" +
+	"\x1eDeleteProtectionPolicyResponse\"\x95\x01\n" +
 	"\x1fActivateProtectionPolicyRequest\x120\n" +
-	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\"\x80\x01\n" +
+	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\x80\x01\n" +
 	" ActivateProtectionPolicyResponse\x12\\\n" +
-	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\"U\n" +
+	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\"\x97\x01\n" +
 	"!DeactivateProtectionPolicyRequest\x120\n" +
-	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\"\x82\x01\n" +
+	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\x82\x01\n" +
 	"\"DeactivateProtectionPolicyResponse\x12\\\n" +
-	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\"\xb5\x01\n" +
+	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\"\xf7\x01\n" +
 	"%CreateExchangeProtectionPolicyRequest\x12!\n" +
 	"\fdisplay_name\x18\x01 \x01(\tR\vdisplayName\x12i\n" +
-	"\x18mailbox_protection_units\x18\x02 \x03(\v2/.m365.backupstorage.v1.NewMailboxProtectionUnitR\x16mailboxProtectionUnits\"\x86\x01\n" +
+	"\x18mailbox_protection_units\x18\x02 \x03(\v2/.m365.backupstorage.v1.NewMailboxProtectionUnitR\x16mailboxProtectionUnits\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\x86\x01\n" +
 	"&CreateExchangeProtectionPolicyResponse\x12\\\n" +
-	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\"\xba\x01\n" +
+	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\"\xfc\x01\n" +
 	"0CreateOneDriveForBusinessProtectionPolicyRequest\x12!\n" +
 	"\fdisplay_name\x18\x01 \x01(\tR\vdisplayName\x12c\n" +
-	"\x16drive_protection_units\x18\x02 \x03(\v2-.m365.backupstorage.v1.NewDriveProtectionUnitR\x14driveProtectionUnits\"\x91\x01\n" +
+	"\x16drive_protection_units\x18\x02 \x03(\v2-.m365.backupstorage.v1.NewDriveProtectionUnitR\x14driveProtectionUnits\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\x91\x01\n" +
 	"1CreateOneDriveForBusinessProtectionPolicyResponse\x12\\\n" +
-	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\"\xae\x01\n" +
+	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\"\xf0\x01\n" +
 	"'CreateSharePointProtectionPolicyRequest\x12!\n" +
 	"\fdisplay_name\x18\x01 \x01(\tR\vdisplayName\x12`\n" +
-	"\x15site_protection_units\x18\x02 \x03(\v2,.m365.backupstorage.v1.NewSiteProtectionUnitR\x13siteProtectionUnits\"\x88\x01\n" +
+	"\x15site_protection_units\x18\x02 \x03(\v2,.m365.backupstorage.v1.NewSiteProtectionUnitR\x13siteProtectionUnits\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\x88\x01\n" +
 	"(CreateSharePointProtectionPolicyResponse\x12\\\n" +
-	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\"\x9f\x03\n" +
+	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\"\xe1\x03\n" +
 	"%UpdateExchangeProtectionPolicyRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12&\n" +
 	"\fdisplay_name\x18\x02 \x01(\tH\x00R\vdisplayName\x88\x01\x01\x12\x96\x01\n" +
 	"\x1cadd_mailbox_protection_units\x18\x03 \x03(\v2/.m365.backupstorage.v1.NewMailboxProtectionUnitB$\xea\xda\x19 \n" +
 	"\x1cmailboxProtectionUnits@delta(\x02R\x19addMailboxProtectionUnits\x12r\n" +
 	"\"remove_mailbox_protection_unit_ids\x18\x04 \x03(\tB&\xea\xda\x19\"\n" +
-	"\x1cmailboxProtectionUnits@delta\x18\x02(\x04R\x1eremoveMailboxProtectionUnitIdsB\x0f\n" +
-	"\r_display_name\"\x92\x02\n" +
+	"\x1cmailboxProtectionUnits@delta\x18\x02(\x04R\x1eremoveMailboxProtectionUnitIds\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x01R\x0eidempotencyKey\x88\x01\x01B\x0f\n" +
+	"\r_display_nameB\x12\n" +
+	"\x10_idempotency_key\"\x92\x02\n" +
 	"&UpdateExchangeProtectionPolicyResponse\x12\\\n" +
 	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\x12\x89\x01\n" +
 	"\x18mailbox_protection_units\x18\x02 \x03(\v2+.m365.backupstorage.v1.ProtectionUnitChangeB\"\xea\xda\x19\x1e\n" +
-	"\x1cmailboxProtectionUnits@deltaR\x16mailboxProtectionUnits\"\x9c\x03\n" +
+	"\x1cmailboxProtectionUnits@deltaR\x16mailboxProtectionUnits\"\xde\x03\n" +
 	"0UpdateOneDriveForBusinessProtectionPolicyRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12&\n" +
 	"\fdisplay_name\x18\x02 \x01(\tH\x00R\vdisplayName\x88\x01\x01\x12\x8e\x01\n" +
 	"\x1aadd_drive_protection_units\x18\x03 \x03(\v2-.m365.backupstorage.v1.NewDriveProtectionUnitB\"\xea\xda\x19\x1e\n" +
 	"\x1adriveProtectionUnits@delta(\x02R\x17addDriveProtectionUnits\x12l\n" +
 	" remove_drive_protection_unit_ids\x18\x04 \x03(\tB$\xea\xda\x19 \n" +
-	"\x1adriveProtectionUnits@delta\x18\x02(\x04R\x1cremoveDriveProtectionUnitIdsB\x0f\n" +
-	"\r_display_name\"\x97\x02\n" +
+	"\x1adriveProtectionUnits@delta\x18\x02(\x04R\x1cremoveDriveProtectionUnitIds\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x01R\x0eidempotencyKey\x88\x01\x01B\x0f\n" +
+	"\r_display_nameB\x12\n" +
+	"\x10_idempotency_key\"\x97\x02\n" +
 	"1UpdateOneDriveForBusinessProtectionPolicyResponse\x12\\\n" +
 	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\x12\x83\x01\n" +
 	"\x16drive_protection_units\x18\x02 \x03(\v2+.m365.backupstorage.v1.ProtectionUnitChangeB \xea\xda\x19\x1c\n" +
-	"\x1adriveProtectionUnits@deltaR\x14driveProtectionUnits\"\x8c\x03\n" +
+	"\x1adriveProtectionUnits@deltaR\x14driveProtectionUnits\"\xce\x03\n" +
 	"'UpdateSharePointProtectionPolicyRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12&\n" +
 	"\fdisplay_name\x18\x02 \x01(\tH\x00R\vdisplayName\x88\x01\x01\x12\x8a\x01\n" +
 	"\x19add_site_protection_units\x18\x03 \x03(\v2,.m365.backupstorage.v1.NewSiteProtectionUnitB!\xea\xda\x19\x1d\n" +
 	"\x19siteProtectionUnits@delta(\x02R\x16addSiteProtectionUnits\x12i\n" +
 	"\x1fremove_site_protection_unit_ids\x18\x04 \x03(\tB#\xea\xda\x19\x1f\n" +
-	"\x19siteProtectionUnits@delta\x18\x02(\x04R\x1bremoveSiteProtectionUnitIdsB\x0f\n" +
-	"\r_display_name\"\x8b\x02\n" +
+	"\x19siteProtectionUnits@delta\x18\x02(\x04R\x1bremoveSiteProtectionUnitIds\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x01R\x0eidempotencyKey\x88\x01\x01B\x0f\n" +
+	"\r_display_nameB\x12\n" +
+	"\x10_idempotency_key\"\x8b\x02\n" +
 	"(UpdateSharePointProtectionPolicyResponse\x12\\\n" +
 	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyB\x06\xea\xda\x19\x02\x18\x01R\x10protectionPolicy\x12\x80\x01\n" +
 	"\x15site_protection_units\x18\x02 \x03(\v2+.m365.backupstorage.v1.ProtectionUnitChangeB\x1f\xea\xda\x19\x1b\n" +
@@ -1406,33 +1542,33 @@ const file_m365_backupstorage_v1_protection_policy_service_proto_rawDesc = "" +
 	"\x1cWaitProtectionPolicyResponse\x12T\n" +
 	"\x11protection_policy\x18\x01 \x01(\v2'.m365.backupstorage.v1.ProtectionPolicyR\x10protectionPolicy\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
-	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xd1#\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xfd%\n" +
 	"\x17ProtectionPolicyService\x12\xa3\x02\n" +
 	"\x16ListProtectionPolicies\x124.m365.backupstorage.v1.ListProtectionPoliciesRequest\x1a5.m365.backupstorage.v1.ListProtectionPoliciesResponse\"\x9b\x01\xd2\xda\x19\x93\x01\n" +
 	"\x03GET\x12\x13/protectionPolicies\x1a$BackupRestore-Configuration.Read.All*Ohttps://learn.microsoft.com/graph/api/backuprestoreroot-list-protectionpolicies@\x01\x90\x02\x01\x12\xa4\x02\n" +
 	"\x13GetProtectionPolicy\x121.m365.backupstorage.v1.GetProtectionPolicyRequest\x1a2.m365.backupstorage.v1.GetProtectionPolicyResponse\"\xa5\x01\xd2\xda\x19\x9d\x01\n" +
 	"\x03GET\x12*/protectionPolicies/{protection_policy_id}\x1a$BackupRestore-Configuration.Read.All*>https://learn.microsoft.com/graph/api/protectionpolicybase-get2\x02\a\b@\x01\x90\x02\x01\x12\xf6\x02\n" +
 	"\x16DeleteProtectionPolicy\x124.m365.backupstorage.v1.DeleteProtectionPolicyRequest\x1a5.m365.backupstorage.v1.DeleteProtectionPolicyResponse\"\xee\x01\xd2\xda\x19\xe6\x01\n" +
-	"\x06DELETE\x12*/protectionPolicies/{protection_policy_id}\x1a)BackupRestore-Configuration.ReadWrite.All*Qhttps://learn.microsoft.com/graph/api/backuprestoreroot-delete-protectionpolicies2\x03\a\b\f@\x04J+ProtectionPolicyService/GetProtectionPolicy\x90\x02\x02\x12\x95\x03\n" +
-	"\x18ActivateProtectionPolicy\x126.m365.backupstorage.v1.ActivateProtectionPolicyRequest\x1a7.m365.backupstorage.v1.ActivateProtectionPolicyResponse\"\x87\x02\xd2\xda\x19\x82\x02\n" +
-	"\x04POST\x123/protectionPolicies/{protection_policy_id}/activate\x1a)BackupRestore-Configuration.ReadWrite.All*Chttps://learn.microsoft.com/graph/api/protectionpolicybase-activate2\x03\a\f\b@\x02J+ProtectionPolicyService/GetProtectionPolicyR\x1fPROTECTION_POLICY_STATUS_ACTIVEX\x01\x12\xa1\x03\n" +
-	"\x1aDeactivateProtectionPolicy\x128.m365.backupstorage.v1.DeactivateProtectionPolicyRequest\x1a9.m365.backupstorage.v1.DeactivateProtectionPolicyResponse\"\x8d\x02\xd2\xda\x19\x88\x02\n" +
-	"\x04POST\x125/protectionPolicies/{protection_policy_id}/deactivate\x1a)BackupRestore-Configuration.ReadWrite.All*Ehttps://learn.microsoft.com/graph/api/protectionpolicybase-deactivate2\x03\a\f\b@\x04J+ProtectionPolicyService/GetProtectionPolicyR!PROTECTION_POLICY_STATUS_INACTIVEX\x01\x12\x89\x03\n" +
-	"\x1eCreateExchangeProtectionPolicy\x12<.m365.backupstorage.v1.CreateExchangeProtectionPolicyRequest\x1a=.m365.backupstorage.v1.CreateExchangeProtectionPolicyResponse\"\xe9\x01\xd2\xda\x19\xe4\x01\n" +
-	"\x04POST\x12\x1b/exchangeProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*Whttps://learn.microsoft.com/graph/api/backuprestoreroot-post-exchangeprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:@\x02J.ProtectionPolicyService/ListProtectionPoliciesp\x01\x12\xc0\x03\n" +
-	")CreateOneDriveForBusinessProtectionPolicy\x12G.m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyRequest\x1aH.m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyResponse\"\xff\x01\xd2\xda\x19\xfa\x01\n" +
-	"\x04POST\x12&/oneDriveForBusinessProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*bhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-onedriveforbusinessprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:@\x02J.ProtectionPolicyService/ListProtectionPoliciesp\x01\x12\x93\x03\n" +
-	" CreateSharePointProtectionPolicy\x12>.m365.backupstorage.v1.CreateSharePointProtectionPolicyRequest\x1a?.m365.backupstorage.v1.CreateSharePointProtectionPolicyResponse\"\xed\x01\xd2\xda\x19\xe8\x01\n" +
-	"\x04POST\x12\x1d/sharePointProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*Yhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-sharepointprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:@\x02J.ProtectionPolicyService/ListProtectionPoliciesp\x01\x12\x96\x03\n" +
-	"\x1eUpdateExchangeProtectionPolicy\x12<.m365.backupstorage.v1.UpdateExchangeProtectionPolicyRequest\x1a=.m365.backupstorage.v1.UpdateExchangeProtectionPolicyResponse\"\xf6\x01\xd2\xda\x19\xf1\x01\n" +
+	"\x06DELETE\x12*/protectionPolicies/{protection_policy_id}\x1a)BackupRestore-Configuration.ReadWrite.All*Qhttps://learn.microsoft.com/graph/api/backuprestoreroot-delete-protectionpolicies2\x03\a\b\f@\x04J+ProtectionPolicyService/GetProtectionPolicy\x90\x02\x02\x12\x98\x03\n" +
+	"\x18ActivateProtectionPolicy\x126.m365.backupstorage.v1.ActivateProtectionPolicyRequest\x1a7.m365.backupstorage.v1.ActivateProtectionPolicyResponse\"\x8a\x02\xd2\xda\x19\x85\x02\n" +
+	"\x04POST\x123/protectionPolicies/{protection_policy_id}/activate\x1a)BackupRestore-Configuration.ReadWrite.All*Chttps://learn.microsoft.com/graph/api/protectionpolicybase-activate2\x03\a\f\b@\x02J+ProtectionPolicyService/GetProtectionPolicyR\x1fPROTECTION_POLICY_STATUS_ACTIVEX\x01\x80\x01\x03\x12\xa4\x03\n" +
+	"\x1aDeactivateProtectionPolicy\x128.m365.backupstorage.v1.DeactivateProtectionPolicyRequest\x1a9.m365.backupstorage.v1.DeactivateProtectionPolicyResponse\"\x90\x02\xd2\xda\x19\x8b\x02\n" +
+	"\x04POST\x125/protectionPolicies/{protection_policy_id}/deactivate\x1a)BackupRestore-Configuration.ReadWrite.All*Ehttps://learn.microsoft.com/graph/api/protectionpolicybase-deactivate2\x03\a\f\b@\x04J+ProtectionPolicyService/GetProtectionPolicyR!PROTECTION_POLICY_STATUS_INACTIVEX\x01\x80\x01\x03\x12\xba\x03\n" +
+	"\x1eCreateExchangeProtectionPolicy\x12<.m365.backupstorage.v1.CreateExchangeProtectionPolicyRequest\x1a=.m365.backupstorage.v1.CreateExchangeProtectionPolicyResponse\"\x9a\x02\xd2\xda\x19\x95\x02\n" +
+	"\x04POST\x12\x1b/exchangeProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*Whttps://learn.microsoft.com/graph/api/backuprestoreroot-post-exchangeprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:@\x02J.ProtectionPolicyService/ListProtectionPoliciesp\x01\x80\x01\x01\x8a\x01+ProtectionPolicyService/GetProtectionPolicy\x12\xf1\x03\n" +
+	")CreateOneDriveForBusinessProtectionPolicy\x12G.m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyRequest\x1aH.m365.backupstorage.v1.CreateOneDriveForBusinessProtectionPolicyResponse\"\xb0\x02\xd2\xda\x19\xab\x02\n" +
+	"\x04POST\x12&/oneDriveForBusinessProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*bhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-onedriveforbusinessprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:@\x02J.ProtectionPolicyService/ListProtectionPoliciesp\x01\x80\x01\x01\x8a\x01+ProtectionPolicyService/GetProtectionPolicy\x12\xc4\x03\n" +
+	" CreateSharePointProtectionPolicy\x12>.m365.backupstorage.v1.CreateSharePointProtectionPolicyRequest\x1a?.m365.backupstorage.v1.CreateSharePointProtectionPolicyResponse\"\x9e\x02\xd2\xda\x19\x99\x02\n" +
+	"\x04POST\x12\x1d/sharePointProtectionPolicies\x1a)BackupRestore-Configuration.ReadWrite.All*Yhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-sharepointprotectionpolicies2\a\x01\x02\x03\x04\x05\x06:@\x02J.ProtectionPolicyService/ListProtectionPoliciesp\x01\x80\x01\x01\x8a\x01+ProtectionPolicyService/GetProtectionPolicy\x12\xc7\x03\n" +
+	"\x1eUpdateExchangeProtectionPolicy\x12<.m365.backupstorage.v1.UpdateExchangeProtectionPolicyRequest\x1a=.m365.backupstorage.v1.UpdateExchangeProtectionPolicyResponse\"\xa7\x02\xd2\xda\x19\xa2\x02\n" +
 	"\x05PATCH\x122/exchangeProtectionPolicies/{protection_policy_id}\x1a)BackupRestore-Configuration.ReadWrite.All*Ehttps://learn.microsoft.com/graph/api/exchangeprotectionpolicy-update2\x05\t\n" +
-	"\v\b:@\x03J7ProtectionUnitService/ListExchangeProtectionPolicyUnits`\t\x12\xd8\x03\n" +
-	")UpdateOneDriveForBusinessProtectionPolicy\x12G.m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyRequest\x1aH.m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyResponse\"\x97\x02\xd2\xda\x19\x92\x02\n" +
+	"\v\b:@\x03J7ProtectionUnitService/ListExchangeProtectionPolicyUnits`\t\x80\x01\x02\x8a\x01+ProtectionPolicyService/GetProtectionPolicy\x12\x89\x04\n" +
+	")UpdateOneDriveForBusinessProtectionPolicy\x12G.m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyRequest\x1aH.m365.backupstorage.v1.UpdateOneDriveForBusinessProtectionPolicyResponse\"\xc8\x02\xd2\xda\x19\xc3\x02\n" +
 	"\x05PATCH\x12=/oneDriveForBusinessProtectionPolicies/{protection_policy_id}\x1a)BackupRestore-Configuration.ReadWrite.All*Phttps://learn.microsoft.com/graph/api/onedriveforbusinessprotectionpolicy-update2\x05\t\n" +
-	"\v\b:@\x03JBProtectionUnitService/ListOneDriveForBusinessProtectionPolicyUnits`\t\x12\xa2\x03\n" +
-	" UpdateSharePointProtectionPolicy\x12>.m365.backupstorage.v1.UpdateSharePointProtectionPolicyRequest\x1a?.m365.backupstorage.v1.UpdateSharePointProtectionPolicyResponse\"\xfc\x01\xd2\xda\x19\xf7\x01\n" +
+	"\v\b:@\x03JBProtectionUnitService/ListOneDriveForBusinessProtectionPolicyUnits`\t\x80\x01\x02\x8a\x01+ProtectionPolicyService/GetProtectionPolicy\x12\xd3\x03\n" +
+	" UpdateSharePointProtectionPolicy\x12>.m365.backupstorage.v1.UpdateSharePointProtectionPolicyRequest\x1a?.m365.backupstorage.v1.UpdateSharePointProtectionPolicyResponse\"\xad\x02\xd2\xda\x19\xa8\x02\n" +
 	"\x05PATCH\x124/sharePointProtectionPolicies/{protection_policy_id}\x1a)BackupRestore-Configuration.ReadWrite.All*Ghttps://learn.microsoft.com/graph/api/sharepointprotectionpolicy-update2\x05\t\n" +
-	"\v\b:@\x03J9ProtectionUnitService/ListSharePointProtectionPolicyUnits`\t\x12\xb5\x01\n" +
+	"\v\b:@\x03J9ProtectionUnitService/ListSharePointProtectionPolicyUnits`\t\x80\x01\x02\x8a\x01+ProtectionPolicyService/GetProtectionPolicy\x12\xb5\x01\n" +
 	"\x14WaitProtectionPolicy\x122.m365.backupstorage.v1.WaitProtectionPolicyRequest\x1a3.m365.backupstorage.v1.WaitProtectionPolicyResponse\"4\xd2\xda\x19-j+ProtectionPolicyService/GetProtectionPolicy\x90\x02\x01B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
@@ -1548,6 +1684,11 @@ func file_m365_backupstorage_v1_protection_policy_service_proto_init() {
 	file_m365_backupstorage_v1_protection_policy_proto_init()
 	file_m365_backupstorage_v1_protection_unit_proto_init()
 	file_m365_backupstorage_v1_wait_result_proto_init()
+	file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes[6].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes[8].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes[10].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes[12].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes[14].OneofWrappers = []any{}
 	file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes[16].OneofWrappers = []any{}
 	file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes[18].OneofWrappers = []any{}
 	file_m365_backupstorage_v1_protection_policy_service_proto_msgTypes[20].OneofWrappers = []any{}

@@ -153,8 +153,16 @@ type CreateMailboxProtectionUnitsBulkAdditionJobRequest struct {
 	Mailboxes []string `protobuf:"bytes,3,rep,name=mailboxes,proto3" json:"mailboxes,omitempty"`
 	// Object ids of the users in Microsoft Entra ID, GUIDs.
 	DirectoryObjectIds []string `protobuf:"bytes,4,rep,name=directory_object_ids,json=directoryObjectIds,proto3" json:"directory_object_ids,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateMailboxProtectionUnitsBulkAdditionJobRequest) Reset() {
@@ -213,6 +221,13 @@ func (x *CreateMailboxProtectionUnitsBulkAdditionJobRequest) GetDirectoryObjectI
 		return x.DirectoryObjectIds
 	}
 	return nil
+}
+
+func (x *CreateMailboxProtectionUnitsBulkAdditionJobRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of CreateMailboxProtectionUnitsBulkAdditionJob.
@@ -494,8 +509,16 @@ type CreateDriveProtectionUnitsBulkAdditionJobRequest struct {
 	Drives []string `protobuf:"bytes,3,rep,name=drives,proto3" json:"drives,omitempty"`
 	// Object ids of the users in Microsoft Entra ID, GUIDs.
 	DirectoryObjectIds []string `protobuf:"bytes,4,rep,name=directory_object_ids,json=directoryObjectIds,proto3" json:"directory_object_ids,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateDriveProtectionUnitsBulkAdditionJobRequest) Reset() {
@@ -554,6 +577,13 @@ func (x *CreateDriveProtectionUnitsBulkAdditionJobRequest) GetDirectoryObjectIds
 		return x.DirectoryObjectIds
 	}
 	return nil
+}
+
+func (x *CreateDriveProtectionUnitsBulkAdditionJobRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of CreateDriveProtectionUnitsBulkAdditionJob.
@@ -833,9 +863,17 @@ type CreateSiteProtectionUnitsBulkAdditionJobRequest struct {
 	// URLs of the sites to add. Limit: 50,000 together with `site_ids`.
 	SiteWebUrls []string `protobuf:"bytes,3,rep,name=site_web_urls,json=siteWebUrls,proto3" json:"site_web_urls,omitempty"`
 	// Ids of the sites to add: `host,siteGuid,webGuid`.
-	SiteIds       []string `protobuf:"bytes,4,rep,name=site_ids,json=siteIds,proto3" json:"site_ids,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	SiteIds []string `protobuf:"bytes,4,rep,name=site_ids,json=siteIds,proto3" json:"site_ids,omitempty"`
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateSiteProtectionUnitsBulkAdditionJobRequest) Reset() {
@@ -894,6 +932,13 @@ func (x *CreateSiteProtectionUnitsBulkAdditionJobRequest) GetSiteIds() []string 
 		return x.SiteIds
 	}
 	return nil
+}
+
+func (x *CreateSiteProtectionUnitsBulkAdditionJobRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of CreateSiteProtectionUnitsBulkAdditionJob.
@@ -1501,12 +1546,14 @@ const file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto
 	"\x12bulk_addition_jobs\x18\x01 \x03(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x10bulkAdditionJobs\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"\xd9\x01\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\x9b\x02\n" +
 	"2CreateMailboxProtectionUnitsBulkAdditionJobRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1c\n" +
 	"\tmailboxes\x18\x03 \x03(\tR\tmailboxes\x120\n" +
-	"\x14directory_object_ids\x18\x04 \x03(\tR\x12directoryObjectIds\"\x9f\x01\n" +
+	"\x14directory_object_ids\x18\x04 \x03(\tR\x12directoryObjectIds\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\x9f\x01\n" +
 	"3CreateMailboxProtectionUnitsBulkAdditionJobResponse\x12h\n" +
 	"\x11bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x0fbulkAdditionJob\"\x94\x01\n" +
 	"/GetMailboxProtectionUnitsBulkAdditionJobRequest\x120\n" +
@@ -1523,12 +1570,14 @@ const file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto
 	"\x12bulk_addition_jobs\x18\x01 \x03(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x10bulkAdditionJobs\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"\xd1\x01\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\x93\x02\n" +
 	"0CreateDriveProtectionUnitsBulkAdditionJobRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x16\n" +
 	"\x06drives\x18\x03 \x03(\tR\x06drives\x120\n" +
-	"\x14directory_object_ids\x18\x04 \x03(\tR\x12directoryObjectIds\"\x9d\x01\n" +
+	"\x14directory_object_ids\x18\x04 \x03(\tR\x12directoryObjectIds\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\x9d\x01\n" +
 	"1CreateDriveProtectionUnitsBulkAdditionJobResponse\x12h\n" +
 	"\x11bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x0fbulkAdditionJob\"\x92\x01\n" +
 	"-GetDriveProtectionUnitsBulkAdditionJobRequest\x120\n" +
@@ -1545,12 +1594,14 @@ const file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto
 	"\x12bulk_addition_jobs\x18\x01 \x03(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x10bulkAdditionJobs\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"\xc5\x01\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\x87\x02\n" +
 	"/CreateSiteProtectionUnitsBulkAdditionJobRequest\x120\n" +
 	"\x14protection_policy_id\x18\x01 \x01(\tR\x12protectionPolicyId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\"\n" +
 	"\rsite_web_urls\x18\x03 \x03(\tR\vsiteWebUrls\x12\x19\n" +
-	"\bsite_ids\x18\x04 \x03(\tR\asiteIds\"\x9c\x01\n" +
+	"\bsite_ids\x18\x04 \x03(\tR\asiteIds\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\x9c\x01\n" +
 	"0CreateSiteProtectionUnitsBulkAdditionJobResponse\x12h\n" +
 	"\x11bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobB\x06\xea\xda\x19\x02\x18\x01R\x0fbulkAdditionJob\"\x91\x01\n" +
 	",GetSiteProtectionUnitsBulkAdditionJobRequest\x120\n" +
@@ -1587,24 +1638,24 @@ const file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto
 	".WaitSiteProtectionUnitsBulkAdditionJobResponse\x12`\n" +
 	"\x11bulk_addition_job\x18\x01 \x01(\v24.m365.backupstorage.v1.ProtectionUnitBulkAdditionJobR\x0fbulkAdditionJob\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
-	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xc1'\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xb5)\n" +
 	"$ProtectionUnitBulkAdditionJobService\x12\xc0\x03\n" +
 	"*ListMailboxProtectionUnitsBulkAdditionJobs\x12H.m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsRequest\x1aI.m365.backupstorage.v1.ListMailboxProtectionUnitsBulkAdditionJobsResponse\"\xfc\x01\xd2\xda\x19\xf4\x01\n" +
-	"\x03GET\x12Y/exchangeProtectionPolicies/{protection_policy_id}/mailboxProtectionUnitsBulkAdditionJobs\x1a$BackupRestore-Configuration.Read.All*jhttps://learn.microsoft.com/graph/api/exchangeprotectionpolicy-list-mailboxprotectionunitsbulkadditionjobs@\x01\x90\x02\x01\x12\x80\x04\n" +
-	"+CreateMailboxProtectionUnitsBulkAdditionJob\x12I.m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobRequest\x1aJ.m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobResponse\"\xb9\x02\xd2\xda\x19\xb4\x02\n" +
-	"\x04POST\x12Y/exchangeProtectionPolicies/{protection_policy_id}/mailboxProtectionUnitsBulkAdditionJobs\x1a)BackupRestore-Configuration.ReadWrite.All*Qhttps://learn.microsoft.com/graph/api/mailboxprotectionunitsbulkadditionjobs-post@\x02JOProtectionUnitBulkAdditionJobService/ListMailboxProtectionUnitsBulkAdditionJobsp\x01\x12\xb7\x03\n" +
+	"\x03GET\x12Y/exchangeProtectionPolicies/{protection_policy_id}/mailboxProtectionUnitsBulkAdditionJobs\x1a$BackupRestore-Configuration.Read.All*jhttps://learn.microsoft.com/graph/api/exchangeprotectionpolicy-list-mailboxprotectionunitsbulkadditionjobs@\x01\x90\x02\x01\x12\xd3\x04\n" +
+	"+CreateMailboxProtectionUnitsBulkAdditionJob\x12I.m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobRequest\x1aJ.m365.backupstorage.v1.CreateMailboxProtectionUnitsBulkAdditionJobResponse\"\x8c\x03\xd2\xda\x19\x87\x03\n" +
+	"\x04POST\x12Y/exchangeProtectionPolicies/{protection_policy_id}/mailboxProtectionUnitsBulkAdditionJobs\x1a)BackupRestore-Configuration.ReadWrite.All*Qhttps://learn.microsoft.com/graph/api/mailboxprotectionunitsbulkadditionjobs-post@\x02JOProtectionUnitBulkAdditionJobService/ListMailboxProtectionUnitsBulkAdditionJobsp\x01\x80\x01\x01\x8a\x01MProtectionUnitBulkAdditionJobService/GetMailboxProtectionUnitsBulkAdditionJob\x12\xb7\x03\n" +
 	"(GetMailboxProtectionUnitsBulkAdditionJob\x12F.m365.backupstorage.v1.GetMailboxProtectionUnitsBulkAdditionJobRequest\x1aG.m365.backupstorage.v1.GetMailboxProtectionUnitsBulkAdditionJobResponse\"\xf9\x01\xd2\xda\x19\xf1\x01\n" +
 	"\x03GET\x12p/exchangeProtectionPolicies/{protection_policy_id}/mailboxProtectionUnitsBulkAdditionJobs/{bulk_addition_job_id}\x1a$BackupRestore-Configuration.Read.All*Phttps://learn.microsoft.com/graph/api/mailboxprotectionunitsbulkadditionjobs-get@\x01\x90\x02\x01\x12\xcc\x03\n" +
 	"(ListDriveProtectionUnitsBulkAdditionJobs\x12F.m365.backupstorage.v1.ListDriveProtectionUnitsBulkAdditionJobsRequest\x1aG.m365.backupstorage.v1.ListDriveProtectionUnitsBulkAdditionJobsResponse\"\x8e\x02\xd2\xda\x19\x86\x02\n" +
-	"\x03GET\x12b/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveProtectionUnitsBulkAdditionJobs\x1a$BackupRestore-Configuration.Read.All*shttps://learn.microsoft.com/graph/api/onedriveforbusinessprotectionpolicy-list-driveprotectionunitsbulkadditionjobs@\x01\x90\x02\x01\x12\xff\x03\n" +
-	")CreateDriveProtectionUnitsBulkAdditionJob\x12G.m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobRequest\x1aH.m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobResponse\"\xbe\x02\xd2\xda\x19\xb9\x02\n" +
-	"\x04POST\x12b/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveProtectionUnitsBulkAdditionJobs\x1a)BackupRestore-Configuration.ReadWrite.All*Ohttps://learn.microsoft.com/graph/api/driveprotectionunitsbulkadditionjobs-post@\x02JMProtectionUnitBulkAdditionJobService/ListDriveProtectionUnitsBulkAdditionJobsp\x01\x12\xb8\x03\n" +
+	"\x03GET\x12b/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveProtectionUnitsBulkAdditionJobs\x1a$BackupRestore-Configuration.Read.All*shttps://learn.microsoft.com/graph/api/onedriveforbusinessprotectionpolicy-list-driveprotectionunitsbulkadditionjobs@\x01\x90\x02\x01\x12\xd0\x04\n" +
+	")CreateDriveProtectionUnitsBulkAdditionJob\x12G.m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobRequest\x1aH.m365.backupstorage.v1.CreateDriveProtectionUnitsBulkAdditionJobResponse\"\x8f\x03\xd2\xda\x19\x8a\x03\n" +
+	"\x04POST\x12b/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveProtectionUnitsBulkAdditionJobs\x1a)BackupRestore-Configuration.ReadWrite.All*Ohttps://learn.microsoft.com/graph/api/driveprotectionunitsbulkadditionjobs-post@\x02JMProtectionUnitBulkAdditionJobService/ListDriveProtectionUnitsBulkAdditionJobsp\x01\x80\x01\x01\x8a\x01KProtectionUnitBulkAdditionJobService/GetDriveProtectionUnitsBulkAdditionJob\x12\xb8\x03\n" +
 	"&GetDriveProtectionUnitsBulkAdditionJob\x12D.m365.backupstorage.v1.GetDriveProtectionUnitsBulkAdditionJobRequest\x1aE.m365.backupstorage.v1.GetDriveProtectionUnitsBulkAdditionJobResponse\"\x80\x02\xd2\xda\x19\xf8\x01\n" +
 	"\x03GET\x12y/oneDriveForBusinessProtectionPolicies/{protection_policy_id}/driveProtectionUnitsBulkAdditionJobs/{bulk_addition_job_id}\x1a$BackupRestore-Configuration.Read.All*Nhttps://learn.microsoft.com/graph/api/driveprotectionunitsbulkadditionjobs-get@\x01\x90\x02\x01\x12\xb5\x03\n" +
 	"'ListSiteProtectionUnitsBulkAdditionJobs\x12E.m365.backupstorage.v1.ListSiteProtectionUnitsBulkAdditionJobsRequest\x1aF.m365.backupstorage.v1.ListSiteProtectionUnitsBulkAdditionJobsResponse\"\xfa\x01\xd2\xda\x19\xf2\x01\n" +
-	"\x03GET\x12X/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnitsBulkAdditionJobs\x1a$BackupRestore-Configuration.Read.All*ihttps://learn.microsoft.com/graph/api/sharepointprotectionpolicy-list-siteprotectionunitsbulkadditionjobs@\x01\x90\x02\x01\x12\xf0\x03\n" +
-	"(CreateSiteProtectionUnitsBulkAdditionJob\x12F.m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobRequest\x1aG.m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobResponse\"\xb2\x02\xd2\xda\x19\xad\x02\n" +
-	"\x04POST\x12X/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnitsBulkAdditionJobs\x1a)BackupRestore-Configuration.ReadWrite.All*Nhttps://learn.microsoft.com/graph/api/siteprotectionunitsbulkadditionjobs-post@\x02JLProtectionUnitBulkAdditionJobService/ListSiteProtectionUnitsBulkAdditionJobsp\x01\x12\xaa\x03\n" +
+	"\x03GET\x12X/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnitsBulkAdditionJobs\x1a$BackupRestore-Configuration.Read.All*ihttps://learn.microsoft.com/graph/api/sharepointprotectionpolicy-list-siteprotectionunitsbulkadditionjobs@\x01\x90\x02\x01\x12\xc0\x04\n" +
+	"(CreateSiteProtectionUnitsBulkAdditionJob\x12F.m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobRequest\x1aG.m365.backupstorage.v1.CreateSiteProtectionUnitsBulkAdditionJobResponse\"\x82\x03\xd2\xda\x19\xfd\x02\n" +
+	"\x04POST\x12X/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnitsBulkAdditionJobs\x1a)BackupRestore-Configuration.ReadWrite.All*Nhttps://learn.microsoft.com/graph/api/siteprotectionunitsbulkadditionjobs-post@\x02JLProtectionUnitBulkAdditionJobService/ListSiteProtectionUnitsBulkAdditionJobsp\x01\x80\x01\x01\x8a\x01JProtectionUnitBulkAdditionJobService/GetSiteProtectionUnitsBulkAdditionJob\x12\xaa\x03\n" +
 	"%GetSiteProtectionUnitsBulkAdditionJob\x12C.m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobRequest\x1aD.m365.backupstorage.v1.GetSiteProtectionUnitsBulkAdditionJobResponse\"\xf5\x01\xd2\xda\x19\xed\x01\n" +
 	"\x03GET\x12o/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnitsBulkAdditionJobs/{bulk_addition_job_id}\x1a$BackupRestore-Configuration.Read.All*Mhttps://learn.microsoft.com/graph/api/siteprotectionunitsbulkadditionjobs-get@\x01\x90\x02\x01\x12\x96\x02\n" +
 	")WaitMailboxProtectionUnitsBulkAdditionJob\x12G.m365.backupstorage.v1.WaitMailboxProtectionUnitsBulkAdditionJobRequest\x1aH.m365.backupstorage.v1.WaitMailboxProtectionUnitsBulkAdditionJobResponse\"V\xd2\xda\x19OjMProtectionUnitBulkAdditionJobService/GetMailboxProtectionUnitsBulkAdditionJob\x90\x02\x01\x12\x8e\x02\n" +
@@ -1717,6 +1768,9 @@ func file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_
 	file_m365_backupstorage_v1_graph_names_proto_init()
 	file_m365_backupstorage_v1_protection_unit_bulk_addition_job_proto_init()
 	file_m365_backupstorage_v1_wait_result_proto_init()
+	file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes[2].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes[8].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_protection_unit_bulk_addition_job_service_proto_msgTypes[14].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

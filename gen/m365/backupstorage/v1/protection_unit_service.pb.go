@@ -866,8 +866,16 @@ type OffboardProtectionUnitRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the unit.
 	ProtectionUnitId string `protobuf:"bytes,1,opt,name=protection_unit_id,json=protectionUnitId,proto3" json:"protection_unit_id,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *OffboardProtectionUnitRequest) Reset() {
@@ -903,6 +911,13 @@ func (*OffboardProtectionUnitRequest) Descriptor() ([]byte, []int) {
 func (x *OffboardProtectionUnitRequest) GetProtectionUnitId() string {
 	if x != nil {
 		return x.ProtectionUnitId
+	}
+	return ""
+}
+
+func (x *OffboardProtectionUnitRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -958,8 +973,16 @@ type CancelOffboardProtectionUnitRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the unit.
 	ProtectionUnitId string `protobuf:"bytes,1,opt,name=protection_unit_id,json=protectionUnitId,proto3" json:"protection_unit_id,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CancelOffboardProtectionUnitRequest) Reset() {
@@ -995,6 +1018,13 @@ func (*CancelOffboardProtectionUnitRequest) Descriptor() ([]byte, []int) {
 func (x *CancelOffboardProtectionUnitRequest) GetProtectionUnitId() string {
 	if x != nil {
 		return x.ProtectionUnitId
+	}
+	return ""
+}
+
+func (x *CancelOffboardProtectionUnitRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -1255,13 +1285,17 @@ const file_m365_backupstorage_v1_protection_unit_service_proto_rawDesc = "" +
 	"\x10protection_units\x18\x01 \x03(\v2%.m365.backupstorage.v1.ProtectionUnitB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x0fprotectionUnits\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"M\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\x8f\x01\n" +
 	"\x1dOffboardProtectionUnitRequest\x12,\n" +
-	"\x12protection_unit_id\x18\x01 \x01(\tR\x10protectionUnitId\"x\n" +
+	"\x12protection_unit_id\x18\x01 \x01(\tR\x10protectionUnitId\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"x\n" +
 	"\x1eOffboardProtectionUnitResponse\x12V\n" +
-	"\x0fprotection_unit\x18\x01 \x01(\v2%.m365.backupstorage.v1.ProtectionUnitB\x06\xea\xda\x19\x02\x18\x01R\x0eprotectionUnit\"S\n" +
+	"\x0fprotection_unit\x18\x01 \x01(\v2%.m365.backupstorage.v1.ProtectionUnitB\x06\xea\xda\x19\x02\x18\x01R\x0eprotectionUnit\"\x95\x01\n" +
 	"#CancelOffboardProtectionUnitRequest\x12,\n" +
-	"\x12protection_unit_id\x18\x01 \x01(\tR\x10protectionUnitId\"~\n" +
+	"\x12protection_unit_id\x18\x01 \x01(\tR\x10protectionUnitId\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"~\n" +
 	"$CancelOffboardProtectionUnitResponse\x12V\n" +
 	"\x0fprotection_unit\x18\x01 \x01(\v2%.m365.backupstorage.v1.ProtectionUnitB\x06\xea\xda\x19\x02\x18\x01R\x0eprotectionUnit\"\xd6\x01\n" +
 	"\x19WaitProtectionUnitRequest\x12,\n" +
@@ -1272,7 +1306,7 @@ const file_m365_backupstorage_v1_protection_unit_service_proto_rawDesc = "" +
 	"\x1aWaitProtectionUnitResponse\x12N\n" +
 	"\x0fprotection_unit\x18\x01 \x01(\v2%.m365.backupstorage.v1.ProtectionUnitR\x0eprotectionUnit\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
-	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xf3\x1a\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xf9\x1a\n" +
 	"\x15ProtectionUnitService\x12\x9a\x02\n" +
 	"\x11GetProtectionUnit\x12/.m365.backupstorage.v1.GetProtectionUnitRequest\x1a0.m365.backupstorage.v1.GetProtectionUnitResponse\"\xa1\x01\xd2\xda\x19\x99\x01\n" +
 	"\x03GET\x12%/protectionUnits/{protection_unit_id}\x1a$BackupRestore-Configuration.Read.All*<https://learn.microsoft.com/graph/api/protectionunitbase-get2\x05\x0e\t\x0f\x10\x03@\x01\x90\x02\x01\x12\xcc\x02\n" +
@@ -1287,11 +1321,11 @@ const file_m365_backupstorage_v1_protection_unit_service_proto_rawDesc = "" +
 	"\x17ListSiteProtectionUnits\x125.m365.backupstorage.v1.ListSiteProtectionUnitsRequest\x1a6.m365.backupstorage.v1.ListSiteProtectionUnitsResponse\"\xbc\x01\xd2\xda\x19\xb4\x01\n" +
 	"\x03GET\x123/protectionUnits/microsoft.graph.siteProtectionUnit\x1a$BackupRestore-Configuration.Read.All*Phttps://learn.microsoft.com/graph/api/backuprestoreroot-list-siteprotectionunits@\x01\x90\x02\x01\x12\x86\x03\n" +
 	"#ListSharePointProtectionPolicyUnits\x12A.m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsRequest\x1aB.m365.backupstorage.v1.ListSharePointProtectionPolicyUnitsResponse\"\xd7\x01\xd2\xda\x19\xcf\x01\n" +
-	"\x03GET\x12H/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnits\x1a$BackupRestore-Configuration.Read.All*Phttps://learn.microsoft.com/graph/api/backuprestoreroot-list-siteprotectionunits2\x04\a\r\x03\b@\x01\x90\x02\x01\x12\xde\x02\n" +
-	"\x16OffboardProtectionUnit\x124.m365.backupstorage.v1.OffboardProtectionUnitRequest\x1a5.m365.backupstorage.v1.OffboardProtectionUnitResponse\"\xd6\x01\xd2\xda\x19\xd1\x01\n" +
-	"\x04POST\x12./protectionUnits/{protection_unit_id}/offboard\x1a)BackupRestore-Configuration.ReadWrite.All \x01*Ahttps://learn.microsoft.com/graph/api/protectionunitbase-offboard@\x04J'ProtectionUnitService/GetProtectionUnit\x12\xfc\x02\n" +
-	"\x1cCancelOffboardProtectionUnit\x12:.m365.backupstorage.v1.CancelOffboardProtectionUnitRequest\x1a;.m365.backupstorage.v1.CancelOffboardProtectionUnitResponse\"\xe2\x01\xd2\xda\x19\xdd\x01\n" +
-	"\x04POST\x124/protectionUnits/{protection_unit_id}/cancelOffboard\x1a)BackupRestore-Configuration.ReadWrite.All \x01*Ghttps://learn.microsoft.com/graph/api/protectionunitbase-canceloffboard@\x02J'ProtectionUnitService/GetProtectionUnit\x12\xab\x01\n" +
+	"\x03GET\x12H/sharePointProtectionPolicies/{protection_policy_id}/siteProtectionUnits\x1a$BackupRestore-Configuration.Read.All*Phttps://learn.microsoft.com/graph/api/backuprestoreroot-list-siteprotectionunits2\x04\a\r\x03\b@\x01\x90\x02\x01\x12\xe1\x02\n" +
+	"\x16OffboardProtectionUnit\x124.m365.backupstorage.v1.OffboardProtectionUnitRequest\x1a5.m365.backupstorage.v1.OffboardProtectionUnitResponse\"\xd9\x01\xd2\xda\x19\xd4\x01\n" +
+	"\x04POST\x12./protectionUnits/{protection_unit_id}/offboard\x1a)BackupRestore-Configuration.ReadWrite.All \x01*Ahttps://learn.microsoft.com/graph/api/protectionunitbase-offboard@\x04J'ProtectionUnitService/GetProtectionUnit\x80\x01\x03\x12\xff\x02\n" +
+	"\x1cCancelOffboardProtectionUnit\x12:.m365.backupstorage.v1.CancelOffboardProtectionUnitRequest\x1a;.m365.backupstorage.v1.CancelOffboardProtectionUnitResponse\"\xe5\x01\xd2\xda\x19\xe0\x01\n" +
+	"\x04POST\x124/protectionUnits/{protection_unit_id}/cancelOffboard\x1a)BackupRestore-Configuration.ReadWrite.All \x01*Ghttps://learn.microsoft.com/graph/api/protectionunitbase-canceloffboard@\x02J'ProtectionUnitService/GetProtectionUnit\x80\x01\x03\x12\xab\x01\n" +
 	"\x12WaitProtectionUnit\x120.m365.backupstorage.v1.WaitProtectionUnitRequest\x1a1.m365.backupstorage.v1.WaitProtectionUnitResponse\"0\xd2\xda\x19)j'ProtectionUnitService/GetProtectionUnit\x90\x02\x01B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
@@ -1391,6 +1425,8 @@ func file_m365_backupstorage_v1_protection_unit_service_proto_init() {
 	file_m365_backupstorage_v1_graph_names_proto_init()
 	file_m365_backupstorage_v1_protection_unit_proto_init()
 	file_m365_backupstorage_v1_wait_result_proto_init()
+	file_m365_backupstorage_v1_protection_unit_service_proto_msgTypes[14].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_protection_unit_service_proto_msgTypes[16].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -165,8 +165,16 @@ type CreateMailboxRestoreArtifactsBulkAdditionRequestRequest struct {
 	Tags []RestorePointTags `protobuf:"varint,8,rep,packed,name=tags,proto3,enum=m365.backupstorage.v1.RestorePointTags" json:"tags,omitempty"`
 	// Required. Where the restored data goes.
 	DestinationType DestinationType `protobuf:"varint,9,opt,name=destination_type,json=destinationType,proto3,enum=m365.backupstorage.v1.DestinationType" json:"destination_type,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestRequest) Reset() {
@@ -260,6 +268,13 @@ func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestRequest) GetDestination
 		return x.DestinationType
 	}
 	return DestinationType_DESTINATION_TYPE_UNSPECIFIED
+}
+
+func (x *CreateMailboxRestoreArtifactsBulkAdditionRequestRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of CreateMailboxRestoreArtifactsBulkAdditionRequest.
@@ -645,8 +660,16 @@ type CreateDriveRestoreArtifactsBulkAdditionRequestRequest struct {
 	Tags []RestorePointTags `protobuf:"varint,8,rep,packed,name=tags,proto3,enum=m365.backupstorage.v1.RestorePointTags" json:"tags,omitempty"`
 	// Required. Where the restored data goes.
 	DestinationType DestinationType `protobuf:"varint,9,opt,name=destination_type,json=destinationType,proto3,enum=m365.backupstorage.v1.DestinationType" json:"destination_type,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateDriveRestoreArtifactsBulkAdditionRequestRequest) Reset() {
@@ -740,6 +763,13 @@ func (x *CreateDriveRestoreArtifactsBulkAdditionRequestRequest) GetDestinationTy
 		return x.DestinationType
 	}
 	return DestinationType_DESTINATION_TYPE_UNSPECIFIED
+}
+
+func (x *CreateDriveRestoreArtifactsBulkAdditionRequestRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of CreateDriveRestoreArtifactsBulkAdditionRequest.
@@ -1124,8 +1154,16 @@ type CreateSiteRestoreArtifactsBulkAdditionRequestRequest struct {
 	Tags []RestorePointTags `protobuf:"varint,8,rep,packed,name=tags,proto3,enum=m365.backupstorage.v1.RestorePointTags" json:"tags,omitempty"`
 	// Required. Where the restored data goes.
 	DestinationType DestinationType `protobuf:"varint,9,opt,name=destination_type,json=destinationType,proto3,enum=m365.backupstorage.v1.DestinationType" json:"destination_type,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateSiteRestoreArtifactsBulkAdditionRequestRequest) Reset() {
@@ -1219,6 +1257,13 @@ func (x *CreateSiteRestoreArtifactsBulkAdditionRequestRequest) GetDestinationTyp
 		return x.DestinationType
 	}
 	return DestinationType_DESTINATION_TYPE_UNSPECIFIED
+}
+
+func (x *CreateSiteRestoreArtifactsBulkAdditionRequestRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of CreateSiteRestoreArtifactsBulkAdditionRequest.
@@ -1918,7 +1963,7 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"\x16bulk_addition_requests\x18\x01 \x03(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x14bulkAdditionRequests\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"\xdc\x04\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\x9e\x05\n" +
 	"7CreateMailboxRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1c\n" +
@@ -1928,7 +1973,9 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"\x16protection_time_period\x18\x06 \x01(\v2!.m365.backupstorage.v1.TimePeriodR\x14protectionTimePeriod\x12g\n" +
 	"\x18restore_point_preference\x18\a \x01(\x0e2-.m365.backupstorage.v1.RestorePointPreferenceR\x16restorePointPreference\x12;\n" +
 	"\x04tags\x18\b \x03(\x0e2'.m365.backupstorage.v1.RestorePointTagsR\x04tags\x12Q\n" +
-	"\x10destination_type\x18\t \x01(\x0e2&.m365.backupstorage.v1.DestinationTypeR\x0fdestinationType\"\xb1\x01\n" +
+	"\x10destination_type\x18\t \x01(\x0e2&.m365.backupstorage.v1.DestinationTypeR\x0fdestinationType\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\xb1\x01\n" +
 	"8CreateMailboxRestoreArtifactsBulkAdditionRequestResponse\x12u\n" +
 	"\x15bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\x06\xea\xda\x19\x02\x18\x01R\x13bulkAdditionRequest\"\x9d\x01\n" +
 	"4GetMailboxRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
@@ -1949,7 +1996,7 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"\x16bulk_addition_requests\x18\x01 \x03(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x14bulkAdditionRequests\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"\xd4\x04\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\x96\x05\n" +
 	"5CreateDriveRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x16\n" +
@@ -1959,7 +2006,9 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"\x16protection_time_period\x18\x06 \x01(\v2!.m365.backupstorage.v1.TimePeriodR\x14protectionTimePeriod\x12g\n" +
 	"\x18restore_point_preference\x18\a \x01(\x0e2-.m365.backupstorage.v1.RestorePointPreferenceR\x16restorePointPreference\x12;\n" +
 	"\x04tags\x18\b \x03(\x0e2'.m365.backupstorage.v1.RestorePointTagsR\x04tags\x12Q\n" +
-	"\x10destination_type\x18\t \x01(\x0e2&.m365.backupstorage.v1.DestinationTypeR\x0fdestinationType\"\xaf\x01\n" +
+	"\x10destination_type\x18\t \x01(\x0e2&.m365.backupstorage.v1.DestinationTypeR\x0fdestinationType\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\xaf\x01\n" +
 	"6CreateDriveRestoreArtifactsBulkAdditionRequestResponse\x12u\n" +
 	"\x15bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\x06\xea\xda\x19\x02\x18\x01R\x13bulkAdditionRequest\"\x9b\x01\n" +
 	"2GetDriveRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
@@ -1980,7 +2029,7 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"\x16bulk_addition_requests\x18\x01 \x03(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\v\xea\xda\x19\a\n" +
 	"\x05valueR\x14bulkAdditionRequests\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"\xc8\x04\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"\x8a\x05\n" +
 	"4CreateSiteRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\"\n" +
@@ -1990,7 +2039,9 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"\x16protection_time_period\x18\x06 \x01(\v2!.m365.backupstorage.v1.TimePeriodR\x14protectionTimePeriod\x12g\n" +
 	"\x18restore_point_preference\x18\a \x01(\x0e2-.m365.backupstorage.v1.RestorePointPreferenceR\x16restorePointPreference\x12;\n" +
 	"\x04tags\x18\b \x03(\x0e2'.m365.backupstorage.v1.RestorePointTagsR\x04tags\x12Q\n" +
-	"\x10destination_type\x18\t \x01(\x0e2&.m365.backupstorage.v1.DestinationTypeR\x0fdestinationType\"\xae\x01\n" +
+	"\x10destination_type\x18\t \x01(\x0e2&.m365.backupstorage.v1.DestinationTypeR\x0fdestinationType\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\xae\x01\n" +
 	"5CreateSiteRestoreArtifactsBulkAdditionRequestResponse\x12u\n" +
 	"\x15bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestB\x06\xea\xda\x19\x02\x18\x01R\x13bulkAdditionRequest\"\x9a\x01\n" +
 	"1GetSiteRestoreArtifactsBulkAdditionRequestRequest\x12,\n" +
@@ -2031,28 +2082,28 @@ const file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_
 	"3WaitSiteRestoreArtifactsBulkAdditionRequestResponse\x12m\n" +
 	"\x15bulk_addition_request\x18\x01 \x01(\v29.m365.backupstorage.v1.RestoreArtifactBulkAdditionRequestR\x13bulkAdditionRequest\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
-	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xc67\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xd89\n" +
 	")RestoreArtifactBulkAdditionRequestService\x12\xce\x03\n" +
 	"/ListMailboxRestoreArtifactsBulkAdditionRequests\x12M.m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsRequest\x1aN.m365.backupstorage.v1.ListMailboxRestoreArtifactsBulkAdditionRequestsResponse\"\xfb\x01\xd2\xda\x19\xf3\x01\n" +
-	"\x03GET\x12Y/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*mhttps://learn.microsoft.com/graph/api/exchangerestoresession-list-mailboxrestoreartifactsbulkadditionrequests@\x01x\x01\x90\x02\x01\x12\xb6\x04\n" +
-	"0CreateMailboxRestoreArtifactsBulkAdditionRequest\x12N.m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest\x1aO.m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse\"\xe0\x02\xd2\xda\x19\xdb\x02\n" +
-	"\x04POST\x12Y/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests\x1a#BackupRestore-Restore.ReadWrite.All*mhttps://learn.microsoft.com/graph/api/exchangerestoresession-post-mailboxrestoreartifactsbulkadditionrequests2\x0534567@\x05JYRestoreArtifactBulkAdditionRequestService/ListMailboxRestoreArtifactsBulkAdditionRequestsp\x01\x12\xcb\x03\n" +
+	"\x03GET\x12Y/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*mhttps://learn.microsoft.com/graph/api/exchangerestoresession-list-mailboxrestoreartifactsbulkadditionrequests@\x01x\x01\x90\x02\x01\x12\x93\x05\n" +
+	"0CreateMailboxRestoreArtifactsBulkAdditionRequest\x12N.m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestRequest\x1aO.m365.backupstorage.v1.CreateMailboxRestoreArtifactsBulkAdditionRequestResponse\"\xbd\x03\xd2\xda\x19\xb8\x03\n" +
+	"\x04POST\x12Y/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests\x1a#BackupRestore-Restore.ReadWrite.All*mhttps://learn.microsoft.com/graph/api/exchangerestoresession-post-mailboxrestoreartifactsbulkadditionrequests2\x0534567@\x05JYRestoreArtifactBulkAdditionRequestService/ListMailboxRestoreArtifactsBulkAdditionRequestsp\x01\x80\x01\x01\x8a\x01WRestoreArtifactBulkAdditionRequestService/GetMailboxRestoreArtifactsBulkAdditionRequest\x12\xcb\x03\n" +
 	"-GetMailboxRestoreArtifactsBulkAdditionRequest\x12K.m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestRequest\x1aL.m365.backupstorage.v1.GetMailboxRestoreArtifactsBulkAdditionRequestResponse\"\xfe\x01\xd2\xda\x19\xf6\x01\n" +
 	"\x03GET\x12t/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a\x1eBackupRestore-Restore.Read.All*Thttps://learn.microsoft.com/graph/api/mailboxrestoreartifactsbulkadditionrequest-get2\x018@\x01\x90\x02\x01\x12\xb8\x04\n" +
 	"0DeleteMailboxRestoreArtifactsBulkAdditionRequest\x12N.m365.backupstorage.v1.DeleteMailboxRestoreArtifactsBulkAdditionRequestRequest\x1aO.m365.backupstorage.v1.DeleteMailboxRestoreArtifactsBulkAdditionRequestResponse\"\xe2\x02\xd2\xda\x19\xda\x02\n" +
 	"\x06DELETE\x12t/exchangeRestoreSessions/{restore_session_id}/mailboxRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a#BackupRestore-Restore.ReadWrite.All*Whttps://learn.microsoft.com/graph/api/mailboxrestoreartifactsbulkadditionrequest-delete2\x019@\x05JWRestoreArtifactBulkAdditionRequestService/GetMailboxRestoreArtifactsBulkAdditionRequest\x90\x02\x02\x12\xda\x03\n" +
 	"-ListDriveRestoreArtifactsBulkAdditionRequests\x12K.m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsRequest\x1aL.m365.backupstorage.v1.ListDriveRestoreArtifactsBulkAdditionRequestsResponse\"\x8d\x02\xd2\xda\x19\x85\x02\n" +
-	"\x03GET\x12b/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*vhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-list-driverestoreartifactsbulkadditionrequests@\x01x\x01\x90\x02\x01\x12\xc0\x04\n" +
-	".CreateDriveRestoreArtifactsBulkAdditionRequest\x12L.m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest\x1aM.m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestResponse\"\xf0\x02\xd2\xda\x19\xeb\x02\n" +
-	"\x04POST\x12b/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests\x1a#BackupRestore-Restore.ReadWrite.All*vhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-post-driverestoreartifactsbulkadditionrequests2\x0534567@\x05JWRestoreArtifactBulkAdditionRequestService/ListDriveRestoreArtifactsBulkAdditionRequestsp\x01\x12\xcc\x03\n" +
+	"\x03GET\x12b/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*vhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-list-driverestoreartifactsbulkadditionrequests@\x01x\x01\x90\x02\x01\x12\x9b\x05\n" +
+	".CreateDriveRestoreArtifactsBulkAdditionRequest\x12L.m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestRequest\x1aM.m365.backupstorage.v1.CreateDriveRestoreArtifactsBulkAdditionRequestResponse\"\xcb\x03\xd2\xda\x19\xc6\x03\n" +
+	"\x04POST\x12b/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests\x1a#BackupRestore-Restore.ReadWrite.All*vhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-post-driverestoreartifactsbulkadditionrequests2\x0534567@\x05JWRestoreArtifactBulkAdditionRequestService/ListDriveRestoreArtifactsBulkAdditionRequestsp\x01\x80\x01\x01\x8a\x01URestoreArtifactBulkAdditionRequestService/GetDriveRestoreArtifactsBulkAdditionRequest\x12\xcc\x03\n" +
 	"+GetDriveRestoreArtifactsBulkAdditionRequest\x12I.m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestRequest\x1aJ.m365.backupstorage.v1.GetDriveRestoreArtifactsBulkAdditionRequestResponse\"\x85\x02\xd2\xda\x19\xfd\x01\n" +
 	"\x03GET\x12}/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a\x1eBackupRestore-Restore.Read.All*Rhttps://learn.microsoft.com/graph/api/driverestoreartifactsbulkadditionrequest-get2\x018@\x01\x90\x02\x01\x12\xb7\x04\n" +
 	".DeleteDriveRestoreArtifactsBulkAdditionRequest\x12L.m365.backupstorage.v1.DeleteDriveRestoreArtifactsBulkAdditionRequestRequest\x1aM.m365.backupstorage.v1.DeleteDriveRestoreArtifactsBulkAdditionRequestResponse\"\xe7\x02\xd2\xda\x19\xdf\x02\n" +
 	"\x06DELETE\x12}/oneDriveForBusinessRestoreSessions/{restore_session_id}/driveRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a#BackupRestore-Restore.ReadWrite.All*Uhttps://learn.microsoft.com/graph/api/driverestoreartifactsbulkadditionrequest-delete2\x019@\x05JURestoreArtifactBulkAdditionRequestService/GetDriveRestoreArtifactsBulkAdditionRequest\x90\x02\x02\x12\xc3\x03\n" +
 	",ListSiteRestoreArtifactsBulkAdditionRequests\x12J.m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsRequest\x1aK.m365.backupstorage.v1.ListSiteRestoreArtifactsBulkAdditionRequestsResponse\"\xf9\x01\xd2\xda\x19\xf1\x01\n" +
-	"\x03GET\x12X/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*lhttps://learn.microsoft.com/graph/api/sharepointrestoresession-list-siterestoreartifactsbulkadditionrequests@\x01x\x01\x90\x02\x01\x12\xa8\x04\n" +
-	"-CreateSiteRestoreArtifactsBulkAdditionRequest\x12K.m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest\x1aL.m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestResponse\"\xdb\x02\xd2\xda\x19\xd6\x02\n" +
-	"\x04POST\x12X/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests\x1a#BackupRestore-Restore.ReadWrite.All*lhttps://learn.microsoft.com/graph/api/sharepointrestoresession-post-siterestoreartifactsbulkadditionrequests2\x0534567@\x05JVRestoreArtifactBulkAdditionRequestService/ListSiteRestoreArtifactsBulkAdditionRequestsp\x01\x12\xbe\x03\n" +
+	"\x03GET\x12X/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests\x1a\x1eBackupRestore-Restore.Read.All*lhttps://learn.microsoft.com/graph/api/sharepointrestoresession-list-siterestoreartifactsbulkadditionrequests@\x01x\x01\x90\x02\x01\x12\x82\x05\n" +
+	"-CreateSiteRestoreArtifactsBulkAdditionRequest\x12K.m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestRequest\x1aL.m365.backupstorage.v1.CreateSiteRestoreArtifactsBulkAdditionRequestResponse\"\xb5\x03\xd2\xda\x19\xb0\x03\n" +
+	"\x04POST\x12X/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests\x1a#BackupRestore-Restore.ReadWrite.All*lhttps://learn.microsoft.com/graph/api/sharepointrestoresession-post-siterestoreartifactsbulkadditionrequests2\x0534567@\x05JVRestoreArtifactBulkAdditionRequestService/ListSiteRestoreArtifactsBulkAdditionRequestsp\x01\x80\x01\x01\x8a\x01TRestoreArtifactBulkAdditionRequestService/GetSiteRestoreArtifactsBulkAdditionRequest\x12\xbe\x03\n" +
 	"*GetSiteRestoreArtifactsBulkAdditionRequest\x12H.m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestRequest\x1aI.m365.backupstorage.v1.GetSiteRestoreArtifactsBulkAdditionRequestResponse\"\xfa\x01\xd2\xda\x19\xf2\x01\n" +
 	"\x03GET\x12s/sharePointRestoreSessions/{restore_session_id}/siteRestoreArtifactsBulkAdditionRequests/{bulk_addition_request_id}\x1a\x1eBackupRestore-Restore.Read.All*Qhttps://learn.microsoft.com/graph/api/siterestoreartifactsbulkadditionrequest-get2\x018@\x01\x90\x02\x01\x12\xa8\x04\n" +
 	"-DeleteSiteRestoreArtifactsBulkAdditionRequest\x12K.m365.backupstorage.v1.DeleteSiteRestoreArtifactsBulkAdditionRequestRequest\x1aL.m365.backupstorage.v1.DeleteSiteRestoreArtifactsBulkAdditionRequestResponse\"\xdb\x02\xd2\xda\x19\xd3\x02\n" +
@@ -2197,6 +2248,9 @@ func file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_p
 	file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_proto_init()
 	file_m365_backupstorage_v1_restore_point_proto_init()
 	file_m365_backupstorage_v1_wait_result_proto_init()
+	file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes[2].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes[10].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_restore_artifact_bulk_addition_request_service_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

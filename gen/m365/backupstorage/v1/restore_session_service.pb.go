@@ -313,8 +313,16 @@ type ActivateRestoreSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the session.
 	RestoreSessionId string `protobuf:"bytes,1,opt,name=restore_session_id,json=restoreSessionId,proto3" json:"restore_session_id,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ActivateRestoreSessionRequest) Reset() {
@@ -350,6 +358,13 @@ func (*ActivateRestoreSessionRequest) Descriptor() ([]byte, []int) {
 func (x *ActivateRestoreSessionRequest) GetRestoreSessionId() string {
 	if x != nil {
 		return x.RestoreSessionId
+	}
+	return ""
+}
+
+func (x *ActivateRestoreSessionRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -409,9 +424,17 @@ type CreateExchangeRestoreSessionRequest struct {
 	//
 	//	*CreateExchangeRestoreSessionRequest_MailboxRestoreArtifacts
 	//	*CreateExchangeRestoreSessionRequest_GranularMailboxRestoreArtifacts
-	Artifacts     isCreateExchangeRestoreSessionRequest_Artifacts `protobuf_oneof:"artifacts"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Artifacts isCreateExchangeRestoreSessionRequest_Artifacts `protobuf_oneof:"artifacts"`
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateExchangeRestoreSessionRequest) Reset() {
@@ -467,6 +490,13 @@ func (x *CreateExchangeRestoreSessionRequest) GetGranularMailboxRestoreArtifacts
 		}
 	}
 	return nil
+}
+
+func (x *CreateExchangeRestoreSessionRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 type isCreateExchangeRestoreSessionRequest_Artifacts interface {
@@ -554,9 +584,17 @@ type CreateOneDriveForBusinessRestoreSessionRequest struct {
 	//
 	//	*CreateOneDriveForBusinessRestoreSessionRequest_DriveRestoreArtifacts
 	//	*CreateOneDriveForBusinessRestoreSessionRequest_GranularDriveRestoreArtifacts
-	Artifacts     isCreateOneDriveForBusinessRestoreSessionRequest_Artifacts `protobuf_oneof:"artifacts"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Artifacts isCreateOneDriveForBusinessRestoreSessionRequest_Artifacts `protobuf_oneof:"artifacts"`
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateOneDriveForBusinessRestoreSessionRequest) Reset() {
@@ -612,6 +650,13 @@ func (x *CreateOneDriveForBusinessRestoreSessionRequest) GetGranularDriveRestore
 		}
 	}
 	return nil
+}
+
+func (x *CreateOneDriveForBusinessRestoreSessionRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 type isCreateOneDriveForBusinessRestoreSessionRequest_Artifacts interface {
@@ -689,9 +734,17 @@ type CreateSharePointRestoreSessionRequest struct {
 	//
 	//	*CreateSharePointRestoreSessionRequest_SiteRestoreArtifacts
 	//	*CreateSharePointRestoreSessionRequest_GranularSiteRestoreArtifacts
-	Artifacts     isCreateSharePointRestoreSessionRequest_Artifacts `protobuf_oneof:"artifacts"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Artifacts isCreateSharePointRestoreSessionRequest_Artifacts `protobuf_oneof:"artifacts"`
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateSharePointRestoreSessionRequest) Reset() {
@@ -747,6 +800,13 @@ func (x *CreateSharePointRestoreSessionRequest) GetGranularSiteRestoreArtifacts(
 		}
 	}
 	return nil
+}
+
+func (x *CreateSharePointRestoreSessionRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 type isCreateSharePointRestoreSessionRequest_Artifacts interface {
@@ -824,8 +884,16 @@ type UpdateExchangeRestoreSessionRequest struct {
 	AddMailboxRestoreArtifacts []*NewMailboxRestoreArtifact `protobuf:"bytes,2,rep,name=add_mailbox_restore_artifacts,json=addMailboxRestoreArtifacts,proto3" json:"add_mailbox_restore_artifacts,omitempty"`
 	// Ids of the artifacts to remove.
 	RemoveMailboxRestoreArtifactIds []string `protobuf:"bytes,3,rep,name=remove_mailbox_restore_artifact_ids,json=removeMailboxRestoreArtifactIds,proto3" json:"remove_mailbox_restore_artifact_ids,omitempty"`
-	unknownFields                   protoimpl.UnknownFields
-	sizeCache                       protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *UpdateExchangeRestoreSessionRequest) Reset() {
@@ -877,6 +945,13 @@ func (x *UpdateExchangeRestoreSessionRequest) GetRemoveMailboxRestoreArtifactIds
 		return x.RemoveMailboxRestoreArtifactIds
 	}
 	return nil
+}
+
+func (x *UpdateExchangeRestoreSessionRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of UpdateExchangeRestoreSession.
@@ -948,8 +1023,16 @@ type UpdateOneDriveForBusinessRestoreSessionRequest struct {
 	AddGranularDriveRestoreArtifacts []*AddedGranularDriveRestoreArtifact `protobuf:"bytes,4,rep,name=add_granular_drive_restore_artifacts,json=addGranularDriveRestoreArtifacts,proto3" json:"add_granular_drive_restore_artifacts,omitempty"`
 	// Keys of the items to remove. Not together with whole drives.
 	RemoveGranularDriveRestoreArtifactIds []string `protobuf:"bytes,5,rep,name=remove_granular_drive_restore_artifact_ids,json=removeGranularDriveRestoreArtifactIds,proto3" json:"remove_granular_drive_restore_artifact_ids,omitempty"`
-	unknownFields                         protoimpl.UnknownFields
-	sizeCache                             protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *UpdateOneDriveForBusinessRestoreSessionRequest) Reset() {
@@ -1015,6 +1098,13 @@ func (x *UpdateOneDriveForBusinessRestoreSessionRequest) GetRemoveGranularDriveR
 		return x.RemoveGranularDriveRestoreArtifactIds
 	}
 	return nil
+}
+
+func (x *UpdateOneDriveForBusinessRestoreSessionRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of UpdateOneDriveForBusinessRestoreSession.
@@ -1095,8 +1185,16 @@ type UpdateSharePointRestoreSessionRequest struct {
 	AddGranularSiteRestoreArtifacts []*NewGranularSiteRestoreArtifact `protobuf:"bytes,4,rep,name=add_granular_site_restore_artifacts,json=addGranularSiteRestoreArtifacts,proto3" json:"add_granular_site_restore_artifacts,omitempty"`
 	// Keys of the items to remove. Not together with whole sites.
 	RemoveGranularSiteRestoreArtifactIds []string `protobuf:"bytes,5,rep,name=remove_granular_site_restore_artifact_ids,json=removeGranularSiteRestoreArtifactIds,proto3" json:"remove_granular_site_restore_artifact_ids,omitempty"`
-	unknownFields                        protoimpl.UnknownFields
-	sizeCache                            protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *UpdateSharePointRestoreSessionRequest) Reset() {
@@ -1162,6 +1260,13 @@ func (x *UpdateSharePointRestoreSessionRequest) GetRemoveGranularSiteRestoreArti
 		return x.RemoveGranularSiteRestoreArtifactIds
 	}
 	return nil
+}
+
+func (x *UpdateSharePointRestoreSessionRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of UpdateSharePointRestoreSession.
@@ -1669,40 +1774,50 @@ const file_m365_backupstorage_v1_restore_session_service_proto_rawDesc = "" +
 	"\x0frestore_session\x18\x01 \x01(\v2%.m365.backupstorage.v1.RestoreSessionB\x06\xea\xda\x19\x02\x18\x01R\x0erestoreSession\"K\n" +
 	"\x1bDeleteRestoreSessionRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\"\x1e\n" +
-	"\x1cDeleteRestoreSessionResponse\"M\n" +
+	"\x1cDeleteRestoreSessionResponse\"\x8f\x01\n" +
 	"\x1dActivateRestoreSessionRequest\x12,\n" +
-	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\"x\n" +
+	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"x\n" +
 	"\x1eActivateRestoreSessionResponse\x12V\n" +
-	"\x0frestore_session\x18\x01 \x01(\v2%.m365.backupstorage.v1.RestoreSessionB\x06\xea\xda\x19\x02\x18\x01R\x0erestoreSession\"\xae\x02\n" +
+	"\x0frestore_session\x18\x01 \x01(\v2%.m365.backupstorage.v1.RestoreSessionB\x06\xea\xda\x19\x02\x18\x01R\x0erestoreSession\"\xf0\x02\n" +
 	"#CreateExchangeRestoreSessionRequest\x12o\n" +
 	"\x19mailbox_restore_artifacts\x18\x01 \x01(\v21.m365.backupstorage.v1.NewMailboxRestoreArtifactsH\x00R\x17mailboxRestoreArtifacts\x12\x88\x01\n" +
-	"\"granular_mailbox_restore_artifacts\x18\x02 \x01(\v29.m365.backupstorage.v1.NewGranularMailboxRestoreArtifactsH\x00R\x1fgranularMailboxRestoreArtifactsB\v\n" +
-	"\tartifacts\"\x9a\x02\n" +
+	"\"granular_mailbox_restore_artifacts\x18\x02 \x01(\v29.m365.backupstorage.v1.NewGranularMailboxRestoreArtifactsH\x00R\x1fgranularMailboxRestoreArtifacts\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x01R\x0eidempotencyKey\x88\x01\x01B\v\n" +
+	"\tartifactsB\x12\n" +
+	"\x10_idempotency_key\"\x9a\x02\n" +
 	"$CreateExchangeRestoreSessionResponse\x12V\n" +
 	"\x0frestore_session\x18\x01 \x01(\v2%.m365.backupstorage.v1.RestoreSessionB\x06\xea\xda\x19\x02\x18\x01R\x0erestoreSession\x12\x99\x01\n" +
-	"\"granular_mailbox_restore_artifacts\x18\x02 \x03(\v2&.m365.backupstorage.v1.RestoreArtifactB$\xea\xda\x19 \x12\x1egranularMailboxRestoreArtifactR\x1fgranularMailboxRestoreArtifacts\"\xad\x02\n" +
+	"\"granular_mailbox_restore_artifacts\x18\x02 \x03(\v2&.m365.backupstorage.v1.RestoreArtifactB$\xea\xda\x19 \x12\x1egranularMailboxRestoreArtifactR\x1fgranularMailboxRestoreArtifacts\"\xef\x02\n" +
 	".CreateOneDriveForBusinessRestoreSessionRequest\x12i\n" +
 	"\x17drive_restore_artifacts\x18\x01 \x01(\v2/.m365.backupstorage.v1.NewDriveRestoreArtifactsH\x00R\x15driveRestoreArtifacts\x12\x82\x01\n" +
-	" granular_drive_restore_artifacts\x18\x02 \x01(\v27.m365.backupstorage.v1.NewGranularDriveRestoreArtifactsH\x00R\x1dgranularDriveRestoreArtifactsB\v\n" +
-	"\tartifacts\"\x89\x01\n" +
+	" granular_drive_restore_artifacts\x18\x02 \x01(\v27.m365.backupstorage.v1.NewGranularDriveRestoreArtifactsH\x00R\x1dgranularDriveRestoreArtifacts\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x01R\x0eidempotencyKey\x88\x01\x01B\v\n" +
+	"\tartifactsB\x12\n" +
+	"\x10_idempotency_key\"\x89\x01\n" +
 	"/CreateOneDriveForBusinessRestoreSessionResponse\x12V\n" +
-	"\x0frestore_session\x18\x01 \x01(\v2%.m365.backupstorage.v1.RestoreSessionB\x06\xea\xda\x19\x02\x18\x01R\x0erestoreSession\"\x9d\x02\n" +
+	"\x0frestore_session\x18\x01 \x01(\v2%.m365.backupstorage.v1.RestoreSessionB\x06\xea\xda\x19\x02\x18\x01R\x0erestoreSession\"\xdf\x02\n" +
 	"%CreateSharePointRestoreSessionRequest\x12f\n" +
 	"\x16site_restore_artifacts\x18\x01 \x01(\v2..m365.backupstorage.v1.NewSiteRestoreArtifactsH\x00R\x14siteRestoreArtifacts\x12\x7f\n" +
-	"\x1fgranular_site_restore_artifacts\x18\x02 \x01(\v26.m365.backupstorage.v1.NewGranularSiteRestoreArtifactsH\x00R\x1cgranularSiteRestoreArtifactsB\v\n" +
-	"\tartifacts\"\x80\x01\n" +
+	"\x1fgranular_site_restore_artifacts\x18\x02 \x01(\v26.m365.backupstorage.v1.NewGranularSiteRestoreArtifactsH\x00R\x1cgranularSiteRestoreArtifacts\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x01R\x0eidempotencyKey\x88\x01\x01B\v\n" +
+	"\tartifactsB\x12\n" +
+	"\x10_idempotency_key\"\x80\x01\n" +
 	"&CreateSharePointRestoreSessionResponse\x12V\n" +
-	"\x0frestore_session\x18\x01 \x01(\v2%.m365.backupstorage.v1.RestoreSessionB\x06\xea\xda\x19\x02\x18\x01R\x0erestoreSession\"\xe3\x02\n" +
+	"\x0frestore_session\x18\x01 \x01(\v2%.m365.backupstorage.v1.RestoreSessionB\x06\xea\xda\x19\x02\x18\x01R\x0erestoreSession\"\xa5\x03\n" +
 	"#UpdateExchangeRestoreSessionRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x12\x98\x01\n" +
 	"\x1dadd_mailbox_restore_artifacts\x18\x02 \x03(\v20.m365.backupstorage.v1.NewMailboxRestoreArtifactB#\xea\xda\x19\x1f\n" +
 	"\x1dmailboxRestoreArtifacts@deltaR\x1aaddMailboxRestoreArtifacts\x12s\n" +
 	"#remove_mailbox_restore_artifact_ids\x18\x03 \x03(\tB%\xea\xda\x19!\n" +
-	"\x1dmailboxRestoreArtifacts@delta\x18\x02R\x1fremoveMailboxRestoreArtifactIds\"\x8e\x02\n" +
+	"\x1dmailboxRestoreArtifacts@delta\x18\x02R\x1fremoveMailboxRestoreArtifactIds\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\x8e\x02\n" +
 	"$UpdateExchangeRestoreSessionResponse\x12V\n" +
 	"\x0frestore_session\x18\x01 \x01(\v2%.m365.backupstorage.v1.RestoreSessionB\x06\xea\xda\x19\x02\x18\x01R\x0erestoreSession\x12\x8d\x01\n" +
 	"\x19mailbox_restore_artifacts\x18\x02 \x03(\v2,.m365.backupstorage.v1.RestoreArtifactChangeB#\xea\xda\x19\x1f\n" +
-	"\x1dmailboxRestoreArtifacts@deltaR\x17mailboxRestoreArtifacts\"\x9f\x05\n" +
+	"\x1dmailboxRestoreArtifacts@deltaR\x17mailboxRestoreArtifacts\"\xe1\x05\n" +
 	".UpdateOneDriveForBusinessRestoreSessionRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x12\x90\x01\n" +
 	"\x1badd_drive_restore_artifacts\x18\x02 \x03(\v2..m365.backupstorage.v1.NewDriveRestoreArtifactB!\xea\xda\x19\x1d\n" +
@@ -1712,13 +1827,15 @@ const file_m365_backupstorage_v1_restore_session_service_proto_rawDesc = "" +
 	"$add_granular_drive_restore_artifacts\x18\x04 \x03(\v28.m365.backupstorage.v1.AddedGranularDriveRestoreArtifactB)\xea\xda\x19%\n" +
 	"#granularDriveRestoreArtifacts@deltaR addGranularDriveRestoreArtifacts\x12\x86\x01\n" +
 	"*remove_granular_drive_restore_artifact_ids\x18\x05 \x03(\tB+\xea\xda\x19'\n" +
-	"#granularDriveRestoreArtifacts@delta\x18\x02R%removeGranularDriveRestoreArtifactIds\"\xbe\x03\n" +
+	"#granularDriveRestoreArtifacts@delta\x18\x02R%removeGranularDriveRestoreArtifactIds\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\xbe\x03\n" +
 	"/UpdateOneDriveForBusinessRestoreSessionResponse\x12V\n" +
 	"\x0frestore_session\x18\x01 \x01(\v2%.m365.backupstorage.v1.RestoreSessionB\x06\xea\xda\x19\x02\x18\x01R\x0erestoreSession\x12\x87\x01\n" +
 	"\x17drive_restore_artifacts\x18\x02 \x03(\v2,.m365.backupstorage.v1.RestoreArtifactChangeB!\xea\xda\x19\x1d\n" +
 	"\x1bdriveRestoreArtifacts@deltaR\x15driveRestoreArtifacts\x12\xa8\x01\n" +
 	" granular_drive_restore_artifacts\x18\x03 \x03(\v24.m365.backupstorage.v1.GranularRestoreArtifactChangeB)\xea\xda\x19%\n" +
-	"#granularDriveRestoreArtifacts@deltaR\x1dgranularDriveRestoreArtifacts\"\x86\x05\n" +
+	"#granularDriveRestoreArtifacts@deltaR\x1dgranularDriveRestoreArtifacts\"\xc8\x05\n" +
 	"%UpdateSharePointRestoreSessionRequest\x12,\n" +
 	"\x12restore_session_id\x18\x01 \x01(\tR\x10restoreSessionId\x12\x8c\x01\n" +
 	"\x1aadd_site_restore_artifacts\x18\x02 \x03(\v2-.m365.backupstorage.v1.NewSiteRestoreArtifactB \xea\xda\x19\x1c\n" +
@@ -1728,7 +1845,9 @@ const file_m365_backupstorage_v1_restore_session_service_proto_rawDesc = "" +
 	"#add_granular_site_restore_artifacts\x18\x04 \x03(\v25.m365.backupstorage.v1.NewGranularSiteRestoreArtifactB(\xea\xda\x19$\n" +
 	"\"granularSiteRestoreArtifacts@deltaR\x1faddGranularSiteRestoreArtifacts\x12\x83\x01\n" +
 	")remove_granular_site_restore_artifact_ids\x18\x05 \x03(\tB*\xea\xda\x19&\n" +
-	"\"granularSiteRestoreArtifacts@delta\x18\x02R$removeGranularSiteRestoreArtifactIds\"\xaf\x03\n" +
+	"\"granularSiteRestoreArtifacts@delta\x18\x02R$removeGranularSiteRestoreArtifactIds\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"\xaf\x03\n" +
 	"&UpdateSharePointRestoreSessionResponse\x12V\n" +
 	"\x0frestore_session\x18\x01 \x01(\v2%.m365.backupstorage.v1.RestoreSessionB\x06\xea\xda\x19\x02\x18\x01R\x0erestoreSession\x12\x84\x01\n" +
 	"\x16site_restore_artifacts\x18\x02 \x03(\v2,.m365.backupstorage.v1.RestoreArtifactChangeB \xea\xda\x19\x1c\n" +
@@ -1755,28 +1874,28 @@ const file_m365_backupstorage_v1_restore_session_service_proto_rawDesc = "" +
 	"\x1aWaitRestoreSessionResponse\x12N\n" +
 	"\x0frestore_session\x18\x01 \x01(\v2%.m365.backupstorage.v1.RestoreSessionR\x0erestoreSession\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
-	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xb1\x1f\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xc2!\n" +
 	"\x15RestoreSessionService\x12\x8e\x02\n" +
 	"\x13ListRestoreSessions\x121.m365.backupstorage.v1.ListRestoreSessionsRequest\x1a2.m365.backupstorage.v1.ListRestoreSessionsResponse\"\x8f\x01\xd2\xda\x19\x87\x01\n" +
 	"\x03GET\x12\x10/restoreSessions\x1a\x1eBackupRestore-Restore.Read.All*Lhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-restoresessions@\x01\x90\x02\x01\x12\x91\x02\n" +
 	"\x11GetRestoreSession\x12/.m365.backupstorage.v1.GetRestoreSessionRequest\x1a0.m365.backupstorage.v1.GetRestoreSessionResponse\"\x98\x01\xd2\xda\x19\x90\x01\n" +
 	"\x03GET\x12%/restoreSessions/{restore_session_id}\x1a\x1eBackupRestore-Restore.Read.All*<https://learn.microsoft.com/graph/api/restoresessionbase-get2\x02\x17\x18@\x01\x90\x02\x01\x12\xd0\x02\n" +
 	"\x14DeleteRestoreSession\x122.m365.backupstorage.v1.DeleteRestoreSessionRequest\x1a3.m365.backupstorage.v1.DeleteRestoreSessionResponse\"\xce\x01\xd2\xda\x19\xc6\x01\n" +
-	"\x06DELETE\x12%/restoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*?https://learn.microsoft.com/graph/api/restoresessionbase-delete2\x04\x17\x1a\x18\x1b@\x05J'RestoreSessionService/GetRestoreSession\x90\x02\x02\x12\x8c\x04\n" +
-	"\x16ActivateRestoreSession\x124.m365.backupstorage.v1.ActivateRestoreSessionRequest\x1a5.m365.backupstorage.v1.ActivateRestoreSessionResponse\"\x84\x03\xd2\xda\x19\xff\x02\n" +
-	"\x04POST\x12./restoreSessions/{restore_session_id}/activate\x1a#BackupRestore-Restore.ReadWrite.All*Ahttps://learn.microsoft.com/graph/api/restoresessionbase-activate2\x04\x17\x1a\x18\x1c@\x05J'RestoreSessionService/GetRestoreSessionR!RESTORE_SESSION_STATUS_ACTIVATINGR\x1dRESTORE_SESSION_STATUS_ACTIVER RESTORE_SESSION_STATUS_COMPLETEDR+RESTORE_SESSION_STATUS_COMPLETED_WITH_ERRORR\x1dRESTORE_SESSION_STATUS_FAILED\x12\xf1\x02\n" +
-	"\x1cCreateExchangeRestoreSession\x12:.m365.backupstorage.v1.CreateExchangeRestoreSessionRequest\x1a;.m365.backupstorage.v1.CreateExchangeRestoreSessionResponse\"\xd7\x01\xd2\xda\x19\xd2\x01\n" +
-	"\x04POST\x12\x18/exchangeRestoreSessions\x1a#BackupRestore-Restore.ReadWrite.All*Thttps://learn.microsoft.com/graph/api/backuprestoreroot-post-exchangerestoresessions2\x06\x11\x12\x13\x14\x15\x16@\x05J)RestoreSessionService/ListRestoreSessionsp\x01\x12\xa8\x03\n" +
-	"'CreateOneDriveForBusinessRestoreSession\x12E.m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionRequest\x1aF.m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionResponse\"\xed\x01\xd2\xda\x19\xe8\x01\n" +
-	"\x04POST\x12#/oneDriveForBusinessRestoreSessions\x1a#BackupRestore-Restore.ReadWrite.All*_https://learn.microsoft.com/graph/api/backuprestoreroot-post-onedriveforbusinessrestoresessions2\x06\x11\x12\x13\x14\x15\x16@\x05J)RestoreSessionService/ListRestoreSessionsp\x01\x12\xfb\x02\n" +
-	"\x1eCreateSharePointRestoreSession\x12<.m365.backupstorage.v1.CreateSharePointRestoreSessionRequest\x1a=.m365.backupstorage.v1.CreateSharePointRestoreSessionResponse\"\xdb\x01\xd2\xda\x19\xd6\x01\n" +
-	"\x04POST\x12\x1a/sharePointRestoreSessions\x1a#BackupRestore-Restore.ReadWrite.All*Vhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-sharepointrestoresessions2\x06\x11\x12\x13\x14\x15\x16@\x05J)RestoreSessionService/ListRestoreSessionsp\x01\x12\x81\x03\n" +
-	"\x1cUpdateExchangeRestoreSession\x12:.m365.backupstorage.v1.UpdateExchangeRestoreSessionRequest\x1a;.m365.backupstorage.v1.UpdateExchangeRestoreSessionResponse\"\xe7\x01\xd2\xda\x19\xe2\x01\n" +
-	"\x05PATCH\x12-/exchangeRestoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Chttps://learn.microsoft.com/graph/api/exchangerestoresession-update2\b\x17\x19\x13\x15\x12\x1a\x18\x16@\x05J2RestoreArtifactService/ListMailboxRestoreArtifacts`\x1d\x12\xb6\x03\n" +
-	"'UpdateOneDriveForBusinessRestoreSession\x12E.m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionRequest\x1aF.m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionResponse\"\xfb\x01\xd2\xda\x19\xf6\x01\n" +
-	"\x05PATCH\x128/oneDriveForBusinessRestoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Nhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-update2\b\x17\x19\x13\x15\x12\x1a\x18\x16@\x05J0RestoreArtifactService/ListDriveRestoreArtifacts`\x1d\x12\x88\x03\n" +
-	"\x1eUpdateSharePointRestoreSession\x12<.m365.backupstorage.v1.UpdateSharePointRestoreSessionRequest\x1a=.m365.backupstorage.v1.UpdateSharePointRestoreSessionResponse\"\xe8\x01\xd2\xda\x19\xe3\x01\n" +
-	"\x05PATCH\x12//sharePointRestoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Ehttps://learn.microsoft.com/graph/api/sharepointrestoresession-update2\b\x17\x19\x13\x15\x12\x1a\x18\x16@\x05J/RestoreArtifactService/ListSiteRestoreArtifacts`\x1d\x12\xab\x01\n" +
+	"\x06DELETE\x12%/restoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*?https://learn.microsoft.com/graph/api/restoresessionbase-delete2\x04\x17\x1a\x18\x1b@\x05J'RestoreSessionService/GetRestoreSession\x90\x02\x02\x12\x8f\x04\n" +
+	"\x16ActivateRestoreSession\x124.m365.backupstorage.v1.ActivateRestoreSessionRequest\x1a5.m365.backupstorage.v1.ActivateRestoreSessionResponse\"\x87\x03\xd2\xda\x19\x82\x03\n" +
+	"\x04POST\x12./restoreSessions/{restore_session_id}/activate\x1a#BackupRestore-Restore.ReadWrite.All*Ahttps://learn.microsoft.com/graph/api/restoresessionbase-activate2\x04\x17\x1a\x18\x1c@\x05J'RestoreSessionService/GetRestoreSessionR!RESTORE_SESSION_STATUS_ACTIVATINGR\x1dRESTORE_SESSION_STATUS_ACTIVER RESTORE_SESSION_STATUS_COMPLETEDR+RESTORE_SESSION_STATUS_COMPLETED_WITH_ERRORR\x1dRESTORE_SESSION_STATUS_FAILED\x80\x01\x03\x12\x9e\x03\n" +
+	"\x1cCreateExchangeRestoreSession\x12:.m365.backupstorage.v1.CreateExchangeRestoreSessionRequest\x1a;.m365.backupstorage.v1.CreateExchangeRestoreSessionResponse\"\x84\x02\xd2\xda\x19\xff\x01\n" +
+	"\x04POST\x12\x18/exchangeRestoreSessions\x1a#BackupRestore-Restore.ReadWrite.All*Thttps://learn.microsoft.com/graph/api/backuprestoreroot-post-exchangerestoresessions2\x06\x11\x12\x13\x14\x15\x16@\x05J)RestoreSessionService/ListRestoreSessionsp\x01\x80\x01\x01\x8a\x01'RestoreSessionService/GetRestoreSession\x12\xd5\x03\n" +
+	"'CreateOneDriveForBusinessRestoreSession\x12E.m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionRequest\x1aF.m365.backupstorage.v1.CreateOneDriveForBusinessRestoreSessionResponse\"\x9a\x02\xd2\xda\x19\x95\x02\n" +
+	"\x04POST\x12#/oneDriveForBusinessRestoreSessions\x1a#BackupRestore-Restore.ReadWrite.All*_https://learn.microsoft.com/graph/api/backuprestoreroot-post-onedriveforbusinessrestoresessions2\x06\x11\x12\x13\x14\x15\x16@\x05J)RestoreSessionService/ListRestoreSessionsp\x01\x80\x01\x01\x8a\x01'RestoreSessionService/GetRestoreSession\x12\xa8\x03\n" +
+	"\x1eCreateSharePointRestoreSession\x12<.m365.backupstorage.v1.CreateSharePointRestoreSessionRequest\x1a=.m365.backupstorage.v1.CreateSharePointRestoreSessionResponse\"\x88\x02\xd2\xda\x19\x83\x02\n" +
+	"\x04POST\x12\x1a/sharePointRestoreSessions\x1a#BackupRestore-Restore.ReadWrite.All*Vhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-sharepointrestoresessions2\x06\x11\x12\x13\x14\x15\x16@\x05J)RestoreSessionService/ListRestoreSessionsp\x01\x80\x01\x01\x8a\x01'RestoreSessionService/GetRestoreSession\x12\xae\x03\n" +
+	"\x1cUpdateExchangeRestoreSession\x12:.m365.backupstorage.v1.UpdateExchangeRestoreSessionRequest\x1a;.m365.backupstorage.v1.UpdateExchangeRestoreSessionResponse\"\x94\x02\xd2\xda\x19\x8f\x02\n" +
+	"\x05PATCH\x12-/exchangeRestoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Chttps://learn.microsoft.com/graph/api/exchangerestoresession-update2\b\x17\x19\x13\x15\x12\x1a\x18\x16@\x05J2RestoreArtifactService/ListMailboxRestoreArtifacts`\x1d\x80\x01\x02\x8a\x01'RestoreSessionService/GetRestoreSession\x12\xe3\x03\n" +
+	"'UpdateOneDriveForBusinessRestoreSession\x12E.m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionRequest\x1aF.m365.backupstorage.v1.UpdateOneDriveForBusinessRestoreSessionResponse\"\xa8\x02\xd2\xda\x19\xa3\x02\n" +
+	"\x05PATCH\x128/oneDriveForBusinessRestoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Nhttps://learn.microsoft.com/graph/api/onedriveforbusinessrestoresession-update2\b\x17\x19\x13\x15\x12\x1a\x18\x16@\x05J0RestoreArtifactService/ListDriveRestoreArtifacts`\x1d\x80\x01\x02\x8a\x01'RestoreSessionService/GetRestoreSession\x12\xb5\x03\n" +
+	"\x1eUpdateSharePointRestoreSession\x12<.m365.backupstorage.v1.UpdateSharePointRestoreSessionRequest\x1a=.m365.backupstorage.v1.UpdateSharePointRestoreSessionResponse\"\x95\x02\xd2\xda\x19\x90\x02\n" +
+	"\x05PATCH\x12//sharePointRestoreSessions/{restore_session_id}\x1a#BackupRestore-Restore.ReadWrite.All*Ehttps://learn.microsoft.com/graph/api/sharepointrestoresession-update2\b\x17\x19\x13\x15\x12\x1a\x18\x16@\x05J/RestoreArtifactService/ListSiteRestoreArtifacts`\x1d\x80\x01\x02\x8a\x01'RestoreSessionService/GetRestoreSession\x12\xab\x01\n" +
 	"\x12WaitRestoreSession\x120.m365.backupstorage.v1.WaitRestoreSessionRequest\x1a1.m365.backupstorage.v1.WaitRestoreSessionResponse\"0\xd2\xda\x19)j'RestoreSessionService/GetRestoreSession\x90\x02\x01B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
@@ -1913,6 +2032,7 @@ func file_m365_backupstorage_v1_restore_session_service_proto_init() {
 	file_m365_backupstorage_v1_restore_artifact_proto_init()
 	file_m365_backupstorage_v1_restore_session_proto_init()
 	file_m365_backupstorage_v1_wait_result_proto_init()
+	file_m365_backupstorage_v1_restore_session_service_proto_msgTypes[6].OneofWrappers = []any{}
 	file_m365_backupstorage_v1_restore_session_service_proto_msgTypes[8].OneofWrappers = []any{
 		(*CreateExchangeRestoreSessionRequest_MailboxRestoreArtifacts)(nil),
 		(*CreateExchangeRestoreSessionRequest_GranularMailboxRestoreArtifacts)(nil),
@@ -1925,6 +2045,9 @@ func file_m365_backupstorage_v1_restore_session_service_proto_init() {
 		(*CreateSharePointRestoreSessionRequest_SiteRestoreArtifacts)(nil),
 		(*CreateSharePointRestoreSessionRequest_GranularSiteRestoreArtifacts)(nil),
 	}
+	file_m365_backupstorage_v1_restore_session_service_proto_msgTypes[14].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_restore_session_service_proto_msgTypes[16].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_restore_session_service_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

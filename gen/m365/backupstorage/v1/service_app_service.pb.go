@@ -136,9 +136,17 @@ func (x *ListServiceAppsResponse) GetNextPageToken() string {
 
 // Request of CreateServiceApp.
 type CreateServiceAppRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateServiceAppRequest) Reset() {
@@ -169,6 +177,13 @@ func (x *CreateServiceAppRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use CreateServiceAppRequest.ProtoReflect.Descriptor instead.
 func (*CreateServiceAppRequest) Descriptor() ([]byte, []int) {
 	return file_m365_backupstorage_v1_service_app_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CreateServiceAppRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of CreateServiceApp.
@@ -400,8 +415,16 @@ type ActivateServiceAppRequest struct {
 	// When the app gets control. Required when another app has control, and then 7 to 30 days ahead. When no app has
 	// control, the app gets it at once, and this can be unset.
 	EffectiveDateTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=effective_date_time,json=effectiveDateTime,proto3" json:"effective_date_time,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ActivateServiceAppRequest) Reset() {
@@ -446,6 +469,13 @@ func (x *ActivateServiceAppRequest) GetEffectiveDateTime() *timestamppb.Timestam
 		return x.EffectiveDateTime
 	}
 	return nil
+}
+
+func (x *ActivateServiceAppRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
+	}
+	return ""
 }
 
 // Response of ActivateServiceApp.
@@ -498,9 +528,17 @@ func (x *ActivateServiceAppResponse) GetServiceApp() *ServiceApp {
 type DeactivateServiceAppRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Id of the registration. It is the same as the application id.
-	ServiceAppId  string `protobuf:"bytes,1,opt,name=service_app_id,json=serviceAppId,proto3" json:"service_app_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ServiceAppId string `protobuf:"bytes,1,opt,name=service_app_id,json=serviceAppId,proto3" json:"service_app_id,omitempty"`
+	// Makes the call repeatable: a UUID, best a UUIDv7, that the client makes for this write and sends again with each
+	// repetition. The write is done once, and a repeated call gets what `graph_call.replay` says, with the trailer
+	// `x-idempotent-replay: true`. The server keeps a key for 7 days. A key counts per caller, tenant, user and rpc, and
+	// Graph does not get it. Unset: the call is not repeatable.
+	//
+	// Errors: INVALID_REQUEST (no UUID, a field that the server does not know, or a server that keeps no keys),
+	// IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_EXPIRED, IDEMPOTENCY_KEY_IN_USE, IDEMPOTENCY_STORE_UNAVAILABLE.
+	IdempotencyKey *string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3,oneof" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DeactivateServiceAppRequest) Reset() {
@@ -536,6 +574,13 @@ func (*DeactivateServiceAppRequest) Descriptor() ([]byte, []int) {
 func (x *DeactivateServiceAppRequest) GetServiceAppId() string {
 	if x != nil {
 		return x.ServiceAppId
+	}
+	return ""
+}
+
+func (x *DeactivateServiceAppRequest) GetIdempotencyKey() string {
+	if x != nil && x.IdempotencyKey != nil {
+		return *x.IdempotencyKey
 	}
 	return ""
 }
@@ -738,8 +783,10 @@ const file_m365_backupstorage_v1_service_app_service_proto_rawDesc = "" +
 	"\fservice_apps\x18\x01 \x03(\v2!.m365.backupstorage.v1.ServiceAppB\v\xea\xda\x19\a\n" +
 	"\x05valueR\vserviceApps\x12=\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x15\xea\xda\x19\x11\n" +
-	"\x0f@odata.nextLinkR\rnextPageToken\"\x19\n" +
-	"\x17CreateServiceAppRequest\"f\n" +
+	"\x0f@odata.nextLinkR\rnextPageToken\"[\n" +
+	"\x17CreateServiceAppRequest\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"f\n" +
 	"\x18CreateServiceAppResponse\x12J\n" +
 	"\vservice_app\x18\x01 \x01(\v2!.m365.backupstorage.v1.ServiceAppB\x06\xea\xda\x19\x02\x18\x01R\n" +
 	"serviceApp\"<\n" +
@@ -750,15 +797,19 @@ const file_m365_backupstorage_v1_service_app_service_proto_rawDesc = "" +
 	"serviceApp\"?\n" +
 	"\x17DeleteServiceAppRequest\x12$\n" +
 	"\x0eservice_app_id\x18\x01 \x01(\tR\fserviceAppId\"\x1a\n" +
-	"\x18DeleteServiceAppResponse\"\x8d\x01\n" +
+	"\x18DeleteServiceAppResponse\"\xcf\x01\n" +
 	"\x19ActivateServiceAppRequest\x12$\n" +
 	"\x0eservice_app_id\x18\x01 \x01(\tR\fserviceAppId\x12J\n" +
-	"\x13effective_date_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x11effectiveDateTime\"h\n" +
+	"\x13effective_date_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x11effectiveDateTime\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"h\n" +
 	"\x1aActivateServiceAppResponse\x12J\n" +
 	"\vservice_app\x18\x01 \x01(\v2!.m365.backupstorage.v1.ServiceAppB\x06\xea\xda\x19\x02\x18\x01R\n" +
-	"serviceApp\"C\n" +
+	"serviceApp\"\x85\x01\n" +
 	"\x1bDeactivateServiceAppRequest\x12$\n" +
-	"\x0eservice_app_id\x18\x01 \x01(\tR\fserviceAppId\"j\n" +
+	"\x0eservice_app_id\x18\x01 \x01(\tR\fserviceAppId\x12,\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01B\x12\n" +
+	"\x10_idempotency_key\"j\n" +
 	"\x1cDeactivateServiceAppResponse\x12J\n" +
 	"\vservice_app\x18\x01 \x01(\v2!.m365.backupstorage.v1.ServiceAppB\x06\xea\xda\x19\x02\x18\x01R\n" +
 	"serviceApp\"\xc6\x01\n" +
@@ -771,20 +822,20 @@ const file_m365_backupstorage_v1_service_app_service_proto_rawDesc = "" +
 	"\vservice_app\x18\x01 \x01(\v2!.m365.backupstorage.v1.ServiceAppR\n" +
 	"serviceApp\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\tR\brevision\x129\n" +
-	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\x80\x0f\n" +
+	"\x06result\x18\x03 \x01(\x0e2!.m365.backupstorage.v1.WaitResultR\x06result2\xab\x0f\n" +
 	"\x11ServiceAppService\x12\xf9\x01\n" +
 	"\x0fListServiceApps\x12-.m365.backupstorage.v1.ListServiceAppsRequest\x1a..m365.backupstorage.v1.ListServiceAppsResponse\"\x86\x01\xd2\xda\x19\x7f\n" +
-	"\x03GET\x12\f/serviceApps\x1a\x1eBackupRestore-Control.Read.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-serviceapps@\x01\x90\x02\x01\x12\xaa\x02\n" +
-	"\x10CreateServiceApp\x12..m365.backupstorage.v1.CreateServiceAppRequest\x1a/.m365.backupstorage.v1.CreateServiceAppResponse\"\xb4\x01\xd2\xda\x19\xaf\x01\n" +
-	"\x04POST\x12\f/serviceApps\x1a#BackupRestore-Control.ReadWrite.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-serviceapps2\x01;8\x01@\x02J!ServiceAppService/ListServiceAppsp\x01\x12\xf0\x01\n" +
+	"\x03GET\x12\f/serviceApps\x1a\x1eBackupRestore-Control.Read.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-list-serviceapps@\x01\x90\x02\x01\x12\xcf\x02\n" +
+	"\x10CreateServiceApp\x12..m365.backupstorage.v1.CreateServiceAppRequest\x1a/.m365.backupstorage.v1.CreateServiceAppResponse\"\xd9\x01\xd2\xda\x19\xd4\x01\n" +
+	"\x04POST\x12\f/serviceApps\x1a#BackupRestore-Control.ReadWrite.All*Hhttps://learn.microsoft.com/graph/api/backuprestoreroot-post-serviceapps2\x01;8\x01@\x02J!ServiceAppService/ListServiceAppsp\x01\x80\x01\x01\x8a\x01\x1fServiceAppService/GetServiceApp\x12\xf0\x01\n" +
 	"\rGetServiceApp\x12+.m365.backupstorage.v1.GetServiceAppRequest\x1a,.m365.backupstorage.v1.GetServiceAppResponse\"\x83\x01\xd2\xda\x19|\n" +
 	"\x03GET\x12\x1d/serviceApps/{service_app_id}\x1a\x1eBackupRestore-Control.Read.All*4https://learn.microsoft.com/graph/api/serviceapp-get@\x01\x90\x02\x01\x12\xbc\x02\n" +
 	"\x10DeleteServiceApp\x12..m365.backupstorage.v1.DeleteServiceAppRequest\x1a/.m365.backupstorage.v1.DeleteServiceAppResponse\"\xc6\x01\xd2\xda\x19\xbe\x01\n" +
-	"\x06DELETE\x12\x1d/serviceApps/{service_app_id}\x1a#BackupRestore-Control.ReadWrite.All*Jhttps://learn.microsoft.com/graph/api/backuprestoreroot-delete-serviceapps2\x01;@\x04J\x1fServiceAppService/GetServiceApp\x90\x02\x02\x12\xb4\x02\n" +
-	"\x12ActivateServiceApp\x120.m365.backupstorage.v1.ActivateServiceAppRequest\x1a1.m365.backupstorage.v1.ActivateServiceAppResponse\"\xb8\x01\xd2\xda\x19\xb3\x01\n" +
-	"\x04POST\x12&/serviceApps/{service_app_id}/activate\x1a#BackupRestore-Control.ReadWrite.All \x01*9https://learn.microsoft.com/graph/api/serviceapp-activate@\x03J\x1fServiceAppService/GetServiceApp\x12\xbe\x02\n" +
-	"\x14DeactivateServiceApp\x122.m365.backupstorage.v1.DeactivateServiceAppRequest\x1a3.m365.backupstorage.v1.DeactivateServiceAppResponse\"\xbc\x01\xd2\xda\x19\xb7\x01\n" +
-	"\x04POST\x12(/serviceApps/{service_app_id}/deactivate\x1a#BackupRestore-Control.ReadWrite.All \x01*;https://learn.microsoft.com/graph/api/serviceapp-deactivate@\x04J\x1fServiceAppService/GetServiceApp\x12\x97\x01\n" +
+	"\x06DELETE\x12\x1d/serviceApps/{service_app_id}\x1a#BackupRestore-Control.ReadWrite.All*Jhttps://learn.microsoft.com/graph/api/backuprestoreroot-delete-serviceapps2\x01;@\x04J\x1fServiceAppService/GetServiceApp\x90\x02\x02\x12\xb7\x02\n" +
+	"\x12ActivateServiceApp\x120.m365.backupstorage.v1.ActivateServiceAppRequest\x1a1.m365.backupstorage.v1.ActivateServiceAppResponse\"\xbb\x01\xd2\xda\x19\xb6\x01\n" +
+	"\x04POST\x12&/serviceApps/{service_app_id}/activate\x1a#BackupRestore-Control.ReadWrite.All \x01*9https://learn.microsoft.com/graph/api/serviceapp-activate@\x03J\x1fServiceAppService/GetServiceApp\x80\x01\x03\x12\xc1\x02\n" +
+	"\x14DeactivateServiceApp\x122.m365.backupstorage.v1.DeactivateServiceAppRequest\x1a3.m365.backupstorage.v1.DeactivateServiceAppResponse\"\xbf\x01\xd2\xda\x19\xba\x01\n" +
+	"\x04POST\x12(/serviceApps/{service_app_id}/deactivate\x1a#BackupRestore-Control.ReadWrite.All \x01*;https://learn.microsoft.com/graph/api/serviceapp-deactivate@\x04J\x1fServiceAppService/GetServiceApp\x80\x01\x03\x12\x97\x01\n" +
 	"\x0eWaitServiceApp\x12,.m365.backupstorage.v1.WaitServiceAppRequest\x1a-.m365.backupstorage.v1.WaitServiceAppResponse\"(\xd2\xda\x19!j\x1fServiceAppService/GetServiceApp\x90\x02\x01B\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
@@ -863,6 +914,9 @@ func file_m365_backupstorage_v1_service_app_service_proto_init() {
 	file_m365_backupstorage_v1_graph_names_proto_init()
 	file_m365_backupstorage_v1_service_app_proto_init()
 	file_m365_backupstorage_v1_wait_result_proto_init()
+	file_m365_backupstorage_v1_service_app_service_proto_msgTypes[2].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_service_app_service_proto_msgTypes[8].OneofWrappers = []any{}
+	file_m365_backupstorage_v1_service_app_service_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
