@@ -2,7 +2,7 @@
 //
 // Usage, at the root of the repository, with redis-server 7 on PATH:
 //
-//	go run ./deploy/replicas chaos    [-keys 10000] [-seed 1] [-rate 100] [-stops] [-plant double|loss|error]
+//	go run ./deploy/replicas chaos    [-keys 10000] [-seed 1] [-rate 100] [-stops] [-plant double,loss,error]
 //	go run ./deploy/replicas gap
 //	go run ./deploy/replicas outage   [-for 60s]
 //	go run ./deploy/replicas throttle [-for 2m]
@@ -46,7 +46,7 @@ func main() {
 	flags.IntVar(&o.rate, "rate", 100, "keys a second")
 	flags.Uint64Var(&o.seed, "seed", 1, "which keys, events and losses")
 	flags.BoolVar(&o.stops, "stops", false, "also freeze replicas for longer than a lease")
-	flags.StringVar(&o.plant, "plant", "", "a fault that must be found: double, loss or error")
+	flags.StringVar(&o.plant, "plant", "", "faults that must be found: double, loss, error, with commas")
 	flags.DurationVar(&o.length, "for", time.Minute, "how long Redis is stopped, or the throttled load lasts")
 	flags.StringVar(&o.server, "server", "", "the server's program; without it, it is built")
 	flags.StringVar(&o.old, "old", "", "the program of version N-1; without it, that of -server with another version")

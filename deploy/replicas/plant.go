@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -13,22 +12,38 @@ import (
 	"github.com/m365backup/backupstorage/typederror"
 )
 
-// plant makes one thing go wrong behind the servers' back, to show that it is found.
-func (f *fleet) plant(ctx context.Context, fault string, results []result) error {
-	if fault == "" {
+// plant makes things go wrong behind the servers' back, to show that they are found: each named fault with a key of its
+// own.
+func (f *fleet) plant(ctx context.Context, faults string, results []result) error {
+	if faults == "" {
 		return nil
 	}
-	// The first key with a policy that a client knows.
-	n := slices.IndexFunc(results, func(r result) bool { return r.plan.thing == exchangePolicy && !r.tries[0].failed })
-	if n < 0 {
-		return errors.New("no key has a good first answer")
+	next := 0
+	for fault := range strings.SplitSeq(faults, ",") {
+		for ; next < len(results); next++ {
+			// A policy that a client knows, of a key that nothing happened to.
+			if r := results[next]; r.plan.thing == exchangePolicy && !r.tries[0].failed && !r.tries[1].failed && !r.tries[2].failed {
+				break
+			}
+		}
+		if next == len(results) {
+			return errors.New("too few keys have good answers only")
+		}
+		if err := f.plantOne(ctx, fault, &results[next]); err != nil {
+			return err
+		}
+		next++
 	}
-	t, tenant := &results[n].tries[0], results[n].tenant
+	return nil
+}
+
+func (f *fleet) plantOne(ctx context.Context, fault string, r *result) error {
+	t := &r.tries[0]
 	switch fault {
 	case "double":
-		return f.graph(ctx, http.MethodPost, "exchangeProtectionPolicies", `{"displayName":"Again"}`, tenant, t.id)
+		return f.graph(ctx, http.MethodPost, "exchangeProtectionPolicies", `{"displayName":"Again"}`, r.tenant, t.id)
 	case "loss":
-		return f.graph(ctx, http.MethodDelete, "protectionPolicies/"+t.made, "", tenant, newGUID())
+		return f.graph(ctx, http.MethodDelete, "protectionPolicies/"+t.made, "", r.tenant, newGUID())
 	case "error":
 		t.failed, t.err = true, typederror.Error{Code: codes.Unknown, Reason: "OUTCOME_UNKNOWN", OutcomeUnknown: true}
 		t.begin, t.end = t.begin.AddDate(0, 0, -1), t.end.AddDate(0, 0, -1)

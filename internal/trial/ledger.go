@@ -45,6 +45,13 @@ func NewLedger() *Ledger {
 	}
 }
 
+// Writes is how many requests it has that change things.
+func (l *Ledger) Writes() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.requests)
+}
+
 // Read reads on where the last read ended, and once more what was under way then.
 func (l *Ledger) Read(ctx context.Context, e Emulator) error {
 	l.mu.Lock()
