@@ -1,7 +1,7 @@
 // Command go reads the typed errors of this server and prints what it would do about each.
 //
-// Usage: go run ./clients/go ADDRESS REQUEST_ID. With wait-and-stream or repeat-with-key in place of the id it does what
-// that file shows.
+// Usage: go run ./clients/go ADDRESS REQUEST_ID. With wait-and-stream or repeat-with-key in place of the id it does
+// what that file shows.
 package main
 
 import (

@@ -12,7 +12,8 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// repeatWithKey creates a policy although the answer to the first call is lost, and shows that there is one policy then.
+// repeatWithKey creates a policy although the answer to the first call is lost, and shows that there is one policy
+// then.
 func repeatWithKey(conn *grpc.ClientConn) error {
 	ctx := context.Background()
 	policies := pb.NewProtectionPolicyServiceClient(conn)

@@ -65,9 +65,8 @@ func (f *fleet) happen(ctx context.Context, next func() planned, out io.Writer) 
 	var events []event
 	for {
 		p := next()
-		pause(ctx, p.after)
-		if ctx.Err() != nil {
-			return events, nil
+		if pause(ctx, p.after); ctx.Err() != nil {
+			break
 		}
 		// Once begun, an event goes on to its end.
 		e, err := f.one(context.WithoutCancel(ctx), p)
@@ -81,6 +80,7 @@ func (f *fleet) happen(ctx context.Context, next func() planned, out io.Writer) 
 		}
 		fmt.Fprintf(out, "%3d %s%s: all is well again after %v\n", len(events), p.what, of, e.end.Sub(e.begin).Round(time.Millisecond))
 	}
+	return events, nil
 }
 
 func (f *fleet) one(ctx context.Context, p planned) (e event, err error) {

@@ -22,8 +22,8 @@ import (
 // replicas is how many servers there are.
 const replicas = 3
 
-// drains are short: SIGTERM under load is what deploy/restart is about. A call whose client has just chosen a replica must
-// still reach it.
+// drains are short: SIGTERM under load is what deploy/restart is about. A call whose client has just chosen a replica
+// must still reach it.
 var drains = []string{"--drain-wait", "1s", "--drain-timeout", "10s"}
 
 // What the replicas share besides Redis itself: its password, and a key of 32 bytes for page tokens.

@@ -144,8 +144,8 @@ func (r *result) explained(n int, events []event, b book, lease time.Duration) b
 	return false
 }
 
-// inGap reports whether the creates of a key that are too many can be those of the known gap: a call of the key was in a
-// replica when that was frozen, or the emulator held its request up.
+// inGap reports whether the creates of a key that are too many can be those of the known gap: a call of the key was in
+// a replica when that was frozen, or the emulator held its request up.
 func (r *result) inGap(events []event, b book) bool {
 	return slices.ContainsFunc(r.tries, func(t try) bool {
 		if slices.Contains(b.faults[t.id], ruleLate) {

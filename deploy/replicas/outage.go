@@ -162,8 +162,8 @@ func (l *outageLoad) one(ctx context.Context, k kind, n int) {
 	l.mu.Unlock()
 }
 
-// judgeOutage compares what calls took before, while and after Redis was stopped. Most calls count, nine of ten, since a
-// busy machine delays single ones.
+// judgeOutage compares what calls took before, while and after Redis was stopped. Most calls count, nine of ten, since
+// a busy machine delays single ones.
 func judgeOutage(samples []sample, stopped, back time.Time, say func(string)) error {
 	var faults []error
 	faultf := func(format string, values ...any) { faults = append(faults, fmt.Errorf(format, values...)) }

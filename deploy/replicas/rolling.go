@@ -24,8 +24,8 @@ import (
 const (
 	// listed is how many policies the list has that is read while replicas change.
 	listed = 23
-	// settled is how long a replica runs before the next one is replaced.
-	settled = 2 * time.Second
+	// runsFor is how long a replica runs before the next one is replaced.
+	runsFor = 2 * time.Second
 	// rollingKeys a second are begun meanwhile.
 	rollingKeys = 10
 )
@@ -203,7 +203,7 @@ func (r *roll) askBlocked(ctx context.Context) {
 func (r *roll) replaceAll(ctx context.Context, old, next string) error {
 	for _, program := range []string{next, old} {
 		for i, s := range r.fleet.servers {
-			pause(ctx, settled)
+			pause(ctx, runsFor)
 			r.fleet.setAway(i, true)
 			if err := s.Process().Signal(syscall.SIGTERM); err != nil {
 				return err
@@ -219,6 +219,6 @@ func (r *roll) replaceAll(ctx context.Context, old, next string) error {
 			fmt.Printf("replica %d is %s now\n", i, filepath.Base(program))
 		}
 	}
-	pause(ctx, settled)
+	pause(ctx, runsFor)
 	return nil
 }
