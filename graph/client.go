@@ -166,6 +166,13 @@ type Request struct {
 	Grow func(n int) bool
 	// Pooled takes the memory for the body from a pool. Who sets it calls Response.Release.
 	Pooled bool
+	// BeforeSend is called before each attempt, when it has its token and its permit, and nothing is left to wait for. An
+	// error keeps the request back: it fails with KindHeldBack. An attempt that has no connection at sendBy is given up;
+	// the zero time gives it any time. It may be nil.
+	BeforeSend func(ctx context.Context) (sendBy time.Time, err error)
+
+	// sendBy is that of the attempt under way.
+	sendBy time.Time
 }
 
 // Response is Graph's response to a request that it carried out.

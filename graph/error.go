@@ -36,6 +36,8 @@ const (
 	// KindOverloaded is a request that was not sent because too many of its tenant wait already, or the response to a read
 	// for which Request.Grow had no memory. Nothing was changed.
 	KindOverloaded
+	// KindHeldBack is a request that Request.BeforeSend kept back, with its error. Nothing was sent.
+	KindHeldBack
 )
 
 // Error is a failed request, with all that Graph said about it.
@@ -116,6 +118,8 @@ func (e *Error) Error() string {
 		return "caller cancelled while graph was called"
 	case KindThrottled:
 		return "graph would throttle the request"
+	case KindHeldBack:
+		return "request to graph was kept back"
 	case KindOverloaded:
 		return "too many requests to graph are under way"
 	}

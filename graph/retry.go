@@ -95,6 +95,13 @@ func (r *run) attempt(ctx context.Context) (response *Response, failed *Error) {
 	// If the attempt panics, the throttle must not wait for its probe: failed is then an error without a response.
 	failed = &Error{}
 	defer func() { c.leave(r.request, pass, failed) }()
+	if r.request.BeforeSend != nil {
+		var err error
+		if r.request.sendBy, err = r.request.BeforeSend(ctx); err != nil {
+			failed = &Error{Kind: KindHeldBack, Err: err}
+			return nil, failed
+		}
+	}
 	return c.once(ctx, r.request, token, r.fresh, &r.attempts)
 }
 

@@ -153,6 +153,18 @@ func (c *Client) begin(ctx context.Context, request *Request, token string, way 
 		GotFirstResponseByte: t.gotByte,
 	}
 	t.within, t.cancel = httptrace.WithClientTrace(within, &t.trace), cancel
+	if !request.sendBy.IsZero() {
+		// Too late is too late: whoever asked for this may have told others that the request was never sent.
+		late := time.AfterFunc(time.Until(request.sendBy), func() {
+			if !t.wasSent() {
+				cancel()
+			}
+		})
+		t.cancel = func() {
+			late.Stop()
+			cancel()
+		}
+	}
 	return t
 }
 

@@ -70,7 +70,7 @@ func (c *Client) leave(request *Request, pass throttle.Pass, failed *Error) {
 		c.throttles.Leave(pass, true)
 	case failed.throttled():
 		c.throttles.Block(keyOf(request), pass, scopeOf(failed.scope, request), failed.throttledFor())
-	case failed.Kind == KindInvalidRequest || failed.Kind == KindToken:
+	case failed.Kind == KindInvalidRequest || failed.Kind == KindToken || failed.Kind == KindHeldBack:
 		c.throttles.GiveBack(pass)
 	default:
 		c.throttles.Leave(pass, failed.Status != 0)

@@ -32,6 +32,8 @@ type core struct {
 	allowAppOnly bool
 	// messagePath reads lists into messages too, see wire_path.go.
 	messagePath bool
+	// keys makes writes with an idempotency key repeatable.
+	keys keys
 	// beforeSeal is called when a page was read, before its link is sealed. Only a test sets it, to plant a fault.
 	beforeSeal func(*graph.Response)
 }
@@ -76,6 +78,9 @@ func (c *core) do(ctx context.Context, message protoreflect.Message, result into
 	opened, binding, err := c.openPage(op, message, request)
 	if err != nil {
 		return err
+	}
+	if op.Key != nil && message.Has(op.Key) {
+		return c.doKeyed(ctx, op, message, request, result.message)
 	}
 	request.Pooled = result.page != nil
 	if !op.Safe {

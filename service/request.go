@@ -49,9 +49,6 @@ func (c *core) newRequest(ctx context.Context, op *contract.Operation, message p
 	if err := validate(message, ""); err != nil {
 		return nil, err
 	}
-	if op.Key != nil && message.Has(op.Key) {
-		return nil, apierror.RefuseField(pb.ErrorReason_INVALID_REQUEST, "idempotency_key", "unset: this server keeps no keys")
-	}
 	request := &graph.Request{
 		Method: op.Spec.GetMethod(), Target: target, Template: op.Spec.GetPath(), Tenant: tenant, UserAssertion: assertion,
 		RequestID: interceptor.RequestID(ctx), Safe: op.Safe, Stats: interceptor.Stats(ctx),

@@ -67,6 +67,8 @@ type Options struct {
 	// MessagePath reads lists into messages before they are encoded, as all other responses are read. It is for an
 	// incident in which the wire path of lists is in doubt: a page costs twice the CPU.
 	MessagePath bool
+	// Idempotency keeps the records of idempotency keys; without Keys a call with a key is refused.
+	Idempotency Idempotency
 	// Observers are told of each call.
 	Observers []Observer
 	// Tracer makes spans of calls; nil makes none.
@@ -161,8 +163,8 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 		core: &core{
 			graph: options.Graph, pages: pages, contract: c, translator: translator, notes: newNotes(options.Logger),
 			tenants: tenants, allowAppOnly: options.AllowAppOnly, messagePath: options.MessagePath, hub: hub.New(spread),
-			stopping: make(chan struct{}),
-			times:    times{wait: maxWait, stream: interceptor.MaxStream, look: lookEvery},
+			stopping: make(chan struct{}), keys: keys{Idempotency: options.Idempotency},
+			times: times{wait: maxWait, stream: interceptor.MaxStream, look: lookEvery},
 		},
 		chain: interceptor.New(interceptor.Options{
 			Contract: c, Translator: translator, Logger: options.Logger, MaxCalls: options.MaxCalls, MaxWaits: options.MaxWaits,
@@ -295,6 +297,10 @@ func (s *Server) UnreadValues() uint64 { return s.core.notes.unread.Load() }
 // UnknownMembers returns how many members of enums in Graph's responses the contract did not have since the server was
 // made: their fields were `UNKNOWN_FUTURE_VALUE`.
 func (s *Server) UnknownMembers() uint64 { return s.core.notes.member.Load() }
+
+// KeyedCalls returns how many calls with an idempotency key there were since the server was made, by what became of
+// them. It always has all of KeyedOutcomes.
+func (s *Server) KeyedCalls() map[string]uint64 { return s.core.keys.counts.all() }
 
 // Register registers all services of the contract.
 func (s *Server) Register(registrar grpc.ServiceRegistrar) {

@@ -32,15 +32,20 @@ type classification struct {
 	speaksToCaller bool
 	// refusal is set for what the server refused.
 	refusal *Refusal
-	// cause, aadsts, observedStatus, incident and throttledHere are for the metadata; zero when there is none.
+	// cause, aadsts, observedStatus, candidates, incident and throttledHere are for the metadata; zero when there is none.
 	cause          graph.Cause
 	aadsts         int
 	observedStatus string
+	candidates     string
 	incident       string
 	throttledHere  bool
 	// host and tokenRequest are for the log; see Failure.
 	host, tokenRequest string
 }
+
+// keyedDelay is how long a call with an idempotency key waits after a write whose outcome is unknown: Graph's lists show
+// what was created after a while.
+const keyedDelay = 2 * time.Second
 
 // MinRetryDelay is the shortest delay that RetryInfo asks for.
 const MinRetryDelay = 500 * time.Millisecond
@@ -50,12 +55,21 @@ func (t *Translator) classify(op *contract.Operation, err error) classification 
 	var refusal *Refusal
 	var failed *GraphError
 	var request *graph.Error
+	var still *StillUnknown
 	switch {
+	case errors.As(err, &still):
+		c := t.of(pb.ErrorReason_OUTCOME_UNKNOWN)
+		c.outcomeUnknown, c.observedStatus, c.candidates = true, still.ObservedStatus, still.candidates()
+		c.delay = t.withJitter(keyedDelay)
+		return c
 	case errors.As(err, &refusal):
 		c := t.of(refusal.Reason)
 		c.noSideEffects, c.refusal = true, refusal
 		return c
 	case errors.As(err, &failed):
+		if failed.Read != nil {
+			op = failed.Read
+		}
 		return t.classifyGraph(op, failed)
 	case errors.As(err, &request):
 		return t.classifyGraph(op, &GraphError{Err: request})
@@ -171,6 +185,9 @@ func comesAgain(cause graph.Cause) bool {
 func (t *Translator) outcomeUnknown(failed *GraphError) classification {
 	c := t.of(pb.ErrorReason_OUTCOME_UNKNOWN)
 	c.outcomeUnknown, c.observedStatus = true, failed.ObservedStatus
+	if failed.Keyed {
+		c.delay = t.withJitter(keyedDelay)
+	}
 	return c
 }
 

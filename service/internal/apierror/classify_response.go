@@ -22,9 +22,6 @@ import (
 //	no such code                              the status
 func (t *Translator) classifyResponse(op *contract.Operation, failed *GraphError) classification {
 	e := failed.Err
-	if t.hasUnknownCode(e) {
-		t.unknown.call.Add(1)
-	}
 	r := t.byCode(e, false)
 	if r == nil || t.reasons.StatusDecides(e.Status) {
 		if c, ok := t.classifyWay(op, failed); ok {

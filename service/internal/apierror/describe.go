@@ -141,6 +141,7 @@ func metadata(op *contract.Operation, c classification) map[string]string {
 		setPosition(set, c.response)
 	}
 	set("observedStatus", c.observedStatus)
+	set("candidateIds", c.candidates)
 	set("incident", c.incident)
 	if c.throttledHere {
 		set("throttledBy", "server")

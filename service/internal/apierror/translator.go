@@ -12,11 +12,16 @@
 package apierror
 
 import (
+	"errors"
 	"math/rand/v2"
 
 	"github.com/google/uuid"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/service/internal/contract"
 )
 
@@ -48,9 +53,38 @@ func NewWithChance(reasons *contract.Reasons, chance Chance) *Translator {
 // Translate translates the error of a call. op and request are nil when the call is of no rpc of this contract, or was
 // not read. requestID is the server's id of the call: RequestInfo has it when Graph gave no other.
 func (t *Translator) Translate(op *contract.Operation, request protoreflect.Message, requestID string, err error) *Failure {
+	if e, ok := errors.AsType[*graph.Error](err); ok && e.Kind == graph.KindResponse && t.hasUnknownCode(e) {
+		t.unknown.call.Add(1)
+	}
 	f := t.describe(op, request, t.classify(op, err))
 	if f.requestID == "" {
 		f.requestID = requestID
 	}
 	return f
+}
+
+// ChangedNothing reports whether a write that failed was refused before any work was done.
+func (t *Translator) ChangedNothing(op *contract.Operation, failed *GraphError) bool {
+	c := t.classify(op, failed)
+	return !c.outcomeUnknown && c.reason.GetSideEffects() != pb.ErrorSpec_POSSIBLE
+}
+
+// Stored is the Status of an error of an item of which only the reason was kept.
+func (t *Translator) Stored(op *contract.Operation, reason, id string) *statuspb.Status {
+	value, ok := pb.ErrorReason_value[reason]
+	if !ok || t.reasons.Of(pb.ErrorReason(value)) == nil {
+		value = int32(pb.ErrorReason_UNKNOWN_ERROR)
+	}
+	return t.describeSubject(&subject{op: op, id: id}, t.of(pb.ErrorReason(value))).Status()
+}
+
+// ReasonOf returns the reason of a Status of this package, empty when it has none.
+func ReasonOf(s *statuspb.Status) string {
+	for _, detail := range s.GetDetails() {
+		info := new(errdetails.ErrorInfo)
+		if detail.MessageIs(info) && detail.UnmarshalTo(info) == nil {
+			return info.GetReason()
+		}
+	}
+	return ""
 }

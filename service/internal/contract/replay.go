@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 )
@@ -46,4 +48,78 @@ func (c *Contract) linkReplay(op *Operation) error {
 		return fmt.Errorf("the request lacks %d ids of read_with %q", missing, op.ReadWith.Name)
 	}
 	return nil
+}
+
+// NewRequest makes an empty request message of the operation.
+func (op *Operation) NewRequest() proto.Message {
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(op.Request.FullName())
+	if err != nil {
+		// The generated package has registered it, as it has the operation.
+		panic(err)
+	}
+	return kind.New().Interface()
+}
+
+// ReplayRequest makes the request message of ReadWith for a request message of the operation. created is the id of what
+// was created, empty for an operation that creates nothing.
+func (op *Operation) ReplayRequest(message protoreflect.Message, created string) protoreflect.Message {
+	request := op.ReadWith.NewRequest().ProtoReflect()
+	for _, s := range op.ReadWith.Path {
+		if s.Field == nil {
+			continue
+		}
+		if same := op.Request.Fields().ByName(s.Field.Name()); same != nil {
+			request.Set(s.Field, message.Get(same))
+		} else {
+			request.Set(s.Field, protoreflect.ValueOfString(created))
+		}
+	}
+	return request
+}
+
+// FillReplay puts the resource of a response of ReadWith into a response of the operation.
+func (op *Operation) FillReplay(result, read protoreflect.Message) {
+	into, from := resourceOf(op.response), resourceOf(op.ReadWith.response)
+	resource := read.Get(from).Message()
+	if into.Message() == from.Message() {
+		result.Set(into, protoreflect.ValueOfMessage(resource))
+		return
+	}
+	// What the operation returns is a part of what is read.
+	fields := from.Message().Fields()
+	for i := range fields.Len() {
+		if f := fields.Get(i); f.Message() == into.Message() && !f.IsList() && resource.Has(f) {
+			result.Set(into, resource.Get(f))
+		}
+	}
+}
+
+// ID returns the id of what was created.
+func (c *Created) ID(response protoreflect.Message) string {
+	return response.Get(c.resource).Message().Get(c.id).String()
+}
+
+// Change is the fields of an item in the response of an update.
+type Change struct {
+	// List is the response field, Resource the field of its elements with the resource, and ID that resource's id.
+	List, Resource, ID, ContentID, Removed, Error protoreflect.FieldDescriptor
+}
+
+// Changes are the lists of items in the response of an update.
+func (op *Operation) Changes() (all []Change) {
+	fields := op.response.Fields()
+	for i := range fields.Len() {
+		list := fields.Get(i)
+		if !list.IsList() || list.Message() == nil {
+			continue
+		}
+		of := list.Message().Fields()
+		c := Change{List: list, Resource: resourceOf(list.Message()), ContentID: of.ByName("content_id"), Removed: of.ByName("removed"), Error: of.ByName("error")}
+		if c.Resource == nil || c.ContentID == nil || c.Removed == nil || c.Error == nil {
+			continue
+		}
+		c.ID = c.Resource.Message().Fields().ByName("id")
+		all = append(all, c)
+	}
+	return all
 }

@@ -136,6 +136,20 @@ func Grow(ctx context.Context, n int) bool {
 	return c == nil || !c.shared || c.holding.Grow(int64(n))
 }
 
+// Principal returns the name by which the rights file knows the caller, empty when the server asks nobody who calls.
+func Principal(ctx context.Context) string {
+	if c := of(ctx); c != nil {
+		return c.principal
+	}
+	return ""
+}
+
+// replayKey is the trailer of a call that a repeated write got its response from.
+const replayKey = "x-idempotent-replay"
+
+// SayReplay says in the trailers of a call that an earlier call did what it asks for.
+func SayReplay(ctx context.Context) { setTrailer(ctx, replayKey, "true") }
+
 // setTrailer sets a trailer of a call, whose key is in lower case. Ids and delays go into trailers and never into
 // headers: a header before an error switches off retries in every gRPC runtime.
 func setTrailer(ctx context.Context, key, value string) {
