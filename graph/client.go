@@ -46,6 +46,8 @@ type Options struct {
 	// Backoff bounds the wait before the first repeat when Graph does not say how long; the second waits up to twice as
 	// long. 0 means 500 ms.
 	Backoff time.Duration
+	// Shared is what the replicas of a server know together of throttles; nil for a single one.
+	Shared SharedThrottles
 	// Logger gets a line when Graph begins to throttle a tenant, and one when its requests are no longer paced; nil for
 	// none. The lines name the tenant's GUID, and have no text of Graph.
 	Logger *slog.Logger
@@ -69,6 +71,8 @@ type Client struct {
 	// roundTrip sends a request. Tests of this package replace the network here.
 	roundTrip func(*http.Request, way) (*http.Response, error)
 	throttles *throttle.Throttles
+	// unshare ends the sharing of throttles.
+	unshare   func()
 	tenants   *share.Tenants
 	silences  silences
 	observers []Observer
@@ -126,6 +130,10 @@ func New(options Options) (*Client, error) {
 	}
 	c.roundTrip = c.connections.roundTrip
 	logStretches(c.throttles, options.Logger)
+	c.unshare = func() {}
+	if options.Shared != nil {
+		c.unshare = c.throttles.Share(options.Shared)
+	}
 	return c, nil
 }
 
@@ -133,7 +141,10 @@ func New(options Options) (*Client, error) {
 func (c *Client) CloseIdleConnections() { c.connections.closeIdle() }
 
 // Close closes all connections. Requests under way fail, and so do later ones.
-func (c *Client) Close() { c.connections.close() }
+func (c *Client) Close() {
+	c.unshare()
+	c.connections.close()
+}
 
 // Request is one request to Graph.
 type Request struct {

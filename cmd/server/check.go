@@ -37,7 +37,7 @@ const (
 )
 
 // checkCommand checks whether tenants can be served. It prints one line a tenant: the tenant, `ok` or `failed`, and
-// what it found.
+// what it found. With --redis-url the first line is that of Redis.
 type checkCommand struct {
 	Configuration config `embed:""`
 
@@ -65,7 +65,17 @@ func (k *checkCommand) Run(to streams) error {
 		return err
 	}
 	defer end()
-	return checker.checkAll(ctx, tenants, to.out)
+	var unfit error
+	if c.Redis.on() {
+		f := c.checkRedis(ctx)
+		if _, err := fmt.Fprintf(to.out, "redis\t%s\t%s\n", f.word(), f.says); err != nil {
+			return err
+		}
+		if !f.ok {
+			unfit = fmt.Errorf("redis: %w", errNotOK)
+		}
+	}
+	return errors.Join(unfit, checker.checkAll(ctx, tenants, to.out))
 }
 
 // readTenants returns the tenants of the arguments, and of the files that they name.
@@ -131,7 +141,7 @@ func (k *checker) start(c *config) (stop func(), err error) {
 	}
 	stopAll := func() { stopTokens(); stopUpstream() }
 	quiet := &telemetry{build: buildVersion()}
-	client, err := c.client(upstream, tokens, quiet, logger)
+	client, err := c.client(upstream, tokens, quiet, nil, logger)
 	if err != nil {
 		stopAll()
 		return nil, err
@@ -200,12 +210,10 @@ func (k *checker) checkAll(ctx context.Context, tenants []string, out io.Writer)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		word := "ok"
 		if !f.ok {
-			word = "failed"
 			failed++
 		}
-		if _, err := fmt.Fprintf(out, "%s\t%s\t%s\n", tenant, word, f.says); err != nil {
+		if _, err := fmt.Fprintf(out, "%s\t%s\t%s\n", tenant, f.word(), f.says); err != nil {
 			return err
 		}
 	}
@@ -219,6 +227,14 @@ func (k *checker) checkAll(ctx context.Context, tenants []string, out io.Writer)
 type finding struct {
 	ok   bool
 	says string
+}
+
+// word is how a line says whether all is well.
+func (f finding) word() string {
+	if f.ok {
+		return "ok"
+	}
+	return "failed"
 }
 
 func (k *checker) check(ctx context.Context, tenant string) finding {

@@ -46,6 +46,7 @@ type config struct {
 	graphFlags `embed:"" group:"Graph"`
 	Credential credentialConfig `embed:"" group:"Graph"`
 	replicas   `embed:"" group:"Several replicas"`
+	Redis      redisConfig `embed:"" prefix:"redis-" group:"Several replicas"`
 	emulation  `embed:"" group:"Emulator"`
 
 	// sources says where the values come from, by flag; those that are not there are defaults.
@@ -132,6 +133,9 @@ func (c *config) check(getenv func(string) string) error {
 		return err
 	}
 	if err := c.TLS.check(); err != nil {
+		return err
+	}
+	if err := c.Redis.check(); err != nil {
 		return err
 	}
 	if err := c.checkCallers(); err != nil {

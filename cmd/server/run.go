@@ -48,7 +48,12 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		return err
 	}
 	defer shown.close()
-	client, err = c.client(upstream, tokens, shown, logger)
+	shared, err := c.openRedis(files, logger)
+	if err != nil {
+		return err
+	}
+	defer shared.close()
+	client, err = c.client(upstream, tokens, shown, shared, logger)
 	if err != nil {
 		return err
 	}
@@ -103,7 +108,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		registerReflection(server)
 	}
 	limited := services.Listen(listener)
-	shown.watch(counted{client, services, limited, files, lines, c.certificates(expiry, tokens, callers), log})
+	shown.watch(counted{client, services, limited, files, lines, c.certificates(expiry, tokens, callers), shared, log})
 	defer adminPort.serve(c, shown, healthy)()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(limited) }()
@@ -123,10 +128,11 @@ func (c *config) oneTenant() bool {
 }
 
 // client returns the client of the upstream.
-func (c *config) client(upstream string, tokens graph.TokenSource, shown *telemetry, logger *slog.Logger) (*graph.Client, error) {
+func (c *config) client(upstream string, tokens graph.TokenSource, shown *telemetry, shared *sharedRedis, logger *slog.Logger) (*graph.Client, error) {
 	return graph.New(graph.Options{
 		Endpoint: upstream, Tokens: tokens, UserAgent: userAgentOf(shown.build.Version), RootCAs: c.roots,
 		MaxReads: c.maxReads(), OneTenant: c.oneTenant(), Logger: logger, Observers: shown.graphObservers(),
+		Shared: shared.shared(),
 	})
 }
 

@@ -82,6 +82,7 @@ type counted struct {
 	files        *reload.Reader
 	audit        *audit.Log
 	certificates expiries
+	redis        *sharedRedis
 	// log is where the log goes.
 	log any
 }
@@ -130,6 +131,9 @@ func (t *telemetry) watch(of counted) {
 	s.CertificateExpiry = of.certificates.now
 	if q, ok := of.log.(*logQueue); ok {
 		s.DroppedLines = q.droppedLines
+	}
+	if of.redis != nil {
+		s.RedisUp, s.RedisCommands, s.RedisTook, s.ThrottleSlots = of.redis.client.Up, of.redis.commands, of.redis.client.Took, of.redis.throttles.Slots
 	}
 	if t.traces != nil {
 		s.DroppedSpans = t.traces.Dropped

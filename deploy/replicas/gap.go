@@ -7,14 +7,16 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/m365backup/backupstorage/internal/idempotency"
 	"github.com/m365backup/backupstorage/internal/trial"
 )
 
-// lease is idempotency.Lease: how long a call owns its record.
-const lease = 30 * time.Second
-
-// over is by how much a replica is frozen for longer than a lease.
-const over = 5 * time.Second
+const (
+	// lease is how long a call owns its record.
+	lease = idempotency.Lease
+	// over is by how much a replica is frozen for longer than that.
+	over = 5 * time.Second
+)
 
 // gapCalls are two calls of one key, the first of which is in a replica that is frozen.
 var gapCalls = plan{thing: exchangePolicy, replica: [tries]int{0, 1, 2}}

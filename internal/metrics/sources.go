@@ -42,6 +42,13 @@ type Sources struct {
 	// that were closed because they brought too many of them.
 	InboundBytes      func() int64
 	ConnectionsPaused func() uint64
+	// RedisUp reports whether commands are sent to the Redis that replicas share. RedisCommands are the commands, by result:
+	// ok, or the cause of the failure. RedisTook is the time that they took together.
+	RedisUp       func() bool
+	RedisCommands func() map[string]uint64
+	RedisTook     func() time.Duration
+	// ThrottleSlots are the slots that this replica got of those that all replicas share.
+	ThrottleSlots func() uint64
 	// AuditFailures are the audit lines that were not written, AuditSuppressed the denied calls that got none of their
 	// own.
 	AuditFailures, AuditSuppressed func() uint64
@@ -102,6 +109,7 @@ func (m *Metrics) Watch(s Sources) {
 	c.counter("backupstorage_log_lines_dropped_total", "Lines of the log that were dropped because nobody read it.", number(s.DroppedLines))
 	c.counter("backupstorage_spans_dropped_total", "Spans that the collector did not take.", number(s.DroppedSpans))
 	c.watchCallers(s)
+	c.watchRedis(s)
 	m.registry.MustRegister(c)
 }
 
@@ -132,6 +140,17 @@ func (c *watcher) watchCallers(s Sources) {
 	}
 	c.counter("backupstorage_audit_failures_total", "Audit lines that could not be written, or not in time.", number(s.AuditFailures))
 	c.counter("backupstorage_audit_suppressed_total", "Denied calls without an audit line of their own, because there were too many.", number(s.AuditSuppressed))
+}
+
+// watchRedis adds what the Redis that replicas share counts.
+func (c *watcher) watchRedis(s Sources) {
+	if s.RedisUp == nil {
+		return
+	}
+	c.gauge("backupstorage_redis_up", "1 while Redis can be used, else 0.", func() float64 { return map[bool]float64{true: 1}[s.RedisUp()] })
+	c.labelled(prometheus.CounterValue, "backupstorage_redis_commands_total", "Commands to Redis, by result.", "result", counts(s.RedisCommands))
+	c.counter("backupstorage_redis_command_seconds_total", "Time that commands to Redis took together.", func() float64 { return s.RedisTook().Seconds() })
+	c.counter("backupstorage_throttle_slots_leased_total", "Slots that this replica got of those that all replicas share.", number(s.ThrottleSlots))
 }
 
 // watcher collects what is counted elsewhere.

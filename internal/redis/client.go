@@ -16,13 +16,14 @@ type Client struct {
 	prefix  string
 	raw     *goredis.Client
 	runID   atomic.Value
+	counts  counts
 	*availability
 }
 
 // Open returns a client, which is down until its goroutine has reached Redis. Nothing waits for that: a server starts
 // without its Redis. The error is that of the URL.
 func Open(o Options) (*Client, error) {
-	c := &Client{options: o, prefix: strings.Join(o.Namespace, ":") + ":"}
+	c := &Client{options: o, prefix: strings.Join(o.Namespace, ":") + ":", counts: newCounts()}
 	raw, err := o.connect(c.look)
 	if err != nil {
 		return nil, err
@@ -121,6 +122,7 @@ func (c *Client) send(ctx context.Context, name string, timeout time.Duration, c
 }
 
 func (c *Client) observe(name string, took time.Duration, cause Cause) {
+	c.counts.add(took, cause)
 	if c.options.Observer != nil {
 		c.options.Observer.RedisCommand(name, took, cause)
 	}

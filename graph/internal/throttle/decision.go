@@ -52,7 +52,7 @@ func (t *throttle) decide(now, giveUp time.Time, patient bool, ahead int, full b
 
 // slotWait is how long it takes until a request gets a slot that others get one before.
 func (t *throttle) slotWait(now time.Time, ahead int) time.Duration {
-	return max(0, t.slot.Sub(now)) + time.Duration(ahead)*t.pace.interval(now)
+	return max(0, t.nextSlot(now).Sub(now)) + time.Duration(ahead)*t.spacing(now)
 }
 
 func closed(left time.Duration, waits bool) decision {

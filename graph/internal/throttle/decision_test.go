@@ -1,6 +1,7 @@
 package throttle
 
 import (
+	"reflect"
 	"testing"
 	"time"
 )
@@ -46,7 +47,7 @@ func TestDecisions(t *testing.T) {
 				if got != want {
 					t.Errorf("patient %t: got %+v, want %+v", patient, got, want)
 				}
-				if test.throttle != before {
+				if !reflect.DeepEqual(test.throttle, before) {
 					t.Errorf("patient %t: the throttle was changed", patient)
 				}
 			}

@@ -84,6 +84,9 @@ type pace struct {
 	// accepted are the times of the last accepted requests, as a ring; count is the number of all of them.
 	accepted [64]time.Time
 	count    int
+	// counted is the rate of all replicas together, as the store measured it at countedAt.
+	counted   float64
+	countedAt time.Time
 }
 
 // ageAt is how old the pace is.
@@ -157,8 +160,8 @@ func (p *pace) accept(now time.Time) {
 	p.count++
 }
 
-// throttled notes a throttle response to a request at the pace.
-func (p *pace) throttled(now time.Time) {
+// throttled notes a throttle response to a request at the pace, which is that of a number of replicas.
+func (p *pace) throttled(now time.Time, replicas int) {
 	if p.opened.IsZero() {
 		// This is the first throttle response: the requests before it were not counted.
 		return
@@ -166,7 +169,7 @@ func (p *pace) throttled(now time.Time) {
 	rate, open, before := p.rate(now), now.Sub(p.opened), p.ceiling
 	switch {
 	case open >= time.Second || p.ceiling == 0:
-		p.ceiling = max(min(rate, p.measured(now, open, rate)), minPace)
+		p.ceiling = max(min(rate, p.measuredOfAll(now, open, rate, replicas)), minPace)
 	default:
 		// The time is too short to measure anything, but less is allowed than before.
 		p.ceiling = max(p.ceiling*fallTo, minPace)
@@ -180,6 +183,15 @@ func (p *pace) throttled(now time.Time) {
 // holdFor makes the hold long enough for a wait that a throttle response named.
 func (p *pace) holdFor(wait time.Duration) {
 	p.hold = max(p.hold, minHold, min(waitsHeld*wait, maxHold))
+}
+
+// measuredOfAll is the rate of accepted requests of all replicas. Without a store that counts them, the others are taken
+// to be like this one.
+func (p *pace) measuredOfAll(now time.Time, open time.Duration, rate float64, replicas int) float64 {
+	if !p.countedAt.IsZero() && now.Sub(p.countedAt) < countedFor {
+		return p.counted
+	}
+	return p.measured(now, open, rate) * float64(replicas)
 }
 
 // measured is the rate of accepted requests over the last second, or over the last eight requests of a slow pace. open

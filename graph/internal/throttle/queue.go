@@ -84,7 +84,10 @@ func (q *queue) enter(ctx context.Context, tenant string, giveUp time.Time, over
 	case d.action == refuse:
 		return admission{}, false, &Refused{d.wait}
 	case d.action == send && q.state != paced:
-		q.probe(&a, now)
+		if !q.claim(now) {
+			return admission{}, false, nil
+		}
+		q.probe(&a, time.Now())
 		return a, true, nil
 	case d.action == send:
 		q.slot = now
@@ -106,8 +109,9 @@ func (q *queue) enter(ctx context.Context, tenant string, giveUp time.Time, over
 	for {
 		now := time.Now()
 		next := q.line.next() == own
+		slot := q.nextSlot(now)
 		switch {
-		case next && !now.Before(q.slot):
+		case next && !now.Before(slot):
 			q.takeSlot(&a, now)
 			return a, true, nil
 		case !now.Before(giveUp):
@@ -115,9 +119,12 @@ func (q *queue) enter(ctx context.Context, tenant string, giveUp time.Time, over
 			return admission{}, false, &Refused{q.slotWait(now, q.line.ahead(tenant))}
 		}
 		wake := giveUp
-		if next && q.slot.Before(wake) {
+		if next {
+			q.ask(now)
 			// Only the next one looks at the slot's time.
-			wake = q.slot
+			if slot = q.nextSlot(now); slot.Before(wake) {
+				wake = slot
+			}
 		}
 		if gone, err := q.wait(ctx, own, wake, a.over, over); gone || a.epoch != q.epoch || q.dropped {
 			return admission{}, false, err
@@ -151,6 +158,7 @@ func (q *queue) giveBack(a admission) {
 	defer q.mu.Unlock()
 	if q.throttle.giveBack(a, now) {
 		q.signal()
+		q.tell(q.op(Release, now), nil)
 	}
 	q.line.wake()
 }
@@ -159,8 +167,16 @@ func (q *queue) leave(a admission, responded bool) {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.throttle.leave(a, responded, now) {
-		q.signal()
+	before := q.state
+	if !q.throttle.leave(a, responded, now) {
+		return
+	}
+	q.signal()
+	switch {
+	case before != paced && q.state == paced:
+		q.tell(q.op(Open, now), nil)
+	case a.probe:
+		q.tell(q.op(Release, now), nil)
 	}
 }
 
@@ -173,8 +189,9 @@ func (q *queue) block(own admission, until time.Time) bool {
 	if q.dropped {
 		return false
 	}
-	q.throttle.block(own.queue == q && own.epoch == q.epoch, until, now)
+	fresh := q.throttle.block(own.queue == q && own.epoch == q.epoch, until, now)
 	q.release()
+	q.tellBlock(fresh, now)
 	return true
 }
 
@@ -210,8 +227,9 @@ func (q *queue) ended() bool {
 	return q.throttle.ended(now)
 }
 
-// drop puts the throttle out of force. With onlyEnded it does so only when it has ended. It reports whether it did.
-func (q *queue) drop(onlyEnded bool) bool {
+// drop puts the throttle out of force. With onlyEnded it does so only when it has ended. forgotten says that the other
+// replicas shall forget it, too. It reports whether it did.
+func (q *queue) drop(onlyEnded, forgotten bool) bool {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -220,6 +238,11 @@ func (q *queue) drop(onlyEnded bool) bool {
 	}
 	q.dropped = true
 	q.release()
+	if forgotten || q.state == paced && q.pace.over(now) {
+		op := q.op(End, now)
+		op.Fresh = forgotten
+		q.tell(op, func(Fact, error, time.Time) {})
+	}
 	return true
 }
 

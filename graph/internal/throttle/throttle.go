@@ -1,6 +1,9 @@
 package throttle
 
-import "time"
+import (
+	"math/rand/v2"
+	"time"
+)
 
 // maxProbe is how long a probe holds up the others. One that hangs is followed by the next after that.
 const maxProbe = 10 * time.Second
@@ -40,11 +43,13 @@ type throttle struct {
 	// refused is how many requests were refused for the pace since the last slot was taken.
 	refused int
 	pace    pace
+	// share is what other replicas know, if there are any.
+	share share
 }
 
 // due reports whether the next request is the probe.
 func (t *throttle) due(now time.Time) bool {
-	return !now.Before(t.until) && t.state != paced && (t.state != probing || now.Sub(t.probedAt) >= maxProbe)
+	return !now.Before(t.until) && !now.Before(t.share.others) && t.state != paced && (t.state != probing || now.Sub(t.probedAt) >= maxProbe)
 }
 
 // probe sends a request as the probe.
@@ -53,9 +58,37 @@ func (t *throttle) probe(a *admission, now time.Time) {
 	a.probe, a.probedAt = true, now
 }
 
+// interval is the time between a request of this replica and its next one.
+func (t *throttle) interval(now time.Time) time.Duration {
+	return t.pace.interval(now) * time.Duration(t.share.parts())
+}
+
+// spacing is the time between the slots that this replica is likely to get. Replicas that send less leave more to it, so
+// that a long line is no reason to refuse: at most four of them count.
+func (t *throttle) spacing(now time.Time) time.Duration {
+	if !t.share.together(now) {
+		return t.interval(now)
+	}
+	return t.pace.interval(now) * time.Duration(min(t.share.parts(), maxCounted))
+}
+
+// nextSlot is when the next request may go, or when there is reason to look again.
+func (t *throttle) nextSlot(now time.Time) time.Time {
+	if t.share.together(now) {
+		return t.share.next(now)
+	}
+	return t.slot
+}
+
 // takeSlot gives a request the slot that has come.
 func (t *throttle) takeSlot(a *admission, now time.Time) {
-	a.interval = t.pace.interval(now)
+	a.interval = t.interval(now)
+	if s := &t.share; s.together(now) && len(s.slots) > 0 {
+		a.leased = s.slots[0]
+		s.slots = s.slots[1:]
+		// If the store is lost now, the own slots begin after this one.
+		t.slot = a.leased
+	}
 	t.slot = t.slot.Add(a.interval)
 	t.pace.sent(t.refused, now)
 	t.refused = 0
@@ -84,6 +117,8 @@ func (t *throttle) giveBack(a admission, now time.Time) (changed bool) {
 	case a.probe:
 		t.endProbe()
 		return true
+	case !a.leased.IsZero():
+		t.share.slots = append([]time.Time{a.leased}, t.share.slots...)
 	default:
 		if earlier := t.slot.Add(-a.interval); earlier.After(now) {
 			t.slot = earlier
@@ -109,7 +144,8 @@ func (t *throttle) leave(a admission, responded bool, now time.Time) (changed bo
 	if responded && t.state != paced {
 		t.state = paced
 		t.pace.open(now)
-		t.slot = now.Add(t.pace.interval(now))
+		t.share.vain = 0
+		t.slot = now.Add(t.interval(now))
 	}
 	return true
 }
@@ -122,12 +158,20 @@ func (t *throttle) endProbe() {
 }
 
 // block notes a throttle response. passed reports whether the request passed this throttle since it was blocked last.
-func (t *throttle) block(passed bool, until, now time.Time) {
+// fresh says that the response says something of the pace.
+func (t *throttle) block(passed bool, until, now time.Time) (fresh bool) {
 	t.pace.pause(now)
+	fresh = t.epoch == 0 || t.state == paced && passed
 	switch {
-	case t.epoch == 0 || t.state == paced && passed:
-		t.pace.throttled(now)
+	case fresh:
+		t.pace.throttled(now, t.share.parts())
 		t.pace.holdFor(until.Sub(now))
+	case t.state == probing && t.share.store != nil && !t.share.together(now):
+		// The store is gone, and so each replica probes. An upstream that counts early requests never opens when they take
+		// turns at it: each waits for a random while, which becomes longer with each probe in vain.
+		t.share.vain = min(t.share.vain+1, maxVain)
+		t.pace.holdFor(until.Sub(now))
+		until = until.Add(rand.N(until.Sub(now) << t.share.vain))
 	case t.state == probing:
 		// The throttled probe says that the wait was too short, and nothing about the rate, since nothing was sent
 		// meanwhile.
@@ -140,6 +184,8 @@ func (t *throttle) block(passed bool, until, now time.Time) {
 		t.until = until
 	}
 	t.state, t.throttledAt, t.refused = blocked, now, 0
+	t.share.slots, t.share.others = nil, time.Time{}
+	return fresh
 }
 
 // ended reports whether the throttle is no longer in force: its pace has grown until it holds nobody up, or it was not

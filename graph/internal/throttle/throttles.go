@@ -67,6 +67,8 @@ type Throttles struct {
 	count  atomic.Int64
 	mu     sync.RWMutex
 	queues map[Key]*queue
+	// store is what the replicas share; nil for nothing.
+	store Shared
 	// looking is set while a timer looks for throttles that have ended.
 	looking bool
 }
@@ -91,6 +93,8 @@ type admission struct {
 	// interval is how much of the throttle's time the slot takes, held whether the request had to wait for it.
 	interval time.Duration
 	held     bool
+	// leased is the time of a slot that came from the store.
+	leased time.Time
 }
 
 // Enter lets a request through, makes it wait for its slot, or refuses it with a *Refused. When the context ends first,
@@ -116,13 +120,23 @@ func (t *Throttles) Try(ctx context.Context, key Key) (Pass, error) {
 	if queues == [2]*queue{} {
 		return Pass{}, nil
 	}
-	return t.enter(ctx, key, queues, false, time.Now())
+	giveUp := time.Now()
+	if t.store != nil && t.store.Up() {
+		// A slot that is free has to be asked for.
+		giveUp = giveUp.Add(maxSharedWait)
+	}
+	return t.enter(ctx, key, queues, false, giveUp)
 }
 
 // enter is Enter for a request with the given throttles, which gives up at the given time.
 func (t *Throttles) enter(ctx context.Context, key Key, queues [2]*queue, patient bool, giveUp time.Time) (Pass, error) {
 	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-MinTime).Before(giveUp) {
 		giveUp = deadline.Add(-MinTime)
+	}
+	for _, q := range queues {
+		if q != nil && t.store != nil {
+			q.refresh(ctx)
+		}
 	}
 	// outside is the application's throttle when the request waits until it opens.
 	var outside *queue
@@ -256,7 +270,7 @@ func (t *Throttles) block(key Key, p Pass, until time.Time) (added bool) {
 }
 
 // Reset puts all throttles out of force. Requests that wait go at once.
-func (t *Throttles) Reset() { t.drop(false, t.all(false)) }
+func (t *Throttles) Reset() { t.drop(false, true, t.all(false)) }
 
 // Remaining is how long requests with the key stay blocked, 0 when they are not.
 func (t *Throttles) Remaining(key Key) (wait time.Duration) {
@@ -300,7 +314,7 @@ func (t *Throttles) find(key Key) *queue {
 	if q == nil || !q.ended() {
 		return q
 	}
-	t.drop(true, map[Key]*queue{key: q})
+	t.drop(true, false, map[Key]*queue{key: q})
 	return nil
 }
 
@@ -318,6 +332,7 @@ func (t *Throttles) findOrAdd(key Key) (q *queue, added bool) {
 		return q, false
 	}
 	q = newQueue(key.Tenant == "")
+	q.share.store, q.share.key = t.store, key
 	t.queues[key] = q
 	t.count.Store(int64(len(t.queues)))
 	if !t.looking {
@@ -330,7 +345,7 @@ func (t *Throttles) findOrAdd(key Key) (q *queue, added bool) {
 // look drops the throttles that have ended, and comes back as long as there are others. Without it a throttle whose
 // tenant sends no more requests would never end.
 func (t *Throttles) look() {
-	t.drop(true, t.all(true))
+	t.drop(true, false, t.all(true))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.looking = len(t.queues) > 0; t.looking {
@@ -341,7 +356,7 @@ func (t *Throttles) look() {
 // evict drops the throttles that have ended. If that does not free a tenth, it drops others until a tenth is free, so
 // that not every new throttle evicts. Which ones is left to the order of the map.
 func (t *Throttles) evict() {
-	t.drop(true, t.all(true))
+	t.drop(true, false, t.all(true))
 	some := t.all(false)
 	surplus := len(some) - maxThrottles*9/10
 	for key := range some {
@@ -349,7 +364,7 @@ func (t *Throttles) evict() {
 			delete(some, key)
 		}
 	}
-	t.drop(false, some)
+	t.drop(false, false, some)
 }
 
 // all returns the throttles in the map, with onlyEnded those that have ended.
@@ -365,10 +380,10 @@ func (t *Throttles) all(onlyEnded bool) map[Key]*queue {
 	return some
 }
 
-// drop puts throttles out of force, with onlyEnded those of them that have ended.
-func (t *Throttles) drop(onlyEnded bool, some map[Key]*queue) {
+// drop puts throttles out of force, with onlyEnded those of them that have ended, with forgotten in all replicas.
+func (t *Throttles) drop(onlyEnded, forgotten bool, some map[Key]*queue) {
 	for key, q := range some {
-		if !q.drop(onlyEnded) {
+		if !q.drop(onlyEnded, forgotten) {
 			continue
 		}
 		t.mu.Lock()

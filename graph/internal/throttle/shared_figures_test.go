@@ -1,0 +1,155 @@
+package throttle
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// window is an upstream that allows 10 requests in each second, as the limiter of package graph does.
+type window struct {
+	mu                         sync.Mutex
+	from, closed               time.Time
+	count, throttled, openings int
+	arrived                    []time.Time
+	accepted                   int
+}
+
+func (w *window) pass() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	w.arrived = append(w.arrived, now)
+	if now.Before(w.closed) {
+		w.closed = w.closed.Add(time.Second)
+		w.throttled++
+		return false
+	}
+	if now.Sub(w.from) >= time.Second || !w.closed.IsZero() {
+		w.from, w.count, w.closed = now, 0, time.Time{}
+	}
+	if w.count++; w.count <= 10 {
+		w.accepted++
+		return true
+	}
+	w.closed = now.Add(time.Second)
+	w.throttled++
+	w.openings++
+	return false
+}
+
+// demand sends requests through the throttles, evenly, until the context ends.
+func (w *window) demand(ctx context.Context, throttles *Throttles, perSecond int) {
+	var group sync.WaitGroup
+	for ctx.Err() == nil {
+		group.Go(func() {
+			within, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			p, err := throttles.Enter(within, reads, false)
+			if err != nil {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+			if w.pass() {
+				throttles.Leave(p, true)
+			} else {
+				throttles.Block(reads, p, []Key{reads}, time.Until(w.closed))
+			}
+		})
+		_ = sleep(ctx, time.Second/time.Duration(perSecond), nil)
+	}
+	group.Wait()
+}
+
+// busiest is the largest number of arrivals in 60 s.
+func (w *window) busiest() (most int) {
+	first := 0
+	for i, at := range w.arrived {
+		for at.Sub(w.arrived[first]) >= time.Minute {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
+}
+
+// TestFiguresOfReplicas has an upstream that allows 10 requests a second, and 300 a second at one replica, and then at
+// three. It prints what reaches the upstream:
+//
+//	go test ./graph/internal/throttle -v -run FiguresOfReplicas | grep figure:
+func TestFiguresOfReplicas(t *testing.T) {
+	const measured = 4 * time.Minute
+	run := func(t *testing.T, replicas int, shared bool) (share float64) {
+		synctest.Test(t, func(t *testing.T) {
+			w, b := new(window), newBoard()
+			all := []*Throttles{New()}
+			if shared {
+				all = fleet(t, b, replicas)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			var group sync.WaitGroup
+			for _, one := range all {
+				group.Go(func() { w.demand(ctx, one, 300/len(all)) })
+			}
+			time.Sleep(30 * time.Second)
+			w.mu.Lock()
+			accepted, throttled, from := w.accepted, w.throttled, len(w.arrived)
+			w.mu.Unlock()
+			time.Sleep(measured)
+			w.mu.Lock()
+			accepted, throttled = w.accepted-accepted, w.throttled-throttled
+			w.arrived = w.arrived[from:]
+			most := w.busiest()
+			w.mu.Unlock()
+			cancel()
+			group.Wait()
+			share = float64(accepted) / (10 * measured.Seconds())
+			t.Logf("figure: %d replicas, shared %t: %.1f %% of the limit, %d of %d requests throttled, at most %d arrivals in 60 s, %d probes for %d blocks, %d commands to the store a second",
+				len(all), shared, 100*share, throttled, accepted+throttled, most, b.probes, w.openings, int(float64(b.ops)/(30+measured.Seconds())))
+			if most > 660 {
+				t.Errorf("%d arrivals in 60 s are more than 1.1 times the limit", most)
+			}
+			if shared && b.probes > w.openings+1 {
+				t.Errorf("%d probes for %d blocks", b.probes, w.openings)
+			}
+		})
+		return share
+	}
+	alone := run(t, 1, false)
+	for _, replicas := range []int{1, 3} {
+		if share := run(t, replicas, true); share < alone-0.05 || share > alone+0.05 {
+			t.Errorf("%d replicas reach %.1f %%, one without a store %.1f %%", replicas, 100*share, 100*alone)
+		}
+	}
+}
+
+// TestFiguresWithoutTheStore has three replicas that lose their store: together they stay below the limit.
+func TestFiguresWithoutTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, b := new(window), newBoard()
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		for _, one := range fleet(t, b, 3) {
+			group.Go(func() { w.demand(ctx, one, 100) })
+		}
+		time.Sleep(30 * time.Second)
+		b.setDown(true)
+		w.mu.Lock()
+		accepted, throttled := w.accepted, w.throttled
+		w.mu.Unlock()
+		time.Sleep(time.Minute)
+		w.mu.Lock()
+		accepted, throttled = w.accepted-accepted, w.throttled-throttled
+		w.mu.Unlock()
+		t.Logf("figure: three replicas without their store for 60 s: %.1f %% of the limit, %d of %d requests throttled", float64(accepted)/6, throttled, accepted+throttled)
+		if accepted < 300 || throttled > accepted/10 {
+			t.Errorf("%d accepted, %d throttled", accepted, throttled)
+		}
+		b.setDown(false)
+		time.Sleep(10 * time.Second)
+		cancel()
+		group.Wait()
+	})
+}

@@ -1,0 +1,265 @@
+package throttle
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// fleet returns a number of replicas that share a board. It has to be called in a bubble.
+func fleet(t *testing.T, b *board, n int) (all []*Throttles) {
+	t.Helper()
+	// The last commands end before the bubble does.
+	t.Cleanup(func() { time.Sleep(10 * time.Second) })
+	for range n {
+		one := New()
+		one.Share(b.replica())
+		all = append(all, one)
+	}
+	return all
+}
+
+// A throttle response that one replica gets blocks the others within a round trip.
+func TestOneThrottleResponseBlocksAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := fleet(t, newBoard(), 3)
+		blockFor(all[0], reads, 10*time.Second)
+		time.Sleep(time.Millisecond)
+		for i, one := range all {
+			if left := one.Remaining(reads); left < 9900*time.Millisecond || left > 10*time.Second {
+				t.Errorf("replica %d is blocked for %v", i, left)
+			}
+			if left := one.Remaining(otherReads); left != 0 {
+				t.Errorf("replica %d blocks another tenant for %v", i, left)
+			}
+		}
+	})
+}
+
+// What was published and lost is read with the first request after half a second.
+func TestLostNewsAreRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		all := fleet(t, b, 2)
+		blockFor(all[0], reads, time.Second)
+		time.Sleep(2 * time.Second)
+		all[0].Leave(enter(t, all[0], reads), true)
+		time.Sleep(time.Second)
+		b.mu.Lock()
+		b.silent = true
+		b.mu.Unlock()
+		blockFor(all[0], reads, time.Minute)
+		time.Sleep(time.Second)
+		if _, err := all[1].Enter(t.Context(), reads, false); err == nil {
+			t.Error("a request goes out although another replica is blocked")
+		}
+		if left := all[1].Remaining(reads); left < 50*time.Second {
+			t.Errorf("blocked for %v", left)
+		}
+	})
+}
+
+// A replica that starts while a key is blocked knows it.
+func TestANewReplicaKnowsWhatIsBlocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		blockFor(fleet(t, b, 1)[0], reads, time.Minute)
+		time.Sleep(time.Second)
+		if left := fleet(t, b, 1)[0].Remaining(reads); left < 58*time.Second {
+			t.Errorf("blocked for %v", left)
+		}
+	})
+}
+
+// Of all requests that come when a key opens, one of one replica is the probe. The others follow when it has its
+// response.
+func TestOneReplicaProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		all := fleet(t, b, 3)
+		blockFor(all[0], reads, time.Second)
+		time.Sleep(time.Second + 50*time.Millisecond)
+		var mu sync.Mutex
+		var probes []func()
+		for _, one := range all {
+			for range 5 {
+				go func() {
+					if p, err := one.Enter(context.Background(), reads, false); err == nil {
+						mu.Lock()
+						defer mu.Unlock()
+						probes = append(probes, func() { one.Leave(p, true) })
+					}
+				}()
+			}
+		}
+		time.Sleep(time.Second)
+		if len(probes) != 1 {
+			t.Fatalf("%d requests went out", len(probes))
+		}
+		probes[0]()
+		time.Sleep(time.Millisecond)
+		for i, one := range all {
+			p, err := one.Enter(t.Context(), reads, false)
+			if err != nil {
+				t.Fatalf("replica %d: %v", i, err)
+			}
+			one.Leave(p, true)
+		}
+	})
+}
+
+// A probe that is not sent after all is left to another replica.
+func TestAProbeThatIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := fleet(t, newBoard(), 2)
+		blockFor(all[0], reads, time.Second)
+		time.Sleep(2 * time.Second)
+		p := enter(t, all[0], reads)
+		if _, err := all[1].Enter(t.Context(), reads, false); err == nil {
+			t.Fatal("two replicas probe")
+		}
+		all[0].GiveBack(p)
+		time.Sleep(time.Second)
+		all[1].Leave(enter(t, all[1], reads), true)
+	})
+}
+
+// Throttle responses to requests of one epoch are one event, whichever replicas get them: the pace falls once.
+func TestThePaceFallsOnceInAnEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := fleet(t, newBoard(), 3)
+		for _, one := range all {
+			find(one, reads)
+		}
+		blockFor(all[0], reads, time.Second)
+		time.Sleep(time.Second + 100*time.Millisecond)
+		all[0].Leave(enter(t, all[0], reads), true)
+		time.Sleep(5 * time.Second)
+		var passes []Pass
+		for _, one := range all {
+			passes = append(passes, enter(t, one, reads))
+		}
+		for i, one := range all {
+			one.Block(reads, passes[i], []Key{reads}, time.Second)
+		}
+		time.Sleep(100 * time.Millisecond)
+		want := find(all[0], reads).share.epoch
+		for i, one := range all {
+			q := find(one, reads)
+			if q.share.epoch != 2 || q.share.epoch != want {
+				t.Errorf("replica %d: epoch %d, want 2", i, q.share.epoch)
+			}
+			if q.pace.ceiling != find(all[0], reads).pace.ceiling {
+				t.Errorf("replica %d: another pace", i)
+			}
+		}
+	})
+}
+
+// While the store is gone what is blocked stays blocked. When it is back, the later time counts.
+func TestTheStoreIsGoneAndComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		all := fleet(t, b, 2)
+		blockFor(all[0], reads, 20*time.Second)
+		time.Sleep(time.Second)
+		b.setDown(true)
+		start := time.Now()
+		blockFor(all[1], reads, time.Minute)
+		if _, err := all[0].Enter(t.Context(), reads, false); err == nil || time.Since(start) > maxSharedWait {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		if left := all[0].Remaining(reads); left > 20*time.Second {
+			t.Fatalf("news came although the store is down: %v", left)
+		}
+		time.Sleep(10 * time.Second)
+		b.setDown(false)
+		time.Sleep(time.Second)
+		for i, one := range all {
+			if left := one.Remaining(reads); left < 48*time.Second {
+				t.Errorf("replica %d is blocked for %v", i, left)
+			}
+		}
+	})
+}
+
+// A store that answers too late costs a request a fiftieth of a second, and then nothing for a second.
+func TestASlowStoreCostsLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		all := fleet(t, b, 1)
+		blockFor(all[0], reads, time.Second)
+		time.Sleep(2 * time.Second)
+		all[0].Leave(enter(t, all[0], reads), true)
+		time.Sleep(time.Minute)
+		b.roundTrip = time.Second
+		for i := range 5 {
+			start := time.Now()
+			p := enter(t, all[0], reads)
+			all[0].Leave(p, true)
+			if took := time.Since(start); took > 2*maxSharedWait {
+				t.Errorf("request %d waited %v", i, took)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// A store that was emptied gets what the replicas know.
+func TestAnEmptiedStoreIsFilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		all := fleet(t, b, 2)
+		blockFor(all[0], reads, time.Minute)
+		time.Sleep(time.Second)
+		b.mu.Lock()
+		clear(b.records)
+		b.mu.Unlock()
+		if _, err := all[1].Enter(t.Context(), reads, false); err == nil {
+			t.Error("what was blocked is open")
+		}
+		time.Sleep(time.Second)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if one := b.records[reads]; one == nil || time.Until(one.until) < 50*time.Second {
+			t.Errorf("the record is %+v", one)
+		}
+	})
+}
+
+// What nobody is throttled for costs the store nothing.
+func TestNothingIsAskedWithoutAThrottle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		all := fleet(t, b, 2)
+		for range 100 {
+			for _, one := range all {
+				one.Leave(enter(t, one, reads), true)
+			}
+		}
+		if b.ops != 0 {
+			t.Errorf("%d commands", b.ops)
+		}
+	})
+}
+
+// A pace comes to the other replica as it is.
+func TestPacesAreEncoded(t *testing.T) {
+	now := time.Now()
+	p := pace{ceiling: 12.5, age: 3 * time.Second, since: now.Add(-time.Second), hold: 18 * time.Second, confirmed: 2, crowded: now.Add(-time.Second), refused: 1.75, opened: now.Add(-4 * time.Second)}
+	var q pace
+	// A later version adds to the end.
+	q.decode(p.encode(now)+" 7", time.Second, now.Add(time.Second))
+	for _, after := range []time.Duration{time.Second, 10 * time.Second, time.Minute} {
+		if a, b := p.rate(now.Add(after)), q.rate(now.Add(after)); a < b*0.99 || a > b*1.01 {
+			t.Errorf("after %v: %v and %v", after, a, b)
+		}
+	}
+	before := q
+	if q.decode("12.5 and more", 0, now); q.ceiling != before.ceiling || q.age != before.age {
+		t.Error("what cannot be read changed the pace")
+	}
+}
