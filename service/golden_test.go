@@ -307,6 +307,24 @@ var goldenOwn = map[string]goldenMaker{
 		lines.Close()
 		return fails(newGoldenServer(t, func(o *service.Options) { o.Audit = lines }), workloads[0].createRPC(), workloads[0].create(newGoldenServer(t), "p", 1, 1))
 	},
+	"IDEMPOTENCY_KEY_REUSED": func(t *testing.T) produced {
+		s := newGoldenServer(t, withKeys)
+		create(s, "a", goldenKey)
+		return fails(s, createPolicy, named("b", goldenKey))
+	},
+	"IDEMPOTENCY_KEY_EXPIRED": func(t *testing.T) produced {
+		return fails(newGoldenServer(t, withKeys), createPolicy, named("a", "018f0000-0000-7000-8000-000000000000"))
+	},
+	"IDEMPOTENCY_KEY_IN_USE": func(t *testing.T) produced {
+		// It has no time to wait until the lease of the first call is over.
+		s := newGoldenServer(t, inUse)
+		ctx, cancel := context.WithTimeout(s.Context(), time.Second)
+		defer cancel()
+		return produced{call: s.CallContext(ctx, createPolicy, named("a", goldenKey), new(pb.CreateExchangeProtectionPolicyResponse))}
+	},
+	"IDEMPOTENCY_STORE_UNAVAILABLE": func(t *testing.T) produced {
+		return fails(newGoldenServer(t, withoutStore), createPolicy, named("a", goldenKey))
+	},
 	"STREAM_RESUME": func(t *testing.T) produced {
 		s := newGoldenServer(t)
 		s.Services.Drain()

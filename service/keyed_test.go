@@ -120,9 +120,13 @@ func TestARefusedWriteLeavesItsKeyFree(t *testing.T) {
 	if o, _ := create(s, "a", key); o.Reason() != "TOO_MANY_REQUESTS" {
 		t.Fatalf("%v", o.Status)
 	}
-	if o, _ := create(s, "b", key); o.Status != nil {
-		t.Fatalf("%v", o.Status)
-	}
+	eventually(t, "the key is free", func() bool {
+		o, _ := create(s, "b", key)
+		if o.Status != nil && o.Reason() != "TOO_MANY_REQUESTS" {
+			t.Fatalf("%v", o.Status)
+		}
+		return o.Status == nil
+	})
 }
 
 // A call whose key came before needs no place for a write: it is answered also while writes are throttled.
@@ -274,4 +278,60 @@ func TestTheGapOfAHeldRequest(t *testing.T) {
 func setKey(request proto.Message, key string) {
 	field := request.ProtoReflect().Descriptor().Fields().ByName("idempotency_key")
 	request.ProtoReflect().Set(field, protoreflect.ValueOfString(key))
+}
+
+// goldenKey is the key of golden Statuses.
+const goldenKey = "0c222222-2222-4333-8444-555555555555"
+
+// answers is a store that always answers alike.
+type answers struct {
+	swapped idempotency.Swapped
+	err     error
+}
+
+func (a answers) Read(context.Context, idempotency.ID) (idempotency.Stored, error) {
+	return a.swapped.Stored, a.err
+}
+
+func (a answers) Swap(context.Context, idempotency.Swap) (idempotency.Swapped, error) {
+	return a.swapped, a.err
+}
+
+func storing(store idempotency.Store) servicetest.Option {
+	return func(o *service.Options) { o.Idempotency = service.Idempotency{Keys: idempotency.New(store)} }
+}
+
+// withoutStore has a server whose store is down.
+func withoutStore(o *service.Options) {
+	storing(answers{err: idempotency.NotWritten(idempotency.ErrUnavailable)})(o)
+}
+
+// inUse has a server whose keys are all in use: each record is that of the same request, and HELD by another call.
+func inUse(o *service.Options) { storing(&occupied{Memory: idempotency.NewMemory()})(o) }
+
+// occupied has another call hold each record just before.
+type occupied struct{ *idempotency.Memory }
+
+func (o *occupied) Swap(ctx context.Context, s idempotency.Swap) (idempotency.Swapped, error) {
+	if s.Old == nil && s.New != nil {
+		if _, err := o.Memory.Swap(ctx, s); err != nil {
+			return idempotency.Swapped{}, err
+		}
+	}
+	return o.Memory.Swap(ctx, s)
+}
+
+// While the store is down calls with a key are refused, and others go on.
+func TestWithoutAStoreOnlyKeysAreRefused(t *testing.T) {
+	s := servicetest.New(t, withoutStore)
+	since := s.Mark()
+	if o, _ := create(s, "a", uuid.NewString()); o.Reason() != "IDEMPOTENCY_STORE_UNAVAILABLE" {
+		t.Errorf("%v", o.Status)
+	}
+	if n := created(s, since); n != 0 {
+		t.Errorf("created %d times", n)
+	}
+	if o := s.Try(createPolicy, &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "a"}); o.Status != nil {
+		t.Errorf("%v", o.Status)
+	}
 }

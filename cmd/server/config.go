@@ -104,8 +104,9 @@ type graphFlags struct {
 }
 
 type replicas struct {
-	PageTokenKey     string `secret:"" placeholder:"KEYS" help:"keys for page tokens, each 32 bytes in base64, separated by commas; the first seals new tokens, all can open tokens; the default is a random key" page:"keys for page tokens, see [below](#page-token-keys). Without them: a random key"`
-	PageTokenKeyFile string `placeholder:"PATH" help:"file with the keys for page tokens, separated by commas or line ends, read again when it changes" page:"file with the keys for page tokens, separated by commas or line ends, [read again when it changes](#files-that-change)"`
+	PageTokenKey     string            `secret:"" placeholder:"KEYS" help:"keys for page tokens, each 32 bytes in base64, separated by commas; the first seals new tokens, all can open tokens; the default is a random key" page:"keys for page tokens, see [below](#page-token-keys). Without them: a random key"`
+	PageTokenKeyFile string            `placeholder:"PATH" help:"file with the keys for page tokens, separated by commas or line ends, read again when it changes" page:"file with the keys for page tokens, separated by commas or line ends, [read again when it changes](#files-that-change)"`
+	Idempotency      idempotencyConfig `embed:""`
 }
 
 type emulation struct {
@@ -157,6 +158,9 @@ func (c *config) check(getenv func(string) string) error {
 		return err
 	}
 	if err := c.checkAdmin(); err != nil {
+		return err
+	}
+	if err := c.Idempotency.check(false); err != nil {
 		return err
 	}
 	if _, err := traces.Asked(getenv); err != nil {

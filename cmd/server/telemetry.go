@@ -121,6 +121,7 @@ func (t *telemetry) watch(of counted) {
 		WaitsInFlight: of.services.WaitsInFlight, Watched: func() int { return of.services.Polls().Watched },
 		Polls:        func() uint64 { return of.services.Polls().Polls },
 		UnknownCodes: of.services.UnknownCodes, UnreadValues: of.services.UnreadValues, UnknownMembers: of.services.UnknownMembers,
+		KeyedCalls:  of.services.KeyedCalls,
 		Connections: of.listener.Connections, ConnectionsRefused: of.listener.Refused, ConnectionsCut: of.listener.Cut,
 		ConnectionsPaused: of.listener.Paused, Throttled: of.client.Throttled,
 		Reloads: func() map[metrics.Reload]uint64 { return reloads(of.files) },

@@ -153,6 +153,7 @@ func counted(c *checker, w *watched) {
 		c.t.Fatal(err)
 	}
 	c.want(m, 1, "backupstorage_unknown_graph_codes_total", "where", "call")
+	c.want(m, 0, "backupstorage_keyed_calls_total", "outcome", "first")
 	c.want(m, 0, "backupstorage_unknown_graph_codes_total", "where", "detail")
 	c.want(m, 1, "backupstorage_unread_values_total")
 	c.want(m, 1, "backupstorage_unknown_enum_members_total")
@@ -279,6 +280,7 @@ func sources(w *watched) metrics.Sources {
 		Connections: w.listener.Connections, ConnectionsRefused: w.listener.Refused, ConnectionsCut: w.listener.Cut,
 		Throttled:    w.graph.Throttled,
 		UnknownCodes: w.services.UnknownCodes, UnreadValues: w.services.UnreadValues, UnknownMembers: w.services.UnknownMembers,
+		KeyedCalls:   w.services.KeyedCalls,
 		DroppedLines: func() uint64 { return 5 },
 		DroppedSpans: func() uint64 { return 6 },
 		Reloads: func() map[metrics.Reload]uint64 {

@@ -29,6 +29,8 @@ type Sources struct {
 	// UnknownCodes are the unknown error codes of Graph, by where they stood.
 	UnknownCodes                 func() map[string]uint64
 	UnreadValues, UnknownMembers func() uint64
+	// KeyedCalls are the calls with an idempotency key, by what became of them.
+	KeyedCalls func() map[string]uint64
 	// DroppedLines are the lines of the log that nobody read in time.
 	DroppedLines func() uint64
 	// DroppedSpans are the spans that no collector took.
@@ -106,6 +108,7 @@ func (m *Metrics) Watch(s Sources) {
 	c.labelled(prometheus.CounterValue, "backupstorage_unknown_graph_codes_total", "Errors of Graph with a code that the contract does not have, by where it stood.", "where", counts(s.UnknownCodes))
 	c.counter("backupstorage_unread_values_total", "Values in responses of Graph that could not be read.", number(s.UnreadValues))
 	c.counter("backupstorage_unknown_enum_members_total", "Members of enums in responses of Graph that the contract does not have.", number(s.UnknownMembers))
+	c.labelled(prometheus.CounterValue, "backupstorage_keyed_calls_total", "Calls with an idempotency key, by what became of them.", "outcome", counts(s.KeyedCalls))
 	c.counter("backupstorage_log_lines_dropped_total", "Lines of the log that were dropped because nobody read it.", number(s.DroppedLines))
 	c.counter("backupstorage_spans_dropped_total", "Spans that the collector did not take.", number(s.DroppedSpans))
 	c.watchCallers(s)

@@ -953,7 +953,7 @@ var File_m365_backupstorage_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*ܗ\x02\n" +
+	"(m365/backupstorage/v1/error_reason.proto\x12\x15m365.backupstorage.v1\x1a&m365/backupstorage/v1/error_spec.proto*ԗ\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x85\x02\n" +
 	"\x16INVALID_CREATE_REQUEST\x10\x01\x1a\xe8\x01\xda\xda\x19\xe3\x01\n" +
@@ -1443,14 +1443,14 @@ const file_m365_backupstorage_v1_error_reason_proto_rawDesc = "" +
 	"\x0eUNKNOWN_METHOD\x10\xda\x01\x1ao\xda\xda\x19k\x10\f\x18\x012\x12m365.backupstorage8\x01P\x01Z\x1bThis server has no such rpcb0Correct the method's name, or use a newer server\x12\x93\x01\n" +
 	"\bINTERNAL\x10\xdb\x01\x1a\x83\x01\xda\xda\x19\x7f\x10\r\x18\x012\x12m365.backupstorageP\x04Z.The server failed because of an internal errorb3Give the incident id to the operator of this server\x12\xfc\x01\n" +
 	"\x11AUDIT_UNAVAILABLE\x10\xdc\x01\x1a\xe3\x01\xda\xda\x19\xde\x01\x10\x0e\x18\x02\"\x02\b\x052\x12m365.backupstorage8\x01P\x04ZJThe server could not write the audit line that has to stand before a writebpTry again after the delay; if it goes on, tell the operator of this server that the audit file cannot be written\x12\xda\x01\n" +
-	"\rSTREAM_RESUME\x10\xdd\x01\x1a\xc5\x01\xda\xda\x19\xc0\x01\x10\x0e\x18\x02\"\x06\x10\x80ʵ\xee\x012\x12m365.backupstorage8\x01P\x01ZVThe server ends a stream that can go on: after 10 minutes, or because the server stopsbBGo on with the next_page_token or the revision of the last message\x12\xde\x01\n" +
-	"\x16IDEMPOTENCY_KEY_REUSED\x10\xde\x01\x1a\xc0\x01\xda\xda\x19\xbb\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z4The idempotency key came before with another requestbOSend the request of the first call again, or make a new key for another requestp\x01\x92\x01\x11\n" +
-	"\x0fidempotency_key\x12\xe9\x01\n" +
-	"\x17IDEMPOTENCY_KEY_EXPIRED\x10\xdf\x01\x1a\xca\x01\xda\xda\x19\xc5\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z@The idempotency key is a UUIDv7 that is older than keys are keptbMLook whether the write was carried out; if it was not, send it with a new keyp\x01\x92\x01\x11\n" +
-	"\x0fidempotency_key\x12\xbf\x01\n" +
-	"\x16IDEMPOTENCY_KEY_IN_USE\x10\xe0\x01\x1a\xa1\x01\xda\xda\x19\x9c\x01\x10\n" +
-	"\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x01Z<The first call with the idempotency key is still in progressb:Send the same call with the same key again after the delayp\x01\x12\xf3\x01\n" +
-	"\x1dIDEMPOTENCY_STORE_UNAVAILABLE\x10\xe1\x01\x1a\xce\x01\xda\xda\x19\xc9\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x04Z8The store that keeps idempotency keys cannot be used nowbkSend the same call with the same key again after the delay; if it goes on, tell the operator of this serverp\x01B\xc8\x01\n" +
+	"\rSTREAM_RESUME\x10\xdd\x01\x1a\xc5\x01\xda\xda\x19\xc0\x01\x10\x0e\x18\x02\"\x06\x10\x80ʵ\xee\x012\x12m365.backupstorage8\x01P\x01ZVThe server ends a stream that can go on: after 10 minutes, or because the server stopsbBGo on with the next_page_token or the revision of the last message\x12\xdc\x01\n" +
+	"\x16IDEMPOTENCY_KEY_REUSED\x10\xde\x01\x1a\xbe\x01\xda\xda\x19\xb9\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z4The idempotency key came before with another requestbOSend the request of the first call again, or make a new key for another request\x92\x01\x11\n" +
+	"\x0fidempotency_key\x12\xe7\x01\n" +
+	"\x17IDEMPOTENCY_KEY_EXPIRED\x10\xdf\x01\x1a\xc8\x01\xda\xda\x19\xc3\x01\x10\x03\x18\x01(\x012\x12m365.backupstorage8\x01P\x01Z@The idempotency key is a UUIDv7 that is older than keys are keptbMLook whether the write was carried out; if it was not, send it with a new key\x92\x01\x11\n" +
+	"\x0fidempotency_key\x12\xbd\x01\n" +
+	"\x16IDEMPOTENCY_KEY_IN_USE\x10\xe0\x01\x1a\x9f\x01\xda\xda\x19\x9a\x01\x10\n" +
+	"\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x01Z<The first call with the idempotency key is still in progressb:Send the same call with the same key again after the delay\x12\xf1\x01\n" +
+	"\x1dIDEMPOTENCY_STORE_UNAVAILABLE\x10\xe1\x01\x1a\xcc\x01\xda\xda\x19\xc7\x01\x10\x0e\x18\x02\"\x02\b\x012\x12m365.backupstorage8\x01P\x04Z8The store that keeps idempotency keys cannot be used nowbkSend the same call with the same key again after the delay; if it goes on, tell the operator of this serverB\xc8\x01\n" +
 	"\x1fcom.m365backup.backupstorage.v1P\x01ZMgithub.com/m365backup/backupstorage/gen/m365/backupstorage/v1;backupstoragev1\xa2\x02\x03MBS\xaa\x02\x15M365.BackupStorage.V1\xba\x02\x03MBS\xca\x02\x15M365\\BackupStorage\\V1\xea\x02\x17M365::BackupStorage::V1b\x06proto3"
 
 var (
