@@ -2,7 +2,7 @@
 //
 // Usage, at the root of the repository, with redis-server 7 on PATH:
 //
-//	go run ./deploy/replicas chaos    [-keys 10000] [-seed 1] [-rate 100] [-stops] [-plant double,loss,error]
+//	go run ./deploy/replicas chaos    [-keys 10000] [-seed 1] [-rate 100] [-stops] [-plant double,loss,error] [-idempotency memory]
 //	go run ./deploy/replicas gap
 //	go run ./deploy/replicas outage   [-for 60s]
 //	go run ./deploy/replicas throttle [-for 2m]
@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -32,6 +33,7 @@ type options struct {
 	stops       bool
 	plant       string
 	server, old string
+	idempotency string
 	length      time.Duration
 }
 
@@ -50,6 +52,7 @@ func main() {
 	flags.DurationVar(&o.length, "for", time.Minute, "how long Redis is stopped, or the throttled load lasts")
 	flags.StringVar(&o.server, "server", "", "the server's program; without it, it is built")
 	flags.StringVar(&o.old, "old", "", "the program of version N-1; without it, that of -server with another version")
+	flags.StringVar(&o.idempotency, "idempotency", "redis", "--idempotency of the servers in chaos: with memory it must fail")
 	if len(os.Args) < 2 || proofs[os.Args[1]] == nil {
 		fmt.Fprintln(os.Stderr, "usage: replicas chaos|gap|outage|throttle|rolling [FLAGS]")
 		os.Exit(2)
@@ -87,23 +90,28 @@ func prove(ctx context.Context, what string, o options) (err error) {
 	return proofs[what](ctx, folder, o)
 }
 
-// Rules of the emulator that lose the answers to creates: at five points, one in 25 each. %d is a seed.
-const (
-	lossesWithoutHeld = `
- {"id":"before","operation":"POST *","probability":0.04,"probabilitySeed":%[1]d,"cut":"before"},
- {"id":"after","operation":"POST *","probability":0.04,"probabilitySeed":%[1]d,"cut":"after"},
- {"id":"within","operation":"POST *","probability":0.04,"probabilitySeed":%[1]d,"cut":"within"},
- {"id":"gateway","operation":"POST *","probability":0.04,"probabilitySeed":%[1]d,"status":504,"afterWork":true}`
-	losses = lossesWithoutHeld + `,
- {"id":"held","operation":"POST *","probability":0.04,"probabilitySeed":%[1]d,"delay":"40s","afterWork":true}`
-)
+// losses are rules of the emulator that lose the answers to creates: at five points, one in 25 each. Each has a seed of
+// its own, or all would draw alike, and only the first one would ever act.
+func losses(seed uint64, held bool) string {
+	points := []string{
+		`"id":"before","cut":"before"`, `"id":"after","cut":"after"`, `"id":"within","cut":"within"`,
+		`"id":"gateway","status":504,"afterWork":true`,
+	}
+	if held {
+		points = append(points, `"id":"held","delay":"40s","afterWork":true`)
+	}
+	for i, point := range points {
+		points[i] = fmt.Sprintf(`{"operation":"POST *","probability":0.04,"probabilitySeed":%d,%s}`, seed*uint64(len(points))+uint64(i), point)
+	}
+	return "[" + strings.Join(points, ",") + "]"
+}
 
 // ruleLate is the rule that holds a request up for longer than a lease.
 const ruleLate = "late"
 
 // proveChaos sends keys while replicas and Redis die.
 func proveChaos(ctx context.Context, folder string, o options) error {
-	f, err := startFleet(ctx, folder, o.server)
+	f, err := startFleet(ctx, folder, o.server, "--idempotency", o.idempotency)
 	if err != nil {
 		return err
 	}
@@ -112,7 +120,7 @@ func proveChaos(ctx context.Context, folder string, o options) error {
 	if err := f.seed(ctx, l.tenants); err != nil {
 		return err
 	}
-	if err := f.faults(ctx, "["+fmt.Sprintf(losses, o.seed)+"]"); err != nil {
+	if err := f.faults(ctx, losses(o.seed, true)); err != nil {
 		return err
 	}
 	kinds := []what{replicaKilled, failover, masterKilled, flushed}

@@ -128,7 +128,7 @@ func (r *roll) prepare(ctx context.Context, seed uint64) error {
 		}
 		r.ids = append(r.ids, id)
 	}
-	if err := r.fleet.faults(ctx, "["+fmt.Sprintf(lossesWithoutHeld, seed)+"]"); err != nil {
+	if err := r.fleet.faults(ctx, losses(seed, false)); err != nil {
 		return err
 	}
 	err := r.fleet.emulator.Control(ctx, http.MethodPost, "faults", map[string]any{
