@@ -116,11 +116,12 @@ func (r *result) explained(n int, events []event, b book, lease time.Duration) b
 		return func(e event) bool { return !e.what.ofRedis() && e.replica == t.replica }
 	}
 	redis := func(e event) bool { return e.what.ofRedis() }
-	switch reason := t.reason(); {
-	case reason == "UNAVAILABLE":
-		// The runtime's own: its replica is dead. A frozen one answers late, or never within the deadline.
+	switch reason := t.err.Reason; {
+	case reason == "" && t.err.Code == codes.Unavailable:
+		// The runtime's own: its replica is dead.
 		return struck(t.begin, t.end, mine(t))
-	case reason == "DEADLINE_EXCEEDED":
+	case reason == "" && t.err.Code == codes.DeadlineExceeded:
+		// A frozen replica answers late, or never within the deadline.
 		return struck(t.begin, t.end, func(e event) bool { return e.what == replicaFrozen && e.replica == t.replica })
 	case reason == "IDEMPOTENCY_STORE_UNAVAILABLE":
 		// A replica that has just started or gone on has no connection to Redis yet.

@@ -55,6 +55,7 @@ func TestJudge(t *testing.T) {
 		{name: "cut by SIGKILL of another replica", tries: []try{bare}, events: otherKilled, fault: "nothing explains UNAVAILABLE"},
 		{name: "cut by nothing", tries: []try{bare}, fault: "nothing explains UNAVAILABLE"},
 		{name: "answer lost", tries: []try{bad("a", "X", true, 1), good("b", "p", 2, true)}, made: once, rules: map[string][]string{"a": {"after"}}},
+		{name: "held until the deadline", tries: []try{bad("a", "DEADLINE_EXCEEDED", true, 1)}, rules: map[string][]string{"a": {"held"}}},
 		{name: "answer lost by nothing", tries: []try{bad("a", "X", true, 1), good("b", "p", 2, true)}, made: once, fault: "nothing explains X"},
 		{name: "unknown since the first call was lost", tries: []try{bad("a", "X", true, 1), bad("b", "OUTCOME_UNKNOWN", true, 2)}, rules: map[string][]string{"a": {"before"}}},
 		{name: "unknown before the loss", tries: []try{bad("a", "X", true, 1), bad("b", "X", true, 2)}, rules: map[string][]string{"b": {"before"}}, fault: "nothing explains X"},
