@@ -47,6 +47,9 @@ func judge(results []result, events []event, b book, lease time.Duration) *verdi
 		}
 		v.key(r, events, b, lease)
 	}
+	if 3*v.unsettled > v.keys {
+		v.faultf("%d of %d keys got no answer: this run proves little", v.unsettled, v.keys)
+	}
 	for _, id := range sortedKeys(b.created) {
 		if !known[id] {
 			v.faultf("%v was created under %s, which no client sent", b.created[id], id)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -69,13 +70,26 @@ func TestJudge(t *testing.T) {
 			t.Parallel()
 			var results []result
 			if len(c.tries) > 0 {
-				results = []result{{tries: c.tries}}
+				// Two keys to which nothing happened stand beside it.
+				results = []result{{tries: c.tries}, {tries: []try{good("x1", "x1", 1, false)}}, {tries: []try{good("x2", "x2", 1, false)}}}
+				made := map[string][]string{"x1": {"x1"}, "x2": {"x2"}}
+				maps.Copy(made, c.made)
+				c.made = made
 			}
 			found := judge(results, c.events, book{c.made, c.gone, c.rules}, testLease).faults
 			if c.fault == "" && len(found) > 0 || c.fault != "" && (len(found) != 1 || !strings.Contains(found[0], c.fault)) {
 				t.Errorf("faults %q, want one with %q", found, c.fault)
 			}
 		})
+	}
+}
+
+func TestJudgeWantsAnswers(t *testing.T) {
+	t.Parallel()
+	results := []result{{tries: []try{bad("a", "IDEMPOTENCY_STORE_UNAVAILABLE", false, 100)}}}
+	v := judge(results, []event{{what: flushed, begin: at(100), end: at(101)}}, book{}, time.Second)
+	if len(v.faults) != 1 || !strings.Contains(v.faults[0], "got no answer") {
+		t.Errorf("faults %q", v.faults)
 	}
 }
 

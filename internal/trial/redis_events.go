@@ -118,9 +118,10 @@ func (r *Redis) promoted(ctx context.Context, next *Node) error {
 	})
 }
 
-// Failover has the Sentinels promote the replica, while all nodes are well.
+// Failover has the Sentinels promote the replica, while all nodes are well. They would need ten seconds until they make
+// the old master its replica, so this does it.
 func (r *Redis) Failover(ctx context.Context) error {
-	_, next, err := r.Master(ctx)
+	master, next, err := r.Master(ctx)
 	if err != nil {
 		return err
 	}
@@ -129,10 +130,18 @@ func (r *Redis) Failover(ctx context.Context) error {
 		defer func() { _ = c.Close() }()
 		return c.Failover(ctx, masterName).Err()
 	})
+	if err == nil {
+		err = r.promoted(ctx, next)
+	}
 	if err != nil {
 		return err
 	}
-	return r.promoted(ctx, next)
+	host, port, err := net.SplitHostPort(next.Address)
+	if err != nil {
+		return err
+	}
+	_, err = master.Command(ctx, "REPLICAOF", host, port)
+	return err
 }
 
 // KillMaster kills the master, waits until the replica is promoted, and starts the dead one as its replica.
