@@ -35,6 +35,11 @@
 // request of each tenant waits until a short block has passed, and slots go to the tenants in turn. A tenant that is
 // blocked takes no slots of the others. Package internal/throttle has the states, and how the pace is learned.
 //
+// Several replicas share this by Options.Shared: the first throttle response blocks all of them, one sends the probe,
+// and slots come out of one queue, a few at a time. Nothing is asked of it while nobody is throttled, no request waits
+// for it longer than 20 ms, and without it each replica takes its part of the pace. The type throttle.Shared has the
+// rules.
+//
 // Options.Logger gets a line when a tenant's requests begin to be held up, and one when they no longer are.
 //
 // # Connections

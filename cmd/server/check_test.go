@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alicebob/miniredis/v2"
+
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/graph/credential/authoritytest"
 	"github.com/m365backup/backupstorage/graph/emulator"
@@ -56,6 +58,28 @@ func TestCheckOnTheEmulatorSaysSo(t *testing.T) {
 	}
 	if err != nil || !strings.Contains(log.String(), "built-in emulator") || strings.Contains(out.String(), "built-in") {
 		t.Errorf("%v, %s, %s", err, &out, &log)
+	}
+}
+
+// The first line is that of Redis, which is checked even when a tenant is not ok.
+func TestCheckLooksAtRedis(t *testing.T) {
+	server := miniredis.RunT(t)
+	code, lines, errors := check(t, "", emulator.TenantA, "--redis-url", "redis://"+server.Addr())
+	if code != 0 || len(lines) != 2 || !strings.HasPrefix(lines[0], "redis\tok\t") || errors != "" {
+		t.Errorf("%d, %q, %s", code, lines, errors)
+	}
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("canary\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server.RequireAuth("another")
+	code, lines, errors = check(t, "", emulator.TenantA, "--redis-url", "redis://"+server.Addr(), "--redis-password-file", password)
+	if code != 2 || len(lines) != 2 || !strings.HasPrefix(lines[0], "redis\tfailed\tpassword (") || !strings.Contains(lines[1], "\tok\t") || strings.Contains(lines[0]+errors, "canary") {
+		t.Errorf("%d, %q, %s", code, lines, errors)
+	}
+	server.RequireAuth("canary")
+	if code, lines, _ = check(t, "", emulator.TenantA, "--redis-url", "redis://"+server.Addr(), "--redis-password-file", password); code != 0 {
+		t.Errorf("%d, %q", code, lines)
 	}
 }
 

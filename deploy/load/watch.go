@@ -16,9 +16,6 @@ import (
 // warm is how long each rate is made before it is measured.
 const warm = 3 * time.Second
 
-// logLimit is the size at which the server's log is cut, so that ten minutes do not fill a disk.
-const logLimit = 64 << 20
-
 // measure makes calls at a rate, and reads meanwhile what the server uses. The metrics are read as often as a
 // Prometheus does it.
 func (d *desk) measure(ctx context.Context, l *load, rate int, lasts time.Duration) (*figures, error) {
@@ -129,11 +126,6 @@ func (d *desk) watch(ctx context.Context, l *load, f *figures) error {
 		f.seconds = append(f.seconds, s)
 		if n%5 == 0 {
 			if _, err := d.scrape(ctx); err != nil && ctx.Err() == nil {
-				return err
-			}
-		}
-		if info, err := os.Stat(d.at("server.log")); err == nil && info.Size() > logLimit {
-			if err := os.Truncate(d.at("server.log"), 0); err != nil {
 				return err
 			}
 		}

@@ -212,7 +212,7 @@ func (s *stage) begin(names []string) {
 	}
 	normal := s.around.upstreamFlags()
 	s.serverFlagsC = []string{"--max-calls", "16", "--max-connections", "60", "--max-connections-per-peer", "60"}
-	s.a.start(t, s.server, slices.Concat(s.a.servingFlags(), normal)...)
+	s.a.start(t, s.server, slices.Concat(s.a.servingFlags(), normal, []string{"--redis-url", "redis://" + s.around.redis.Addr()})...)
 	s.b.start(t, s.server, slices.Concat(s.b.servingFlags(), normal)...)
 	s.c.start(t, s.server, slices.Concat(s.c.servingFlags(), normal, s.serverFlagsC)...)
 	operator := s.around.operator(t)
@@ -258,6 +258,14 @@ func (s *stage) troubles(other string) []trouble {
 		begin: func() { w.authorityDown.Store(true) }, end: func() { w.authorityDown.Store(false) },
 		calls: func(ctx context.Context) {
 			status(ctx, s.toA, tenant(firstNew+int(newTenant.Add(1)%20)))
+		},
+	}, trouble{
+		name: "Redis is down", alerts: []string{"BackupStorageRedisDown"},
+		begin: w.redis.Close,
+		end: func() {
+			if err := w.redis.Restart(); err != nil {
+				t.Error(err)
+			}
 		},
 	}, trouble{
 		name: "a certificate is near its end", alerts: []string{"BackupStorageCertificateExpiresSoon", "BackupStorageCertificateExpiresNow"},

@@ -25,6 +25,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+
 	"github.com/m365backup/backupstorage/graph/credential/authoritytest"
 	"github.com/m365backup/backupstorage/graph/emulator"
 )
@@ -44,13 +46,15 @@ type surroundings struct {
 	proxy   string
 	ca      *signer
 	servers map[string]string
+	// redis is that of replica a.
+	redis *miniredis.Miniredis
 	// authorityDown has the proxy lead nowhere for the token authority.
 	authorityDown atomic.Bool
 }
 
 func newSurroundings(t *testing.T) *surroundings {
 	t.Helper()
-	w := &surroundings{folder: t.TempDir(), graph: emulator.New(emulator.Options{}), tokens: authoritytest.New(t), ca: newSigner(t)}
+	w := &surroundings{folder: t.TempDir(), graph: emulator.New(emulator.Options{}), tokens: authoritytest.New(t), ca: newSigner(t), redis: miniredis.RunT(t)}
 	graphServer := w.serve(t, w.graph)
 	tokens := w.tokens.Handler()
 	authorityServer := w.serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

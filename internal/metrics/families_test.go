@@ -189,6 +189,11 @@ func counted(c *checker, w *watched) {
 	c.want(m, 3000, "backupstorage_certificate_expiry_timestamp_seconds", "which", "issuer-ca")
 	c.want(m, 8, "backupstorage_request_bytes_inbound")
 	c.want(m, 3, "backupstorage_connections_paused_total")
+	c.want(m, 1, "backupstorage_redis_up")
+	c.want(m, 9, "backupstorage_redis_commands_total", "result", "ok")
+	c.want(m, 2, "backupstorage_redis_commands_total", "result", "timeout")
+	c.want(m, 1.5, "backupstorage_redis_command_seconds_total")
+	c.want(m, 4, "backupstorage_throttle_slots_leased_total")
 	c.want(m, 1, "backupstorage_audit_failures_total")
 	c.want(m, 2, "backupstorage_audit_suppressed_total")
 	denied(c)
@@ -298,6 +303,10 @@ func sources(w *watched) metrics.Sources {
 		},
 		InboundBytes:      func() int64 { return 8 },
 		ConnectionsPaused: func() uint64 { return 3 },
+		RedisUp:           func() bool { return true },
+		RedisCommands:     func() map[string]uint64 { return map[string]uint64{"ok": 9, "timeout": 2} },
+		RedisTook:         func() time.Duration { return 1500 * time.Millisecond },
+		ThrottleSlots:     func() uint64 { return 4 },
 		AuditFailures:     func() uint64 { return 1 },
 		AuditSuppressed:   func() uint64 { return 2 },
 	}
@@ -335,7 +344,7 @@ func TestNoSourceNoFamily(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, family := range families {
-		if name := family.GetName(); strings.Contains(name, "audit") || strings.Contains(name, "in_flight") {
+		if name := family.GetName(); strings.Contains(name, "audit") || strings.Contains(name, "redis") || strings.Contains(name, "in_flight") {
 			t.Errorf("%s is there", name)
 		}
 	}

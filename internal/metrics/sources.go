@@ -15,14 +15,14 @@ import (
 // function is nil does not exist. The keys of a map are the values of a label: they must be constants of the program.
 type Sources struct {
 	CallsInFlight func() int
-	// WaitsInFlight are the streams, waits and watches under way, Watched the resources that are waited for, and Polls how
-	// often Graph was asked for one of them, or for a list of them.
+	// WaitsInFlight are the streams, waits and watches under way, Watched the resources that are waited for, and Polls
+	// how often Graph was asked for one of them, or for a list of them.
 	WaitsInFlight, Watched func() int
 	Polls                  func() uint64
 	// HeldBytes are the bytes of responses that calls hold.
 	HeldBytes func() int64
-	// Connections are those of clients, ConnectionsRefused and ConnectionsCut those that were closed: because there were
-	// too many, or because their client did not take a response.
+	// Connections are those of clients, ConnectionsRefused and ConnectionsCut those that were closed: because there
+	// were too many, or because their client did not take a response.
 	Connections                        func() int
 	ConnectionsRefused, ConnectionsCut func() uint64
 	Throttled                          func() graph.Throttled
@@ -40,12 +40,12 @@ type Sources struct {
 	Reloads func() map[Reload]uint64
 	// CertificateExpiry is when certificates expire, by which one; zero when there is none.
 	CertificateExpiry func() map[Certificate]time.Time
-	// InboundBytes are the bytes of requests that have arrived and are not decoded yet, ConnectionsPaused the connections
-	// that were closed because they brought too many of them.
+	// InboundBytes are the bytes of requests that have arrived and are not decoded yet, ConnectionsPaused the
+	// connections that were closed because they brought too many of them.
 	InboundBytes      func() int64
 	ConnectionsPaused func() uint64
-	// RedisUp reports whether commands are sent to the Redis that replicas share. RedisCommands are the commands, by result:
-	// ok, or the cause of the failure. RedisTook is the time that they took together.
+	// RedisUp reports whether commands are sent to the Redis that replicas share. RedisCommands are the commands, by
+	// result: ok, or the cause of the failure. RedisTook is the time that they took together.
 	RedisUp       func() bool
 	RedisCommands func() map[string]uint64
 	RedisTook     func() time.Duration

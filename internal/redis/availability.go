@@ -13,13 +13,15 @@ import (
 const (
 	// failuresInARow is after how many failures Redis counts as down.
 	failuresInARow = 3
-	// askEvery is how often a Redis that is down is asked, with a random half of it more, so that the servers do not ask
-	// at once.
+	// askEvery is how often a Redis that is down is asked, with a random half of it more, so that the servers do not
+	// ask at once.
 	askEvery = 500 * time.Millisecond
+	// sayEvery is how often the log says that Redis is down for the same cause.
+	sayEvery = time.Minute
 )
 
-// availability is the breaker: whether Redis counts as up. Only its goroutine tries a Redis that is down, so that no call
-// pays for it.
+// availability is the breaker: whether Redis counts as up. Only its goroutine tries a Redis that is down, so that no
+// call pays for it.
 type availability struct {
 	breaker circuitbreaker.CircuitBreaker[any]
 	ping    func(context.Context) error
@@ -90,7 +92,7 @@ func (a *availability) wake() {
 func (a *availability) note(err error) {
 	switch cause := CauseOf(err); cause {
 	case CauseCanceled, CauseDown:
-	case "", CauseOther, CausePermission:
+	case "", CauseOther:
 		a.breaker.RecordSuccess()
 	default:
 		a.mu.Lock()
@@ -101,17 +103,16 @@ func (a *availability) note(err error) {
 }
 
 func (a *availability) run(ctx context.Context) {
-	// first is set until the first ping has ended: a start has a line of its own.
-	first, said := true, Cause("")
-	for {
+	// It is down at first, and nobody has to hear of that.
+	said := teller{logger: a.logger, told: true}
+	for first := true; ; first = false {
 		select {
 		case <-ctx.Done():
 			return
 		case <-a.down:
 		}
 		if !first {
-			said = a.LastCause()
-			a.logger.Warn("Redis is down: what the replicas share stops until it is back", slog.String("cause", string(said)))
+			said.down(a.LastCause(), nil)
 		}
 		for {
 			err := a.ping(ctx)
@@ -125,30 +126,49 @@ func (a *availability) run(ctx context.Context) {
 			a.mu.Lock()
 			a.last = cause
 			a.mu.Unlock()
-			if cause != said {
-				said = cause
-				a.logger.Warn("Redis cannot be used", slog.String("cause", string(cause)), slog.String("error", err.Error()))
-			}
-			first = false
+			said.down(cause, err)
 			if !pause(ctx, askEvery+rand.N(askEvery/2)) {
 				return
 			}
 		}
-		first = false
-		a.comeUp()
+		said.up()
+		a.mu.Lock()
+		a.last = ""
+		calls := a.onUp
+		a.mu.Unlock()
+		a.breaker.Close()
+		for _, call := range calls {
+			a.running.Go(call)
+		}
 	}
 }
 
-func (a *availability) comeUp() {
-	a.mu.Lock()
-	a.last = ""
-	calls := a.onUp
-	a.mu.Unlock()
-	a.breaker.Close()
-	a.logger.Info("Redis is up")
-	for _, call := range calls {
-		a.running.Go(call)
+// teller writes the lines of the log. A Redis that fails again and again for the same cause has one line in a minute.
+type teller struct {
+	logger *slog.Logger
+	cause  Cause
+	at     time.Time
+	// told is set when the log says that Redis is down.
+	told bool
+}
+
+func (t *teller) down(cause Cause, err error) {
+	if cause == t.cause && time.Since(t.at) < sayEvery {
+		return
 	}
+	t.cause, t.at, t.told = cause, time.Now(), true
+	if err == nil {
+		t.logger.Warn("Redis is down: what the replicas share stops until it is back", slog.String("cause", string(cause)))
+		return
+	}
+	t.logger.Warn("Redis cannot be used", slog.String("cause", string(cause)), slog.String("error", err.Error()))
+}
+
+func (t *teller) up() {
+	if t.told {
+		t.logger.Info("Redis is up")
+	}
+	t.told = false
 }
 
 // pause waits, and reports false when the context ends first.

@@ -10,6 +10,9 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
+// waitStep is how much longer WAIT can take than it was told to.
+const waitStep = 100 * time.Millisecond
+
 // Client is the connection to one Redis. It is safe for concurrent use. All its errors are *Error.
 type Client struct {
 	options Options
@@ -29,6 +32,9 @@ func Open(o Options) (*Client, error) {
 		return nil, err
 	}
 	c.raw = raw
+	if c.options.Timeout == 0 {
+		c.options.Timeout = Timeout
+	}
 	c.availability = watch(o.Logger, c.ping)
 	return c, nil
 }
@@ -54,7 +60,7 @@ func NewScript(name, lua string) *Script { return &Script{name, goredis.NewScrip
 // Run runs a script, within Timeout. A Redis that does not know the script gets its text. The result is that of Lua: an
 // int64, a string, nil, or a []any of these.
 func (c *Client) Run(ctx context.Context, s *Script, keys []string, args ...any) (any, error) {
-	return c.send(ctx, s.name, Timeout, func(ctx context.Context) (any, error) {
+	return c.send(ctx, s.name, 0, func(ctx context.Context) (any, error) {
 		result, err := c.raw.EvalSha(ctx, s.lua.Hash(), keys, args...).Result()
 		if goredis.HasErrorPrefix(err, "NOSCRIPT") {
 			result, err = s.lua.Eval(ctx, c.raw, keys, args...).Result()
@@ -64,9 +70,11 @@ func (c *Client) Run(ctx context.Context, s *Script, keys []string, args ...any)
 }
 
 // RunAndWait is Run, followed by a WAIT on the same connection: it returns how many replicas of Redis have what the
-// script wrote. It waits for as many as min, for up to the given time, which comes on top of Timeout.
+// script wrote. It waits for as many as min, for up to the given time, which comes on top of Timeout. A Redis that does
+// nothing else looks at the clock ten times a second, so that it can take a tenth of a second longer.
 func (c *Client) RunAndWait(ctx context.Context, s *Script, minReplicas int, wait time.Duration, keys []string, args ...any) (result any, replicas int, err error) {
-	result, err = c.send(ctx, s.name, Timeout+wait, func(ctx context.Context) (any, error) {
+	// A Redis that does not know the script waits twice.
+	result, err = c.send(ctx, s.name, 2*(wait+waitStep), func(ctx context.Context) (any, error) {
 		run := func(eval func(goredis.Pipeliner) *goredis.Cmd) (any, error) {
 			pipe := c.raw.Pipeline()
 			evaluated := eval(pipe)
@@ -93,7 +101,7 @@ func (c *Client) RunAndWait(ctx context.Context, s *Script, minReplicas int, wai
 // Do sends one command, such as `Do(ctx, "get", key)`, within Timeout. A value that is not there is nil, without error.
 func (c *Client) Do(ctx context.Context, args ...any) (any, error) {
 	name, _ := args[0].(string)
-	return c.send(ctx, name, Timeout, func(ctx context.Context) (any, error) { return c.raw.Do(ctx, args...).Result() })
+	return c.send(ctx, name, 0, func(ctx context.Context) (any, error) { return c.raw.Do(ctx, args...).Result() })
 }
 
 // Publish sends a message to those who subscribe to a channel now.
@@ -102,14 +110,14 @@ func (c *Client) Publish(ctx context.Context, channel, message string) error {
 	return err
 }
 
-// send sends a command when Redis is up, and notes how that went.
-func (c *Client) send(ctx context.Context, name string, timeout time.Duration, command func(context.Context) (any, error)) (any, error) {
+// send sends a command when Redis is up, and notes how that went. It may take more than the timeout.
+func (c *Client) send(ctx context.Context, name string, more time.Duration, command func(context.Context) (any, error)) (any, error) {
 	if !c.Up() {
 		c.observe(name, 0, CauseDown)
 		return nil, &Error{Cause: CauseDown}
 	}
 	began := time.Now()
-	bounded, cancel := context.WithTimeout(ctx, timeout)
+	bounded, cancel := context.WithTimeout(ctx, c.options.Timeout+more)
 	defer cancel()
 	result, err := command(bounded)
 	if errors.Is(err, goredis.Nil) {
@@ -128,17 +136,26 @@ func (c *Client) observe(name string, took time.Duration, cause Cause) {
 	}
 }
 
-// ping asks Redis whether it is there and fit.
+// ping asks Redis whether it is there and fit: whether this user can write and publish.
 func (c *Client) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	began := time.Now()
-	err := c.raw.Ping(ctx).Err()
-	if err != nil {
-		err = &Error{classify(err), err}
-	}
+	err := c.try(ctx)
 	c.observe("ping", time.Since(began), CauseOf(err))
 	return err
+}
+
+// try writes a key that is gone a second later, and publishes what nobody listens to.
+func (c *Client) try(ctx context.Context) error {
+	err := c.raw.Set(ctx, c.Key("try"), "", time.Second).Err()
+	if err == nil {
+		err = c.raw.Publish(ctx, c.Key("try"), "").Err()
+	}
+	if err != nil {
+		return &Error{classify(err), err}
+	}
+	return nil
 }
 
 // Check connects, and says what is wrong with the Redis, or what it is. It is for a command that an operator runs: it
@@ -146,6 +163,9 @@ func (c *Client) ping(ctx context.Context) error {
 func (c *Client) Check(ctx context.Context) (Facts, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
+	if err := c.try(ctx); err != nil {
+		return Facts{}, err
+	}
 	info, err := c.raw.Info(ctx).Result()
 	if goredis.IsPermissionError(err) {
 		return Facts{}, nil

@@ -28,6 +28,10 @@ func open(t *testing.T, o Options) *Client {
 
 func openUp(t *testing.T, o Options) *Client {
 	t.Helper()
+	if o.Timeout == 0 {
+		// The machine may be busy.
+		o.Timeout = 5 * time.Second
+	}
 	c := open(t, o)
 	redistest.Eventually(t, "Redis is up", c.Up)
 	return c

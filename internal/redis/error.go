@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -69,7 +70,7 @@ var meaning = map[Cause]string{
 	CauseDown:         "it did not answer before, and is asked again in the background",
 	CauseName:         "no address is known for its name",
 	CauseUnreachable:  "it is not reachable",
-	CauseTimeout:      "it did not answer in time",
+	CauseTimeout:      "it did not answer in time; one without TLS does not answer to rediss:// either",
 	CauseClosed:       "it closed the connection; one that expects TLS needs rediss:// in --redis-url",
 	CauseTLS:          "the TLS handshake failed; one without TLS needs redis:// in --redis-url",
 	CauseTLSName:      "its certificate is of another host",
@@ -81,7 +82,7 @@ var meaning = map[Cause]string{
 	CauseVersion:      "it is older than version 7",
 	CauseMemory:       "it has no memory left",
 	CauseLoading:      "it is not ready: it loads its data, or has lost its master",
-	CauseNoMaster:     "the Sentinels do not know the master of this name",
+	CauseNoMaster:     "no Sentinel knows a master of this name",
 	CauseCanceled:     "the caller did not wait for it",
 	CauseOther:        "it failed",
 }
@@ -192,6 +193,8 @@ func classifyConnection(err error) Cause {
 		return CauseUnreachable
 	case is(io.EOF), is(io.ErrUnexpectedEOF), is(syscall.ECONNRESET), is(syscall.EPIPE), is(net.ErrClosed), is(goredis.ErrClosed):
 		return CauseClosed
+	case strings.Contains(err.Error(), "all sentinels specified"):
+		return CauseNoMaster
 	}
 	return CauseOther
 }

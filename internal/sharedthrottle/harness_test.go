@@ -22,6 +22,8 @@ var reads = graph.ThrottleKey{Tenant: tenant}
 func connect(t testing.TB, o redis.Options) *redis.Client {
 	t.Helper()
 	o.Namespace = []string{"graph.example", "application-id"}
+	// The machine may be busy.
+	o.Timeout = 5 * time.Second
 	client, err := redis.Open(o)
 	if err != nil {
 		t.Fatal(err)
@@ -124,9 +126,12 @@ func rulesOfRecords(t *testing.T, url string) {
 	}
 	await(t, newsA, func(got heard) bool { return got.fact.Paced })
 	leases(t, a, b, f)
-	// A put of less changes nothing, and one of a higher epoch does.
-	if f = do(t, a, reads, graph.ThrottleOp{Verb: graph.ThrottlePut, Epoch: 1, Pace: "old"}); f.Pace == "old" || !f.Paced {
-		t.Fatalf("an old pace: %+v", f)
+	// A put of a higher pace changes nothing; one of a lower pace does, and one of a higher epoch.
+	if f = do(t, a, reads, graph.ThrottleOp{Verb: graph.ThrottlePut, Epoch: 1, Rate: 100, Pace: "high"}); f.Pace == "high" || !f.Paced {
+		t.Fatalf("a higher pace: %+v", f)
+	}
+	if f = do(t, a, reads, graph.ThrottleOp{Verb: graph.ThrottlePut, Epoch: 1, Rate: 1, Pace: "low"}); f.Pace != "low" || !f.Paced {
+		t.Fatalf("a lower pace: %+v", f)
 	}
 	if f = do(t, a, reads, graph.ThrottleOp{Verb: graph.ThrottlePut, Epoch: 3, Wait: time.Minute, Pace: "three"}); f.Pace != "three" || f.Paced || f.Wait < 59*time.Second {
 		t.Fatalf("a later block: %+v", f)

@@ -46,6 +46,8 @@ const (
 	maxSlots   = 10
 	// atOnce is how many records are read at once by a replica that begins to listen.
 	atOnce = 200
+	// againIn is when reading all is tried again.
+	againIn = 200 * time.Millisecond
 	// application stands for the tenant of the throttles of the application.
 	application = "application"
 )
@@ -153,8 +155,16 @@ func (s *Store) Listen(news func(graph.ThrottleKey, graph.ThrottleFact), began f
 				return
 			case <-load:
 			}
-			if s.all(ctx, tell) == nil {
-				began()
+			for s.client.Up() {
+				if s.all(ctx, tell) == nil {
+					began()
+					break
+				}
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(againIn):
+				}
 			}
 		}
 	}()

@@ -17,6 +17,8 @@ type board struct {
 	roundTrip time.Duration
 	// down lets all commands fail. silent loses what is published.
 	down, silent bool
+	// fails is how many commands fail next.
+	fails int
 	// probes are the claims that were granted, ops the commands.
 	probes, ops int
 }
@@ -100,15 +102,18 @@ func (r *boardReplica) fact(one *record, now time.Time) Fact {
 
 // Do follows record.lua line by line.
 func (r *boardReplica) Do(_ context.Context, key Key, op Op) (Fact, error) {
-	time.Sleep(r.roundTrip / 2)
+	r.mu.Lock()
+	half := r.roundTrip / 2
+	r.mu.Unlock()
+	time.Sleep(half)
 	f, tell, err := r.do(key, op)
 	for _, news := range tell {
 		go func() {
-			time.Sleep(r.roundTrip / 2)
+			time.Sleep(half)
 			news()
 		}()
 	}
-	time.Sleep(r.roundTrip / 2)
+	time.Sleep(half)
 	return f, err
 }
 
@@ -116,6 +121,10 @@ func (r *boardReplica) do(key Key, op Op) (f Fact, tell []func(), err error) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.fails > 0 {
+		r.fails--
+		return Fact{}, nil, errors.New("the board fails")
+	}
 	if r.down {
 		return Fact{}, nil, errors.New("the board is down")
 	}

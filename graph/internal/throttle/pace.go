@@ -185,8 +185,8 @@ func (p *pace) holdFor(wait time.Duration) {
 	p.hold = max(p.hold, minHold, min(waitsHeld*wait, maxHold))
 }
 
-// measuredOfAll is the rate of accepted requests of all replicas. Without a store that counts them, the others are taken
-// to be like this one.
+// measuredOfAll is the rate of accepted requests of all replicas. Without a store that counts them, the others are
+// taken to be like this one.
 func (p *pace) measuredOfAll(now time.Time, open time.Duration, rate float64, replicas int) float64 {
 	if !p.countedAt.IsZero() && now.Sub(p.countedAt) < countedFor {
 		return p.counted

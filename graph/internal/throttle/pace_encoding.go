@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// paceFormat has what replicas have to know of a pace: ceiling, age, hold, how often the ceiling was confirmed, how many
-// requests are refused for each that goes, how long ago two requests wanted one slot and the throttle became paced, and
-// whether it is paced. Times are in milliseconds. A later version may add to its end, which this one leaves out.
+// paceFormat has what replicas have to know of a pace: ceiling, age, hold, how often the ceiling was confirmed, how
+// many requests are refused for each that goes, how long ago two requests wanted one slot and the throttle became
+// paced, and whether it is paced. Times are in milliseconds. A later version may add to its end, which this one leaves
+// out.
 const paceFormat = "%g %d %d %d %g %d %d %t"
 
 // longAgo stands for what never was, in milliseconds.

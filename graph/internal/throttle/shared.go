@@ -22,8 +22,8 @@ type Shared interface {
 	Up() bool
 	// Do changes or reads the record of a key. It returns within a twentieth of a second.
 	Do(ctx context.Context, key Key, op Op) (Fact, error)
-	// Listen has news called with what other replicas changed, one after another. Each time that it begins to hear them, at
-	// first and after a loss of the connection, it calls news with every record there is, and then began.
+	// Listen has news called with what other replicas changed, one after another. Each time that it begins to hear
+	// them, at first and after a loss of the connection, it calls news with every record there is, and then began.
 	Listen(news func(Key, Fact), began func()) (stop func())
 }
 
@@ -33,8 +33,8 @@ type Verb string
 const (
 	// Read changes nothing.
 	Read Verb = "read"
-	// Block notes a throttle response. If the epoch is the one of the record, or there is none, it begins the next epoch,
-	// with the pace of the Op, when the Op is fresh. So the pace falls once in an epoch.
+	// Block notes a throttle response. If the epoch is the one of the record, or there is none, it begins the next
+	// epoch, with the pace of the Op, when the Op is fresh. So the pace falls once in an epoch.
 	Block Verb = "block"
 	// Claim asks to be the one who probes, for 10 s. One replica gets it.
 	Claim Verb = "claim"
@@ -44,8 +44,8 @@ const (
 	Open Verb = "open"
 	// Lease asks for slots, at most those of half a second and at most 10. Those that are not used are lost.
 	Lease Verb = "lease"
-	// Put adds what one replica knows: a record that is not there gets it, else the later block and the higher epoch win, and in
-	// the same epoch the lower pace.
+	// Put adds what one replica knows: a record that is not there gets it, else the later block and the higher epoch
+	// win, and in the same epoch the lower pace.
 	Put Verb = "put"
 	// End removes a record whose pace holds nobody up.
 	End Verb = "end"
@@ -88,8 +88,8 @@ type Fact struct {
 
 	// Claimed is set when Claim was granted.
 	Claimed bool
-	// Slots is how many slots Lease got: the first one is in First, the others follow in Interval. When it got none, the
-	// next one can be asked for in AskIn.
+	// Slots is how many slots Lease got: the first one is in First, the others follow in Interval. When it got none,
+	// the next one can be asked for in AskIn.
 	Slots                  int
 	First, Interval, AskIn time.Duration
 	// Measured is how many slots a second all replicas got lately.

@@ -80,7 +80,7 @@ func (w *window) busiest() (most int) {
 //
 //	go test ./graph/internal/throttle -v -run FiguresOfReplicas | grep figure:
 func TestFiguresOfReplicas(t *testing.T) {
-	const measured = 4 * time.Minute
+	const measured = 2 * time.Minute
 	run := func(t *testing.T, replicas int, shared bool) (share float64) {
 		synctest.Test(t, func(t *testing.T) {
 			w, b := new(window), newBoard()

@@ -95,6 +95,8 @@ func TestOneReplicaProbes(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
 		if len(probes) != 1 {
 			t.Fatalf("%d requests went out", len(probes))
 		}
@@ -193,18 +195,30 @@ func TestASlowStoreCostsLittle(t *testing.T) {
 		blockFor(all[0], reads, time.Second)
 		time.Sleep(2 * time.Second)
 		all[0].Leave(enter(t, all[0], reads), true)
-		time.Sleep(time.Minute)
+		b.mu.Lock()
 		b.roundTrip = time.Second
-		for i := range 5 {
+		before := b.ops
+		b.mu.Unlock()
+		// Half a second apart each finds a slot that is free.
+		waited := 0
+		for i := range 10 {
+			time.Sleep(500 * time.Millisecond)
 			start := time.Now()
-			p := enter(t, all[0], reads)
-			all[0].Leave(p, true)
-			if took := time.Since(start); took > 2*maxSharedWait {
+			all[0].Leave(enter(t, all[0], reads), true)
+			took := time.Since(start)
+			if took > maxSharedWait+time.Millisecond {
 				t.Errorf("request %d waited %v", i, took)
 			}
-			time.Sleep(10 * time.Millisecond)
+			if took > 0 {
+				waited++
+			}
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Second)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.ops == before || waited == 0 || waited > 6 {
+			t.Errorf("%d of 10 requests waited, with %d commands", waited, b.ops-before)
+		}
 	})
 }
 
@@ -226,6 +240,26 @@ func TestAnEmptiedStoreIsFilled(t *testing.T) {
 		defer b.mu.Unlock()
 		if one := b.records[reads]; one == nil || time.Until(one.until) < 50*time.Second {
 			t.Errorf("the record is %+v", one)
+		}
+	})
+}
+
+// A replica whose store fails for a moment tells the others later.
+func TestAThrottleResponseIsToldLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		all := fleet(t, b, 2)
+		b.mu.Lock()
+		b.fails = 1
+		b.mu.Unlock()
+		blockFor(all[0], reads, time.Minute)
+		time.Sleep(500 * time.Millisecond)
+		if left := all[1].Remaining(reads); left != 0 {
+			t.Fatalf("the other replica is blocked for %v", left)
+		}
+		time.Sleep(aloneFor)
+		if left := all[1].Remaining(reads); left < 57*time.Second {
+			t.Errorf("the other replica is blocked for %v", left)
 		}
 	})
 }

@@ -15,8 +15,8 @@ const (
 	newsAge = 500 * time.Millisecond
 	// maxLease is how many slots a lease has.
 	maxLease = 10
-	// leaseAhead is how many slots are left when the next lease is asked for at a pace above quickPace, where a round trip
-	// takes longer than a slot.
+	// leaseAhead is how many slots are left when the next lease is asked for at a pace above quickPace, where a round
+	// trip takes longer than a slot.
 	leaseAhead, quickPace = 3, 20.0
 	// maxVain bounds how much longer replicas without their store wait after probes in vain: 16 times.
 	maxVain = 4
@@ -117,6 +117,8 @@ func (q *queue) tellBlock(fresh bool, now time.Time) {
 	op.Fresh = fresh
 	q.tell(op, func(f Fact, err error, now time.Time) {
 		if err != nil {
+			// Nobody else can tell the others.
+			time.AfterFunc(aloneFor, func() { q.put(context.Background()) })
 			return
 		}
 		lost := fresh && f.Pace != op.Pace
@@ -143,7 +145,8 @@ func (q *queue) adoptOrPut(f Fact, now time.Time) {
 	q.adopt(f, now)
 }
 
-// adopt takes over what is newer in a fact. What is blocked here stays blocked: the later time counts. The lock is held.
+// adopt takes over what is newer in a fact. What is blocked here stays blocked: the later time counts. The lock is
+// held.
 func (q *queue) adopt(f Fact, now time.Time) {
 	if !f.Known {
 		return
@@ -238,6 +241,9 @@ func (q *queue) ask(now time.Time) {
 // claim asks whether this replica may probe. It releases the lock for at most maxSharedWait. Meanwhile the throttle is
 // probing, for the other requests. It reports false when another one probes, or when the throttle has changed.
 func (q *queue) claim(now time.Time) bool {
+	if now.Before(q.share.aloneUntil) {
+		return true
+	}
 	epoch := q.epoch
 	answered := make(chan bool, 1)
 	asked := q.tell(q.op(Claim, now), func(f Fact, err error, now time.Time) {
@@ -278,7 +284,7 @@ func (q *queue) claim(now time.Time) bool {
 func (q *queue) refresh(ctx context.Context) {
 	q.mu.Lock()
 	now, s := time.Now(), &q.share
-	if s.store == nil || !s.store.Up() {
+	if s.store == nil || now.Before(s.aloneUntil) || !s.store.Up() {
 		q.mu.Unlock()
 		return
 	}
@@ -297,8 +303,17 @@ func (q *queue) refresh(ctx context.Context) {
 	}
 	reading, wait := s.reading, !now.Before(q.until)
 	q.mu.Unlock()
-	if reading != nil && wait {
-		_ = sleep(ctx, maxSharedWait, reading)
+	if reading == nil || !wait {
+		return
+	}
+	_ = sleep(ctx, maxSharedWait, reading)
+	select {
+	case <-reading:
+	default:
+		// Whoever waits waits once.
+		q.mu.Lock()
+		s.aloneUntil = time.Now().Add(aloneFor)
+		q.mu.Unlock()
 	}
 }
 

@@ -63,8 +63,8 @@ func (t *throttle) interval(now time.Time) time.Duration {
 	return t.pace.interval(now) * time.Duration(t.share.parts())
 }
 
-// spacing is the time between the slots that this replica is likely to get. Replicas that send less leave more to it, so
-// that a long line is no reason to refuse: at most four of them count.
+// spacing is the time between the slots that this replica is likely to get. Replicas that send less leave more to it,
+// so that a long line is no reason to refuse: at most four of them count.
 func (t *throttle) spacing(now time.Time) time.Duration {
 	if !t.share.together(now) {
 		return t.interval(now)
@@ -167,8 +167,8 @@ func (t *throttle) block(passed bool, until, now time.Time) (fresh bool) {
 		t.pace.throttled(now, t.share.parts())
 		t.pace.holdFor(until.Sub(now))
 	case t.state == probing && t.share.store != nil && !t.share.together(now):
-		// The store is gone, and so each replica probes. An upstream that counts early requests never opens when they take
-		// turns at it: each waits for a random while, which becomes longer with each probe in vain.
+		// The store is gone, and so each replica probes. An upstream that counts early requests never opens when they
+		// take turns at it: each waits for a random while, which becomes longer with each probe in vain.
 		t.share.vain = min(t.share.vain+1, maxVain)
 		t.pace.holdFor(until.Sub(now))
 		until = until.Add(rand.N(until.Sub(now) << t.share.vain))

@@ -31,7 +31,7 @@ const (
 	forgetAfter = 5 * time.Minute
 	// lookEvery is how often the throttles are looked at for those that have ended.
 	lookEvery = time.Second
-	// maxThrottles bounds the memory, to some 20 MB: BenchmarkNewThrottle prints what each takes.
+	// maxThrottles bounds the memory, to some 27 MB: BenchmarkNewThrottle prints what each takes.
 	maxThrottles = 10_000
 )
 

@@ -1,12 +1,15 @@
-// Package redistest starts a real redis-server for tests, and does to it what happens to one. It is the one of the PATH:
-// Debian has it in the package redis-server.
+// Package redistest starts a real redis-server for tests, and does to it what happens to one. It is the one of the
+// PATH: Debian has it in the package redis-server.
 package redistest
 
 import (
 	"bufio"
 	"context"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,16 +29,22 @@ type Server struct {
 	// Raw talks to it, without any of the server's own rules.
 	Raw *goredis.Client
 
-	t         testing.TB
-	arguments []string
-	process   *exec.Cmd
-	ended     chan struct{}
+	t                 testing.TB
+	before, arguments []string
+	process           *exec.Cmd
+	ended             chan struct{}
 }
 
 // Start starts a redis-server with further arguments, such as "--requirepass", "secret". The test ends it.
 func Start(t testing.TB, arguments ...string) *Server {
 	t.Helper()
-	s := &Server{Address: FreeAddress(t), t: t, arguments: arguments}
+	return start(t, nil, append([]string{"--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"}, arguments...))
+}
+
+// start starts a redis-server with arguments that stand before and after the address.
+func start(t testing.TB, before, arguments []string) *Server {
+	t.Helper()
+	s := &Server{Address: FreeAddress(t), t: t, before: before, arguments: arguments}
 	options := &goredis.Options{Addr: s.Address, DisableIdentity: true, MaxRetries: -1, DialTimeout: startTime, ReadTimeout: startTime}
 	for i, argument := range arguments {
 		if argument == "--requirepass" {
@@ -69,7 +78,7 @@ func (s *Server) URL() string { return "redis://" + s.Address }
 func (s *Server) Restart() {
 	s.t.Helper()
 	_, port, _ := net.SplitHostPort(s.Address)
-	arguments := append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.t.TempDir()}, s.arguments...)
+	arguments := slices.Concat(s.before, []string{"--port", port, "--bind", "127.0.0.1", "--dir", s.t.TempDir()}, s.arguments)
 	s.process, s.ended = exec.Command("redis-server", arguments...), make(chan struct{})
 	if err := s.process.Start(); err != nil {
 		s.t.Fatal(err)
@@ -159,4 +168,19 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
+}
+
+// StartSentinel starts a Sentinel that watches a master under a name, alone, and takes it for gone after half a second.
+func StartSentinel(t testing.TB, name, master string) *Server {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(master)
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	text := strings.Join([]string{
+		"sentinel monitor " + name + " " + host + " " + port + " 1", "sentinel down-after-milliseconds " + name + " 500",
+		"sentinel failover-timeout " + name + " 5000", "",
+	}, "\n")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, []string{file, "--sentinel"}, nil)
 }
