@@ -147,7 +147,7 @@ func callAny(s *servicetest.Server, rpc protoreflect.MethodDescriptor) (*service
 	request, response := servicetest.NewMessage(s.TB, rpc.Input()), servicetest.NewMessage(s.TB, rpc.Output())
 	fields := request.ProtoReflect().Descriptor().Fields()
 	for i := range fields.Len() {
-		if field := fields.Get(i); field.Kind() == protoreflect.StringKind && !field.IsList() && field.Name() != "page_token" {
+		if field := fields.Get(i); field.Kind() == protoreflect.StringKind && !field.IsList() && field.Name() != "page_token" && field.Name() != "idempotency_key" {
 			request.ProtoReflect().Set(field, protoreflect.ValueOfString(unknown))
 		}
 	}

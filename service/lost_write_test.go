@@ -42,6 +42,8 @@ type lostWrites struct {
 	everyDelete bool
 	// tried is how often each rpc was called.
 	tried map[string]int
+	// keyed calls those that take a key with one, and a second time; nil for none.
+	keyed *keyedLosses
 }
 
 // carryOut calls a write, and loses it if it is the first one by its rpc. It fills the response, so that the lifecycle
@@ -51,6 +53,11 @@ func (l *lostWrites) carryOut(s *story, method protoreflect.MethodDescriptor, in
 	rpc := string(method.Name())
 	do := func() *servicetest.Outcome { return s.Call(string(method.Parent().Name())+"/"+rpc, in, out) }
 	isDelete := graphCall(method).GetMethod() == http.MethodDelete
+	if l.keyed != nil {
+		l.tried[rpc]++
+		l.keyed.carryOut(s, l.proxy, method, in, out, l.tried[rpc] == 1)
+		return
+	}
 	if l.tried[rpc]++; l.tried[rpc] > 1 {
 		// Once is enough.
 		s.wantOK(rpc, do())

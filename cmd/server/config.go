@@ -160,7 +160,7 @@ func (c *config) check(getenv func(string) string) error {
 	if err := c.checkAdmin(); err != nil {
 		return err
 	}
-	if err := c.Idempotency.check(false); err != nil {
+	if err := c.Idempotency.check(c.Redis.on()); err != nil {
 		return err
 	}
 	if _, err := traces.Asked(getenv); err != nil {

@@ -74,7 +74,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	defer stopAudit()
 	options := c.serviceOptions(client, logger)
 	options.PageTokenKeys, options.Callers, options.Audit = keys, callers, lines
-	options.Idempotency = c.openIdempotency(logger)
+	options.Idempotency = c.openIdempotency(shared, logger)
 	options.Observers, options.Tracer = shown.callObservers(), shown.tracer()
 	services, err = service.New(options)
 	if err != nil {

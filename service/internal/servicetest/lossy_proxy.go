@@ -91,7 +91,7 @@ type LossyProxy struct {
 }
 
 // NewLossy starts a server on an emulator behind a lossy proxy.
-func NewLossy(tb testing.TB, transport Transport, loss Loss) (*Server, *LossyProxy) {
+func NewLossy(tb testing.TB, transport Transport, loss Loss, options ...Option) (*Server, *LossyProxy) {
 	tb.Helper()
 	p := &LossyProxy{Loss: loss, tb: tb, emulator: emulator.New(emulator.Options{Stopped: true}), version: 1}
 	if transport == TLS {
@@ -112,7 +112,8 @@ func NewLossy(tb testing.TB, transport Transport, loss Loss) (*Server, *LossyPro
 			p.open--
 		}
 	}
-	return NewOnEmulator(tb, transport, p.emulator, upstream, func(o *service.Options) { p.client = o.Graph }), p
+	options = append(options, func(o *service.Options) { p.client = o.Graph })
+	return NewOnEmulator(tb, transport, p.emulator, upstream, options...), p
 }
 
 // Lose has the responses to so many writes lost. A Loss with Unsent cuts that many connections instead.
