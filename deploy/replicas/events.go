@@ -23,6 +23,9 @@ const (
 // ofRedis reports whether all replicas feel it.
 func (w what) ofRedis() bool { return w != replicaKilled && w != replicaFrozen }
 
+// losesRecords reports whether Redis can have forgotten something.
+func (w what) losesRecords() bool { return w.ofRedis() }
+
 // planned is an event before it happens.
 type planned struct {
 	what    what

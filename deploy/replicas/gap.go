@@ -30,7 +30,7 @@ func proveGap(ctx context.Context, folder string, o options) error {
 		return err
 	}
 	defer f.stop()
-	if err := f.seed(ctx, 1); err != nil {
+	if err := errors.Join(f.seed(ctx, 1), f.clockAsReal(ctx)); err != nil {
 		return err
 	}
 	if err := f.faults(ctx, fmt.Sprintf(`[{"id":%q,"operation":"POST *","delay":"%ds","late":true,"times":1}]`, ruleLate, (lease+over)/time.Second)); err != nil {

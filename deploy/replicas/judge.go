@@ -13,6 +13,9 @@ import (
 // has ended, and have asked Redis again.
 const slack = 3 * time.Second
 
+// looks is how long after a loss of records a server looks before it sends for a key that it does not find.
+const looks = 4 * time.Minute
+
 // book is what the emulator has done, by the request id of the call: see trial.Ledger.
 type book struct{ created, removed, faults map[string][]string }
 
@@ -133,6 +136,11 @@ func (r *result) explained(n int, events []event, b book, lease time.Duration) b
 		return slices.ContainsFunc(r.tries, func(other try) bool {
 			return other.id != t.id && other.begin.Before(t.end) && other.end.Add(lease).After(t.begin)
 		})
+	case t.err.OutcomeUnknown && t.err.Metadata["candidateIds"] != "" && slices.ContainsFunc(events, func(e event) bool {
+		return e.what.losesRecords() && t.begin.After(e.begin) && t.begin.Before(e.end.Add(slack+looks))
+	}):
+		// Redis has lost records a short time ago. The key may be one of them, and a thing that has no name may be its own.
+		return true
 	case t.err.OutcomeUnknown:
 		// The answer to this call or to an earlier one of the key was lost, or whoever was to note it died.
 		for i := range r.tries {

@@ -24,6 +24,12 @@ func bad(id, reason string, unknown bool, begin float64) try {
 	return try{id: id, begin: at(begin), end: at(begin + 0.1), failed: true, err: typederror.Error{Code: codes.Unknown, Reason: reason, OutcomeUnknown: unknown}}
 }
 
+func unknownOf(candidate string, begin float64) try {
+	t := bad("a", "OUTCOME_UNKNOWN", true, begin)
+	t.err.Metadata = map[string]string{"candidateIds": candidate}
+	return t
+}
+
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	const testLease = 10 * time.Second
@@ -64,6 +70,8 @@ func TestJudge(t *testing.T) {
 		{name: "no store for nothing", tries: []try{bad("a", "IDEMPOTENCY_STORE_UNAVAILABLE", false, 1)}, events: flush, fault: "nothing explains IDEMPOTENCY_STORE"},
 		{name: "in use", tries: []try{good("a", "p", 1, false), bad("b", "IDEMPOTENCY_KEY_IN_USE", false, 1.05)}, made: once},
 		{name: "in use for nothing", tries: []try{good("a", "p", 1, false), bad("b", "IDEMPOTENCY_KEY_IN_USE", false, 30)}, made: once, fault: "nothing explains IDEMPOTENCY_KEY_IN_USE"},
+		{name: "looks after a loss", tries: []try{unknownOf("q", 150)}, events: flush},
+		{name: "looks long after a loss", tries: []try{unknownOf("q", 600)}, events: flush, fault: "nothing explains OUTCOME_UNKNOWN"},
 		{name: "another reason", tries: []try{bad("a", "INTERNAL", false, 100)}, events: killed, fault: "nothing explains INTERNAL"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -120,7 +120,8 @@ func proveChaos(ctx context.Context, folder string, o options) error {
 	if err := f.seed(ctx, l.tenants); err != nil {
 		return err
 	}
-	if err := f.faults(ctx, losses(o.seed, true)); err != nil {
+	// Graph's clock goes as the servers' own: they look for what was created a short time ago.
+	if err := errors.Join(f.clockAsReal(ctx), f.faults(ctx, losses(o.seed, true))); err != nil {
 		return err
 	}
 	kinds := []what{replicaKilled, failover, masterKilled, flushed}

@@ -49,7 +49,7 @@ func proveRolling(ctx context.Context, folder string, o options) error {
 	}
 	defer f.stop()
 	const tenants = 20
-	if err := f.seed(ctx, tenants+2); err != nil {
+	if err := errors.Join(f.seed(ctx, tenants+2), f.clockAsReal(ctx)); err != nil {
 		return err
 	}
 	r := &roll{fleet: f, list: tenantID(tenants), blocked: tenantID(tenants + 1)}
