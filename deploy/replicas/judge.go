@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+
+	"github.com/m365backup/backupstorage/internal/idempotency/redisstore"
+	"github.com/m365backup/backupstorage/internal/redis"
 )
 
 // slack is how long after an event the clients and the servers can still see it: until they have read that a connection
 // has ended, and have asked Redis again.
 const slack = 3 * time.Second
-
-// looks is how long after a loss of records a server looks before it sends for a key that it does not find.
-const looks = 4 * time.Minute
 
 // book is what the emulator has done, by the request id of the call: see trial.Ledger.
 type book struct{ created, removed, faults map[string][]string }
@@ -121,7 +121,7 @@ func (r *result) explained(n int, events []event, b book, lease time.Duration) b
 	mine := func(t *try) func(event) bool {
 		return func(e event) bool { return !e.what.ofRedis() && e.replica == t.replica }
 	}
-	redis := func(e event) bool { return e.what.ofRedis() }
+	ofRedis := func(e event) bool { return e.what.ofRedis() }
 	switch reason := t.err.Reason; {
 	case reason == "" && t.err.Code == codes.Unavailable:
 		// The runtime's own: its replica is dead.
@@ -130,14 +130,15 @@ func (r *result) explained(n int, events []event, b book, lease time.Duration) b
 		// A frozen replica answers late, or never within the deadline.
 		return struck(t.begin, t.end, func(e event) bool { return e.what == replicaFrozen && e.replica == t.replica })
 	case reason == "IDEMPOTENCY_STORE_UNAVAILABLE":
-		// A replica that has just started or gone on has no connection to Redis yet.
-		return struck(t.begin, t.end, redis) || struck(t.begin, t.end, mine(t))
+		// A replica that has just started or gone on has no connection to Redis yet; and on a busy machine a command can
+		// take longer than it may.
+		return struck(t.begin, t.end, ofRedis) || struck(t.begin, t.end, mine(t)) || t.end.Sub(t.begin) >= redis.Timeout
 	case reason == "IDEMPOTENCY_KEY_IN_USE":
 		return slices.ContainsFunc(r.tries, func(other try) bool {
 			return other.id != t.id && other.begin.Before(t.end) && other.end.Add(lease).After(t.begin)
 		})
 	case t.err.OutcomeUnknown && t.err.Metadata["candidateIds"] != "" && slices.ContainsFunc(events, func(e event) bool {
-		return e.what.losesRecords() && t.begin.After(e.begin) && t.begin.Before(e.end.Add(slack+looks))
+		return e.what.losesRecords() && t.begin.After(e.begin) && t.begin.Before(e.end.Add(slack+redisstore.LooksFor))
 	}):
 		// Redis has lost records a short time ago. The key may be one of them, and a thing that has no name may be its own.
 		return true
@@ -148,7 +149,7 @@ func (r *result) explained(n int, events []event, b book, lease time.Duration) b
 			if other.begin.After(t.end) {
 				continue
 			}
-			if len(b.faults[other.id]) > 0 || struck(other.begin, other.end, mine(other)) || struck(other.begin, other.end, redis) {
+			if len(b.faults[other.id]) > 0 || struck(other.begin, other.end, mine(other)) || struck(other.begin, other.end, ofRedis) {
 				return true
 			}
 		}

@@ -21,7 +21,7 @@ func good(id, made string, begin float64, replayed bool) try {
 }
 
 func bad(id, reason string, unknown bool, begin float64) try {
-	return try{id: id, begin: at(begin), end: at(begin + 0.1), failed: true, err: typederror.Error{Code: codes.Unknown, Reason: reason, OutcomeUnknown: unknown}}
+	return try{id: id, begin: at(begin), end: at(begin + 0.01), failed: true, err: typederror.Error{Code: codes.Unknown, Reason: reason, OutcomeUnknown: unknown}}
 }
 
 func unknownOf(candidate string, begin float64) try {

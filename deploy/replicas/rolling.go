@@ -26,6 +26,8 @@ const (
 	listed = 23
 	// runsFor is how long a replica runs before the next one is replaced.
 	runsFor = 2 * time.Second
+	// throttled is the reason of a call in a blocked tenant.
+	throttled = "TOO_MANY_REQUESTS"
 	// rollingKeys a second are begun meanwhile.
 	rollingKeys = 10
 )
@@ -137,7 +139,7 @@ func (r *roll) prepare(ctx context.Context, seed uint64) error {
 	if err != nil {
 		return err
 	}
-	if reason := r.ask(ctx, r.fleet.connections[0]); reason != "THROTTLED" {
+	if reason := r.ask(ctx, r.fleet.connections[0]); reason != throttled {
 		return fmt.Errorf("the tenant is not blocked: %s", reason)
 	}
 	return nil
@@ -190,7 +192,7 @@ func (r *roll) readLists(ctx context.Context) {
 func (r *roll) askBlocked(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
 		c := r.fleet.use(n % replicas)
-		if reason := r.ask(context.WithoutCancel(ctx), c); reason != "THROTTLED" {
+		if reason := r.ask(context.WithoutCancel(ctx), c); reason != throttled {
 			r.faultf("a call of the blocked tenant got %q", reason)
 		} else {
 			r.refused++
