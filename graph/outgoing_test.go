@@ -82,6 +82,9 @@ func TestUnsignedTokensSayTheSame(t *testing.T) {
 	}
 }
 
+// maxRequestAllocations is how many allocations a request takes. With a target that is parsed there are two more.
+const maxRequestAllocations = 6
+
 // What a request takes besides what net/http does with it: the request, its URL with what differs in its headers, and
 // the headers.
 func TestRequestsAllocateLittle(t *testing.T) {
@@ -97,7 +100,8 @@ func TestRequestsAllocateLittle(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if n > 8 {
-		t.Errorf("%v allocations", n)
+	t.Logf("%v allocations", n)
+	if n > maxRequestAllocations {
+		t.Errorf("%v allocations, want %d at most", n, maxRequestAllocations)
 	}
 }

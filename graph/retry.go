@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/m365backup/backupstorage/graph/internal/share"
 	"github.com/m365backup/backupstorage/graph/internal/throttle"
 )
 
@@ -64,45 +65,75 @@ type run struct {
 	challenged *Error
 	// fresh asks for a new connection.
 	fresh bool
+	// pass and permit are what the attempt under way has.
+	pass   throttle.Pass
+	permit share.Permit
 	// throttled is the last throttle response, lost the error of the first attempt at a DELETE that may have worked.
 	throttled, lost *Error
 }
 
-// attempt sends the request once, if the throttles let it pass.
+// attempt sends the request once, if the throttles let it pass. Its parts are functions of their own: what one needs
+// takes no room on the stack while the request is under way.
 func (r *run) attempt(ctx context.Context) (response *Response, failed *Error) {
-	c := r.client
 	// The token comes first: a request without one takes no slot and is no probe.
-	token, err := c.tokens.Token(ctx, r.token)
-	if err != nil {
-		failed := tokenError(ctx, err)
-		c.noToken(failed)
+	if failed := r.getToken(ctx); failed != nil {
 		return nil, failed
 	}
-	r.used = token
-	came := time.Now()
-	pass, refused := c.enter(ctx, r.request, r.throttled != nil)
-	r.request.Stats.waited(came)
-	if refused != nil {
-		return nil, refused
+	if failed := r.enter(ctx); failed != nil {
+		return nil, failed
 	}
-	// The permit comes last: a request that waits for its slot holds none.
-	permit, overloaded := c.permit(ctx, r.request)
-	if overloaded != nil {
-		c.throttles.GiveBack(pass)
-		return nil, overloaded
-	}
-	defer func() { permit.Leave(failed == nil) }()
 	// If the attempt panics, the throttle must not wait for its probe: failed is then an error without a response.
 	failed = &Error{}
-	defer func() { c.leave(r.request, pass, failed) }()
+	defer func() { r.leave(failed) }()
 	if r.request.BeforeSend != nil {
-		var err error
-		if r.request.sendBy, err = r.request.BeforeSend(ctx); err != nil {
-			failed = &Error{Kind: KindHeldBack, Err: err}
+		if failed = r.beforeSend(ctx); failed != nil {
 			return nil, failed
 		}
+		failed = &Error{}
 	}
-	return c.once(ctx, r.request, token, r.fresh, &r.attempts)
+	return r.client.once(ctx, r.request, r.used, r.fresh, &r.attempts)
+}
+
+func (r *run) getToken(ctx context.Context) *Error {
+	token, err := r.client.tokens.Token(ctx, r.token)
+	if err != nil {
+		failed := tokenError(ctx, err)
+		r.client.noToken(failed)
+		return failed
+	}
+	r.used = token
+	return nil
+}
+
+// beforeSend asks whether the request may be sent.
+func (r *run) beforeSend(ctx context.Context) *Error {
+	var err error
+	if r.request.sendBy, err = r.request.BeforeSend(ctx); err != nil {
+		return &Error{Kind: KindHeldBack, Err: err}
+	}
+	return nil
+}
+
+// enter waits until the request may be under way. It has to leave.
+func (r *run) enter(ctx context.Context) (failed *Error) {
+	c, came := r.client, time.Now()
+	r.pass, failed = c.enter(ctx, r.request, r.throttled != nil)
+	r.request.Stats.waited(came)
+	if failed != nil {
+		return failed
+	}
+	// The permit comes last: a request that waits for its slot holds none.
+	r.permit, failed = c.permit(ctx, r.request)
+	if failed != nil {
+		c.throttles.GiveBack(r.pass)
+	}
+	return failed
+}
+
+// leave ends an attempt; failed is nil when it succeeded.
+func (r *run) leave(failed *Error) {
+	r.client.leave(r.request, r.pass, failed)
+	r.permit.Leave(failed == nil)
 }
 
 // again decides whether the request is repeated, and waits until it is time. ended is the error when the context ends

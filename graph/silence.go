@@ -133,6 +133,8 @@ type trip struct {
 	// sent says that there was a connection: from then on Graph may receive bytes and act on them. reused says that it had
 	// been used before, heard that a byte came over it.
 	sent, reused, heard bool
+	// seated says that it counts among the reads under way.
+	seated bool
 	// timer fires when a read is silent.
 	timer *time.Timer
 	// ended says that the round trip has ended, abandoned that it was given up since its connection is dead.
@@ -154,18 +156,26 @@ func (c *Client) begin(ctx context.Context, request *Request, token string, way 
 	}
 	t.within, t.cancel = httptrace.WithClientTrace(within, &t.trace), cancel
 	if !request.sendBy.IsZero() {
-		// Too late is too late: whoever asked for this may have told others that the request was never sent.
-		late := time.AfterFunc(time.Until(request.sendBy), func() {
-			if !t.wasSent() {
-				cancel()
-			}
-		})
-		t.cancel = func() {
-			late.Stop()
-			cancel()
-		}
+		t.giveUpUnsent(cancel)
+	}
+	if t.seated = !way.write && !way.fresh && c.endpoint.Scheme == "https"; t.seated {
+		t.way.bundle = c.connections.bundles.take(c.connections.get())
 	}
 	return t
+}
+
+// giveUpUnsent gives the attempt up when it is not sent in time: whoever asked for this may have told others that it
+// never was.
+func (t *trip) giveUpUnsent(cancel func()) {
+	late := time.AfterFunc(time.Until(t.request.sendBy), func() {
+		if !t.wasSent() {
+			cancel()
+		}
+	})
+	t.cancel = func() {
+		late.Stop()
+		cancel()
+	}
 }
 
 // close ends everything that belongs to the attempt.
@@ -175,6 +185,10 @@ func (t *trip) close() {
 	defer t.mu.Unlock()
 	if t.stopScout != nil {
 		t.stopScout()
+	}
+	if t.seated {
+		t.seated = false
+		t.client.connections.bundles.leave(t.way.bundle)
 	}
 }
 
@@ -249,7 +263,9 @@ func (t *trip) scout() finding {
 	response, err := c.roundTrip(httpRequest, scout.way)
 	if err == nil && t.abandon(response) {
 		c.repeated(RepeatDeadConnection)
-		c.connections.suspect(way{}, time.Now())
+		if t.way.bundle == nil {
+			c.connections.suspect(way{}, time.Now())
+		}
 		return dead
 	}
 	if err == nil {
@@ -285,9 +301,14 @@ func (t *trip) roundTrip(httpRequest *http.Request) (response *http.Response, ag
 		t.timer.Stop()
 	}
 	silent := err != nil && t.reused && !t.heard && time.Since(t.began) >= minSilence
+	// A dial that hangs would hold up those that share it.
+	silent = silent || err != nil && !t.sent && t.way.bundle != nil
 	t.mu.Unlock()
 	switch {
 	case t.abandoned:
+		if t.way.bundle != nil {
+			t.client.connections.suspect(t.way, t.began)
+		}
 		if err == nil {
 			// It came in the moment in which it was given up.
 			response.Body.Close()

@@ -39,12 +39,14 @@ const (
 
 // way selects the connections for a request.
 type way struct {
-	// write separates writes from reads: pages are cheaper over several HTTP/1.1 connections, and for writes HTTP/2 says
-	// what was not processed.
+	// write separates writes from reads: pages are cheaper over several HTTP/1.1 connections, until there are too many of
+	// them, and for writes HTTP/2 says what was not processed.
 	write bool
 	// fresh asks for a connection for this request alone: after a 503 another server may have capacity, and a large body
 	// must not fill the window that the writes of all tenants share.
 	fresh bool
+	// bundle are the reads that a read shares a connection with; nil for a connection of its own.
+	bundle *bundle
 }
 
 // connections are the transports of a client. They are replaced from time to time; requests under way keep theirs.
@@ -55,8 +57,9 @@ type connections struct {
 	current             atomic.Pointer[generation]
 	mu                  sync.Mutex
 	// pulses are those of the reads and of the writes.
-	pulses [2]pulse
-	conns  connection.Conns
+	pulses  [2]pulse
+	bundles bundles
+	conns   connection.Conns
 }
 
 // pulse is a sign of life of connections that are reused.
@@ -75,6 +78,7 @@ type generation struct {
 
 func newConnections(roots *x509.CertPool, maxReads, maxWrites int) *connections {
 	c := &connections{roots: roots, maxReads: maxReads, maxWrites: maxWrites}
+	c.bundles.connections, c.bundles.most = c, aloneReads
 	c.current.Store(c.generation())
 	return c
 }
@@ -122,6 +126,8 @@ func (c *connections) roundTrip(request *http.Request, way way) (*http.Response,
 		return g.fresh.RoundTrip(request)
 	case way.write:
 		return g.writes.RoundTrip(request)
+	case way.bundle != nil:
+		return way.bundle.roundTrip(request, g)
 	}
 	return g.reads.RoundTrip(request)
 }
@@ -135,6 +141,10 @@ func (c *connections) giveUpDialing() {
 
 // heard notes that a byte came over a connection that is reused.
 func (c *connections) heard(way way) {
+	if way.bundle != nil {
+		way.bundle.hears()
+		return
+	}
 	p := c.pulse(way)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -145,6 +155,8 @@ func (c *connections) heard(way way) {
 // has got none: they may all have died without notice.
 func (c *connections) suspect(way way, since time.Time) {
 	switch {
+	case way.bundle != nil:
+		way.bundle.suspect(since)
 	case !c.pulse(way).stopped(since):
 	case way.write:
 		c.current.Load().writes.CloseIdleConnections()
@@ -183,6 +195,7 @@ func (c *connections) closeIdle() {
 	for g := c.current.Load(); g != nil; g = g.before {
 		g.closeIdle()
 	}
+	c.bundles.closeIdle()
 }
 
 func (g *generation) closeIdle() {

@@ -51,6 +51,17 @@ func CountConnections(server *httptest.Server) *atomic.Int64 {
 	return opened
 }
 
+// LeaveAlone sets how many reads of a client have a connection of their own, for the tests outside the package: the
+// others share theirs.
+func LeaveAlone(client *Client, reads int) { client.connections.bundles.most = reads }
+
+// Renew has the connections of a client renewed now.
+func Renew(client *Client) {
+	aged := *client.connections.get()
+	aged.until = time.Now()
+	client.connections.current.Store(&aged)
+}
+
 // counted starts a server that counts its connections, and a client of it.
 func counted(t *testing.T, handler http.HandlerFunc) (*Client, *atomic.Int64) {
 	t.Helper()

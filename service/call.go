@@ -14,6 +14,7 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/hub"
 	"github.com/m365backup/backupstorage/service/internal/interceptor"
 	"github.com/m365backup/backupstorage/service/internal/pagetoken"
+	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
 // core is what all services share: the way of a call.
@@ -24,8 +25,10 @@ type core struct {
 	translator *apierror.Translator
 	notes      *notes
 	tenants    tenants
-	// hub polls for waits and watches. stopping is closed when calls that last have to end.
+	// hub polls for waits and watches. What it keeps is held in bytes, like responses. stopping is closed when calls that
+	// last have to end.
 	hub      *hub.Hub
+	bytes    *wire.Bytes
 	stopping chan struct{}
 	times    times
 	// allowAppOnly lets operations pass without a user that Graph allows on behalf of a user only.

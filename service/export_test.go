@@ -37,6 +37,18 @@ func NewTimed(options Options, wait, stream, look time.Duration) (*Server, error
 	return s, nil
 }
 
+// NewAged is NewTimed with connections of another age, that end after another grace.
+func NewAged(options Options, age, grace, wait, stream time.Duration) (*Server, error) {
+	s, err := NewTimed(options, wait, stream, 0)
+	if err == nil {
+		s.keepalive.MaxConnectionAge, s.keepalive.MaxConnectionAgeGrace = age, grace
+	}
+	return s, err
+}
+
+// GraceOfConnections is what calls have to end when the age of their connection is reached.
+var GraceOfConnections = keepaliveParameters.MaxConnectionAgeGrace
+
 // NewCallersAt is NewCallers with a clock.
 var NewCallersAt = newCallers
 

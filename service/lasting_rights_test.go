@@ -13,8 +13,14 @@ import (
 	"github.com/m365backup/backupstorage/service"
 )
 
-// A call that lasts ends when its token does, or the right that it needs, with a typed error and a line in the log.
+// A call that lasts ends when its token does, or the right that it needs, with a typed error and a line in the log. The
+// whole, with the server's own 10 s: go test ./service -run RightsEnd -long -v.
 func TestRightsEndWhatLasts(t *testing.T) {
+	// A time of 0 is the server's own.
+	look, limit := 100*time.Millisecond, 10*time.Second
+	if *longProofs {
+		look, limit = 0, 10*time.Second+500*time.Millisecond
+	}
 	for name, test := range map[string]struct {
 		expiry time.Duration
 		rights string
@@ -35,8 +41,10 @@ func TestRightsEndWhatLasts(t *testing.T) {
 					return
 				}
 				policy.ServeHTTP(w, r)
-			}, 0, 0, 100*time.Millisecond, func(o *service.Options) { o.Callers = issuer.callers })
-			token := issuer.token("reader", func(claims map[string]any) { claims["exp"] = time.Now().Add(test.expiry).Unix() })
+			}, 0, 0, look, func(o *service.Options) { o.Callers = issuer.callers })
+			// The end of a token is a whole second.
+			expires := time.Now().Add(test.expiry).Truncate(time.Second)
+			token := issuer.token("reader", func(claims map[string]any) { claims["exp"] = expires.Unix() })
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			ctx = metadata.AppendToOutgoingContext(ctx, "x-tenant-id", grantedTenant, "authorization", "Bearer "+token)
@@ -60,10 +68,18 @@ func TestRightsEndWhatLasts(t *testing.T) {
 			}()
 			eventually(t, "three that last", func() bool { return s.Services.WaitsInFlight() == 3 && units.requests.Load() > 2 })
 			issuer.use(t, strings.Replace(test.rights, "PERMISSIONS", "BackupRestore-Configuration.Read.All", 1))
+			gone := time.Now()
+			if end := expires.Add(time.Minute); test.reason == "CALLER_UNAUTHENTICATED" && end.After(gone) {
+				gone = end
+			}
 			for range 3 {
 				if err := <-ends; failureOf(err).reason != test.reason {
 					t.Errorf("%v", err)
 				}
+			}
+			took := time.Since(gone)
+			if t.Logf("all three ended %v after the right did", took.Round(10*time.Millisecond)); took > limit {
+				t.Errorf("more than %v", limit)
 			}
 			if n := strings.Count(s.Log.String(), test.reason); n != 3 {
 				t.Errorf("%d lines in the log", n)

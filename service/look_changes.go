@@ -117,7 +117,10 @@ func (k *keyed) seekChanges(ctx context.Context) (f found) {
 		if present[id] {
 			return f
 		}
-		added = append(added, idempotency.Item{List: list, ID: id, Removed: true})
+		if changes[0].Resource.Message().Name() == "ProtectionUnit" {
+			// Of artifacts Graph returns only what was added.
+			added = append(added, idempotency.Item{List: list, ID: id, Removed: true})
+		}
 	}
 	f.done, f.items = true, added
 	return f

@@ -37,6 +37,8 @@ func (w *watcher) Begin(ctx context.Context, _ string) (context.Context, func(er
 	return ctx, nil
 }
 
+func (*watcher) Within(ctx, _ context.Context) context.Context { return ctx }
+
 func (*watcher) TraceID(context.Context) string { return "" }
 
 // Observers hear why a call was refused for who makes it, and a tracer whether it knows who does.

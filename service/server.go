@@ -114,6 +114,7 @@ type Server struct {
 	// callers says that the server asks who calls.
 	callers     bool
 	connections ConnectionLimits
+	keepalive   keepalive.ServerParameters
 }
 
 // New wires the services. It fails when an option is missing or wrong.
@@ -160,9 +161,10 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 	bytes := wire.NewBytes(options.MaxResponseBytes)
 	return &Server{
 		bytes: bytes, inbound: inbound, callers: options.Callers != nil, connections: options.Connections,
+		keepalive: keepaliveParameters,
 		core: &core{
 			graph: options.Graph, pages: pages, contract: c, translator: translator, notes: newNotes(options.Logger),
-			tenants: tenants, allowAppOnly: options.AllowAppOnly, messagePath: options.MessagePath, hub: hub.New(spread),
+			tenants: tenants, allowAppOnly: options.AllowAppOnly, messagePath: options.MessagePath, hub: hub.New(spread), bytes: bytes,
 			stopping: make(chan struct{}), keys: keys{Idempotency: options.Idempotency},
 			times: times{wait: maxWait, stream: interceptor.MaxStream, look: lookEvery},
 		},
@@ -244,7 +246,7 @@ func (s *Server) grpcOptions() []grpc.ServerOption {
 		grpc.NumStreamWorkers(streamWorkers),
 		// Stop waits for the handlers, so that each has the time to log what became of its call.
 		grpc.WaitForHandlers(true),
-		grpc.KeepaliveParams(keepaliveParameters),
+		grpc.KeepaliveParams(s.keepalive),
 		grpc.KeepaliveEnforcementPolicy(keepalivePolicy),
 	}
 }

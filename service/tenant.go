@@ -4,11 +4,10 @@ import (
 	"context"
 	"strings"
 
-	"google.golang.org/grpc/metadata"
-
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
+	"github.com/m365backup/backupstorage/service/internal/interceptor"
 )
 
 const tenantKey = "x-tenant-id"
@@ -21,7 +20,7 @@ type tenants struct {
 
 // of returns the tenant that the metadata of a call names, in lower case.
 func (t tenants) of(ctx context.Context) (string, error) {
-	switch values := metadata.ValueFromIncomingContext(ctx, tenantKey); {
+	switch values := interceptor.Header(ctx, tenantKey); {
 	case len(values) == 0 && t.fallback == "":
 		return "", apierror.RefuseField(pb.ErrorReason_TENANT_REQUIRED, tenantKey, "the GUID of the tenant to act in")
 	case len(values) == 0:

@@ -4,11 +4,10 @@ import (
 	"context"
 	"strings"
 
-	"google.golang.org/grpc/metadata"
-
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
+	"github.com/m365backup/backupstorage/service/internal/interceptor"
 )
 
 const assertionKey = "x-user-assertion"
@@ -19,7 +18,7 @@ const maxAssertion = 12 << 10
 // assertionOf returns the access token of the user on whose behalf a call is made, empty when it is made by the
 // application. Whether the token is any good is for the token source and its authority to say.
 func assertionOf(ctx context.Context) (string, error) {
-	values := metadata.ValueFromIncomingContext(ctx, assertionKey)
+	values := interceptor.Header(ctx, assertionKey)
 	if len(values) == 0 {
 		return "", nil
 	}

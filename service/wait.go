@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -21,6 +22,7 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/contract"
 	"github.com/m365backup/backupstorage/service/internal/hub"
 	"github.com/m365backup/backupstorage/service/internal/interceptor"
+	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
 const (
@@ -152,6 +154,8 @@ type waiting struct {
 	seen    string
 	until   []protoreflect.EnumNumber
 	request *graph.Request
+	// inSpan puts polls that are sent for this one into its span.
+	inSpan func(context.Context) context.Context
 }
 
 // newWaiting reads the request message of a wait or a watch, and refuses what Graph has no form for.
@@ -161,7 +165,9 @@ func (c *core) newWaiting(ctx context.Context, op *contract.Operation, message p
 		return nil, err
 	}
 	fields := op.Request.Fields()
-	w := &waiting{core: c, op: op, message: message, request: request, seen: message.Get(fields.ByName("seen")).String()}
+	w := &waiting{
+		core: c, op: op, message: message, request: request, seen: message.Get(fields.ByName("seen")).String(), inSpan: interceptor.InSpan(ctx),
+	}
 	if until := fields.ByName("until"); until != nil {
 		for i := range message.Get(until).List().Len() {
 			w.until = append(w.until, message.Get(until).List().Get(i).Enum())
@@ -250,18 +256,43 @@ func (w *waiting) fill(result protoreflect.Message, state hub.State, reason pb.W
 	}
 }
 
-// get sends a request of a poll. It is nobody's call: it has an id of its own, and its numbers belong to none.
-func (w *waiting) get(ctx context.Context, op *contract.Operation, target string, result proto.Message) error {
+// get sends a request of a poll. It is nobody's call: it has an id of its own, and its numbers belong to none. held
+// gets what the result takes of the bytes of responses.
+func (w *waiting) get(ctx context.Context, op *contract.Operation, target string, result proto.Message, held *wire.Holding) error {
+	reading := w.newHolding()
+	defer reading.Release()
 	request := &graph.Request{
 		Method: http.MethodGet, Target: target, Template: op.Spec.GetPath(), Tenant: w.request.Tenant, UserAssertion: w.request.UserAssertion,
 		RequestID: uuid.NewString(), Safe: true, Background: true, Stats: new(graph.Stats),
+		Grow: func(n int) bool { return reading.Grow(int64(n)) },
 	}
-	received, err := w.core.graph.Do(ctx, request)
+	received, err := w.core.graph.Do(w.inSpan(ctx), request)
 	if err != nil {
 		return err
 	}
-	return w.core.decode(ctx, op, received, into{message: result})
+	// The texts of the result stay in the body, whose buffer was made before anybody knew how long it is.
+	received.Body = bytes.Clone(received.Body)
+	size := int64(len(received.Body))
+	if err := w.core.decode(ctx, op, received, into{message: result}); err != nil {
+		return err
+	}
+	reading.Release()
+	if !held.Resize(stateSize(size)) {
+		return &graph.Error{Kind: graph.KindOverloaded, Meta: received.Meta}
+	}
+	return nil
 }
+
+// newHolding holds nothing yet of the bytes of responses.
+func (w *waiting) newHolding() *wire.Holding {
+	held := new(wire.Holding)
+	w.core.bytes.Hold(held, w.request.Tenant)
+	return held
+}
+
+// stateSize is what a resource takes that was read from a body of so many bytes: its texts, which stay in the body, its
+// messages, and its poller.
+func stateSize(body int64) int64 { return 2*body + 3<<10 }
 
 // failed is how long the error of a poll lasts, if it passes, and the error.
 func (w *waiting) failed(err error) (time.Duration, error) {
@@ -271,18 +302,25 @@ func (w *waiting) failed(err error) (time.Duration, error) {
 	return w.core.translator.Translate(w.op, w.message, "", err).RetryDelay(), err
 }
 
-// read reads the resource.
-func (w *waiting) read(ctx context.Context) hub.Outcome {
+// read reads the resource. The state takes over what the last one held.
+func (w *waiting) read(ctx context.Context, last hub.Held) hub.Outcome {
 	read := w.op.Of
 	response := read.NewResponse()
-	if err := w.get(ctx, read, w.request.Target, response); err != nil {
+	held, ok := last.(*wire.Holding)
+	if !ok {
+		held = w.newHolding()
+	}
+	if err := w.get(ctx, read, w.request.Target, response, held); err != nil {
+		if !ok {
+			held.Release()
+		}
 		again, failed := w.failed(err)
 		return hub.Outcome{Err: failed, Again: again}
 	}
 	resource := w.op.Watched.Resource(response.ProtoReflect())
 	means := w.op.Watched.State(resource)
 	return hub.Outcome{State: hub.State{
-		Value: resource, Revision: revisionOf(resource.Interface()), Terminal: means.Terminal, Short: means.Short,
+		Value: resource, Revision: revisionOf(resource.Interface()), Terminal: means.Terminal, Short: means.Short, Held: held,
 	}}
 }
 
@@ -291,9 +329,11 @@ func (w *waiting) list(ctx context.Context, pages int) hub.Listing {
 	list := w.op.Watched.List
 	all := hub.Listing{Marks: make(map[string]string)}
 	target := parentOf(w.request.Target)
+	held := w.newHolding()
+	defer held.Release()
 	for range pages {
 		response := list.NewResponse()
-		if err := w.get(ctx, list, target, response); err != nil {
+		if err := w.get(ctx, list, target, response, held); err != nil {
 			all.Again, all.Err = w.failed(err)
 			return all
 		}

@@ -7,6 +7,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <grpcpp/grpcpp.h>
@@ -85,8 +86,8 @@ struct Reading {
     request.set_page_token(page.next_page_token());
   }
 
-  // Reads from a stream, up to page most. OK says that the list is complete.
-  void Stream(ProtectionUnitStreamService::Stub& streams, int most) {
+  // Reads from a stream, up to page most. OK says that the list is complete, or that it was cut there.
+  grpc::Status Stream(ProtectionUnitStreamService::Stub& streams, int most) {
     grpc::ClientContext context;  // No deadline, or one of minutes.
     const auto stream = streams.StreamMailboxProtectionUnits(&context, request);
     ListMailboxProtectionUnitsResponse page;
@@ -95,10 +96,10 @@ struct Reading {
       if (pages == most) {
         context.TryCancel();
         stream->Finish();
-        return;
+        return grpc::Status::OK;
       }
     }
-    Check(stream->Finish());
+    return stream->Finish();
   }
 
   void Show(const std::string& what) const {
@@ -119,14 +120,21 @@ int main(int argc, char** argv) try {
   WaitForPolicy(channel);
   ProtectionUnitService::Stub lists(channel);
   ProtectionUnitStreamService::Stub streams(channel);
+  // The server can end a stream before the list ends: when it stops, and after ten minutes. Another one goes on.
   Reading whole;
-  whole.Stream(streams, kAll);
+  for (grpc::Status status; !(status = whole.Stream(streams, kAll)).ok();) {
+    const auto error = WholeStatus(status);
+    if (Detail<google::rpc::ErrorInfo>(error).value_or(google::rpc::ErrorInfo()).reason() != "STREAM_RESUME") Check(status);
+    std::cout << "the stream is to be resumed\n";
+    const auto delay = Detail<google::rpc::RetryInfo>(error).value_or(google::rpc::RetryInfo()).retry_delay();
+    std::this_thread::sleep_for(std::chrono::seconds(delay.seconds()) + std::chrono::nanoseconds(delay.nanos()));
+  }
   whole.Show("stream");
 
   for (const std::string way : {"stream", "list"}) {
     Reading cut;
-    cut.Stream(streams, 2);
-    if (way == "stream") cut.Stream(streams, kAll);
+    Check(cut.Stream(streams, 2));
+    if (way == "stream") Check(cut.Stream(streams, kAll));
     while (!cut.request.page_token().empty()) {  // Empty after the last page.
       cut.Add(Call(lists, &ProtectionUnitService::Stub::ListMailboxProtectionUnits, cut.request));
     }
@@ -143,7 +151,6 @@ int main(int argc, char** argv) try {
   int pages = 0;
   while (stream->Read(&page)) pages++;
   const auto error = Detail<google::rpc::ErrorInfo>(WholeStatus(stream->Finish()));
-  // STREAM_RESUME is no failure: call again, with the token of the last page.
   std::cout << "error after " << pages << " page: " << error.value_or(google::rpc::ErrorInfo()).reason() << '\n';
 } catch (const std::exception& e) {
   std::cerr << "wait-and-stream: " << e.what() << '\n';

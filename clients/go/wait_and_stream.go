@@ -21,9 +21,19 @@ func waitAndStream(conn *grpc.ClientConn) error {
 		return err
 	}
 	lists, streams := pb.NewProtectionUnitServiceClient(conn), pb.NewProtectionUnitStreamServiceClient(conn)
+	// The server can end a stream before the list ends: when it stops, and after ten minutes. Another one goes on.
 	var whole reading
-	if err := whole.stream(ctx, streams, 0); err != nil {
-		return err
+	for {
+		err := whole.stream(ctx, streams, 0)
+		if err == nil {
+			break
+		}
+		e := typederror.Of(err)
+		if e.Reason != "STREAM_RESUME" {
+			return err
+		}
+		fmt.Println("the stream is to be resumed")
+		time.Sleep(e.RetryDelay)
 	}
 	whole.print("stream")
 
@@ -54,7 +64,6 @@ func waitAndStream(conn *grpc.ClientConn) error {
 	for ; err == nil; pages++ {
 		_, err = stream.Recv()
 	}
-	// STREAM_RESUME is no failure: call again, with the token of the last page.
 	fmt.Printf("error after %d page: %s\n", pages, typederror.Of(err).Reason)
 	return nil
 }

@@ -1,6 +1,7 @@
 """Waits for a policy, and reads a long list of mailboxes by a stream that is cut: python wait_and_stream.py ADDRESS"""
 
 import sys
+import time
 
 import grpc
 
@@ -60,9 +61,21 @@ def main(address):
         wait(ProtectionPolicyServiceStub(channel))
         lists, streams = ProtectionUnitServiceStub(channel), ProtectionUnitStreamServiceStub(channel)
 
-        # A stream has no deadline, or one of minutes. Its end without an error says that the list is complete.
+        # A stream has no deadline, or one of minutes. Its end without an error says that the list is complete. The server
+        # can end it before the list ends: when it stops, and after ten minutes. Another one goes on.
         units, request = [], unit_pb.ListMailboxProtectionUnitsRequest(page_size=500)
-        pages = read(streams.StreamMailboxProtectionUnits(request), request, units)
+        pages, complete = 0, False
+        while not complete:
+            try:
+                for page in streams.StreamMailboxProtectionUnits(request):
+                    pages += read([page], request, units)
+                complete = True
+            except grpc.RpcError as error:
+                e = TypedError.of(error)
+                if e.reason != "STREAM_RESUME":
+                    raise
+                print("the stream is to be resumed")
+                time.sleep(e.retry_delay)
         print(f"stream: {pages} pages, {len(units)} units, {len({unit.id for unit in units})} ids")
 
         for way in "stream", "list":
@@ -81,7 +94,6 @@ def main(address):
             for page in streams.StreamExchangeProtectionPolicyUnits(request):
                 pages += 1
         except grpc.RpcError as error:
-            # STREAM_RESUME is no failure: call again, with the token of the last page.
             print(f"error after {pages} page: {TypedError.of(error).reason}")
 
 

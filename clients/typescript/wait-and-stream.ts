@@ -1,4 +1,5 @@
 // Waits for a policy, and reads a long list of mailboxes by a stream that is cut: node dist/wait-and-stream.js ADDRESS
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as grpc from '@grpc/grpc-js';
 import { channelCredentials } from './channel.js';
 import { typedError } from './errors.js';
@@ -75,8 +76,19 @@ class Read {
   }
 }
 
+// The server can end a stream before the list ends: when it stops, and after ten minutes. Another one goes on.
 const whole = new Read();
-await whole.stream();
+for (let complete = false; !complete;) {
+  try {
+    await whole.stream();
+    complete = true;
+  } catch (error) {
+    const { reason, retryDelay } = typedError(error as grpc.ServiceError);
+    if (reason !== 'STREAM_RESUME') throw error;
+    console.log('the stream is to be resumed');
+    await sleep(retryDelay);
+  }
+}
 whole.show('stream');
 
 for (const way of ['stream', 'list']) {
@@ -95,7 +107,6 @@ try {
   const request = ListExchangeProtectionPolicyUnitsRequest.create({ protectionPolicyId: whole.units[0].policyId, pageSize: 500 });
   for await (const _ of streams.streamExchangeProtectionPolicyUnits(request)) pages++;
 } catch (error) {
-  // STREAM_RESUME is no failure: call again, with the token of the last page.
   console.log(`error after ${pages} page: ${typedError(error as grpc.ServiceError).reason}`);
 }
 

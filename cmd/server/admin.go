@@ -58,6 +58,14 @@ func (c *config) listenAdmin(logger *slog.Logger) (*adminServer, error) {
 	return &adminServer{listener, logger}, nil
 }
 
+// close closes an admin port that never served.
+func (a *adminServer) close() error {
+	if a == nil {
+		return nil
+	}
+	return a.listener.Close()
+}
+
 // serve serves the admin port until stop is called.
 func (a *adminServer) serve(c *config, t *telemetry, healthy *health.Server) (stop func()) {
 	if a == nil {

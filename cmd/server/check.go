@@ -130,7 +130,7 @@ type checker struct {
 // start starts the services in this process, where nobody else can call them.
 func (k *checker) start(c *config) (stop func(), err error) {
 	logger := slog.New(slog.DiscardHandler)
-	upstream, stopUpstream, err := startUpstream(c, logger, nil)
+	upstream, _, stopUpstream, err := startUpstream(c, logger, nil)
 	if err != nil {
 		return nil, err
 	}

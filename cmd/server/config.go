@@ -43,6 +43,7 @@ type config struct {
 	callers    `embed:"" group:"Callers"`
 	limits     `embed:"" group:"Limits"`
 	adminPort  `embed:"" group:"Admin port"`
+	webFlags   `embed:"" group:"Web"`
 	graphFlags `embed:"" group:"Graph"`
 	Credential credentialConfig `embed:"" group:"Graph"`
 	replicas   `embed:"" group:"Several replicas"`
@@ -82,12 +83,12 @@ type callers struct {
 }
 
 type limits struct {
-	MaxCalls              int    `default:"1000" placeholder:"N" help:"maximum number of calls under way; one tenant alone can have half of it; each takes a connection to Graph and about 100 KB" page:"maximum number of calls under way. One tenant alone can have half of them, two tenants a third each. The server refuses further calls at once with ~SERVER_OVERLOADED~. Each read under way takes a connection to Graph and about 100 KB of memory"`
+	MaxCalls              int    `default:"1000" placeholder:"N" help:"maximum number of calls under way; one tenant alone can have half of it; each takes 40 to 100 KB" page:"maximum number of calls under way. One tenant alone can have half of them, two tenants a third each. The server refuses further calls at once with ~SERVER_OVERLOADED~. Each read under way takes 40 to 100 KB of memory: the first 256 have a connection to Graph each, further ones share HTTP/2 connections"`
 	MaxWaits              int    `default:"20000" placeholder:"N" help:"maximum number of streams, waits and watches under way, besides --max-calls; one tenant alone can have half of it" page:"maximum number of [streams, waits and watches](waiting.md) under way, besides ~--max-calls~. Tenants share them like calls, and a connection can have 50. The server refuses further ones at once with ~SERVER_OVERLOADED~"`
 	MaxConnections        int    `default:"10000" placeholder:"N" help:"maximum number of connections; the server closes further ones at once"`
 	MaxConnectionsPerPeer int    `default:"0" placeholder:"N" help:"maximum number of connections of one IP address; 0 is a tenth of --max-connections"`
 	WirePath              string `default:"on" placeholder:"MODE" help:"how lists are encoded: \"on\": straight from Graph's JSON, or \"off\": by messages, for an incident in which the former is in doubt" page:"how lists are encoded: ~on~: straight from Graph's JSON, or ~off~: by messages, for an incident in which the former is in doubt. The responses are the same; a large page costs twice the CPU"`
-	MaxResponseBytes      int64  `default:"0" placeholder:"BYTES" help:"maximum number of bytes of responses that calls hold together; 0 is 256 MiB, or a quarter of the memory limit if that is less" page:"maximum number of bytes of responses that all calls hold together, from Graph and for clients that have not taken them yet; tenants share them like calls. At least 25165824. 0 is 256 MiB, or a quarter of the memory limit (~GOMEMLIMIT~, else nine tenths of the container's) if that is less"`
+	MaxResponseBytes      int64  `default:"0" placeholder:"BYTES" help:"maximum number of bytes of responses that calls hold together; 0 is 256 MiB, or a quarter of the memory limit if that is less" page:"maximum number of bytes of responses that all calls hold together, from Graph and for clients that have not taken them yet, and of resources that are waited for; tenants share them like calls. At least 25165824. 0 is 256 MiB, or a quarter of the memory limit (~GOMEMLIMIT~, else nine tenths of the container's) if that is less"`
 }
 
 type adminPort struct {
@@ -143,6 +144,9 @@ func (c *config) check(getenv func(string) string) error {
 		return err
 	}
 	if err := c.checkReach(); err != nil {
+		return err
+	}
+	if err := c.checkWeb(); err != nil {
 		return err
 	}
 	if c.DefaultTenant != "" && !graph.IsGUID(c.DefaultTenant) {

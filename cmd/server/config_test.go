@@ -96,6 +96,7 @@ func TestWrongConfigurationIsOneLine(t *testing.T) {
 		{"fewer bytes than a response has", []string{"--max-response-bytes", "1000"}, nil, "--max-response-bytes"},
 		{"a negative number of bytes", []string{"--max-response-bytes", "-1"}, nil, "--max-response-bytes"},
 		{"a limit of zero calls", []string{"--max-calls", "0"}, nil, "--max-calls"},
+		{"a limit of zero waits", []string{"--max-waits", "0"}, nil, "--max-waits"},
 		{"a negative wait", []string{"--drain-wait", "-1s"}, nil, "--drain-wait"},
 		{"a wire path that there is not", []string{"--wire-path", secret}, nil, "--wire-path"},
 		{"a short key", []string{"--page-token-key", secret}, nil, "key 1 is not 32 bytes"},

@@ -89,3 +89,30 @@ func isLoopback(address string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
 }
+
+// checkWebReach refuses a web port that gives somebody more than gRPC gives.
+func (c *config) checkWebReach() error {
+	_, isUnix := c.unixPath()
+	asks := c.GraphEndpoint != onEmulator && c.RightsFile == "" && !c.InsecureListen
+	switch {
+	case c.identities() && c.RightsFile == "":
+		return fmt.Errorf("--web-listen asks for bearer tokens alone, and nobody would check who calls there: say who may call by --rights-file, or remove --web-listen")
+	case asks && isUnix && c.unixMode&0o007 == 0:
+		return errors.New("--web-listen lets everybody on this machine call, which --unix-mode does not, and nobody checks who calls: say who may call by --rights-file, or add --insecure-listen to allow it")
+	case isLoopback(c.WebListen):
+		return nil
+	case c.sources["graph-endpoint"] == "":
+		return fmt.Errorf("--web-listen %s can be reached from other machines: say what it serves, by --graph-endpoint emulator or --graph-endpoint https://%s/v1.0", c.WebListen, publicGraph)
+	case asks:
+		return fmt.Errorf("--web-listen %s can be reached from other machines, and nobody checks who calls: say who may call by --rights-file, or add --insecure-listen to allow it", c.WebListen)
+	}
+	if certificate, _ := c.webFiles(); c.RightsFile != "" && certificate == "" && !c.InsecureListen {
+		return fmt.Errorf("--web-listen %s can be reached from other machines, and the callers' tokens would cross the network in clear text: set --web-tls-certificate-file or --tls-certificate-file, or add --insecure-listen to allow it", c.WebListen)
+	}
+	return nil
+}
+
+// showsEmulator reports whether the web port serves the control API of the emulator, which checks nobody.
+func (c *config) showsEmulator() bool {
+	return c.GraphEndpoint == onEmulator && (isLoopback(c.WebListen) || c.InsecureListen)
+}

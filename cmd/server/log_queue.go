@@ -17,6 +17,9 @@ const (
 	writtenAtOnce = 4 << 10
 	// keptBuffer is the capacity in bytes of the largest buffer that is kept for later lines.
 	keptBuffer = 1 << 20
+	// gatherTime is how long the next lines wait for others after lines were written: each write costs a system call, and
+	// a thread that has to be woken.
+	gatherTime = 5 * time.Millisecond
 	// flushTime is how long the process waits at its end for the log to be written.
 	flushTime = time.Second
 )
@@ -37,6 +40,8 @@ type logQueue struct {
 	count   int
 	dropped int
 	closed  bool
+	// gathering says that lines wait for others.
+	gathering bool
 	// all is how many lines were dropped since the start.
 	all uint64
 }
@@ -61,7 +66,9 @@ func (q *logQueue) Write(line []byte) (int, error) {
 		q.waiting = append(q.waiting, line...)
 		q.ends = append(q.ends, len(q.waiting))
 		q.count++
-		q.more.Signal()
+		if !q.gathering || q.count >= queuedLines/2 {
+			q.more.Signal()
+		}
 	}
 	return len(line), nil
 }
@@ -99,8 +106,27 @@ func (q *logQueue) write() {
 			begin, first = ends[next-1], next
 			q.reportDropped()
 		}
+		q.gather()
 	}
 	q.reportDropped()
+}
+
+// gather waits until lines have had their time to come together, or the queue is half full.
+func (q *logQueue) gather() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.gathering = true
+	timer := time.AfterFunc(gatherTime, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.gathering = false
+		q.more.Signal()
+	})
+	defer timer.Stop()
+	for q.gathering && !q.closed && q.count < queuedLines/2 {
+		q.more.Wait()
+	}
+	q.gathering = false
 }
 
 // take waits for lines and takes all of them. It leaves the given buffers for later ones. ok is false at the end.

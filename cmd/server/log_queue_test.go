@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -89,6 +90,44 @@ func TestLogQueueWritesLinesTogether(t *testing.T) {
 	if all := strings.Join(out.writes, ""); strings.Count(all, "\n") != lines+1 {
 		t.Errorf("%d lines were written", strings.Count(all, "\n"))
 	}
+}
+
+// A line that comes alone is written at once, and lines that follow are written together: each write costs what a tenth
+// of a call does.
+func TestLogQueueGathersLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &sizesWriter{open: make(chan struct{})}
+		close(out.open)
+		q := newLogQueue(out)
+		const lines = 50
+		for n := range lines {
+			fmt.Fprintf(q, "line %d\n", n)
+			synctest.Wait()
+			if n == 0 && len(out.writes) != 1 {
+				t.Error("the first line was not written at once")
+			}
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(gatherTime)
+		synctest.Wait()
+		if n := len(out.writes); n > 1+lines/int(gatherTime/time.Millisecond)+1 || strings.Count(strings.Join(out.writes, ""), "\n") != lines {
+			t.Errorf("%d writes of %d lines", n, lines)
+		}
+		// Half a queue does not wait.
+		before := len(out.writes)
+		for n := range queuedLines - 1 {
+			fmt.Fprintf(q, "line %d\n", n)
+		}
+		synctest.Wait()
+		if len(out.writes) == before {
+			t.Error("many lines waited for more")
+		}
+		fmt.Fprintln(q, "last")
+		q.close()
+		if all := strings.Join(out.writes, ""); !strings.HasSuffix(all, "last\n") || strings.Count(all, "\n") != lines+queuedLines {
+			t.Errorf("%d lines were written in the end", strings.Count(all, "\n"))
+		}
+	})
 }
 
 func TestLogQueueEndsInTime(t *testing.T) {

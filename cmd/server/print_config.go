@@ -41,8 +41,9 @@ func (c *config) readFiles() error {
 	_, keys := c.openKeys(files, func([][]byte) error { return nil })
 	_, callers := c.openCallers(files, logger)
 	_, _, tls := c.TLS.open(files)
+	_, ofWeb := c.webTLS(files)
 	_, redis := c.Redis.options(files)
-	return errors.Join(tokens, keys, callers, tls, redis)
+	return errors.Join(tokens, keys, callers, tls, ofWeb, redis)
 }
 
 // printConfig prints a line for each flag: its value as it is in force, and where that comes from. It

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,7 +34,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	var client *graph.Client
 	// An emulator that begins anew throttles nobody.
 	onReset := func() { client.ResetThrottles() }
-	upstream, stopUpstream, err := startUpstream(c, logger, onReset)
+	upstream, emulator, stopUpstream, err := startUpstream(c, logger, onReset)
 	if err != nil {
 		return err
 	}
@@ -92,6 +93,10 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	webPort, err := c.openWeb(services, files, emulator, listener.Addr(), logger)
+	if err != nil {
+		return errors.Join(err, listener.Close(), adminPort.close())
+	}
 	// From here on nothing fails any more: a start that fails writes its one line alone.
 	if len(keys) == 0 {
 		logger.Info("page tokens are sealed with a random key: only this process can read them; with several replicas set --page-token-key-file")
@@ -109,17 +114,19 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 		registerReflection(server)
 	}
 	limited := services.Listen(listener)
-	shown.watch(counted{client, services, limited, files, lines, c.certificates(expiry, tokens, callers), shared, log})
-	defer adminPort.serve(c, shown, healthy)()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(limited) }()
-	banner(out, c, listener.Addr(), upstream)
+	webPort.serve(services, c.serverOptions(services, watches, nil))
+	shown.watch(counted{client, services, limited, webPort, files, lines, c.certificates(expiry, tokens, callers), shared, log})
+	defer adminPort.serve(c, shown, healthy)()
+	banner(out, c, listener.Addr(), upstream, webPort.url())
 	select {
 	case err := <-served:
+		webPort.end()
 		return err
 	case <-ctx.Done():
 	}
-	drain(server, healthy, watches, services, c, logger)
+	drain(&servers{server, webPort}, healthy, watches, services, c, logger)
 	return nil
 }
 
@@ -187,7 +194,8 @@ func (c *config) readiness(logger *slog.Logger) healthpb.HealthCheckResponse_Ser
 }
 
 // banner prints the addresses of the server and of its upstream, and a command to try. Scripts wait for its first line.
-func banner(out io.Writer, c *config, listens net.Addr, upstream string) {
+// All is written at once.
+func banner(out io.Writer, c *config, listens net.Addr, upstream, webAt string) {
 	try := "list"
 	if c.GraphEndpoint == onEmulator {
 		upstream, try = "the built-in emulator at "+upstream, "m365.backupstorage.v1.BackupRestoreService/GetBackupRestore"
@@ -206,17 +214,45 @@ func banner(out io.Writer, c *config, listens net.Addr, upstream string) {
 	if listens.Network() == "unix" {
 		address, flags = unixScheme+address, flags+"-unix "
 	}
-	fmt.Fprintf(out, "Serving gRPC on %s, on %s\n", address, upstream)
+	var text strings.Builder
+	fmt.Fprintf(&text, "Serving gRPC on %s, on %s\n", address, upstream)
 	if c.Reflection {
-		fmt.Fprintf(out, "Try: grpcurl %s%s %s\n", flags, target, try)
+		fmt.Fprintf(&text, "Try: grpcurl %s%s %s\n", flags, target, try)
 	} else {
-		fmt.Fprintln(out, "Reflection is off: grpcurl needs -protoset FILE, which clients/README.md explains")
+		fmt.Fprintln(&text, "Reflection is off: grpcurl needs -protoset FILE, which clients/README.md explains")
 	}
+	if webAt != "" {
+		fmt.Fprintf(&text, "Serving browsers and curl on %s\n", webAt)
+	}
+	// Nothing depends on it.
+	_, _ = io.WriteString(out, text.String())
+}
+
+// servers are what takes calls.
+type servers struct {
+	grpc *grpc.Server
+	web  *webPort
+}
+
+// stop takes no further calls, and waits for those under way.
+func (s *servers) stop() {
+	var stopping sync.WaitGroup
+	stopping.Go(s.grpc.GracefulStop)
+	stopping.Go(s.web.stop)
+	stopping.Wait()
+}
+
+// cut ends the calls under way. It waits for their handlers.
+func (s *servers) cut() {
+	var ending sync.WaitGroup
+	ending.Go(s.grpc.Stop)
+	ending.Go(s.web.end)
+	ending.Wait()
 }
 
 // drain stops the server in three steps: it sets health to NOT_SERVING for load balancers, waits for the calls under
 // way, and ends those that are left.
-func drain(server *grpc.Server, healthy *health.Server, watches *watches, services *service.Server, c *config, logger *slog.Logger) {
+func drain(server *servers, healthy *health.Server, watches *watches, services *service.Server, c *config, logger *slog.Logger) {
 	logger.Info("stopping: health says NOT_SERVING")
 	healthy.Shutdown()
 	// Load balancers ask for health at their own interval, so this wait runs to its end. A second signal ends the process.
@@ -225,7 +261,7 @@ func drain(server *grpc.Server, healthy *health.Server, watches *watches, servic
 	services.Drain()
 	stopped := make(chan struct{})
 	go func() {
-		server.GracefulStop()
+		server.stop()
 		close(stopped)
 	}()
 	select {
@@ -240,11 +276,10 @@ func drain(server *grpc.Server, healthy *health.Server, watches *watches, servic
 const lastWords = 2 * time.Second
 
 // end cuts the calls that are under way. A write that was cut has a line in the log with outcome=unknown.
-func end(server *grpc.Server) {
+func end(server *servers) {
 	ended := make(chan struct{})
 	go func() {
-		// It waits for the handlers.
-		server.Stop()
+		server.cut()
 		close(ended)
 	}()
 	timer := time.NewTimer(lastWords)
@@ -256,10 +291,10 @@ func end(server *grpc.Server) {
 }
 
 // startUpstream returns the URL of the upstream and the function that stops it. It starts the emulator if that is the
-// upstream.
-func startUpstream(c *config, logger *slog.Logger, onReset func()) (endpoint string, stop func(), err error) {
+// upstream, and returns it too.
+func startUpstream(c *config, logger *slog.Logger, onReset func()) (endpoint string, emulator http.Handler, stop func(), err error) {
 	if c.GraphEndpoint != onEmulator {
-		return c.GraphEndpoint, func() {}, nil
+		return c.GraphEndpoint, nil, func() {}, nil
 	}
 	if c.EmulatorLenient {
 		logger.Warn("the emulator is lenient: names are shown and operations pass that Graph keeps for users")
@@ -272,12 +307,12 @@ func startUpstream(c *config, logger *slog.Logger, onReset func()) (endpoint str
 	}
 	running, err := built.Start(slog.NewLogLogger(logger.Handler(), slog.LevelDebug), onReset)
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
 	go func() {
 		if err := <-running.Ended(); !errors.Is(err, http.ErrServerClosed) {
 			logger.Error("the emulator stopped", slog.String("error", err.Error()))
 		}
 	}()
-	return running.URL + "/v1.0", running.Stop, nil
+	return running.URL + "/v1.0", running, running.Stop, nil
 }

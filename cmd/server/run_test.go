@@ -48,6 +48,10 @@ func start(t *testing.T, arguments ...string) *running {
 		// Tests begin in tenant A, which has nothing.
 		flags = append(flags, "--emulator-scenario", "tests")
 	}
+	inBanner := 3
+	if !slices.Contains(arguments, "--web-listen") {
+		flags, inBanner = append(flags, "--web-listen", ""), 2
+	}
 	c, err := readConfig(append(flags, arguments...), nil, io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +65,7 @@ func start(t *testing.T, arguments ...string) *running {
 		in.Close()
 	}()
 	lines := bufio.NewScanner(out)
-	for range 2 {
+	for range inBanner {
 		if !lines.Scan() {
 			t.Fatalf("the server ended: %v", <-r.done)
 		}

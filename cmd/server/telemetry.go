@@ -79,6 +79,7 @@ type counted struct {
 	client       *graph.Client
 	services     *service.Server
 	listener     *service.Listener
+	web          *webPort
 	files        *reload.Reader
 	audit        *audit.Log
 	certificates expiries
@@ -121,9 +122,10 @@ func (t *telemetry) watch(of counted) {
 		WaitsInFlight: of.services.WaitsInFlight, Watched: func() int { return of.services.Polls().Watched },
 		Polls:        func() uint64 { return of.services.Polls().Polls },
 		UnknownCodes: of.services.UnknownCodes, UnreadValues: of.services.UnreadValues, UnknownMembers: of.services.UnknownMembers,
-		KeyedCalls:  of.services.KeyedCalls,
-		Connections: of.listener.Connections, ConnectionsRefused: of.listener.Refused, ConnectionsCut: of.listener.Cut,
-		ConnectionsPaused: of.listener.Paused, Throttled: of.client.Throttled,
+		KeyedCalls:         of.services.KeyedCalls,
+		Connections:        func() int { return of.listener.Connections() + of.web.connections() },
+		ConnectionsRefused: of.sum((*service.Listener).Refused), ConnectionsCut: of.sum((*service.Listener).Cut),
+		ConnectionsPaused: of.sum((*service.Listener).Paused), Throttled: of.client.Throttled,
 		Reloads: func() map[metrics.Reload]uint64 { return reloads(of.files) },
 	}
 	if of.audit != nil {
@@ -140,6 +142,17 @@ func (t *telemetry) watch(of counted) {
 		s.DroppedSpans = t.traces.Dropped
 	}
 	t.metrics.Watch(s)
+}
+
+// sum adds what gRPC's listener counts and what those of the web port do.
+func (c counted) sum(of func(*service.Listener) uint64) func() uint64 {
+	return func() uint64 {
+		n := of(c.listener)
+		if c.web != nil {
+			n += of(c.web.listener) + of(c.web.taken)
+		}
+		return n
+	}
 }
 
 // reloads are the files that were read again.

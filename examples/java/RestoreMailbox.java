@@ -61,7 +61,9 @@ public final class RestoreMailbox {
           () -> Optional.of(get.get()).filter(it -> it.getStatus() != RestoreSessionStatus.RESTORE_SESSION_STATUS_DRAFT));
     }
     var wait = WaitRestoreSessionRequest.newBuilder().setRestoreSessionId(id).addAllUntil(ENDED).build();
-    session = server.await(() -> sessions.waitRestoreSession(wait), WaitRestoreSessionResponse::getResult).getRestoreSession();
+    // A draft stays one until somebody activates it, so a wait that sees the session before the activation ends with TERMINAL.
+    session = server.find(() -> Optional.of(server.await(() -> sessions.waitRestoreSession(wait), WaitRestoreSessionResponse::getResult).getRestoreSession())
+        .filter(it -> it.getStatus() != RestoreSessionStatus.RESTORE_SESSION_STATUS_DRAFT), "the session is still a draft");
 
     for (RestoreArtifact artifact : artifacts(id)) {
       if (artifact.getStatus() == ArtifactRestoreStatus.ARTIFACT_RESTORE_STATUS_SUCCEEDED) {

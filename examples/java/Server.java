@@ -73,13 +73,18 @@ final class Server {
         throw e;
       }
     }
-    Instant end = Instant.now().plus(seconds("settle", "30")); // A replica of Graph can lack what is new for a while.
+    return find(look, "nobody knows whether a call was done");
+  }
+
+  /** Looks until there is something, or ends the program when --settle is over: a replica of Graph can lack what is new for a while. */
+  <T> T find(Supplier<Optional<T>> look, String otherwise) {
+    Instant end = Instant.now().plus(seconds("settle", "30"));
     while (true) {
       Optional<T> found = look.get();
       if (found.isPresent()) {
         return found.get();
       } else if (Instant.now().isAfter(end)) {
-        throw new Stop(TRY_LATER, "nobody knows whether a call was done");
+        throw new Stop(TRY_LATER, otherwise);
       }
       sleep(Duration.ofMillis(Math.min(2000, seconds("poll", "60").toMillis())));
     }

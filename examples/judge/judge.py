@@ -24,6 +24,8 @@ PATCH = "PATCH /exchangeProtectionPolicies/{id}"
 SESSIONS = "POST /{workload}RestoreSessions"
 ACTIVATE_SESSION = "POST /restoreSessions/{id}/activate"
 BROWSE = "POST /oneDriveForBusinessBrowseSessions"
+GET_SESSION = "GET /restoreSessions/{id}"
+GET_POLICY = "GET /protectionPolicies/{id}"
 
 LOST = {"cut": "after", "times": 1}
 NOT_DONE = {"cut": "before", "times": 1}
@@ -31,6 +33,9 @@ GATEWAY = {"status": 504, "afterWork": True, "times": 1}
 TRUNCATED = {"body": {"mode": "truncated"}, "times": 1}
 REFUSED = {"status": 429, "retryAfter": ["1"], "times": 3}
 SLOW = {"delay": "1s", "afterWork": True, "times": 1}  # long enough to kill the program, or to cut its connection
+STALE_DRAFT = {"body": {"mode": "raw", "content": '{"@odata.type": "#microsoft.graph.exchangeRestoreSession", "id": "x", "status": "draft"}'}, "times": 2}
+STALE_POLICY = {"body": {"mode": "raw", "content": '{"@odata.type": "#microsoft.graph.exchangeProtectionPolicy", "id": "x", "status": "inactive"}'},
+                "after": 1, "times": 2}  # The first look is before the activation.
 READS = [{"operation": "GET *", "status": 503, "times": 5, "after": 2}, {"operation": "GET *", "cut": "before", "times": 4, "after": 3},
          {"operation": "GET *", "status": 429, "retryAfter": ["1"], "times": 4, "after": 4}]
 
@@ -277,6 +282,7 @@ def judge(world, stopped, seed):
         ("removal lost", lambda: protect_and_keep(world, [rule(PATCH, LOST)])),
         ("removal not done", lambda: protect_and_keep(world, [rule(PATCH, NOT_DONE)])),
         ("everything refused", lambda: protect_and_keep(world, [rule("POST *", REFUSED), rule("PATCH *", REFUSED), *READS])),
+        ("activation seen late", lambda: protect_and_keep(world, [rule(GET_POLICY, STALE_POLICY)])),
         ("killed after the policy", lambda: protect_and_keep(world, [rule(POLICIES, SLOW), rule(PATCH, SLOW)], event="kill")),
         ("killed after the job", lambda: protect_and_keep(world, [rule(JOBS, SLOW)], event="kill")),
         ("connection cut after the job", lambda: protect_and_keep(world, [rule(JOBS, SLOW)], event="cut")),
@@ -291,6 +297,7 @@ def judge(world, stopped, seed):
             "activation lost": {"faults": [rule(ACTIVATE_SESSION, LOST), rule("POST *", REFUSED)]},
             "killed after the session": {"faults": [rule(SESSIONS, SLOW)], "event": "kill"},
             "connection cut after the activation": {"faults": [rule(ACTIVATE_SESSION, SLOW)], "event": "cut"},
+            "session seen late": {"faults": [rule(GET_SESSION, STALE_DRAFT)]},
             "it fails": {"faults": [], "user": 5, "fails": True},
         }.items()]
     scenarios += [("restore-file, browse session lost", lambda: restore(world, "restore-file", [rule(BROWSE, LOST)])),

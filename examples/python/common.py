@@ -1,4 +1,4 @@
-"""What the Python programs here share: arguments, the channel, calls, pages, and waiting."""
+"""What the Python programs here share: arguments, the channel, calls, pages, streams, and waiting."""
 
 import argparse
 import csv
@@ -12,7 +12,7 @@ from m365.backupstorage.errors import TypedError
 from m365.backupstorage.service_config import SERVICE_CONFIG
 from m365.backupstorage.v1.protection_policy_service_pb2_grpc import ProtectionPolicyServiceStub
 from m365.backupstorage.v1.protection_unit_bulk_addition_job_service_pb2_grpc import ProtectionUnitBulkAdditionJobServiceStub
-from m365.backupstorage.v1.protection_unit_service_pb2_grpc import ProtectionUnitServiceStub
+from m365.backupstorage.v1.protection_unit_stream_service_pb2_grpc import ProtectionUnitStreamServiceStub
 from m365.backupstorage.v1.wait_result_pb2 import WAIT_RESULT_TIMED_OUT
 
 TRY_LATER = 75  # Exit code: nobody knows whether a write was done, or there was no time left. Run the program again.
@@ -42,21 +42,25 @@ class Server:
         else:
             channel = grpc.insecure_channel(args.server, options)
         self.policies = ProtectionPolicyServiceStub(channel)
-        self.units = ProtectionUnitServiceStub(channel)
+        self.streams = ProtectionUnitStreamServiceStub(channel)
         self.jobs = ProtectionUnitBulkAdditionJobServiceStub(channel)
         self.args = args
         self.give_up = time.monotonic() + args.patience
 
+    def metadata(self):
+        """Returns what each call says of its tenant and caller. Something else can renew the tokens at any time."""
+        result = [("x-tenant-id", self.args.tenant)]
+        if self.args.token_file:
+            result.append(("authorization", f"Bearer {self.args.token_file.read_text().strip()}"))
+        if self.args.user_token_file:
+            result.append(("x-user-assertion", self.args.user_token_file.read_text().strip()))
+        return result
+
     def call(self, rpc, request):
         """Makes a call. While the server refuses it and says when to come back, it waits and repeats the call."""
-        metadata = [("x-tenant-id", self.args.tenant)]
-        if self.args.token_file:
-            metadata.append(("authorization", f"Bearer {self.args.token_file.read_text().strip()}"))
-        if self.args.user_token_file:
-            metadata.append(("x-user-assertion", self.args.user_token_file.read_text().strip()))
         while True:
             try:
-                return rpc(request, timeout=30, metadata=metadata)
+                return rpc(request, timeout=30, metadata=self.metadata())
             except grpc.RpcError as error:
                 e = TypedError.of(error)
                 if e.outcome_unknown or e.retry_delay is None or time.monotonic() + e.retry_delay > self.give_up:
@@ -73,10 +77,14 @@ class Server:
         except grpc.RpcError as error:
             if not TypedError.of(error).outcome_unknown:
                 raise
-        end = time.monotonic() + self.args.settle  # A replica of Graph can lack what is new for a while.
-        while (found := look()) is None:
-            if time.monotonic() > end:
-                stop(f"nobody knows whether {type(request).__name__} was done", TRY_LATER)
+        if (found := self.find(look)) is None:
+            stop(f"nobody knows whether {type(request).__name__} was done", TRY_LATER)
+        return found
+
+    def find(self, look):
+        """Calls look until it returns something, or --settle is over: a replica of Graph can lack what is new for a while."""
+        end = time.monotonic() + self.args.settle
+        while (found := look()) is None and time.monotonic() < end:
             time.sleep(min(self.args.poll, 2))
         return found
 
@@ -88,6 +96,29 @@ class Server:
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
+
+    def stream(self, rpc, request, field):
+        """Yields the items of a long list, from a stream of its pages.
+
+        A stream can end before the list does: the server stops, ten minutes are over (both STREAM_RESUME), the
+        connection breaks. The next one goes on behind the last page that came.
+        """
+        broken = 0
+        while True:
+            try:
+                for page in rpc(request, timeout=max(1, self.give_up - time.monotonic()), metadata=self.metadata()):
+                    yield from getattr(page, field)
+                    if not page.next_page_token:
+                        return
+                    request.page_token, broken = page.next_page_token, 0
+            except grpc.RpcError as error:
+                e = TypedError.of(error)
+                delay = e.retry_delay
+                if not e.reason and broken < 5:  # The connection broke. To read again does no harm.
+                    delay, broken = 1, broken + 1
+                if delay is None or time.monotonic() + delay > self.give_up:
+                    raise
+                time.sleep(delay)
 
     def wait(self, rpc, request, field):
         """Waits until a resource is in one of the states that the request names, or will not be, and returns it.

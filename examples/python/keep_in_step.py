@@ -35,10 +35,10 @@ def units_of(server, policy_id, by_id):
         if job.status == job_pb.PROTECTION_UNITS_BULK_JOB_STATUS_ACTIVE:
             ended(server, policy_id, job.id)
     settled(server, policy_id)
-    request = units_pb.ListExchangeProtectionPolicyUnitsRequest(protection_policy_id=policy_id, page_size=999)
+    request = units_pb.ListExchangeProtectionPolicyUnitsRequest(protection_policy_id=policy_id)
     return {
         (unit.user.directory_object_id if by_id else unit.user.email).lower(): unit
-        for unit in server.pages(server.units.ListExchangeProtectionPolicyUnits, request, "protection_units")
+        for unit in server.stream(server.streams.StreamExchangeProtectionPolicyUnits, request, "protection_units")
         if unit.status != unit_pb.PROTECTION_UNIT_STATUS_REMOVE_REQUESTED}
 
 

@@ -56,9 +56,9 @@ def main():
         stop("without a column id that is full, the program needs --user-token-file", 2)
 
     server = Server(args)
-    request = units_pb.ListMailboxProtectionUnitsRequest(page_size=999)
+    request = units_pb.ListMailboxProtectionUnitsRequest()
     units = {(unit.user.directory_object_id if by_id else unit.user.email).lower(): unit
-             for unit in server.pages(server.units.ListMailboxProtectionUnits, request, "protection_units")}
+             for unit in server.stream(server.streams.StreamMailboxProtectionUnits, request, "protection_units")}
     request = policies_pb.ListProtectionPoliciesRequest()
     policies = {policy.id: policy for policy in server.pages(server.policies.ListProtectionPolicies, request, "protection_policies")
                 if policy.workload == workload_pb2.WORKLOAD_EXCHANGE}

@@ -110,11 +110,11 @@ def main():
             return None if found.status == policy_pb.PROTECTION_POLICY_STATUS_INACTIVE else found
         request = policies_pb.ActivateProtectionPolicyRequest(protection_policy_id=policy.id)
         server.create(server.policies.ActivateProtectionPolicy, request, "protection_policy", activated)
-        settled(server, policy.id)
+        server.find(activated)  # It is inactive again when no mailbox can be protected.
 
     done = total = 0
-    request = units_pb.ListExchangeProtectionPolicyUnitsRequest(protection_policy_id=policy.id, page_size=999)
-    for unit in server.pages(server.units.ListExchangeProtectionPolicyUnits, request, "protection_units"):
+    request = units_pb.ListExchangeProtectionPolicyUnitsRequest(protection_policy_id=policy.id)
+    for unit in server.stream(server.streams.StreamExchangeProtectionPolicyUnits, request, "protection_units"):
         total += 1
         if unit.status == unit_pb.PROTECTION_UNIT_STATUS_PROTECTED and not unit.HasField("error"):
             done += 1

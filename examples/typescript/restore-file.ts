@@ -126,8 +126,11 @@ async function main(): Promise<number> {
       async () => (await server.call(sessions, sessions.activateRestoreSession, { restoreSessionId: session.id })).restoreSession!,
       async () => { const now = await get(); return now.status === SessionStatus.RESTORE_SESSION_STATUS_DRAFT ? undefined : now; });
   }
-  const { restoreSession } = await server.wait(sessions, sessions.waitRestoreSession, WaitRestoreSessionRequest.create({ restoreSessionId: session.id, until: ended }));
-  const { status, error } = restoreSession!;
+  // A draft stays one until somebody activates it, so a wait that sees the session before the activation ends with TERMINAL.
+  const { status, error } = await server.find(async () => {
+    const { restoreSession } = await server.wait(sessions, sessions.waitRestoreSession, WaitRestoreSessionRequest.create({ restoreSessionId: session.id, until: ended }));
+    return restoreSession!.status === SessionStatus.RESTORE_SESSION_STATUS_DRAFT ? undefined : restoreSession;
+  }, 'the session is still a draft');
 
   for (const artifact of await artifactsOf(session)) {
     const done = artifact.status === ArtifactRestoreStatus.ARTIFACT_RESTORE_STATUS_SUCCEEDED;

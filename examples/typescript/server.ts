@@ -78,11 +78,16 @@ export class Server {
     } catch (thrown) {
       if (thrown instanceof Stop || !typedError(thrown as grpc.ServiceError).outcomeUnknown) throw thrown;
     }
-    const end = Date.now() + this.milliseconds('settle', 30); // A replica of Graph can lack what is new for a while.
+    return this.find(look, 'nobody knows whether a call was done');
+  }
+
+  /** Looks until there is something, or ends the program when --settle is over: a replica of Graph can lack what is new for a while. */
+  async find<T>(look: () => Promise<T | undefined>, otherwise: string): Promise<T> {
+    const end = Date.now() + this.milliseconds('settle', 30);
     for (;;) {
       const found = await look();
       if (found) return found;
-      if (Date.now() > end) throw new Stop(tryLater, 'nobody knows whether a call was done');
+      if (Date.now() > end) throw new Stop(tryLater, otherwise);
       await this.sleep(Math.min(2000, this.milliseconds('poll', 60)));
     }
   }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -230,6 +231,27 @@ func waits(c *checker, w *watched, tenant string) {
 	c.want(w.Metrics, 2, "backupstorage_polls_total")
 	cancel()
 	under.Wait()
+	// Their time is not among that of calls, where it would look like slowness.
+	for start := time.Now(); w.services.WaitsInFlight() > 0; time.Sleep(time.Millisecond) {
+		if time.Since(start) > 10*time.Second {
+			c.t.Fatal("a wait does not end")
+		}
+	}
+	c.want(w.Metrics, 2, "backupstorage_wait_duration_seconds", "grpc_method", "WaitBackupRestore")
+	families, err := w.Gather()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				lasting := regexp.MustCompile("^(Wait|Watch|Stream)").MatchString(label.GetValue())
+				if label.GetName() == "grpc_method" && metric.Histogram != nil && lasting != (family.GetName() == "backupstorage_wait_duration_seconds") {
+					c.t.Errorf("%s has the time of %s", family.GetName(), label.GetValue())
+				}
+			}
+		}
+	}
 }
 
 // shed checks the calls that find no room.

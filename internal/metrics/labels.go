@@ -17,6 +17,8 @@ import (
 type method struct {
 	// full is gRPC's name of it, service and method are the values of the labels.
 	full, service, method string
+	// lasts says that it is a stream, a wait or a watch, whose client says how long it takes.
+	lasts bool
 }
 
 // methods are the methods of the contract.
@@ -26,8 +28,12 @@ func methods() []method {
 		for i := range file.Services().Len() {
 			service := file.Services().Get(i)
 			for j := range service.Methods().Len() {
-				name := string(service.Methods().Get(j).Name())
-				all = append(all, method{"/" + string(service.FullName()) + "/" + name, string(service.FullName()), name})
+				m := service.Methods().Get(j)
+				call, _ := proto.GetExtension(m.Options(), pb.E_GraphCall).(*pb.GraphCall)
+				all = append(all, method{
+					full:    "/" + string(service.FullName()) + "/" + string(m.Name()),
+					service: string(service.FullName()), method: string(m.Name()), lasts: call.GetOf() != "",
+				})
 			}
 		}
 		return true

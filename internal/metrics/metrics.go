@@ -99,9 +99,12 @@ func New(build Build, upstream Upstream) *Metrics {
 func (m *Metrics) addCalls() {
 	started := m.counters("grpc_server_started_total", "Calls that began.", "grpc_service", "grpc_method")
 	handled := m.counters("grpc_server_handled_total", "Calls whose handler has ended, by gRPC code.", "grpc_service", "grpc_method", "grpc_code")
-	durations := m.histograms("backupstorage_call_duration_seconds", "Time that the handler of a call took.",
+	durations := m.histograms("backupstorage_call_duration_seconds", "Time that the handler of a call took, but for streams, waits and watches.",
 		[]float64{0.01, 0.05, 0.2, 1, 5, 30, 120}, "grpc_method")
-	add := func(service, method string) *callSeries {
+	// Their clients say how long they take: among the others they would look like slow ones.
+	lasted := m.histograms("backupstorage_wait_duration_seconds", "Time that a stream, a wait or a watch lasted.",
+		[]float64{1, 5, 15, 45, 120, 600}, "grpc_method")
+	add := func(service, method string, durations *prometheus.HistogramVec) *callSeries {
 		s := &callSeries{started: started.WithLabelValues(service, method), duration: durations.WithLabelValues(method)}
 		for code := range s.handled {
 			s.handled[code] = handled.WithLabelValues(service, method, codes.Code(code).String())
@@ -110,9 +113,13 @@ func (m *Metrics) addCalls() {
 	}
 	m.calls = make(map[string]*callSeries)
 	for _, one := range methods() {
-		m.calls[one.full] = add(one.service, one.method)
+		of := durations
+		if one.lasts {
+			of = lasted
+		}
+		m.calls[one.full] = add(one.service, one.method, of)
 	}
-	m.unknown = add(other, other)
+	m.unknown = add(other, other, durations)
 
 	failures := m.counters("backupstorage_errors_total", "Failed calls, by reason and by who has to act.", "reason", "fault")
 	m.errors = make(map[string]prometheus.Counter)

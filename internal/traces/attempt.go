@@ -50,6 +50,17 @@ func (t *Traces) Attempted(ctx context.Context, a graph.Attempt) {
 	span.End(trace.WithTimestamp(a.Ended))
 }
 
+// Within puts the requests of a context into the span of a call: a poll is sent for those who wait, and with the
+// context of none of them. A call that has ended takes no more.
+func (*Traces) Within(ctx, call context.Context) context.Context {
+	span := trace.SpanFromContext(call)
+	if !span.IsRecording() {
+		return ctx
+	}
+	// It was decided that the call gets spans.
+	return context.WithValue(trace.ContextWithSpan(ctx, span), decidedKey{}, true)
+}
+
 // Repeated does nothing: the next attempt has the number of those before it.
 func (*Traces) Repeated(graph.Repeat) {}
 

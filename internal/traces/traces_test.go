@@ -470,3 +470,41 @@ func TestBrokenCollectorCostsCallsNothing(t *testing.T) {
 		}
 	}
 }
+
+// A poll is sent for those who wait: its span is within that of one of them, as if the wait had sent it itself.
+func TestPollsAreInTheSpanOfTheirWait(t *testing.T) {
+	c := new(collector)
+	c.serve(t)
+	var polls atomic.Int64
+	w := start(t, func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		state := "updating"
+		if polls.Add(1) > 2 {
+			state = "active"
+		}
+		fmt.Fprintf(rw, `{"@odata.type":"#microsoft.graph.exchangeProtectionPolicy","id":%q,"status":%q}`, canary, state)
+	})
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-tenant-id", tenant, "x-user-assertion", assertion())
+	_, err := pb.NewProtectionPolicyServiceClient(w.conn).WaitProtectionPolicy(ctx, &pb.WaitProtectionPolicyRequest{
+		ProtectionPolicyId: canary, Until: []pb.ProtectionPolicyStatus{pb.ProtectionPolicyStatus_PROTECTION_POLICY_STATUS_ACTIVE},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	slices.SortFunc(c.spans, func(a, b *tracepb.Span) int { return int(a.GetStartTimeUnixNano()) - int(b.GetStartTimeUnixNano()) })
+	if len(c.spans) != 4 || c.spans[0].GetName() != "m365.backupstorage.v1.ProtectionPolicyService/WaitProtectionPolicy" {
+		t.Fatalf("%d spans, want the wait and its polls: %s", len(c.spans), c.text.String())
+	}
+	for _, poll := range c.spans[1:] {
+		if !bytes.Equal(poll.GetParentSpanId(), c.spans[0].GetSpanId()) || poll.GetName() != "Graph GET" ||
+			!strings.Contains(textOf(poll, "url.template"), "{protection_policy_id}") {
+			t.Errorf("a poll has the span %v", poll)
+		}
+	}
+	if text := c.text.String(); strings.Contains(text, canary) || strings.Contains(text, tenant) {
+		t.Errorf("a span says who or what it is about: %s", text)
+	}
+}

@@ -15,8 +15,16 @@ use crate::stubs::m365::backupstorage::v1::{
 pub async fn wait_and_stream(channel: Channel) -> Result<(), Box<dyn Error>> {
     wait(channel.clone()).await?;
     let mut lists = ProtectionUnitServiceClient::with_interceptor(channel.clone(), channel::authorize);
+    // The server can end a stream before the list ends: when it stops, and after ten minutes. Another one goes on.
     let mut whole = Read::default();
-    whole.stream(&channel, usize::MAX).await?;
+    while let Err(status) = whole.stream(&channel, usize::MAX).await {
+        let error = TypedError::from(&status);
+        if error.reason != "STREAM_RESUME" {
+            return Err(status.into());
+        }
+        println!("the stream is to be resumed");
+        tokio::time::sleep(error.retry_delay.unwrap_or_default()).await;
+    }
     whole.show("stream");
 
     for way in ["stream", "list"] {
@@ -45,7 +53,6 @@ pub async fn wait_and_stream(channel: Channel) -> Result<(), Box<dyn Error>> {
             Err(status) => break TypedError::from(&status),
         }
     };
-    // STREAM_RESUME is no failure: call again, with the token of the last page.
     println!("error after {pages} page: {}", error.reason);
     Ok(())
 }

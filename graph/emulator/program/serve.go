@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/m365backup/backupstorage/graph/emulator"
@@ -60,6 +61,14 @@ func (c *Config) Start(logger *log.Logger, onReset func()) (*Running, error) {
 	}
 	go func() { r.ended <- r.server.Serve(listener) }()
 	return r, nil
+}
+
+// ServeHTTP serves a request that came over another listener, as if it had been made to URL: the emulator names itself
+// in what it answers.
+func (r *Running) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	request = request.Clone(request.Context())
+	_, request.Host, _ = strings.Cut(r.URL, "://")
+	r.Emulator.ServeHTTP(w, request)
 }
 
 // Ended gets the error with which serving ended: [http.ErrServerClosed] after Stop.

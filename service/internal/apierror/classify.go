@@ -24,6 +24,9 @@ type classification struct {
 	noSideEffects bool
 	// outcomeUnknown is set for a write that may have been carried out.
 	outcomeUnknown bool
+	// looked is set when the next call with the idempotency key looks what became of the write: that is for a program to
+	// ask for, not for its runtime.
+	looked bool
 	// response is the response of Graph whose head, and whose codes, the metadata has; nil for none.
 	response *graph.Error
 	// decidedByCode is set when a code of the response decided the reason.
@@ -60,7 +63,7 @@ func (t *Translator) classify(op *contract.Operation, err error) classification 
 	case errors.As(err, &still):
 		c := t.of(pb.ErrorReason_OUTCOME_UNKNOWN)
 		c.outcomeUnknown, c.observedStatus, c.candidates = true, still.ObservedStatus, still.candidates()
-		c.delay = t.withJitter(keyedDelay)
+		c.delay, c.looked = t.withJitter(keyedDelay), true
 		return c
 	case errors.As(err, &refusal):
 		c := t.of(refusal.Reason)
@@ -186,7 +189,7 @@ func (t *Translator) outcomeUnknown(failed *GraphError) classification {
 	c := t.of(pb.ErrorReason_OUTCOME_UNKNOWN)
 	c.outcomeUnknown, c.observedStatus = true, failed.ObservedStatus
 	if failed.Keyed {
-		c.delay = t.withJitter(keyedDelay)
+		c.delay, c.looked = t.withJitter(keyedDelay), true
 	}
 	return c
 }

@@ -57,7 +57,7 @@ func (t *Translator) describeSubject(s *subject, c classification) *Failure {
 		f.requestID = c.response.RequestID
 	}
 	if s.op != nil {
-		f.idempotent, f.docs = s.op.Idempotent, s.op.Spec.GetDocs()
+		f.idempotent, f.docs = s.op.Idempotent && !c.looked, s.op.Spec.GetDocs()
 	}
 	if len(s.separate) > 0 {
 		f.violations = t.separateViolations(s, c.reason)

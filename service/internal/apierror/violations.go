@@ -70,11 +70,7 @@ func (t *Translator) separateViolations(s *subject, reason *contract.Reason) vio
 	shown := 0
 	if reason.GetDetail() == pb.ErrorSpec_BAD_REQUEST && s.op != nil {
 		shown = min(len(s.separate), maxSeparate)
-		size := 0
-		for _, d := range s.separate[:shown] {
-			size += min(len(d.Target)+len(d.Code)+len(d.Message), maxText)
-		}
-		if size > maxStatus && shown > minViolations {
+		if t.minSize(s, reason, s.separate[:shown]) > maxStatus && shown > minViolations {
 			// A Status has no room for all, so those that will be left out need not be made.
 			v.noRoom, shown = true, minViolations
 		}
@@ -105,6 +101,29 @@ func (t *Translator) separateViolations(s *subject, reason *contract.Reason) vio
 	}
 	return v
 }
+
+// minSize is what the violations of separate errors take of a Status at least, in bytes. Their targets do not count: a
+// position can stand in the place of the field and the target.
+func (t *Translator) minSize(s *subject, reason *contract.Reason, separate []graph.Detail) (size int) {
+	// Each of the three texts of a violation has a tag and a length, and so has the violation itself.
+	const tags = 4 * 2
+	field := min(len(s.op.Field(reason.GetFieldViolation().GetFields())), minPosition)
+	var code string
+	name := reason.Name
+	for i, d := range separate {
+		if i == 0 || d.Code != code {
+			code, name = d.Code, reason.Name
+			if known := t.reasons.OfCode(d.Code); known != nil {
+				name = known.Name
+			}
+		}
+		size += tags + len(name) + field + min(len(d.Code)+len(d.Message), maxText)
+	}
+	return size
+}
+
+// minPosition is the length of the shortest position: `drives[0]`. Fields that are no lists have longer names.
+const minPosition = 9
 
 // separateViolation describes one separate error in the given violation. known is the reason of its code, nil when
 // there is none. The position of its target in the request says which of several things it is about, else the target

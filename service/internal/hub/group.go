@@ -108,7 +108,9 @@ func (h *Hub) wakeGroup(g *group) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		g.listing = false
-		h.listed(g, list, moment)
+		if h.ctx.Err() == nil {
+			h.listed(g, list, moment)
+		}
 	})
 }
 

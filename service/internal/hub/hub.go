@@ -43,6 +43,20 @@ type State struct {
 	Revision string
 	// Terminal says that the resource stays so until somebody acts on it, Short that it does not for long.
 	Terminal, Short bool
+	// Held is what the state holds of the server's memory; nil for nothing. The hub releases it once, when it has a newer
+	// state or forgets the resource.
+	Held Held
+}
+
+// Held is a part of the server's memory, such as a *wire.Holding.
+type Held interface{ Release() }
+
+// release releases what the state holds. It does something but once.
+func (s *State) release() {
+	if s.Held != nil {
+		s.Held.Release()
+		s.Held = nil
+	}
 }
 
 // Outcome is what came of a read: a state, or an error.
@@ -66,8 +80,8 @@ type Listing struct {
 
 // Source reads a resource as one who waits for it may.
 type Source struct {
-	// Read reads the resource.
-	Read func(ctx context.Context) Outcome
+	// Read reads the resource. held is what the last state holds, nil for nothing: the next state may take it over.
+	Read func(ctx context.Context, held Held) Outcome
 	// List reads the collection with the resource in it, at most so many pages; nil when there is none. ID is the id of
 	// the resource in it.
 	List       func(ctx context.Context, pages int) Listing
@@ -100,13 +114,15 @@ func New(spread func() float64) *Hub {
 	return h
 }
 
-// Close ends all reads. Readers get no more states.
+// Close ends all reads. Readers get no more states, and no errors.
 func (h *Hub) Close() {
 	h.cancel()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, w := range h.watched {
 		w.timer.Stop()
+		// The states stay, for Reader.Latest.
+		w.state.release()
 	}
 	for _, g := range h.groups {
 		g.timer.Stop()

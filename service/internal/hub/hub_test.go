@@ -43,13 +43,14 @@ func (u *upstream) failing(what string) (time.Duration, error) {
 
 // source reads a resource of a collection; an empty collection is none.
 func (u *upstream) source(list, id string) Source {
-	s := Source{ID: id, Collection: Collection{Tenant: "t", List: list}, Read: func(ctx context.Context) Outcome {
+	s := Source{ID: id, Collection: Collection{Tenant: "t", List: list}, Read: func(ctx context.Context, _ Held) Outcome {
 		u.hub.mu.Lock()
 		u.note(id)
 		n := u.states[id]
 		again, err := u.failing(id)
+		took := u.took
 		u.hub.mu.Unlock()
-		if !pause(ctx, u.took) {
+		if !pause(ctx, took) {
 			return Outcome{Err: ctx.Err()}
 		}
 		if err != nil {
@@ -68,8 +69,9 @@ func (u *upstream) source(list, id string) Source {
 				}
 			}
 			again, err := u.failing("list")
+			took := u.took
 			u.hub.mu.Unlock()
-			pause(ctx, u.took)
+			pause(ctx, took)
 			return Listing{Marks: marks, TooLong: u.pages > pages, Err: err, Again: again}
 		}
 	}
@@ -324,6 +326,126 @@ func TestErrorsThatStayAreTold(t *testing.T) {
 		defer other.Close()
 		if out := next(t, other); !errors.Is(out.Err, gone) {
 			t.Errorf("%+v", out)
+		}
+	})
+}
+
+// Who reads at a hub that closes hears nothing more: that a read was broken off says nothing of its resource.
+func TestReadersHearNothingOfTheClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, list := range []string{"", "list"} {
+			u := newUpstream()
+			readers := many(t, u, 10)
+			if list == "" {
+				u = newUpstream()
+				readers = []*Reader{u.watch("", "a", "")}
+				next(t, readers[0])
+			}
+			u.locked(func() { u.took = time.Minute })
+			for before := u.count(); u.count() == before; {
+				time.Sleep(100 * time.Millisecond)
+			}
+			u.hub.Close()
+			time.Sleep(2 * time.Minute)
+			for _, r := range readers {
+				if out, ok := r.Take(); ok {
+					t.Errorf("%+v", out)
+				}
+			}
+			if out, _ := readers[0].Latest(); out.Err != nil {
+				t.Errorf("%+v", out)
+			}
+			closeAll(readers)
+		}
+	})
+}
+
+// counted counts the states that are held.
+type counted struct {
+	now      *int
+	released bool
+}
+
+func (c *counted) Release() {
+	*c.now--
+	if c.released {
+		*c.now = -1 << 30
+	}
+	c.released = true
+}
+
+// Of each resource at most one state is held, and none once nobody has waited for it for a while, its read has failed
+// for good, or the hub is closed.
+func TestStatesAreReleasedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newUpstream()
+		held, most := 0, 0
+		source := func(list, id string) Source {
+			s := u.source(list, id)
+			read := s.Read
+			s.Read = func(ctx context.Context, last Held) Outcome {
+				out := read(ctx, last)
+				u.hub.mu.Lock()
+				defer u.hub.mu.Unlock()
+				if out.State.Held = last; out.Err == nil && (last == nil || id == "2") {
+					held++
+					most = max(most, held)
+					out.State.Held = &counted{now: &held}
+				}
+				return out
+			}
+			return s
+		}
+		watch := func(list string, n int) (readers []*Reader) {
+			for id := range n {
+				key := Key{Tenant: "t", Resource: list + strconv.Itoa(id)}
+				readers = append(readers, u.hub.Watch(key, source(list, strconv.Itoa(id)), ""))
+			}
+			return readers
+		}
+		want := func(when string, n int) {
+			t.Helper()
+			u.locked(func() {
+				if held != n {
+					t.Errorf("%s: %d states are held, want %d", when, held, n)
+				}
+			})
+		}
+		// Alone, and by a list.
+		readers := append(watch("", 3), watch("list", 8)...)
+		for n := range 10 {
+			u.set(strconv.Itoa(n%8), n)
+			time.Sleep(20 * time.Second)
+		}
+		want("while they are watched", 11)
+		u.locked(func() {
+			u.fail = func(what string) (time.Duration, error) {
+				if what == "1" {
+					return 0, errors.New("gone")
+				}
+				return 0, nil
+			}
+		})
+		time.Sleep(10 * time.Minute)
+		u.set("1", 77) // The list shows that it changed.
+		time.Sleep(10 * time.Minute)
+		want("without one of both", 9)
+		closeAll(readers)
+		time.Sleep(30 * time.Second)
+		want("right after the end", 9)
+		time.Sleep(10 * time.Minute)
+		want("when nobody waits", 0)
+		readers = watch("", 3)
+		time.Sleep(time.Minute)
+		want("again", 2)
+		u.locked(func() { u.took = time.Minute })
+		time.Sleep(90 * time.Second) // Reads are on their way.
+		u.hub.Close()
+		closeAll(readers)
+		time.Sleep(10 * time.Minute)
+		want("when the hub is closed", 0)
+		if most > 13 {
+			t.Errorf("%d were held at once", most)
 		}
 	})
 }

@@ -37,6 +37,7 @@ func (h *Hub) wake(w *watched) {
 	if len(w.readers) == 0 {
 		if !w.reading && h.watched[w.key] == w {
 			delete(h.watched, w.key)
+			w.state.release()
 		}
 		return
 	}
@@ -85,18 +86,23 @@ func (h *Hub) read(w *watched) {
 			h.mu.Unlock()
 			return
 		}
-		source, moment := w.last.source, h.moment()
+		source, moment, held := w.last.source, h.moment(), w.state.Held
 		w.began = time.Now()
 		h.polls++
 		h.mu.Unlock()
 
 		ctx, cancel := context.WithTimeout(h.ctx, readTime)
-		out := source.Read(ctx)
+		out := source.Read(ctx, held)
 		cancel()
 
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		w.reading = false
+		if h.ctx.Err() != nil {
+			// That the read was broken off says nothing of the resource.
+			out.State.release()
+			return
+		}
 		h.publish(w, out, moment)
 		if len(w.readers) == 0 {
 			w.timer.Reset(keepFor)
@@ -116,6 +122,7 @@ func (h *Hub) publish(w *watched, out Outcome, moment uint64) {
 		w.due = latest(w.notBefore, now.Add(w.interval))
 	case out.Err != nil:
 		w.known, w.failed, w.urgent = false, out, 0
+		w.state.release()
 		w.grow()
 		w.due = now.Add(w.interval)
 		for r := range w.readers {
@@ -127,6 +134,9 @@ func (h *Hub) publish(w *watched, out Outcome, moment uint64) {
 		}
 	default:
 		changed := !w.known || w.state.Revision != out.State.Revision
+		if w.state.Held != out.State.Held {
+			w.state.release()
+		}
 		w.state, w.known, w.failed = out.State, true, Outcome{}
 		if moment > w.urgent {
 			w.urgent = 0

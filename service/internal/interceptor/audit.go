@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/code"
-	"google.golang.org/grpc/metadata"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
@@ -33,15 +32,20 @@ func auditCalls(a Audit) around {
 		}
 		c.audit = a
 		err := next(ctx, c)
-		switch {
-		case c.attempt != nil:
-			c.attempt.Outcome(c.result())
-		case c.failure != nil && isDenial(c.failure):
-			a.Log.Denied(c.audited(ctx), c.result())
-		case (err == nil || c.hasSent.Load()) && a.Reads && showsPeople(ctx, c):
-			a.Log.Read(c.audited(ctx), c.result())
-		}
+		c.endAudit(ctx, err)
 		return err
+	}
+}
+
+// endAudit writes the line that stands behind a call, if it has one.
+func (c *call) endAudit(ctx context.Context, err error) {
+	switch a := c.audit; {
+	case c.attempt != nil:
+		c.attempt.Outcome(c.result())
+	case c.failure != nil && isDenial(c.failure):
+		a.Log.Denied(c.audited(ctx), c.result())
+	case (err == nil || c.hasSent.Load()) && a.Reads && showsPeople(ctx, c):
+		a.Log.Read(c.audited(ctx), c.result())
 	}
 }
 
@@ -71,13 +75,13 @@ func showsPeople(ctx context.Context, c *call) bool {
 		return false
 	}
 	_, method, _ := strings.Cut(c.op.Name, "/")
-	return len(metadata.ValueFromIncomingContext(ctx, assertionKey)) > 0 || strings.HasPrefix(method, "Browse") || strings.HasPrefix(method, "Search")
+	return len(Header(ctx, assertionKey)) > 0 || strings.HasPrefix(method, "Browse") || strings.HasPrefix(method, "Search")
 }
 
 // audited is what the audit lines say of a call.
 func (c *call) audited(ctx context.Context) audit.Call {
 	line := audit.Call{Principal: c.principal, Tenant: c.tenant, RPC: c.shownMethod(), RequestID: c.requestID}
-	if assertion := metadata.ValueFromIncomingContext(ctx, assertionKey); len(assertion) == 1 && c.denied == "" {
+	if assertion := Header(ctx, assertionKey); len(assertion) == 1 && c.denied == "" {
 		// What a stranger claims is nothing, and a claim can hold anything.
 		if claims, ok := graph.ReadClaims(assertion[0]); ok && graph.IsGUID(claims.User) {
 			line.OnBehalfOf = claims.User

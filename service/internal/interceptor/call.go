@@ -23,6 +23,8 @@ type call struct {
 	context.Context
 	// method is gRPC's name of it.
 	method string
+	// header is the metadata that came with it, as gRPC has it; nil if there was no tap handle.
+	header metadata.MD
 	// handle carries it out. entered says that it has come to the interceptors.
 	handle  handler
 	entered bool
@@ -75,6 +77,8 @@ type call struct {
 	// still decides again whether the caller may do what the call does; nil where everybody may. Only calls that last have
 	// it.
 	still func() error
+	// inSpan puts requests into the span of the call; nil when it has none. Only calls that last have it.
+	inSpan func(context.Context) context.Context
 	// hasSent is set when a stream has sent a message.
 	hasSent atomic.Bool
 }
@@ -117,6 +121,15 @@ func RequestID(ctx context.Context) string {
 		return c.requestID
 	}
 	return ""
+}
+
+// Header returns the values of a key of the metadata that came with a call. The key is in lower case. Nobody may change
+// them: gRPC's own functions copy them, and compare all keys when there is none.
+func Header(ctx context.Context, key string) []string {
+	if c := of(ctx); c != nil && c.header != nil {
+		return c.header[key]
+	}
+	return metadata.ValueFromIncomingContext(ctx, key)
 }
 
 // Stats returns where the requests of a call note what they took. Nobody reads it outside of one.

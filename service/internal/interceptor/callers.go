@@ -74,7 +74,7 @@ func (ch *Chain) Tap(ctx context.Context, info *tap.Info) (_ context.Context, er
 		}
 	}()
 	who := peerOf(ctx)
-	c := &call{Context: ctx, method: info.FullMethodName, op: ch.contract.OfMethod(info.FullMethodName)}
+	c := &call{Context: ctx, method: info.FullMethodName, op: ch.contract.OfMethod(info.FullMethodName), header: info.Header}
 	switch {
 	case isOpen(info.FullMethodName):
 		return ch.begin(c, info, ch.opening, who)
@@ -131,6 +131,18 @@ func (ch *Chain) refuse(ctx context.Context, method string, failure error, shed 
 	return ch.refusal(c, c)
 }
 
+// RefuseRequest ends what did not become a call of gRPC's, as refuse ends a call. A stranger gets no other reason than
+// that. The credential can only be a token.
+func (ch *Chain) RefuseRequest(ctx context.Context, method string, failure error) error {
+	if ch.callers != nil {
+		header, _ := metadata.FromIncomingContext(ctx)
+		if _, _, err := ch.callers.Authenticator.Known(identity.Credential{Authorization: header.Get(authorizationKey)}); err != nil {
+			failure = err
+		}
+	}
+	return ch.refuse(ctx, method, failure, "")
+}
+
 // admit lets only known callers use what is not of the contract and not open, such as reflection. Which tenants they
 // have does not matter: it shows the contract, which is no secret.
 func (ch *Chain) admit(ctx context.Context, c *call) error {
@@ -155,23 +167,30 @@ func authenticate(callers *Callers) around {
 			return c.unauthenticated(&identity.CredentialError{Cause: identity.CauseExpired})
 		}
 		if !c.shown {
-			header, _ := metadata.FromIncomingContext(ctx)
-			waiting, cancel := context.WithTimeout(ctx, identityTime)
-			defer cancel()
-			known, err := callers.Authenticator.Caller(waiting, credentialOf(ctx, header))
-			if c.identified != nil {
-				c.identified()
-			}
-			if err != nil {
+			if err := c.learnCaller(ctx, callers); err != nil {
 				return c.unauthenticated(err)
 			}
-			c.caller = known
 		}
 		if len(c.caller.Names) > 0 {
 			c.principal = c.caller.Names[0]
 		}
 		return next(ctx, c)
 	}
+}
+
+// learnCaller learns who makes a call whose headers did not show it.
+func (c *call) learnCaller(ctx context.Context, callers *Callers) error {
+	header, _ := metadata.FromIncomingContext(ctx)
+	waiting, cancel := context.WithTimeout(ctx, identityTime)
+	defer cancel()
+	known, err := callers.Authenticator.Caller(waiting, credentialOf(ctx, header))
+	if c.identified != nil {
+		c.identified()
+	}
+	if err == nil {
+		c.caller = known
+	}
+	return err
 }
 
 // unauthenticated notes for the log why nobody is known to call. The client gets the same Status for all causes.
@@ -191,23 +210,31 @@ func authorize(callers *Callers, tenantOf func(context.Context) (string, error))
 		if callers == nil || c.op == nil {
 			return next(ctx, c)
 		}
-		tenant, err := tenantOf(ctx)
-		if err != nil {
+		if err := c.decide(ctx, callers, tenantOf); err != nil {
 			return err
-		}
-		rule := callers.Rules.Of(c.method)
-		asked := rights.Call{
-			Names: c.caller.Names, Tenant: tenant, Rule: rule, Effects: rule.Effects(c.request),
-			OnBehalfOfUser: len(metadata.ValueFromIncomingContext(ctx, assertionKey)) > 0, Now: callers.Now(),
-		}
-		decision := callers.Rights().Decide(asked)
-		c.tenant, c.principal, c.denied = tenant, decision.Principal, decision.Cause()
-		if !decision.Allowed {
-			return apierror.Refuse(pb.ErrorReason_CALLER_NOT_ALLOWED)
-		}
-		if c.lasts() {
-			c.still = c.decideLater(callers, asked)
 		}
 		return next(ctx, c)
 	}
+}
+
+// decide refuses what the caller may not do. What it is asked takes no room on the stack of a call under way.
+func (c *call) decide(ctx context.Context, callers *Callers, tenantOf func(context.Context) (string, error)) error {
+	tenant, err := tenantOf(ctx)
+	if err != nil {
+		return err
+	}
+	rule := callers.Rules.Of(c.method)
+	asked := rights.Call{
+		Names: c.caller.Names, Tenant: tenant, Rule: rule, Effects: rule.Effects(c.request),
+		OnBehalfOfUser: len(Header(ctx, assertionKey)) > 0, Now: callers.Now(),
+	}
+	decision := callers.Rights().Decide(asked)
+	c.tenant, c.principal, c.denied = tenant, decision.Principal, decision.Cause()
+	if !decision.Allowed {
+		return apierror.Refuse(pb.ErrorReason_CALLER_NOT_ALLOWED)
+	}
+	if c.lasts() {
+		c.still = c.decideLater(callers, asked)
+	}
+	return nil
 }

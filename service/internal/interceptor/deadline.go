@@ -15,8 +15,8 @@ const MaxTime = 120 * time.Second
 // MaxStream is how long a stream lasts that nobody ends before.
 const MaxStream = 10 * time.Minute
 
-// streamTime is the deadline that no stream can have more of. The stream itself ends before it.
-const streamTime = MaxStream + 30*time.Second
+// StreamTime is the deadline that no stream can have more of. The stream itself ends before it.
+const StreamTime = MaxStream + 30*time.Second
 
 const (
 	// defaultTime is the deadline of a call that has none.
@@ -33,7 +33,7 @@ const (
 func limitTime(ctx context.Context, c *call, next handler) error {
 	limit, most := defaultTime, MaxTime
 	if c.op != nil && c.op.Kind.Streams() {
-		limit, most = streamTime, streamTime
+		limit, most = StreamTime, StreamTime
 	}
 	if deadline, ok := wire.Deadline(ctx); ok {
 		left := time.Until(deadline)

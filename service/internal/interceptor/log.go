@@ -47,8 +47,7 @@ func (l LogTenants) of(tenant string) string {
 // logCalls writes one line a call. Its fields are listed here and nowhere else: no id of a resource, no address, no
 // text of Graph's, and a tenant only as tenants says. It also tells the observers of each call.
 func logCalls(logger *slog.Logger, tenants LogTenants, observers []Observer) around {
-	var strangers lineLimit
-	lines := logger.Handler()
+	l := &callLog{lines: logger.Handler(), tenants: tenants}
 	return func(ctx context.Context, c *call, next handler) error {
 		start := time.Now()
 		if !c.quiet {
@@ -63,53 +62,66 @@ func logCalls(logger *slog.Logger, tenants LogTenants, observers []Observer) aro
 			began(observers, c)
 		}
 		ended(observers, c, took)
-		level := slog.LevelInfo
-		if err != nil && c.failure != nil {
-			level = levelOf(c.failure)
-		}
-		// Without slog's Logger, which looks for the caller's line of source each time.
-		if !lines.Enabled(ctx, level) {
-			return err
-		}
-		line := slog.NewRecord(start.Add(took), level, "call", 0)
-		line.AddAttrs(
-			slog.String("method", c.shownMethod()),
-			slog.Duration("duration", took),
-			slog.String("requestId", c.requestID),
-			slog.Int("attempts", c.stats.Attempts),
-			slog.Int64("waitedMs", c.stats.Waited.Milliseconds()),
-			slog.Duration("graphDuration", c.stats.InGraph),
-		)
-		var buffer [moreAttributes]slog.Attr
-		more := buffer[:0]
-		if c.traceID != "" {
-			more = append(more, slog.String("traceId", c.traceID))
-		}
-		if c.refused != nil {
-			left, ok := strangers.take(time.Now())
-			if !ok {
-				return err
-			}
-			if left > 0 {
-				more = append(more, slog.Uint64("suppressed", left))
-			}
-		}
-		for _, one := range [...]struct{ key, value string }{
-			{"tenant", tenants.of(c.tenant)}, {"principal", c.principal}, {"denied", c.denied},
-		} {
-			if one.value != "" {
-				more = append(more, slog.String(one.key, one.value))
-			}
-		}
-		if err == nil || c.failure == nil {
-			more = append(more, slog.String("code", codes.OK.String()))
-		} else {
-			more = c.appendFailure(more)
-		}
-		line.AddAttrs(more...)
-		_ = lines.Handle(ctx, line)
+		l.write(ctx, c, start.Add(took), took, err)
 		return err
 	}
+}
+
+// callLog writes the lines of calls.
+type callLog struct {
+	lines     slog.Handler
+	tenants   LogTenants
+	strangers lineLimit
+}
+
+// write writes the line of a call that has ended. It is a function of its own since its variables take 2 kB: the stack
+// of each call under way would hold them.
+func (l *callLog) write(ctx context.Context, c *call, now time.Time, took time.Duration, err error) {
+	level := slog.LevelInfo
+	if err != nil && c.failure != nil {
+		level = levelOf(c.failure)
+	}
+	// Without slog's Logger, which looks for the caller's line of source each time.
+	if !l.lines.Enabled(ctx, level) {
+		return
+	}
+	line := slog.NewRecord(now, level, "call", 0)
+	line.AddAttrs(
+		slog.String("method", c.shownMethod()),
+		slog.Duration("duration", took),
+		slog.String("requestId", c.requestID),
+		slog.Int("attempts", c.stats.Attempts),
+		slog.Int64("waitedMs", c.stats.Waited.Milliseconds()),
+		slog.Duration("graphDuration", c.stats.InGraph),
+	)
+	var buffer [moreAttributes]slog.Attr
+	more := buffer[:0]
+	if c.traceID != "" {
+		more = append(more, slog.String("traceId", c.traceID))
+	}
+	if c.refused != nil {
+		left, ok := l.strangers.take(time.Now())
+		if !ok {
+			return
+		}
+		if left > 0 {
+			more = append(more, slog.Uint64("suppressed", left))
+		}
+	}
+	for _, one := range [...]struct{ key, value string }{
+		{"tenant", l.tenants.of(c.tenant)}, {"principal", c.principal}, {"denied", c.denied},
+	} {
+		if one.value != "" {
+			more = append(more, slog.String(one.key, one.value))
+		}
+	}
+	if err == nil || c.failure == nil {
+		more = append(more, slog.String("code", codes.OK.String()))
+	} else {
+		more = c.appendFailure(more)
+	}
+	line.AddAttrs(more...)
+	_ = l.lines.Handle(ctx, line)
 }
 
 // moreAttributes has room for what else stands in a line: all of a failure, and what comes before it.

@@ -51,6 +51,8 @@ func (w *watcher) Begin(ctx context.Context, _ string) (context.Context, func(er
 	return context.WithValue(ctx, spanKey{}, "trace-1"), func(err error) { w.spans = append(w.spans, err) }
 }
 
+func (*watcher) Within(ctx, _ context.Context) context.Context { return ctx }
+
 func (*watcher) TraceID(ctx context.Context) string {
 	id, _ := ctx.Value(spanKey{}).(string)
 	return id

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-	"google.golang.org/grpc/metadata"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
@@ -17,7 +16,7 @@ const requestIDKey = "x-request-id"
 // assignRequestID gives the call an id, the caller's when it is a GUID and else a new one, and returns it in the
 // trailers.
 func assignRequestID(ctx context.Context, c *call, next handler) error {
-	if values := metadata.ValueFromIncomingContext(ctx, requestIDKey); len(values) == 1 && graph.IsGUID(values[0]) {
+	if values := Header(ctx, requestIDKey); len(values) == 1 && graph.IsGUID(values[0]) {
 		c.requestID = strings.ToLower(values[0])
 	} else {
 		c.requestID = uuid.NewString()

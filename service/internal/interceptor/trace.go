@@ -9,6 +9,8 @@ type Tracer interface {
 	Begin(ctx context.Context, method string) (_ context.Context, end func(err error))
 	// TraceID returns the id of the trace that a call belongs to, empty for a call without a span.
 	TraceID(ctx context.Context) string
+	// Within puts requests that are sent with a context into the span of a call, whose context is the other one.
+	Within(ctx, call context.Context) context.Context
 }
 
 // traceCalls makes a span of each call that the tracer wants. It stands here and not in a stats handler of gRPC: that
@@ -23,8 +25,21 @@ func traceCalls(tracer Tracer) around {
 			return next(ctx, c)
 		}
 		c.traceID = tracer.TraceID(ctx)
+		if c.lasts() {
+			span := ctx
+			c.inSpan = func(ctx context.Context) context.Context { return tracer.Within(ctx, span) }
+		}
 		err := next(ctx, c)
 		end(err)
 		return err
 	}
+}
+
+// InSpan returns what puts requests into the span of a call that lasts: those that are sent on its behalf, and not with
+// its context.
+func InSpan(ctx context.Context) func(context.Context) context.Context {
+	if c := of(ctx); c != nil && c.inSpan != nil {
+		return c.inSpan
+	}
+	return func(ctx context.Context) context.Context { return ctx }
 }

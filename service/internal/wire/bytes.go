@@ -47,6 +47,19 @@ func (h *Holding) Grow(n int64) bool {
 	return true
 }
 
+// Resize holds n bytes in the place of those before, and reports whether they fit. Fewer always do.
+func (h *Holding) Resize(n int64) bool {
+	b := h.bytes
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	more := n - h.n
+	if h.done || more > 0 && b.byTenant[h.tenant]+more > b.max-b.all {
+		return false
+	}
+	h.add(more)
+	return true
+}
+
 // Set holds n bytes, whether they fit or not: they are there already.
 func (h *Holding) Set(n int64) {
 	h.bytes.mu.Lock()

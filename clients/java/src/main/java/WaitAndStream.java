@@ -76,8 +76,21 @@ public final class WaitAndStream {
     var streams = ProtectionUnitStreamServiceGrpc.newBlockingStub(channel);
     waitForPolicy(channel);
 
+    // The server can end a stream before the list ends: when it stops, and after ten minutes. Another one goes on.
     var whole = new Read();
-    whole.stream(streams, Integer.MAX_VALUE);
+    for (boolean complete = false; !complete; ) {
+      try {
+        whole.stream(streams, Integer.MAX_VALUE);
+        complete = true;
+      } catch (StatusRuntimeException e) {
+        var error = TypedError.of(e);
+        if (!error.reason().equals("STREAM_RESUME")) {
+          throw e;
+        }
+        System.out.println("the stream is to be resumed");
+        Thread.sleep(error.retryDelay().orElseThrow().toMillis());
+      }
+    }
     whole.show("stream");
 
     for (String way : List.of("stream", "list")) {
@@ -103,7 +116,6 @@ public final class WaitAndStream {
         pages++;
       }
     } catch (StatusRuntimeException e) {
-      // STREAM_RESUME is no failure: call again, with the token of the last page.
       System.out.println("error after " + pages + " page: " + TypedError.of(e).reason());
     }
     channel.shutdown().awaitTermination(5, TimeUnit.SECONDS);
