@@ -32,7 +32,7 @@ func (s *stage) reach(ctx context.Context, o options) ([]goal, error) {
 		}
 		goals = append(goals,
 			goal{c.what + ", again", warm.Seconds(), limit, " s", 0},
-			goal{c.what + ", after a start, with " + fmt.Sprint(c.calls) + " handshakes", cold.Seconds(), limit, " s", 0},
+			goal{c.what + ", after a start", cold.Seconds(), limit, " s", 0},
 			goal{c.what + ", memory of each", each / 1000, 40, " kB", 0})
 	}
 	if err := s.rawSlowReads(5_000); err != nil {
@@ -46,7 +46,7 @@ func (s *stage) reach(ctx context.Context, o options) ([]goal, error) {
 const streams = 250
 
 // slowReads starts a server that takes so many calls, makes all of them at once, twice, and returns how long the last
-// one took and the memory of each. The first time each read needs a new connection to the upstream.
+// one took and the memory of each. The first time there is no connection to the upstream.
 func (s *stage) slowReads(calls, of, maxCalls int) (cold, warm time.Duration, each float64, err error) {
 	t, stop, err := s.another("--max-calls", fmt.Sprint(maxCalls))
 	if err != nil {

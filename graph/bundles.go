@@ -12,7 +12,7 @@ import (
 const (
 	// aloneReads is how many reads under way have a connection of their own, over HTTP/1.1: a page costs 1.2 times the CPU
 	// over HTTP/2. Further ones share connections: each connection costs a handshake, and 70 kB.
-	aloneReads = 256
+	aloneReads = 128
 	// bundleReads is how many reads are in a bundle. Graph allows as many streams on a connection.
 	bundleReads = 100
 	// bundleDials is how many connections a bundle makes at once: one that hangs does not hold up its reads. A connection

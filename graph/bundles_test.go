@@ -53,8 +53,8 @@ func TestReadsBeyondTheFirstShareConnections(t *testing.T) {
 	for range 2 {
 		together(t, client, reads, http.MethodGet)
 	}
-	// Three bundles, each of which makes two at once.
-	if got := opened.Load(); got > 256+3*2 {
+	// Four bundles, each of which makes two at once.
+	if got := opened.Load(); got > 128+4*2 {
 		t.Errorf("opened %d connections for %d reads", got, reads)
 	}
 }

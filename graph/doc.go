@@ -44,7 +44,7 @@
 //
 // # Connections
 //
-// The first 256 reads under way use HTTP/1.1. Further reads, and all writes, use HTTP/2 where the server has it: the
+// The first 128 reads under way use HTTP/1.1. Further reads, and all writes, use HTTP/2 where the server has it: the
 // reads in bundles of 100, each with its own connection. A write with a body over 16 KiB has a connection of its own,
 // so that it fills nobody's window. Connections are renewed every 10 to 15 minutes. A body of which less than 10
 // KiB arrives in 10 s is cut.

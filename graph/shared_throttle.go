@@ -7,12 +7,14 @@ import "github.com/m365backup/backupstorage/graph/internal/throttle"
 // takes its part of the pace.
 type SharedThrottles = throttle.Shared
 
-// ThrottleKey names the requests that are throttled together, ThrottleOp is what a replica asks of their record in the
-// store, and ThrottleFact what is known there.
 type (
-	ThrottleKey  = throttle.Key
-	ThrottleOp   = throttle.Op
+	// ThrottleKey names the requests that are throttled together.
+	ThrottleKey = throttle.Key
+	// ThrottleOp is what a replica asks of the record of a key in the store.
+	ThrottleOp = throttle.Op
+	// ThrottleFact is what is known there.
 	ThrottleFact = throttle.Fact
+	// ThrottleVerb is what is done to a record.
 	ThrottleVerb = throttle.Verb
 )
 

@@ -9,8 +9,8 @@ import (
 //go:embed dist
 var dist embed.FS
 
-// Files returns the files of the page, with index.html at the root. Those in assets have a hash of their content in their
-// names, so that a browser may keep them for ever. All of them are text; they stand uncompressed.
+// Files returns the files of the page, with index.html at the root. Those in assets have a hash of their content in
+// their names, so that a browser may keep them for ever. All of them are text; they stand uncompressed.
 func Files() fs.FS {
 	files, err := fs.Sub(dist, "dist")
 	if err != nil {

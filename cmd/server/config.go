@@ -83,7 +83,7 @@ type callers struct {
 }
 
 type limits struct {
-	MaxCalls              int    `default:"1000" placeholder:"N" help:"maximum number of calls under way; one tenant alone can have half of it; each takes 40 to 100 KB" page:"maximum number of calls under way. One tenant alone can have half of them, two tenants a third each. The server refuses further calls at once with ~SERVER_OVERLOADED~. Each read under way takes 40 to 100 KB of memory: the first 256 have a connection to Graph each, further ones share HTTP/2 connections"`
+	MaxCalls              int    `default:"1000" placeholder:"N" help:"maximum number of calls under way; one tenant alone can have half of it; each takes 40 to 100 KB" page:"maximum number of calls under way. One tenant alone can have half of them, two tenants a third each. The server refuses further calls at once with ~SERVER_OVERLOADED~. Each read under way takes 40 to 100 KB of memory: the first 128 have a connection to Graph each, further ones share HTTP/2 connections"`
 	MaxWaits              int    `default:"20000" placeholder:"N" help:"maximum number of streams, waits and watches under way, besides --max-calls; one tenant alone can have half of it" page:"maximum number of [streams, waits and watches](waiting.md) under way, besides ~--max-calls~. Tenants share them like calls, and a connection can have 50. The server refuses further ones at once with ~SERVER_OVERLOADED~"`
 	MaxConnections        int    `default:"10000" placeholder:"N" help:"maximum number of connections; the server closes further ones at once"`
 	MaxConnectionsPerPeer int    `default:"0" placeholder:"N" help:"maximum number of connections of one IP address; 0 is a tenth of --max-connections"`

@@ -11,6 +11,9 @@ import (
 // alive: with Go's rule alone, which lets the heap double, the collector would run after every 4 MB.
 const heapFloor = 32 << 20
 
+// minPercent bounds how often the collector runs because of stacks: each time it reads them all.
+const minPercent = 50
+
 // floor keeps the heap floor. Go has no setting for one, so it sets the percentage of GOGC anew after each collection.
 type floor struct {
 	mu      sync.Mutex
@@ -37,7 +40,7 @@ func (f *floor) adapt() {
 		return
 	}
 	// To set it stops the world for some microseconds.
-	if percent := percentFor(scanned()); abs(percent-f.percent) > percent/16 {
+	if percent := percentFor(alive()); abs(percent-f.percent) > percent/16 {
 		f.percent = percent
 		debug.SetGCPercent(percent)
 	}
@@ -53,20 +56,22 @@ func (f *floor) end() {
 	debug.SetGCPercent(100)
 }
 
-// percentFor is the percentage with which the heap grows by the floor, or doubles if that is more.
-func percentFor(alive uint64) int {
-	return int(max(100, 100*heapFloor/max(alive, 1)))
+// percentFor is the percentage with which the heap grows by the floor, or doubles if that is more. Go takes it of the
+// stacks as well: with thousands of calls under way they are larger than the heap, and it would grow to three times.
+func percentFor(heap, all uint64) int {
+	return max(minPercent, int(100*max(heapFloor, heap)/max(all, 1)))
 }
 
-// scanned is what the percentage is taken of: what was alive at the last collection, with stacks and globals.
-func scanned() (n uint64) {
+// alive is what was alive in the heap at the last collection, and with stacks and globals, which is what the percentage
+// is taken of.
+func alive() (heap, all uint64) {
 	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
 	metrics.Read(samples)
 	for _, s := range samples {
-		n += s.Value.Uint64()
+		all += s.Value.Uint64()
 	}
 	// Before the first collection Go takes it of 4 MB.
-	return max(n, 4<<20)
+	return samples[0].Value.Uint64(), max(all, 4<<20)
 }
 
 func abs(n int) int { return max(n, -n) }

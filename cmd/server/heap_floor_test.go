@@ -36,9 +36,13 @@ func TestGOGCWinsOverTheHeapFloor(t *testing.T) {
 }
 
 func TestPercentOfTheHeapFloor(t *testing.T) {
-	for alive, want := range map[uint64]int{4 << 20: 800, 16 << 20: 200, 32 << 20: 100, 1 << 30: 100} {
-		if got := percentFor(alive); got != want {
-			t.Errorf("%d MB alive: %d %%, want %d %%", alive>>20, got, want)
+	for _, test := range []struct{ heap, stacks, want int }{
+		{4, 0, 800}, {16, 0, 200}, {32, 0, 100}, {1 << 10, 0, 100}, {2, 2, 800},
+		// With thousands of calls under way the heap doubles, and does not grow by the stacks too.
+		{60, 60, minPercent}, {60, 20, 75}, {40, 400, minPercent},
+	} {
+		if got := percentFor(uint64(test.heap)<<20, uint64(test.heap+test.stacks)<<20); got != test.want {
+			t.Errorf("%d MB alive and %d MB of stacks: %d %%, want %d %%", test.heap, test.stacks, got, test.want)
 		}
 	}
 }

@@ -32,8 +32,8 @@ func Open(o Options) (*Client, error) {
 		return nil, err
 	}
 	c.raw = raw
-	if c.options.Timeout == 0 {
-		c.options.Timeout = Timeout
+	if c.options.Patience == 0 {
+		c.options.Patience = Timeout
 	}
 	c.availability = watch(o.Logger, c.ping)
 	return c, nil
@@ -41,7 +41,7 @@ func Open(o Options) (*Client, error) {
 
 // Close ends the goroutine and closes the connections. Subscriptions have to be stopped before.
 func (c *Client) Close() {
-	c.availability.stop()
+	c.stop()
 	_ = c.raw.Close()
 }
 
@@ -117,7 +117,7 @@ func (c *Client) send(ctx context.Context, name string, more time.Duration, comm
 		return nil, &Error{Cause: CauseDown}
 	}
 	began := time.Now()
-	bounded, cancel := context.WithTimeout(ctx, c.options.Timeout+more)
+	bounded, cancel := context.WithTimeout(ctx, c.options.Patience+more)
 	defer cancel()
 	result, err := command(bounded)
 	if errors.Is(err, goredis.Nil) {

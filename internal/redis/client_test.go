@@ -28,9 +28,9 @@ func open(t *testing.T, o Options) *Client {
 
 func openUp(t *testing.T, o Options) *Client {
 	t.Helper()
-	if o.Timeout == 0 {
+	if o.Patience == 0 {
 		// The machine may be busy.
-		o.Timeout = 5 * time.Second
+		o.Patience = 5 * time.Second
 	}
 	c := open(t, o)
 	redistest.Eventually(t, "Redis is up", c.Up)

@@ -5,9 +5,9 @@
 //	Redis is                         what a command costs            what happens
 //	-------------------------------  ------------------------------  ---------------------------------------------
 //	up                               one round trip                  nothing
-//	refused, hanging, slow, unfit    at most Timeout each            after 3 failures in a row it counts as down
-//	down                             nothing: it fails at once       a goroutine asks it every half a second, and
-//	                                                                 when it answers, it counts as up again
+//	refused, hanging, slow, unfit    at most Timeout each            it is down after 3 failures in a row
+//	down                             nothing: it fails at once       a goroutine asks it every half a second: when it
+//	                                                                 answers, it counts as up again
 //
 // Unfit is one that is older than version 7, that is a read-only replica, or that refuses the password. A Client is
 // down at first, until its goroutine has reached Redis.

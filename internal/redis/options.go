@@ -43,8 +43,8 @@ type Options struct {
 	RootCAs     func() *x509.CertPool
 	Certificate func() *tls.Certificate
 
-	// Timeout is how long a command may take; 0 means the constant Timeout. Tests on a busy machine take more.
-	Timeout time.Duration
+	// Patience is how long a command may take; 0 means the constant Timeout. Tests on a busy machine take more.
+	Patience time.Duration
 
 	// Logger gets a line when Redis comes up and when it goes down, with the cause. Nil logs nothing.
 	Logger *slog.Logger

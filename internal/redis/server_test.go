@@ -189,7 +189,7 @@ func TestWhatFailuresCost(t *testing.T) {
 	for name, fail := range map[string]func(*redistest.Server){"refused": (*redistest.Server).Kill, "hanging": (*redistest.Server).Freeze} {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t)
-			c := openUp(t, Options{URL: server.URL(), Timeout: Timeout})
+			c := openUp(t, Options{URL: server.URL(), Patience: Timeout})
 			fail(server)
 			var most time.Duration
 			for n := 0; c.Up(); n++ {

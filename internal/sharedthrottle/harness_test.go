@@ -19,11 +19,11 @@ const tenant = "0f6b1d1c-7a4b-4d55-9a31-6c1f0a3f2b11"
 var reads = graph.ThrottleKey{Tenant: tenant}
 
 // connect returns a connection that is up.
-func connect(t testing.TB, o redis.Options) *redis.Client {
+func connect(t *testing.T, o redis.Options) *redis.Client {
 	t.Helper()
 	o.Namespace = []string{"graph.example", "application-id"}
 	// The machine may be busy.
-	o.Timeout = 5 * time.Second
+	o.Patience = 5 * time.Second
 	client, err := redis.Open(o)
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ type heard struct {
 }
 
 // listen returns a store, and what it hears from then on.
-func listen(t testing.TB, url string) (*Store, <-chan heard) {
+func listen(t *testing.T, url string) (*Store, <-chan heard) {
 	t.Helper()
 	s := New(connect(t, redis.Options{URL: url}))
 	news, began := make(chan heard, 1000), make(chan struct{}, 10)
@@ -50,7 +50,7 @@ func listen(t testing.TB, url string) (*Store, <-chan heard) {
 }
 
 // await waits for news. Others may come before: what is there is told again when Redis comes up.
-func await(t testing.TB, news <-chan heard, wanted func(heard) bool) {
+func await(t *testing.T, news <-chan heard, wanted func(heard) bool) {
 	t.Helper()
 	timeout := time.After(10 * time.Second)
 	var last heard
@@ -67,7 +67,7 @@ func await(t testing.TB, news <-chan heard, wanted func(heard) bool) {
 }
 
 // do does something that has to succeed.
-func do(t testing.TB, s *Store, key graph.ThrottleKey, op graph.ThrottleOp) graph.ThrottleFact {
+func do(t *testing.T, s *Store, key graph.ThrottleKey, op graph.ThrottleOp) graph.ThrottleFact {
 	t.Helper()
 	if op.Rate == 0 {
 		op.Rate = 10
@@ -162,7 +162,7 @@ func leases(t *testing.T, a, b *Store, f graph.ThrottleFact) {
 	if took := time.Since(began); slots < 10 || float64(slots) > 20*(took.Seconds()+0.55)+1 {
 		t.Errorf("%d slots of both replicas in %v", slots, took)
 	}
-	if a.Slots()+b.Slots() != uint64(slots) { //nolint:gosec // It is small.
+	if a.Slots()+b.Slots() != uint64(slots) {
 		t.Errorf("%d and %d slots were counted, want %d", a.Slots(), b.Slots(), slots)
 	}
 	// A pace that grew is taken from who knows the epoch, and from nobody else.

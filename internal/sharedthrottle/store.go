@@ -35,8 +35,6 @@ import (
 )
 
 const (
-	// version begins each message.
-	version = "1"
 	// keptFor is how long after its last throttle response a record is kept.
 	keptFor = 5 * time.Minute
 	// probeFor is how long a claim holds.
@@ -118,7 +116,7 @@ func (s *Store) Do(ctx context.Context, key graph.ThrottleKey, op graph.Throttle
 	}
 	f, err := readFact(fields)
 	if op.Verb == graph.ThrottleLease && err == nil && f.Slots > 0 {
-		s.slots.Add(uint64(f.Slots)) //nolint:gosec // It is not negative.
+		s.slots.Add(uint64(f.Slots))
 	}
 	return f, err
 }
@@ -224,20 +222,20 @@ func readFact(fields []string) (f graph.ThrottleFact, err error) {
 		fail(e)
 		return n
 	}
-	real := func(i int) float64 {
+	fraction := func(i int) float64 {
 		n, e := strconv.ParseFloat(fields[i], 64)
 		fail(e)
 		return n
 	}
-	long := func(i int) time.Duration { return time.Duration(real(i) * float64(time.Millisecond)) }
+	long := func(i int) time.Duration { return time.Duration(fraction(i) * float64(time.Millisecond)) }
 	f = graph.ThrottleFact{
 		Known: true, Epoch: whole(1), Change: whole(2), Paced: fields[3] == "p", Wait: long(4), Pace: fields[5], PaceAge: long(6),
-		Replicas: int(whole(7)), Probing: long(8), //nolint:gosec // It is small.
+		Replicas: int(whole(7)), Probing: long(8),
 	}
 	const full = 15
 	if len(fields) >= full {
-		f.Claimed, f.Slots = fields[9] == "1", int(whole(10)) //nolint:gosec // It is at most maxSlots.
-		f.First, f.Interval, f.AskIn, f.Measured = long(11), long(12), long(13), real(14)
+		f.Claimed, f.Slots = fields[9] == "1", int(whole(10))
+		f.First, f.Interval, f.AskIn, f.Measured = long(11), long(12), long(13), fraction(14)
 	}
 	return f, err
 }

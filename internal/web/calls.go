@@ -138,6 +138,10 @@ func (p *Port) serveCall(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m := &message{body: r.Body, control: http.NewResponseController(w)}
+	if r.ProtoMajor == 1 {
+		// Otherwise net/http waits for the message before it responds to who may not send one.
+		_ = m.control.EnableFullDuplex()
+	}
 	defer p.drain(r, m)
 	r = r.Clone(r.Context())
 	r.Header = forwarded(r.Header)

@@ -135,6 +135,7 @@ func TestSlowClientsAreLetGo(t *testing.T) {
 		{"nothing at all", "", headerTime + time.Second, ""},
 		{"a body that never ends", head + "Content-Length: 100\r\n\r\n{", messageTime + time.Second, "DEADLINE_EXCEEDED"},
 		{"an envelope that never ends", strings.Replace(head, "json", "grpc-web", 1) + "Content-Length: 100\r\n\r\n\x00\x00", messageTime + time.Second, "DEADLINE_EXCEEDED"},
+		{"a refusal does not wait for the body", strings.Replace(head, "application/json", "text/plain", 1) + "Content-Length: 100\r\n\r\n{", time.Second, "INVALID_REQUEST"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

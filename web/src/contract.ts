@@ -160,5 +160,5 @@ export const spaced = (name: string) => name.replace(/([a-z0-9])([A-Z])/g, '$1 $
 /** The first sentence of a comment, on one line. */
 export function firstSentence(comment: string): string {
   const text = comment.split('\n\n')[0]?.replace(/\s+/g, ' ') ?? '';
-  return /^.*?[.:](?= [A-Z]|$)/.exec(text)?.[0].replace(/:$/, '.') ?? text;
+  return /^.*?\.(?= [A-Z0-9`]|$)/.exec(text)?.[0] ?? text;
 }

@@ -11,7 +11,7 @@ export function ErrorCard({ error, embedded }: { error: TypedError; embedded?: b
     <p class="head">
       <strong class="reason">{error.reason || 'No reason'}</strong> <span class="code">{error.code}</span>
     </p>
-    <p class="message">{error.message || reason?.summary}</p>
+    <p class="said">{error.message || reason?.summary}</p>
     <dl>
       <dt>What to do</dt>
       <dd class="resolution">{reason?.resolution ? `${reason.resolution}.` : !error.reason
@@ -43,7 +43,7 @@ const faults: Record<string, string> = {
   CALLER: 'The caller', TENANT: 'The administrator of the tenant', GRAPH: 'Microsoft', SERVER: 'The operator of this server',
 };
 
-function retryText(error: TypedError): string {
+export function retryText(error: TypedError): string {
   if (error.retryDelay) return `After ${error.retryDelay}.`;
   const retry = contract().reasons.get(error.reason)?.retry;
   if (retry === 'NEVER') return 'Not before the request or the resource changes.';

@@ -33,7 +33,7 @@ async function fill(rpc: Rpc, schema: DescMessage, into: DraftMessage, root: Dra
 function wanted(rpc: Rpc, field: DescField, path: string): boolean {
   if (path === '' && rpc.graph.path?.includes(`{${field.name}}`)) return true;
   const comment = contract().comments.get(`${field.parent.typeName}.${field.name}`) ?? '';
-  if (comment.startsWith('Required.') || field.name === 'display_name' || field.name === 'max_wait') return true;
+  if (comment.startsWith('Required.') || /^(display_name|max_wait|items)$/.test(field.name)) return true;
   if (/^Create/.test(rpc.name) && /^(mailboxes|drives|site_web_urls|(mailbox|drive|site)_protection_units)$/.test(field.name)) return true;
   return /^Update/.test(rpc.name) && /^(is_enabled|(mailbox|drive|site)_expression|add_(mailbox|drive|site)_restore_artifacts)$/.test(field.name);
 }

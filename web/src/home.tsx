@@ -23,6 +23,6 @@ export function Home() {
       <p><Inline text={firstSentence(service.comment)} /></p>
       <p class="muted">{service.rpcs.length} rpcs, such as <a href={`#/${service.rpcs[0]?.id}`}>{service.rpcs[0]?.name}</a></p>
     </li>)}</ul>
-    {about && <p class="muted foot">{about.version && `Version ${about.version}. `}{onEmulator() ? 'This server runs on its emulator.' : 'This server runs on Microsoft Graph: calls act on a real tenant.'}</p>}
+    {about && <p class="muted foot">{about.version && `Version ${about.version}. `}{onEmulator() ? 'This server runs on its emulator.' : 'This server runs on Microsoft Graph: calls act on a real tenant.'} <a href="licenses.txt">Licences</a></p>}
   </article>;
 }

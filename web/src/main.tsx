@@ -10,7 +10,7 @@ import { RpcPage } from './rpc-page';
 import { SettingsBar } from './settings';
 import { onEmulator, server, type About } from './store';
 
-/** What the address says: `#/Service/Method`, `#/errors/REASON`, `#/errors?id=…`, `#/emulator`, or nothing. */
+/** What the address says: `#/Service/Method` (with `?field=text`), `#/errors/REASON`, `#/errors?id=…`, `#/emulator`, or nothing. */
 function useRoute(): { path: string; query: URLSearchParams } {
   const read = () => location.hash.replace(/^#\/?/, '');
   const [hash, setHash] = useState(read);
@@ -50,13 +50,13 @@ function App() {
   else if (!contract || !about) main = <p class="muted">Loading…</p>;
   else if (part === 'errors') main = <ErrorsPage reason={path.split('/')[1] ?? ''} id={query.get('id') ?? ''} />;
   else if (part === 'emulator') main = <EmulatorPage />;
-  else if (rpc) main = <RpcPage key={rpc.id} rpc={rpc} />;
+  else if (rpc) main = <RpcPage key={`${rpc.id}?${query}`} rpc={rpc} given={Object.fromEntries(query)} />;
   else main = <article><h1>Not found</h1><p>The contract has no rpc {path}.</p></article>;
 
   return <>
     <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById('main')?.focus(); }}>Skip to the content</a>
     <header class="top">
-      <a class="brand" href="#/"><span class="mark" aria-hidden="true" />Backup Storage</a>
+      <a class="brand" href="#/" aria-label="Backup Storage"><span class="mark" aria-hidden="true" /><span>Backup Storage</span></a>
       <nav aria-label="Parts">
         {link('#/', 'rpcs', 'Rpcs')}
         {link('#/errors', 'errors', 'Errors')}
@@ -64,7 +64,7 @@ function App() {
       </nav>
       <SettingsBar />
     </header>
-    <div class={`frame ${part}${part === 'rpcs' && path ? ' one' : ''}`}>
+    <div class={`frame in-${part}${part === 'rpcs' && path ? ' one' : ''}`}>
       {part === 'rpcs' && <RpcList current={path} typed={typed} onType={setTyped} />}
       <main id="main" tabIndex={-1}>{main}</main>
     </div>

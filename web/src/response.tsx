@@ -12,7 +12,7 @@ export function Response({ result, running, stream }: { result: Result | undefin
   const text = result.messages.map((message) => JSON.stringify(message, null, 2)).join('\n');
   const state = running ? `${result.messages.length} messages so far` : result.cancelled ? 'Cancelled' : result.error ? result.error.code : 'OK';
   return <>
-    <p class={`outcome ${result.error ? 'bad' : running || result.cancelled ? 'pending' : 'good'}`} role="status">
+    <p class={`outcome ${result.error ? 'bad' : running || result.cancelled ? 'pending' : 'good'}`} role="status" data-call={result.requestId}>
       <strong>{state}</strong>
       {stream && !running && <span>{result.messages.length} {result.messages.length === 1 ? 'message' : 'messages'}</span>}
       {!running && <span>{Math.round(result.milliseconds)} ms</span>}

@@ -1,7 +1,8 @@
 // All rpcs, found by typing.
-import { useRef } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import type { Contract, Rpc } from './contract';
 import { server } from './store';
+import { Breakable } from './text';
 
 /** Those whose name, path or comment has all the words; those that have them in the name come first in their service. */
 export function find(contract: Contract, typed: string): Map<string, Rpc[]> {
@@ -21,6 +22,14 @@ export function RpcList({ current, typed, onType }: { current: string; typed: st
   const nav = useRef<HTMLElement>(null);
   const found = contract && find(contract, typed);
   const count = found && [...found.values()].reduce((sum, rpcs) => sum + rpcs.length, 0);
+
+  useEffect(() => {
+    const [list, link] = [nav.current?.querySelector('.scroll'), nav.current?.querySelector('[aria-current]')];
+    if (!list || !link) return;
+    const [inside, at] = [list.getBoundingClientRect(), link.getBoundingClientRect()];
+    // The heading of a service sticks to the top, and must not hide the link.
+    if (at.top < inside.top + 40 || at.bottom > inside.bottom) list.scrollTop += at.top - inside.top - inside.height / 3;
+  }, [current, contract]);
 
   const move = (event: KeyboardEvent) => {
     if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return;
@@ -46,7 +55,7 @@ export function RpcList({ current, typed, onType }: { current: string; typed: st
         <h2>{service.replace(/Service$/, '')}</h2>
         <ul>{rpcs.map((rpc) => <li key={rpc.id}>
           <a href={`#/${rpc.id}`} aria-current={rpc.id === current ? 'page' : undefined}>
-            <span class={`dot effect-${(rpc.graph.effect ?? 'READ').toLowerCase()}`} aria-hidden="true" />{rpc.name}
+            <span class={`dot effect-${(rpc.graph.effect ?? 'READ').toLowerCase()}`} aria-hidden="true" /><span><Breakable name={rpc.name} /></span>
             {rpc.stream && <span class="tag">stream</span>}
           </a>
         </li>)}</ul>

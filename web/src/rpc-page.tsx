@@ -4,20 +4,21 @@ import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { call, type Result } from './call';
 import type { Rpc } from './contract';
 import { draftToJson, jsonToDraft, type DraftMessage, type Problems } from './draft';
-import { Copy } from './error-card';
+import { Copy, retryText } from './error-card';
 import { example } from './example';
 import { MessageFields } from './form';
 import { Response } from './response';
 import { curlLine, grpcurlLine } from './shell';
 import { contract, settings } from './store';
-import { Comment, Link } from './text';
+import { Breakable, Comment, Link } from './text';
 
 /** Drafts of this visit, so that a form is as it was when somebody comes back to it. */
 const drafts = new Map<string, DraftMessage>();
 
-export function RpcPage({ rpc }: { rpc: Rpc }) {
+/** One rpc. The texts that are given fill its fields. */
+export function RpcPage({ rpc, given }: { rpc: Rpc; given: DraftMessage }) {
   const heading = useRef<HTMLHeadingElement>(null);
-  const [draft, setDraft] = useState<DraftMessage>(drafts.get(rpc.id) ?? {});
+  const [draft, setDraft] = useState<DraftMessage>(Object.keys(given).length > 0 ? given : drafts.get(rpc.id) ?? {});
   const [result, setResult] = useState<Result>();
   const [running, setRunning] = useState<AbortController>();
   const [problems, setProblems] = useState<Problems>(new Map());
@@ -53,11 +54,11 @@ export function RpcPage({ rpc }: { rpc: Rpc }) {
     }
   };
 
-  return <article class="rpc">
+  return <article class="rpc" data-rpc={rpc.id}>
     <a class="back" href="#/">All rpcs</a>
     <header>
       <p class="muted service">{rpc.service}</p>
-      <h1 tabIndex={-1} ref={heading}>{rpc.name}{rpc.stream && <span class="tag">stream</span>}</h1>
+      <h1 tabIndex={-1} ref={heading}><Breakable name={rpc.name} />{rpc.stream && <span class="tag">stream</span>}</h1>
       <Comment text={rpc.comment} />
       <Facts rpc={rpc} />
       <DocumentedErrors rpc={rpc} />
@@ -132,13 +133,13 @@ function RequestForm({ rpc, draft, problems, running, error, onChange, onSend, o
     <div class="panel-head">
       <h2 id="request-title">Request message</h2>
       {!empty && <div class="actions">
-        <button type="button" class="quiet" disabled={filling} onClick={fill}>Fill with an example</button>
+        <button type="button" class="quiet" disabled={filling} onClick={fill}>Fill with example</button>
         <button type="button" class="quiet" aria-pressed={asJson} onClick={toggle}>JSON</button>
       </div>}
     </div>
     <form onSubmit={(event) => { event.preventDefault(); if (!wrong && !running) onSend(); }} noValidate>
       {error && whole && <p class="problem whole" role="alert" data-path="">
-        <strong>{error.reason}</strong>: this is about the whole request, since <code>{whole.kind}</code> <code>{whole.subject}</code> stands in the way. {contract().reasons.get(error.reason)?.resolution}.
+        <strong>{error.reason}</strong> No single field is wrong. {whole.description}. What to do: {contract().reasons.get(error.reason)?.resolution}. Retry: {retryText(error)}
       </p>}
       {empty && <p class="muted">This rpc takes no fields.</p>}
       {asJson
@@ -161,7 +162,7 @@ function RequestForm({ rpc, draft, problems, running, error, onChange, onSend, o
 function mark({ error }: Result, request: JsonObject): Problems {
   const marked: Problems = new Map();
   const resolution = contract().reasons.get(error?.reason ?? '')?.resolution;
-  const say = (description: string) => [error?.reason, description, resolution && `${resolution}.`].filter(Boolean).join(': ').replace(/([.!?]): /, '$1 ');
+  const say = (description: string) => `${error?.reason}: ${[description, resolution].filter(Boolean).map((each) => `${each}.`).join(' ')}`;
   for (const { field, description } of error?.fields ?? []) marked.set(field, say(description));
   if (marked.size > 0) return marked;
   for (const { subject, description } of error?.subjects ?? []) {

@@ -16,10 +16,12 @@ function headers(): string[] {
 
 export function grpcurlLine(rpc: Rpc, request: JsonObject): string {
   const { about } = server.get();
+  const address = about?.grpcAddress ?? location.hostname;
+  const socket = address.startsWith('unix://');
   return [
-    'grpcurl', ...(about?.grpcTls ? [] : ['-plaintext']), ...headers(),
+    'grpcurl', ...(about?.grpcTls ? [] : ['-plaintext']), ...(socket ? ['-unix'] : []), ...headers(),
     ...(Object.keys(request).length > 0 ? [`-d ${quote(JSON.stringify(request))}`] : []),
-    quote(about?.grpcAddress ?? location.hostname), `${rpc.method.parent.typeName}/${rpc.name}`,
+    quote(socket ? address.slice('unix://'.length) : address), `${rpc.method.parent.typeName}/${rpc.name}`,
   ].join(' ');
 }
 

@@ -66,15 +66,23 @@ export async function unitNames(): Promise<Map<string, string>> {
   ]);
 }
 
-async function unitsOf(workload: Workload): Promise<Suggestion[]> {
+interface Unit extends Suggestion { state: string }
+
+async function unitsOf(workload: Workload): Promise<Unit[]> {
   const [page, names] = await Promise.all([ask(`ProtectionUnitService/List${named[workload].unit}ProtectionUnits`, some), unitNames()]);
-  const rank = (item: JsonObject) => Number(!String(item.status).endsWith('_PROTECTED') || String(item.status).endsWith('UNPROTECTED'));
-  return list(page, 'protection_units').sort((a, b) => rank(a) - rank(b)).map((item) => ({
-    value: String(item.id), label: [names.get(String(item.id)) ?? item.display_name ?? item.site_name, named[workload].unit.toLowerCase(), short(item.status)].filter(Boolean).join(' · '),
-  }));
+  return list(page, 'protection_units').map((item) => {
+    const state = short(item.status);
+    const name = names.get(String(item.id)) ?? item.display_name ?? item.site_name;
+    return { value: String(item.id), state, label: [name, named[workload].unit.toLowerCase(), state].filter(Boolean).join(' · ') };
+  });
 }
 
-const units: Source = async ({ workload }) => (await Promise.all((workload ? [workload] : workloads).map(unitsOf))).flat();
+/** The units in the state that the rpc acts on come first. */
+const units: Source = async ({ workload, rpc }) => {
+  const wanted = /CancelOffboard/.test(rpc) ? 'offboard requested' : /Offboard/.test(rpc) ? 'unprotected' : 'protected';
+  const all = (await Promise.all((workload ? [workload] : workloads).map(unitsOf))).flat();
+  return all.sort((a, b) => Number(a.state !== wanted) - Number(b.state !== wanted));
+};
 
 /** The newest point of each of the first units: one that can be browsed, where that is what it is for. */
 const points: Source = async (asked) => {

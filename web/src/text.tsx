@@ -17,6 +17,11 @@ export function Link({ to, children }: { to: string; children?: ComponentChildre
   return <a href={to} target="_blank" rel="noopener noreferrer">{children ?? to}</a>;
 }
 
+/** A long name, with places where a line may break. */
+export function Breakable({ name }: { name: string }) {
+  return <>{name.split(/(?<=[a-z0-9])(?=[A-Z])/).flatMap((word, i) => i === 0 ? [word] : [<wbr key={i} />, word])}</>;
+}
+
 const row = (line: string) => line.replace(/^\||\|$/g, '').split('|').map((cell) => cell.trim());
 
 /** A whole comment. */

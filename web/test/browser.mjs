@@ -7,10 +7,10 @@ const executable = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromiu
 /** How long a person would wait for anything. */
 export const patience = 15_000;
 
-export async function launch() {
+export async function launch(flags = []) {
   if (!executable) throw new Error('there is no Chromium; apt-get install chromium gets one, or CHROMIUM names it');
   // Containers run as root, where Chromium's own sandbox cannot.
-  return await puppeteer.launch({ executablePath: executable, headless: true, args: ['--no-sandbox', '--disable-dev-shm-usage', '--force-color-profile=srgb'] });
+  return await puppeteer.launch({ executablePath: executable, headless: true, args: ['--no-sandbox', '--disable-dev-shm-usage', '--force-color-profile=srgb', ...flags] });
 }
 
 /**
@@ -19,7 +19,7 @@ export async function launch() {
  */
 export async function open(browser, url, { width = 1280, height = 900, scheme = 'light' } = {}) {
   const context = await browser.createBrowserContext();
-  await context.overridePermissions(new URL(url).origin, ['clipboard-read', 'clipboard-write', 'clipboard-sanitized-write']);
+  if (url !== 'about:blank') await context.overridePermissions(new URL(url).origin, ['clipboard-read', 'clipboard-write', 'clipboard-sanitized-write']);
   const page = await context.newPage();
   const faults = [];
   page.on('pageerror', (error) => faults.push(`thrown: ${error.message}`));
@@ -30,7 +30,7 @@ export async function open(browser, url, { width = 1280, height = 900, scheme = 
     }
   });
   page.on('request', (request) => {
-    if (!request.url().startsWith(url) && !request.url().startsWith('data:')) faults.push(`asked of elsewhere: ${request.url()}`);
+    if (url !== 'about:blank' && !request.url().startsWith(url) && !request.url().startsWith('data:')) faults.push(`asked of elsewhere: ${request.url()}`);
   });
   page.setDefaultTimeout(patience);
   await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);

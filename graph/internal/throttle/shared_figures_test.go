@@ -17,7 +17,8 @@ type window struct {
 	accepted                   int
 }
 
-func (w *window) pass() bool {
+// pass counts a request. It returns how long to wait, 0 for one that is allowed.
+func (w *window) pass() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
@@ -25,19 +26,19 @@ func (w *window) pass() bool {
 	if now.Before(w.closed) {
 		w.closed = w.closed.Add(time.Second)
 		w.throttled++
-		return false
+		return w.closed.Sub(now)
 	}
 	if now.Sub(w.from) >= time.Second || !w.closed.IsZero() {
 		w.from, w.count, w.closed = now, 0, time.Time{}
 	}
 	if w.count++; w.count <= 10 {
 		w.accepted++
-		return true
+		return 0
 	}
 	w.closed = now.Add(time.Second)
 	w.throttled++
 	w.openings++
-	return false
+	return time.Second
 }
 
 // demand sends requests through the throttles, evenly, until the context ends.
@@ -52,10 +53,10 @@ func (w *window) demand(ctx context.Context, throttles *Throttles, perSecond int
 				return
 			}
 			time.Sleep(10 * time.Millisecond)
-			if w.pass() {
+			if wait := w.pass(); wait == 0 {
 				throttles.Leave(p, true)
 			} else {
-				throttles.Block(reads, p, []Key{reads}, time.Until(w.closed))
+				throttles.Block(reads, p, []Key{reads}, wait)
 			}
 		})
 		_ = sleep(ctx, time.Second/time.Duration(perSecond), nil)
@@ -125,7 +126,8 @@ func TestFiguresOfReplicas(t *testing.T) {
 	}
 }
 
-// TestFiguresWithoutTheStore has three replicas that lose their store: together they stay below the limit.
+// TestFiguresWithoutTheStore has three replicas that lose their store. They cannot know of each other's probes, which
+// this upstream counts, and get a good half of what they get with it.
 func TestFiguresWithoutTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, b := new(window), newBoard()
@@ -139,12 +141,13 @@ func TestFiguresWithoutTheStore(t *testing.T) {
 		w.mu.Lock()
 		accepted, throttled := w.accepted, w.throttled
 		w.mu.Unlock()
-		time.Sleep(time.Minute)
+		time.Sleep(5 * time.Minute)
 		w.mu.Lock()
 		accepted, throttled = w.accepted-accepted, w.throttled-throttled
 		w.mu.Unlock()
-		t.Logf("figure: three replicas without their store for 60 s: %.1f %% of the limit, %d of %d requests throttled", float64(accepted)/6, throttled, accepted+throttled)
-		if accepted < 300 || throttled > accepted/10 {
+		t.Logf("figure: three replicas without their store for 5 min: %.1f %% of the limit, %d of %d requests throttled", float64(accepted)/30, throttled, accepted+throttled)
+		// They wait for random times after a probe in vain.
+		if accepted < 750 || throttled > accepted/5 {
 			t.Errorf("%d accepted, %d throttled", accepted, throttled)
 		}
 		b.setDown(false)

@@ -310,7 +310,7 @@ func (q *queue) refresh(ctx context.Context) {
 	select {
 	case <-reading:
 	default:
-		// Whoever waits waits once.
+		// A request waits for it once.
 		q.mu.Lock()
 		s.aloneUntil = time.Now().Add(aloneFor)
 		q.mu.Unlock()

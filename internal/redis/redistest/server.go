@@ -36,15 +36,15 @@ type Server struct {
 }
 
 // Start starts a redis-server with further arguments, such as "--requirepass", "secret". The test ends it.
-func Start(t testing.TB, arguments ...string) *Server {
-	t.Helper()
-	return start(t, nil, append([]string{"--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"}, arguments...))
+func Start(tb testing.TB, arguments ...string) *Server {
+	tb.Helper()
+	return start(tb, nil, append([]string{"--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"}, arguments...))
 }
 
 // start starts a redis-server with arguments that stand before and after the address.
-func start(t testing.TB, before, arguments []string) *Server {
-	t.Helper()
-	s := &Server{Address: FreeAddress(t), t: t, before: before, arguments: arguments}
+func start(tb testing.TB, before, arguments []string) *Server {
+	tb.Helper()
+	s := &Server{Address: FreeAddress(tb), t: tb, before: before, arguments: arguments}
 	options := &goredis.Options{Addr: s.Address, DisableIdentity: true, MaxRetries: -1, DialTimeout: startTime, ReadTimeout: startTime}
 	for i, argument := range arguments {
 		if argument == "--requirepass" {
@@ -53,7 +53,7 @@ func start(t testing.TB, before, arguments []string) *Server {
 	}
 	s.Raw = goredis.NewClient(options)
 	s.Restart()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = s.Raw.Close()
 		s.Kill()
 	})
@@ -61,13 +61,13 @@ func start(t testing.TB, before, arguments []string) *Server {
 }
 
 // FreeAddress returns an address of loopback that nothing listens on.
-func FreeAddress(t testing.TB) string {
-	t.Helper()
+func FreeAddress(tb testing.TB) string {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }
 
@@ -125,7 +125,7 @@ type Monitor struct {
 // Monitor begins to watch the commands.
 func (s *Server) Monitor() *Monitor {
 	s.t.Helper()
-	connection, err := net.Dial("tcp", s.Address)
+	connection, err := new(net.Dialer).DialContext(context.Background(), "tcp", s.Address)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -160,27 +160,27 @@ func (m *Monitor) Lines() []string {
 }
 
 // Eventually waits until a condition holds.
-func Eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
+func Eventually(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
 	for deadline := time.Now().Add(startTime); !holds(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", startTime, what)
+			tb.Fatalf("not within %v: %s", startTime, what)
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
 }
 
 // StartSentinel starts a Sentinel that watches a master under a name, alone, and takes it for gone after half a second.
-func StartSentinel(t testing.TB, name, master string) *Server {
-	t.Helper()
+func StartSentinel(tb testing.TB, name, master string) *Server {
+	tb.Helper()
 	host, port, _ := net.SplitHostPort(master)
-	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	file := filepath.Join(tb.TempDir(), "sentinel.conf")
 	text := strings.Join([]string{
 		"sentinel monitor " + name + " " + host + " " + port + " 1", "sentinel down-after-milliseconds " + name + " 500",
 		"sentinel failover-timeout " + name + " 5000", "",
 	}, "\n")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return start(t, []string{file, "--sentinel"}, nil)
+	return start(tb, []string{file, "--sentinel"}, nil)
 }

@@ -182,7 +182,9 @@ func TestViolationsWithoutRoomAreCounted(t *testing.T) {
 			e := &graph.Error{Meta: graph.Meta{Status: 400}, Codes: []string{"InvalidProtectionUnitId"}}
 			for n := range details {
 				code := []string{"EmailNotFound", "", "EmailNotFound", "Other"}[n%4]
-				e.Details = append(e.Details, graph.Detail{Code: code, Message: strings.Repeat("m", max(length-n, 0))})
+				// Some are about what the request does not name, and some of these say so in their message.
+				target := []string{"", "", "a unit", "mm", " \x01 "}[n%5]
+				e.Details = append(e.Details, graph.Detail{Code: code, Message: strings.Repeat("m", max(length-n, 0)), Target: target})
 			}
 			f := translator.Translate(op, new(pb.CreateExchangeProtectionPolicyRequest).ProtoReflect(), "", e)
 			if f.violations.noRoom {
@@ -201,6 +203,9 @@ func TestViolationsWithoutRoomAreCounted(t *testing.T) {
 				description := d.Message
 				if d.Code != "" {
 					description = d.Code + ": " + d.Message
+				}
+				if target := strings.Trim(d.Target, " \x01"); !strings.Contains(d.Message, target) {
+					description = target + ": " + description
 				}
 				all.violations.list = append(all.violations.list, &errdetails.BadRequest_FieldViolation{Field: "mailbox_protection_units", Description: description, Reason: reason})
 			}

@@ -67,17 +67,18 @@ const maxSeparate = 50
 // separateViolations makes field violations of the separate errors of a call.
 func (t *Translator) separateViolations(s *subject, reason *contract.Reason) violations {
 	var v violations
+	var positions positions
 	shown := 0
 	if reason.GetDetail() == pb.ErrorSpec_BAD_REQUEST && s.op != nil {
+		positions = positionsIn(s.request)
 		shown = min(len(s.separate), maxSeparate)
-		if t.minSize(s, reason, s.separate[:shown]) > maxStatus && shown > minViolations {
+		if t.minSize(s, reason, s.separate[:shown], positions) > maxStatus && shown > minViolations {
 			// A Status has no room for all, so those that will be left out need not be made.
 			v.noRoom, shown = true, minViolations
 		}
 		v.leftOut = len(s.separate) - shown
 		v.list = make([]*errdetails.BadRequest_FieldViolation, 0, shown)
 	}
-	var positions positions
 	// Most separate errors have the code of the one before.
 	var code string
 	var known *contract.Reason
@@ -92,9 +93,6 @@ func (t *Translator) separateViolations(s *subject, reason *contract.Reason) vio
 			v.unknown++
 		}
 		if i < shown {
-			if d.Target != "" && positions == nil {
-				positions = positionsIn(s.request)
-			}
 			s.separateViolation(&made[i], reason, known, d, positions)
 			v.list = append(v.list, &made[i])
 		}
@@ -102,9 +100,8 @@ func (t *Translator) separateViolations(s *subject, reason *contract.Reason) vio
 	return v
 }
 
-// minSize is what the violations of separate errors take of a Status at least, in bytes. Their targets do not count: a
-// position can stand in the place of the field and the target.
-func (t *Translator) minSize(s *subject, reason *contract.Reason, separate []graph.Detail) (size int) {
+// minSize is what the violations of separate errors take of a Status at least, in bytes.
+func (t *Translator) minSize(s *subject, reason *contract.Reason, separate []graph.Detail, positions positions) (size int) {
 	// Each of the three texts of a violation has a tag and a length, and so has the violation itself.
 	const tags = 4 * 2
 	field := min(len(s.op.Field(reason.GetFieldViolation().GetFields())), minPosition)
@@ -117,7 +114,12 @@ func (t *Translator) minSize(s *subject, reason *contract.Reason, separate []gra
 				name = known.Name
 			}
 		}
-		size += tags + len(name) + field + min(len(d.Code)+len(d.Message), maxText)
+		text := len(d.Code) + len(d.Message)
+		// A position can stand in the place of the field and the target.
+		if len(positions) == 0 && !strings.Contains(d.Message, visible(d.Target)) {
+			text += len(visible(d.Target))
+		}
+		size += tags + len(name) + field + min(text, maxText)
 	}
 	return size
 }

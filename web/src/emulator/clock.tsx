@@ -29,7 +29,7 @@ export function ClockPanel({ onChange }: { onChange: () => void }) {
   const known = speeds.some(([speed]) => speed === clock?.speed);
   return <section class="panel clock" aria-labelledby="clock-title">
     <h2 id="clock-title">Clock</h2>
-    <p class="time"><time dateTime={now?.toISOString()}>{now ? `${now.toISOString().slice(0, 10)} ${now.toISOString().slice(11, 19)}` : '…'}</time> <span class="muted">UTC</span></p>
+    <p class="time"><time class={now ? undefined : 'unknown'} dateTime={now?.toISOString()}>{now ? `${now.toISOString().slice(0, 10)} ${now.toISOString().slice(11, 19)}` : '0000-00-00 00:00:00'}</time> <span class="muted">UTC</span></p>
     <div class="steps" role="group" aria-label="Step the clock">
       {steps.map(([label, advance]) => <button key={advance} type="button" onClick={() => set({ advance })}>+ {label}</button>)}
     </div>

@@ -1,5 +1,5 @@
 // Fault rules: from a list of ready ones, or as JSON.
-import { useId, useState } from 'preact/hooks';
+import { useEffect, useId, useState } from 'preact/hooks';
 import { control, ofTenant, type FaultState } from '../control';
 import { useRead } from './use-read';
 
@@ -12,8 +12,11 @@ const ready: [label: string, rule: object][] = [
   ['Graph is down for the next 3 requests', { operation: '*', status: 503, times: 3 }],
   ['The list of policies takes 3 s', { operation: 'GET /protectionPolicies', delay: '3s' }],
   ['The next list of policies is no JSON', { operation: 'GET /protectionPolicies', status: 502, body: { mode: 'html' }, times: 1 }],
-  ['Mailbox units have an error in them', { operation: 'GET /mailboxProtectionUnits', inBand: { code: 'QuotaExceeded' } }],
+  ['Mailbox units have an error in them', { operation: 'GET /protectionUnits/microsoft.graph.mailboxProtectionUnit', inBand: { code: 'QuotaExceeded' } }],
 ];
+
+/** How often the rules are read, in milliseconds. */
+const lookEvery = 2000;
 
 const pretty = (rule: object) => JSON.stringify(rule, null, 2);
 
@@ -22,9 +25,14 @@ export function FaultsPanel({ version }: { version: number }) {
   const [failure, setFailure] = useState('');
   const [changed, setChanged] = useState(0);
   const id = useId();
+  // Rules act, come and go without an entry in the ledger of this tenant.
+  useEffect(() => {
+    const again = setInterval(() => setChanged((old) => old + 1), lookEvery);
+    return () => clearInterval(again);
+  }, []);
   const { value: rules } = useRead(version + changed * 1e6, async () => (await control<{ faults: FaultState[] }>('GET', 'faults')).faults);
   const { tenant } = ofTenant();
-  const run = (action: Promise<unknown>) => action.then(() => { setFailure(''); setChanged(changed + 1); }, (thrown: Error) => setFailure(thrown.message));
+  const run = (action: Promise<unknown>) => action.then(() => { setFailure(''); setChanged((old) => old + 1); }, (thrown: Error) => setFailure(thrown.message));
   const mine = rules?.filter((rule) => !rule.tenant || rule.tenant === tenant) ?? [];
 
   return <section class="panel faults" aria-labelledby="faults-title">

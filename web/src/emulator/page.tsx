@@ -15,6 +15,7 @@ const lookEvery = 1000;
 const kept = 300;
 
 export function EmulatorPage() {
+  settings.use();
   useEffect(() => { document.title = 'Emulator · Backup Storage'; }, []);
   if (!onEmulator()) {
     return <article class="emulator"><h1>Emulator</h1><p class="lead">This server runs on Microsoft Graph, so there is no emulator to watch.</p></article>;
@@ -74,7 +75,7 @@ function Watch() {
 
 /** What each tenant of the start is for. */
 const notes: Record<string, string> = {
-  tenantDemo: 'Demo: an office with a month of backups',
+  tenantDemo: 'Demo: a month of backups',
   tenantA: 'A: enabled, no policy',
   tenantB: 'B: disabled',
   tenantC: 'C: enabled, one Exchange policy',

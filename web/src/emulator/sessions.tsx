@@ -34,7 +34,7 @@ export function SessionsPanel({ version }: { version: number }) {
     <ul class="cards">{value?.map(({ session, artifacts }) => <li key={String(session.id)} data-session={String(session.id)}>
       <p class="card-head"><strong>{workloadNames[String(session.workload)] ?? 'Session'}</strong> <span class="muted">{String(session.created_date_time ?? '').slice(0, 16).replace('T', ' ')}</span> <Chip status={session.status} /></p>
       <Bar counts={countBy(artifacts, (artifact) => artifact.status)} />
-      <p class="id"><a href={`#/RestoreSessionService/GetRestoreSession`}>{String(session.id)}</a></p>
+      <p class="id"><a href={`#/RestoreSessionService/GetRestoreSession?restore_session_id=${String(session.id)}`}>{String(session.id)}</a></p>
     </li>)}</ul>
   </section>;
 }
