@@ -2,13 +2,13 @@
 //
 // Usage, at the root of the repository, with redis-server 7 on PATH:
 //
-//	go run ./deploy/replicas chaos    [-keys 10000] [-seed 1] [-rate 100] [-stops] [-plant double,loss,error] [-idempotency memory]
+//	go run ./deploy/replicas chaos    [-keys 10000] [-seed 1] [-rate 100] [-stops] [-plant double,loss,error]
 //	go run ./deploy/replicas gap
 //	go run ./deploy/replicas outage   [-for 60s]
 //	go run ./deploy/replicas throttle [-for 2m]
 //	go run ./deploy/replicas rolling  [-old PROGRAM]
 //
-// All have -server for a program that is built already.
+// All have -server for a program that is built already. chaos has -idempotency memory, with which it must fail.
 package main
 
 import (
