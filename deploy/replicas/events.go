@@ -15,13 +15,14 @@ type what string
 const (
 	replicaKilled what = "SIGKILL of a replica"
 	replicaFrozen what = "SIGSTOP of a replica"
+	replaced      what = "rolling change of a replica"
 	failover      what = "failover of Redis"
 	masterKilled  what = "SIGKILL of the master of Redis"
 	flushed       what = "FLUSHALL"
 )
 
 // ofRedis reports whether all replicas feel it.
-func (w what) ofRedis() bool { return w != replicaKilled && w != replicaFrozen }
+func (w what) ofRedis() bool { return w != replicaKilled && w != replicaFrozen && w != replaced }
 
 // losesRecords reports whether Redis can have forgotten something.
 func (w what) losesRecords() bool { return w.ofRedis() }

@@ -42,13 +42,16 @@ type fleet struct {
 	redis       *trial.Redis
 	connections []*grpc.ClientConn
 
+	// fresh is the start of Redis, which is as a loss of all records: the servers cannot tell one from the other.
+	fresh event
+
 	mu   sync.Mutex
 	away [replicas]bool // Those that get no new calls.
 }
 
 // startFleet starts all. Keys of page tokens are shared, as the manifests have it.
 func startFleet(ctx context.Context, folder, program string, flags ...string) (_ *fleet, err error) {
-	f := &fleet{folder: folder}
+	f := &fleet{folder: folder, fresh: event{what: flushed, begin: time.Now()}}
 	defer func() {
 		if err != nil {
 			f.stop()
@@ -90,6 +93,7 @@ func startFleet(ctx context.Context, folder, program string, flags ...string) (_
 		}
 		f.connections = append(f.connections, c)
 	}
+	f.fresh.end = time.Now()
 	return f, nil
 }
 
@@ -100,14 +104,14 @@ func dial(address string) (*grpc.ClientConn, error) {
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: soon, MinConnectTimeout: time.Second}))
 }
 
-// use returns the connection to a replica, or to another one while that is away.
-func (f *fleet) use(i int) *grpc.ClientConn {
+// use returns the connection to a replica, or to another one while that is away, and which one it is.
+func (f *fleet) use(i int) (*grpc.ClientConn, int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for f.away[i] {
 		i = (i + 1) % replicas
 	}
-	return f.connections[i]
+	return f.connections[i], i
 }
 
 // setAway says whether a replica gets no new calls.

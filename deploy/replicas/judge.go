@@ -125,7 +125,7 @@ func (r *result) explained(n int, events []event, b book, lease time.Duration) b
 	switch reason := t.err.Reason; {
 	case reason == "" && t.err.Code == codes.Unavailable:
 		// The runtime's own: its replica is dead.
-		return struck(t.begin, t.end, mine(t))
+		return struck(t.begin, t.end, func(e event) bool { return mine(t)(e) && e.what != replaced })
 	case reason == "" && t.err.Code == codes.DeadlineExceeded:
 		// A frozen replica answers late, or never within the deadline.
 		return struck(t.begin, t.end, func(e event) bool { return e.what == replicaFrozen && e.replica == t.replica })

@@ -132,12 +132,14 @@ func (l *load) key(ctx context.Context, n int, p plan) {
 }
 
 func (l *load) try(ctx context.Context, r *result, i int) try {
-	t := try{id: newGUID(), replica: r.plan.replica[i], begin: time.Now()}
+	t := try{id: newGUID(), begin: time.Now()}
+	var c grpc.ClientConnInterface
+	c, t.replica = l.fleet.use(r.plan.replica[i])
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadline)
 	defer cancel()
 	ctx = metadata.AppendToOutgoingContext(ctx, "x-tenant-id", r.tenant, "x-request-id", t.id)
 	var trailer metadata.MD
-	made, err := create(ctx, l.fleet.use(t.replica), r.plan.thing, fmt.Sprintf("Key %d", r.number), &r.key, grpc.Trailer(&trailer))
+	made, err := create(ctx, c, r.plan.thing, fmt.Sprintf("Key %d", r.number), &r.key, grpc.Trailer(&trailer))
 	t.end = time.Now()
 	if t.failed = err != nil; t.failed {
 		t.err = typederror.Of(err)

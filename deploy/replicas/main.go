@@ -153,7 +153,7 @@ func proveChaos(ctx context.Context, folder string, o options) error {
 	if err = errors.Join(err, ledger.Read(ctx, f.emulator)); err != nil {
 		return err
 	}
-	v := judge(l.results, events, book{ledger.Created, ledger.Removed, ledger.Faults}, lease)
+	v := judge(l.results, append(events, f.fresh), book{ledger.Created, ledger.Removed, ledger.Faults}, lease)
 	return v.report()
 }
 

@@ -146,7 +146,7 @@ func (l *outageLoad) one(ctx context.Context, k kind, n int) {
 	var err error
 	if k == keyed {
 		key := newGUID()
-		_, err = create(ctx, c, session, "", &key)
+		_, err = create(ctx, c, sitePolicy, "Outage "+key, &key)
 	} else {
 		_, err = pb.NewBackupRestoreServiceClient(c).GetBackupRestore(ctx, &pb.GetBackupRestoreRequest{})
 	}

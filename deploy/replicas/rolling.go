@@ -83,7 +83,7 @@ func proveRolling(ctx context.Context, folder string, o options) error {
 			}
 		}
 	}
-	v := judge(l.results, nil, book{ledger.Created, ledger.Removed, ledger.Faults}, lease)
+	v := judge(l.results, append(r.events, f.fresh), book{ledger.Created, ledger.Removed, ledger.Faults}, lease)
 	v.faults = append(v.faults, r.faults...)
 	arrived, err := f.arrivals(ctx, r.blocked)
 	if err != nil {
@@ -118,6 +118,7 @@ type roll struct {
 	mu             sync.Mutex
 	ids            []string
 	lists, refused int
+	events         []event
 	faults         []string
 }
 
@@ -163,7 +164,7 @@ func (r *roll) readLists(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; r.lists++ {
 		seen, token := map[string]bool{}, ""
 		for {
-			c := r.fleet.use(n % replicas)
+			c, _ := r.fleet.use(n % replicas)
 			n++
 			ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(context.WithoutCancel(ctx), "x-tenant-id", r.list), deadline)
 			page, err := pb.NewProtectionPolicyServiceClient(c).ListProtectionPolicies(ctx, &pb.ListProtectionPoliciesRequest{PageSize: 5, PageToken: token})
@@ -191,7 +192,7 @@ func (r *roll) readLists(ctx context.Context) {
 // askBlocked calls in the blocked tenant, at changing replicas.
 func (r *roll) askBlocked(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
-		c := r.fleet.use(n % replicas)
+		c, _ := r.fleet.use(n % replicas)
 		if reason := r.ask(context.WithoutCancel(ctx), c); reason != throttled {
 			r.faultf("a call of the blocked tenant got %q", reason)
 		} else {
@@ -206,6 +207,7 @@ func (r *roll) replaceAll(ctx context.Context, old, next string) error {
 	for _, program := range []string{next, old} {
 		for i, s := range r.fleet.servers {
 			pause(ctx, runsFor)
+			e := event{what: replaced, replica: i, begin: time.Now()}
 			r.fleet.setAway(i, true)
 			if err := s.Process().Signal(syscall.SIGTERM); err != nil {
 				return err
@@ -218,6 +220,8 @@ func (r *roll) replaceAll(ctx context.Context, old, next string) error {
 				return err
 			}
 			r.fleet.setAway(i, false)
+			e.end = time.Now()
+			r.events = append(r.events, e)
 			fmt.Printf("replica %d is %s now\n", i, filepath.Base(program))
 		}
 	}
