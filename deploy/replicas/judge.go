@@ -9,12 +9,14 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/m365backup/backupstorage/internal/idempotency/redisstore"
-	"github.com/m365backup/backupstorage/internal/redis"
 )
 
 // slack is how long after an event the clients and the servers can still see it: until they have read that a connection
 // has ended, and have asked Redis again.
 const slack = 3 * time.Second
+
+// slowRedis is what a call has waited at least that a slow Redis refused: the store waits 45 ms.
+const slowRedis = 40 * time.Millisecond
 
 // book is what the emulator has done, by the request id of the call: see trial.Ledger.
 type book struct{ created, removed, faults map[string][]string }
@@ -132,7 +134,7 @@ func (r *result) explained(n int, events []event, b book, lease time.Duration) b
 	case reason == "IDEMPOTENCY_STORE_UNAVAILABLE":
 		// A replica that has just started or gone on has no connection to Redis yet; and on a busy machine a command can
 		// take longer than it may.
-		return struck(t.begin, t.end, ofRedis) || struck(t.begin, t.end, mine(t)) || t.end.Sub(t.begin) >= redis.Timeout
+		return struck(t.begin, t.end, ofRedis) || struck(t.begin, t.end, mine(t)) || t.end.Sub(t.begin) >= slowRedis
 	case reason == "IDEMPOTENCY_KEY_IN_USE":
 		return slices.ContainsFunc(r.tries, func(other try) bool {
 			return other.id != t.id && other.begin.Before(t.end) && other.end.Add(lease).After(t.begin)

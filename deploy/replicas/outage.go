@@ -210,6 +210,10 @@ func judgeOutage(samples []sample, stopped, back time.Time, say func(string)) er
 				faultf("half of the calls %s, %s, take %v, and %v before", k, p.name, part(took, 0.5), part(before, 0.5))
 			}
 			delete(reasons, want)
+			// A command that is slower than it may be, on a busy machine, refuses a single call.
+			if slow := "IDEMPOTENCY_STORE_UNAVAILABLE"; k == keyed && 20*reasons[slow] <= len(took) {
+				delete(reasons, slow)
+			}
 			if i == 1 {
 				// The first ones can still get an answer that was on its way.
 				delete(reasons, "")
