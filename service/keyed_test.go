@@ -49,8 +49,8 @@ func isReplay(o *servicetest.Outcome) bool {
 	return strings.Join(o.Trailer.Get("x-idempotent-replay"), ",") == "true"
 }
 
-// created counts the policies that were created.
-func created(s *servicetest.Server, since uint64) (n int) {
+// policiesCreated counts the policies that were created.
+func policiesCreated(s *servicetest.Server, since uint64) (n int) {
 	for _, entry := range s.Requests(since) {
 		if entry.Method == http.MethodPost && entry.Status < 300 {
 			n++
@@ -67,8 +67,8 @@ func TestARepeatedCreateIsReplayed(t *testing.T) {
 		t.Fatalf("%v", first.Status)
 	}
 	second, again := create(s, "a", strings.ToUpper(key))
-	if second.Status != nil || !isReplay(second) || again != id || created(s, since) != 1 {
-		t.Fatalf("%v: %q, want %q; created %d times", second.Status, again, id, created(s, since))
+	if second.Status != nil || !isReplay(second) || again != id || policiesCreated(s, since) != 1 {
+		t.Fatalf("%v: %q, want %q; created %d times", second.Status, again, id, policiesCreated(s, since))
 	}
 	if o, _ := create(s, "b", key); o.Reason() != "IDEMPOTENCY_KEY_REUSED" || servicetest.Detail[*errdetails.BadRequest](o.Status).GetFieldViolations()[0].GetField() != "idempotency_key" {
 		t.Errorf("%v", o.Status)
@@ -164,7 +164,7 @@ func TestCallsWithOneKeyAtOnce(t *testing.T) {
 			t.Errorf("%q, want %q", id, first)
 		}
 	}
-	if n := created(s, since); n != 1 {
+	if n := policiesCreated(s, since); n != 1 {
 		t.Errorf("created %d times", n)
 	}
 	// A call without the time to wait is told so.
@@ -207,8 +207,8 @@ func TestALostCreateIsFoundByItsName(t *testing.T) {
 				t.Fatalf("%v", o.Status)
 			}
 			o := s.Try(l.createRPC(), request)
-			if o.Status != nil || !isReplay(o) || created(s, since) != 1 {
-				t.Fatalf("%v: created %d times", o.Status, created(s, since))
+			if o.Status != nil || !isReplay(o) || policiesCreated(s, since) != 1 {
+				t.Fatalf("%v: created %d times", o.Status, policiesCreated(s, since))
 			}
 			if s.Services.KeyedCalls()[service.KeyedResolved] != 1 {
 				t.Errorf("%v", s.Services.KeyedCalls())
@@ -267,7 +267,7 @@ func TestTheGapOfAHeldRequest(t *testing.T) {
 	if o := <-done; o.Status != nil {
 		t.Errorf("%v", o.Status)
 	}
-	if n := created(s, since); n != 2 {
+	if n := policiesCreated(s, since); n != 2 {
 		t.Errorf("created %d times; the gap is shown by 2", n)
 	}
 	if o, _ := create(s, "a", key); o.Status != nil || !isReplay(o) {
@@ -328,7 +328,7 @@ func TestWithoutAStoreOnlyKeysAreRefused(t *testing.T) {
 	if o, _ := create(s, "a", uuid.NewString()); o.Reason() != "IDEMPOTENCY_STORE_UNAVAILABLE" {
 		t.Errorf("%v", o.Status)
 	}
-	if n := created(s, since); n != 0 {
+	if n := policiesCreated(s, since); n != 0 {
 		t.Errorf("created %d times", n)
 	}
 	if o := s.Try(createPolicy, &pb.CreateExchangeProtectionPolicyRequest{DisplayName: "a"}); o.Status != nil {
