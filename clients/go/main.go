@@ -1,6 +1,7 @@
 // Command go reads the typed errors of this server and prints what it would do about each.
 //
-// Usage: go run ./clients/go ADDRESS REQUEST_ID, or ADDRESS wait-and-stream for what wait_and_stream.go shows.
+// Usage: go run ./clients/go ADDRESS REQUEST_ID. With wait-and-stream or repeat-with-key in place of the id it does
+// what that file shows.
 package main
 
 import (
@@ -119,8 +120,8 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if os.Args[2] == "wait-and-stream" {
-		if err := waitAndStream(conn); err != nil {
+	if other := map[string]func(*grpc.ClientConn) error{"wait-and-stream": waitAndStream, "repeat-with-key": repeatWithKey}[os.Args[2]]; other != nil {
+		if err := other(conn); err != nil {
 			log.Fatal(err)
 		}
 		return

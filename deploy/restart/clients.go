@@ -39,7 +39,7 @@ func byGRPC(f *fleet, l *load) (*way, error) {
 	list := manual.NewBuilderWithScheme("replicas")
 	var addresses []resolver.Address
 	for _, r := range f.replicas {
-		addresses = append(addresses, resolver.Address{Addr: r.address})
+		addresses = append(addresses, resolver.Address{Addr: r.Address})
 	}
 	list.InitialState(resolver.State{Addresses: addresses})
 	connection, err := grpc.NewClient("replicas:///", grpc.WithResolvers(list), grpc.WithDisableRetry(),
@@ -65,7 +65,7 @@ func (f *fleet) seenBy(l *load) func(context.Context, int) error {
 		since := time.Now()
 		return poll(ctx, func() (bool, error) {
 			for _, r := range l.seen() {
-				if r.begin.After(since) && r.replica == f.replicas[replica].address {
+				if r.begin.After(since) && r.replica == f.replicas[replica].Address {
 					return true, nil
 				}
 			}
@@ -76,7 +76,7 @@ func (f *fleet) seenBy(l *load) func(context.Context, int) error {
 
 // byOne calls the first replica alone.
 func byOne(f *fleet) (*way, error) {
-	connection, err := grpc.NewClient("passthrough:///"+f.replicas[0].address, grpc.WithDisableRetry(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	connection, err := grpc.NewClient("passthrough:///"+f.replicas[0].Address, grpc.WithDisableRetry(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func byEnvoy(ctx context.Context, f *fleet, program, policy, folder string) (*wa
 				return false, fmt.Errorf("envoy ended: %w: see %s", envoy.Err, filepath.Join(folder, "envoy.log"))
 			default:
 			}
-			return envoyHas(ctx, addresses[1], f.replicas[replica].address), nil
+			return envoyHas(ctx, addresses[1], f.replicas[replica].Address), nil
 		})
 	}
 	for i := range f.replicas {
@@ -142,7 +142,7 @@ func withAddresses(text, listen, admin, policy string, f *fleet) (string, error)
 		return fmt.Sprintf("{address: %s, port_value: %s}", host, port)
 	}
 	for _, r := range f.replicas {
-		fmt.Fprintf(&endpoints, "              - endpoint: {address: {socket_address: %s}}\n", socket(r.address))
+		fmt.Fprintf(&endpoints, "              - endpoint: {address: {socket_address: %s}}\n", socket(r.Address))
 	}
 	begin, end := strings.Index(text, "# Replicas.\n"), strings.Index(text, "              # End of the replicas.")
 	if begin < 0 || end < begin {

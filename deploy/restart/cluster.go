@@ -78,7 +78,7 @@ func (c *cluster) remove(address string) {
 func (c *cluster) probe(ctx context.Context, r *replica) {
 	r.probes[readiness].untilFails(ctx, r.admin)
 	pause(ctx, propagation)
-	c.remove(r.address)
+	c.remove(r.Address)
 }
 
 // propagation is how long a cluster takes to tell all nodes. render.Numbers in deploy/kubernetes counts with the same.

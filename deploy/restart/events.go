@@ -72,25 +72,25 @@ func (f *fleet) one(ctx context.Context, p planned, drain time.Duration) (event,
 	e := event{what: p.what, replica: p.replica, begin: time.Now()}
 	switch p.what {
 	case terminated:
-		if err := r.process.Signal(syscall.SIGTERM); err != nil {
+		if err := r.Process().Signal(syscall.SIGTERM); err != nil {
 			return e, err
 		}
-		if err := r.process.WaitEnd(drain + stopLimit); err != nil {
+		if err := r.Process().WaitEnd(drain + stopLimit); err != nil {
 			return e, fmt.Errorf("it did not end cleanly: %w", err)
 		}
 	case killed:
-		r.process.Kill()
+		r.Kill()
 		e.gone = time.Now()
 		// Another machine would need seconds to start it.
 		pause(ctx, p.lasts)
 		return e, r.start(ctx)
 	case stopped:
-		if err := r.process.Signal(syscall.SIGSTOP); err != nil {
+		if err := r.Process().Signal(syscall.SIGSTOP); err != nil {
 			return e, err
 		}
 		pause(ctx, p.lasts)
 		e.gone = time.Now()
-		return e, r.process.Signal(syscall.SIGCONT)
+		return e, r.Process().Signal(syscall.SIGCONT)
 	}
 	e.gone = time.Now()
 	return e, r.start(ctx)

@@ -43,17 +43,17 @@ func startFleet(ctx context.Context, folder, server string, slow time.Duration, 
 			return nil, err
 		}
 	}
-	host := &replica{
-		server: server, address: addresses[0], log: filepath.Join(folder, "emulator.log"),
-		flags: []string{"--listen", addresses[0], "--emulator-listen", addresses[1]},
-	}
+	host := &replica{Server: trial.Server{
+		Program: server, Address: addresses[0], Log: filepath.Join(folder, "emulator.log"),
+		Flags: []string{"--listen", addresses[0], "--emulator-listen", addresses[1]},
+	}}
 	f := &fleet{emulator: trial.Emulator("http://" + addresses[1])}
 	all := []*replica{host}
 	for i, address := range addresses[2:] {
 		log := filepath.Join(folder, fmt.Sprintf("replica-%d.log", i))
-		r := &replica{
-			server: server, address: address, log: log, flags: append([]string{"--listen", address, "--graph-endpoint", string(f.emulator) + "/v1.0"}, flags...),
-		}
+		r := &replica{Server: trial.Server{
+			Program: server, Address: address, Log: log, Flags: append([]string{"--listen", address, "--graph-endpoint", string(f.emulator) + "/v1.0"}, flags...),
+		}}
 		if p != nil {
 			if r, err = p.replica(i, server, log, string(f.emulator)); err != nil {
 				return nil, err
@@ -64,9 +64,7 @@ func startFleet(ctx context.Context, folder, server string, slow time.Duration, 
 	all = append(all, f.replicas...)
 	f.stop = func() {
 		for _, r := range all {
-			if r.process != nil {
-				r.process.Kill()
-			}
+			r.Kill()
 		}
 	}
 	for _, r := range all {

@@ -59,7 +59,7 @@ func readNumbers(file string) (n numbers, err error) {
 func (f *fleet) playKubelet(ctx context.Context, l *load, p *pods, count, rate int) error {
 	var addresses []string
 	for _, r := range f.replicas {
-		addresses = append(addresses, r.address)
+		addresses = append(addresses, r.Address)
 	}
 	c, err := serveCluster(ctx, addresses)
 	if err != nil {
@@ -106,7 +106,7 @@ func (f *fleet) watchLife(ctx context.Context) (end func() error) {
 		r.stopsLife = stop
 		watching.Go(func() {
 			if r.probes[liveness].untilFails(life, r.admin) {
-				problems <- fmt.Errorf("%s would have been killed: its liveness probe failed", r.address)
+				problems <- fmt.Errorf("%s would have been killed: its liveness probe failed", r.Address)
 			}
 		})
 	}
@@ -133,12 +133,12 @@ func (f *fleet) stopAsKubelet(ctx context.Context, c *cluster, r *replica, n num
 	begin := time.Now()
 	// A kubelet does not ask whether a pod lives that it has told to stop.
 	r.stopsLife()
-	if err := r.process.Signal(syscall.SIGTERM); err != nil {
+	if err := r.Process().Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	if err := r.process.WaitEnd(n.Grace); err != nil {
-		problem = fmt.Errorf("%s had not ended cleanly when its grace period of %v was over: %w", r.address, n.Grace, err)
-		r.process.Kill()
+	if err := r.Process().WaitEnd(n.Grace); err != nil {
+		problem = fmt.Errorf("%s had not ended cleanly when its grace period of %v was over: %w", r.Address, n.Grace, err)
+		r.Kill()
 	}
 	fmt.Printf("a replica was told to stop and ended after %v of %v\n", time.Since(begin).Round(time.Millisecond), n.Grace)
 	// It stays in the list until everybody knows.
@@ -147,7 +147,7 @@ func (f *fleet) stopAsKubelet(ctx context.Context, c *cluster, r *replica, n num
 		return errors.Join(problem, err)
 	}
 	c.mu.Lock()
-	c.ready = append(c.ready, r.address)
+	c.ready = append(c.ready, r.Address)
 	c.mu.Unlock()
 	return problem
 }

@@ -25,13 +25,13 @@ const measured = 30 * time.Second
 // measure starts one replica anew, and prints what it used until then and under load.
 func (f *fleet) measure(ctx context.Context, l *load, rate int) error {
 	r := f.replicas[0]
-	r.process.Kill()
+	r.Kill()
 	begin := time.Now()
 	if err := r.start(ctx); err != nil {
 		return err
 	}
 	s := sizing{StartMillis: time.Since(begin).Milliseconds(), CallsPerSec: float64(rate)}
-	pid := r.process.PID()
+	pid := r.Process().PID()
 	pause(ctx, 2*time.Second)
 	var err error
 	if s.IdleBytes, err = trial.Memory(pid, "VmRSS"); err != nil {

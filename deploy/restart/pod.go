@@ -101,7 +101,9 @@ func (p *pods) replica(i int, server, log, emulator string) (*replica, error) {
 			return nil, err
 		}
 	}
-	r := &replica{server: server, address: addresses[0], admin: addresses[1], log: log, probes: p.numbers.Probes}
+	r := &replica{
+		Server: trial.Server{Program: server, Address: addresses[0], Log: log}, admin: addresses[1], probes: p.numbers.Probes,
+	}
 	audit := filepath.Join(p.folder, fmt.Sprintf("audit-%d", i))
 	if err := os.MkdirAll(audit, 0o700); err != nil {
 		return nil, err
@@ -111,7 +113,7 @@ func (p *pods) replica(i int, server, log, emulator string) (*replica, error) {
 		name, value, _ := strings.Cut(argument, "=")
 		switch name {
 		case "--listen":
-			value = strings.TrimSuffix(value, port(value)) + port(r.address)
+			value = strings.TrimSuffix(value, port(value)) + port(r.Address)
 		case "--admin-listen":
 			value = strings.TrimSuffix(value, port(value)) + port(r.admin)
 		case "--drain-wait":
@@ -128,7 +130,7 @@ func (p *pods) replica(i int, server, log, emulator string) (*replica, error) {
 				value = filepath.Join(p.folder, value)
 			}
 		}
-		r.flags = append(r.flags, name+"="+value)
+		r.Flags = append(r.Flags, name+"="+value)
 	}
 	return r, nil
 }

@@ -57,7 +57,7 @@ type answer struct {
 func startRemote(ctx context.Context, f *fleet, log string, command ...string) (*remote, error) {
 	var addresses []string
 	for _, r := range f.replicas {
-		addresses = append(addresses, r.address)
+		addresses = append(addresses, r.Address)
 	}
 	config, err := filepath.Abs("proto/service_config_replicas.json")
 	if err != nil {

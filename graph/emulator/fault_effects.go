@@ -28,10 +28,14 @@ func (c *call) delay(f *Fault) bool {
 	}
 	timer := time.NewTimer(time.Duration(f.Delay))
 	defer timer.Stop()
+	gone := c.r.Context().Done()
+	if f.Late {
+		gone = nil
+	}
 	select {
 	case <-timer.C:
 		return true
-	case <-c.r.Context().Done():
+	case <-gone:
 		c.leave(0, "")
 		return false
 	}

@@ -57,8 +57,13 @@ type Fault struct {
 	// Headers are further headers of the answer.
 	Headers map[string]string `json:"headers,omitempty"`
 	// Delay holds the request back, in real time, before the work (after it with
-	// AfterWork). Work is not begun for a client that went away meanwhile.
+	// AfterWork). Work is not begun for a client that went away meanwhile,
+	// unless Late is set.
 	Delay Duration `json:"delay,omitempty"`
+	// Late has the work done after Delay although the client went away: it is
+	// a request whose bytes came late, since its process was stopped between
+	// its last look and the sending of them.
+	Late bool `json:"late,omitempty"`
 	// Cut ends the connection: "before" the work, "after" it, or "within" the
 	// answer, which then ends in the middle of its body.
 	Cut string `json:"cut,omitempty"`
@@ -162,6 +167,9 @@ func (f *Fault) check(known *router) error {
 	}
 	if f.Times < 0 || f.After < 0 || f.Delay < 0 {
 		return errors.New("times, after and delay cannot be negative")
+	}
+	if f.Late && (f.Delay == 0 || f.AfterWork) {
+		return errors.New("late needs a delay before the work")
 	}
 	if !(f.Probability >= 0 && f.Probability <= 1) {
 		return fmt.Errorf("probability %v is not between 0 and 1", f.Probability)

@@ -286,6 +286,32 @@ func TestWorkIsNotBegunForAClientThatGaveUp(t *testing.T) {
 	}
 }
 
+// With late it is begun: the bytes of a process that was stopped come when its caller has long given up.
+func TestLateWorkIsDoneForAClientThatGaveUp(t *testing.T) {
+	w := newWorld(t)
+	w.fault(emulator.Fault{Operation: createExchange, Delay: emulator.Duration(300 * time.Millisecond), Late: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.server.URL+root+"/exchangeProtectionPolicies",
+		strings.NewReader(`{"displayName":"x"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := w.client.Do(req); err == nil {
+		resp.Body.Close()
+		t.Error("an answer came")
+	}
+	w.server.Close() // waits until the handler has returned
+	if n := len(w.e.Ledger(0).Entries); n != 2 {
+		t.Errorf("%d entries of the ledger, want the request and the change", n)
+	}
+	for _, bad := range []string{`{"operation":"*","late":true}`, `{"operation":"*","late":true,"delay":"1s","afterWork":true}`} {
+		if _, err := w.e.LoadFaults(strings.NewReader(bad)); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
+	}
+}
+
 func TestANextLinkIsReplaced(t *testing.T) {
 	for _, link := range []string{"https://elsewhere.example/x", "relative?$skiptoken=1", "", "::"} {
 		w := newWorld(t)

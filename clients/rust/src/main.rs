@@ -1,5 +1,5 @@
 //! Reads the typed errors of this server and prints what it would do about each: client ADDRESS REQUEST_ID. With
-//! wait-and-stream in place of the id it does what that module shows.
+//! wait-and-stream or repeat-with-key in place of the id it does what that module shows.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -17,6 +17,7 @@ use stubs::m365::backupstorage::v1::{
 
 mod channel;
 mod errors;
+mod repeat_with_key;
 mod wait_and_stream;
 
 // The program does not use every message.
@@ -111,8 +112,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: client ADDRESS REQUEST_ID".into());
     };
     let channel = channel::endpoint(&address)?.connect().await?;
-    if request_id == "wait-and-stream" {
-        return wait_and_stream::wait_and_stream(channel).await;
+    match request_id.as_str() {
+        "wait-and-stream" => return wait_and_stream::wait_and_stream(channel).await,
+        "repeat-with-key" => return repeat_with_key::repeat_with_key(channel).await,
+        _ => {}
     }
     let request_id: MetadataValue<Ascii> = request_id.parse()?;
     let with_id = move |mut request: Request<()>| {
@@ -132,8 +135,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut too_many = mailboxes.clone();
     too_many.mailbox_protection_units =
         (0..51).map(|i| NewMailboxProtectionUnit { directory_object_id: format!("00000000-0000-4000-8000-{i:012}") }).collect();
-    let active_policy = ActivateProtectionPolicyRequest { protection_policy_id: "b71df0ed-09d4-41c7-8a7e-362675b6c0c6".into() };
-    let unknown_session = ActivateRestoreSessionRequest { restore_session_id: nobody.into() };
+    let active_policy = ActivateProtectionPolicyRequest { protection_policy_id: "b71df0ed-09d4-41c7-8a7e-362675b6c0c6".into(), ..Default::default() };
+    let unknown_session = ActivateRestoreSessionRequest { restore_session_id: nobody.into(), ..Default::default() };
     let sites = CreateSharePointProtectionPolicyRequest { display_name: "Sites".into(), ..Default::default() };
     let drives = CreateOneDriveForBusinessProtectionPolicyRequest { display_name: "Drives".into(), ..Default::default() };
 
@@ -148,7 +151,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     failed("ListServiceApps", apps.list_service_apps(ListServiceAppsRequest::default()).await)?;
     failed("ListProtectionPolicies", policies.list_protection_policies(ListProtectionPoliciesRequest::default()).await)?;
     // Without a user this fails with DELEGATED_TOKEN_REQUIRED.
-    let protected_unit = OffboardProtectionUnitRequest { protection_unit_id: "e0000011-f1af-426c-8b0c-000000000003".into() };
+    let protected_unit = OffboardProtectionUnitRequest { protection_unit_id: "e0000011-f1af-426c-8b0c-000000000003".into(), ..Default::default() };
     failed("OffboardProtectionUnit", units.offboard_protection_unit(for_user_of_c(protected_unit)).await)?;
 
     // This call fails only for callers who may not make it. The unit in its response contains an error, which says why it

@@ -63,7 +63,7 @@ async fn wait(channel: Channel) -> Result<(), Box<dyn Error>> {
     let request = CreateSharePointProtectionPolicyRequest { display_name: "Sites".into(), ..Default::default() };
     let created = policies.create_share_point_protection_policy(request).await?.into_inner();
     let protection_policy_id = created.protection_policy.unwrap_or_default().id;
-    policies.activate_protection_policy(ActivateProtectionPolicyRequest { protection_policy_id: protection_policy_id.clone() }).await?;
+    policies.activate_protection_policy(ActivateProtectionPolicyRequest { protection_policy_id: protection_policy_id.clone(), ..Default::default() }).await?;
     let show = |what, response: &WaitProtectionPolicyResponse| {
         let status = response.protection_policy.as_ref().map_or("-", |it| it.status().as_str_name());
         println!("{what}: {}, {status}", response.result().as_str_name().trim_start_matches("WAIT_RESULT_"));

@@ -1,6 +1,7 @@
 package render_test
 
 import (
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -164,6 +165,43 @@ func TestSelectorsFindThePods(t *testing.T) {
 		if r := m.Deployment.Spec.Strategy.RollingUpdate; r.MaxUnavailable.IntValue() != 0 || r.MaxSurge.IntValue() < 1 {
 			t.Errorf("%s: a rollout takes replicas away first", name)
 		}
+	}
+}
+
+// What the replicas share is in a Redis that they reach, over TLS, and whose password stands in no manifest.
+func TestProductionReachesRedis(t *testing.T) {
+	t.Parallel()
+	m := overlay(t, "production")
+	address, _ := m.Flag("redis-url")
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "rediss" || u.User != nil || u.Query().Get("master_name") == "" {
+		t.Errorf("--redis-url is %q (%v), want Sentinels by TLS and no password", address, err)
+	}
+	for flag, want := range map[string]string{"redis-password-file": "/secrets/redis/password", "redis-ca-file": "/secrets/redis/ca.crt"} {
+		if got, _ := m.Flag(flag); got != want {
+			t.Errorf("--%s is %q, want %q", flag, got, want)
+		}
+	}
+	_, namespace, _ := strings.Cut(u.Hostname(), ".")
+	namespace, _, _ = strings.Cut(namespace, ".")
+	open := map[string]bool{}
+	for _, rule := range m.Network.Spec.Egress {
+		for _, to := range rule.To {
+			if to.NamespaceSelector == nil || to.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] != namespace || to.PodSelector == nil {
+				continue
+			}
+			for _, port := range rule.Ports {
+				open[port.Port.String()] = true
+			}
+		}
+	}
+	for _, port := range []string{"6379", u.Port()} {
+		if !open[port] {
+			t.Errorf("the network policy lets no pod of the namespace %s be reached at port %s", namespace, port)
+		}
+	}
+	if _, found := overlay(t, "emulator").Flag("redis-url"); found {
+		t.Error("the desk cluster, which has one replica, wants a Redis")
 	}
 }
 
