@@ -175,13 +175,13 @@ func (k *keyed) send(ctx context.Context) error {
 			Err: failed, OnBehalfOfUser: k.request.UserAssertion != "", Keyed: true,
 		})
 	}
-	k.settle(ctx, err)
+	k.record(ctx, err)
 	return err
 }
 
-// settle writes what became of a write that this call sent. A store that fails now changes nothing for this call: the
+// record writes what became of a write that this call sent. A store that fails now changes nothing for this call: the
 // record is SENT, so the next call looks.
-func (k *keyed) settle(ctx context.Context, err error) {
+func (k *keyed) record(ctx context.Context, err error) {
 	failed, ok := errors.AsType[*apierror.GraphError](err)
 	switch {
 	case err == nil:

@@ -108,8 +108,8 @@ var notShown = []string{
 	"UpdateDriveInclusionRule", "UpdateMailboxInclusionRule",
 }
 
-// TestALostWriteWithAKeyIsDoneOnce runs the lifecycles with keys. In each, the first write by every rpc that takes a key
-// gets lost in one way, and is called again: nothing is done twice, and the second call tells what became of the first.
+// TestALostWriteWithAKeyIsDoneOnce runs the lifecycles with keys. In each, the first write by every rpc with a key gets
+// lost in one way, and is called again: nothing is done twice, and the second call tells what became of the first.
 func TestALostWriteWithAKeyIsDoneOnce(t *testing.T) {
 	all := newCoverage(t)
 	k := &keyedLosses{found: make(map[string]bool), unknown: make(map[string]bool)}

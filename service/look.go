@@ -48,8 +48,8 @@ func (k *keyed) look(ctx context.Context, unknown *idempotency.Record) (outcome 
 // lostFor is how far back a write can lie whose record the store has lost: what is older, servers have written again.
 const lostFor = 10 * time.Minute
 
-// lookFirst is for a key that the store does not know and may have lost. sent says that the write was not carried out, as
-// far as anybody can see, and is to be sent.
+// lookFirst is for a key that the store does not know and may have lost. send says that the write was not carried out,
+// as far as anybody can see, and is to be sent.
 func (k *keyed) lookFirst(ctx context.Context) (send bool, outcome string, err error) {
 	if err := k.write.Hold(ctx); err != nil {
 		// Whoever holds it is asked when it is sent.

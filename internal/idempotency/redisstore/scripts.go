@@ -5,8 +5,8 @@ import "github.com/m365backup/backupstorage/internal/redis"
 // stepScript takes a step of a record.
 //
 //	KEYS  the record, the marker, and the claim if there is one
-//	ARGV  marker; old record; new record, each empty for none; lease and time to keep in ms; 1 when the caller has looked;
-//	      the time in ms for which an unknown key is looked for; 1 when the claim is sure
+//	ARGV  marker; old record; new record, each empty for none; lease and time to keep in ms; 1 when the caller has
+//	      looked; the time in ms for which an unknown key is looked for; 1 when the claim is sure
 //
 // It returns what became of it, and for "other" the record that is there and what is left of its lease in ms:
 // ok, other, claimed, look, or lost when the marker is another one.
@@ -55,8 +55,8 @@ local space = string.find(is, ' ', 1, true)
 return {'other', string.sub(is, space + 1), tonumber(string.sub(is, 1, space - 1)) - (t[1] * 1000 + math.floor(t[2] / 1000))}
 `)
 
-// markScript returns the marker, `UUID MADE RUN-ID`. It writes one when there is none, or when that is of another run of
-// Redis: ARGV has the UUID and the run id.
+// markScript returns the marker, `UUID MADE RUN-ID`. It writes one when there is none, or when that is of another run
+// of Redis: ARGV has the UUID and the run id.
 var markScript = redis.NewScript("idempotency-mark", `
 local marker = redis.call('GET', KEYS[1])
 if marker and string.sub(marker, 52) == ARGV[2] then return marker end

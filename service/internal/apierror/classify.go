@@ -46,8 +46,8 @@ type classification struct {
 	host, tokenRequest string
 }
 
-// keyedDelay is how long a call with an idempotency key waits after a write whose outcome is unknown: Graph's lists show
-// what was created after a while.
+// keyedDelay is how long a call with an idempotency key waits after a write whose outcome is unknown: Graph's lists
+// show what was created after a while.
 const keyedDelay = 2 * time.Second
 
 // MinRetryDelay is the shortest delay that RetryInfo asks for.

@@ -60,7 +60,7 @@ const (
 // | `aadsts` | Number of the token authority's error (AADSTS), such as `7000222`: a client secret that has expired. |
 // | `throttledBy` | `server`: the server knew that Graph throttles and did not send the request. |
 // | `failedOperation` | With the error of an item of an update: what failed, such as `add` or `remove`. |
-// | `candidateIds` | With `outcome` and an `idempotency_key`: up to 5 ids that the write may have created, with commas. |
+// | `candidateIds` | With `outcome` and an `idempotency_key`: up to 5 ids that the write may have created. |
 // | `responseCode` | With the error of an item of an update: the HTTP status of the item. |
 // | `incident` | Id of an internal error. The server's log has the same id. |
 // | `violationsLeftOut` | Number of field violations that did not fit into the Status. |
@@ -612,8 +612,8 @@ const (
 	// decide: metadata `observedStatus` is the status that it read.
 	//
 	// For a call with an `idempotency_key` that came before, the server has looked for what the first call created:
-	// metadata `candidateIds` has what it can be. Such a call is safe to repeat, and has RetryInfo: the server never sends
-	// the request a second time, and looks again.
+	// metadata `candidateIds` has what it can be, with commas. Such a call can be repeated, and has RetryInfo: the server
+	// never sends the request a second time, and looks again.
 	//
 	// ErrorInfo: `{"reason":"OUTCOME_UNKNOWN","domain":"m365.backupstorage","metadata":{"outcome":"unknown","verifyWith":"ProtectionPolicyService/ListProtectionPolicies"}}`
 	ErrorReason_OUTCOME_UNKNOWN ErrorReason = 214

@@ -192,7 +192,7 @@ type GraphCall struct {
 	// What a call gets whose `idempotency_key` came before. An rpc has an `idempotency_key` exactly when it has a replay.
 	Replay GraphCall_Replay `protobuf:"varint,16,opt,name=replay,proto3,enum=m365.backupstorage.v1.GraphCall_Replay" json:"replay,omitempty"`
 	// The rpc, as `Service/Method`, that reads the resource which a replay returns. READ_CREATED and STORED_OUTCOME have
-	// one. Every id in the path of that rpc is a field of this rpc's request or, for READ_CREATED, the id that was created.
+	// one. Every id in the path of that rpc is a field of this rpc's request or, for READ_CREATED, what was created.
 	ReadWith      string `protobuf:"bytes,17,opt,name=read_with,json=readWith,proto3" json:"read_with,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
