@@ -99,7 +99,7 @@ func (c *call) refuse(why Refusal) error {
 
 // refusal returns why the call ended; nil for any other end. It waits for a read under way.
 func (c *call) refusal() *spb.Status {
-	c.message.settled()
+	c.message.readEnded()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.refused

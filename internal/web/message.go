@@ -90,9 +90,9 @@ func (m *message) there() {
 	}
 }
 
-// settled waits for the end of a read under way. net/http cancels a request while its body's read fails, so that the
+// readEnded waits for the end of a read under way. net/http cancels a request while its body's read fails, so that the
 // call can end before it is known why.
-func (m *message) settled() {
+func (m *message) readEnded() {
 	m.reading.Lock()
 	defer m.reading.Unlock()
 }

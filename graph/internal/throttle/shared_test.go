@@ -264,8 +264,8 @@ func TestAThrottleResponseIsToldLater(t *testing.T) {
 	})
 }
 
-// A store that was emptied counts changes anew. What one replica blocks meanwhile, the other learns although it knows of
-// more changes.
+// A store that was emptied counts changes anew. What one replica blocks meanwhile, the other learns, although it knows
+// of more changes.
 func TestAnEmptiedStoreCountsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard()
