@@ -58,7 +58,7 @@ grep -q 'has changes' "$scratch/refused"
 [[ ! -e $scratch/dirty ]] || fail "a refused release left its folder"
 rm "$copy/leftover"
 
-# From the first release on a break of the contract is refused. This is a copy: the checkout has no released.binpb of it.
+# A break of the contract is refused. This is a copy: its released.binpb becomes that of this release.
 cp "$scratch/first/released.binpb" proto/released.binpb
 go tool buf breaking "$scratch/archive/protos/proto" --against proto/released.binpb
 sed -i '/string policy_id = 3;/d' proto/m365/backupstorage/v1/protection_unit.proto
