@@ -117,7 +117,7 @@ func (k *keyed) do(ctx context.Context) (outcome string, err error) {
 			}
 			return outcome, err
 		}
-		known, ok := errors.AsType[*idempotency.Known](err)
+		known, ok := errors.AsType[*idempotency.KnownError](err)
 		switch {
 		case ok && known.Record.State == idempotency.Done:
 			return KeyedReplayed, k.replay(ctx, known.Record)

@@ -42,7 +42,7 @@ func (k *keyed) look(ctx context.Context, unknown *idempotency.Record) (outcome 
 			return KeyedResolved, k.replay(ctx, &idempotency.Record{ID: f.id, Items: f.items})
 		}
 	}
-	return KeyedUnknown, &apierror.StillUnknown{CandidateIDs: f.candidates, ObservedStatus: f.status}
+	return KeyedUnknown, &apierror.StillUnknownError{CandidateIDs: f.candidates, ObservedStatus: f.status}
 }
 
 // lostFor is how far back a write can lie whose record the store has lost: what is older, servers have written again.
@@ -78,7 +78,7 @@ func (k *keyed) lookFirst(ctx context.Context) (send bool, outcome string, err e
 		return true, "", nil
 	case len(f.candidates) > 0:
 		_ = k.write.Release(ctx)
-		return false, KeyedUnknown, &apierror.StillUnknown{CandidateIDs: f.candidates, ObservedStatus: f.status}
+		return false, KeyedUnknown, &apierror.StillUnknownError{CandidateIDs: f.candidates, ObservedStatus: f.status}
 	}
 	return true, "", nil
 }

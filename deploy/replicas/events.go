@@ -69,8 +69,8 @@ func (f *fleet) happen(ctx context.Context, next func() planned, out io.Writer) 
 	var events []event
 	for {
 		p := next()
-		if pause(ctx, p.after); ctx.Err() != nil {
-			break
+		if !pause(ctx, p.after) {
+			return events, nil
 		}
 		// Once begun, an event goes on to its end.
 		e, err := f.one(context.WithoutCancel(ctx), p)
@@ -84,7 +84,6 @@ func (f *fleet) happen(ctx context.Context, next func() planned, out io.Writer) 
 		}
 		fmt.Fprintf(out, "%3d %s%s: all is well again after %v\n", len(events), p.what, of, e.end.Sub(e.begin).Round(time.Millisecond))
 	}
-	return events, nil
 }
 
 func (f *fleet) one(ctx context.Context, p planned) (e event, err error) {

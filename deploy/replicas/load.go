@@ -172,11 +172,13 @@ func create(ctx context.Context, c grpc.ClientConnInterface, what thing, name st
 	}
 }
 
-// pause lets real time pass, for other processes.
-func pause(ctx context.Context, d time.Duration) {
+// pause lets real time pass, for other processes. It reports whether the whole of it has passed.
+func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-time.After(d):
+		return true
 	case <-ctx.Done():
+		return false
 	}
 }
 

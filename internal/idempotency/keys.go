@@ -21,10 +21,10 @@ var (
 	ErrLook = errors.New("idempotency: the store has lost records")
 )
 
-// Known is the error of a call whose key came before, with an outcome: Done or Unknown.
-type Known struct{ Record *Record }
+// KnownError is the error of a call whose key came before, with an outcome: Done or Unknown.
+type KnownError struct{ Record *Record }
 
-func (*Known) Error() string { return "idempotency: the key came before" }
+func (*KnownError) Error() string { return "idempotency: the key came before" }
 
 // Keys are the records of idempotency keys. It is safe for concurrent use.
 type Keys struct {
@@ -136,7 +136,7 @@ func (k *Keys) judge(ctx context.Context, id ID, request [32]byte, s Stored) (*R
 		case r.Request != request:
 			return nil, ErrReused
 		case r.State == Done || r.State == Unknown:
-			return nil, &Known{r}
+			return nil, &KnownError{r}
 		case s.Lease > 0:
 			return nil, ErrInUse
 		case r.State == Held:
@@ -150,7 +150,7 @@ func (k *Keys) judge(ctx context.Context, id ID, request [32]byte, s Stored) (*R
 		case err != nil:
 			return nil, err
 		case swapped.OK:
-			return nil, &Known{&lost}
+			return nil, &KnownError{&lost}
 		case swapped.Record == nil:
 			return nil, ErrInUse
 		}

@@ -17,7 +17,7 @@ var (
 
 func wantState(t *testing.T, err error, want State) *Record {
 	t.Helper()
-	known, ok := errors.AsType[*Known](err)
+	known, ok := errors.AsType[*KnownError](err)
 	if !ok || known.Record.State != want {
 		t.Fatalf("%v, want a record that is %s", err, want)
 	}
@@ -153,10 +153,9 @@ func TestWhatASecondCallGets(t *testing.T) {
 				_ = first.Finish(context.Background(), "p", nil, ID{})
 			}()
 			wantState(t, second.Wait(t.Context(), time.Now().Add(time.Minute)), Done)
-			third, err := k.Begin(ID{3}, request), error(nil)
-			mustSend(t, third)
+			mustSend(t, k.Begin(ID{3}, request))
 			began := time.Now()
-			if err = k.Begin(ID{3}, request).Wait(t.Context(), began.Add(2*time.Second)); !errors.Is(err, ErrInUse) || time.Since(began) > 2*time.Second {
+			if err := k.Begin(ID{3}, request).Wait(t.Context(), began.Add(2*time.Second)); !errors.Is(err, ErrInUse) || time.Since(began) > 2*time.Second {
 				t.Errorf("%v after %v", err, time.Since(began))
 			}
 		},

@@ -20,10 +20,10 @@ const (
 	patience = 45 * time.Millisecond
 	// waitForReplicas is how long Redis waits for its replicas.
 	waitForReplicas = 30 * time.Millisecond
-	// RemembersFor is how long a server remembers its records, to write them again, and LooksFor how long after a loss a
-	// key that Redis does not know is looked for.
+	// RemembersFor is how long a server remembers its records, to write them again.
 	RemembersFor = 10 * time.Minute
-	LooksFor     = 4 * time.Minute
+	// LooksFor is how long after a loss a key that Redis does not know is looked for.
+	LooksFor = 4 * time.Minute
 	// maxRemembered bounds what a server remembers. A server writes far fewer records in RemembersFor: Graph allows less.
 	maxRemembered = 200_000
 	// restoreAtOnce is how many records one command writes again.
@@ -87,11 +87,11 @@ func unavailable(err error) error {
 }
 
 var (
-	errSlow     = errors.New("Redis did not answer in time")
+	errSlow     = errors.New("no response of Redis in time")
 	errEviction = errors.New("maxmemory-policy of Redis is not noeviction: it would forget records")
 	errInfo     = errors.New("INFO is closed to the user of Redis: say --redis-noeviction if it never evicts")
 	errReplicas = errors.New("too few replicas of Redis have the record")
-	errAnswer   = errors.New("Redis answered in another form")
+	errAnswer   = errors.New("a response of Redis has another form")
 )
 
 // within runs a command, and waits for it no longer than patience.

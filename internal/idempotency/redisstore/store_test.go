@@ -21,60 +21,60 @@ import (
 var request = [32]byte{1}
 
 // replica is a server's connection to Redis, and its keys.
-func replica(t testing.TB, url string, o redisstore.Options) *idempotency.Keys {
-	t.Helper()
-	return idempotency.New(store(t, url, o))
+func replica(tb testing.TB, url string, o redisstore.Options) *idempotency.Keys {
+	tb.Helper()
+	return idempotency.New(store(tb, url, o))
 }
 
-func store(t testing.TB, url string, o redisstore.Options) *redisstore.Store {
-	t.Helper()
+func store(tb testing.TB, url string, o redisstore.Options) *redisstore.Store {
+	tb.Helper()
 	client, err := redis.Open(redis.Options{URL: url, Namespace: []string{"upstream", "app"}})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(client.Close)
-	redistest.Eventually(t, "Redis is up", client.Up)
+	tb.Cleanup(client.Close)
+	redistest.Eventually(tb, "Redis is up", client.Up)
 	return redisstore.New(client, o)
 }
 
 func id(n int) idempotency.ID { return idempotency.NewID(idempotency.Scope{}, strconv.Itoa(n)) }
 
-func must(t testing.TB, err error) {
-	t.Helper()
+func must(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
 // ready has a store serve keys without looking: the time after its marker was written is over.
-func ready(t testing.TB, server *redistest.Server, k *idempotency.Keys) {
-	t.Helper()
-	must(t, k.Begin(id(-1), request).Read(t.Context()))
-	age(t, server)
+func ready(tb testing.TB, server *redistest.Server, k *idempotency.Keys) {
+	tb.Helper()
+	must(tb, k.Begin(id(-1), request).Read(tb.Context()))
+	age(tb, server)
 }
 
 // age makes the marker older than redisstore.LooksFor.
-func age(t testing.TB, server *redistest.Server) {
-	t.Helper()
+func age(tb testing.TB, server *redistest.Server) {
+	tb.Helper()
 	keys, ok := server.Do("keys", "*idempotency-marker").([]any)
 	if !ok || len(keys) != 1 {
-		t.Fatalf("markers: %v", keys)
+		tb.Fatalf("markers: %v", keys)
 	}
 	marker, _ := server.Do("get", keys[0]).(string)
 	server.Do("set", keys[0], marker[:37]+"0000000000000"+marker[50:])
 }
 
-func send(t testing.TB, k *idempotency.Keys, n int) (*idempotency.Write, error) {
-	t.Helper()
+func send(tb testing.TB, k *idempotency.Keys, n int) (*idempotency.Write, error) {
+	tb.Helper()
 	w := k.Begin(id(n), request)
-	_, err := w.Send(t.Context(), time.Unix(1, 0))
+	_, err := w.Send(tb.Context(), time.Unix(1, 0))
 	return w, err
 }
 
-func wantState(t testing.TB, err error, want idempotency.State) {
-	t.Helper()
-	if known, ok := errors.AsType[*idempotency.Known](err); !ok || known.Record.State != want {
-		t.Fatalf("%v, want %v", err, want)
+func wantState(tb testing.TB, err error, want idempotency.State) {
+	tb.Helper()
+	if known, ok := errors.AsType[*idempotency.KnownError](err); !ok || known.Record.State != want {
+		tb.Fatalf("%v, want %v", err, want)
 	}
 }
 
@@ -118,11 +118,11 @@ func TestReplicasShareRecords(t *testing.T) {
 	}
 }
 
-func keyOf(t testing.TB, server *redistest.Server, n int) any {
-	t.Helper()
+func keyOf(tb testing.TB, server *redistest.Server, n int) any {
+	tb.Helper()
 	keys, _ := server.Do("keys", "*idempotency:"+id(n).String()).([]any)
 	if len(keys) != 1 {
-		t.Fatalf("keys: %v", keys)
+		tb.Fatalf("keys: %v", keys)
 	}
 	return keys[0]
 }
@@ -146,7 +146,7 @@ func TestALostRedisGetsItsRecordsAgain(t *testing.T) {
 			redistest.Eventually(t, "the records are back", func() bool {
 				errA := a.Begin(id(1), request).Read(t.Context())
 				errB := b.Begin(id(2), request).Read(t.Context())
-				return errors.As(errA, new(*idempotency.Known)) && errors.Is(errB, idempotency.ErrInUse)
+				return errors.As(errA, new(*idempotency.KnownError)) && errors.Is(errB, idempotency.ErrInUse)
 			})
 			_, err = send(t, b, 1)
 			wantState(t, err, idempotency.Done)

@@ -58,7 +58,7 @@ func (t *Translator) classify(op *contract.Operation, err error) classification 
 	var refusal *Refusal
 	var failed *GraphError
 	var request *graph.Error
-	var still *StillUnknown
+	var still *StillUnknownError
 	switch {
 	case errors.As(err, &still):
 		c := t.of(pb.ErrorReason_OUTCOME_UNKNOWN)

@@ -28,8 +28,8 @@ func (e *GraphError) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *GraphError) Unwrap() error { return e.Err }
 
-// StillUnknown is a repeated call with an idempotency key after a write whose outcome a look did not show.
-type StillUnknown struct {
+// StillUnknownError is a repeated call with an idempotency key after a write whose outcome a look did not show.
+type StillUnknownError struct {
 	// CandidateIDs are the ids of what the write may have created.
 	CandidateIDs []string
 	// ObservedStatus is as in GraphError.
@@ -37,12 +37,12 @@ type StillUnknown struct {
 }
 
 // Error says what it is.
-func (*StillUnknown) Error() string { return "outcome of an earlier write is unknown" }
+func (*StillUnknownError) Error() string { return "outcome of an earlier write is unknown" }
 
 // MaxCandidates is how many ids of candidates an error has.
 const MaxCandidates = 5
 
 // candidates is the metadata.
-func (u *StillUnknown) candidates() string {
+func (u *StillUnknownError) candidates() string {
 	return strings.Join(u.CandidateIDs[:min(len(u.CandidateIDs), MaxCandidates)], ",")
 }
