@@ -30,6 +30,21 @@ func unknownOf(candidate string, begin float64) try {
 	return t
 }
 
+// slow is a refusal of a Redis that took its time.
+func slow(id string, begin float64) try {
+	t := bad(id, "IDEMPOTENCY_STORE_UNAVAILABLE", false, begin)
+	t.end = at(begin + 0.031)
+	return t
+}
+
+// repeats are n good calls of a key that was sent before.
+func repeats(n int) (tries []try) {
+	for i := range n {
+		tries = append(tries, good(strings.Repeat("r", i+1), "p", 3+float64(i), true))
+	}
+	return tries
+}
+
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	const testLease = 10 * time.Second
@@ -57,6 +72,8 @@ func TestJudge(t *testing.T) {
 		{name: "another thing", tries: []try{good("a", "q", 1, false)}, made: once, fault: "not there"},
 		{name: "deleted", tries: []try{good("a", "p", 1, false)}, made: once, gone: map[string][]string{"x": {"p"}}, fault: "not there"},
 		{name: "two first answers", tries: []try{good("a", "p", 1, false), good("b", "p", 2, false)}, made: once, fault: "say that they are the first"},
+		{name: "a slow Redis", tries: append([]try{good("a", "p", 1, false), slow("b", 2)}, repeats(20)...), made: once},
+		{name: "a Redis that is always slow", tries: []try{good("a", "p", 1, false), slow("b", 2)}, made: once, fault: "because Redis was slow"},
 		{name: "of nobody", made: once, fault: "no client sent"},
 		{name: "cut by SIGKILL", tries: []try{bare}, events: killed},
 		{name: "cut by SIGKILL of another replica", tries: []try{bare}, events: otherKilled, fault: "nothing explains UNAVAILABLE"},
