@@ -106,7 +106,8 @@ func (k *keyed) do(ctx context.Context) (outcome string, err error) {
 	for {
 		err := k.send(ctx)
 		if errors.Is(err, idempotency.ErrInUse) {
-			if err = k.write.Wait(ctx, until); err == nil {
+			// A server that stops would cut a call that waits for another one's lease.
+			if err = k.write.Wait(ctx, until, k.core.stopping); err == nil {
 				continue
 			}
 		}

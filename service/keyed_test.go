@@ -170,26 +170,43 @@ func TestCallsWithOneKeyAtOnce(t *testing.T) {
 	// A call without the time to wait is told so.
 	s.Fault(emulator.Fault{Operation: "POST *", Delay: emulator.Duration(2 * time.Second), Times: 1})
 	key = uuid.NewString()
-	began := make(chan struct{})
+	ended := make(chan struct{})
 	go func() {
-		close(began)
+		defer close(ended)
 		create(s, "b", key)
 	}()
-	<-began
-	for {
-		ctx, cancel := context.WithTimeout(s.Context(), time.Second)
-		o := s.CallContext(ctx, createPolicy, named("b", key), new(pb.CreateExchangeProtectionPolicyResponse))
-		cancel()
-		if o.Status == nil {
-			t.Fatal("the first call did not come first")
-		}
-		if o.Reason() == "IDEMPOTENCY_KEY_IN_USE" {
-			if delay := servicetest.Detail[*errdetails.RetryInfo](o.Status); delay == nil {
-				t.Errorf("%v", o.Status)
-			}
-			return
-		}
-		t.Fatalf("%v", o.Status)
+	eventually(t, "the first call is at Graph", func() bool { return s.Emulator.Faults()[0].Applied == 1 })
+	ctx, cancel := context.WithTimeout(s.Context(), time.Second)
+	defer cancel()
+	o := s.CallContext(ctx, createPolicy, named("b", key), new(pb.CreateExchangeProtectionPolicyResponse))
+	if o.Reason() != "IDEMPOTENCY_KEY_IN_USE" || servicetest.Detail[*errdetails.RetryInfo](o.Status) == nil {
+		t.Errorf("%v", o.Status)
+	}
+	<-ended
+}
+
+// A call that waits for another one with its key is told to come again when the server stops: else it would be cut.
+func TestDrainEndsCallsThatWaitForAKey(t *testing.T) {
+	s := servicetest.New(t, withKeys)
+	since, key := s.Mark(), uuid.NewString()
+	s.Fault(emulator.Fault{Operation: "POST *", Delay: emulator.Duration(time.Second), Times: 1})
+	outcomes := make(chan *servicetest.Outcome, 2)
+	for range 2 {
+		go func() {
+			o, _ := create(s, "a", key)
+			outcomes <- o
+		}()
+	}
+	// Both are under way: one was sent, the other waits.
+	eventually(t, "two calls are under way", func() bool {
+		return s.Services.CallsInFlight() == 2 && s.Emulator.Faults()[0].Applied == 1
+	})
+	s.Services.Drain()
+	if o := <-outcomes; o.Reason() != "IDEMPOTENCY_KEY_IN_USE" {
+		t.Errorf("%v", o.Status)
+	}
+	if o := <-outcomes; o.Status != nil || policiesCreated(s, since) != 1 {
+		t.Errorf("%v: created %d times", o.Status, policiesCreated(s, since))
 	}
 }
 

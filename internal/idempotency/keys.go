@@ -176,8 +176,8 @@ const (
 )
 
 // Wait waits while another call owns the record, until then. It returns nil when the write may be tried again, else an
-// error as that of Send; ErrInUse when the time is over.
-func (w *Write) Wait(ctx context.Context, until time.Time) error {
+// error as that of Send; ErrInUse when the time is over, or when stop is closed.
+func (w *Write) Wait(ctx context.Context, until time.Time, stop <-chan struct{}) error {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		if time.Now().Add(pause).After(until) {
 			return ErrInUse
@@ -186,6 +186,9 @@ func (w *Write) Wait(ctx context.Context, until time.Time) error {
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
+			timer.Stop()
+			return ErrInUse
+		case <-stop:
 			timer.Stop()
 			return ErrInUse
 		}

@@ -152,10 +152,19 @@ func TestWhatASecondCallGets(t *testing.T) {
 				time.Sleep(3 * time.Second)
 				_ = first.Finish(context.Background(), "p", nil, ID{})
 			}()
-			wantState(t, second.Wait(t.Context(), time.Now().Add(time.Minute)), Done)
+			wantState(t, second.Wait(t.Context(), time.Now().Add(time.Minute), nil), Done)
 			mustSend(t, k.Begin(ID{3}, request))
 			began := time.Now()
-			if err := k.Begin(ID{3}, request).Wait(t.Context(), began.Add(2*time.Second)); !errors.Is(err, ErrInUse) || time.Since(began) > 2*time.Second {
+			if err := k.Begin(ID{3}, request).Wait(t.Context(), began.Add(2*time.Second), nil); !errors.Is(err, ErrInUse) || time.Since(began) > 2*time.Second {
+				t.Errorf("%v after %v", err, time.Since(began))
+			}
+		},
+		"waits no longer than the server runs": func(t *testing.T, k *Keys) {
+			mustSend(t, k.Begin(testID, request))
+			stop, began := make(chan struct{}), time.Now()
+			time.AfterFunc(3*time.Second, func() { close(stop) })
+			err := k.Begin(testID, request).Wait(t.Context(), began.Add(time.Minute), stop)
+			if !errors.Is(err, ErrInUse) || time.Since(began) != 3*time.Second {
 				t.Errorf("%v after %v", err, time.Since(began))
 			}
 		},
