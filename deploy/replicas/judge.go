@@ -15,8 +15,8 @@ import (
 // has ended, and have asked Redis again.
 const slack = 3 * time.Second
 
-// slowRedis is what a call has waited at least that a slow Redis refused: the store waits 30 ms for Redis' replicas, and
-// 45 ms for Redis. maxSlow is how many of a run's calls may be refused for that alone.
+// slowRedis is what a call has waited at least that a slow Redis refused: the store waits 30 ms for Redis' replicas,
+// and 45 ms for Redis. maxSlow is how many of a run's calls may be refused for that alone.
 const slowRedis, maxSlow = 30 * time.Millisecond, 0.05
 
 // book is what the emulator has done, by the request id of the call: see trial.Ledger.
