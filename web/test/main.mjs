@@ -3,6 +3,7 @@
 import { launch, open } from './browser.mjs';
 import { startServer } from './server.mjs';
 import { steps } from './person.mjs';
+import { caller } from './caller.mjs';
 import { everyRpc } from './every-rpc.mjs';
 import { injection } from './injection.mjs';
 import { figures } from './figures.mjs';
@@ -12,7 +13,7 @@ import { shots } from './shots.mjs';
 const [program, grpcurl, folder, ...only] = process.argv.slice(2);
 if (!folder) throw new Error('usage: node main.mjs SERVER GRPCURL SHOTS [PART...]');
 
-const parts = { ...steps, everyRpc, injection, figures, accessible, shots };
+const parts = { ...steps, caller, everyRpc, injection, figures, accessible, shots };
 const browser = await launch();
 let failed = false;
 try {
