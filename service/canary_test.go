@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/encoding/prototext"
@@ -91,6 +92,13 @@ func (u *canaryUpstream) setNext(name string) {
 }
 
 func TestNoCanaryAppearsWhereItMustNot(t *testing.T) {
+	t.Run("without keys", func(t *testing.T) { sendCanaries(t, "") })
+	t.Run("with keys", func(t *testing.T) { sendCanaries(t, uuid.NewString()) })
+}
+
+// sendCanaries calls each rpc for each response. With a key all calls have it: the tenants and rpcs differ.
+func sendCanaries(t *testing.T, key string) {
+	t.Helper()
 	upstream := &canaryUpstream{served: make(map[string]int)}
 	endpoint := servicetest.NewOnHandler(t, upstream.ServeHTTP).Endpoint
 	client, err := graph.New(graph.Options{Endpoint: endpoint, Tokens: servicetest.TokenFunc(func() (string, error) { return servicetest.CanaryToken, nil }), Repeats: -1})
@@ -98,16 +106,19 @@ func TestNoCanaryAppearsWhereItMustNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	s := servicetest.NewOnEndpoint(t, endpoint, func(o *service.Options) { o.Graph = client })
+	s := servicetest.NewOnEndpoint(t, endpoint, withKeys, func(o *service.Options) { o.Graph = client })
 
 	rpcs, texts, statuses := servicetest.RPCs(t), 0, make(map[codes.Code]int)
 	for name := range canaryResponses {
 		upstream.setNext(name)
 		for _, rpc := range rpcs {
 			s.NextTenant()
-			o, response := canaryCall(s, rpc)
+			o, response := canaryCall(s, rpc, key)
 			if leak := servicetest.Leak(s.Log.String()); leak != "" {
 				t.Fatalf("%s, response %q, is logged: %s", rpc.Name(), name, leak)
+			}
+			if key != "" && strings.Contains(s.Log.String(), key) {
+				t.Fatalf("%s, response %q: the key is logged", rpc.Name(), name)
 			}
 			if strings.Contains(fmt.Sprint(o.Header, o.Trailer), servicetest.Canary) {
 				t.Errorf("%s, response %q: in header or trailer: %v %v", rpc.Name(), name, o.Header, o.Trailer)
@@ -148,10 +159,13 @@ func TestNoCanaryAppearsWhereItMustNot(t *testing.T) {
 }
 
 // canaryCall calls an rpc with canaries in all texts of its request and in its metadata.
-func canaryCall(s *servicetest.Server, rpc protoreflect.MethodDescriptor) (*servicetest.Outcome, proto.Message) {
+func canaryCall(s *servicetest.Server, rpc protoreflect.MethodDescriptor, key string) (*servicetest.Outcome, proto.Message) {
 	s.TB.Helper()
 	request, response := servicetest.NewMessage(s.TB, rpc.Input()), servicetest.NewMessage(s.TB, rpc.Output())
 	servicetest.FillWithCanaries(request.ProtoReflect())
+	if field := rpc.Input().Fields().ByName("idempotency_key"); field != nil && key != "" {
+		request.ProtoReflect().Set(field, protoreflect.ValueOfString(key))
+	}
 	ctx := metadata.AppendToOutgoingContext(s.Context(), "authorization", "Bearer "+servicetest.CanaryToken, "x-user-assertion", servicetest.CanaryToken, "x-request-id", servicetest.CanaryText)
 	o := s.CallContext(ctx, fmt.Sprintf("%s/%s", rpc.Parent().Name(), rpc.Name()), request, response)
 	return o, response

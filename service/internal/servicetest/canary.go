@@ -22,12 +22,12 @@ const (
 )
 
 // FillWithCanaries fills a request: texts with CanaryRequest, which can stand in a path, enums with their last value.
-// It leaves page sizes and page tokens empty, and sets one field of a oneof.
+// It leaves page sizes, page tokens and idempotency keys empty, and sets one field of a oneof.
 func FillWithCanaries(m protoreflect.Message) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		field := fields.Get(i)
-		if field.Name() == "page_token" || field.Name() == "page_size" || field.IsMap() ||
+		if field.Name() == "page_token" || field.Name() == "page_size" || field.Name() == "idempotency_key" || field.IsMap() ||
 			field.ContainingOneof() != nil && m.WhichOneof(field.ContainingOneof()) != nil {
 			continue
 		}
