@@ -168,20 +168,25 @@ func TestCallsWithOneKeyAtOnce(t *testing.T) {
 		t.Errorf("created %d times", n)
 	}
 	// A call without the time to wait is told so.
-	s.Fault(emulator.Fault{Operation: "POST *", Delay: emulator.Duration(2 * time.Second), Times: 1})
+	s.Fault(emulator.Fault{Operation: "POST *", Delay: emulator.Duration(time.Minute), Times: 1})
 	key = uuid.NewString()
+	held, stop := context.WithCancel(s.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		create(s, "b", key)
+		s.CallContext(held, createPolicy, named("b", key), new(pb.CreateExchangeProtectionPolicyResponse))
 	}()
-	eventually(t, "the first call is at Graph", func() bool { return s.Emulator.Faults()[0].Applied == 1 })
-	ctx, cancel := context.WithTimeout(s.Context(), time.Second)
+	eventually(t, "the first call is at Graph", func() bool {
+		rules := s.Emulator.Faults()
+		return rules[len(rules)-1].Applied == 1
+	})
+	ctx, cancel := context.WithTimeout(s.Context(), 3*time.Second)
 	defer cancel()
 	o := s.CallContext(ctx, createPolicy, named("b", key), new(pb.CreateExchangeProtectionPolicyResponse))
 	if o.Reason() != "IDEMPOTENCY_KEY_IN_USE" || servicetest.Detail[*errdetails.RetryInfo](o.Status) == nil {
 		t.Errorf("%v", o.Status)
 	}
+	stop()
 	<-ended
 }
 
