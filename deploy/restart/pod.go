@@ -46,9 +46,11 @@ func newPods(folder, server string, n numbers) (*pods, error) {
 	for name, from := range map[string]string{
 		"secrets/tls/tls.crt": "server.crt", "secrets/tls/tls.key": "server.key", "secrets/tls/ca.crt": "ca.crt",
 		"rights/rights.yaml": "rights.yaml", "rights/jwks.json": "jwks.json", "rights/tenants.txt": "", "secrets/page-tokens/keys": "",
+		"secrets/redis/password": "", "secrets/redis/ca.crt": "ca.crt",
 	} {
 		content := map[string][]byte{
 			"rights/tenants.txt": customers.Bytes(), "secrets/page-tokens/keys": []byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+			"secrets/redis/password": []byte("none"),
 		}[name]
 		if from != "" {
 			var err error
@@ -118,6 +120,9 @@ func (p *pods) replica(i int, server, log, emulator string) (*replica, error) {
 			value = strings.TrimSuffix(value, port(value)) + port(r.admin)
 		case "--drain-wait":
 			value = p.numbers.DrainWait.String()
+		case "--redis-url":
+			// Nothing listens there: pods start and serve without Redis. deploy/replicas has one.
+			value = "rediss://127.0.0.1:1"
 		case "--graph-endpoint":
 			value = emulator + "/v1.0"
 		case "--expect-upstream", "--graph-credential", "--graph-certificate-file":
