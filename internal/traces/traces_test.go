@@ -436,27 +436,45 @@ func TestBrokenCollectorCostsCallsNothing(t *testing.T) {
 		s.log.b.Grow(4 << 20)
 		round(s)
 	}
-	before := heap()
-	for range rounds {
+	// measure returns who is slower than it may be, compared with a collector that is well. A few rounds say little.
+	measure := func() (slower []string) {
 		for _, s := range subjects {
-			s.p99 = append(s.p99, round(s))
+			s.p99 = s.p99[:0]
 		}
+		for range rounds {
+			for _, s := range subjects {
+				s.p99 = append(s.p99, round(s))
+			}
+		}
+		for _, s := range subjects {
+			slices.Sort(s.p99)
+			if well := subjects[1].p99[rounds/2]; !testing.Short() && s.p99[rounds/2] > maxSlower*well {
+				slower = append(slower, fmt.Sprintf("%s: p99 %v, with a collector that is well %v", s.name, s.p99[rounds/2], well))
+			}
+		}
+		return slower
+	}
+	before := heap()
+	// What else the machine does can hit one of them more than the others, but not each time.
+	slower := measure()
+	for range 2 {
+		if len(slower) > 0 {
+			t.Logf("measured again: %v", slower)
+			slower = measure()
+		}
+	}
+	if len(slower) > 0 {
+		t.Errorf("three times: %v", slower)
 	}
 	grown := heap() - before
 	if t.Logf("heap %+d kB", grown>>10); grown > maxHeap {
 		t.Errorf("the heap has grown by %d bytes", grown)
 	}
 	for _, s := range subjects {
-		slices.Sort(s.p99)
 		t.Logf("%s: p99 %v, slowest %v", s.name, s.p99[rounds/2], s.slowest)
 	}
-	well := subjects[1].p99[rounds/2]
 	for _, s := range subjects[1:] {
 		t.Logf("%s: %d spans waiting, %d dropped", s.name, s.queue.waiting.Load(), s.Dropped())
-		// A few rounds say little.
-		if p99 := s.p99[rounds/2]; !testing.Short() && p99 > maxSlower*well {
-			t.Errorf("%s: p99 %v, with a collector that is well %v", s.name, p99, well)
-		}
 		if waiting := s.queue.waiting.Load(); waiting > maxQueued {
 			t.Errorf("%s: %d spans wait, want at most %d", s.name, waiting, maxQueued)
 		}
