@@ -20,6 +20,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/m365backup/backupstorage/internal/trial"
 )
 
 type options struct {
@@ -178,15 +180,5 @@ func hold(ctx context.Context, d *desk, l *load, o options) error {
 	if err := d.auditIsWhole(ctx, v); err != nil {
 		v.faults = append(v.faults, err.Error())
 	}
-	for i, fault := range v.faults {
-		if i == 20 {
-			fmt.Printf("and %d more\n", len(v.faults)-i)
-			break
-		}
-		fmt.Println(fault)
-	}
-	if len(v.faults) > 0 {
-		return fmt.Errorf("%d faults", len(v.faults))
-	}
-	return nil
+	return trial.Report(v.faults)
 }

@@ -160,15 +160,5 @@ func proveChaos(ctx context.Context, folder string, o options) error {
 // report prints a verdict, and returns an error if it has faults.
 func (v *verdict) report() error {
 	fmt.Println(v)
-	for i, fault := range v.faults {
-		if i == 20 {
-			fmt.Printf("and %d more\n", len(v.faults)-i)
-			break
-		}
-		fmt.Println(fault)
-	}
-	if len(v.faults) > 0 {
-		return fmt.Errorf("%d faults", len(v.faults))
-	}
-	return nil
+	return trial.Report(v.faults)
 }

@@ -174,15 +174,5 @@ func (o *options) kubeletNumbers(by string) (n numbers, err error) {
 // report prints a verdict, and returns an error if it has faults.
 func report(v verdict) error {
 	fmt.Println(&v)
-	for i, fault := range v.faults {
-		if i == 20 {
-			fmt.Printf("and %d more\n", len(v.faults)-i)
-			break
-		}
-		fmt.Println(fault)
-	}
-	if len(v.faults) > 0 {
-		return fmt.Errorf("%d faults", len(v.faults))
-	}
-	return nil
+	return trial.Report(v.faults)
 }
