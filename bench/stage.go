@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/m365backup/backupstorage/internal/freeport"
 	"github.com/m365backup/backupstorage/internal/trial"
 )
 
@@ -125,7 +126,7 @@ func buildServer(ctx context.Context, to string, environment ...string) error {
 
 // startParts starts what is not ours.
 func (s *stage) startParts(o options) error {
-	address, err := trial.FreeAddress()
+	address, err := freeport.Address()
 	if err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func (s *stage) startParts(o options) error {
 	}
 	for _, secure := range []bool{true, false} {
 		t := &target{name: "bare", secure: secure}
-		if t.address, err = trial.FreeAddress(); err != nil {
+		if t.address, err = freeport.Address(); err != nil {
 			return err
 		}
 		arguments := []string{"bare", "-listen", t.address}
@@ -194,13 +195,13 @@ func (s *stage) everything() []string {
 // startServer starts one server, and reads its memory before a call.
 func (s *stage) startServer(name string, on bool, flags ...string) (err error) {
 	t := &target{name: name, secure: on, floor: s.barePlain}
-	if t.address, err = trial.FreeAddress(); err != nil {
+	if t.address, err = freeport.Address(); err != nil {
 		return err
 	}
 	admin := ""
 	if on {
 		t.floor = s.bareTLS
-		if admin, err = trial.FreeAddress(); err != nil {
+		if admin, err = freeport.Address(); err != nil {
 			return err
 		}
 		flags = append(flags, "--audit-file", s.at(fmt.Sprintf("audit-%d.log", len(s.targets))))

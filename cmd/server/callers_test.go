@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -30,6 +29,7 @@ import (
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph/emulator"
+	"github.com/m365backup/backupstorage/internal/freeport"
 )
 
 // desk is a server with the files of dev-ca, as a process, and its audit file.
@@ -56,7 +56,7 @@ func deskFiles(t *testing.T) *desk {
 	if err := (&devCACommand{Folder: d.folder}).Run(streams{out: io.Discard, log: io.Discard}); err != nil {
 		t.Fatal(err)
 	}
-	d.audit, d.emulator = d.at("audit.log"), freeAddress(t)
+	d.audit, d.emulator = d.at("audit.log"), freeport.ForTest(t)
 	return d
 }
 
@@ -81,17 +81,6 @@ func (d *desk) read(t *testing.T, name string) []byte {
 		t.Fatal(err)
 	}
 	return content
-}
-
-// freeAddress is an address of loopback where nothing listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // connect connects over TLS, with the certificate of a caller or with none.

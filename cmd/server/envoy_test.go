@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/internal/freeport"
 )
 
 // envoyVariable has the path of Envoy's program. `.ci/run envoy` gets it, and runs this test.
@@ -89,7 +90,7 @@ func TestTokensThroughEnvoy(t *testing.T) {
 	at := func(name string) string { return filepath.Join(folder, name) }
 	d.begin(t, "BACKUPSTORAGE_TLS_CERTIFICATE_FILE="+at("server.crt"), "BACKUPSTORAGE_TLS_KEY_FILE="+at("server.key"), "BACKUPSTORAGE_TLS_CLIENT_CA_FILE="+at("ca.crt"))
 
-	address := freeAddress(t)
+	address := freeport.ForTest(t)
 	configuration := at("envoy.yaml")
 	text := fmt.Sprintf(envoyConfiguration, portOf(address), portOf(d.address), folder)
 	if err := os.WriteFile(configuration, []byte(text), 0o600); err != nil {

@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/internal/freeport"
 )
 
 // running is a server under test, in this process.
@@ -304,12 +305,7 @@ func TestEmulatorResetEndsThrottles(t *testing.T) {
 	if err := os.WriteFile(faults, []byte(`[{"operation":"GET /","status":429,"code":"TooManyRequests","retryAfter":["600"],"times":1}]`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free := listener.Addr().String()
-	listener.Close()
+	free := freeport.ForTest(t)
 	r := start(t, "--emulator-faults", faults, "--emulator-listen", free)
 	call := func() error {
 		_, err := pb.NewBackupRestoreServiceClient(r.conn).GetBackupRestore(t.Context(), new(pb.GetBackupRestoreRequest))

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/internal/freeport"
 )
 
 // Whatever their size, headers are taken or refused, and never get lost on the way to gRPC.
@@ -87,7 +88,7 @@ func TestWebPortLimitsConnections(t *testing.T) {
 // A certificate is no identity here, and a token is one, whatever gRPC asks for.
 func TestWebPortKnowsCallersByToken(t *testing.T) {
 	d := deskFiles(t)
-	web := freeAddress(t)
+	web := freeport.ForTest(t)
 	d.begin(t, "BACKUPSTORAGE_TLS_CLIENT_AUTH=required", "BACKUPSTORAGE_WEB_LISTEN="+web,
 		"BACKUPSTORAGE_WEB_TLS_CERTIFICATE_FILE="+d.at("server.crt"), "BACKUPSTORAGE_WEB_TLS_KEY_FILE="+d.at("server.key"))
 	roots := x509.NewCertPool()

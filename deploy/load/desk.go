@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/m365backup/backupstorage/internal/freeport"
 	"github.com/m365backup/backupstorage/internal/trial"
 )
 
@@ -67,7 +68,7 @@ func startDesk(ctx context.Context, o options) (d *desk, err error) {
 	}
 	addresses := make([]string, 4)
 	for i := range addresses {
-		if addresses[i], err = trial.FreeAddress(); err != nil {
+		if addresses[i], err = freeport.Address(); err != nil {
 			return nil, err
 		}
 	}

@@ -18,6 +18,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+
+	"github.com/m365backup/backupstorage/internal/freeport"
 )
 
 // replica is a server in a process of its own, which keeps its addresses when it starts anew.
@@ -33,21 +35,10 @@ type replica struct {
 
 func newReplica(t *testing.T, w *surroundings, name string) *replica {
 	t.Helper()
-	r := &replica{name: name, listen: freeAddress(t), admin: freeAddress(t), around: w}
+	r := &replica{name: name, listen: freeport.ForTest(t), admin: freeport.ForTest(t), around: w}
 	t.Cleanup(r.kill)
 	w.write(t, r.rights(), []byte(goodRights))
 	return r
-}
-
-// freeAddress returns an address of loopback that nothing listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // build builds the server as the image has it.

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/m365backup/backupstorage/internal/freeport"
 )
 
 // watcher asks a Prometheus for its alerts, and remembers when each fired first and since when it no longer does.
@@ -44,7 +46,7 @@ func startPrometheus(t *testing.T, w *surroundings, all rules, targets []string)
 			"job_name": jobName, "static_configs": []any{map[string]any{"targets": targets}},
 		}},
 	})
-	address := freeAddress(t)
+	address := freeport.ForTest(t)
 	log, err := os.Create(w.at("prometheus.log"))
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/m365backup/backupstorage/internal/freeport"
 	"github.com/m365backup/backupstorage/internal/trial"
 )
 
@@ -66,7 +67,7 @@ func startFleet(ctx context.Context, folder, program string, flags ...string) (_
 	}
 	addresses := make([]string, replicas+2)
 	for i := range addresses {
-		if addresses[i], err = trial.FreeAddress(); err != nil {
+		if addresses[i], err = freeport.Address(); err != nil {
 			return nil, err
 		}
 	}

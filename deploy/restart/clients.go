@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 
+	"github.com/m365backup/backupstorage/internal/freeport"
 	"github.com/m365backup/backupstorage/internal/trial"
 )
 
@@ -88,7 +89,7 @@ func byEnvoy(ctx context.Context, f *fleet, program, policy, folder string) (*wa
 	addresses := make([]string, 2)
 	for i := range addresses {
 		var err error
-		if addresses[i], err = trial.FreeAddress(); err != nil {
+		if addresses[i], err = freeport.Address(); err != nil {
 			return nil, err
 		}
 	}
@@ -112,7 +113,7 @@ func byEnvoy(ctx context.Context, f *fleet, program, policy, folder string) (*wa
 		return poll(ctx, func() (bool, error) {
 			select {
 			case <-envoy.Ended:
-				return false, fmt.Errorf("envoy ended: %w: see %s", envoy.Err, filepath.Join(folder, "envoy.log"))
+				return false, fmt.Errorf("envoy ended: %w: %s", envoy.Err, envoy.LastWords())
 			default:
 			}
 			return envoyHas(ctx, addresses[1], f.replicas[replica].Address), nil

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/m365backup/backupstorage/internal/freeport"
 	"github.com/m365backup/backupstorage/internal/trial"
 )
 
@@ -39,7 +40,7 @@ type fleet struct {
 func startFleet(ctx context.Context, folder, server string, slow time.Duration, p *pods, flags ...string) (_ *fleet, err error) {
 	addresses := make([]string, replicas+2)
 	for i := range addresses {
-		if addresses[i], err = trial.FreeAddress(); err != nil {
+		if addresses[i], err = freeport.Address(); err != nil {
 			return nil, err
 		}
 	}

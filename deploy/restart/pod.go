@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
+	"github.com/m365backup/backupstorage/internal/freeport"
 	"github.com/m365backup/backupstorage/internal/trial"
 )
 
@@ -99,7 +100,7 @@ func (p *pods) replica(i int, server, log, emulator string) (*replica, error) {
 	addresses := make([]string, 2)
 	for i := range addresses {
 		var err error
-		if addresses[i], err = trial.FreeAddressOf(p.ip); err != nil {
+		if addresses[i], err = freeport.AddressOf(p.ip); err != nil {
 			return nil, err
 		}
 	}

@@ -26,10 +26,10 @@ func (r *replica) start(ctx context.Context) error {
 		return r.WaitServing(ctx)
 	}
 	if !r.probes[startup].untilSucceeds(ctx, r.admin) {
-		return fmt.Errorf("%s did not start in the time of its startup probe: see %s", r.Address, r.Log)
+		return fmt.Errorf("%s did not start in the time of its startup probe: %s", r.Address, r.Process().LastWords())
 	}
 	if !r.probes[readiness].untilSucceeds(ctx, r.admin) {
-		return fmt.Errorf("%s is not ready: see %s", r.Address, r.Log)
+		return fmt.Errorf("%s is not ready: %s", r.Address, r.Process().LastWords())
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/m365backup/backupstorage/internal/freeport"
 	"github.com/m365backup/backupstorage/internal/redis/redistest"
 )
 
@@ -43,7 +44,7 @@ func TestErrorsNameWhatIsWrong(t *testing.T) {
 	}{
 		"well":                    {Options{URL: plain.URL()}, "", ""},
 		"a password":              {Options{URL: locked.URL(), Password: password("canary")}, "", ""},
-		"nobody listens":          {Options{URL: "redis://" + redistest.FreeAddress(t)}, CauseUnreachable, "not reachable"},
+		"nobody listens":          {Options{URL: "redis://" + freeport.ForTest(t)}, CauseUnreachable, "not reachable"},
 		"no password":             {Options{URL: locked.URL()}, CausePassword, "--redis-password-file"},
 		"a wrong password":        {Options{URL: locked.URL(), Password: password("wrong-canary")}, CausePassword, "--redis-password-file"},
 		"an unknown user":         {Options{URL: locked.URL(), Username: "nobody", Password: password("canary")}, CausePassword, "--redis-username"},
@@ -113,7 +114,7 @@ func TestTLS(t *testing.T) {
 	folder := t.TempDir()
 	foreign, _ := pair(t, t.TempDir(), time.Now().Add(time.Hour), "127.0.0.1")
 	pool, own := pair(t, folder, time.Now().Add(time.Hour), "127.0.0.1")
-	secure := redistest.FreeAddress(t)
+	secure := freeport.ForTest(t)
 	_, port, _ := net.SplitHostPort(secure)
 	at := func(name string) string { return filepath.Join(folder, name) }
 	server := redistest.Start(t, "--tls-port", port, "--tls-cert-file", at("tls.crt"), "--tls-key-file", at("tls.key"), "--tls-ca-cert-file", at("tls.crt"))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"syscall"
@@ -14,6 +13,7 @@ import (
 // Process is a program that runs.
 type Process struct {
 	command *exec.Cmd
+	log     string
 	// Ended is closed when the program has ended, with Err.
 	Ended chan struct{}
 	// Err is how it ended.
@@ -27,7 +27,7 @@ func Launch(ctx context.Context, log string, name string, arguments ...string) (
 		return nil, err
 	}
 	defer out.Close()
-	p := &Process{command: exec.CommandContext(ctx, name, arguments...), Ended: make(chan struct{})}
+	p := &Process{command: exec.CommandContext(ctx, name, arguments...), log: log, Ended: make(chan struct{})}
 	p.command.Stdout, p.command.Stderr = out, out
 	if err := p.command.Start(); err != nil {
 		return nil, err
@@ -58,21 +58,18 @@ func (p *Process) WaitEnd(limit time.Duration) error {
 	}
 }
 
+// LastWords is where the log of the process is and how it ends, for an error about it.
+func (p *Process) LastWords() string {
+	const most = 2000
+	content, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("the log %s ends with\n%s", p.log, content[max(0, len(content)-most):])
+}
+
 // PID is the number of the process.
 func (p *Process) PID() int { return p.command.Process.Pid }
-
-// FreeAddress returns an address of loopback that nothing listens on.
-func FreeAddress() (string, error) { return FreeAddressOf("127.0.0.1") }
-
-// FreeAddressOf returns an address of an IP address that nothing listens on.
-func FreeAddressOf(ip string) (string, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String(), nil
-}
 
 // BuildServer builds the server as the image has it.
 func BuildServer(to string) error {

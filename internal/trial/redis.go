@@ -15,6 +15,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/m365backup/backupstorage/internal/freeport"
 )
 
 // masterName is what the Sentinels call the master.
@@ -55,7 +57,7 @@ type Node struct {
 func StartRedis(ctx context.Context, folder, password string) (_ *Redis, err error) {
 	r := &Redis{life: ctx, folder: folder, password: password}
 	node := func(name string) *Node {
-		address, failed := FreeAddress()
+		address, failed := freeport.Address()
 		err = errors.Join(err, failed)
 		return &Node{redis: r, name: name, Address: address}
 	}

@@ -58,9 +58,9 @@ func (s *Server) WaitServing(ctx context.Context) error {
 	for !Serving(ctx, s.Address) {
 		select {
 		case <-p.Ended:
-			return fmt.Errorf("%s ended at its start (%w): see %s", s.Address, p.Err, s.Log)
+			return fmt.Errorf("%s ended at its start (%w): %s", s.Address, p.Err, p.LastWords())
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not serve: %w", s.Address, ctx.Err())
+			return fmt.Errorf("%s does not serve: %w: %s", s.Address, ctx.Err(), p.LastWords())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

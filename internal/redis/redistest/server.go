@@ -17,6 +17,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/m365backup/backupstorage/internal/freeport"
 )
 
 // startTime is how long a redis-server may take to answer.
@@ -44,7 +46,7 @@ func Start(tb testing.TB, arguments ...string) *Server {
 // start starts a redis-server with arguments that stand before and after the address.
 func start(tb testing.TB, before, arguments []string) *Server {
 	tb.Helper()
-	s := &Server{Address: FreeAddress(tb), t: tb, before: before, arguments: arguments}
+	s := &Server{Address: freeport.ForTest(tb), t: tb, before: before, arguments: arguments}
 	options := &goredis.Options{Addr: s.Address, DisableIdentity: true, MaxRetries: -1, DialTimeout: startTime, ReadTimeout: startTime}
 	for i, argument := range arguments {
 		if argument == "--requirepass" {
@@ -58,17 +60,6 @@ func start(tb testing.TB, before, arguments []string) *Server {
 		s.Kill()
 	})
 	return s
-}
-
-// FreeAddress returns an address of loopback that nothing listens on.
-func FreeAddress(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // URL is that of the server.
