@@ -112,7 +112,7 @@ func (k *keyed) do(ctx context.Context) (outcome string, err error) {
 			}
 		}
 		if errors.Is(err, idempotency.ErrLook) {
-			sent, outcome, err := k.lookFirst(ctx)
+			sent, outcome, err := k.lookFirst(ctx, until)
 			if sent {
 				continue
 			}

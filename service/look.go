@@ -21,6 +21,8 @@ type found struct {
 	done  bool
 	id    string
 	items []idempotency.Item
+	// err says that not all could be read, so that nothing more is known than what else is here.
+	err error
 	// candidates are the ids of what the write may have created, status is the state of what it was about.
 	candidates []string
 	status     string
@@ -49,18 +51,22 @@ func (k *keyed) look(ctx context.Context, unknown *idempotency.Record) (outcome 
 const lostFor = 10 * time.Minute
 
 // lookFirst is for a key that the store does not know and may have lost. send says that the write was not carried out,
-// as far as anybody can see, and is to be sent.
-func (k *keyed) lookFirst(ctx context.Context) (send bool, outcome string, err error) {
+// as far as anybody can see, and is to be sent: who cannot look does not send.
+func (k *keyed) lookFirst(ctx context.Context, until time.Time) (send bool, outcome string, err error) {
 	if err := k.write.Hold(ctx); err != nil {
 		// Whoever holds it is asked when it is sent.
 		return !errors.Is(err, idempotency.ErrUnavailable), KeyedUnavailable, apierror.Refuse(pb.ErrorReason_IDEMPOTENCY_STORE_UNAVAILABLE)
 	}
-	now, err := k.graphTime(ctx)
-	if err != nil {
+	if err := k.write.WaitForOthers(ctx, until, k.core.stopping); err != nil {
 		_ = k.write.Release(ctx)
-		return false, KeyedFirst, err
+		return false, KeyedUnavailable, apierror.Refuse(pb.ErrorReason_IDEMPOTENCY_STORE_UNAVAILABLE)
 	}
-	f := k.seek(ctx, now.Add(-lostFor))
+	var f found
+	if now, err := k.graphTime(ctx); err != nil {
+		f.err = err
+	} else {
+		f = k.seek(ctx, now.Add(-lostFor))
+	}
 	switch {
 	case f.done:
 		claim := idempotency.ID{}
@@ -76,7 +82,7 @@ func (k *keyed) lookFirst(ctx context.Context) (send bool, outcome string, err e
 		}
 		// It is somebody else's.
 		return true, "", nil
-	case len(f.candidates) > 0:
+	case len(f.candidates) > 0 || f.err != nil:
 		_ = k.write.Release(ctx)
 		return false, KeyedUnknown, &apierror.StillUnknownError{CandidateIDs: f.candidates, ObservedStatus: f.status}
 	}
@@ -111,11 +117,11 @@ func (k *keyed) seekState(ctx context.Context, after time.Time) found {
 	}
 	received, err := k.read(ctx, k.op.VerifyWith, verifyMessage{k.message}, nil)
 	if err != nil {
-		return found{}
+		return found{err: err}
 	}
 	response := k.op.NewResponse()
-	if k.core.decode(ctx, k.op, received, into{message: response}) != nil {
-		return found{}
+	if err := k.core.decode(ctx, k.op, received, into{message: response}); err != nil {
+		return found{err: err}
 	}
 	state, proven := k.op.Outcome.Observe(response.ProtoReflect(), after)
 	return found{done: proven, status: state}
@@ -124,18 +130,23 @@ func (k *keyed) seekState(ctx context.Context, after time.Time) found {
 // maxLookPages bounds the pages of a list that a look reads.
 const maxLookPages = 50
 
-// each reads the list that verifies a write, and visits its elements. whole is false when it could not be read to its
-// end.
-func (k *keyed) each(ctx context.Context, visit func(protoreflect.Message)) (whole bool) {
+// errNoEnd is a list that could not be read to its end.
+var errNoEnd = errors.New("the list that verifies a write has no end, or too many pages")
+
+// each reads the list that verifies a write, and visits its elements. The error says that there may be more.
+func (k *keyed) each(ctx context.Context, visit func(protoreflect.Message)) error {
 	op := k.op.VerifyWith
 	path, err := target(op, verifyMessage{k.message})
-	if err != nil || op.NextPageToken == nil {
-		return false
+	if err != nil {
+		return err
+	}
+	if op.NextPageToken == nil {
+		return errNoEnd
 	}
 	for range maxLookPages {
 		response := op.NewResponse()
 		if _, err := k.readTarget(ctx, op, path, response); err != nil {
-			return false
+			return err
 		}
 		page := response.ProtoReflect()
 		page.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
@@ -148,26 +159,26 @@ func (k *keyed) each(ctx context.Context, visit func(protoreflect.Message)) (who
 		})
 		link := page.Get(op.NextPageToken).String()
 		if link == "" {
-			return true
+			return nil
 		}
 		next, ok := k.core.graph.NextTarget(link, path)
 		if !ok {
-			return false
+			return errNoEnd
 		}
 		path = next
 	}
-	return false
+	return errNoEnd
 }
 
 // seekCreated looks for what the write may have created.
 func (k *keyed) seekCreated(ctx context.Context, after time.Time) (f found) {
-	whole := k.each(ctx, func(one protoreflect.Message) {
+	f.err = k.each(ctx, func(one protoreflect.Message) {
 		if id := textOf(one, "id"); id != "" && k.canBe(one, after) {
 			f.candidates = append(f.candidates, id)
 		}
 	})
 	name := k.op.Request.Fields().ByName("display_name")
-	if !whole || len(f.candidates) != 1 || name == nil || k.message.Get(name).String() == "" || after.IsZero() {
+	if f.err != nil || len(f.candidates) != 1 || name == nil || k.message.Get(name).String() == "" || after.IsZero() {
 		return f
 	}
 	if !k.hasUnits(ctx, f.candidates[0]) {

@@ -37,14 +37,14 @@ func (k *keyed) hasUnits(ctx context.Context, id string) bool {
 		ids.Set(ids.Descriptor().Fields().ByName("protection_policy_id"), protoreflect.ValueOfString(id))
 		units.message = ids
 		extra := 0
-		whole := units.each(ctx, func(unit protoreflect.Message) {
+		err := units.each(ctx, func(unit protoreflect.Message) {
 			if source := sourceOf(unit); want[source] {
 				delete(want, source)
 			} else {
 				extra++
 			}
 		})
-		return whole && len(want) == 0 && extra == 0
+		return err == nil && len(want) == 0 && extra == 0
 	}
 	return true
 }
@@ -86,7 +86,7 @@ func (k *keyed) seekChanges(ctx context.Context) (f found) {
 			}
 		case field.Kind() == protoreflect.StringKind:
 			// A new name is shown by the policy, not by its units.
-			provable = k.hasName(ctx, value.String())
+			provable, f.err = k.hasName(ctx, value.String())
 		}
 		return provable
 	})
@@ -100,7 +100,7 @@ func (k *keyed) seekChanges(ctx context.Context) (f found) {
 	list := uint32(changes[0].List.Number())
 	var added []idempotency.Item
 	present := make(map[string]bool)
-	whole := k.each(ctx, func(one protoreflect.Message) {
+	f.err = k.each(ctx, func(one protoreflect.Message) {
 		id := textOf(one, "id")
 		if u, ok := one.Interface().(*pb.ProtectionUnit); !ok || u.GetStatus() != pb.ProtectionUnitStatus_PROTECTION_UNIT_STATUS_REMOVE_REQUESTED {
 			present[id] = true
@@ -110,7 +110,7 @@ func (k *keyed) seekChanges(ctx context.Context) (f found) {
 			}
 		}
 	})
-	if !whole || len(adds) > 0 {
+	if f.err != nil || len(adds) > 0 {
 		return f
 	}
 	for id := range removes {
@@ -139,11 +139,11 @@ func itemSource(item protoreflect.Message) string {
 }
 
 // hasName reports whether the policy of an update has the name that the update gave it.
-func (k *keyed) hasName(ctx context.Context, name string) bool {
+func (k *keyed) hasName(ctx context.Context, name string) (bool, error) {
 	read := k.op.ReadWith.NewResponse()
 	if _, err := k.read(ctx, k.op.ReadWith, k.op.ReplayRequest(k.message, ""), read); err != nil {
-		return false
+		return false, err
 	}
 	policy, ok := read.(*pb.GetProtectionPolicyResponse)
-	return ok && policy.GetProtectionPolicy().GetDisplayName() == name
+	return ok && policy.GetProtectionPolicy().GetDisplayName() == name, nil
 }

@@ -55,9 +55,10 @@ func (c *config) openIdempotency(shared *sharedRedis, logger *slog.Logger) servi
 		logger.Warn("idempotency keys are kept in memory: a restart forgets them, and another replica does not know them")
 		of.Keys = idempotency.New(idempotency.NewMemory())
 	case idempotencyRedis:
-		of.Keys = idempotency.New(redisstore.New(shared.client, redisstore.Options{
+		shared.records = redisstore.New(shared.client, redisstore.Options{
 			MinReplicas: c.Idempotency.MinReplicas, NoEviction: c.Idempotency.NoEviction, Logger: logger,
-		}))
+		})
+		of.Keys = idempotency.New(shared.records)
 	}
 	return of
 }

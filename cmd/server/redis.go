@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/m365backup/backupstorage/graph"
+	"github.com/m365backup/backupstorage/internal/idempotency/redisstore"
 	"github.com/m365backup/backupstorage/internal/redis"
 	"github.com/m365backup/backupstorage/internal/reload"
 	"github.com/m365backup/backupstorage/internal/sharedthrottle"
@@ -107,6 +108,8 @@ func parseClientPair(contents [][]byte) (*tls.Certificate, error) {
 type sharedRedis struct {
 	client    *redis.Client
 	throttles *sharedthrottle.Store
+	// records are those of idempotency keys; nil when they are kept elsewhere, or not at all.
+	records *redisstore.Store
 }
 
 // openRedis returns the Redis, nil without one. It does not wait for it: a server serves without.
@@ -123,7 +126,7 @@ func (c *config) openRedis(files *reload.Reader, logger *slog.Logger) (*sharedRe
 	if err != nil {
 		return nil, err
 	}
-	return &sharedRedis{client, sharedthrottle.New(client)}, nil
+	return &sharedRedis{client: client, throttles: sharedthrottle.New(client)}, nil
 }
 
 // shared is what the Graph client shares; nil without Redis.
@@ -137,6 +140,9 @@ func (r *sharedRedis) shared() graph.SharedThrottles {
 
 func (r *sharedRedis) close() {
 	if r != nil {
+		if r.records != nil {
+			r.records.Close()
+		}
 		r.client.Close()
 	}
 }

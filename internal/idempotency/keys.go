@@ -44,9 +44,12 @@ type Write struct {
 	id      ID
 	request [32]byte
 	owner   [16]byte
-	// own is the record that this call wrote last, nil before it wrote one. looked says that the caller has looked.
-	own    *Record
-	looked bool
+	// own is the record that this call wrote last, nil before it wrote one.
+	own *Record
+	// loss is the loss of records that the store told last, and graceEnd when the other servers have written theirs again.
+	// looked is the loss after which this call held its record: others do not send meanwhile what it looks for.
+	loss, looked string
+	graceEnd     time.Time
 }
 
 // Begin returns the write of a call. It asks the store for nothing: only a write that is ready to be sent does.
@@ -73,18 +76,51 @@ func (w *Write) Send(ctx context.Context, sentAfter time.Time) (sendBy time.Time
 	return began.Add(w.keys.lease / 2), nil
 }
 
-// Hold takes the step to HELD, for a write that takes long to prepare.
+// Hold takes the step to HELD after ErrLook, for a caller that looks. What it sees counts for that loss of records
+// only: after another one Send says ErrLook again.
 func (w *Write) Hold(ctx context.Context) error {
-	w.looked = true
-	return w.step(ctx, &Record{State: Held, Owner: w.owner, Request: w.request, Fence: 1})
+	loss := w.loss
+	if err := w.step(ctx, &Record{State: Held, Owner: w.owner, Request: w.request, Fence: 1}); err != nil {
+		return err
+	}
+	w.looked = loss
+	return nil
+}
+
+// WaitForOthers waits until the other servers have written again what they know, and until a look shows what they sent.
+// It fails at once when that takes longer than until then, and when stop is closed.
+func (w *Write) WaitForOthers(ctx context.Context, until time.Time, stop <-chan struct{}) error {
+	if w.graceEnd.After(until) || !sleep(ctx, time.Until(w.graceEnd), stop) {
+		return fmt.Errorf("%w: it has lost records, and the other servers may still know them", ErrUnavailable)
+	}
+	return nil
+}
+
+// sleep reports false when the context or stop ends it.
+func sleep(ctx context.Context, pause time.Duration, stop <-chan struct{}) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+	case <-stop:
+	}
+	return false
 }
 
 // step writes the next record of this call, over one that is over.
 func (w *Write) step(ctx context.Context, next *Record) error {
 	old := encoded(w.own)
 	for {
+		looked := w.looked
+		if next.State == Held {
+			// It is about to look.
+			looked = w.loss
+		}
 		swapped, err := w.keys.store.Swap(ctx, Swap{
-			Key: w.id, Old: old, New: next.encode(), Lease: w.keys.lease, Durable: next.State == Sent, Looked: w.looked,
+			Key: w.id, Old: old, New: next.encode(), Lease: w.keys.lease, Durable: next.State == Sent,
+			Passing: next.State == Held, Looked: looked,
 		})
 		switch {
 		case err != nil && next.State == Sent && !errors.Is(err, errNotWritten):
@@ -98,7 +134,8 @@ func (w *Write) step(ctx context.Context, next *Record) error {
 		case swapped.OK:
 			w.own = next
 			return nil
-		case swapped.Look:
+		case swapped.Loss != nil:
+			w.loss, w.graceEnd = swapped.Loss.ID, time.Now().Add(swapped.Loss.Grace)
 			return ErrLook
 		case swapped.Record == nil && old == nil:
 			return fmt.Errorf("%w: it neither has a record nor takes one", ErrUnavailable)
@@ -182,14 +219,7 @@ func (w *Write) Wait(ctx context.Context, until time.Time, stop <-chan struct{})
 		if time.Now().Add(pause).After(until) {
 			return ErrInUse
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ErrInUse
-		case <-stop:
-			timer.Stop()
+		if !sleep(ctx, pause, stop) {
 			return ErrInUse
 		}
 		if err := w.Read(ctx); !errors.Is(err, ErrInUse) {
@@ -230,7 +260,7 @@ func (w *Write) end(ctx context.Context, claim ID, change func(*Record)) error {
 	}
 	old := w.own.encode()
 	for {
-		swapped, err := w.keys.store.Swap(ctx, Swap{Key: w.id, Old: old, New: next, Claim: claim, Sure: true, Looked: true})
+		swapped, err := w.keys.store.Swap(ctx, Swap{Key: w.id, Old: old, New: next, Claim: claim, Sure: true})
 		if err != nil {
 			return err
 		}
@@ -264,7 +294,7 @@ func (w *Write) Resolve(ctx context.Context, unknown *Record, id string, items [
 // the claim.
 func (w *Write) Adopt(ctx context.Context, id string, items []Item, claim ID) (ok bool, err error) {
 	r := &Record{State: Done, Owner: w.owner, Request: w.request, ID: id, Items: items, Fence: 1}
-	swapped, err := w.keys.store.Swap(ctx, Swap{Key: w.id, Old: encoded(w.own), New: r.encode(), Claim: claim, Looked: true})
+	swapped, err := w.keys.store.Swap(ctx, Swap{Key: w.id, Old: encoded(w.own), New: r.encode(), Claim: claim, Looked: w.looked})
 	if err == nil && swapped.OK {
 		w.own = nil
 	}

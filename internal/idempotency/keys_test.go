@@ -230,3 +230,92 @@ func (f failing) Swap(ctx context.Context, s Swap) (Swapped, error) {
 	}
 	return swapped, err
 }
+
+// lossy is a store that loses what it has.
+type lossy struct {
+	*Memory
+	loss string
+}
+
+func (l *lossy) lose(id string) { l.Memory, l.loss = NewMemory(), id }
+
+func (l *lossy) Swap(ctx context.Context, s Swap) (Swapped, error) {
+	if is, _ := l.Read(ctx, s.Key); is.Record == nil && s.Old == nil && l.loss != "" && s.Looked != l.loss {
+		return Swapped{Loss: &Loss{ID: l.loss, Grace: 3 * time.Second}}, nil
+	}
+	return l.Memory.Swap(ctx, s)
+}
+
+// After a loss a call looks before it sends, and a look counts for one loss only.
+func TestALookCountsForOneLoss(t *testing.T) {
+	wantLook := func(t *testing.T, w *Write) {
+		t.Helper()
+		if _, err := w.Send(t.Context(), sentAt); !errors.Is(err, ErrLook) {
+			t.Fatalf("%v, want a look", err)
+		}
+	}
+	for name, test := range map[string]func(t *testing.T, l *lossy, w *Write){
+		"held, looked, sent": func(t *testing.T, _ *lossy, w *Write) {
+			must(t, w.Hold(t.Context()))
+			began := time.Now()
+			must(t, w.WaitForOthers(t.Context(), began.Add(time.Minute), nil))
+			if took := time.Since(began); took != 3*time.Second {
+				t.Errorf("looked after %v", took)
+			}
+			mustSend(t, w)
+		},
+		"another loss after the look": func(t *testing.T, l *lossy, w *Write) {
+			must(t, w.Hold(t.Context()))
+			l.lose("two")
+			wantLook(t, w)
+			must(t, w.Hold(t.Context()))
+			mustSend(t, w)
+		},
+		"another loss while it waits for the one who holds it": func(t *testing.T, l *lossy, w *Write) {
+			other := New(l).Begin(testID, request)
+			wantLook(t, other)
+			must(t, other.Hold(t.Context()))
+			if err := w.Hold(t.Context()); !errors.Is(err, ErrInUse) {
+				t.Fatal(err)
+			}
+			mustSend(t, other)
+			l.lose("two")
+			wantLook(t, w)
+		},
+		"a held key whose record is gone has been looked for by nobody else": func(t *testing.T, l *lossy, w *Write) {
+			other := New(l).Begin(testID, request)
+			wantLook(t, other)
+			must(t, other.Hold(t.Context()))
+			if err := w.Hold(t.Context()); !errors.Is(err, ErrInUse) {
+				t.Fatal(err)
+			}
+			must(t, other.Release(t.Context()))
+			wantLook(t, w)
+		},
+		"no time to wait": func(t *testing.T, _ *lossy, w *Write) {
+			must(t, w.Hold(t.Context()))
+			began := time.Now()
+			stopped := make(chan struct{})
+			close(stopped)
+			for _, err := range []error{
+				w.WaitForOthers(t.Context(), began.Add(2*time.Second), nil), w.WaitForOthers(t.Context(), began.Add(time.Minute), stopped),
+			} {
+				if !errors.Is(err, ErrUnavailable) {
+					t.Error(err)
+				}
+			}
+			if time.Since(began) != 0 {
+				t.Error("it waited for nothing")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &lossy{Memory: NewMemory(), loss: "one"}
+				w := New(l).Begin(testID, request)
+				wantLook(t, w)
+				test(t, l, w)
+			})
+		})
+	}
+}

@@ -36,8 +36,10 @@ type Swap struct {
 	Lease time.Duration
 	// Durable asks for a record that survives the loss of a store with the newest writes.
 	Durable bool
-	// Looked says that the caller has looked whether the write was carried out.
-	Looked bool
+	// Passing says that nothing was sent under the new record, and that a store which loses it need not get it again.
+	Passing bool
+	// Looked is the Loss after which the caller has looked whether the write was carried out; empty for none.
+	Looked string
 	// Claim is what the record stands for; zero for nothing. Another record with this claim makes the swap fail, unless
 	// Sure says that this record is right.
 	Claim ID
@@ -51,7 +53,15 @@ type Swapped struct {
 	Stored
 	// Claimed says that another record has the claim.
 	Claimed bool
-	// Look says that the store has lost records a short time ago: a key that it does not know can have been sent, so the
-	// caller has to look first. It comes only with Old nil and without Looked.
-	Look bool
+	// Loss says that the store has lost records a short time ago: a key that it does not know can have been sent, so the
+	// caller has to look first. It comes only with Old nil, when Looked is another loss or none.
+	Loss *Loss
+}
+
+// Loss is what a store knows of a loss of its records.
+type Loss struct {
+	// ID tells it from other losses.
+	ID string
+	// Grace is what is left of the time in which the other servers write again what they know.
+	Grace time.Duration
 }

@@ -12,6 +12,7 @@
 //	FLUSHALL, a new and empty Redis  no marker, or another  writes its records of the last 10 min again
 //	Redis starts anew, a failover    another run id         the same
 //
-// For 4 min after that a key that Redis does not know is looked for before its write is sent: the server that knew it
-// may have died as well.
+// A server that has records looks for the marker each half second, so that a write which is under way is written again
+// although no call comes. For 4 min after a loss a key that Redis does not know is looked for before its write is sent:
+// the server that knew it may have died as well. The first 3 s nobody looks: the servers that live need them.
 package redisstore

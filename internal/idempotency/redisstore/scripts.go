@@ -6,10 +6,11 @@ import "github.com/m365backup/backupstorage/internal/redis"
 //
 //	KEYS  the record, the marker, and the claim if there is one
 //	ARGV  marker; old record; new record, each empty for none; lease and time to keep in ms; 1 when the caller has
-//	      looked; the time in ms for which an unknown key is looked for; 1 when the claim is sure
+//	      looked since that marker was written; the time in ms for which an unknown key is looked for; 1 when the
+//	      claim is sure
 //
-// It returns what became of it, and for "other" the record that is there and what is left of its lease in ms:
-// ok, other, claimed, look, or lost when the marker is another one.
+// It returns what became of it: ok, claimed, lost when the marker is another one; other, with the record that is there
+// and what is left of its lease in ms; or look, with the age of the marker in ms.
 var stepScript = redis.NewScript("idempotency-step", `
 local marker = redis.call('GET', KEYS[2])
 if not marker or string.sub(marker, 1, #ARGV[1]) ~= ARGV[1] then return {'lost'} end
@@ -28,7 +29,7 @@ if ARGV[3] == '' then
 end
 if record == '' and ARGV[6] ~= '1' then
   local made = tonumber(string.sub(marker, 38, 50))
-  if now - made < tonumber(ARGV[7]) then return {'look'} end
+  if now - made < tonumber(ARGV[7]) then return {'look', now - made} end
 end
 if KEYS[3] then
   local holder = redis.call('GET', KEYS[3])

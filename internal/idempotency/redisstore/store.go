@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +23,11 @@ const (
 	waitForReplicas = 30 * time.Millisecond
 	// RemembersFor is how long a server remembers its records, to write them again.
 	RemembersFor = 10 * time.Minute
+	// watchEvery is how often a server that has records looks whether Redis has lost them.
+	watchEvery = 500 * time.Millisecond
+	// grace is how long after a loss the servers that live have all written their records again: they notice it within
+	// watchEvery, or some time after Redis is up again. Until then nobody sends a write whose key Redis does not know.
+	grace = 3 * time.Second
 	// LooksFor is how long after a loss a key that Redis does not know is looked for.
 	LooksFor = 4 * time.Minute
 	// maxRemembered bounds what a server remembers. A server writes far fewer records in RemembersFor: Graph allows less.
@@ -63,6 +69,9 @@ type Store struct {
 	// own are the records of this server, in the order of queue.
 	own   map[idempotency.ID]*remembered
 	queue []idempotency.ID
+	// watching runs watch. It is nil while there is nothing to lose, and after Close.
+	watching *time.Timer
+	closed   bool
 }
 
 // remembered is a record that this server wrote.
@@ -78,7 +87,20 @@ func New(client *redis.Client, o Options) *Store {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Store{client: client, options: o, own: make(map[idempotency.ID]*remembered)}
+	s := &Store{client: client, options: o, own: make(map[idempotency.ID]*remembered)}
+	client.OnUp(s.watch)
+	return s
+}
+
+// Close ends what the store does beside calls.
+func (s *Store) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.watching != nil {
+		s.watching.Stop()
+		s.watching = nil
+	}
 }
 
 // unavailable is an error of a store that has written nothing.
@@ -131,33 +153,53 @@ func (s *Store) Read(ctx context.Context, key idempotency.ID) (idempotency.Store
 		if err != nil {
 			return idempotency.Stored{}, unavailable(err)
 		}
-		what, stored, err := parse(answer)
-		if err != nil || what != "lost" {
-			return stored, err
+		reply, err := parse(answer)
+		if err != nil || reply.what != "lost" {
+			return reply.stored, err
 		}
 		s.lost(marker)
 	}
 	return idempotency.Stored{}, unavailable(errAnswer)
 }
 
-// parse reads the answer of a script.
-func parse(answer any) (what string, stored idempotency.Stored, err error) {
+// reply is the reply of a script: ok, other, claimed, look or lost.
+type reply struct {
+	what   string
+	stored idempotency.Stored
+	// age is that of the marker, when the key has to be looked for.
+	age time.Duration
+}
+
+// parse reads the reply of a script.
+func parse(answer any) (r reply, err error) {
 	parts, ok := answer.([]any)
 	if !ok || len(parts) == 0 {
-		return "", stored, unavailable(errAnswer)
+		return r, unavailable(errAnswer)
 	}
-	what, _ = parts[0].(string)
-	if what == "other" && len(parts) == 3 {
-		record, ok := parts[1].(string)
-		left, isNumber := parts[2].(int64)
-		if !ok || !isNumber {
-			return "", stored, unavailable(errAnswer)
+	r.what, _ = parts[0].(string)
+	number := func(i int) (n time.Duration) {
+		if ok = ok && len(parts) == i+1; !ok {
+			return 0
 		}
-		if record != "" {
-			stored = idempotency.Stored{Record: []byte(record), Lease: time.Duration(left) * time.Millisecond}
+		value, isNumber := parts[i].(int64)
+		ok = isNumber
+		return time.Duration(value) * time.Millisecond
+	}
+	switch r.what {
+	case "look":
+		r.age = number(1)
+	case "other":
+		left := number(2)
+		if ok && parts[1] != "" {
+			var record string
+			record, ok = parts[1].(string)
+			r.stored = idempotency.Stored{Record: []byte(record), Lease: left}
 		}
 	}
-	return what, stored, nil
+	if !ok {
+		return reply{}, unavailable(errAnswer)
+	}
+	return r, nil
 }
 
 // Swap takes a step.
@@ -182,7 +224,7 @@ func (s *Store) swap(ctx context.Context, step idempotency.Swap, marker string) 
 		keys = append(keys, s.client.Key("idempotency-claim", step.Claim.String()))
 	}
 	arguments := []any{
-		marker, step.Old, step.New, step.Lease.Milliseconds(), idempotency.Kept.Milliseconds(), flag(step.Looked), LooksFor.Milliseconds(), flag(step.Sure),
+		marker, step.Old, step.New, step.Lease.Milliseconds(), idempotency.Kept.Milliseconds(), flag(step.Looked == marker), LooksFor.Milliseconds(), flag(step.Sure),
 	}
 	type written struct {
 		answer   any
@@ -208,18 +250,27 @@ func (s *Store) swap(ctx context.Context, step idempotency.Swap, marker string) 
 		}
 		return swapped, false, fmt.Errorf("%w: %w", idempotency.ErrUnavailable, err)
 	}
-	what, stored, err := parse(w.answer)
-	switch {
-	case err != nil:
+	reply, err := parse(w.answer)
+	if err != nil {
 		return swapped, false, err
-	case what == "lost":
-		return swapped, true, nil
-	case what == "ok" && durable && w.replicas < s.options.MinReplicas:
-		return swapped, false, fmt.Errorf("%w: %w: %d", idempotency.ErrUnavailable, errReplicas, w.replicas)
-	case what == "ok":
-		s.remember(step, false)
 	}
-	return idempotency.Swapped{OK: what == "ok", Stored: stored, Claimed: what == "claimed", Look: what == "look"}, false, nil
+	switch reply.what {
+	case "ok":
+		if durable && w.replicas < s.options.MinReplicas {
+			return swapped, false, fmt.Errorf("%w: %w: %d", idempotency.ErrUnavailable, errReplicas, w.replicas)
+		}
+		s.remember(step, false)
+		swapped.OK = true
+	case "lost":
+		return swapped, true, nil
+	case "claimed":
+		swapped.Claimed = true
+	case "look":
+		swapped.Loss = &idempotency.Loss{ID: marker, Grace: grace - reply.age}
+	default:
+		swapped.Stored = reply.stored
+	}
+	return swapped, false, nil
 }
 
 func flag(on bool) int {
@@ -234,16 +285,13 @@ func (s *Store) remember(step idempotency.Swap, unsure bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	for len(s.queue) > 0 && (len(s.queue) >= maxRemembered || s.own[s.queue[0]] == nil || now.Sub(s.own[s.queue[0]].began) > RemembersFor) {
-		delete(s.own, s.queue[0])
-		s.queue = s.queue[1:]
-	}
-	r := s.own[step.Key]
-	switch {
-	case step.New == nil:
+	s.forgetOld(now, maxRemembered-1)
+	if step.New == nil || step.Passing {
 		delete(s.own, step.Key)
 		return
-	case r == nil:
+	}
+	r := s.own[step.Key]
+	if r == nil {
 		r = &remembered{began: now}
 		s.own[step.Key] = r
 		s.queue = append(s.queue, step.Key)
@@ -253,6 +301,46 @@ func (s *Store) remember(step idempotency.Swap, unsure bool) {
 		r.claim = step.Claim
 	}
 	s.unsure = s.unsure || unsure
+	s.watchLater()
+}
+
+// forgetOld forgets what is older than RemembersFor, and the oldest beyond a number. The mutex is held.
+func (s *Store) forgetOld(now time.Time, most int) {
+	for len(s.queue) > 0 {
+		if r := s.own[s.queue[0]]; r != nil && len(s.queue) <= most && now.Sub(r.began) <= RemembersFor {
+			return
+		}
+		delete(s.own, s.queue[0])
+		s.queue = s.queue[1:]
+	}
+}
+
+// watchLater has watch run, while there is something to lose. The mutex is held.
+func (s *Store) watchLater() {
+	if s.watching == nil && !s.closed && len(s.own) > 0 {
+		s.watching = time.AfterFunc(watchEvery, s.watch)
+	}
+}
+
+// watch looks whether Redis has lost records, and writes them again: a server whose write is under way has no other
+// call that would notice it.
+func (s *Store) watch() {
+	ctx := context.Background()
+	if marker, err := s.ready(ctx); err == nil {
+		is, err := s.client.Do(ctx, "get", s.markerKey())
+		if text, _ := is.(string); err == nil && !strings.HasPrefix(text, marker) {
+			s.lost(marker)
+			_, _ = s.ready(ctx)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgetOld(time.Now(), maxRemembered)
+	if s.watching != nil {
+		s.watching.Stop()
+		s.watching = nil
+	}
+	s.watchLater()
 }
 
 // lost notes that the marker is another one.

@@ -34,7 +34,9 @@ func store(tb testing.TB, url string, o redisstore.Options) *redisstore.Store {
 	}
 	tb.Cleanup(client.Close)
 	redistest.Eventually(tb, "Redis is up", client.Up)
-	return redisstore.New(client, o)
+	s := redisstore.New(client, o)
+	tb.Cleanup(s.Close)
+	return s
 }
 
 func id(n int) idempotency.ID { return idempotency.NewID(idempotency.Scope{}, strconv.Itoa(n)) }
@@ -49,7 +51,7 @@ func must(tb testing.TB, err error) {
 // ready has a store serve keys without looking: the time after its marker was written is over.
 func ready(tb testing.TB, server *redistest.Server, k *idempotency.Keys) {
 	tb.Helper()
-	must(tb, k.Begin(id(-1), request).Read(tb.Context()))
+	redistest.Eventually(tb, "keys are served", func() bool { return k.Begin(id(-1), request).Read(tb.Context()) == nil })
 	age(tb, server)
 }
 
@@ -158,6 +160,57 @@ func TestALostRedisGetsItsRecordsAgain(t *testing.T) {
 			must(t, err)
 		})
 	}
+}
+
+// A server whose write is under way writes its record again although no other call asks it for anything: the servers
+// that look meanwhile would not see the write.
+func TestARecordIsBackBeforeOthersLook(t *testing.T) {
+	server := redistest.Start(t)
+	a, b := replica(t, server.URL(), redisstore.Options{}), replica(t, server.URL(), redisstore.Options{})
+	ready(t, server, a)
+	first, err := send(t, a, 1)
+	must(t, err)
+	server.Do("flushall")
+	second := b.Begin(id(1), request)
+	redistest.Eventually(t, "a call looks", func() bool {
+		_, err := second.Send(t.Context(), time.Unix(1, 0))
+		if !errors.Is(err, idempotency.ErrLook) {
+			// The record was back before.
+			return errors.Is(err, idempotency.ErrInUse)
+		}
+		return second.Hold(t.Context()) == nil
+	})
+	must(t, second.WaitForOthers(t.Context(), time.Now().Add(time.Minute), nil))
+	if _, err := second.Send(t.Context(), time.Unix(1, 0)); !errors.Is(err, idempotency.ErrInUse) {
+		t.Fatalf("the write of another server is sent again: %v", err)
+	}
+	must(t, first.Finish(t.Context(), "p", nil, id(100)))
+	_, err = second.Send(t.Context(), time.Unix(1, 0))
+	wantState(t, err, idempotency.Done)
+}
+
+// A call that has looked looks again when Redis loses its records once more.
+func TestALookCountsForOneLoss(t *testing.T) {
+	server := redistest.Start(t)
+	k := replica(t, server.URL(), redisstore.Options{})
+	w := k.Begin(id(1), request)
+	looks := func() {
+		t.Helper()
+		redistest.Eventually(t, "it looks", func() bool {
+			_, err := w.Send(t.Context(), time.Unix(1, 0))
+			if err == nil {
+				t.Fatal("it sends")
+			}
+			return errors.Is(err, idempotency.ErrLook)
+		})
+	}
+	looks()
+	must(t, w.Hold(t.Context()))
+	server.Do("flushall")
+	looks()
+	must(t, w.Hold(t.Context()))
+	_, err := w.Send(t.Context(), time.Unix(1, 0))
+	must(t, err)
 }
 
 // A write is sent only when enough replicas of Redis have its record.
