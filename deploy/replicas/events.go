@@ -51,7 +51,7 @@ func schedule(seed uint64, kinds []what, lease time.Duration) func() planned {
 		if len(order) == 0 {
 			order = random.Perm(len(kinds))
 		}
-		p := planned{what: kinds[order[0]], replica: random.IntN(replicas), after: between(random, 2000, 5000), lasts: between(random, 500, 2000)}
+		p := planned{what: kinds[order[0]], replica: random.IntN(replicas), after: between(random, 4000, 9000), lasts: between(random, 500, 2000)}
 		order = order[1:]
 		if p.what == replicaFrozen {
 			p.lasts += lease

@@ -45,7 +45,7 @@ func main() {
 	var o options
 	flags := flag.NewFlagSet("replicas", flag.ExitOnError)
 	flags.IntVar(&o.keys, "keys", 10000, "number of keys, of which each is sent three times")
-	flags.IntVar(&o.rate, "rate", 100, "keys a second")
+	flags.IntVar(&o.rate, "rate", 50, "keys a second")
 	flags.Uint64Var(&o.seed, "seed", 1, "which keys, events and losses")
 	flags.BoolVar(&o.stops, "stops", false, "also freeze replicas for longer than a lease")
 	flags.StringVar(&o.plant, "plant", "", "faults that must be found: double, loss, error, with commas")

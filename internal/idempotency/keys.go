@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"time"
 )
 
@@ -96,6 +97,9 @@ func (w *Write) WaitForOthers(ctx context.Context, until time.Time, stop <-chan 
 	return nil
 }
 
+// maxSpread is over which time calls look that have waited for the other servers.
+const maxSpread = time.Second
+
 // sleep reports false when the context or stop ends it.
 func sleep(ctx context.Context, pause time.Duration, stop <-chan struct{}) bool {
 	timer := time.NewTimer(pause)
@@ -135,7 +139,11 @@ func (w *Write) step(ctx context.Context, next *Record) error {
 			w.own = next
 			return nil
 		case swapped.Loss != nil:
-			w.loss, w.graceEnd = swapped.Loss.ID, time.Now().Add(swapped.Loss.Grace)
+			w.loss, w.graceEnd = swapped.Loss.ID, time.Now()
+			if swapped.Loss.Grace > 0 {
+				// Many calls wait by then, and are not to look at the same moment.
+				w.graceEnd = w.graceEnd.Add(swapped.Loss.Grace + mathrand.N(maxSpread))
+			}
 			return ErrLook
 		case swapped.Record == nil && old == nil:
 			return fmt.Errorf("%w: it neither has a record nor takes one", ErrUnavailable)
