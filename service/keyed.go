@@ -60,12 +60,12 @@ type keyed struct {
 //	was refused (4xx, 429)            as a new one: the record is gone
 func (c *core) doKeyed(ctx context.Context, op *contract.Operation, message protoreflect.Message, request *graph.Request, result proto.Message) error {
 	k, err := c.newKeyed(ctx, op, message, request, result)
-	if err != nil {
-		c.keys.counts.add(outcomeOfKey(err))
-		return err
+	outcome := outcomeOfKey(err)
+	if err == nil {
+		outcome, err = k.do(ctx)
 	}
-	outcome, err := k.do(ctx)
 	c.keys.counts.add(outcome)
+	interceptor.NoteKeyed(ctx, outcome)
 	return err
 }
 

@@ -83,8 +83,14 @@ func TestARepeatedCreateIsReplayed(t *testing.T) {
 	if counts[service.KeyedFirst] != 1 || counts[service.KeyedReplayed] != 2 || counts[service.KeyedReused] != 1 {
 		t.Errorf("%v", counts)
 	}
-	if strings.Contains(strings.ToLower(s.Log.String()), key) {
+	log := strings.ToLower(s.Log.String())
+	if strings.Contains(log, key) {
 		t.Error("the log has the key")
+	}
+	for outcome, n := range counts {
+		if lines := strings.Count(log, `"idempotency":"`+outcome+`"`); uint64(lines) != n {
+			t.Errorf("%d lines of the log say %s, want %d", lines, outcome, n)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
@@ -134,6 +135,14 @@ func create(ctx context.Context, to grpc.ClientConnInterface, tenant string) {
 	defer cancel()
 	_, _ = pb.NewProtectionPolicyServiceClient(to).CreateExchangeProtectionPolicy(metadata.AppendToOutgoingContext(ctx, "x-tenant-id", tenant),
 		&pb.CreateExchangeProtectionPolicyRequest{DisplayName: "live"})
+}
+
+func createWithKey(ctx context.Context, to grpc.ClientConnInterface, tenant string) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	key := uuid.NewString()
+	_, _ = pb.NewProtectionPolicyServiceClient(to).CreateExchangeProtectionPolicy(metadata.AppendToOutgoingContext(ctx, "x-tenant-id", tenant),
+		&pb.CreateExchangeProtectionPolicyRequest{DisplayName: "live", IdempotencyKey: &key})
 }
 
 // fault makes Graph do something to a tenant, and returns the function that ends it.
@@ -267,6 +276,10 @@ func (s *stage) troubles(other string) []trouble {
 				t.Error(err)
 			}
 		},
+	}, trouble{
+		// The Redis of this test does not say whether it evicts.
+		name: "a Redis that may forget keys", alerts: []string{"BackupStorageKeysRefused"}, every: 300 * time.Millisecond,
+		calls: func(ctx context.Context) { createWithKey(ctx, s.toA, well) },
 	}, trouble{
 		name: "a certificate is near its end", alerts: []string{"BackupStorageCertificateExpiresSoon", "BackupStorageCertificateExpiresNow"},
 		begin: func() { w.certify(t, 24*time.Hour) }, end: func() { w.certify(t, 90*24*time.Hour) },

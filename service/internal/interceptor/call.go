@@ -51,6 +51,8 @@ type call struct {
 	principal, tenant, denied string
 	// shed says why the call was refused, if that was for lack of room.
 	shed Shed
+	// keyed is what became of a call with an idempotency key, for the log.
+	keyed string
 	// traceID is the id of the trace, empty for none.
 	traceID string
 	// audit is where the call's audit lines go, attempt the write that it has begun; nil before it has.
@@ -155,6 +157,13 @@ func Principal(ctx context.Context) string {
 		return c.principal
 	}
 	return ""
+}
+
+// NoteKeyed notes for the log what became of a call with an idempotency key.
+func NoteKeyed(ctx context.Context, outcome string) {
+	if c := of(ctx); c != nil {
+		c.keyed = outcome
+	}
 }
 
 // replayKey is the trailer of a call that a repeated write got its response from.

@@ -109,7 +109,7 @@ func (l *callLog) write(ctx context.Context, c *call, now time.Time, took time.D
 		}
 	}
 	for _, one := range [...]struct{ key, value string }{
-		{"tenant", l.tenants.of(c.tenant)}, {"principal", c.principal}, {"denied", c.denied},
+		{"tenant", l.tenants.of(c.tenant)}, {"principal", c.principal}, {"denied", c.denied}, {"idempotency", c.keyed},
 	} {
 		if one.value != "" {
 			more = append(more, slog.String(one.key, one.value))
