@@ -62,10 +62,11 @@ type Store struct {
 	unsure bool
 	// restoring is closed when a restore that is under way has ended; nil when there is none.
 	restoring chan struct{}
-	// fit says since when Redis is known to be fit, unfit why it is not. asking says that somebody asks.
-	fit    time.Time
-	unfit  error
-	asking bool
+	// fit says since when Redis is known to be fit, unfit why it is not. asked is closed when the question that is under
+	// way has its answer; nil when there is none.
+	fit   time.Time
+	unfit error
+	asked chan struct{}
 	// own are the records of this server, in the order of queue.
 	own   map[idempotency.ID]*remembered
 	queue []idempotency.ID
@@ -387,27 +388,23 @@ func (s *Store) ready(ctx context.Context) (marker string, err error) {
 	return s.marker, nil
 }
 
-// fitness says whether Redis may keep records. It asks beside the calls, but for the first one. The mutex is held.
+// fitness says whether Redis may keep records. It asks beside the calls; only those that come before the first answer
+// wait for it. The mutex is held.
 func (s *Store) fitness(ctx context.Context) error {
 	if s.options.NoEviction {
 		return nil
 	}
-	if time.Since(s.fit) > fitFor && !s.asking {
-		s.asking = true
-		first := s.fit.IsZero() && s.unfit == nil
-		asked := make(chan struct{})
-		go func() {
-			defer close(asked)
-			s.askFitness(context.WithoutCancel(ctx))
-		}()
-		if first {
-			s.mu.Unlock()
-			select {
-			case <-asked:
-			case <-time.After(patience):
-			}
-			s.mu.Lock()
+	if time.Since(s.fit) > fitFor && s.asked == nil {
+		s.asked = make(chan struct{})
+		go s.askFitness(context.WithoutCancel(ctx), s.asked)
+	}
+	if asked := s.asked; asked != nil && s.fit.IsZero() && s.unfit == nil {
+		s.mu.Unlock()
+		select {
+		case <-asked:
+		case <-time.After(patience):
 		}
+		s.mu.Lock()
 	}
 	if s.unfit != nil {
 		return unavailable(s.unfit)
@@ -418,11 +415,12 @@ func (s *Store) fitness(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) askFitness(ctx context.Context) {
+func (s *Store) askFitness(ctx context.Context, asked chan struct{}) {
 	facts, err := s.client.Facts(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asking = false
+	s.asked = nil
+	close(asked)
 	switch {
 	case err != nil:
 		// The breaker says when Redis is down.

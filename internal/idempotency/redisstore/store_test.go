@@ -189,6 +189,23 @@ func TestARecordIsBackBeforeOthersLook(t *testing.T) {
 	wantState(t, err, idempotency.Done)
 }
 
+// Many calls that come at once to a server that has just started are all served: none is refused for another one's
+// question to Redis.
+func TestTheFirstCallsAreServed(t *testing.T) {
+	server := redistest.Start(t)
+	ready(t, server, replica(t, server.URL(), redisstore.Options{}))
+	k := replica(t, server.URL(), redisstore.Options{})
+	var all sync.WaitGroup
+	for n := range 30 {
+		all.Go(func() {
+			if _, err := send(t, k, n); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
 // A call that has looked looks again when Redis loses its records once more.
 func TestALookCountsForOneLoss(t *testing.T) {
 	server := redistest.Start(t)
