@@ -38,7 +38,6 @@ func proveGap(ctx context.Context, folder string, o options) error {
 	}
 	l := &load{fleet: f, tenants: 1}
 	r := result{key: newGUID(), tenant: tenantID(0), plan: gapCalls, tries: make([]try, tries)}
-	frozen := event{what: replicaFrozen, begin: time.Now()}
 	first := make(chan struct{})
 	go func() {
 		r.tries[0] = l.try(ctx, &r, 0)
@@ -48,6 +47,7 @@ func proveGap(ctx context.Context, folder string, o options) error {
 	if err := f.arrived(ctx, ledger); err != nil {
 		return err
 	}
+	frozen := event{what: replicaFrozen, begin: time.Now()}
 	stopped := f.servers[0].Process()
 	if err := stopped.Signal(syscall.SIGSTOP); err != nil {
 		return err
