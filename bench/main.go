@@ -82,6 +82,7 @@ func run(ctx context.Context, o options) (err error) {
 			return err
 		}
 		goals = append(goals, more...)
+		out.WriteString(s.slowTable())
 	}
 	if o.build {
 		more, err := s.building(ctx)

@@ -72,7 +72,10 @@ type bareServices struct {
 	units  pb.ListMailboxProtectionUnitsResponse
 }
 
-func (b *bareServices) GetProtectionPolicy(context.Context, *pb.GetProtectionPolicyRequest) (*pb.GetProtectionPolicyResponse, error) {
+func (b *bareServices) GetProtectionPolicy(_ context.Context, in *pb.GetProtectionPolicyRequest) (*pb.GetProtectionPolicyResponse, error) {
+	if in.GetProtectionPolicyId() == slowID {
+		time.Sleep(time.Second)
+	}
 	return &b.policy, nil
 }
 

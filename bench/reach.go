@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -22,7 +23,7 @@ func (s *stage) reach(ctx context.Context, o options) ([]goal, error) {
 		{"5,000 reads in flight, upstream of 1 s", 5_000, tenants, 6_000},
 		{"10,000 of them, of one tenant", 10_000, 1, 20_000},
 	} {
-		cold, warm, each, err := s.slowReads(c.calls, c.tenants, c.maxCalls)
+		r, err := s.slowReads(c.calls, c.tenants, c.maxCalls)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.what, err)
 		}
@@ -31,12 +32,19 @@ func (s *stage) reach(ctx context.Context, o options) ([]goal, error) {
 			limit = 2.6
 		}
 		goals = append(goals,
-			goal{c.what + ", again", warm.Seconds(), limit, " s", 0},
-			goal{c.what + ", after a start", cold.Seconds(), limit, " s", 0},
-			goal{c.what + ", memory of each", each / 1000, 40, " kB", 0})
+			goal{c.what + ", again", r.again.Seconds(), limit, " s", 0},
+			goal{c.what + ", after a start", r.cold.Seconds(), limit, " s", 0},
+			goal{c.what + ", memory of each", r.each / 1000, 40, " kB", 0})
+		if c.tenants > 1 {
+			s.slow = append(s.slow, r)
+		}
 	}
-	if err := s.rawSlowReads(5_000); err != nil {
-		return nil, err
+	for _, alone := range []func(int) (slowReads, error){s.rawSlowReads, s.bareSlowReads} {
+		r, err := alone(5_000)
+		if err != nil {
+			return nil, err
+		}
+		s.slow = append(s.slow, r)
 	}
 	growth, err := s.burst(ctx, o.rest)
 	return append(goals, goal{fmt.Sprintf("memory %v after 64 pages in flight, more than before", o.rest), 100 * growth, 20, " %", 0}), err
@@ -45,28 +53,62 @@ func (s *stage) reach(ctx context.Context, o options) ([]goal, error) {
 // streams is how many calls a server takes over one connection.
 const streams = 250
 
-// slowReads starts a server that takes so many calls, makes all of them at once, twice, and returns how long the last
-// one took and the memory of each. The first time there is no connection to the upstream.
-func (s *stage) slowReads(calls, of, maxCalls int) (cold, warm time.Duration, each float64, err error) {
+// slowReads is what reads at a slow upstream took, all at once.
+type slowReads struct {
+	name string
+	// cold is how long all took when there was no connection to the upstream yet, again the second time, and spent the
+	// processor time of that, all of it.
+	cold, again, spent time.Duration
+	// each is the memory of one in bytes.
+	each float64
+}
+
+// slowTable writes what reads at a slow upstream took.
+func (s *stage) slowTable() string {
+	var b strings.Builder
+	b.WriteString("| 5,000 calls at once, each of 1 s | after a start | again | processor time of each, again | memory of each |\n|---|---|---|---|---|\n")
+	for _, r := range s.slow {
+		fmt.Fprintf(&b, "| %s | %.2f s | %.2f s | %.3f ms | %.1f kB |\n", r.name, r.cold.Seconds(), r.again.Seconds(), r.spent.Seconds()*1000/5000, r.each/1000)
+	}
+	return b.String() + "\n"
+}
+
+// slowReads starts a server that takes so many calls, and makes all of them at once, twice.
+func (s *stage) slowReads(calls, of, maxCalls int) (slowReads, error) {
 	t, stop, err := s.another("--max-calls", fmt.Sprint(maxCalls))
 	if err != nil {
-		return 0, 0, 0, err
+		return slowReads{}, err
 	}
 	defer stop()
+	return s.slowCalls("server, everything on", t, calls, of)
+}
+
+// bareSlowReads says what as many calls cost grpc-go alone.
+func (s *stage) bareSlowReads(calls int) (slowReads, error) {
+	return s.slowCalls("bare: grpc-go that waits, TLS", s.bareTLS, calls, tenants)
+}
+
+// slowCalls makes calls of a second at once, twice.
+func (s *stage) slowCalls(name string, t *target, calls, of int) (slowReads, error) {
+	r := slowReads{name: name}
 	// A call beyond those that the connections carry would wait in its client.
 	for len(t.connections)*streams < calls {
 		if err := s.connect(t); err != nil {
-			return 0, 0, 0, err
+			return r, err
 		}
 	}
 	in, err := proto.Marshal(&pb.GetProtectionPolicyRequest{ProtectionPolicyId: slowID})
 	if err != nil {
-		return 0, 0, 0, err
+		return r, err
 	}
-	for _, took := range []*time.Duration{&cold, &warm} {
-		spent, err := onCPU(t.process.PID())
+	idle, err := trial.Memory(t.process.PID(), "VmRSS")
+	if err != nil {
+		return r, err
+	}
+	for _, took := range []*time.Duration{&r.cold, &r.again} {
+		before, err := onCPU(t.process.PID())
 		if err != nil {
-			return 0, 0, 0, err
+			return r, err
 		}
 		begin := time.Now()
 		err = trial.InFlight(calls, calls, func(n int) error {
@@ -74,39 +116,37 @@ func (s *stage) slowReads(calls, of, maxCalls int) (cold, warm time.Duration, ea
 		})
 		*took = time.Since(begin)
 		if err != nil {
-			return 0, 0, 0, err
+			return r, err
 		}
-		until, err := onCPU(t.process.PID())
+		after, err := onCPU(t.process.PID())
 		if err != nil {
-			return 0, 0, 0, err
+			return r, err
 		}
-		fmt.Fprintf(os.Stderr, "%d reads at once took %v, and the server %v of processor time\n", calls, *took, until-spent)
+		r.spent = after - before
 	}
 	most, err := trial.Memory(t.process.PID(), "VmHWM")
-	return cold, warm, float64(most-t.idle) / float64(calls), err
+	r.each = float64(most-idle) / float64(calls)
+	return r, err
 }
 
-// rawSlowReads says what as many reads cost a bare net/http: a server cannot cost less.
-func (s *stage) rawSlowReads(calls int) error {
+// rawSlowReads says what as many reads cost net/http alone.
+func (s *stage) rawSlowReads(calls int) (slowReads, error) {
+	r := slowReads{name: "raw: `net/http`, body thrown away"}
 	pid := s.raw.command.Process.Pid
-	before, err := trial.Memory(pid, "VmRSS")
+	idle, err := trial.Memory(pid, "VmRSS")
 	if err != nil {
-		return err
+		return r, err
 	}
-	for range 2 {
+	for _, took := range []*time.Duration{&r.cold, &r.again} {
 		begin := time.Now()
-		spent, err := s.raw.order(trial.Order{Path: policyPath + slowID, InFlight: calls, Count: calls})
-		if err != nil {
-			return err
+		if r.spent, err = s.raw.order(trial.Order{Path: policyPath + slowID, InFlight: calls, Count: calls}); err != nil {
+			return r, err
 		}
-		most, err := trial.Memory(pid, "VmHWM")
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(os.Stderr, "%d reads at once took net/http alone %v, %v of processor time and %.1f kB each\n",
-			calls, time.Since(begin), spent, float64(most-before)/float64(calls)/1000)
+		*took = time.Since(begin)
 	}
-	return nil
+	most, err := trial.Memory(pid, "VmHWM")
+	r.each = float64(most-idle) / float64(calls)
+	return r, err
 }
 
 // another starts a server of its own, like the first one. It is not in the tables.

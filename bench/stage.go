@@ -36,6 +36,7 @@ type stage struct {
 	raw, sdk             *client
 	targets              []*target
 	bareTLS, barePlain   *target
+	slow                 []slowReads
 }
 
 // target is a gRPC server that is measured.
