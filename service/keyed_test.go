@@ -2,8 +2,11 @@ package service_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -218,6 +221,68 @@ func TestDrainEndsCallsThatWaitForAKey(t *testing.T) {
 	}
 	if o := <-outcomes; o.Status != nil || policiesCreated(s, since) != 1 {
 		t.Errorf("%v: created %d times", o.Status, policiesCreated(s, since))
+	}
+}
+
+// The outcome of an update is kept item by item: ids and reasons, and none of Graph's words.
+func TestTheItemsOfAnUpdateAreReplayed(t *testing.T) {
+	const added, removed, failed = "aaaaaaaa-0000-4000-8000-000000000001", "aaaaaaaa-0000-4000-8000-000000000002", "aaaaaaaa-0000-4000-8000-000000000003"
+	var updates atomic.Int64
+	s := servicetest.NewOnHandler(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/mailboxProtectionUnits"):
+			servicetest.Respond(200, `{"value":[]}`)(w, r)
+			return
+		case r.Method == http.MethodGet:
+			servicetest.Respond(200, `{"id":"`+unknownPolicy+`"}`)(w, r)
+			return
+		}
+		updates.Add(1)
+		servicetest.Respond(200, `{"mailboxProtectionUnits@delta":[{"id":"`+added+`"},{"@removed":{"reason":"changed"},"id":"`+removed+`"},`+
+			`{"id":"`+failed+`","@Core.DataModificationException":{"info":{"code":"ProtectionUnitAlreadyExists","message":"Ada has it"},"failedOperation":"Add","responseCode":409}}]}`)(w, r)
+	}, withKeys)
+	request := &pb.UpdateExchangeProtectionPolicyRequest{ProtectionPolicyId: unknownPolicy, RemoveMailboxProtectionUnitIds: []string{removed}, IdempotencyKey: new(uuid.NewString())}
+	var seen [2][]string
+	for i := range seen {
+		out := new(pb.UpdateExchangeProtectionPolicyResponse)
+		if o := s.Call(policies+"UpdateExchangeProtectionPolicy", request, out); o.Status != nil || isReplay(o) != (i == 1) {
+			t.Fatalf("call %d: replay %v, %v", i+1, isReplay(o), o.Status)
+		}
+		for _, change := range out.GetMailboxProtectionUnits() {
+			line := fmt.Sprintf("%s removed: %v", change.GetProtectionUnit().GetId(), change.GetRemoved())
+			if failed := change.GetError(); failed != nil {
+				line += " " + servicetest.InfoOf(failed).GetReason()
+				if replay := i == 1; strings.Contains(failed.String(), "Ada") == replay {
+					t.Errorf("call %d: %v", i+1, failed)
+				}
+			}
+			seen[i] = append(seen[i], line)
+		}
+	}
+	want := []string{added + " removed: false", removed + " removed: true", failed + " removed: false PROTECTION_UNIT_ALREADY_EXISTS"}
+	if !slices.Equal(seen[0], want) || !slices.Equal(seen[1], want) {
+		t.Errorf("first %q\nthen  %q\nwant  %q", seen[0], seen[1], want)
+	}
+	if n := updates.Load(); n != 1 {
+		t.Errorf("sent %d times", n)
+	}
+}
+
+// What is done for a user has keys of its own: another user, or the application, does not get it.
+func TestKeysAreThoseOfTheUser(t *testing.T) {
+	s := servicetest.New(t, withKeys)
+	key := uuid.NewString()
+	seen := make(map[string]bool)
+	for _, user := range []int{0, 1, 2} {
+		s.User = user
+		first, id := create(s, "a", key)
+		if first.Status != nil || isReplay(first) || seen[id] {
+			t.Errorf("user %d: %q, replay %v, %v", user, id, isReplay(first), first.Status)
+		}
+		seen[id] = true
+		if second, again := create(s, "a", key); second.Status != nil || !isReplay(second) || again != id {
+			t.Errorf("user %d, again: %q, want %q, replay %v, %v", user, again, id, isReplay(second), second.Status)
+		}
 	}
 }
 
