@@ -71,7 +71,7 @@ func TestBeforeSendIsNotAskedWhileGraphThrottles(t *testing.T) {
 	})
 }
 
-// A write that gets no connection in its time is given up as not sent. One that has a connection waits for its response.
+// A write that gets no connection in its time is given up as not sent. One that has one waits for its response.
 func TestAWriteIsSentInItsTimeOrNever(t *testing.T) {
 	for name, c := range map[string]struct {
 		connected bool
