@@ -119,7 +119,7 @@ class Tenant:
         """
         proxy = Proxy(self.world.address)
         command, environment = PROGRAMS[program](self.world.scratch)
-        command += ["--server", proxy.address, "--tenant", self.id, "--poll", "0.1", "--settle", "1", "--patience", "60", *map(str, arguments)]
+        command += ["--server", proxy.address, "--tenant", self.id, "--poll", "0.1", "--settle", "1", "--patience", "120", *map(str, arguments)]
         if user:
             command += ["--user-token-file", str(self.user_token)]
         begin = self.world.control("ledger?limit=1&since=999999999")["last"]
@@ -132,7 +132,7 @@ class Tenant:
                     break
                 time.sleep(0.01)
         try:
-            out, err = process.communicate(timeout=100)
+            out, err = process.communicate(timeout=150)
         finally:
             process.kill()
             proxy.close()
