@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 )
@@ -31,22 +32,26 @@ func TestAnHTTP2ConnectionThatEndsIsReset(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ended := make(chan struct{})
-			go func() {
-				defer close(ended)
-				conn, err := listener.Accept()
-				if err != nil {
-					return
+			var serving sync.WaitGroup
+			serving.Go(func() {
+				// A client of another test may look for a server that had this port before.
+				for {
+					conn, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					serving.Go(func() {
+						defer conn.Close()
+						// The server's SETTINGS, then the preface, the SETTINGS and the request of the client.
+						if _, err := conn.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}); err != nil {
+							return
+						}
+						if _, err := conn.Read(make([]byte, 1<<10)); err == nil {
+							end(conn)
+						}
+					})
 				}
-				defer conn.Close()
-				// The server's SETTINGS, then the preface, the SETTINGS and the request of the client.
-				if _, err := conn.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}); err != nil {
-					return
-				}
-				if _, err := conn.Read(make([]byte, 1<<10)); err == nil {
-					end(conn)
-				}
-			}()
+			})
 			var conns Conns
 			transport := conns.Transport(roots, true)
 			transport.HTTP2.SendPingTimeout, transport.HTTP2.PingTimeout = 10*time.Millisecond, 10*time.Millisecond
@@ -64,7 +69,7 @@ func TestAnHTTP2ConnectionThatEndsIsReset(t *testing.T) {
 			}
 			conns.Close()
 			listener.Close()
-			<-ended
+			serving.Wait()
 		})
 	}
 }
