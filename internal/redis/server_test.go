@@ -217,14 +217,7 @@ func TestWhatFailuresCost(t *testing.T) {
 
 // With Sentinels the connection follows the master.
 func TestSentinel(t *testing.T) {
-	master, replica := redistest.Start(t), redistest.Start(t)
-	_, port, _ := net.SplitHostPort(master.Address)
-	replica.Do("replicaof", "127.0.0.1", port)
-	sentinel := redistest.StartSentinel(t, "main", master.Address)
-	redistest.Eventually(t, "the Sentinel knows the replica", func() bool {
-		list, _ := sentinel.Do("sentinel", "replicas", "main").([]any)
-		return len(list) == 1
-	})
+	master, _, sentinel := redistest.StartPair(t, "main")
 	c := openUp(t, Options{URL: sentinel.URL() + "?master_name=main"})
 	if _, err := c.Do(t.Context(), "set", "x", "1"); err != nil {
 		t.Fatal(err)

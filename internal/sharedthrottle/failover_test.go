@@ -3,7 +3,6 @@
 package sharedthrottle
 
 import (
-	"net"
 	"testing"
 	"time"
 
@@ -15,14 +14,8 @@ import (
 // The master dies, and Sentinel makes its replica the master. What is blocked stays blocked at all servers, one that
 // begins then knows it, and what one finds out afterwards reaches the others.
 func TestAFailoverKeepsWhatIsBlocked(t *testing.T) {
-	master, next, u := redistest.Start(t), redistest.Start(t), newUpstream(t)
-	_, port, _ := net.SplitHostPort(master.Address)
-	next.Do("replicaof", "127.0.0.1", port)
-	sentinel := redistest.StartSentinel(t, "main", master.Address)
-	redistest.Eventually(t, "the Sentinel knows the replica", func() bool {
-		list, _ := sentinel.Do("sentinel", "replicas", "main").([]any)
-		return len(list) == 1
-	})
+	u := newUpstream(t)
+	master, next, sentinel := redistest.StartPair(t, "main")
 	options := redis.Options{URL: sentinel.URL() + "?master_name=main"}
 	var clients []*graph.Client
 	var connections []*redis.Client

@@ -161,6 +161,20 @@ func Eventually(tb testing.TB, what string, holds func() bool) {
 	}
 }
 
+// StartPair starts a master, its replica, and a Sentinel that knows both under the master's name.
+func StartPair(tb testing.TB, name string) (master, replica, sentinel *Server) {
+	tb.Helper()
+	master, replica = Start(tb), Start(tb)
+	host, port, _ := net.SplitHostPort(master.Address)
+	replica.Do("replicaof", host, port)
+	sentinel = StartSentinel(tb, name, master.Address)
+	Eventually(tb, "the Sentinel knows the replica", func() bool {
+		list, _ := sentinel.Do("sentinel", "replicas", name).([]any)
+		return len(list) == 1
+	})
+	return master, replica, sentinel
+}
+
 // StartSentinel starts a Sentinel that watches a master under a name, alone, and takes it for gone after half a second.
 func StartSentinel(tb testing.TB, name, master string) *Server {
 	tb.Helper()
