@@ -17,6 +17,8 @@ function useRoute(): { path: string; query: URLSearchParams } {
   useEffect(() => {
     const changed = () => { setHash(read()); window.scrollTo(0, 0); };
     addEventListener('hashchange', changed);
+    // It may have changed before the effect ran.
+    setHash(read());
     return () => removeEventListener('hashchange', changed);
   }, []);
   const [path = '', query] = hash.split('?');

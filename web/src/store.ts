@@ -14,10 +14,12 @@ export class Store<T extends object> {
   }
 
   use(): T {
-    const [, again] = useState({});
+    const [, again] = useState(this.state);
     useEffect(() => {
-      const listener = () => again({});
+      const listener = () => again(this.state);
       this.listeners.add(listener);
+      // An effect runs after a frame, and the state may have changed since what is in that frame was rendered.
+      listener();
       return () => { this.listeners.delete(listener); };
     }, []);
     return this.state;

@@ -324,4 +324,24 @@ function field(number, bytes) {
   return Buffer.concat([Buffer.from([(number << 3) | 2, bytes.length]), bytes]);
 }
 
-export const steps = { newcomer, lines, stream, watcher, developer, againstGraph };
+/** Somebody whose screen shows no frame before the server has sent all, and an address is typed. Effects run after a frame. */
+async function slowScreen(page, server) {
+  await page.evaluateOnNewDocument(() => {
+    const held = [];
+    const { setTimeout, requestAnimationFrame } = window;
+    // Preact waits for a frame, or for a timeout when there is none.
+    window.setTimeout = (run, ...rest) => held.push(() => setTimeout(run, ...rest));
+    window.requestAnimationFrame = (run) => held.push(() => requestAnimationFrame(run));
+    window.showFrames = () => {
+      Object.assign(window, { setTimeout, requestAnimationFrame });
+      held.forEach((go) => go());
+    };
+  });
+  await page.goto(`${server.web}#/ProtectionPolicyService/ListProtectionPolicies`, { waitUntil: 'networkidle0' });
+  await page.evaluate(() => { location.hash = '#/errors'; });
+  await page.evaluate(() => window.showFrames());
+  await until(page, 'the contract, and the address of last', () => document.querySelector('h1')?.textContent === 'Errors');
+  return 'what comes before the first frame is shown';
+}
+
+export const steps = { newcomer, lines, stream, watcher, developer, againstGraph, slowScreen };
