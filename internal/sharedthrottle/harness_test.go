@@ -126,6 +126,25 @@ func rulesOfRecords(t *testing.T, url string) {
 	}
 	await(t, newsA, func(got heard) bool { return got.fact.Paced })
 	leases(t, a, b, f)
+	// Who has not heard of the leases does not end it, and learns the pace. Who has does, and so does each at that pace.
+	for _, op := range []graph.ThrottleOp{{Epoch: 1, Change: f.Change, Rate: 5000}, {Epoch: 0, Change: 1 << 40, Rate: 5000}} {
+		op.Verb = graph.ThrottleEnd
+		if got := do(t, b, reads, op); !got.Known || !got.Paced || got.Pace != "forty" {
+			t.Fatalf("an end by one who knows little: %+v", got)
+		}
+	}
+	paced := do(t, a, reads, graph.ThrottleOp{Verb: graph.ThrottleRead})
+	for _, op := range []graph.ThrottleOp{{Epoch: 1, Change: paced.Change, Rate: 5000}, {Epoch: 1, Change: f.Change, Rate: 40}} {
+		op.Verb = graph.ThrottleEnd
+		if got := do(t, b, reads, op); got.Known {
+			t.Fatalf("an end by one who knows: %+v", got)
+		}
+		// A paced record that is there again: the next slot comes after an interval, and nothing is counted yet.
+		got := do(t, a, reads, graph.ThrottleOp{Verb: graph.ThrottlePut, Epoch: 1, Paced: true, Rate: 40, Pace: "forty"})
+		if lease := do(t, a, reads, graph.ThrottleOp{Verb: graph.ThrottleLease, Epoch: 1, Paced: true, Rate: 40, Pace: "forty", Want: 1}); !got.Paced || lease.First == 0 || lease.Measured >= 0 {
+			t.Fatalf("a record that is there again: %+v, %+v", got, lease)
+		}
+	}
 	// A put of a higher pace changes nothing; one of a lower pace does, and one of a higher epoch.
 	if f = do(t, a, reads, graph.ThrottleOp{Verb: graph.ThrottlePut, Epoch: 1, Rate: 100, Pace: "high"}); f.Pace == "high" || !f.Paced {
 		t.Fatalf("a higher pace: %+v", f)
@@ -161,6 +180,9 @@ func leases(t *testing.T, a, b *Store, f graph.ThrottleFact) {
 	}
 	if took := time.Since(began); slots < 10 || float64(slots) > 20*(took.Seconds()+0.55)+1 {
 		t.Errorf("%d slots of both replicas in %v", slots, took)
+	}
+	if took := time.Since(began); f.Measured >= 0 && took < 900*time.Millisecond {
+		t.Errorf("%v slots a second were counted within %v", f.Measured, took)
 	}
 	if a.Slots()+b.Slots() != uint64(slots) {
 		t.Errorf("%d and %d slots were counted, want %d", a.Slots(), b.Slots(), slots)

@@ -15,9 +15,11 @@ local e, n, s, u = tonumber(h[1] or 0), tonumber(h[2] or 0), h[3] or 'b', tonumb
 local r, p, t = tonumber(h[5] or rate), h[6] or pace, tonumber(h[7] or now)
 local k, x = h[8] or '', tonumber(h[9] or 0)
 local a, w, g, b = tonumber(h[10] or 0), tonumber(h[11] or 0), tonumber(h[12] or 0), tonumber(h[13] or -1)
-local changed, tell, got, first, ask, claimed, measured = false, false, 0, 0, 0, 0, 0
+local changed, tell, got, first, ask, claimed, measured = false, false, 0, 0, 0, 0, -1
 
 local function takepace() r, p, t = rate, pace, now end
+-- The next slot comes after an interval, and the slots are counted anew.
+local function restart() a, w, g, b = now + 1000 / r, now, 0, -1 end
 
 if verb == 'block' then
   if not known then e = epoch end
@@ -27,6 +29,7 @@ elseif verb == 'put' then
   if not known or epoch > e then
     e, s, k, x = epoch, paced and 'p' or 'b', '', 0
     takepace()
+    restart()
     changed, tell = true, true
   elseif epoch == e and (rate < r or now - t > stale) then
     -- While nobody could reach Redis the pace grew here as if nobody needed it.
@@ -45,14 +48,17 @@ elseif verb == 'release' then
 elseif verb == 'open' then
   if e == epoch and s == 'b' and u <= now + 1 then
     takepace()
-    s, k, x, a, w, g, b, changed, tell = 'p', '', 0, now + 1000 / rate, now, 0, -1, true, true
+    restart()
+    s, k, x, changed, tell = 'p', '', 0, true, true
   end
 elseif verb == 'end' then
-  if e == epoch and s == 'p' or fresh then
+  -- A replica without requests does not know how the pace of those with requests went on. Their leases change the record,
+  -- and leave it at a pace that holds nobody up.
+  if fresh or e == epoch and s == 'p' and (change >= n or r >= rate) then
     redis.call('DEL', KEYS[1])
     redis.call('ZREM', KEYS[2], scope)
+    return {'0'}
   end
-  return {'0'}
 elseif verb == 'lease' and s == 'p' then
   -- The pace grows in each replica in the same way: the one that asks has it as it is now.
   if e == epoch and paced then takepace() end
@@ -73,10 +79,8 @@ elseif verb == 'lease' and s == 'p' then
   changed = true
   -- Those whose time has not come say nothing yet.
   local passed, used = now - w, math.max(0, g - math.max(0, (a - now) / interval))
-  if passed < 0 then measured = math.max(0, b)
-  elseif b >= 0 then measured = used / length + b * math.max(0, 1 - passed / length)
-  else measured = used / math.max(passed, 1000) end
-  measured = measured * 1000
+  if b >= 0 then measured = 1000 * (passed < 0 and b or used / length + b * math.max(0, 1 - passed / length))
+  elseif passed >= 1000 then measured = 1000 * used / passed end
 end
 
 local count = tonumber(redis.call('PUBSUB', 'NUMSUB', channel)[2])

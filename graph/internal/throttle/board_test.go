@@ -140,6 +140,10 @@ func (r *boardReplica) do(key Key, op Op) (f Fact, tell []func(), err error) {
 		r.records[key] = one
 	}
 	takePace := func() { one.rate, one.Pace, one.paceAt = op.Rate, op.Pace, now }
+	restart := func() {
+		one.window, one.count, one.before = now, 0, -1
+		one.slot = now.Add(time.Duration(float64(time.Second) / one.rate))
+	}
 	blockUntil := func(until time.Time) {
 		one.Paced, one.prober = false, nil
 		if until.After(one.until) {
@@ -160,6 +164,7 @@ func (r *boardReplica) do(key Key, op Op) (f Fact, tell []func(), err error) {
 		if !known || op.Epoch > one.Epoch {
 			one.Epoch, one.Paced, one.prober = op.Epoch, op.Paced, nil
 			takePace()
+			restart()
 			changed, publish = true, true
 		} else if op.Epoch == one.Epoch && (op.Rate < one.rate || now.Sub(one.paceAt) > 2*time.Second) {
 			takePace()
@@ -182,15 +187,15 @@ func (r *boardReplica) do(key Key, op Op) (f Fact, tell []func(), err error) {
 	case Open:
 		if op.Epoch == one.Epoch && !one.Paced && !one.until.After(now.Add(time.Millisecond)) {
 			takePace()
-			one.Paced, one.prober, one.window, one.count, one.before = true, nil, now, 0, -1
-			one.slot = now.Add(time.Duration(float64(time.Second) / op.Rate))
+			restart()
+			one.Paced, one.prober = true, nil
 			changed, publish = true, true
 		}
 	case End:
-		if op.Epoch == one.Epoch && one.Paced || op.Fresh {
+		if op.Fresh || op.Epoch == one.Epoch && one.Paced && (op.Change >= one.Change || one.rate >= op.Rate) {
 			delete(r.records, key)
+			return Fact{}, nil, nil
 		}
-		return Fact{}, nil, nil
 	case Lease:
 		if one.Paced {
 			got, changed = r.lease(one, op, now), true
@@ -239,12 +244,14 @@ func (r *boardReplica) lease(one *record, op Op, now time.Time) (got Fact) {
 	}
 	passed, used := now.Sub(one.window), math.Max(0, float64(one.count)-math.Max(0, float64(one.slot.Sub(now))/float64(interval)))
 	switch {
-	case passed < 0:
-		got.Measured = math.Max(0, one.before)
+	case one.before >= 0 && passed < 0:
+		got.Measured = one.before
 	case one.before >= 0:
 		got.Measured = used/length.Seconds() + one.before*math.Max(0, 1-passed.Seconds()/length.Seconds())
+	case passed >= time.Second:
+		got.Measured = used / passed.Seconds()
 	default:
-		got.Measured = used / math.Max(passed.Seconds(), 1)
+		got.Measured = -1
 	}
 	return got
 }

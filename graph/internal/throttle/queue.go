@@ -224,7 +224,7 @@ func (q *queue) ended() bool {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.throttle.ended(now)
+	return q.hasEnded(now)
 }
 
 // drop puts the throttle out of force. With onlyEnded it does so only when it has ended. forgotten says that the other
@@ -233,14 +233,14 @@ func (q *queue) drop(onlyEnded, forgotten bool) bool {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.dropped || onlyEnded && !q.throttle.ended(now) {
+	if q.dropped || onlyEnded && !q.hasEnded(now) {
 		return false
 	}
 	q.dropped = true
 	q.release()
-	if forgotten || q.state == paced && q.pace.over(now) {
+	if forgotten {
 		op := q.op(End, now)
-		op.Fresh = forgotten
+		op.Fresh = true
 		q.tell(op, func(Fact, error, time.Time) {})
 	}
 	return true

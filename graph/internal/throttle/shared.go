@@ -47,7 +47,8 @@ const (
 	// Put adds what one replica knows: a record that is not there gets it, else the later block and the higher epoch
 	// win, and in the same epoch the lower pace.
 	Put Verb = "put"
-	// End removes a record whose pace holds nobody up.
+	// End removes a record whose pace holds nobody up, unless it was changed since the change of the Op and has a lower
+	// pace than that: then the fact has the pace.
 	End Verb = "end"
 )
 
@@ -92,6 +93,6 @@ type Fact struct {
 	// the next one can be asked for in AskIn.
 	Slots                  int
 	First, Interval, AskIn time.Duration
-	// Measured is how many slots a second all replicas got lately.
+	// Measured is how many slots a second all replicas got lately, below 0 when it is too early to say.
 	Measured float64
 }

@@ -76,18 +76,19 @@ func (w *window) busiest() (most int) {
 	return most
 }
 
-// TestFiguresOfReplicas has an upstream that allows 10 requests a second, and 300 a second at one replica, and then at
-// three. It prints what reaches the upstream:
+// TestFiguresOfReplicas has an upstream that allows 10 requests a second, and 300 a second at one replica, at one of
+// three, and at all three. It prints what reaches the upstream:
 //
 //	go test ./graph/internal/throttle -v -run FiguresOfReplicas | grep figure:
 func TestFiguresOfReplicas(t *testing.T) {
 	const measured = 2 * time.Minute
-	run := func(t *testing.T, replicas int, shared bool) (share float64) {
+	// Of the replicas some are busy; without any they share nothing.
+	run := func(t *testing.T, busy, replicas int) (share float64) {
 		synctest.Test(t, func(t *testing.T) {
 			w, b := new(window), newBoard()
 			all := []*Throttles{New()}
-			if shared {
-				all = fleet(t, b, replicas)
+			if replicas > 0 {
+				all = fleet(t, b, replicas)[:busy]
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			var group sync.WaitGroup
@@ -111,21 +112,21 @@ func TestFiguresOfReplicas(t *testing.T) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			share = float64(accepted) / (10 * measured.Seconds())
-			t.Logf("figure: %d replicas, shared %t: %.1f %% of the limit, %d of %d requests throttled, at most %d arrivals in 60 s, %d probes for %d blocks, %d commands to the store a second",
-				len(all), shared, 100*share, throttled, accepted+throttled, most, b.probes, w.openings, int(float64(b.ops)/(30+measured.Seconds())))
+			t.Logf("figure: %d of %d replicas that share: %.1f %% of the limit, %d of %d requests throttled, at most %d arrivals in 60 s, %d probes for %d blocks, %d commands to the store a second",
+				busy, replicas, 100*share, throttled, accepted+throttled, most, b.probes, w.openings, int(float64(b.ops)/(30+measured.Seconds())))
 			if most > 660 {
 				t.Errorf("%d arrivals in 60 s are more than 1.1 times the limit", most)
 			}
-			if shared && b.probes > w.openings+1 {
+			if replicas > 0 && b.probes > w.openings+1 {
 				t.Errorf("%d probes for %d blocks", b.probes, w.openings)
 			}
 		})
 		return share
 	}
-	alone := run(t, 1, false)
-	for _, replicas := range []int{1, 3} {
-		if share := run(t, replicas, true); share < alone-0.05 || share > alone+0.05 {
-			t.Errorf("%d replicas reach %.1f %%, one without a store %.1f %%", replicas, 100*share, 100*alone)
+	alone := run(t, 1, 0)
+	for _, of := range [][2]int{{1, 1}, {1, 3}, {3, 3}} {
+		if share := run(t, of[0], of[1]); share < alone-0.05 || share > alone+0.05 {
+			t.Errorf("%d of %d replicas reach %.1f %%, one without a store %.1f %%", of[0], of[1], 100*share, 100*alone)
 		}
 	}
 }

@@ -338,3 +338,63 @@ func TestPacesAreEncoded(t *testing.T) {
 		t.Error("what cannot be read changed the pace")
 	}
 }
+
+// A pace that grows past all limits in a replica without requests does not end that of the others. When nobody has any,
+// each replica forgets it, and the store does.
+func TestAReplicaWithoutRequestsEndsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		all := fleet(t, b, 2)
+		w := new(window)
+		ctx, cancel := context.WithCancel(t.Context())
+		busy := make(chan struct{})
+		go func() {
+			defer close(busy)
+			w.demand(ctx, all[0], 300)
+		}()
+		has := func() bool {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.records[reads] != nil
+		}
+		time.Sleep(10 * time.Second)
+		for range 60 {
+			time.Sleep(time.Second)
+			if !has() || len(all[1].InForce()) != 1 {
+				t.Fatalf("the record is there: %t, in force at the other replica: %v", has(), all[1].InForce())
+			}
+		}
+		cancel()
+		<-busy
+		time.Sleep(30 * time.Second)
+		for i, one := range all {
+			if keys := one.InForce(); len(keys) != 0 {
+				t.Errorf("in force at replica %d: %v", i, keys)
+			}
+		}
+		if has() {
+			t.Error("the record is there")
+		}
+	})
+}
+
+// The same with a store that fails: a replica goes by what it knows itself.
+func TestAThrottleEndsWithoutTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		all := fleet(t, b, 2)
+		blockFor(all[0], reads, time.Second)
+		time.Sleep(2 * time.Second)
+		all[0].Leave(enter(t, all[0], reads), true)
+		time.Sleep(time.Second)
+		b.mu.Lock()
+		b.fails = 1000
+		b.mu.Unlock()
+		time.Sleep(30 * time.Second)
+		for i, one := range all {
+			if keys := one.InForce(); len(keys) != 0 {
+				t.Errorf("in force at replica %d: %v", i, keys)
+			}
+		}
+	})
+}

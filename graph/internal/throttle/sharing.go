@@ -49,6 +49,9 @@ type share struct {
 	vain int
 	// others is until when the probe of another replica may take.
 	others time.Time
+	// endAskedAt is when the store was asked last whether the throttle has ended, and ended that it has.
+	endAskedAt time.Time
+	ended      bool
 }
 
 // together reports whether slots come from the store now.
@@ -162,7 +165,7 @@ func (q *queue) adopt(f Fact, now time.Time, response bool) {
 	if q.dropped || !anew && f.Change <= s.change && (!response || f.Epoch < s.epoch) {
 		return
 	}
-	s.epoch, s.change = max(s.epoch, f.Epoch), f.Change
+	s.epoch, s.change, s.ended = max(s.epoch, f.Epoch), f.Change, false
 	until := now.Add(f.Wait)
 	later := f.Wait > 0 && until.Sub(q.until) > minBlock
 	q.pace.decode(f.Pace, f.PaceAge, now)
@@ -228,7 +231,9 @@ func (q *queue) ask(now time.Time) {
 			s.askAt = now.Add(time.Millisecond)
 			return
 		}
-		q.pace.counted, q.pace.countedAt = f.Measured, now
+		if f.Measured >= 0 {
+			q.pace.counted, q.pace.countedAt = f.Measured, now
+		}
 		s.interval = f.Interval
 		for i := range f.Slots {
 			s.slots = append(s.slots, now.Add(f.First+time.Duration(i)*f.Interval))
@@ -238,6 +243,31 @@ func (q *queue) ask(now time.Time) {
 			s.askAt = now.Add(f.AskIn + rand.N(f.Interval/8+time.Millisecond))
 		}
 	})
+}
+
+// hasEnded reports whether the throttle is no longer in force. A pace that others use may have gone on in another way
+// than here, where no request came: the store says whether it has ended. The lock is held.
+func (q *queue) hasEnded(now time.Time) bool {
+	s := &q.share
+	switch {
+	case !q.throttle.ended(now):
+		return false
+	case s.ended || q.forgotten(now):
+		return true
+	case now.Sub(s.endAskedAt) < newsAge && s.store != nil && s.store.Up():
+		return false
+	}
+	epoch := q.epoch
+	asked := q.tell(q.op(End, now), func(f Fact, _ error, now time.Time) {
+		q.adopt(f, now, true)
+		// A store that fails, or has lost the record meanwhile, knows no more than this replica.
+		s.ended = q.epoch == epoch && (!f.Known || f.Epoch < s.epoch)
+		q.signal()
+	})
+	if asked {
+		s.endAskedAt = now
+	}
+	return !asked
 }
 
 // claim asks whether this replica may probe. It releases the lock for at most maxSharedWait. Meanwhile the throttle is

@@ -184,16 +184,21 @@ func (t *throttle) block(passed bool, until, now time.Time) (fresh bool) {
 		t.until = until
 	}
 	t.state, t.throttledAt, t.refused = blocked, now, 0
-	t.share.slots, t.share.others = nil, time.Time{}
+	t.share.slots, t.share.others, t.share.ended = nil, time.Time{}, false
 	return fresh
 }
 
-// ended reports whether the throttle is no longer in force: its pace has grown until it holds nobody up, or it was not
-// blocked for minutes. One that was never blocked has not ended.
+// ended reports whether the throttle is no longer in force by what is known here: its pace has grown until it holds
+// nobody up, or it is forgotten.
 func (t *throttle) ended(now time.Time) bool {
+	return t.forgotten(now) || !t.throttledAt.IsZero() && t.state == paced && t.pace.over(now)
+}
+
+// forgotten reports whether the throttle was not blocked for minutes. One that was never blocked is not forgotten.
+func (t *throttle) forgotten(now time.Time) bool {
 	latest := t.throttledAt
 	if t.until.After(latest) {
 		latest = t.until
 	}
-	return !latest.IsZero() && (now.Sub(latest) > forgetAfter || t.state == paced && t.pace.over(now))
+	return !latest.IsZero() && now.Sub(latest) > forgetAfter
 }
