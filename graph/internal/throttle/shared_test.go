@@ -21,6 +21,23 @@ func fleet(t *testing.T, b *board, n int) (all []*Throttles) {
 	return all
 }
 
+// blockAndOpen has the reads of a replica blocked for a second, and then opened by a probe.
+func blockAndOpen(t *testing.T, one *Throttles) {
+	t.Helper()
+	blockFor(one, reads, time.Second)
+	time.Sleep(2 * time.Second)
+	one.Leave(enter(t, one, reads), true)
+}
+
+func nothingInForce(t *testing.T, all []*Throttles) {
+	t.Helper()
+	for i, one := range all {
+		if keys := one.InForce(); len(keys) != 0 {
+			t.Errorf("in force at replica %d: %v", i, keys)
+		}
+	}
+}
+
 // A throttle response that one replica gets blocks the others within a round trip.
 func TestOneThrottleResponseBlocksAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -43,9 +60,7 @@ func TestLostNewsAreRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard()
 		all := fleet(t, b, 2)
-		blockFor(all[0], reads, time.Second)
-		time.Sleep(2 * time.Second)
-		all[0].Leave(enter(t, all[0], reads), true)
+		blockAndOpen(t, all[0])
 		time.Sleep(time.Second)
 		b.mu.Lock()
 		b.silent = true
@@ -192,9 +207,7 @@ func TestASlowStoreCostsLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard()
 		all := fleet(t, b, 1)
-		blockFor(all[0], reads, time.Second)
-		time.Sleep(2 * time.Second)
-		all[0].Leave(enter(t, all[0], reads), true)
+		blockAndOpen(t, all[0])
 		b.mu.Lock()
 		b.roundTrip = time.Second
 		before := b.ops
@@ -270,9 +283,7 @@ func TestAnEmptiedStoreCountsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard()
 		all := fleet(t, b, 2)
-		blockFor(all[0], reads, time.Second)
-		time.Sleep(2 * time.Second)
-		all[0].Leave(enter(t, all[0], reads), true)
+		blockAndOpen(t, all[0])
 		time.Sleep(time.Second)
 		for range 3 {
 			all[1].Leave(enter(t, all[1], reads), true)
@@ -367,11 +378,7 @@ func TestAReplicaWithoutRequestsEndsNothing(t *testing.T) {
 		cancel()
 		<-busy
 		time.Sleep(30 * time.Second)
-		for i, one := range all {
-			if keys := one.InForce(); len(keys) != 0 {
-				t.Errorf("in force at replica %d: %v", i, keys)
-			}
-		}
+		nothingInForce(t, all)
 		if has() {
 			t.Error("the record is there")
 		}
@@ -383,18 +390,41 @@ func TestAThrottleEndsWithoutTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard()
 		all := fleet(t, b, 2)
-		blockFor(all[0], reads, time.Second)
-		time.Sleep(2 * time.Second)
-		all[0].Leave(enter(t, all[0], reads), true)
+		blockAndOpen(t, all[0])
 		time.Sleep(time.Second)
 		b.mu.Lock()
 		b.fails = 1000
 		b.mu.Unlock()
 		time.Sleep(30 * time.Second)
-		for i, one := range all {
-			if keys := one.InForce(); len(keys) != 0 {
-				t.Errorf("in force at replica %d: %v", i, keys)
-			}
+		nothingInForce(t, all)
+	})
+}
+
+// A store that was emptied has counted nothing yet. A throttle response that comes then says what this replica counted
+// itself.
+func TestAnEmptiedStoreKeepsTheCeiling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		one := fleet(t, b, 1)[0]
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		new(window).demand(ctx, one, 300)
+		ceiling := func() float64 {
+			q := find(one, reads)
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			return q.pace.ceiling
+		}
+		before := ceiling()
+		b.mu.Lock()
+		clear(b.records)
+		b.mu.Unlock()
+		for range 4 {
+			one.Leave(enter(t, one, reads), true)
+		}
+		one.Block(reads, enter(t, one, reads), []Key{reads}, time.Second)
+		if after := ceiling(); before < 5 || after < before/2 {
+			t.Errorf("the ceiling was %v, and is %v", before, after)
 		}
 	})
 }

@@ -254,7 +254,8 @@ func (q *queue) hasEnded(now time.Time) bool {
 		return false
 	case s.ended || q.forgotten(now):
 		return true
-	case now.Sub(s.endAskedAt) < newsAge && s.store != nil && s.store.Up():
+	// Only a store is asked.
+	case now.Sub(s.endAskedAt) < newsAge && s.store.Up():
 		return false
 	}
 	epoch := q.epoch
