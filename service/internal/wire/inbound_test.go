@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,4 +78,27 @@ func TestAConnectionIsPausedForFiveSecondsAtMost(t *testing.T) {
 			t.Errorf("a connection that was closed: %v", err)
 		}
 	})
+}
+
+// gRPC forgets what a call has not read. That must not count for ever: the server would pause its connections in the
+// end.
+func TestForgottenBuffersDoNotCount(t *testing.T) {
+	in := NewInbound(1 << 20)
+	kept := in.Get(4 << 10)
+	for range 100 {
+		in.Get(16 << 10)
+	}
+	if in.Used() < 100*16<<10 {
+		t.Fatalf("%d bytes are in use", in.Used())
+	}
+	want := int64(cap(*kept))
+	for began := time.Now(); in.Used() != want; runtime.GC() {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("%d bytes are in use, want %d", in.Used(), want)
+		}
+	}
+	in.Put(kept)
+	if in.Used() != 0 || len(in.buffers) != 0 {
+		t.Errorf("%d bytes and %d buffers are in use", in.Used(), len(in.buffers))
+	}
 }
