@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -336,13 +337,34 @@ func TestStrangersMakeNoMemory(t *testing.T) {
 	s := newIdentified(t)
 	c := newStalledClient(t, s.Conn.Target())
 	for stream := range 50 {
-		c.flood(uint32(2*stream+1), 7<<20)
+		c.flood(uint32(2*stream+1), 7<<20, time.Minute)
 	}
 	if o := s.call(methodNamed(t, "ListProtectionPolicies"), new(pb.ListProtectionPoliciesRequest), s.token("admin", nil), grantedTenant); o.Status != nil {
 		t.Fatal(o.Status)
 	}
 	if held := s.Services.InboundBytes(); held > 1<<20 {
 		t.Errorf("%d bytes of strangers are held", held)
+	}
+	if n := strings.Count(s.Log.String(), `"reason":"CALLER_UNAUTHENTICATED"`); n == 0 {
+		t.Error("no stranger was refused")
+	}
+}
+
+// TestStrangersWithFarDeadlinesMakeNoMemory has them ask for deadlines that no call has. They are refused later, with a
+// part of their messages there.
+func TestStrangersWithFarDeadlinesMakeNoMemory(t *testing.T) {
+	s := newIdentified(t)
+	c := newStalledClient(t, s.Conn.Target())
+	for stream := range 50 {
+		c.flood(uint32(2*stream+1), 1<<20, 20*time.Hour)
+	}
+	if o := s.call(methodNamed(t, "ListProtectionPolicies"), new(pb.ListProtectionPoliciesRequest), s.token("admin", nil), grantedTenant); o.Status != nil {
+		t.Fatal(o.Status)
+	}
+	for began := time.Now(); s.Services.InboundBytes() > 0; runtime.GC() {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("%d bytes of strangers are held", s.Services.InboundBytes())
+		}
 	}
 	if n := strings.Count(s.Log.String(), `"reason":"CALLER_UNAUTHENTICATED"`); n == 0 {
 		t.Error("no stranger was refused")

@@ -107,12 +107,10 @@ type Listener = wire.Listener
 
 // Server holds the services and the interceptors around them.
 type Server struct {
-	core    *core
-	chain   *interceptor.Chain
-	bytes   *wire.Bytes
-	inbound *wire.Inbound
-	// callers says that the server asks who calls.
-	callers     bool
+	core        *core
+	chain       *interceptor.Chain
+	bytes       *wire.Bytes
+	inbound     *wire.Inbound
 	connections ConnectionLimits
 	keepalive   keepalive.ServerParameters
 }
@@ -160,7 +158,7 @@ func newServer(options Options, c *contract.Contract, translator *apierror.Trans
 	tenants := tenants{fallback: strings.ToLower(options.DefaultTenant)}
 	bytes := wire.NewBytes(options.MaxResponseBytes)
 	return &Server{
-		bytes: bytes, inbound: inbound, callers: options.Callers != nil, connections: options.Connections,
+		bytes: bytes, inbound: inbound, connections: options.Connections,
 		keepalive: keepaliveParameters,
 		core: &core{
 			graph: options.Graph, pages: pages, contract: c, translator: translator, notes: newNotes(options.Logger),
@@ -223,15 +221,6 @@ var (
 // GRPCOptions are the options of the gRPC server that the services are registered with: the interceptors, the limits,
 // and a typed error for methods that do not exist.
 func (s *Server) GRPCOptions() []grpc.ServerOption {
-	options := s.grpcOptions()
-	if s.callers {
-		// Strangers end at the tap handle.
-		options = append(options, grpc.StatsHandler(wire.ConnDeadline{}))
-	}
-	return options
-}
-
-func (s *Server) grpcOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(s.chain.Unary),
 		grpc.ChainStreamInterceptor(s.chain.Stream),
@@ -304,8 +293,15 @@ func (s *Server) UnknownMembers() uint64 { return s.core.notes.member.Load() }
 // them. It always has all of KeyedOutcomes.
 func (s *Server) KeyedCalls() map[string]uint64 { return s.core.keys.counts.all() }
 
+// Guard returns a registrar for services that are not of the contract, such as health: calls that are refused for their
+// headers end before their message is read.
+func (s *Server) Guard(registrar grpc.ServiceRegistrar) grpc.ServiceRegistrar {
+	return s.chain.Guard(registrar)
+}
+
 // Register registers all services of the contract.
 func (s *Server) Register(registrar grpc.ServiceRegistrar) {
+	registrar = s.Guard(registrar)
 	pb.RegisterBackupRestoreServiceServer(registrar, backupRestoreService{core: s.core})
 	pb.RegisterProtectionPolicyServiceServer(registrar, protectionPolicyService{core: s.core})
 	pb.RegisterProtectionUnitServiceServer(registrar, protectionUnitService{core: s.core})

@@ -89,9 +89,9 @@ func (e *endless) Read(p []byte) (int, error) {
 }
 
 // flood begins a call, and sends a body of which the last byte never comes, as fast as the server takes it.
-func (c *stalledClient) flood(stream uint32, size int) {
+func (c *stalledClient) flood(stream uint32, size int, timeout time.Duration) {
 	c.mu.Lock()
-	c.writeHeaders(listPolicies, stream, time.Minute, emulator.TenantA)
+	c.writeHeaders(listPolicies, stream, timeout, emulator.TenantA)
 	_ = c.framer.WriteData(stream, false, binary.BigEndian.AppendUint32([]byte{0}, uint32(size)))
 	c.mu.Unlock()
 	frame := make([]byte, 16<<10)

@@ -109,7 +109,7 @@ func run(ctx context.Context, c *config, out, log io.Writer) error {
 	for _, name := range append(services.Services(), "") {
 		healthy.SetServingStatus(name, readiness)
 	}
-	healthpb.RegisterHealthServer(server, shortNames{healthy})
+	healthpb.RegisterHealthServer(services.Guard(server), shortNames{healthy})
 	if c.Reflection {
 		registerReflection(server)
 	}

@@ -65,8 +65,8 @@ type call struct {
 	hasPushback bool
 	// stats is what the requests of the call took.
 	stats graph.Stats
-	// deadline is when the call has to be done.
-	deadline time.Time
+	// deadline is when the call has to be done, clientDeadline when the client gives up. Either is zero until it is known.
+	deadline, clientDeadline time.Time
 	// inFlight are the calls among which the call has its place; nil when it has none. shared says that it is counted as
 	// one of its tenant's. holding is what it holds of the bytes of responses from then on.
 	inFlight *inFlight

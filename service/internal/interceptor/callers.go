@@ -2,13 +2,11 @@ package interceptor
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/tap"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
@@ -27,15 +25,8 @@ type Callers struct {
 	Now func() time.Time
 }
 
-const (
-	// identityTime is how long a call waits for the keys of an issuer.
-	identityTime = 2 * time.Second
-	// pendingTime is how long a call waits for its message and for the keys.
-	pendingTime = 2 * identityTime
-	// maxPending is how many calls wait for keys at once. They have not shown who they are, so they are few: at most an
-	// eighth of all calls, as each has a place.
-	maxPending = 32
-)
+// identityTime is how long a call waits for the keys of an issuer.
+const identityTime = 2 * time.Second
 
 // The keys of call metadata that say who calls, and on whose behalf.
 const (
@@ -52,105 +43,6 @@ func credentialOf(ctx context.Context, header metadata.MD) identity.Credential {
 		}
 	}
 	return c
-}
-
-// isOpen reports whether anybody may call a method: health, which probes ask without a credential.
-func isOpen(method string) bool {
-	switch method {
-	case "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/List":
-		return true
-	}
-	return false
-}
-
-// Tap is a tap.ServerInHandle. It refuses strangers by the headers of a call, before the message is read: interceptors
-// run after that, and strangers must not make memory. It never waits, as it runs in the goroutine that reads the
-// connection.
-func (ch *Chain) Tap(ctx context.Context, info *tap.Info) (_ context.Context, err error) {
-	defer func() {
-		// A panic here would end the process.
-		if value := recover(); value != nil {
-			err = ch.refuse(ctx, info.FullMethodName, newPanicError(value), "")
-		}
-	}()
-	who := peerOf(ctx)
-	c := &call{Context: ctx, method: info.FullMethodName, op: ch.contract.OfMethod(info.FullMethodName), header: info.Header}
-	switch {
-	case isOpen(info.FullMethodName):
-		return ch.begin(c, info, ch.opening, who)
-	case ch.callers == nil:
-		return ch.begin(c, info, ch.incoming, who)
-	}
-	caller, pending, err := ch.callers.Authenticator.Known(credentialOf(ctx, info.Header))
-	switch {
-	case err != nil:
-		return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, err, "")
-	case pending:
-		// The key of the token is being fetched. Such calls are counted until it is there, so that few messages of strangers
-		// are read, and they end soon when their message does not come: they may all be forged.
-		if !ch.pending.admit(who) {
-			return nil, ch.refuse(metadata.NewIncomingContext(ctx, info.Header), info.FullMethodName, apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED), ShedUnidentified)
-		}
-		if _, err = ch.begin(c, info, ch.incoming, who); err != nil {
-			ch.pending.giveBack(who)
-			return nil, err
-		}
-		timer := time.AfterFunc(pendingTime, c.wait.cancel)
-		c.identified = sync.OnceFunc(func() {
-			timer.Stop()
-			ch.pending.giveBack(who)
-		})
-		context.AfterFunc(c.Context, c.identified)
-		return c, nil
-	}
-	if len(caller.Names) > 0 {
-		who = caller.Names[0]
-	}
-	c.caller, c.shown = caller, true
-	return ch.begin(c, info, ch.incoming, who)
-}
-
-// begin lets a call in that waits for its request message, unless too many do.
-func (ch *Chain) begin(c *call, info *tap.Info, in *incoming, who string) (context.Context, error) {
-	if err := in.begin(c, who); err != nil {
-		return nil, ch.refuse(metadata.NewIncomingContext(c.Context, info.Header), info.FullMethodName, err, ShedIncoming)
-	}
-	return c, nil
-}
-
-// CallerKnown reports whether the headers of a call showed who makes it.
-func CallerKnown(ctx context.Context) bool {
-	c := of(ctx)
-	return c != nil && c.shown
-}
-
-// refuse sends a call that ends at its headers through the interceptors that every call passes, so that it has an id, a
-// typed Status and its line in the log. shed is empty unless there was no room for it.
-func (ch *Chain) refuse(ctx context.Context, method string, failure error, shed Shed) error {
-	c := &call{Context: ctx, method: method, op: ch.contract.OfMethod(method), refused: failure, shed: shed}
-	return ch.refusal(c, c)
-}
-
-// RefuseRequest ends what did not become a call of gRPC's, as refuse ends a call. A stranger gets no other reason than
-// that. The credential can only be a token.
-func (ch *Chain) RefuseRequest(ctx context.Context, method string, failure error) error {
-	if ch.callers != nil {
-		header, _ := metadata.FromIncomingContext(ctx)
-		if _, _, err := ch.callers.Authenticator.Known(identity.Credential{Authorization: header.Get(authorizationKey)}); err != nil {
-			failure = err
-		}
-	}
-	return ch.refuse(ctx, method, failure, "")
-}
-
-// admit lets only known callers use what is not of the contract and not open, such as reflection. Which tenants they
-// have does not matter: it shows the contract, which is no secret.
-func (ch *Chain) admit(ctx context.Context, c *call) error {
-	if ch.callers == nil || isOpen(c.method) {
-		return nil
-	}
-	c.quiet = true
-	return ch.refusal(ctx, c)
 }
 
 // authenticate learns who calls.

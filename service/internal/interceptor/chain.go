@@ -176,7 +176,7 @@ func (ch *Chain) enter(ctx context.Context, method string) (context.Context, *ca
 func (ch *Chain) Unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	ctx, c := ch.enter(ctx, info.FullMethod)
 	c.arrived()
-	if c.op == nil {
+	if c.op == nil || c.refused != nil {
 		if err := ch.admit(ctx, c); err != nil {
 			return nil, err
 		}
@@ -212,6 +212,9 @@ func (ch *Chain) Stream(server any, stream grpc.ServerStream, info *grpc.StreamS
 	ctx, c := ch.enter(stream.Context(), info.FullMethod)
 	// A handler of a stream reads the messages itself.
 	defer c.arrived()
+	if c.refused != nil {
+		return ch.refusal(ctx, c)
+	}
 	stream = &arriving{stream, c}
 	if c.op == nil {
 		if err := ch.admit(ctx, c); err != nil {
@@ -254,6 +257,9 @@ func (ch *Chain) UnknownMethod(_ any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
 	ctx, c := ch.enter(stream.Context(), method)
 	c.arrived()
+	if c.refused != nil {
+		return ch.refusal(ctx, c)
+	}
 	c.handle = func(context.Context, *call) error { return apierror.RefuseMethod(method) }
 	defer c.leave()
 	return ch.through(ctx, c)

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
@@ -197,9 +198,26 @@ func TestPushbackFitsTheDeadline(t *testing.T) {
 			ctx, cancel = context.WithTimeout(ctx, left)
 			defer cancel()
 		}
-		if got, ok := pushback(ctx, f); !ok || got != want {
+		if got, ok := pushback(new(call).timeLeft(ctx), f); !ok || got != want {
 			t.Errorf("%v left: pushback %q, want %q", left, got, want)
 		}
+	}
+}
+
+// The server gives no call more than MaxTime. Whether a retry fits depends on how long the client waits.
+func TestTimeLeftIsTheClients(t *testing.T) {
+	s := newSuite(t, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*MaxTime)
+	defer cancel()
+	ctx, err := s.Tap(ctx, &tap.Info{FullMethodName: getPolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if deadline, _ := ctx.Deadline(); time.Until(deadline) > MaxTime {
+		t.Errorf("the call has %v", time.Until(deadline))
+	}
+	if left := of(ctx).timeLeft(ctx); left < 2*MaxTime {
+		t.Errorf("%v left, of %v", left, 3*MaxTime)
 	}
 }
 

@@ -65,8 +65,7 @@ func (in *incoming) begin(c *call, who string) error {
 		return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 	}
 	c.wait = wait{in: in, since: now, who: who}
-	// Nobody has to call it: gRPC ends the context that it is made of.
-	c.Context, c.wait.cancel = context.WithCancel(c.Context)
+	c.makeEndable(now)
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	c.wait.place = len(in.waiting)

@@ -9,7 +9,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/m365backup/backupstorage/service/internal/apierror"
-	"github.com/m365backup/backupstorage/service/internal/wire"
 )
 
 // pushbackKey is the only word on retries that gRPC runtimes obey.
@@ -37,7 +36,7 @@ func translate(translator *apierror.Translator) around {
 
 // setPushback sets the trailer for retries, which a runtime obeys only when it is there once.
 func (c *call) setPushback(ctx context.Context, failure *apierror.Failure) {
-	if value, ok := pushback(ctx, failure); ok && !c.hasPushback {
+	if value, ok := pushback(c.timeLeft(ctx), failure); ok && !c.hasPushback {
 		c.hasPushback = true
 		setTrailer(ctx, pushbackKey, value)
 	}
@@ -52,19 +51,26 @@ func (c *call) setPushback(ctx context.Context, failure *apierror.Failure) {
 //	has no RetryInfo                                         -1
 //	asks for a delay that does not fit the caller's deadline -1
 //	is any other                                             the delay in milliseconds
-func pushback(ctx context.Context, failure *apierror.Failure) (value string, ok bool) {
+func pushback(left time.Duration, failure *apierror.Failure) (value string, ok bool) {
 	switch failure.Code() {
 	case codes.Unavailable, codes.ResourceExhausted, codes.Aborted, codes.Unknown, codes.Internal:
 	default:
 		return "", false
-	}
-	left := defaultTime
-	if deadline, ok := wire.Deadline(ctx); ok {
-		left = time.Until(deadline)
 	}
 	delay := failure.RetryDelay()
 	if !failure.Repeatable() || delay == 0 || delay+minRetryTime > left {
 		return noRetry, true
 	}
 	return strconv.FormatInt(delay.Milliseconds(), 10), true
+}
+
+// timeLeft is how long the client waits for the call from now on.
+func (c *call) timeLeft(ctx context.Context) time.Duration {
+	if !c.clientDeadline.IsZero() {
+		return time.Until(c.clientDeadline)
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		return time.Until(deadline)
+	}
+	return defaultTime
 }
