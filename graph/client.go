@@ -221,7 +221,8 @@ const maxSharedBody = 16 << 10
 // once sends a request once and reads the response. fresh asks for a connection of its own. A read whose connection
 // turns out to be dead is sent again over a new one. resends counts the attempts that come before the next one.
 func (c *Client) once(ctx context.Context, request *Request, token string, fresh bool, resends *int) (*Response, *Error) {
-	if !fitsHeader(token) {
+	authorization, ok := c.outgoing.authorization(token)
+	if !ok {
 		failed := tokenError(ctx, errors.New("token must be printable ASCII"))
 		c.noToken(failed)
 		return nil, failed
@@ -234,7 +235,7 @@ func (c *Client) once(ctx context.Context, request *Request, token string, fresh
 		if len(c.observers) > 0 {
 			began = time.Now()
 		}
-		response, dead, failed := c.send(ctx, request, token, fresh)
+		response, dead, failed := c.send(ctx, request, authorization, fresh)
 		if dead {
 			failed = &Error{Kind: KindUnreachable, Cause: CauseTimeout}
 		}
@@ -250,10 +251,10 @@ func (c *Client) once(ctx context.Context, request *Request, token string, fresh
 
 // send hands a request to the network once and reads the response. dead says that the connection of a read has turned
 // out to be dead.
-func (c *Client) send(ctx context.Context, request *Request, token string, fresh bool) (received *Response, dead bool, failed *Error) {
-	trip := c.begin(ctx, request, token, way{write: !request.Safe, fresh: fresh})
+func (c *Client) send(ctx context.Context, request *Request, authorization []string, fresh bool) (received *Response, dead bool, failed *Error) {
+	trip := c.begin(ctx, request, authorization, way{write: !request.Safe, fresh: fresh})
 	defer trip.close()
-	httpRequest, err := c.outgoing.request(trip.within, request, token)
+	httpRequest, err := c.outgoing.request(trip.within, request, authorization)
 	if err != nil {
 		return nil, false, &Error{Kind: KindInvalidRequest, Err: err}
 	}

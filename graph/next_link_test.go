@@ -131,7 +131,7 @@ func FuzzNextTarget(f *testing.F) {
 			if !ok {
 				continue
 			}
-			request, err := client.outgoing.request(t.Context(), &Request{Method: "GET", Target: target}, "")
+			request, err := client.outgoing.request(t.Context(), &Request{Method: "GET", Target: target}, nil)
 			if err != nil {
 				t.Fatalf("%q became %q: %v", link, target, err)
 			}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/m365backup/backupstorage/internal/memo"
 )
 
 // outgoing makes HTTP requests to one endpoint.
@@ -21,12 +23,15 @@ type outgoing struct {
 	userAgent []string
 	// plain says that the path of the endpoint needs no escaping.
 	plain bool
+	// authorizations are the values of that header, by their tokens: a token is the same for an hour, and long.
+	authorizations *memo.Memo[string, []string]
 }
 
 func newOutgoing(endpoint *url.URL, userAgent string) outgoing {
 	return outgoing{
 		endpoint: endpoint, userAgent: []string{userAgent}, plain: endpoint.RawPath == "" && isPlain(endpoint.Path),
-		template: &http.Request{Host: endpoint.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1},
+		authorizations: new(memo.Memo[string, []string]),
+		template:       &http.Request{Host: endpoint.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1},
 	}
 }
 
@@ -37,27 +42,43 @@ var (
 	preferUnknown = []string{"include-unknown-enum-members"}
 )
 
+// authorization returns the value of that header, nil for no token. It is not ok for a token that fits no header.
+func (o *outgoing) authorization(token string) (value []string, ok bool) {
+	if token == "" {
+		return nil, true
+	}
+	if value, ok := o.authorizations.Get(token); ok {
+		return value, true
+	}
+	if !fitsHeader(token) {
+		return nil, false
+	}
+	value = []string{"Bearer " + token}
+	o.authorizations.Put(token, value)
+	return value, true
+}
+
 // request makes the HTTP request of an attempt.
-func (o *outgoing) request(ctx context.Context, request *Request, token string) (*http.Request, error) {
+func (o *outgoing) request(ctx context.Context, request *Request, authorization []string) (*http.Request, error) {
 	if !fitsHeader(request.RequestID) {
 		return nil, errors.New("request id must be printable ASCII")
 	}
 	made := new(struct {
 		url    url.URL
-		values [2]string
+		values [1]string
 	})
 	if err := o.setTarget(&made.url, request.Target); err != nil {
 		return nil, err
 	}
-	made.values = [2]string{request.RequestID, "Bearer " + token}
+	made.values[0] = request.RequestID
 	header := http.Header{
 		"Accept":            acceptJSON,
-		"Client-Request-Id": made.values[0:1:1],
+		"Client-Request-Id": made.values[:],
 		"Prefer":            preferUnknown,
 		"User-Agent":        o.userAgent,
 	}
-	if token != "" {
-		header["Authorization"] = made.values[1:2:2]
+	if authorization != nil {
+		header["Authorization"] = authorization
 	}
 	result := o.template.WithContext(ctx)
 	result.Method, result.URL, result.Header = request.Method, &made.url, header

@@ -121,8 +121,9 @@ func (s *silences) makeRoom(now time.Time) bool {
 type trip struct {
 	client  *Client
 	request *Request
-	token   string
-	way     way
+	// authorization is the value of that header.
+	authorization []string
+	way           way
 	// ctx is the caller's, within that of this attempt.
 	ctx, within context.Context
 	cancel      func()
@@ -145,8 +146,8 @@ type trip struct {
 }
 
 // begin begins an attempt. It has to be closed.
-func (c *Client) begin(ctx context.Context, request *Request, token string, way way) *trip {
-	t := &trip{client: c, request: request, token: token, way: way, ctx: ctx, began: time.Now()}
+func (c *Client) begin(ctx context.Context, request *Request, authorization []string, way way) *trip {
+	t := &trip{client: c, request: request, authorization: authorization, way: way, ctx: ctx, began: time.Now()}
 	within, cancel := context.WithCancel(ctx)
 	t.trace = httptrace.ClientTrace{
 		// Later hooks are too late to know what was sent: they run concurrently with RoundTrip, which a context can end
@@ -247,7 +248,7 @@ func (t *trip) silent() {
 // scout sends the read a second time.
 func (t *trip) scout() finding {
 	c := t.client
-	scout := c.begin(t.ctx, t.request, t.token, way{fresh: true})
+	scout := c.begin(t.ctx, t.request, t.authorization, way{fresh: true})
 	t.mu.Lock()
 	if t.heard || t.ended {
 		t.mu.Unlock()
@@ -256,7 +257,7 @@ func (t *trip) scout() finding {
 	}
 	t.stopScout = scout.cancel
 	t.mu.Unlock()
-	httpRequest, err := c.outgoing.request(scout.within, t.request, t.token)
+	httpRequest, err := c.outgoing.request(scout.within, t.request, t.authorization)
 	if err != nil {
 		return nothing
 	}

@@ -202,7 +202,7 @@ func TestATrickleOverTheNetworkIsCut(t *testing.T) {
 		http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
-	request, err := client.outgoing.request(t.Context(), newRequest(http.MethodGet), "")
+	request, err := client.outgoing.request(t.Context(), newRequest(http.MethodGet), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

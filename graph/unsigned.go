@@ -7,6 +7,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/m365backup/backupstorage/internal/memo"
 )
 
 // allPermissions are the permissions of the API. ReadWrite includes Read; the one of searches has only Read.
@@ -43,11 +45,16 @@ func (u Unsigned) Token(_ context.Context, request TokenRequest) (string, error)
 	claims := unsignedClaims{Tenant: request.Tenant}
 	switch {
 	case request.UserAssertion == "" && IsGUID(request.Tenant):
-		rest := applicationRest
+		made, rest := &applicationTokens, applicationRest
 		if u.Lenient {
-			rest = lenientRest
+			made, rest = &lenientTokens, lenientRest
 		}
-		return unsignedHead + "." + encode([]byte(tenantClaim+request.Tenant+`"`)) + rest, nil
+		token, ok := made.Get(request.Tenant)
+		if !ok {
+			token = unsignedHead + "." + encode([]byte(tenantClaim+request.Tenant+`"`)) + rest
+			made.Put(request.Tenant, token)
+		}
+		return token, nil
 	case u.Lenient:
 	case request.UserAssertion == "":
 		claims.Roles = allPermissions
@@ -77,6 +84,9 @@ var (
 	lenientRest     = encode([]byte(`}`)) + "."
 	applicationRest = encode([]byte(`,"roles":["`+strings.Join(allPermissions, `","`)+`"]}`)) + "."
 )
+
+// applicationTokens and lenientTokens are tokens that were made, by their tenants.
+var applicationTokens, lenientTokens memo.Memo[string, string]
 
 // readAssertion refuses what package credential and a token authority refuse too, as far as that can be seen without a
 // key.

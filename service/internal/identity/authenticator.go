@@ -12,6 +12,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/m365backup/backupstorage/internal/memo"
 )
 
 // Options configures an Authenticator. Its zero value is the one for use.
@@ -29,6 +31,8 @@ type Authenticator struct {
 	options  Options
 	issuers  atomic.Pointer[map[string]*issuer]
 	verified verified
+	// names are the principals of certificates: a connection has one, and its calls have it again and again.
+	names memo.Memo[*x509.Certificate, []string]
 }
 
 // issuer is an Issuer in use.
@@ -128,7 +132,7 @@ func (a *Authenticator) caller(ctx context.Context, c Credential, mayFetch bool)
 	case cause != "":
 		return Caller{}, &CredentialError{Cause: cause}
 	case !there:
-		return ofCertificate(c.TLS, a.options.Now())
+		return a.ofCertificate(c.Certificate, a.options.Now())
 	}
 	if known, ok := a.verified.of(token, *a.issuers.Load(), a.options.Now()); ok {
 		return known, nil

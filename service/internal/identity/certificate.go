@@ -21,21 +21,32 @@ var subjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
 
 // ofCertificate returns the caller that a verified certificate names. Without a verified certificate the cause is
 // CauseNoCredential.
-func ofCertificate(state *tls.ConnectionState, now time.Time) (Caller, error) {
-	// Without verified chains the certificate is a mere claim.
-	if state == nil || len(state.VerifiedChains) == 0 || len(state.PeerCertificates) == 0 {
+func (a *Authenticator) ofCertificate(certificate *x509.Certificate, now time.Time) (Caller, error) {
+	if certificate == nil {
 		return Caller{}, &CredentialError{Cause: CauseNoCredential}
 	}
-	certificate := state.PeerCertificates[0]
 	// It was valid when the connection began, which can be long ago.
 	if now.After(certificate.NotAfter) {
 		return Caller{}, &CredentialError{Cause: CauseCertificateExpired}
 	}
-	names := namesOf(certificate)
+	names, ok := a.names.Get(certificate)
+	if !ok {
+		names = namesOf(certificate)
+		a.names.Put(certificate, names)
+	}
 	if len(names) == 0 || len(names) > maxNames {
 		return Caller{}, &CredentialError{Cause: CauseCertificateNames}
 	}
 	return Caller{Names: names, Expires: certificate.NotAfter}, nil
+}
+
+// VerifiedCertificate returns the certificate of the client of a connection, nil unless it was verified: without
+// verified chains it is a mere claim.
+func VerifiedCertificate(state *tls.ConnectionState) *x509.Certificate {
+	if len(state.VerifiedChains) == 0 || len(state.PeerCertificates) == 0 {
+		return nil
+	}
+	return state.PeerCertificates[0]
 }
 
 // namesOf returns the principals of a certificate, URIs first. It reads the bytes of the certificate, since the parsed

@@ -64,7 +64,7 @@ func TestNamesOfCertificates(t *testing.T) {
 		"a URI as a host": {[]string{"Dns:a.example", "spiffe://a/b"}, []string{"spiffe://a/b"}},
 		"no token":        {[]string{"oidc:https://issuer.example#a", "spiffe://a/b"}, []string{"spiffe://a/b"}},
 	} {
-		caller, err := a.Caller(context.Background(), Credential{TLS: stateOf(t, test.names...)})
+		caller, err := a.Caller(context.Background(), Credential{Certificate: VerifiedCertificate(stateOf(t, test.names...))})
 		if err != nil || !slices.Equal(caller.Names, test.want) {
 			t.Errorf("%s: the names are %q (%v), want %q", name, caller.Names, err, test.want)
 		}
@@ -87,21 +87,20 @@ func TestBadCertificates(t *testing.T) {
 		state *tls.ConnectionState
 		want  Cause
 	}{
-		"no TLS":               {nil, CauseNoCredential},
-		"no certificate":       {&tls.ConnectionState{}, CauseNoCredential},
+		"no TLS":               {&tls.ConnectionState{}, CauseNoCredential},
 		"not verified":         {unverified, CauseNoCredential},
 		"no name":              {stateOf(t), CauseCertificateNames},
 		"only a token's name":  {stateOf(t, "OIDC:https://issuer.example#a"), CauseCertificateNames},
 		"too many names":       {stateOf(t, many...), CauseCertificateNames},
 		"a name without bytes": {stateOf(t, ""), CauseCertificateNames},
 	} {
-		if got := causeOf(t, a, Credential{TLS: test.state}); got != test.want {
+		if got := causeOf(t, a, Credential{Certificate: VerifiedCertificate(test.state)}); got != test.want {
 			t.Errorf("%s: the cause is %q, want %q", name, got, test.want)
 		}
 	}
 	state := stateOf(t, "spiffe://a/b")
 	i.pass(time.Hour + time.Second)
-	if got := causeOf(t, a, Credential{TLS: state}); got != CauseCertificateExpired {
+	if got := causeOf(t, a, Credential{Certificate: VerifiedCertificate(state)}); got != CauseCertificateExpired {
 		t.Errorf("the cause for a certificate that expired during its connection is %q", got)
 	}
 }
@@ -110,7 +109,7 @@ func TestBadCertificates(t *testing.T) {
 func TestTokenBeforeCertificate(t *testing.T) {
 	i := newTestIssuer(t)
 	credential := with(i.token(nil))
-	credential.TLS = stateOf(t, "spiffe://proxy.example/envoy")
+	credential.Certificate = VerifiedCertificate(stateOf(t, "spiffe://proxy.example/envoy"))
 	caller, err := i.authenticator().Caller(context.Background(), credential)
 	if err != nil || !slices.Equal(caller.Names, []string{Principal(issuerURL, person)}) {
 		t.Errorf("the caller is %q (%v)", caller.Names, err)

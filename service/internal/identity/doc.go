@@ -13,7 +13,7 @@
 package identity
 
 import (
-	"crypto/tls"
+	"crypto/x509"
 	"time"
 )
 
@@ -80,6 +80,6 @@ func (*CredentialError) Error() string { return "the caller's credential is miss
 type Credential struct {
 	// Authorization are all values of the call's metadata `authorization`.
 	Authorization []string
-	// TLS is the state of the connection, nil without TLS.
-	TLS *tls.ConnectionState
+	// Certificate is that of the client, if it was verified when the connection began; nil for none.
+	Certificate *x509.Certificate
 }

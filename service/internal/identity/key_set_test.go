@@ -182,7 +182,7 @@ func TestOneFetchForAll(t *testing.T) {
 		"expired":            {with(i.token(map[string]any{"exp": 1})), true},
 		"no credential":      {Credential{}, true},
 		"a long key id":      {with(sign(t, jose.ES256, newKey(t), string(make([]byte, 300)), i.claimsWith(nil), nil)), true},
-		"a good certificate": {Credential{TLS: stateOf(t, "spiffe://corp.example/portal")}, false},
+		"a good certificate": {Credential{Certificate: VerifiedCertificate(stateOf(t, "spiffe://corp.example/portal"))}, false},
 	} {
 		caller, pending, err := a.Known(test.credential)
 		if (err != nil) != test.refused || pending || !test.refused && !pending && len(caller.Names) == 0 {

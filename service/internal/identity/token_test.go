@@ -131,7 +131,7 @@ func TestBadTokens(t *testing.T) {
 			}
 			// With a good certificate the token is refused all the same. No token at all is another matter.
 			if test.authorization != nil {
-				credential.TLS = stateOf(t, "spiffe://corp.example/portal")
+				credential.Certificate = VerifiedCertificate(stateOf(t, "spiffe://corp.example/portal"))
 				if got := causeOf(t, a, credential); got != test.want {
 					t.Errorf("with a certificate the cause is %q, want %q", got, test.want)
 				}

@@ -39,7 +39,7 @@ func credentialOf(ctx context.Context, header metadata.MD) identity.Credential {
 	c := identity.Credential{Authorization: header.Get(authorizationKey)}
 	if p, ok := peer.FromContext(ctx); ok {
 		if secure, ok := p.AuthInfo.(credentials.TLSInfo); ok {
-			c.TLS = &secure.State
+			c.Certificate = identity.VerifiedCertificate(&secure.State)
 		}
 	}
 	return c
