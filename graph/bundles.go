@@ -144,6 +144,8 @@ func (c *connections) sharing() *http.Transport {
 		return nil
 	}
 	transport.HTTP2.MaxReceiveBufferPerStream = bundleBuffer
+	// As for all reads.
+	transport.ResponseHeaderTimeout = 0
 	return transport
 }
 

@@ -271,7 +271,7 @@ func (c *Client) send(ctx context.Context, request *Request, authorization []str
 		}
 		return nil, false, transportError(ctx, err, sent && !neverProcessed(err))
 	}
-	response.Body = watch(response.Body, trip.close)
+	response.Body = trip.watch(response.Body)
 	defer response.Body.Close()
 	received, failed = readResponse(ctx, response, request)
 	switch {

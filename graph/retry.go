@@ -83,16 +83,19 @@ func (r *run) attempt(ctx context.Context) (response *Response, failed *Error) {
 		return nil, failed
 	}
 	// If the attempt panics, the throttle must not wait for its probe: failed is then an error without a response.
-	failed = &Error{}
+	failed = panicked
 	defer func() { r.leave(failed) }()
 	if r.request.BeforeSend != nil {
 		if failed = r.beforeSend(ctx); failed != nil {
 			return nil, failed
 		}
-		failed = &Error{}
+		failed = panicked
 	}
 	return r.client.once(ctx, r.request, r.used, r.fresh, &r.attempts)
 }
+
+// panicked is the error of an attempt that ends without one.
+var panicked = new(Error)
 
 func (r *run) getToken(ctx context.Context) *Error {
 	token, err := r.client.tokens.Token(ctx, r.token)

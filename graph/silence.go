@@ -2,8 +2,10 @@ package graph
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptrace"
+	"os"
 	"sync"
 	"time"
 )
@@ -136,10 +138,14 @@ type trip struct {
 	sent, reused, heard bool
 	// seated says that it counts among the reads under way.
 	seated bool
-	// timer fires when a read is silent.
+	// timer fires when a read is silent, when it has waited long enough for the head of its response, and when the speed
+	// of a body is to be measured: one after the other.
 	timer *time.Timer
-	// ended says that the round trip has ended, abandoned that it was given up since its connection is dead.
-	ended, abandoned bool
+	// ended says that the round trip has ended, abandoned that it was given up since its connection is dead, late that it
+	// was given up since there was no head in time.
+	ended, abandoned, late bool
+	// body is the body of the response, once there is one.
+	body *watchedBody
 	// scouted is what the scout got, stopScout ends it.
 	scouted   *http.Response
 	stopScout func()
@@ -204,8 +210,55 @@ func (t *trip) gotConnection(info httptrace.GotConnInfo) {
 		// net/http tries another connection when one was closed before anything was sent.
 		t.timer.Stop()
 	}
-	if wait, ok := silentAfter(t.ctx); ok && info.Reused && !t.way.write && !t.way.fresh && !t.ended {
-		t.timer = time.AfterFunc(wait, t.silent)
+	if t.way.write || t.way.fresh || t.ended {
+		return
+	}
+	if wait, ok := silentAfter(t.ctx); ok && info.Reused {
+		t.arm(wait)
+		return
+	}
+	t.awaitHead(t.client.connections.headTime)
+}
+
+// arm has the timer fire. The caller holds the lock.
+func (t *trip) arm(wait time.Duration) {
+	if t.timer == nil {
+		t.timer = time.AfterFunc(wait, t.fire)
+		return
+	}
+	t.timer.Reset(wait)
+}
+
+// awaitHead has the timer fire when there is no head in time, unless the deadline comes before. The caller holds the
+// lock.
+func (t *trip) awaitHead(wait time.Duration) {
+	if deadline, ok := t.ctx.Deadline(); !ok || time.Until(deadline) > wait {
+		t.arm(wait)
+	}
+}
+
+func (t *trip) fire() {
+	t.mu.Lock()
+	body, wait := t.body, t.client.connections.headTime-time.Since(t.began)
+	switch {
+	case body != nil:
+		t.mu.Unlock()
+		body.measure()
+		return
+	case t.heard || t.ended:
+		t.mu.Unlock()
+		return
+	case wait <= 0:
+		t.late = true
+		t.cancel()
+		t.mu.Unlock()
+		return
+	}
+	t.awaitHead(wait)
+	reused := t.reused
+	t.mu.Unlock()
+	if reused {
+		t.silent()
 	}
 }
 
@@ -213,9 +266,6 @@ func (t *trip) gotByte() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.heard = true
-	if t.timer != nil {
-		t.timer.Stop()
-	}
 	if t.reused {
 		t.client.connections.heard(t.way)
 	}
@@ -293,6 +343,9 @@ func (t *trip) abandon(response *http.Response) bool {
 	return true
 }
 
+// errNoHead is the error of a read that has waited long enough for the head of its response.
+var errNoHead = fmt.Errorf("no head of a response: %w", os.ErrDeadlineExceeded)
+
 // roundTrip sends the request. again says that it has to be sent again, over a new connection.
 func (t *trip) roundTrip(httpRequest *http.Request) (response *http.Response, again bool, err error) {
 	response, err = t.client.roundTrip(httpRequest, t.way)
@@ -304,6 +357,7 @@ func (t *trip) roundTrip(httpRequest *http.Request) (response *http.Response, ag
 	silent := err != nil && t.reused && !t.heard && time.Since(t.began) >= minSilence
 	// A dial that hangs would hold up those that share it.
 	silent = silent || err != nil && !t.sent && t.way.bundle != nil
+	late := t.late
 	t.mu.Unlock()
 	switch {
 	case t.abandoned:
@@ -317,6 +371,9 @@ func (t *trip) roundTrip(httpRequest *http.Request) (response *http.Response, ag
 		return t.scouted, t.scouted == nil, nil
 	case silent:
 		t.client.connections.suspect(t.way, t.began)
+	}
+	if err != nil && late {
+		err = errNoHead
 	}
 	return response, false, err
 }

@@ -3,7 +3,6 @@ package graph
 import (
 	"errors"
 	"io"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -19,37 +18,45 @@ var errTooSlow = errors.New("response arrives too slowly")
 // watchedBody cuts a body that is slower than minSpeed over a speedInterval.
 type watchedBody struct {
 	io.ReadCloser
-	// cancel ends the request, and so a Read that waits.
-	cancel func()
-	read   atomic.Int64
-	slow   atomic.Bool
-
-	mu    sync.Mutex
-	timer *time.Timer
-	// measured is how much had been read when the speed was measured last.
+	trip *trip
+	read atomic.Int64
+	slow atomic.Bool
+	// measured is how much had been read when the speed was measured last, over says that the body is closed. The lock of
+	// the trip guards both.
 	measured int64
+	over     bool
 }
 
 // watch begins to measure the speed of a body. The body has to be closed.
-func watch(body io.ReadCloser, cancel func()) *watchedBody {
-	w := &watchedBody{ReadCloser: body, cancel: cancel}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.timer = time.AfterFunc(speedInterval, w.measure)
-	return w
+func (t *trip) watch(body io.ReadCloser) *watchedBody {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.body = &watchedBody{ReadCloser: body, trip: t}
+	t.arm(speedInterval)
+	return t.body
 }
 
 func (w *watchedBody) measure() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	read := w.read.Load()
-	if read-w.measured < int64(speedInterval.Seconds())*minSpeed {
+	if w.isSlow() {
 		w.slow.Store(true)
-		w.cancel()
-		return
+		w.trip.close()
+	}
+}
+
+// isSlow reports whether too little was read since the last measurement. If not, it begins the next one.
+func (w *watchedBody) isSlow() bool {
+	w.trip.mu.Lock()
+	defer w.trip.mu.Unlock()
+	read := w.read.Load()
+	switch {
+	case w.over:
+		return false
+	case read-w.measured < int64(speedInterval.Seconds())*minSpeed:
+		return true
 	}
 	w.measured = read
-	w.timer.Reset(speedInterval)
+	w.trip.arm(speedInterval)
+	return false
 }
 
 // Read fails with errTooSlow when the body was cut.
@@ -64,8 +71,9 @@ func (w *watchedBody) Read(p []byte) (int, error) {
 
 // Close stops the measurement and closes the body.
 func (w *watchedBody) Close() error {
-	w.mu.Lock()
-	w.timer.Stop()
-	w.mu.Unlock()
+	w.trip.mu.Lock()
+	w.over = true
+	w.trip.timer.Stop()
+	w.trip.mu.Unlock()
 	return w.ReadCloser.Close()
 }

@@ -32,6 +32,8 @@ const (
 	// manyTimes is how many requests wait for each read that can be under way, and how many writes are under
 	// way over HTTP/2. Neither costs a connection.
 	manyTimes = 8
+	// headTime is how long a request waits for the head of its response, within its deadline.
+	headTime = 60 * time.Second
 	// Connections are renewed after minAge to maxAge, so that a change of Graph's addresses is noticed. The age is random,
 	// so that not all replicas renew at once.
 	minAge, maxAge = 10 * time.Minute, 15 * time.Minute
@@ -54,8 +56,10 @@ type connections struct {
 	roots *x509.CertPool
 	// maxReads and maxWrites are how many requests are under way at once, over HTTP/1.1.
 	maxReads, maxWrites int
-	current             atomic.Pointer[generation]
-	mu                  sync.Mutex
+	// headTime is how long a request waits for the head of its response.
+	headTime time.Duration
+	current  atomic.Pointer[generation]
+	mu       sync.Mutex
 	// pulses are those of the reads and of the writes.
 	pulses  [2]pulse
 	bundles bundles
@@ -77,7 +81,7 @@ type generation struct {
 }
 
 func newConnections(roots *x509.CertPool, maxReads, maxWrites int) *connections {
-	c := &connections{roots: roots, maxReads: maxReads, maxWrites: maxWrites}
+	c := &connections{roots: roots, maxReads: maxReads, maxWrites: maxWrites, headTime: headTime}
 	c.bundles.connections, c.bundles.most = c, aloneReads
 	c.current.Store(c.generation())
 	return c
@@ -93,6 +97,8 @@ func (c *connections) generation() *generation {
 		until:  time.Now().Add(minAge + rand.N(maxAge-minAge)),
 	}
 	g.fresh.DisableKeepAlives = true
+	// A read looks at the time itself, with the timer that it has: net/http would make another one.
+	g.reads.ResponseHeaderTimeout = 0
 	return g
 }
 
@@ -208,7 +214,7 @@ func (c *connections) transport(http2 bool, maxConnections int) *http.Transport 
 	idle := max(idlePerHost, c.maxReads)
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 2*idle, idle
 	transport.MaxConnsPerHost = maxConnections
-	transport.ResponseHeaderTimeout = 60 * time.Second
+	transport.ResponseHeaderTimeout = c.headTime
 	// Between clouds the network is so fast that gzip costs more CPU than it saves time.
 	transport.DisableCompression = true
 	return transport

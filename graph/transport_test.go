@@ -202,17 +202,17 @@ func TestATrickleOverTheNetworkIsCut(t *testing.T) {
 		http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
-	request, err := client.outgoing.request(t.Context(), newRequest(http.MethodGet), nil)
+	trip := client.begin(t.Context(), newRequest(http.MethodGet), nil, way{})
+	defer trip.close()
+	request, err := client.outgoing.request(trip.within, newRequest(http.MethodGet), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	response, err := client.roundTrip(request.WithContext(ctx), way{})
+	response, _, err := trip.roundTrip(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	body := watch(response.Body, cancel)
+	body := trip.watch(response.Body)
 	defer body.Close()
 	// The timer does the same after ten seconds.
 	go body.measure()

@@ -23,12 +23,13 @@ func (c *core) decode(ctx context.Context, op *contract.Operation, received *gra
 	if failed := bareError(op, received); failed != nil {
 		return failed
 	}
-	invalid := &graph.Error{Kind: graph.KindInvalidResponse, Meta: received.Meta, Sent: !op.Safe}
+	invalid := func(cause graph.Cause, err error) error {
+		return &graph.Error{Kind: graph.KindInvalidResponse, Meta: received.Meta, Sent: !op.Safe, Cause: cause, Err: err}
+	}
 	// A create whose response does not say what was created is lost: nobody could name it. The reader changes the body, so
 	// the type is read before.
 	if op.Created != nil && !op.Created.HasType(received.Body) {
-		invalid.Cause = graph.CauseWrongType
-		return invalid
+		return invalid(graph.CauseWrongType, nil)
 	}
 	// An unknown code counts when the client gets it: the wire path translates errors before it has read the whole body.
 	var unknown apierror.UnknownEmbedded
@@ -44,14 +45,13 @@ func (c *core) decode(ctx context.Context, op *contract.Operation, received *gra
 	}
 	switch {
 	case err != nil:
-		invalid.Err, invalid.Cause = err, graph.CauseSyntax
+		cause := graph.CauseSyntax
 		if unread, ok := errors.AsType[*pb.GraphJSONError](err); ok {
-			invalid.Cause = graph.Cause(unread.Cause)
+			cause = graph.Cause(unread.Cause)
 		}
-		return invalid
+		return invalid(cause, err)
 	case op.Created != nil && !op.Created.HasID(result.message.ProtoReflect()):
-		invalid.Cause = graph.CauseMissingID
-		return invalid
+		return invalid(graph.CauseMissingID, nil)
 	}
 	return nil
 }

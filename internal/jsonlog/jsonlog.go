@@ -49,13 +49,44 @@ func (h *Handler) Enabled(_ context.Context, level slog.Level) bool { return lev
 
 // Handle implements slog.Handler.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
+	return h.write(func(line []byte) ([]byte, bool) {
+		line, ok := appendHead(line, r.Time, r.Level, r.Message)
+		r.Attrs(func(a slog.Attr) bool {
+			if ok {
+				line, ok = appendAttribute(line, a)
+			}
+			return ok
+		})
+		return line, ok
+	}, func() error { return h.other.Handle(ctx, r) })
+}
+
+// Log writes the line that Handle writes of a record with these attributes, and makes no record.
+func (h *Handler) Log(ctx context.Context, at time.Time, level slog.Level, message string, attributes []slog.Attr) error {
+	return h.write(func(line []byte) ([]byte, bool) {
+		line, ok := appendHead(line, at, level, message)
+		for _, a := range attributes {
+			if ok {
+				line, ok = appendAttribute(line, a)
+			}
+		}
+		return line, ok
+	}, func() error {
+		r := slog.NewRecord(at, level, message, 0)
+		r.AddAttrs(attributes...)
+		return h.other.Handle(ctx, r)
+	})
+}
+
+// write writes a line, unless something in it is not plain. Then slog writes it.
+func (h *Handler) write(build func(line []byte) (_ []byte, ok bool), other func() error) (err error) {
 	buffer, _ := buffers.Get().(*[]byte)
-	line, ok := appendRecord((*buffer)[:0], &r)
-	var err error
+	line, ok := build((*buffer)[:0])
 	if ok {
+		line = append(line, '}', '\n')
 		_, err = h.out.Write(line)
 	} else {
-		err = h.other.Handle(ctx, r)
+		err = other()
 	}
 	if cap(line) <= maxKept {
 		*buffer = line
@@ -80,33 +111,28 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 	return h.other.WithGroup(name)
 }
 
-// appendRecord appends the line of a record, unless something in it is not plain.
-func appendRecord(line []byte, r *slog.Record) (_ []byte, ok bool) {
+// appendHead appends what every line has. It is not ok when something in it is not plain.
+func appendHead(line []byte, at time.Time, level slog.Level, message string) (_ []byte, ok bool) {
 	line = append(line, '{')
-	if !r.Time.IsZero() {
+	if !at.IsZero() {
 		line = append(line, `"time":`...)
-		if line, ok = appendTime(line, r.Time); !ok {
+		if line, ok = appendTime(line, at); !ok {
 			return line, false
 		}
 		line = append(line, ',')
 	}
-	line = append(append(append(line, `"level":"`...), r.Level.String()...), `","msg":`...)
-	if line, ok = appendText(line, r.Message); !ok {
+	line = append(append(append(line, `"level":"`...), level.String()...), `","msg":`...)
+	return appendText(line, message)
+}
+
+func appendAttribute(line []byte, a slog.Attr) (_ []byte, ok bool) {
+	if a.Key == "" {
 		return line, false
 	}
-	r.Attrs(func(a slog.Attr) bool {
-		if ok = a.Key != ""; !ok {
-			return false
-		}
-		line = append(line, ',')
-		if line, ok = appendText(line, a.Key); !ok {
-			return false
-		}
-		line = append(line, ':')
-		line, ok = appendValue(line, a.Value)
-		return ok
-	})
-	return append(line, '}', '\n'), ok
+	if line, ok = appendText(append(line, ','), a.Key); !ok {
+		return line, false
+	}
+	return appendValue(append(line, ':'), a.Value)
 }
 
 func appendValue(line []byte, v slog.Value) (_ []byte, ok bool) {

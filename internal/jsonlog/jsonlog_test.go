@@ -22,6 +22,16 @@ func same(t *testing.T, r slog.Record) {
 	if own.String() != other.String() || (errOwn == nil) != (errOther == nil) {
 		t.Errorf("got %q, %v, want %q, %v", own.String(), errOwn, other.String(), errOther)
 	}
+	var attributes []slog.Attr
+	r.Attrs(func(a slog.Attr) bool {
+		attributes = append(attributes, a)
+		return true
+	})
+	own.Reset()
+	errOwn = jsonlog.New(&own).Log(t.Context(), r.Time, r.Level, r.Message, attributes)
+	if own.String() != other.String() || (errOwn == nil) != (errOther == nil) {
+		t.Errorf("without a record: got %q, %v, want %q, %v", own.String(), errOwn, other.String(), errOther)
+	}
 }
 
 // secret is a value that says how it is shown.
@@ -94,6 +104,9 @@ func TestWriteThatFails(t *testing.T) {
 	for _, text := range []string{"plain", "\n"} {
 		if err := jsonlog.New(broken{}).Handle(t.Context(), slog.NewRecord(time.Now(), slog.LevelInfo, text, 0)); !errors.Is(err, io.ErrShortWrite) {
 			t.Errorf("%q: %v", text, err)
+		}
+		if err := jsonlog.New(broken{}).Log(t.Context(), time.Now(), slog.LevelInfo, text, nil); !errors.Is(err, io.ErrShortWrite) {
+			t.Errorf("%q without a record: %v", text, err)
 		}
 	}
 }

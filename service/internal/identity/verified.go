@@ -12,8 +12,8 @@ import (
 const maxVerified = 10_000
 
 // verified remembers tokens that were verified, until they expire or their issuer has other keys: a signature costs
-// more than the rest of a small call. It has the hashes of many, and a few of the last ones as they are: to hash a token
-// costs more than to compare it.
+// more than the rest of a small call. It has the hashes of many, and a few of the last ones as they are, since to
+// compare a token costs less than to hash it.
 type verified struct {
 	recent memo.Memo[string, *verifiedToken]
 	mu     sync.Mutex

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
+	"github.com/m365backup/backupstorage/internal/jsonlog"
 	"github.com/m365backup/backupstorage/service/internal/apierror"
 )
 
@@ -48,6 +49,7 @@ func (l LogTenants) of(tenant string) string {
 // text of Graph's, and a tenant only as tenants says. It also tells the observers of each call.
 func logCalls(logger *slog.Logger, tenants LogTenants, observers []Observer) around {
 	l := &callLog{lines: logger.Handler(), tenants: tenants}
+	l.direct, _ = l.lines.(*jsonlog.Handler)
 	return func(ctx context.Context, c *call, next handler) error {
 		start := time.Now()
 		if !c.quiet {
@@ -69,7 +71,9 @@ func logCalls(logger *slog.Logger, tenants LogTenants, observers []Observer) aro
 
 // callLog writes the lines of calls.
 type callLog struct {
-	lines     slog.Handler
+	lines slog.Handler
+	// direct is the same, if it can do without a record.
+	direct    *jsonlog.Handler
 	tenants   LogTenants
 	strangers lineLimit
 }
@@ -85,8 +89,8 @@ func (l *callLog) write(ctx context.Context, c *call, now time.Time, took time.D
 	if !l.lines.Enabled(ctx, level) {
 		return
 	}
-	line := slog.NewRecord(now, level, "call", 0)
-	line.AddAttrs(
+	var buffer [maxAttributes]slog.Attr
+	attributes := append(buffer[:0],
 		slog.String("method", c.shownMethod()),
 		slog.Duration("duration", took),
 		slog.String("requestId", c.requestID),
@@ -94,10 +98,8 @@ func (l *callLog) write(ctx context.Context, c *call, now time.Time, took time.D
 		slog.Int64("waitedMs", c.stats.Waited.Milliseconds()),
 		slog.Duration("graphDuration", c.stats.InGraph),
 	)
-	var buffer [moreAttributes]slog.Attr
-	more := buffer[:0]
 	if c.traceID != "" {
-		more = append(more, slog.String("traceId", c.traceID))
+		attributes = append(attributes, slog.String("traceId", c.traceID))
 	}
 	if c.refused != nil {
 		left, ok := l.strangers.take(time.Now())
@@ -105,27 +107,32 @@ func (l *callLog) write(ctx context.Context, c *call, now time.Time, took time.D
 			return
 		}
 		if left > 0 {
-			more = append(more, slog.Uint64("suppressed", left))
+			attributes = append(attributes, slog.Uint64("suppressed", left))
 		}
 	}
 	for _, one := range [...]struct{ key, value string }{
 		{"tenant", l.tenants.of(c.tenant)}, {"principal", c.principal}, {"denied", c.denied}, {"idempotency", c.keyed},
 	} {
 		if one.value != "" {
-			more = append(more, slog.String(one.key, one.value))
+			attributes = append(attributes, slog.String(one.key, one.value))
 		}
 	}
 	if err == nil || c.failure == nil {
-		more = append(more, slog.String("code", codes.OK.String()))
+		attributes = append(attributes, slog.String("code", codes.OK.String()))
 	} else {
-		more = c.appendFailure(more)
+		attributes = c.appendFailure(attributes)
 	}
-	line.AddAttrs(more...)
+	if l.direct != nil {
+		_ = l.direct.Log(ctx, now, level, "call", attributes)
+		return
+	}
+	line := slog.NewRecord(now, level, "call", 0)
+	line.AddAttrs(attributes...)
 	_ = l.lines.Handle(ctx, line)
 }
 
-// moreAttributes has room for what else stands in a line: all of a failure, and what comes before it.
-const moreAttributes = 24
+// maxAttributes has room for what stands in a line: what every line has, and all of a failure.
+const maxAttributes = 30
 
 // appendFailure appends what the line of a failed call has of its failure.
 func (c *call) appendFailure(attributes []slog.Attr) []slog.Attr {

@@ -3,8 +3,11 @@ package interceptor
 import (
 	"context"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	pb "github.com/m365backup/backupstorage/gen/m365/backupstorage/v1"
 	"github.com/m365backup/backupstorage/graph"
@@ -25,8 +28,29 @@ func assignRequestID(ctx context.Context, c *call, next handler) error {
 	// either, so that both look the same.
 	defer func() {
 		if c.failure == nil || c.failure.Reason() != pb.ErrorReason_CALLER_UNAUTHENTICATED.String() {
-			setTrailer(ctx, requestIDKey, c.requestID)
+			setRequestID(ctx, c.requestID)
 		}
 	}()
 	return next(ctx, c)
+}
+
+// idTrailer is the trailer with the id of a call.
+type idTrailer struct {
+	md metadata.MD
+	id [1]string
+}
+
+var idTrailers = sync.Pool{New: func() any {
+	t := new(idTrailer)
+	t.md = metadata.MD{requestIDKey: t.id[:]}
+	return t
+}}
+
+// setRequestID sets the trailer that every call has. gRPC copies what it gets.
+func setRequestID(ctx context.Context, id string) {
+	t, _ := idTrailers.Get().(*idTrailer)
+	t.id[0] = id
+	// It fails only outside of a call.
+	_ = grpc.SetTrailer(ctx, t.md)
+	idTrailers.Put(t)
 }
