@@ -33,7 +33,7 @@ type core struct {
 	times    times
 	// allowAppOnly lets operations pass without a user that Graph allows on behalf of a user only.
 	allowAppOnly bool
-	// messagePath reads lists into messages too, see wire_path.go.
+	// messagePath reads all responses into messages, see wire_path.go.
 	messagePath bool
 	// keys makes writes with an idempotency key repeatable.
 	keys keys
@@ -65,7 +65,7 @@ func unary[T any, R response[T]](ctx context.Context, c *core, request proto.Mes
 	return result, nil
 }
 
-// into is what Graph's response is read into: a message, or the bytes of a page, for which the message is only a type.
+// into is what Graph's response is read into: a message, or the bytes of one, for which the message is only a type.
 type into struct {
 	message proto.Message
 	page    *page
@@ -104,9 +104,6 @@ func (c *core) do(ctx context.Context, message protoreflect.Message, result into
 	if err != nil {
 		return err
 	}
-	if op.NextPageToken == nil {
-		return nil
-	}
 	if c.beforeSeal != nil {
 		c.beforeSeal(received)
 	}
@@ -125,10 +122,13 @@ func (c *core) do(ctx context.Context, message protoreflect.Message, result into
 	return nil
 }
 
-// link returns the nextLink of a list.
+// link returns the nextLink of a list, empty for any other response.
 func (r into) link(op *contract.Operation) string {
-	if r.page != nil {
+	switch {
+	case r.page != nil:
 		return r.page.link
+	case op.NextPageToken == nil:
+		return ""
 	}
 	return r.message.ProtoReflect().Get(op.NextPageToken).String()
 }

@@ -64,8 +64,8 @@ type Options struct {
 	LogTenants LogTenants
 	// Connections bounds the connections that Listen accepts.
 	Connections ConnectionLimits
-	// MessagePath reads lists into messages before they are encoded, as all other responses are read. It is for an
-	// incident in which the wire path of lists is in doubt: a page costs twice the CPU.
+	// MessagePath reads all responses into messages before they are encoded, as it reads those of writes. It is for an
+	// incident in which the wire path is in doubt: a page costs twice the CPU.
 	MessagePath bool
 	// Idempotency keeps the records of idempotency keys; without Keys a call with a key is refused.
 	Idempotency Idempotency

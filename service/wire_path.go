@@ -10,8 +10,8 @@ import (
 	"github.com/m365backup/backupstorage/internal/buffers"
 )
 
-// Lists go the wire path: from Graph's JSON to the bytes of the response, without a message for each element. The body
-// and the bytes come from pools.
+// Lists, and what GET returns, go the wire path: from Graph's JSON to the bytes of the response, without a message that
+// is left to the collector. The body and the bytes come from pools.
 //
 //	memory      taken by            given back
 //	----------  ------------------  ---------------------------------------------------------------------------------
@@ -20,8 +20,8 @@ import (
 //	the bytes   readPage            when gRPC has written them (wire.Codec), or after an error of the call; not when
 //	                                the connection ends before
 //
-// What is not given back is left to the collector. Other responses are read into messages: they are small, and to read
-// and marshal one takes a few microseconds of its call. So are the reads that resolve an outcome.
+// What is not given back is left to the collector. The responses of writes are read into messages, since the server
+// looks at what was created, and so are the reads that resolve an outcome.
 
 // wireReader is a response message that goes the wire path. The plugin writes the methods, which use only its type.
 type wireReader interface {
@@ -29,7 +29,7 @@ type wireReader interface {
 	NextPageTokenNumber() int
 }
 
-// page is a page of a list, encoded as the response message of its rpc.
+// page is a page of a list, or a resource, encoded as the response message of its rpc.
 type page struct {
 	// encoded is a buffer of package buffers.
 	encoded *[]byte
@@ -37,8 +37,9 @@ type page struct {
 	link, next string
 }
 
-// readPage carries out a list and returns the page that the token of the request asks for, encoded with its own
-// next_page_token. response is a message of the response's type, and stays empty. The error is that of the call.
+// readPage carries out a read and returns its response encoded: of a list the page that the token of the request asks
+// for, with its own next_page_token. response is a message of the response's type, and stays empty. The error is that
+// of the call.
 //
 // A unary method hands page.encoded to interceptor.Respond, a stream to interceptor.Out. A stream has the types of its
 // list, so that its pages are the same bytes.

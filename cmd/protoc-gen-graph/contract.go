@@ -62,7 +62,6 @@ func emitReader(g *protogen.GeneratedFile) {
 	g.P("func takeGraphReader(body []byte, options GraphReadOptions) *graphReader {")
 	g.P("r := graphReaders.Get().(*graphReader)")
 	g.P("r.Start(body, options, graphWorkload)")
-	g.P("r.Reuse()")
 	g.P("return r")
 	g.P("}")
 	g.P()

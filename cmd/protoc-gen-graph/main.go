@@ -70,10 +70,10 @@ func emitCodecs(plugin *protogen.Plugin, m *model, file *protogen.File) {
 		if msg.read && msg.wrapped() == nil {
 			emitReadMethods(g, m, msg)
 		}
-		if msg.wire && !m.isResponse(msg) {
+		if msg.wire && !msg.isList() {
 			emitAppend(g, msg)
-			if m.isElement(msg) {
-				emitRewind(g, msg)
+			if m.isElement(msg) || m.isResponse(msg) {
+				emitRewind(g, m, msg)
 			}
 		}
 		if msg.write && msg.wrapped() == nil {

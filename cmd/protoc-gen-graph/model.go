@@ -94,6 +94,7 @@ func (m *model) addMethod(method *protogen.Method) error {
 		// It has no JSON of its own: it reads with the codecs of another rpc.
 		return nil
 	}
+	verb := text(call, "method")
 	if len(method.Output.Fields) > 0 {
 		response, err := m.message(method.Output)
 		if err != nil {
@@ -101,11 +102,10 @@ func (m *model) addMethod(method *protogen.Method) error {
 		}
 		markRead(response)
 		m.responses = append(m.responses, response)
-		if response.isList() {
+		if response.isList() || verb == "GET" {
 			markWire(response)
 		}
 	}
-	verb := text(call, "method")
 	if verb == "GET" || verb == "DELETE" {
 		return nil
 	}

@@ -23,8 +23,11 @@ func emitReadMethods(g *protogen.GeneratedFile, m *model, msg *message) {
 		g.P("return r.Finish()")
 		g.P("}")
 		g.P()
-		if msg.isList() {
-			emitWireResponse(g, msg)
+		switch {
+		case msg.isList():
+			emitWireList(g, msg)
+		case msg.wire:
+			emitWireResource(g, msg)
 		}
 	}
 	g.P("func (r *graphReader) read", name, "(x *", name, ") {")

@@ -23,9 +23,31 @@ func markWire(m *message) {
 	}
 }
 
-// emitWireResponse emits the method that reads a list and appends its encoding. It reads one element into the slabs,
-// appends it and rewinds the slabs.
-func emitWireResponse(g *protogen.GeneratedFile, msg *message) {
+// emitWireResource emits the method that reads a response that is no list into the slabs, appends it and rewinds them.
+func emitWireResource(g *protogen.GeneratedFile, msg *message) {
+	name := msg.GoIdent.GoName
+	g.P("// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it")
+	g.P("// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,")
+	g.P("// nothing is appended.")
+	g.P("func (*", name, ") AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {")
+	g.P("r := takeGraphReader(body, options)")
+	g.P("var x ", name)
+	g.P("r.read", name, "(&x)")
+	g.P("// It fills in embedded errors.")
+	g.P("if err = r.Finish(); err == nil {")
+	g.P("dst = r.append", name, "(dst, &x)")
+	g.P("r.rewind", name, "()")
+	g.P("r.giveBack()")
+	g.P("}")
+	g.P(`return dst, "", err`)
+	g.P("}")
+	g.P()
+	emitTokenNumber(g, msg)
+}
+
+// emitWireList emits the method that reads a list and appends its encoding. It reads one element into the slabs, appends
+// it and rewinds the slabs.
+func emitWireList(g *protogen.GeneratedFile, msg *message) {
 	name, list := msg.GoIdent.GoName, msg.list()
 	link := msg.nextLink()
 	g.P("// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, but not")
@@ -34,6 +56,7 @@ func emitWireResponse(g *protogen.GeneratedFile, msg *message) {
 	g.P("// was appended is no encoding.")
 	g.P("func (*", name, ") AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {")
 	g.P("r, start := takeGraphReader(body, options), len(dst)")
+	g.P("r.Reuse()")
 	g.P("var x ", name)
 	rest := sorted(slices.DeleteFunc(slices.Clone(msg.fields), func(f *field) bool { return f == list || f == link }))
 	for _, f := range rest {
@@ -82,6 +105,11 @@ func emitWireResponse(g *protogen.GeneratedFile, msg *message) {
 	}
 	g.P("}")
 	g.P()
+	emitTokenNumber(g, msg)
+}
+
+func emitTokenNumber(g *protogen.GeneratedFile, msg *message) {
+	name, link := msg.GoIdent.GoName, msg.nextLink()
 	g.P("// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.")
 	g.P("func (*", name, ") NextPageTokenNumber() int {")
 	if link == nil {
@@ -105,12 +133,15 @@ func emitAppend(g *protogen.GeneratedFile, msg *message) {
 	g.P()
 }
 
-// emitRewind emits the method that takes back what the reading of an element took from the slabs.
-func emitRewind(g *protogen.GeneratedFile, element *message) {
-	g.P("func (r *graphReader) rewind", element.GoIdent.GoName, "() {")
+// emitRewind emits the method that takes back what the reading of an element or of a response took from the slabs.
+func emitRewind(g *protogen.GeneratedFile, m *model, msg *message) {
+	g.P("func (r *graphReader) rewind", msg.GoIdent.GoName, "() {")
 	g.P("r.RewindValues()")
-	for _, name := range slabsWithin(element) {
-		g.P("r.", name, ".Rewind()")
+	for _, name := range slabsWithin(msg) {
+		// A response itself is of no slab.
+		if !m.isResponse(msg) || name != slabOf(msg) {
+			g.P("r.", name, ".Rewind()")
+		}
 	}
 	g.P("}")
 	g.P()

@@ -28,6 +28,20 @@ func (r *graphReader) fieldBackupRestore(x *BackupRestore) {
 	}
 }
 
+func (r *graphReader) appendBackupRestore(dst []byte, x *BackupRestore) []byte {
+	if x.Id != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Id)
+	}
+	if x.ServiceStatus != nil {
+		dst = append(dst, 0x12, 0)
+		at := len(dst)
+		dst = r.appendServiceStatus(dst, x.ServiceStatus)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
 func (r *graphReader) readServiceStatus(x *ServiceStatus) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldServiceStatus(x)
@@ -58,13 +72,46 @@ func (r *graphReader) fieldServiceStatus(x *ServiceStatus) {
 		if !r.ExpectObject() {
 			return
 		}
-		x.LastModifiedBy = r.identitySetSlab.Next(&r.Cursor)
-		r.readIdentitySet(x.LastModifiedBy)
+		x.LastModifiedBy = r.sameIdentitySet(&r.serviceStatusLastModifiedByMemo)
 	case "lastModifiedDateTime":
 		x.LastModifiedDateTime = r.Timestamp()
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendServiceStatus(dst []byte, x *ServiceStatus) []byte {
+	if x.Status != 0 {
+		dst = append(dst, 0x08)
+		dst = graphjson.AppendVarint(dst, uint64(x.Status))
+	}
+	if x.DisableReason != 0 {
+		dst = append(dst, 0x10)
+		dst = graphjson.AppendVarint(dst, uint64(x.DisableReason))
+	}
+	if x.BackupServiceConsumer != 0 {
+		dst = append(dst, 0x18)
+		dst = graphjson.AppendVarint(dst, uint64(x.BackupServiceConsumer))
+	}
+	if x.GracePeriodDateTime != nil {
+		dst = append(dst, 0x22)
+		dst = graphjson.AppendTimestamp(dst, x.GracePeriodDateTime)
+	}
+	if x.RestoreAllowedTillDateTime != nil {
+		dst = append(dst, 0x2a)
+		dst = graphjson.AppendTimestamp(dst, x.RestoreAllowedTillDateTime)
+	}
+	if x.LastModifiedBy != nil {
+		dst = append(dst, 0x32, 0)
+		at := len(dst)
+		dst = r.appendIdentitySet(dst, x.LastModifiedBy)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.LastModifiedDateTime != nil {
+		dst = append(dst, 0x3a)
+		dst = graphjson.AppendTimestamp(dst, x.LastModifiedDateTime)
+	}
+	return dst
 }
 
 func (r *graphReader) readEmailNotificationsSetting(x *EmailNotificationsSetting) {
@@ -94,6 +141,32 @@ func (r *graphReader) fieldEmailNotificationsSetting(x *EmailNotificationsSettin
 	}
 }
 
+func (r *graphReader) appendEmailNotificationsSetting(dst []byte, x *EmailNotificationsSetting) []byte {
+	if x.Id != "" {
+		dst = append(dst, 0x0a)
+		dst = graphjson.AppendString(dst, x.Id)
+	}
+	if x.IsEnabled != nil {
+		dst = append(dst, 0x10)
+		dst = graphjson.AppendBool(dst, *x.IsEnabled)
+	}
+	if len(x.AdditionalEvents) > 0 {
+		dst = append(dst, 0x1a, 0)
+		at := len(dst)
+		for _, value := range x.AdditionalEvents {
+			dst = graphjson.AppendVarint(dst, uint64(value))
+		}
+		dst = graphjson.CloseShort(dst, at)
+	}
+	if x.Recipients != nil {
+		dst = append(dst, 0x22, 0)
+		at := len(dst)
+		dst = r.appendNotificationRecipients(dst, x.Recipients)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
 func (r *graphReader) readNotificationRecipients(x *NotificationRecipients) {
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		r.fieldNotificationRecipients(x)
@@ -116,6 +189,24 @@ func (r *graphReader) fieldNotificationRecipients(x *NotificationRecipients) {
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendNotificationRecipients(dst []byte, x *NotificationRecipients) []byte {
+	if len(x.Role) > 0 {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		for _, value := range x.Role {
+			dst = graphjson.AppendVarint(dst, uint64(value))
+		}
+		dst = graphjson.CloseShort(dst, at)
+	}
+	for _, value := range x.CustomRecipients {
+		dst = append(dst, 0x12, 0)
+		at := len(dst)
+		dst = r.appendIdentity(dst, value)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
 }
 
 func graphOfBackupServiceStatus(name []byte) BackupServiceStatus {

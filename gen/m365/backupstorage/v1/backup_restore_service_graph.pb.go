@@ -15,6 +15,27 @@ func (x *GetBackupRestoreResponse) UnmarshalGraphJSON(body []byte, options Graph
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetBackupRestoreResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetBackupRestoreResponse
+	r.readGetBackupRestoreResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetBackupRestoreResponse(dst, &x)
+		r.rewindGetBackupRestoreResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetBackupRestoreResponse) NextPageTokenNumber() int {
+	return 0
+}
+
 func (r *graphReader) readGetBackupRestoreResponse(x *GetBackupRestoreResponse) {
 	x.BackupRestore = r.backupRestoreSlab.Next(&r.Cursor)
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -32,6 +53,24 @@ func (r *graphReader) fieldGetBackupRestoreResponse(x *GetBackupRestoreResponse)
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendGetBackupRestoreResponse(dst []byte, x *GetBackupRestoreResponse) []byte {
+	if x.BackupRestore != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendBackupRestore(dst, x.BackupRestore)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetBackupRestoreResponse() {
+	r.RewindValues()
+	r.backupRestoreSlab.Rewind()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.serviceStatusSlab.Rewind()
 }
 
 // AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
@@ -86,6 +125,27 @@ func (x *GetEmailNotificationsSettingResponse) UnmarshalGraphJSON(body []byte, o
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetEmailNotificationsSettingResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetEmailNotificationsSettingResponse
+	r.readGetEmailNotificationsSettingResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetEmailNotificationsSettingResponse(dst, &x)
+		r.rewindGetEmailNotificationsSettingResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetEmailNotificationsSettingResponse) NextPageTokenNumber() int {
+	return 0
+}
+
 func (r *graphReader) readGetEmailNotificationsSettingResponse(x *GetEmailNotificationsSettingResponse) {
 	x.EmailNotificationsSetting = r.emailNotificationsSettingSlab.Next(&r.Cursor)
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -103,6 +163,26 @@ func (r *graphReader) fieldGetEmailNotificationsSettingResponse(x *GetEmailNotif
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendGetEmailNotificationsSettingResponse(dst []byte, x *GetEmailNotificationsSettingResponse) []byte {
+	if x.EmailNotificationsSetting != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendEmailNotificationsSetting(dst, x.EmailNotificationsSetting)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetEmailNotificationsSettingResponse() {
+	r.RewindValues()
+	r.emailNotificationsSettingSlab.Rewind()
+	r.enumNotificationEventsTypeSlab.Rewind()
+	r.enumNotificationRecipientsTypeSlab.Rewind()
+	r.identityList.Rewind()
+	r.identitySlab.Rewind()
+	r.notificationRecipientsSlab.Rewind()
 }
 
 // AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.

@@ -21,6 +21,7 @@ func (x *ListBrowseSessionsResponse) UnmarshalGraphJSON(body []byte, options Gra
 // was appended is no encoding.
 func (*ListBrowseSessionsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListBrowseSessionsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -92,6 +93,7 @@ func (x *ListOneDriveForBusinessBrowseSessionsResponse) UnmarshalGraphJSON(body 
 // was appended is no encoding.
 func (*ListOneDriveForBusinessBrowseSessionsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListOneDriveForBusinessBrowseSessionsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -207,6 +209,27 @@ func (x *GetOneDriveForBusinessBrowseSessionResponse) UnmarshalGraphJSON(body []
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetOneDriveForBusinessBrowseSessionResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetOneDriveForBusinessBrowseSessionResponse
+	r.readGetOneDriveForBusinessBrowseSessionResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetOneDriveForBusinessBrowseSessionResponse(dst, &x)
+		r.rewindGetOneDriveForBusinessBrowseSessionResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetOneDriveForBusinessBrowseSessionResponse) NextPageTokenNumber() int {
+	return 0
+}
+
 func (r *graphReader) readGetOneDriveForBusinessBrowseSessionResponse(x *GetOneDriveForBusinessBrowseSessionResponse) {
 	x.BrowseSession = r.browseSessionSlab.Next(&r.Cursor)
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -229,6 +252,23 @@ func (r *graphReader) fieldGetOneDriveForBusinessBrowseSessionResponse(x *GetOne
 
 func (r *graphReader) finishGetOneDriveForBusinessBrowseSessionResponse(x *GetOneDriveForBusinessBrowseSessionResponse) {
 	r.finishBrowseSession(x.BrowseSession)
+}
+
+func (r *graphReader) appendGetOneDriveForBusinessBrowseSessionResponse(dst []byte, x *GetOneDriveForBusinessBrowseSessionResponse) []byte {
+	if x.BrowseSession != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendBrowseSession(dst, x.BrowseSession)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetOneDriveForBusinessBrowseSessionResponse() {
+	r.RewindValues()
+	r.browseSessionSlab.Rewind()
+	r.browseSession_DirectoryObjectIdSlab.Rewind()
+	r.browseSession_SiteIdSlab.Rewind()
 }
 
 // AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
@@ -277,6 +317,7 @@ func (x *BrowseOneDriveForBusinessBrowseSessionResponse) UnmarshalGraphJSON(body
 // was appended is no encoding.
 func (*BrowseOneDriveForBusinessBrowseSessionResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x BrowseOneDriveForBusinessBrowseSessionResponse
 	var lastCount int32
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -362,6 +403,7 @@ func (x *ListSharePointBrowseSessionsResponse) UnmarshalGraphJSON(body []byte, o
 // was appended is no encoding.
 func (*ListSharePointBrowseSessionsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListSharePointBrowseSessionsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -477,6 +519,27 @@ func (x *GetSharePointBrowseSessionResponse) UnmarshalGraphJSON(body []byte, opt
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetSharePointBrowseSessionResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetSharePointBrowseSessionResponse
+	r.readGetSharePointBrowseSessionResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetSharePointBrowseSessionResponse(dst, &x)
+		r.rewindGetSharePointBrowseSessionResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetSharePointBrowseSessionResponse) NextPageTokenNumber() int {
+	return 0
+}
+
 func (r *graphReader) readGetSharePointBrowseSessionResponse(x *GetSharePointBrowseSessionResponse) {
 	x.BrowseSession = r.browseSessionSlab.Next(&r.Cursor)
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -499,6 +562,23 @@ func (r *graphReader) fieldGetSharePointBrowseSessionResponse(x *GetSharePointBr
 
 func (r *graphReader) finishGetSharePointBrowseSessionResponse(x *GetSharePointBrowseSessionResponse) {
 	r.finishBrowseSession(x.BrowseSession)
+}
+
+func (r *graphReader) appendGetSharePointBrowseSessionResponse(dst []byte, x *GetSharePointBrowseSessionResponse) []byte {
+	if x.BrowseSession != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendBrowseSession(dst, x.BrowseSession)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetSharePointBrowseSessionResponse() {
+	r.RewindValues()
+	r.browseSessionSlab.Rewind()
+	r.browseSession_DirectoryObjectIdSlab.Rewind()
+	r.browseSession_SiteIdSlab.Rewind()
 }
 
 // AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
@@ -547,6 +627,7 @@ func (x *BrowseSharePointBrowseSessionResponse) UnmarshalGraphJSON(body []byte, 
 // was appended is no encoding.
 func (*BrowseSharePointBrowseSessionResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x BrowseSharePointBrowseSessionResponse
 	var lastCount int32
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {

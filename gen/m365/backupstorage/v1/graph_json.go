@@ -42,7 +42,6 @@ var graphReaders = sync.Pool{New: func() any { return new(graphReader) }}
 func takeGraphReader(body []byte, options GraphReadOptions) *graphReader {
 	r := graphReaders.Get().(*graphReader)
 	r.Start(body, options, graphWorkload)
-	r.Reuse()
 	return r
 }
 
@@ -195,6 +194,7 @@ type memos struct {
 	restoreSessionCreatedByMemo                          identitySetMemo
 	restoreSessionLastModifiedByMemo                     identitySetMemo
 	serviceAppLastModifiedByMemo                         identitySetMemo
+	serviceStatusLastModifiedByMemo                      identitySetMemo
 }
 
 // forget clears all memos: what they remember aliases the body.
@@ -212,6 +212,7 @@ func (m *memos) forget() {
 	m.restoreSessionCreatedByMemo.forget()
 	m.restoreSessionLastModifiedByMemo.forget()
 	m.serviceAppLastModifiedByMemo.forget()
+	m.serviceStatusLastModifiedByMemo.forget()
 }
 
 // identitySetMemo remembers one IdentitySet, and has slabs of its own for it.

@@ -22,6 +22,7 @@ func (x *ListMailboxInclusionRulesResponse) UnmarshalGraphJSON(body []byte, opti
 // was appended is no encoding.
 func (*ListMailboxInclusionRulesResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListMailboxInclusionRulesResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -93,6 +94,7 @@ func (x *ListDriveInclusionRulesResponse) UnmarshalGraphJSON(body []byte, option
 // was appended is no encoding.
 func (*ListDriveInclusionRulesResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListDriveInclusionRulesResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -164,6 +166,7 @@ func (x *ListSiteInclusionRulesResponse) UnmarshalGraphJSON(body []byte, options
 // was appended is no encoding.
 func (*ListSiteInclusionRulesResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListSiteInclusionRulesResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -393,6 +396,27 @@ func (x *GetMailboxInclusionRuleResponse) UnmarshalGraphJSON(body []byte, option
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetMailboxInclusionRuleResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetMailboxInclusionRuleResponse
+	r.readGetMailboxInclusionRuleResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetMailboxInclusionRuleResponse(dst, &x)
+		r.rewindGetMailboxInclusionRuleResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetMailboxInclusionRuleResponse) NextPageTokenNumber() int {
+	return 0
+}
+
 func (r *graphReader) readGetMailboxInclusionRuleResponse(x *GetMailboxInclusionRuleResponse) {
 	x.InclusionRule = r.inclusionRuleSlab.Next(&r.Cursor)
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -417,12 +441,53 @@ func (r *graphReader) finishGetMailboxInclusionRuleResponse(x *GetMailboxInclusi
 	r.finishInclusionRule(x.InclusionRule)
 }
 
+func (r *graphReader) appendGetMailboxInclusionRuleResponse(dst []byte, x *GetMailboxInclusionRuleResponse) []byte {
+	if x.InclusionRule != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendInclusionRule(dst, x.InclusionRule)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetMailboxInclusionRuleResponse() {
+	r.RewindValues()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.inclusionRuleSlab.Rewind()
+	r.inclusionRule_DriveExpressionSlab.Rewind()
+	r.inclusionRule_MailboxExpressionSlab.Rewind()
+	r.inclusionRule_SiteExpressionSlab.Rewind()
+}
+
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
 // the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readGetDriveInclusionRuleResponse(x)
 	return r.Finish()
+}
+
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetDriveInclusionRuleResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetDriveInclusionRuleResponse
+	r.readGetDriveInclusionRuleResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetDriveInclusionRuleResponse(dst, &x)
+		r.rewindGetDriveInclusionRuleResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetDriveInclusionRuleResponse) NextPageTokenNumber() int {
+	return 0
 }
 
 func (r *graphReader) readGetDriveInclusionRuleResponse(x *GetDriveInclusionRuleResponse) {
@@ -449,12 +514,53 @@ func (r *graphReader) finishGetDriveInclusionRuleResponse(x *GetDriveInclusionRu
 	r.finishInclusionRule(x.InclusionRule)
 }
 
+func (r *graphReader) appendGetDriveInclusionRuleResponse(dst []byte, x *GetDriveInclusionRuleResponse) []byte {
+	if x.InclusionRule != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendInclusionRule(dst, x.InclusionRule)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetDriveInclusionRuleResponse() {
+	r.RewindValues()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.inclusionRuleSlab.Rewind()
+	r.inclusionRule_DriveExpressionSlab.Rewind()
+	r.inclusionRule_MailboxExpressionSlab.Rewind()
+	r.inclusionRule_SiteExpressionSlab.Rewind()
+}
+
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
 // the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetSiteInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
 	r := newGraphReader(body, options)
 	r.readGetSiteInclusionRuleResponse(x)
 	return r.Finish()
+}
+
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetSiteInclusionRuleResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetSiteInclusionRuleResponse
+	r.readGetSiteInclusionRuleResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetSiteInclusionRuleResponse(dst, &x)
+		r.rewindGetSiteInclusionRuleResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetSiteInclusionRuleResponse) NextPageTokenNumber() int {
+	return 0
 }
 
 func (r *graphReader) readGetSiteInclusionRuleResponse(x *GetSiteInclusionRuleResponse) {
@@ -479,6 +585,26 @@ func (r *graphReader) fieldGetSiteInclusionRuleResponse(x *GetSiteInclusionRuleR
 
 func (r *graphReader) finishGetSiteInclusionRuleResponse(x *GetSiteInclusionRuleResponse) {
 	r.finishInclusionRule(x.InclusionRule)
+}
+
+func (r *graphReader) appendGetSiteInclusionRuleResponse(dst []byte, x *GetSiteInclusionRuleResponse) []byte {
+	if x.InclusionRule != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendInclusionRule(dst, x.InclusionRule)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetSiteInclusionRuleResponse() {
+	r.RewindValues()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.inclusionRuleSlab.Rewind()
+	r.inclusionRule_DriveExpressionSlab.Rewind()
+	r.inclusionRule_MailboxExpressionSlab.Rewind()
+	r.inclusionRule_SiteExpressionSlab.Rewind()
 }
 
 // AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.

@@ -21,6 +21,7 @@ func (x *ListProtectionPoliciesResponse) UnmarshalGraphJSON(body []byte, options
 // was appended is no encoding.
 func (*ListProtectionPoliciesResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListProtectionPoliciesResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -85,6 +86,27 @@ func (x *GetProtectionPolicyResponse) UnmarshalGraphJSON(body []byte, options Gr
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetProtectionPolicyResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetProtectionPolicyResponse
+	r.readGetProtectionPolicyResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetProtectionPolicyResponse(dst, &x)
+		r.rewindGetProtectionPolicyResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetProtectionPolicyResponse) NextPageTokenNumber() int {
+	return 0
+}
+
 func (r *graphReader) readGetProtectionPolicyResponse(x *GetProtectionPolicyResponse) {
 	x.ProtectionPolicy = r.protectionPolicySlab.Next(&r.Cursor)
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -107,6 +129,26 @@ func (r *graphReader) fieldGetProtectionPolicyResponse(x *GetProtectionPolicyRes
 
 func (r *graphReader) finishGetProtectionPolicyResponse(x *GetProtectionPolicyResponse) {
 	r.finishProtectionPolicy(x.ProtectionPolicy)
+}
+
+func (r *graphReader) appendGetProtectionPolicyResponse(dst []byte, x *GetProtectionPolicyResponse) []byte {
+	if x.ProtectionPolicy != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendProtectionPolicy(dst, x.ProtectionPolicy)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetProtectionPolicyResponse() {
+	r.RewindValues()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.protectionPolicyArtifactCountSlab.Rewind()
+	r.protectionPolicySlab.Rewind()
+	r.retentionSettingList.Rewind()
+	r.retentionSettingSlab.Rewind()
 }
 
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:

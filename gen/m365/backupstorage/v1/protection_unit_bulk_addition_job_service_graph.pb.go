@@ -21,6 +21,7 @@ func (x *ListMailboxProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(
 // was appended is no encoding.
 func (*ListMailboxProtectionUnitsBulkAdditionJobsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListMailboxProtectionUnitsBulkAdditionJobsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -154,6 +155,27 @@ func (x *GetMailboxProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(bo
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetMailboxProtectionUnitsBulkAdditionJobResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetMailboxProtectionUnitsBulkAdditionJobResponse
+	r.readGetMailboxProtectionUnitsBulkAdditionJobResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetMailboxProtectionUnitsBulkAdditionJobResponse(dst, &x)
+		r.rewindGetMailboxProtectionUnitsBulkAdditionJobResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetMailboxProtectionUnitsBulkAdditionJobResponse) NextPageTokenNumber() int {
+	return 0
+}
+
 func (r *graphReader) readGetMailboxProtectionUnitsBulkAdditionJobResponse(x *GetMailboxProtectionUnitsBulkAdditionJobResponse) {
 	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -178,6 +200,28 @@ func (r *graphReader) finishGetMailboxProtectionUnitsBulkAdditionJobResponse(x *
 	r.finishProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 }
 
+func (r *graphReader) appendGetMailboxProtectionUnitsBulkAdditionJobResponse(dst []byte, x *GetMailboxProtectionUnitsBulkAdditionJobResponse) []byte {
+	if x.BulkAdditionJob != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendProtectionUnitBulkAdditionJob(dst, x.BulkAdditionJob)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetMailboxProtectionUnitsBulkAdditionJobResponse() {
+	r.RewindValues()
+	r.bulkSitesSlab.Rewind()
+	r.bulkUsersSlab.Rewind()
+	r.failedResourceSlab.Rewind()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.protectionUnitBulkAdditionJobSlab.Rewind()
+	r.protectionUnitBulkAdditionJob_SitesSlab.Rewind()
+	r.protectionUnitBulkAdditionJob_UsersSlab.Rewind()
+}
+
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
 // the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListDriveProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
@@ -193,6 +237,7 @@ func (x *ListDriveProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(bo
 // was appended is no encoding.
 func (*ListDriveProtectionUnitsBulkAdditionJobsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListDriveProtectionUnitsBulkAdditionJobsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -326,6 +371,27 @@ func (x *GetDriveProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetDriveProtectionUnitsBulkAdditionJobResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetDriveProtectionUnitsBulkAdditionJobResponse
+	r.readGetDriveProtectionUnitsBulkAdditionJobResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetDriveProtectionUnitsBulkAdditionJobResponse(dst, &x)
+		r.rewindGetDriveProtectionUnitsBulkAdditionJobResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetDriveProtectionUnitsBulkAdditionJobResponse) NextPageTokenNumber() int {
+	return 0
+}
+
 func (r *graphReader) readGetDriveProtectionUnitsBulkAdditionJobResponse(x *GetDriveProtectionUnitsBulkAdditionJobResponse) {
 	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -350,6 +416,28 @@ func (r *graphReader) finishGetDriveProtectionUnitsBulkAdditionJobResponse(x *Ge
 	r.finishProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
 }
 
+func (r *graphReader) appendGetDriveProtectionUnitsBulkAdditionJobResponse(dst []byte, x *GetDriveProtectionUnitsBulkAdditionJobResponse) []byte {
+	if x.BulkAdditionJob != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendProtectionUnitBulkAdditionJob(dst, x.BulkAdditionJob)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetDriveProtectionUnitsBulkAdditionJobResponse() {
+	r.RewindValues()
+	r.bulkSitesSlab.Rewind()
+	r.bulkUsersSlab.Rewind()
+	r.failedResourceSlab.Rewind()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.protectionUnitBulkAdditionJobSlab.Rewind()
+	r.protectionUnitBulkAdditionJob_SitesSlab.Rewind()
+	r.protectionUnitBulkAdditionJob_UsersSlab.Rewind()
+}
+
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
 // the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListSiteProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
@@ -365,6 +453,7 @@ func (x *ListSiteProtectionUnitsBulkAdditionJobsResponse) UnmarshalGraphJSON(bod
 // was appended is no encoding.
 func (*ListSiteProtectionUnitsBulkAdditionJobsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListSiteProtectionUnitsBulkAdditionJobsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -498,6 +587,27 @@ func (x *GetSiteProtectionUnitsBulkAdditionJobResponse) UnmarshalGraphJSON(body 
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetSiteProtectionUnitsBulkAdditionJobResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetSiteProtectionUnitsBulkAdditionJobResponse
+	r.readGetSiteProtectionUnitsBulkAdditionJobResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetSiteProtectionUnitsBulkAdditionJobResponse(dst, &x)
+		r.rewindGetSiteProtectionUnitsBulkAdditionJobResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetSiteProtectionUnitsBulkAdditionJobResponse) NextPageTokenNumber() int {
+	return 0
+}
+
 func (r *graphReader) readGetSiteProtectionUnitsBulkAdditionJobResponse(x *GetSiteProtectionUnitsBulkAdditionJobResponse) {
 	x.BulkAdditionJob = r.protectionUnitBulkAdditionJobSlab.Next(&r.Cursor)
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -520,4 +630,26 @@ func (r *graphReader) fieldGetSiteProtectionUnitsBulkAdditionJobResponse(x *GetS
 
 func (r *graphReader) finishGetSiteProtectionUnitsBulkAdditionJobResponse(x *GetSiteProtectionUnitsBulkAdditionJobResponse) {
 	r.finishProtectionUnitBulkAdditionJob(x.BulkAdditionJob)
+}
+
+func (r *graphReader) appendGetSiteProtectionUnitsBulkAdditionJobResponse(dst []byte, x *GetSiteProtectionUnitsBulkAdditionJobResponse) []byte {
+	if x.BulkAdditionJob != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendProtectionUnitBulkAdditionJob(dst, x.BulkAdditionJob)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetSiteProtectionUnitsBulkAdditionJobResponse() {
+	r.RewindValues()
+	r.bulkSitesSlab.Rewind()
+	r.bulkUsersSlab.Rewind()
+	r.failedResourceSlab.Rewind()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.protectionUnitBulkAdditionJobSlab.Rewind()
+	r.protectionUnitBulkAdditionJob_SitesSlab.Rewind()
+	r.protectionUnitBulkAdditionJob_UsersSlab.Rewind()
 }

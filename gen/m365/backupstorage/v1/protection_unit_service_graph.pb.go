@@ -14,6 +14,27 @@ func (x *GetProtectionUnitResponse) UnmarshalGraphJSON(body []byte, options Grap
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetProtectionUnitResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetProtectionUnitResponse
+	r.readGetProtectionUnitResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetProtectionUnitResponse(dst, &x)
+		r.rewindGetProtectionUnitResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetProtectionUnitResponse) NextPageTokenNumber() int {
+	return 0
+}
+
 func (r *graphReader) readGetProtectionUnitResponse(x *GetProtectionUnitResponse) {
 	x.ProtectionUnit = r.protectionUnitSlab.Next(&r.Cursor)
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -38,6 +59,28 @@ func (r *graphReader) finishGetProtectionUnitResponse(x *GetProtectionUnitRespon
 	r.finishProtectionUnit(x.ProtectionUnit)
 }
 
+func (r *graphReader) appendGetProtectionUnitResponse(dst []byte, x *GetProtectionUnitResponse) []byte {
+	if x.ProtectionUnit != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendProtectionUnit(dst, x.ProtectionUnit)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetProtectionUnitResponse() {
+	r.RewindValues()
+	r.enumProtectionSourceSlab.Rewind()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.protectedSiteSlab.Rewind()
+	r.protectedUserSlab.Rewind()
+	r.protectionUnitSlab.Rewind()
+	r.protectionUnit_SiteSlab.Rewind()
+	r.protectionUnit_UserSlab.Rewind()
+}
+
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
 // the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListDriveProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
@@ -53,6 +96,7 @@ func (x *ListDriveProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, optio
 // was appended is no encoding.
 func (*ListDriveProtectionUnitsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListDriveProtectionUnitsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -124,6 +168,7 @@ func (x *ListOneDriveForBusinessProtectionPolicyUnitsResponse) UnmarshalGraphJSO
 // was appended is no encoding.
 func (*ListOneDriveForBusinessProtectionPolicyUnitsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListOneDriveForBusinessProtectionPolicyUnitsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -195,6 +240,7 @@ func (x *ListMailboxProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, opt
 // was appended is no encoding.
 func (*ListMailboxProtectionUnitsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListMailboxProtectionUnitsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -266,6 +312,7 @@ func (x *ListExchangeProtectionPolicyUnitsResponse) UnmarshalGraphJSON(body []by
 // was appended is no encoding.
 func (*ListExchangeProtectionPolicyUnitsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListExchangeProtectionPolicyUnitsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -337,6 +384,7 @@ func (x *ListSiteProtectionUnitsResponse) UnmarshalGraphJSON(body []byte, option
 // was appended is no encoding.
 func (*ListSiteProtectionUnitsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListSiteProtectionUnitsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -408,6 +456,7 @@ func (x *ListSharePointProtectionPolicyUnitsResponse) UnmarshalGraphJSON(body []
 // was appended is no encoding.
 func (*ListSharePointProtectionPolicyUnitsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListSharePointProtectionPolicyUnitsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {

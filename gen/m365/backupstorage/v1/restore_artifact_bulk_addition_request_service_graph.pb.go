@@ -21,6 +21,7 @@ func (x *ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraph
 // was appended is no encoding.
 func (*ListMailboxRestoreArtifactsBulkAdditionRequestsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListMailboxRestoreArtifactsBulkAdditionRequestsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -186,6 +187,27 @@ func (x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJS
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetMailboxRestoreArtifactsBulkAdditionRequestResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetMailboxRestoreArtifactsBulkAdditionRequestResponse
+	r.readGetMailboxRestoreArtifactsBulkAdditionRequestResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetMailboxRestoreArtifactsBulkAdditionRequestResponse(dst, &x)
+		r.rewindGetMailboxRestoreArtifactsBulkAdditionRequestResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetMailboxRestoreArtifactsBulkAdditionRequestResponse) NextPageTokenNumber() int {
+	return 0
+}
+
 func (r *graphReader) readGetMailboxRestoreArtifactsBulkAdditionRequestResponse(x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) {
 	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -210,6 +232,30 @@ func (r *graphReader) finishGetMailboxRestoreArtifactsBulkAdditionRequestRespons
 	r.finishRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 }
 
+func (r *graphReader) appendGetMailboxRestoreArtifactsBulkAdditionRequestResponse(dst []byte, x *GetMailboxRestoreArtifactsBulkAdditionRequestResponse) []byte {
+	if x.BulkAdditionRequest != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendRestoreArtifactBulkAdditionRequest(dst, x.BulkAdditionRequest)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetMailboxRestoreArtifactsBulkAdditionRequestResponse() {
+	r.RewindValues()
+	r.bulkSitesSlab.Rewind()
+	r.bulkUsersSlab.Rewind()
+	r.enumRestorePointTagsSlab.Rewind()
+	r.failedResourceSlab.Rewind()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.restoreArtifactBulkAdditionRequestSlab.Rewind()
+	r.restoreArtifactBulkAdditionRequest_SitesSlab.Rewind()
+	r.restoreArtifactBulkAdditionRequest_UsersSlab.Rewind()
+	r.timePeriodSlab.Rewind()
+}
+
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
 // the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListDriveRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
@@ -225,6 +271,7 @@ func (x *ListDriveRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraphJS
 // was appended is no encoding.
 func (*ListDriveRestoreArtifactsBulkAdditionRequestsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListDriveRestoreArtifactsBulkAdditionRequestsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -390,6 +437,27 @@ func (x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetDriveRestoreArtifactsBulkAdditionRequestResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetDriveRestoreArtifactsBulkAdditionRequestResponse
+	r.readGetDriveRestoreArtifactsBulkAdditionRequestResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetDriveRestoreArtifactsBulkAdditionRequestResponse(dst, &x)
+		r.rewindGetDriveRestoreArtifactsBulkAdditionRequestResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetDriveRestoreArtifactsBulkAdditionRequestResponse) NextPageTokenNumber() int {
+	return 0
+}
+
 func (r *graphReader) readGetDriveRestoreArtifactsBulkAdditionRequestResponse(x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) {
 	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -414,6 +482,30 @@ func (r *graphReader) finishGetDriveRestoreArtifactsBulkAdditionRequestResponse(
 	r.finishRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
 }
 
+func (r *graphReader) appendGetDriveRestoreArtifactsBulkAdditionRequestResponse(dst []byte, x *GetDriveRestoreArtifactsBulkAdditionRequestResponse) []byte {
+	if x.BulkAdditionRequest != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendRestoreArtifactBulkAdditionRequest(dst, x.BulkAdditionRequest)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetDriveRestoreArtifactsBulkAdditionRequestResponse() {
+	r.RewindValues()
+	r.bulkSitesSlab.Rewind()
+	r.bulkUsersSlab.Rewind()
+	r.enumRestorePointTagsSlab.Rewind()
+	r.failedResourceSlab.Rewind()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.restoreArtifactBulkAdditionRequestSlab.Rewind()
+	r.restoreArtifactBulkAdditionRequest_SitesSlab.Rewind()
+	r.restoreArtifactBulkAdditionRequest_UsersSlab.Rewind()
+	r.timePeriodSlab.Rewind()
+}
+
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
 // the caller must not use it any more. The error is a *GraphJSONError.
 func (x *ListSiteRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
@@ -429,6 +521,7 @@ func (x *ListSiteRestoreArtifactsBulkAdditionRequestsResponse) UnmarshalGraphJSO
 // was appended is no encoding.
 func (*ListSiteRestoreArtifactsBulkAdditionRequestsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListSiteRestoreArtifactsBulkAdditionRequestsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -594,6 +687,27 @@ func (x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) UnmarshalGraphJSON(
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetSiteRestoreArtifactsBulkAdditionRequestResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetSiteRestoreArtifactsBulkAdditionRequestResponse
+	r.readGetSiteRestoreArtifactsBulkAdditionRequestResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetSiteRestoreArtifactsBulkAdditionRequestResponse(dst, &x)
+		r.rewindGetSiteRestoreArtifactsBulkAdditionRequestResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetSiteRestoreArtifactsBulkAdditionRequestResponse) NextPageTokenNumber() int {
+	return 0
+}
+
 func (r *graphReader) readGetSiteRestoreArtifactsBulkAdditionRequestResponse(x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) {
 	x.BulkAdditionRequest = r.restoreArtifactBulkAdditionRequestSlab.Next(&r.Cursor)
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -616,4 +730,28 @@ func (r *graphReader) fieldGetSiteRestoreArtifactsBulkAdditionRequestResponse(x 
 
 func (r *graphReader) finishGetSiteRestoreArtifactsBulkAdditionRequestResponse(x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) {
 	r.finishRestoreArtifactBulkAdditionRequest(x.BulkAdditionRequest)
+}
+
+func (r *graphReader) appendGetSiteRestoreArtifactsBulkAdditionRequestResponse(dst []byte, x *GetSiteRestoreArtifactsBulkAdditionRequestResponse) []byte {
+	if x.BulkAdditionRequest != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendRestoreArtifactBulkAdditionRequest(dst, x.BulkAdditionRequest)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetSiteRestoreArtifactsBulkAdditionRequestResponse() {
+	r.RewindValues()
+	r.bulkSitesSlab.Rewind()
+	r.bulkUsersSlab.Rewind()
+	r.enumRestorePointTagsSlab.Rewind()
+	r.failedResourceSlab.Rewind()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.restoreArtifactBulkAdditionRequestSlab.Rewind()
+	r.restoreArtifactBulkAdditionRequest_SitesSlab.Rewind()
+	r.restoreArtifactBulkAdditionRequest_UsersSlab.Rewind()
+	r.timePeriodSlab.Rewind()
 }

@@ -21,6 +21,7 @@ func (x *ListMailboxRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, op
 // was appended is no encoding.
 func (*ListMailboxRestoreArtifactsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListMailboxRestoreArtifactsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -92,6 +93,7 @@ func (x *ListDriveRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, opti
 // was appended is no encoding.
 func (*ListDriveRestoreArtifactsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListDriveRestoreArtifactsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -163,6 +165,7 @@ func (x *ListSiteRestoreArtifactsResponse) UnmarshalGraphJSON(body []byte, optio
 // was appended is no encoding.
 func (*ListSiteRestoreArtifactsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListSiteRestoreArtifactsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -234,6 +237,7 @@ func (x *ListGranularDriveRestoreArtifactsResponse) UnmarshalGraphJSON(body []by
 // was appended is no encoding.
 func (*ListGranularDriveRestoreArtifactsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListGranularDriveRestoreArtifactsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -305,6 +309,7 @@ func (x *ListGranularSiteRestoreArtifactsResponse) UnmarshalGraphJSON(body []byt
 // was appended is no encoding.
 func (*ListGranularSiteRestoreArtifactsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListGranularSiteRestoreArtifactsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {

@@ -21,6 +21,7 @@ func (x *ListRestorePointsResponse) UnmarshalGraphJSON(body []byte, options Grap
 // was appended is no encoding.
 func (*ListRestorePointsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListRestorePointsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {

@@ -21,6 +21,7 @@ func (x *ListRestoreSessionsResponse) UnmarshalGraphJSON(body []byte, options Gr
 // was appended is no encoding.
 func (*ListRestoreSessionsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListRestoreSessionsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -85,6 +86,27 @@ func (x *GetRestoreSessionResponse) UnmarshalGraphJSON(body []byte, options Grap
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetRestoreSessionResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetRestoreSessionResponse
+	r.readGetRestoreSessionResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetRestoreSessionResponse(dst, &x)
+		r.rewindGetRestoreSessionResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetRestoreSessionResponse) NextPageTokenNumber() int {
+	return 0
+}
+
 func (r *graphReader) readGetRestoreSessionResponse(x *GetRestoreSessionResponse) {
 	x.RestoreSession = r.restoreSessionSlab.Next(&r.Cursor)
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -107,6 +129,24 @@ func (r *graphReader) fieldGetRestoreSessionResponse(x *GetRestoreSessionRespons
 
 func (r *graphReader) finishGetRestoreSessionResponse(x *GetRestoreSessionResponse) {
 	r.finishRestoreSession(x.RestoreSession)
+}
+
+func (r *graphReader) appendGetRestoreSessionResponse(dst []byte, x *GetRestoreSessionResponse) []byte {
+	if x.RestoreSession != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendRestoreSession(dst, x.RestoreSession)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetRestoreSessionResponse() {
+	r.RewindValues()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.restoreSessionArtifactCountSlab.Rewind()
+	r.restoreSessionSlab.Rewind()
 }
 
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:

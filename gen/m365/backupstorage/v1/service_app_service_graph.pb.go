@@ -21,6 +21,7 @@ func (x *ListServiceAppsResponse) UnmarshalGraphJSON(body []byte, options GraphR
 // was appended is no encoding.
 func (*ListServiceAppsResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
 	r, start := takeGraphReader(body, options), len(dst)
+	r.Reuse()
 	var x ListServiceAppsResponse
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
 		if string(r.Key()) != "value" {
@@ -125,6 +126,27 @@ func (x *GetServiceAppResponse) UnmarshalGraphJSON(body []byte, options GraphRea
 	return r.Finish()
 }
 
+// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it
+// changes: the body cannot be used for anything else. There is no link. With an error, which is a *GraphJSONError,
+// nothing is appended.
+func (*GetServiceAppResponse) AppendGraphWire(dst, body []byte, options GraphReadOptions) (encoded []byte, link string, err error) {
+	r := takeGraphReader(body, options)
+	var x GetServiceAppResponse
+	r.readGetServiceAppResponse(&x)
+	// It fills in embedded errors.
+	if err = r.Finish(); err == nil {
+		dst = r.appendGetServiceAppResponse(dst, &x)
+		r.rewindGetServiceAppResponse()
+		r.giveBack()
+	}
+	return dst, "", err
+}
+
+// NextPageTokenNumber returns the number of the field that AppendGraphWire leaves out, 0 for none.
+func (*GetServiceAppResponse) NextPageTokenNumber() int {
+	return 0
+}
+
 func (r *graphReader) readGetServiceAppResponse(x *GetServiceAppResponse) {
 	x.ServiceApp = r.serviceAppSlab.Next(&r.Cursor)
 	for more := r.ObjectStart(); more; more = r.ObjectNext() {
@@ -142,6 +164,23 @@ func (r *graphReader) fieldGetServiceAppResponse(x *GetServiceAppResponse) {
 	default:
 		r.Skip()
 	}
+}
+
+func (r *graphReader) appendGetServiceAppResponse(dst []byte, x *GetServiceAppResponse) []byte {
+	if x.ServiceApp != nil {
+		dst = append(dst, 0x0a, 0)
+		at := len(dst)
+		dst = r.appendServiceApp(dst, x.ServiceApp)
+		dst = graphjson.CloseShort(dst, at)
+	}
+	return dst
+}
+
+func (r *graphReader) rewindGetServiceAppResponse() {
+	r.RewindValues()
+	r.identitySetSlab.Rewind()
+	r.identitySlab.Rewind()
+	r.serviceAppSlab.Rewind()
 }
 
 // AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
