@@ -197,6 +197,11 @@ const (
 	maxReceive = 8 << 20
 	// maxHeaderList has room for the largest assertion of a user.
 	maxHeaderList = 16 << 10
+	// streamWindow and connWindow are how many bytes of messages a client sends ahead, of a call and of all calls of a
+	// connection. gRPC would measure what the network can carry instead, with a ping for each message: alone, a call costs
+	// a quarter more.
+	streamWindow = 256 << 10
+	connWindow   = 1 << 20
 	// maxStreams keeps one connection from taking all the calls that the server takes.
 	maxStreams = 250
 	// streamWorkers is how many goroutines take calls one after another. When all of them work, a call gets one of its
@@ -229,6 +234,8 @@ func (s *Server) GRPCOptions() []grpc.ServerOption {
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxRecvMsgSize(maxReceive),
 		grpc.MaxHeaderListSize(maxHeaderList),
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connWindow),
 		grpc.ConnectionTimeout(handshakeTime),
 		grpc.ForceServerCodecV2(wire.Codec{}),
 		experimental.BufferPool(s.inbound),
