@@ -72,8 +72,8 @@ func emitCodecs(plugin *protogen.Plugin, m *model, file *protogen.File) {
 		}
 		if msg.wire && !msg.isList() {
 			emitAppend(g, msg)
-			if m.isElement(msg) || m.isResponse(msg) {
-				emitRewind(g, m, msg)
+			if m.isElement(msg) {
+				emitRewind(g, msg)
 			}
 		}
 		if msg.write && msg.wrapped() == nil {

@@ -23,7 +23,8 @@ func markWire(m *message) {
 	}
 }
 
-// emitWireResource emits the method that reads a response that is no list into the slabs, appends it and rewinds them.
+// emitWireResource emits the method that reads a response that is no list into the slabs, appends it and releases what
+// it took: to look at all slabs costs as much as to read a small resource.
 func emitWireResource(g *protogen.GeneratedFile, msg *message) {
 	name := msg.GoIdent.GoName
 	g.P("// AppendGraphWire appends the encoding of the message that UnmarshalGraphJSON reads from the same body, which it")
@@ -36,8 +37,15 @@ func emitWireResource(g *protogen.GeneratedFile, msg *message) {
 	g.P("// It fills in embedded errors.")
 	g.P("if err = r.Finish(); err == nil {")
 	g.P("dst = r.append", name, "(dst, &x)")
-	g.P("r.rewind", name, "()")
-	g.P("r.giveBack()")
+	g.P("r.RewindValues()")
+	for _, slab := range slabsWithin(msg) {
+		// The response itself is of no slab.
+		if slab != slabOf(msg) {
+			g.P("r.", slab, ".Release()")
+		}
+	}
+	g.P("r.Clear()")
+	g.P("graphReaders.Put(r)")
 	g.P("}")
 	g.P(`return dst, "", err`)
 	g.P("}")
@@ -133,15 +141,12 @@ func emitAppend(g *protogen.GeneratedFile, msg *message) {
 	g.P()
 }
 
-// emitRewind emits the method that takes back what the reading of an element or of a response took from the slabs.
-func emitRewind(g *protogen.GeneratedFile, m *model, msg *message) {
-	g.P("func (r *graphReader) rewind", msg.GoIdent.GoName, "() {")
+// emitRewind emits the method that takes back what the reading of an element took from the slabs.
+func emitRewind(g *protogen.GeneratedFile, element *message) {
+	g.P("func (r *graphReader) rewind", element.GoIdent.GoName, "() {")
 	g.P("r.RewindValues()")
-	for _, name := range slabsWithin(msg) {
-		// A response itself is of no slab.
-		if !m.isResponse(msg) || name != slabOf(msg) {
-			g.P("r.", name, ".Rewind()")
-		}
+	for _, name := range slabsWithin(element) {
+		g.P("r.", name, ".Rewind()")
 	}
 	g.P("}")
 	g.P()

@@ -76,6 +76,12 @@ func (s *Slab[T]) Trim() {
 	}
 }
 
+// Release rewinds and trims.
+func (s *Slab[T]) Release() {
+	s.Rewind()
+	s.Trim()
+}
+
 // Next hands out one value.
 func (s *Slab[T]) Next(c *Cursor) *T {
 	if len(s.free) == 0 {
@@ -139,6 +145,12 @@ func (l *List[T]) Trim() {
 		l.reading = nil
 	}
 	clear(l.reading[:cap(l.reading)])
+}
+
+// Release rewinds and trims.
+func (l *List[T]) Release() {
+	l.Rewind()
+	l.Trim()
 }
 
 // Grow appends value to a list that begins at position start. It plans the list's capacity as a slab plans its

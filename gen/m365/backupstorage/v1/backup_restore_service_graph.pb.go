@@ -25,8 +25,13 @@ func (*GetBackupRestoreResponse) AppendGraphWire(dst, body []byte, options Graph
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetBackupRestoreResponse(dst, &x)
-		r.rewindGetBackupRestoreResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.backupRestoreSlab.Release()
+		r.identitySetSlab.Release()
+		r.identitySlab.Release()
+		r.serviceStatusSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -63,14 +68,6 @@ func (r *graphReader) appendGetBackupRestoreResponse(dst []byte, x *GetBackupRes
 		dst = graphjson.CloseShort(dst, at)
 	}
 	return dst
-}
-
-func (r *graphReader) rewindGetBackupRestoreResponse() {
-	r.RewindValues()
-	r.backupRestoreSlab.Rewind()
-	r.identitySetSlab.Rewind()
-	r.identitySlab.Rewind()
-	r.serviceStatusSlab.Rewind()
 }
 
 // AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
@@ -135,8 +132,15 @@ func (*GetEmailNotificationsSettingResponse) AppendGraphWire(dst, body []byte, o
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetEmailNotificationsSettingResponse(dst, &x)
-		r.rewindGetEmailNotificationsSettingResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.emailNotificationsSettingSlab.Release()
+		r.enumNotificationEventsTypeSlab.Release()
+		r.enumNotificationRecipientsTypeSlab.Release()
+		r.identityList.Release()
+		r.identitySlab.Release()
+		r.notificationRecipientsSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -173,16 +177,6 @@ func (r *graphReader) appendGetEmailNotificationsSettingResponse(dst []byte, x *
 		dst = graphjson.CloseShort(dst, at)
 	}
 	return dst
-}
-
-func (r *graphReader) rewindGetEmailNotificationsSettingResponse() {
-	r.RewindValues()
-	r.emailNotificationsSettingSlab.Rewind()
-	r.enumNotificationEventsTypeSlab.Rewind()
-	r.enumNotificationRecipientsTypeSlab.Rewind()
-	r.identityList.Rewind()
-	r.identitySlab.Rewind()
-	r.notificationRecipientsSlab.Rewind()
 }
 
 // AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.

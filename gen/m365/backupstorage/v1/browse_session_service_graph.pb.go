@@ -219,8 +219,12 @@ func (*GetOneDriveForBusinessBrowseSessionResponse) AppendGraphWire(dst, body []
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetOneDriveForBusinessBrowseSessionResponse(dst, &x)
-		r.rewindGetOneDriveForBusinessBrowseSessionResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.browseSessionSlab.Release()
+		r.browseSession_DirectoryObjectIdSlab.Release()
+		r.browseSession_SiteIdSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -262,13 +266,6 @@ func (r *graphReader) appendGetOneDriveForBusinessBrowseSessionResponse(dst []by
 		dst = graphjson.CloseShort(dst, at)
 	}
 	return dst
-}
-
-func (r *graphReader) rewindGetOneDriveForBusinessBrowseSessionResponse() {
-	r.RewindValues()
-	r.browseSessionSlab.Rewind()
-	r.browseSession_DirectoryObjectIdSlab.Rewind()
-	r.browseSession_SiteIdSlab.Rewind()
 }
 
 // AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
@@ -529,8 +526,12 @@ func (*GetSharePointBrowseSessionResponse) AppendGraphWire(dst, body []byte, opt
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetSharePointBrowseSessionResponse(dst, &x)
-		r.rewindGetSharePointBrowseSessionResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.browseSessionSlab.Release()
+		r.browseSession_DirectoryObjectIdSlab.Release()
+		r.browseSession_SiteIdSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -572,13 +573,6 @@ func (r *graphReader) appendGetSharePointBrowseSessionResponse(dst []byte, x *Ge
 		dst = graphjson.CloseShort(dst, at)
 	}
 	return dst
-}
-
-func (r *graphReader) rewindGetSharePointBrowseSessionResponse() {
-	r.RewindValues()
-	r.browseSessionSlab.Rewind()
-	r.browseSession_DirectoryObjectIdSlab.Rewind()
-	r.browseSession_SiteIdSlab.Rewind()
 }
 
 // AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.

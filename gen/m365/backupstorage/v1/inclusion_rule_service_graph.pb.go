@@ -406,8 +406,15 @@ func (*GetMailboxInclusionRuleResponse) AppendGraphWire(dst, body []byte, option
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetMailboxInclusionRuleResponse(dst, &x)
-		r.rewindGetMailboxInclusionRuleResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.identitySetSlab.Release()
+		r.identitySlab.Release()
+		r.inclusionRuleSlab.Release()
+		r.inclusionRule_DriveExpressionSlab.Release()
+		r.inclusionRule_MailboxExpressionSlab.Release()
+		r.inclusionRule_SiteExpressionSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -451,16 +458,6 @@ func (r *graphReader) appendGetMailboxInclusionRuleResponse(dst []byte, x *GetMa
 	return dst
 }
 
-func (r *graphReader) rewindGetMailboxInclusionRuleResponse() {
-	r.RewindValues()
-	r.identitySetSlab.Rewind()
-	r.identitySlab.Rewind()
-	r.inclusionRuleSlab.Rewind()
-	r.inclusionRule_DriveExpressionSlab.Rewind()
-	r.inclusionRule_MailboxExpressionSlab.Rewind()
-	r.inclusionRule_SiteExpressionSlab.Rewind()
-}
-
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
 // the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetDriveInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
@@ -479,8 +476,15 @@ func (*GetDriveInclusionRuleResponse) AppendGraphWire(dst, body []byte, options 
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetDriveInclusionRuleResponse(dst, &x)
-		r.rewindGetDriveInclusionRuleResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.identitySetSlab.Release()
+		r.identitySlab.Release()
+		r.inclusionRuleSlab.Release()
+		r.inclusionRule_DriveExpressionSlab.Release()
+		r.inclusionRule_MailboxExpressionSlab.Release()
+		r.inclusionRule_SiteExpressionSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -524,16 +528,6 @@ func (r *graphReader) appendGetDriveInclusionRuleResponse(dst []byte, x *GetDriv
 	return dst
 }
 
-func (r *graphReader) rewindGetDriveInclusionRuleResponse() {
-	r.RewindValues()
-	r.identitySetSlab.Rewind()
-	r.identitySlab.Rewind()
-	r.inclusionRuleSlab.Rewind()
-	r.inclusionRule_DriveExpressionSlab.Rewind()
-	r.inclusionRule_MailboxExpressionSlab.Rewind()
-	r.inclusionRule_SiteExpressionSlab.Rewind()
-}
-
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
 // the caller must not use it any more. The error is a *GraphJSONError.
 func (x *GetSiteInclusionRuleResponse) UnmarshalGraphJSON(body []byte, options GraphReadOptions) error {
@@ -552,8 +546,15 @@ func (*GetSiteInclusionRuleResponse) AppendGraphWire(dst, body []byte, options G
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetSiteInclusionRuleResponse(dst, &x)
-		r.rewindGetSiteInclusionRuleResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.identitySetSlab.Release()
+		r.identitySlab.Release()
+		r.inclusionRuleSlab.Release()
+		r.inclusionRule_DriveExpressionSlab.Release()
+		r.inclusionRule_MailboxExpressionSlab.Release()
+		r.inclusionRule_SiteExpressionSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -595,16 +596,6 @@ func (r *graphReader) appendGetSiteInclusionRuleResponse(dst []byte, x *GetSiteI
 		dst = graphjson.CloseShort(dst, at)
 	}
 	return dst
-}
-
-func (r *graphReader) rewindGetSiteInclusionRuleResponse() {
-	r.RewindValues()
-	r.identitySetSlab.Rewind()
-	r.identitySlab.Rewind()
-	r.inclusionRuleSlab.Rewind()
-	r.inclusionRule_DriveExpressionSlab.Rewind()
-	r.inclusionRule_MailboxExpressionSlab.Rewind()
-	r.inclusionRule_SiteExpressionSlab.Rewind()
 }
 
 // AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.

@@ -96,8 +96,15 @@ func (*GetProtectionPolicyResponse) AppendGraphWire(dst, body []byte, options Gr
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetProtectionPolicyResponse(dst, &x)
-		r.rewindGetProtectionPolicyResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.identitySetSlab.Release()
+		r.identitySlab.Release()
+		r.protectionPolicyArtifactCountSlab.Release()
+		r.protectionPolicySlab.Release()
+		r.retentionSettingList.Release()
+		r.retentionSettingSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -139,16 +146,6 @@ func (r *graphReader) appendGetProtectionPolicyResponse(dst []byte, x *GetProtec
 		dst = graphjson.CloseShort(dst, at)
 	}
 	return dst
-}
-
-func (r *graphReader) rewindGetProtectionPolicyResponse() {
-	r.RewindValues()
-	r.identitySetSlab.Rewind()
-	r.identitySlab.Rewind()
-	r.protectionPolicyArtifactCountSlab.Rewind()
-	r.protectionPolicySlab.Rewind()
-	r.retentionSettingList.Rewind()
-	r.retentionSettingSlab.Rewind()
 }
 
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:

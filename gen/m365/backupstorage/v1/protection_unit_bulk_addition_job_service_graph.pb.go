@@ -165,8 +165,17 @@ func (*GetMailboxProtectionUnitsBulkAdditionJobResponse) AppendGraphWire(dst, bo
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetMailboxProtectionUnitsBulkAdditionJobResponse(dst, &x)
-		r.rewindGetMailboxProtectionUnitsBulkAdditionJobResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.bulkSitesSlab.Release()
+		r.bulkUsersSlab.Release()
+		r.failedResourceSlab.Release()
+		r.identitySetSlab.Release()
+		r.identitySlab.Release()
+		r.protectionUnitBulkAdditionJobSlab.Release()
+		r.protectionUnitBulkAdditionJob_SitesSlab.Release()
+		r.protectionUnitBulkAdditionJob_UsersSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -208,18 +217,6 @@ func (r *graphReader) appendGetMailboxProtectionUnitsBulkAdditionJobResponse(dst
 		dst = graphjson.CloseShort(dst, at)
 	}
 	return dst
-}
-
-func (r *graphReader) rewindGetMailboxProtectionUnitsBulkAdditionJobResponse() {
-	r.RewindValues()
-	r.bulkSitesSlab.Rewind()
-	r.bulkUsersSlab.Rewind()
-	r.failedResourceSlab.Rewind()
-	r.identitySetSlab.Rewind()
-	r.identitySlab.Rewind()
-	r.protectionUnitBulkAdditionJobSlab.Rewind()
-	r.protectionUnitBulkAdditionJob_SitesSlab.Rewind()
-	r.protectionUnitBulkAdditionJob_UsersSlab.Rewind()
 }
 
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
@@ -381,8 +378,17 @@ func (*GetDriveProtectionUnitsBulkAdditionJobResponse) AppendGraphWire(dst, body
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetDriveProtectionUnitsBulkAdditionJobResponse(dst, &x)
-		r.rewindGetDriveProtectionUnitsBulkAdditionJobResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.bulkSitesSlab.Release()
+		r.bulkUsersSlab.Release()
+		r.failedResourceSlab.Release()
+		r.identitySetSlab.Release()
+		r.identitySlab.Release()
+		r.protectionUnitBulkAdditionJobSlab.Release()
+		r.protectionUnitBulkAdditionJob_SitesSlab.Release()
+		r.protectionUnitBulkAdditionJob_UsersSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -424,18 +430,6 @@ func (r *graphReader) appendGetDriveProtectionUnitsBulkAdditionJobResponse(dst [
 		dst = graphjson.CloseShort(dst, at)
 	}
 	return dst
-}
-
-func (r *graphReader) rewindGetDriveProtectionUnitsBulkAdditionJobResponse() {
-	r.RewindValues()
-	r.bulkSitesSlab.Rewind()
-	r.bulkUsersSlab.Rewind()
-	r.failedResourceSlab.Rewind()
-	r.identitySetSlab.Rewind()
-	r.identitySlab.Rewind()
-	r.protectionUnitBulkAdditionJobSlab.Rewind()
-	r.protectionUnitBulkAdditionJob_SitesSlab.Rewind()
-	r.protectionUnitBulkAdditionJob_UsersSlab.Rewind()
 }
 
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
@@ -597,8 +591,17 @@ func (*GetSiteProtectionUnitsBulkAdditionJobResponse) AppendGraphWire(dst, body 
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetSiteProtectionUnitsBulkAdditionJobResponse(dst, &x)
-		r.rewindGetSiteProtectionUnitsBulkAdditionJobResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.bulkSitesSlab.Release()
+		r.bulkUsersSlab.Release()
+		r.failedResourceSlab.Release()
+		r.identitySetSlab.Release()
+		r.identitySlab.Release()
+		r.protectionUnitBulkAdditionJobSlab.Release()
+		r.protectionUnitBulkAdditionJob_SitesSlab.Release()
+		r.protectionUnitBulkAdditionJob_UsersSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -640,16 +643,4 @@ func (r *graphReader) appendGetSiteProtectionUnitsBulkAdditionJobResponse(dst []
 		dst = graphjson.CloseShort(dst, at)
 	}
 	return dst
-}
-
-func (r *graphReader) rewindGetSiteProtectionUnitsBulkAdditionJobResponse() {
-	r.RewindValues()
-	r.bulkSitesSlab.Rewind()
-	r.bulkUsersSlab.Rewind()
-	r.failedResourceSlab.Rewind()
-	r.identitySetSlab.Rewind()
-	r.identitySlab.Rewind()
-	r.protectionUnitBulkAdditionJobSlab.Rewind()
-	r.protectionUnitBulkAdditionJob_SitesSlab.Rewind()
-	r.protectionUnitBulkAdditionJob_UsersSlab.Rewind()
 }

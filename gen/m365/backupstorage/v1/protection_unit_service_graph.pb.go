@@ -24,8 +24,17 @@ func (*GetProtectionUnitResponse) AppendGraphWire(dst, body []byte, options Grap
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetProtectionUnitResponse(dst, &x)
-		r.rewindGetProtectionUnitResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.enumProtectionSourceSlab.Release()
+		r.identitySetSlab.Release()
+		r.identitySlab.Release()
+		r.protectedSiteSlab.Release()
+		r.protectedUserSlab.Release()
+		r.protectionUnitSlab.Release()
+		r.protectionUnit_SiteSlab.Release()
+		r.protectionUnit_UserSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -67,18 +76,6 @@ func (r *graphReader) appendGetProtectionUnitResponse(dst []byte, x *GetProtecti
 		dst = graphjson.CloseShort(dst, at)
 	}
 	return dst
-}
-
-func (r *graphReader) rewindGetProtectionUnitResponse() {
-	r.RewindValues()
-	r.enumProtectionSourceSlab.Rewind()
-	r.identitySetSlab.Rewind()
-	r.identitySlab.Rewind()
-	r.protectedSiteSlab.Rewind()
-	r.protectedUserSlab.Rewind()
-	r.protectionUnitSlab.Rewind()
-	r.protectionUnit_SiteSlab.Rewind()
-	r.protectionUnit_UserSlab.Rewind()
 }
 
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:

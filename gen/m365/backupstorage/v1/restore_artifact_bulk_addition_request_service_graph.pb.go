@@ -197,8 +197,19 @@ func (*GetMailboxRestoreArtifactsBulkAdditionRequestResponse) AppendGraphWire(ds
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetMailboxRestoreArtifactsBulkAdditionRequestResponse(dst, &x)
-		r.rewindGetMailboxRestoreArtifactsBulkAdditionRequestResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.bulkSitesSlab.Release()
+		r.bulkUsersSlab.Release()
+		r.enumRestorePointTagsSlab.Release()
+		r.failedResourceSlab.Release()
+		r.identitySetSlab.Release()
+		r.identitySlab.Release()
+		r.restoreArtifactBulkAdditionRequestSlab.Release()
+		r.restoreArtifactBulkAdditionRequest_SitesSlab.Release()
+		r.restoreArtifactBulkAdditionRequest_UsersSlab.Release()
+		r.timePeriodSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -240,20 +251,6 @@ func (r *graphReader) appendGetMailboxRestoreArtifactsBulkAdditionRequestRespons
 		dst = graphjson.CloseShort(dst, at)
 	}
 	return dst
-}
-
-func (r *graphReader) rewindGetMailboxRestoreArtifactsBulkAdditionRequestResponse() {
-	r.RewindValues()
-	r.bulkSitesSlab.Rewind()
-	r.bulkUsersSlab.Rewind()
-	r.enumRestorePointTagsSlab.Rewind()
-	r.failedResourceSlab.Rewind()
-	r.identitySetSlab.Rewind()
-	r.identitySlab.Rewind()
-	r.restoreArtifactBulkAdditionRequestSlab.Rewind()
-	r.restoreArtifactBulkAdditionRequest_SitesSlab.Rewind()
-	r.restoreArtifactBulkAdditionRequest_UsersSlab.Rewind()
-	r.timePeriodSlab.Rewind()
 }
 
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
@@ -447,8 +444,19 @@ func (*GetDriveRestoreArtifactsBulkAdditionRequestResponse) AppendGraphWire(dst,
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetDriveRestoreArtifactsBulkAdditionRequestResponse(dst, &x)
-		r.rewindGetDriveRestoreArtifactsBulkAdditionRequestResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.bulkSitesSlab.Release()
+		r.bulkUsersSlab.Release()
+		r.enumRestorePointTagsSlab.Release()
+		r.failedResourceSlab.Release()
+		r.identitySetSlab.Release()
+		r.identitySlab.Release()
+		r.restoreArtifactBulkAdditionRequestSlab.Release()
+		r.restoreArtifactBulkAdditionRequest_SitesSlab.Release()
+		r.restoreArtifactBulkAdditionRequest_UsersSlab.Release()
+		r.timePeriodSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -490,20 +498,6 @@ func (r *graphReader) appendGetDriveRestoreArtifactsBulkAdditionRequestResponse(
 		dst = graphjson.CloseShort(dst, at)
 	}
 	return dst
-}
-
-func (r *graphReader) rewindGetDriveRestoreArtifactsBulkAdditionRequestResponse() {
-	r.RewindValues()
-	r.bulkSitesSlab.Rewind()
-	r.bulkUsersSlab.Rewind()
-	r.enumRestorePointTagsSlab.Rewind()
-	r.failedResourceSlab.Rewind()
-	r.identitySetSlab.Rewind()
-	r.identitySlab.Rewind()
-	r.restoreArtifactBulkAdditionRequestSlab.Rewind()
-	r.restoreArtifactBulkAdditionRequest_SitesSlab.Rewind()
-	r.restoreArtifactBulkAdditionRequest_UsersSlab.Rewind()
-	r.timePeriodSlab.Rewind()
 }
 
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:
@@ -697,8 +691,19 @@ func (*GetSiteRestoreArtifactsBulkAdditionRequestResponse) AppendGraphWire(dst, 
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetSiteRestoreArtifactsBulkAdditionRequestResponse(dst, &x)
-		r.rewindGetSiteRestoreArtifactsBulkAdditionRequestResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.bulkSitesSlab.Release()
+		r.bulkUsersSlab.Release()
+		r.enumRestorePointTagsSlab.Release()
+		r.failedResourceSlab.Release()
+		r.identitySetSlab.Release()
+		r.identitySlab.Release()
+		r.restoreArtifactBulkAdditionRequestSlab.Release()
+		r.restoreArtifactBulkAdditionRequest_SitesSlab.Release()
+		r.restoreArtifactBulkAdditionRequest_UsersSlab.Release()
+		r.timePeriodSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -740,18 +745,4 @@ func (r *graphReader) appendGetSiteRestoreArtifactsBulkAdditionRequestResponse(d
 		dst = graphjson.CloseShort(dst, at)
 	}
 	return dst
-}
-
-func (r *graphReader) rewindGetSiteRestoreArtifactsBulkAdditionRequestResponse() {
-	r.RewindValues()
-	r.bulkSitesSlab.Rewind()
-	r.bulkUsersSlab.Rewind()
-	r.enumRestorePointTagsSlab.Rewind()
-	r.failedResourceSlab.Rewind()
-	r.identitySetSlab.Rewind()
-	r.identitySlab.Rewind()
-	r.restoreArtifactBulkAdditionRequestSlab.Rewind()
-	r.restoreArtifactBulkAdditionRequest_SitesSlab.Rewind()
-	r.restoreArtifactBulkAdditionRequest_UsersSlab.Rewind()
-	r.timePeriodSlab.Rewind()
 }

@@ -96,8 +96,13 @@ func (*GetRestoreSessionResponse) AppendGraphWire(dst, body []byte, options Grap
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetRestoreSessionResponse(dst, &x)
-		r.rewindGetRestoreSessionResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.identitySetSlab.Release()
+		r.identitySlab.Release()
+		r.restoreSessionArtifactCountSlab.Release()
+		r.restoreSessionSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -139,14 +144,6 @@ func (r *graphReader) appendGetRestoreSessionResponse(dst []byte, x *GetRestoreS
 		dst = graphjson.CloseShort(dst, at)
 	}
 	return dst
-}
-
-func (r *graphReader) rewindGetRestoreSessionResponse() {
-	r.RewindValues()
-	r.identitySetSlab.Rewind()
-	r.identitySlab.Rewind()
-	r.restoreSessionArtifactCountSlab.Rewind()
-	r.restoreSessionSlab.Rewind()
 }
 
 // UnmarshalGraphJSON reads the body of Graph's response into an empty message. The message keeps parts of the body:

@@ -136,8 +136,12 @@ func (*GetServiceAppResponse) AppendGraphWire(dst, body []byte, options GraphRea
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetServiceAppResponse(dst, &x)
-		r.rewindGetServiceAppResponse()
-		r.giveBack()
+		r.RewindValues()
+		r.identitySetSlab.Release()
+		r.identitySlab.Release()
+		r.serviceAppSlab.Release()
+		r.Clear()
+		graphReaders.Put(r)
 	}
 	return dst, "", err
 }
@@ -174,13 +178,6 @@ func (r *graphReader) appendGetServiceAppResponse(dst []byte, x *GetServiceAppRe
 		dst = graphjson.CloseShort(dst, at)
 	}
 	return dst
-}
-
-func (r *graphReader) rewindGetServiceAppResponse() {
-	r.RewindValues()
-	r.identitySetSlab.Rewind()
-	r.identitySlab.Rewind()
-	r.serviceAppSlab.Rewind()
 }
 
 // AppendGraphJSON appends the body of the request to Graph: all fields except those of the path.
