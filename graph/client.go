@@ -231,15 +231,14 @@ func (c *Client) once(ctx context.Context, request *Request, token string, fresh
 	// hold up the writes of other tenants.
 	fresh = fresh || !request.Safe && len(request.Body) > maxSharedBody
 	for {
-		var began time.Time
-		if len(c.observers) > 0 {
-			began = time.Now()
-		}
-		response, dead, failed := c.send(ctx, request, authorization, fresh)
+		began := time.Now()
+		response, dead, failed := c.send(ctx, request, authorization, fresh, began)
 		if dead {
 			failed = &Error{Kind: KindUnreachable, Cause: CauseTimeout}
 		}
-		c.observed(ctx, request, *resends, began, response, failed)
+		ended := time.Now()
+		request.Stats.spent(ended.Sub(began))
+		c.observed(ctx, request, *resends, began, ended, response, failed)
 		*resends++
 		if !dead {
 			return response, failed
@@ -251,15 +250,14 @@ func (c *Client) once(ctx context.Context, request *Request, token string, fresh
 
 // send hands a request to the network once and reads the response. dead says that the connection of a read has turned
 // out to be dead.
-func (c *Client) send(ctx context.Context, request *Request, authorization []string, fresh bool) (received *Response, dead bool, failed *Error) {
-	trip := c.begin(ctx, request, authorization, way{write: !request.Safe, fresh: fresh})
+func (c *Client) send(ctx context.Context, request *Request, authorization []string, fresh bool, began time.Time) (received *Response, dead bool, failed *Error) {
+	trip := c.begin(ctx, request, authorization, way{write: !request.Safe, fresh: fresh}, began)
 	defer trip.close()
 	httpRequest, err := c.outgoing.request(trip.within, request, authorization)
 	if err != nil {
 		return nil, false, &Error{Kind: KindInvalidRequest, Err: err}
 	}
 	request.Stats.attempt()
-	defer request.Stats.spent(time.Now())
 	response, again, err := trip.roundTrip(httpRequest)
 	if again {
 		return nil, true, nil

@@ -38,7 +38,7 @@ func (u unreachable) fails(t *testing.T, cause Cause, sent bool) {
 	}
 	defer client.Close()
 	if u.change != nil {
-		g := client.connections.get()
+		g := client.connections.get(time.Now())
 		for _, transport := range []*http.Transport{g.reads, g.writes, g.fresh} {
 			u.change(transport)
 		}

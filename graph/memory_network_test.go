@@ -80,7 +80,7 @@ func overMemory(t *testing.T, handler http.HandlerFunc, test func(*testing.T, *C
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := client.connections.get()
+		g := client.connections.get(time.Now())
 		g.reads.DialContext, g.writes.DialContext, g.fresh.DialContext = network.dial, network.dial, network.dial
 		test(t, client, network)
 		client.Close()

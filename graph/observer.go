@@ -74,11 +74,11 @@ func repeatAfter(failed *Error) Repeat {
 }
 
 // observed tells the observers of an attempt, unless nothing was handed to the network.
-func (c *Client) observed(ctx context.Context, request *Request, resends int, began time.Time, response *Response, failed *Error) {
+func (c *Client) observed(ctx context.Context, request *Request, resends int, began, ended time.Time, response *Response, failed *Error) {
 	if len(c.observers) == 0 || failed != nil && (failed.Kind == KindInvalidRequest || failed.Kind == KindToken) {
 		return
 	}
-	a := Attempt{Request: request, Resends: resends, Began: began, Ended: time.Now(), Failed: failed}
+	a := Attempt{Request: request, Resends: resends, Began: began, Ended: ended, Failed: failed}
 	switch {
 	case response != nil:
 		a.Meta = response.Meta

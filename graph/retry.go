@@ -119,11 +119,15 @@ func (r *run) beforeSend(ctx context.Context) *Error {
 
 // enter waits until the request may be under way. It has to leave.
 func (r *run) enter(ctx context.Context) (failed *Error) {
-	c, came := r.client, time.Now()
-	r.pass, failed = c.enter(ctx, r.request, r.throttled != nil)
-	r.request.Stats.waited(came)
-	if failed != nil {
-		return failed
+	c := r.client
+	r.pass = throttle.Pass{}
+	if !c.throttles.Quiet() {
+		came := time.Now()
+		r.pass, failed = c.enter(ctx, r.request, r.throttled != nil)
+		r.request.Stats.waited(came)
+		if failed != nil {
+			return failed
+		}
 	}
 	// The permit comes last: a request that waits for its slot holds none.
 	r.permit, failed = c.permit(ctx, r.request)

@@ -152,8 +152,8 @@ type trip struct {
 }
 
 // begin begins an attempt. It has to be closed.
-func (c *Client) begin(ctx context.Context, request *Request, authorization []string, way way) *trip {
-	t := &trip{client: c, request: request, authorization: authorization, way: way, ctx: ctx, began: time.Now()}
+func (c *Client) begin(ctx context.Context, request *Request, authorization []string, way way, now time.Time) *trip {
+	t := &trip{client: c, request: request, authorization: authorization, way: way, ctx: ctx, began: now}
 	within, cancel := context.WithCancel(ctx)
 	t.trace = httptrace.ClientTrace{
 		// Later hooks are too late to know what was sent: they run concurrently with RoundTrip, which a context can end
@@ -165,8 +165,9 @@ func (c *Client) begin(ctx context.Context, request *Request, authorization []st
 	if !request.sendBy.IsZero() {
 		t.giveUpUnsent(cancel)
 	}
+	t.way.generation = c.connections.get(now)
 	if t.seated = !way.write && !way.fresh && c.endpoint.Scheme == "https"; t.seated {
-		t.way.bundle = c.connections.bundles.take(c.connections.get())
+		t.way.bundle = c.connections.bundles.take(t.way.generation)
 	}
 	return t
 }
@@ -298,7 +299,7 @@ func (t *trip) silent() {
 // scout sends the read a second time.
 func (t *trip) scout() finding {
 	c := t.client
-	scout := c.begin(t.ctx, t.request, t.authorization, way{fresh: true})
+	scout := c.begin(t.ctx, t.request, t.authorization, way{fresh: true}, time.Now())
 	t.mu.Lock()
 	if t.heard || t.ended {
 		t.mu.Unlock()

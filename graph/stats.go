@@ -43,9 +43,9 @@ func (s *Stats) waited(since time.Time) {
 	}
 }
 
-// spent adds the time since an attempt began, unless nobody counts.
-func (s *Stats) spent(since time.Time) {
+// spent adds the time of an attempt, unless nobody counts.
+func (s *Stats) spent(took time.Duration) {
 	if s != nil {
-		s.InGraph += time.Since(since)
+		s.InGraph += took
 	}
 }

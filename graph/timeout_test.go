@@ -24,11 +24,11 @@ func TestATimeoutOfTheTransportIsNotTheCallersDeadline(t *testing.T) {
 	}{
 		{"no head in time", func(c *connections) {
 			c.headTime = time.Millisecond
-			c.get().writes.ResponseHeaderTimeout = time.Millisecond
+			c.get(time.Now()).writes.ResponseHeaderTimeout = time.Millisecond
 		}, true},
 		{"no connection in time", func(c *connections) {
 			dialer := &net.Dialer{Timeout: time.Nanosecond}
-			c.get().reads.DialContext, c.get().writes.DialContext = dialer.DialContext, dialer.DialContext
+			c.get(time.Now()).reads.DialContext, c.get(time.Now()).writes.DialContext = dialer.DialContext, dialer.DialContext
 		}, false},
 	} {
 		for _, safe := range []bool{true, false} {

@@ -49,6 +49,8 @@ type way struct {
 	fresh bool
 	// bundle are the reads that a read shares a connection with; nil for a connection of its own.
 	bundle *bundle
+	// generation has the transports; nil for the current ones.
+	generation *generation
 }
 
 // connections are the transports of a client. They are replaced from time to time; requests under way keep theirs.
@@ -103,14 +105,14 @@ func (c *connections) generation() *generation {
 }
 
 // get returns the transports to use now.
-func (c *connections) get() *generation {
-	if g := c.current.Load(); time.Now().Before(g.until) {
+func (c *connections) get(now time.Time) *generation {
+	if g := c.current.Load(); now.Before(g.until) {
 		return g
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := c.current.Load()
-	if time.Now().Before(old.until) {
+	if now.Before(old.until) {
 		return old
 	}
 	next := c.generation()
@@ -122,7 +124,10 @@ func (c *connections) get() *generation {
 }
 
 func (c *connections) roundTrip(request *http.Request, way way) (*http.Response, error) {
-	g := c.get()
+	g := way.generation
+	if g == nil {
+		g = c.get(time.Now())
+	}
 	switch {
 	case way.fresh:
 		if _, ok := request.Body.(emptyBody); ok {

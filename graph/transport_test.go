@@ -22,18 +22,18 @@ import (
 func TestConnectionsAreRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConnections(nil, maxReads, maxWrites)
-		first := c.get()
+		first := c.get(time.Now())
 		time.Sleep(minAge - time.Second)
-		if c.get() != first {
+		if c.get(time.Now()) != first {
 			t.Error("renewed too early")
 		}
 		time.Sleep(maxAge - minAge + 2*time.Second)
-		next := c.get()
-		if next == first || next.before != first || c.get() != next {
+		next := c.get(time.Now())
+		if next == first || next.before != first || c.get(time.Now()) != next {
 			t.Error("not renewed once")
 		}
 		time.Sleep(maxAge + time.Second)
-		if last := c.get(); last.before != next || next.before != nil {
+		if last := c.get(time.Now()); last.before != next || next.before != nil {
 			t.Error("an old generation is still held")
 		}
 	})
@@ -57,7 +57,7 @@ func LeaveAlone(client *Client, reads int) { client.connections.bundles.most = r
 
 // Renew has the connections of a client renewed now.
 func Renew(client *Client) {
-	aged := *client.connections.get()
+	aged := *client.connections.get(time.Now())
 	aged.until = time.Now()
 	client.connections.current.Store(&aged)
 }
@@ -93,14 +93,14 @@ func TestARequestUnderWayKeepsItsConnection(t *testing.T) {
 		ended <- err
 	}()
 	<-arrived
-	old := client.connections.get()
+	old := client.connections.get(time.Now())
 	aged := *old
 	aged.until = time.Now()
 	client.connections.current.Store(&aged)
 	if _, err := client.Do(t.Context(), newRequest(http.MethodGet)); err != nil {
 		t.Fatal(err)
 	}
-	if client.connections.get().reads == old.reads || opened.Load() != 2 {
+	if client.connections.get(time.Now()).reads == old.reads || opened.Load() != 2 {
 		t.Errorf("%d connections", opened.Load())
 	}
 	close(release)
@@ -202,7 +202,7 @@ func TestATrickleOverTheNetworkIsCut(t *testing.T) {
 		http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
-	trip := client.begin(t.Context(), newRequest(http.MethodGet), nil, way{})
+	trip := client.begin(t.Context(), newRequest(http.MethodGet), nil, way{}, time.Now())
 	defer trip.close()
 	request, err := client.outgoing.request(trip.within, newRequest(http.MethodGet), nil)
 	if err != nil {
@@ -287,7 +287,7 @@ func BenchmarkIdleConnections(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer client.Close()
-			client.connections.get().reads.MaxIdleConnsPerHost = idle
+			client.connections.get(time.Now()).reads.MaxIdleConnsPerHost = idle
 			b.SetParallelism(max(1, 16/runtime.GOMAXPROCS(0)))
 			b.RunParallel(func(b *testing.PB) {
 				for b.Next() {

@@ -33,7 +33,7 @@ func serveWrites(t *testing.T, streams int, handler http.HandlerFunc) (*Client, 
 
 // renew makes the connections due for renewal.
 func renew(client *Client) {
-	aged := *client.connections.get()
+	aged := *client.connections.get(time.Now())
 	aged.until = time.Now()
 	client.connections.current.Store(&aged)
 }

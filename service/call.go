@@ -86,12 +86,14 @@ func (c *core) do(ctx context.Context, message protoreflect.Message, result into
 		return c.doKeyed(ctx, op, message, request, result.message)
 	}
 	request.Pooled = result.page != nil
+	// A read has no outcome that would be looked for.
+	var began time.Time
 	if !op.Safe {
 		if err := interceptor.BeginWrite(ctx); err != nil {
 			return err
 		}
+		began = time.Now()
 	}
-	began := time.Now()
 	received, err := c.graph.Do(ctx, request)
 	if err == nil {
 		err = c.decode(ctx, op, received, result)

@@ -97,6 +97,9 @@ type admission struct {
 	leased time.Time
 }
 
+// Quiet reports whether no throttle is in force: then Enter lets every request through at once, without a pass.
+func (t *Throttles) Quiet() bool { return t.count.Load() == 0 }
+
 // Enter lets a request through, makes it wait for its slot, or refuses it with a *Refused. When the context ends first,
 // the error is the context's. A patient request, one that was throttled itself, also waits for a blocked throttle.
 func (t *Throttles) Enter(ctx context.Context, key Key, patient bool) (Pass, error) {

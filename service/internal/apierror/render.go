@@ -204,8 +204,8 @@ func (d *details) pack(code codes.Code, size int) *statuspb.Status {
 			continue
 		}
 		start := len(values)
-		// It fails for text that is not UTF-8 alone, which cut has ruled out.
-		if more, err := (proto.MarshalOptions{}).MarshalAppend(values, m); err == nil {
+		// The sizes are known since size. It fails for text that is not UTF-8 alone, which cut has ruled out.
+		if more, err := (proto.MarshalOptions{UseCachedSize: true}).MarshalAppend(values, m); err == nil {
 			values = more
 			add(typeURL(m), start)
 		}
