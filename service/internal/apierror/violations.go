@@ -72,7 +72,7 @@ func (t *Translator) separateViolations(s *subject, reason *contract.Reason) vio
 	if reason.GetDetail() == pb.ErrorSpec_BAD_REQUEST && s.op != nil {
 		positions = positionsIn(s.request)
 		shown = min(len(s.separate), maxSeparate)
-		if t.minSize(s, reason, s.separate[:shown], positions) > maxStatus && shown > minViolations {
+		if t.minSize(s, reason, s.separate[:shown]) > maxStatus && shown > minViolations {
 			// A Status has no room for all, so those that will be left out need not be made.
 			v.noRoom, shown = true, minViolations
 		}
@@ -101,7 +101,7 @@ func (t *Translator) separateViolations(s *subject, reason *contract.Reason) vio
 }
 
 // minSize is what the violations of separate errors take of a Status at least, in bytes.
-func (t *Translator) minSize(s *subject, reason *contract.Reason, separate []graph.Detail, positions positions) (size int) {
+func (t *Translator) minSize(s *subject, reason *contract.Reason, separate []graph.Detail) (size int) {
 	// Each of the three texts of a violation has a tag and a length, and so has the violation itself.
 	const tags = 4 * 2
 	field := min(len(s.op.Field(reason.GetFieldViolation().GetFields())), minPosition)
@@ -114,12 +114,8 @@ func (t *Translator) minSize(s *subject, reason *contract.Reason, separate []gra
 				name = known.Name
 			}
 		}
-		text := len(d.Code) + len(d.Message)
-		// A position can stand in the place of the field and the target.
-		if len(positions) == 0 && !strings.Contains(d.Message, visible(d.Target)) {
-			text += len(visible(d.Target))
-		}
-		size += tags + len(name) + field + min(text, maxText)
+		// Whether its target stands there too is not looked for: that takes longer than all the rest.
+		size += tags + len(name) + field + min(len(d.Code)+len(d.Message), maxText)
 	}
 	return size
 }
