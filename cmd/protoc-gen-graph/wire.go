@@ -23,7 +23,7 @@ func markWire(m *message) {
 	}
 }
 
-// emitWireResource emits the method that reads a response that is no list into the slabs, appends it and releases what
+// emitWireResource emits the method that reads a response that is no list into slabs, appends it and releases what
 // it took: to look at all slabs costs as much as to read a small resource.
 func emitWireResource(g *protogen.GeneratedFile, msg *message) {
 	name := msg.GoIdent.GoName
@@ -53,8 +53,8 @@ func emitWireResource(g *protogen.GeneratedFile, msg *message) {
 	emitTokenNumber(g, msg)
 }
 
-// emitWireList emits the method that reads a list and appends its encoding. It reads one element into the slabs, appends
-// it and rewinds the slabs.
+// emitWireList emits the method that reads a list and appends its encoding. It reads one element into the slabs,
+// appends it and rewinds the slabs.
 func emitWireList(g *protogen.GeneratedFile, msg *message) {
 	name, list := msg.GoIdent.GoName, msg.list()
 	link := msg.nextLink()
