@@ -23,7 +23,7 @@ func (d discarding) WithGroup(string) slog.Handler           { return d }
 
 // maxAllocations is how many allocations of a small call are the chain's, from the headers to the response. With a
 // closure for each interceptor, or with a timer for each call that waits for its message, there are more.
-const maxAllocations = 40
+const maxAllocations = 33
 
 func TestTheChainAllocatesLittle(t *testing.T) {
 	s := newSuiteWith(t, 1000, discarding{})
