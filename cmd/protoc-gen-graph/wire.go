@@ -37,7 +37,7 @@ func emitWireResource(g *protogen.GeneratedFile, msg *message) {
 	g.P("// It fills in embedded errors.")
 	g.P("if err = r.Finish(); err == nil {")
 	g.P("dst = r.append", name, "(dst, &x)")
-	g.P("r.RewindValues()")
+	g.P("r.ReleaseValues()")
 	for _, slab := range slabsWithin(msg) {
 		// The response itself is of no slab.
 		if slab != slabOf(msg) {

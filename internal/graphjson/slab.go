@@ -76,8 +76,13 @@ func (s *Slab[T]) Trim() {
 	}
 }
 
-// Release rewinds and trims.
+// Release rewinds and trims. The next body finds room for as many values as this one took.
 func (s *Slab[T]) Release() {
+	if s.taken > len(s.chunk) && s.taken <= maxKept {
+		s.chunk = make([]T, s.taken)
+		s.free, s.taken = s.chunk, 0
+		return
+	}
 	s.Rewind()
 	s.Trim()
 }
@@ -149,7 +154,7 @@ func (l *List[T]) Trim() {
 
 // Release rewinds and trims.
 func (l *List[T]) Release() {
-	l.Rewind()
+	l.slab.Release()
 	l.Trim()
 }
 

@@ -27,6 +27,15 @@ func (v *Values) RewindValues() {
 	v.int64s.Rewind()
 }
 
+// ReleaseValues rewinds all values. The next body finds room for as many as this one took.
+func (v *Values) ReleaseValues() {
+	v.timestamps.Release()
+	v.strings.Release()
+	v.bools.Release()
+	v.int32s.Release()
+	v.int64s.Release()
+}
+
 // trim frees what is not worth keeping.
 func (v *Values) trim() {
 	v.timestamps.Trim()

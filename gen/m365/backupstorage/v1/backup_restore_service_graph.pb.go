@@ -25,7 +25,7 @@ func (*GetBackupRestoreResponse) AppendGraphWire(dst, body []byte, options Graph
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetBackupRestoreResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.backupRestoreSlab.Release()
 		r.identitySetSlab.Release()
 		r.identitySlab.Release()
@@ -132,7 +132,7 @@ func (*GetEmailNotificationsSettingResponse) AppendGraphWire(dst, body []byte, o
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetEmailNotificationsSettingResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.emailNotificationsSettingSlab.Release()
 		r.enumNotificationEventsTypeSlab.Release()
 		r.enumNotificationRecipientsTypeSlab.Release()

@@ -219,7 +219,7 @@ func (*GetOneDriveForBusinessBrowseSessionResponse) AppendGraphWire(dst, body []
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetOneDriveForBusinessBrowseSessionResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.browseSessionSlab.Release()
 		r.browseSession_DirectoryObjectIdSlab.Release()
 		r.browseSession_SiteIdSlab.Release()
@@ -526,7 +526,7 @@ func (*GetSharePointBrowseSessionResponse) AppendGraphWire(dst, body []byte, opt
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetSharePointBrowseSessionResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.browseSessionSlab.Release()
 		r.browseSession_DirectoryObjectIdSlab.Release()
 		r.browseSession_SiteIdSlab.Release()

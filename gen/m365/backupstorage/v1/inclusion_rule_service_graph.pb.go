@@ -406,7 +406,7 @@ func (*GetMailboxInclusionRuleResponse) AppendGraphWire(dst, body []byte, option
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetMailboxInclusionRuleResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.identitySetSlab.Release()
 		r.identitySlab.Release()
 		r.inclusionRuleSlab.Release()
@@ -476,7 +476,7 @@ func (*GetDriveInclusionRuleResponse) AppendGraphWire(dst, body []byte, options 
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetDriveInclusionRuleResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.identitySetSlab.Release()
 		r.identitySlab.Release()
 		r.inclusionRuleSlab.Release()
@@ -546,7 +546,7 @@ func (*GetSiteInclusionRuleResponse) AppendGraphWire(dst, body []byte, options G
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetSiteInclusionRuleResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.identitySetSlab.Release()
 		r.identitySlab.Release()
 		r.inclusionRuleSlab.Release()

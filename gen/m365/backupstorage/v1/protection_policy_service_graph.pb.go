@@ -96,7 +96,7 @@ func (*GetProtectionPolicyResponse) AppendGraphWire(dst, body []byte, options Gr
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetProtectionPolicyResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.identitySetSlab.Release()
 		r.identitySlab.Release()
 		r.protectionPolicyArtifactCountSlab.Release()

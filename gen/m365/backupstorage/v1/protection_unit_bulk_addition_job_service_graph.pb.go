@@ -165,7 +165,7 @@ func (*GetMailboxProtectionUnitsBulkAdditionJobResponse) AppendGraphWire(dst, bo
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetMailboxProtectionUnitsBulkAdditionJobResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.bulkSitesSlab.Release()
 		r.bulkUsersSlab.Release()
 		r.failedResourceSlab.Release()
@@ -378,7 +378,7 @@ func (*GetDriveProtectionUnitsBulkAdditionJobResponse) AppendGraphWire(dst, body
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetDriveProtectionUnitsBulkAdditionJobResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.bulkSitesSlab.Release()
 		r.bulkUsersSlab.Release()
 		r.failedResourceSlab.Release()
@@ -591,7 +591,7 @@ func (*GetSiteProtectionUnitsBulkAdditionJobResponse) AppendGraphWire(dst, body 
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetSiteProtectionUnitsBulkAdditionJobResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.bulkSitesSlab.Release()
 		r.bulkUsersSlab.Release()
 		r.failedResourceSlab.Release()

@@ -24,7 +24,7 @@ func (*GetProtectionUnitResponse) AppendGraphWire(dst, body []byte, options Grap
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetProtectionUnitResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.enumProtectionSourceSlab.Release()
 		r.identitySetSlab.Release()
 		r.identitySlab.Release()

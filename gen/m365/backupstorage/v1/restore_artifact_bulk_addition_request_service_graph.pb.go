@@ -197,7 +197,7 @@ func (*GetMailboxRestoreArtifactsBulkAdditionRequestResponse) AppendGraphWire(ds
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetMailboxRestoreArtifactsBulkAdditionRequestResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.bulkSitesSlab.Release()
 		r.bulkUsersSlab.Release()
 		r.enumRestorePointTagsSlab.Release()
@@ -444,7 +444,7 @@ func (*GetDriveRestoreArtifactsBulkAdditionRequestResponse) AppendGraphWire(dst,
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetDriveRestoreArtifactsBulkAdditionRequestResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.bulkSitesSlab.Release()
 		r.bulkUsersSlab.Release()
 		r.enumRestorePointTagsSlab.Release()
@@ -691,7 +691,7 @@ func (*GetSiteRestoreArtifactsBulkAdditionRequestResponse) AppendGraphWire(dst, 
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetSiteRestoreArtifactsBulkAdditionRequestResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.bulkSitesSlab.Release()
 		r.bulkUsersSlab.Release()
 		r.enumRestorePointTagsSlab.Release()

@@ -96,7 +96,7 @@ func (*GetRestoreSessionResponse) AppendGraphWire(dst, body []byte, options Grap
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetRestoreSessionResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.identitySetSlab.Release()
 		r.identitySlab.Release()
 		r.restoreSessionArtifactCountSlab.Release()

@@ -136,7 +136,7 @@ func (*GetServiceAppResponse) AppendGraphWire(dst, body []byte, options GraphRea
 	// It fills in embedded errors.
 	if err = r.Finish(); err == nil {
 		dst = r.appendGetServiceAppResponse(dst, &x)
-		r.RewindValues()
+		r.ReleaseValues()
 		r.identitySetSlab.Release()
 		r.identitySlab.Release()
 		r.serviceAppSlab.Release()
