@@ -128,6 +128,10 @@ func onCPU(pid int) (total time.Duration, err error) {
 	return total, nil
 }
 
+// warm is the part of the calls of a round that come before those that count. All others have their turn between two
+// rounds of a program: its caches are cold, and a server that has rested has given its memory back to the system.
+const warm = 3
+
 // measureAll makes the rounds. In each, all are measured one after the other, so that other load on the machine affects
 // all of them.
 func (s *stage) measureAll(rounds int) error {
@@ -135,18 +139,21 @@ func (s *stage) measureAll(rounds int) error {
 		return err
 	}
 	for round := range rounds + 1 {
-		// The first round fills pools and caches.
-		warm := round == 0
+		// The first round makes what is made only once.
+		first := round == 0
 		for _, w := range works {
 			for _, t := range append([]*target{s.bareTLS, s.barePlain}, s.targets...) {
 				if w.kind == errorCall && t.floor == nil {
 					continue
 				}
+				if _, err := t.measure(w.work, w.count/warm); err != nil {
+					return err
+				}
 				cost, err := t.measure(w.work, w.count)
 				if err != nil {
 					return err
 				}
-				if !warm {
+				if !first {
 					t.cost[w.work] = append(t.cost[w.work], cost)
 				}
 				if w.work == (work{pageCall, 64}) {
@@ -161,11 +168,16 @@ func (s *stage) measureAll(rounds int) error {
 				if c == nil || w.kind == errorCall {
 					continue
 				}
-				cost, err := c.order(trial.Order{Path: called[w.kind].path, InFlight: w.width, Count: w.count})
+				order := trial.Order{Path: called[w.kind].path, InFlight: w.width, Count: w.count / warm}
+				if _, err := c.order(order); err != nil {
+					return err
+				}
+				order.Count = w.count
+				cost, err := c.order(order)
 				if err != nil {
 					return err
 				}
-				if !warm {
+				if !first {
 					c.cost[w.work] = append(c.cost[w.work], cost/time.Duration(w.count))
 				}
 			}
