@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/m365backup/backupstorage/internal/plaintext"
 )
 
 // Handler is a slog.Handler for levels from Info on. It appends plain texts, numbers, times and the like itself, and
@@ -162,10 +164,10 @@ func appendTime(line []byte, t time.Time) (_ []byte, ok bool) {
 
 // appendText appends a text of which no character has to be escaped.
 func appendText(line []byte, text string) (_ []byte, ok bool) {
-	for i := range len(text) {
-		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return line, false
-		}
+	start := len(line) + 1
+	line = append(append(line, '"'), text...)
+	if plaintext.End(line, start) < len(line) {
+		return line, false
 	}
-	return append(append(append(line, '"'), text...), '"'), true
+	return append(line, '"'), true
 }

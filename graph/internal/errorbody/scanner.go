@@ -2,12 +2,12 @@ package errorbody
 
 import (
 	"bytes"
-	"encoding/binary"
-	"math/bits"
 	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/m365backup/backupstorage/internal/plaintext"
 )
 
 // scanner goes through JSON up to its end or its first mistake. Each of its methods that reads something reports
@@ -52,35 +52,14 @@ func (s *scanner) more(end byte, first bool) (more, ok bool) {
 	return true, s.take(',')
 }
 
-// ordinary reports whether a byte stands for itself in a string: printable ASCII without quote and backslash.
-func ordinary(c byte) bool { return c >= ' ' && c < 0x7f && c != '"' && c != '\\' }
-
-// ordinaryEnd returns where the run of ordinary bytes ends that begins at i.
-func ordinaryEnd(data []byte, i int) int {
-	const each, high = 0x0101010101010101, 0x8080808080808080
-	for ; i+8 <= len(data); i += 8 {
-		w := binary.LittleEndian.Uint64(data[i:])
-		// For a byte that is not ordinary one of the terms has the high bit set; for one beyond ASCII most have. A borrow
-		// can also set it in the bytes after such a byte, but never before it: the first one is right.
-		odd := ((w - each*' ') | (w ^ each*'"' - each) | (w ^ each*'\\' - each) | (w ^ each*0x7f - each)) & high
-		if odd != 0 {
-			return i + bits.TrailingZeros64(odd)/8
-		}
-	}
-	for i < len(data) && ordinary(data[i]) {
-		i++
-	}
-	return i
-}
-
-// quoted reads a string and returns the text between its quotes. plain says that all of it is ordinary.
+// quoted reads a string and returns the text between its quotes. plain says that all of it stands for itself.
 func (s *scanner) quoted() (raw []byte, plain, ok bool) {
 	if !s.take('"') {
 		return nil, false, false
 	}
 	data, start, i := s.data, s.pos, s.pos
 	for plain = true; ; plain = false {
-		i = ordinaryEnd(data, i)
+		i = plaintext.End(data, i)
 		switch {
 		case i == len(data) || data[i] < ' ':
 			return nil, false, false

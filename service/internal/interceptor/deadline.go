@@ -68,7 +68,7 @@ func (c *call) limit(ctx context.Context, now time.Time) (limit time.Duration, o
 // call begins with its message.
 func (c *call) makeEndable(now time.Time) {
 	// Nobody has to end it: gRPC ends the context that it is made of.
-	if deadline, has := c.Context.Deadline(); has {
+	if deadline, has := c.Deadline(); has {
 		c.clientDeadline = deadline
 		if limit, ok := c.limit(c.Context, now); ok {
 			c.deadline = now.Add(limit)
