@@ -3,6 +3,7 @@ package plaintext_test
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 	"unicode"
 
@@ -54,7 +55,7 @@ func TestPlainBytesStandForThemselves(t *testing.T) {
 			t.Fatal(err)
 		}
 		// encoding/json escapes what HTML has a use for, too.
-		stands := c < 128 && unicode.IsPrint(rune(c)) && (len(text) == 3 || bytes.ContainsRune([]byte("<>&"), rune(c)))
+		stands := c < 128 && unicode.IsPrint(rune(c)) && (len(text) == 3 || strings.ContainsRune("<>&", rune(c)))
 		if got := plaintext.Is(byte(c)); got != stands {
 			t.Errorf("%q is plain: %t, and in JSON %s", rune(c), got, text)
 		}
