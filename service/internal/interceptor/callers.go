@@ -36,7 +36,8 @@ const (
 
 // credentialOf returns what came with a call to show who calls.
 func credentialOf(ctx context.Context, header metadata.MD) identity.Credential {
-	c := identity.Credential{Authorization: header.Get(authorizationKey)}
+	// gRPC has the keys in lower case.
+	c := identity.Credential{Authorization: header[authorizationKey]}
 	if p, ok := peer.FromContext(ctx); ok {
 		if secure, ok := p.AuthInfo.(credentials.TLSInfo); ok {
 			c.Certificate = identity.VerifiedCertificate(&secure.State)

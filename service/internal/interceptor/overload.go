@@ -34,9 +34,11 @@ const freeRequest = 64 << 10
 // limitShare refuses a call at once when its tenant has all that is its share.
 func limitShare(bytes *wire.Bytes, tenantOf func(context.Context) (string, error)) around {
 	return func(ctx context.Context, c *call, next handler) error {
-		// A call without a tenant is refused later, and for that.
-		tenant, _ := tenantOf(ctx)
-		c.tenant = tenant
+		if c.tenant == "" {
+			// Nobody has looked at who calls. A call without a tenant is refused later, and for that.
+			c.tenant, _ = tenantOf(ctx)
+		}
+		tenant := c.tenant
 		if !c.inFlight.take(tenant) {
 			c.shed = ShedTenantShare
 			if c.lasts() {

@@ -2,7 +2,6 @@ package rights
 
 import (
 	"bytes"
-	"encoding/hex"
 	"fmt"
 )
 
@@ -17,14 +16,35 @@ func parseGUID(text []byte) (id guid, ok bool) {
 	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
 		return guid{}, false
 	}
-	var digits [32]byte
-	n := 0
-	for _, part := range [...][]byte{text[:8], text[9:13], text[14:18], text[19:23], text[24:]} {
-		n += copy(digits[n:], part)
+	at := 0
+	for n := range id {
+		switch at {
+		case 8, 13, 18, 23:
+			at++
+		}
+		high, low := digits[text[at]], digits[text[at+1]]
+		if high|low > 0xf {
+			return guid{}, false
+		}
+		id[n] = high<<4 | low
+		at += 2
 	}
-	_, err := hex.Decode(id[:], digits[:])
-	return id, err == nil
+	return id, true
 }
+
+// digits are the values of hexadecimal digits, 0xff for any other byte.
+var digits = func() (all [256]byte) {
+	for c := range all {
+		all[c] = 0xff
+	}
+	for value, c := range []byte("0123456789abcdef") {
+		all[c] = byte(value)
+	}
+	for value, c := range []byte("ABCDEF") {
+		all[c] = byte(10 + value)
+	}
+	return all
+}()
 
 // tenantSet is a set of tenants. All callers that name it share it. The values are line numbers.
 type tenantSet struct {
