@@ -8,7 +8,7 @@ import (
 )
 
 // A GUID with another byte at any place is none, unless that is a digit too.
-func TestGUIDsHaveDigitsAndHyphensInTheirPlaces(t *testing.T) {
+func TestWhatIsNoGUID(t *testing.T) {
 	const good = "0f1E2d3C-4b5A-6978-8796-a5B4c3D2e1F0"
 	want, err := hex.DecodeString(strings.ReplaceAll(good, "-", ""))
 	if err != nil {
