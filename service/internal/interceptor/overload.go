@@ -55,10 +55,20 @@ func limitShare(bytes *wire.Bytes, tenantOf func(context.Context) (string, error
 				return apierror.Refuse(pb.ErrorReason_SERVER_OVERLOADED)
 			}
 		}
-		// A compressed response is a copy that nothing counts. It fails only outside of a call.
-		_ = grpc.SetSendCompressor(ctx, "identity")
+		sendPlain(ctx)
 		return next(ctx, c)
 	}
+}
+
+// sendPlain keeps gRPC from compressing the response as the request was: a compressed one is a copy that nothing
+// counts. Most requests are not compressed, and then gRPC would only take apart what the client could read.
+func sendPlain(ctx context.Context) {
+	stream, ok := grpc.ServerTransportStreamFromContext(ctx).(interface{ RecvCompress() string })
+	if ok && stream.RecvCompress() == "" {
+		return
+	}
+	// It fails only outside of a call.
+	_ = grpc.SetSendCompressor(ctx, "identity")
 }
 
 // inFlight counts the calls that are under way. A tenant gets another place while it has fewer than are free: a single
