@@ -26,12 +26,28 @@ import (
 	"github.com/m365backup/backupstorage/service/internal/servicetest"
 )
 
+// seededText is a text, escaped in one way or another.
+func seededText(random *rand.Rand) string {
+	return []string{"plain", `esc\"aped\\ \u0041\ud83d\ude00`, "Zoë", strings.Repeat("long ", random.IntN(60)), ""}[random.IntN(5)] + strconv.Itoa(random.IntN(1e9))
+}
+
+// seededPolicy writes a policy that its number decides.
+func seededPolicy(seed uint64) string {
+	random := rand.New(rand.NewPCG(seed, 8))
+	var settings []string
+	for range random.IntN(6) {
+		settings = append(settings, fmt.Sprintf(`{"interval":"%s","period":"P%dD"}`, seededText(random), random.IntN(100)))
+	}
+	return fmt.Sprintf(`{"@odata.type":"#microsoft.graph.exchangeProtectionPolicy","id":"%d","displayName":"%s","status":"%s","retentionSettings":[%s],`+
+		`"createdBy":{"user":{"id":"%s"},"application":{"id":"%s"}},"lastModifiedBy":{"user":{"id":"%s"}},"createdDateTime":"2024-06-19T12:01:%02dZ"}`,
+		seed, seededText(random), []string{"active", "new"}[random.IntN(2)], strings.Join(settings, ","), seededText(random), seededText(random),
+		seededText(random), random.IntN(60))
+}
+
 // seededPage writes a page that its number decides: how many units, which of them are odd, and how texts are written.
 func seededPage(seed uint64) string {
 	random := rand.New(rand.NewPCG(seed, 7))
-	text := func() string {
-		return []string{"plain", `esc\"aped\\ \u0041\ud83d\ude00`, "Zoë", strings.Repeat("long ", random.IntN(60)), ""}[random.IntN(5)] + strconv.Itoa(random.IntN(1e9))
-	}
+	text := func() string { return seededText(random) }
 	var b strings.Builder
 	b.WriteString(`{"value":[`)
 	for i := range random.IntN([]int{3, 30, 1000}[random.IntN(3)]) {
@@ -58,8 +74,14 @@ func seededPage(seed uint64) string {
 	return b.String()
 }
 
-// serveSeeded sends the page whose number is the size that the request asks for, or that its link has.
+// serveSeeded sends the policy whose number is its id, or the page whose number is the size that the request asks for,
+// or that its link has.
 func serveSeeded(rw http.ResponseWriter, r *http.Request) {
+	if _, id, ok := strings.Cut(r.URL.Path, "/protectionPolicies/"); ok {
+		seed, _ := strconv.ParseUint(id, 10, 64)
+		_, _ = rw.Write([]byte(seededPolicy(seed)))
+		return
+	}
 	text := r.URL.Query().Get("$skiptoken")
 	if text == "" {
 		text = r.URL.Query().Get("$top")
@@ -89,8 +111,8 @@ func serveSeeded(rw http.ResponseWriter, r *http.Request) {
 }
 
 // hunt looks for memory that is used after it went back to a pool: buffers are overwritten when they go back, and used
-// again at once. Many clients list pages at the same time, cancel calls and close connections. What they get has to be
-// what a server without the wire path sends. It returns what was wrong, empty for nothing.
+// again at once. Many clients list pages and get policies at the same time, cancel calls and close connections. What
+// they get has to be what a server without the wire path sends. It returns what was wrong, empty for nothing.
 func hunt(t *testing.T, within time.Duration, newServices servicetest.Maker) string {
 	t.Helper()
 	defer buffers.Poison()()
@@ -143,6 +165,8 @@ func hunt(t *testing.T, within time.Duration, newServices servicetest.Maker) str
 					<-ended
 					_ = conn.Close()
 					conn = nil
+				case 2, 3, 4:
+					comparePolicies(ctx, conn, plain.Conn, seed, report)
 				default:
 					comparePages(ctx, conn, plain.Conn, seed, report)
 				}
@@ -170,6 +194,22 @@ func listSeeded(ctx context.Context, conn *grpc.ClientConn, seed uint64, token s
 	return pb.NewProtectionUnitServiceClient(conn).ListMailboxProtectionUnits(ctx, &pb.ListMailboxProtectionUnitsRequest{
 		PageSize: int32(seed), PageToken: token,
 	})
+}
+
+// comparePolicies compares a policy with that of a server without the wire path.
+func comparePolicies(ctx context.Context, tested, plain *grpc.ClientConn, seed uint64, report func(string, ...any)) {
+	get := func(conn *grpc.ClientConn) (*pb.GetProtectionPolicyResponse, error) {
+		return pb.NewProtectionPolicyServiceClient(conn).GetProtectionPolicy(ctx, &pb.GetProtectionPolicyRequest{ProtectionPolicyId: strconv.FormatUint(seed, 10)})
+	}
+	got, err := get(tested)
+	want, wantErr := get(plain)
+	switch {
+	case status.Code(err) == codes.Canceled || status.Code(wantErr) == codes.Canceled || ctx.Err() != nil:
+	case err != nil || wantErr != nil:
+		report("policy %d: %v, want %v", seed, err, wantErr)
+	case !proto.Equal(got, want):
+		report("policy %d: %v, want %v", seed, got, want)
+	}
 }
 
 // comparePages compares a page and the next one with those of a server without the wire path.
