@@ -18,6 +18,10 @@ func (f *fleet) plant(ctx context.Context, faults string, results []result) erro
 	if faults == "" {
 		return nil
 	}
+	// What lost the answers of keys would lose these too.
+	if err := f.emulator.Control(ctx, http.MethodDelete, "faults", nil, nil); err != nil {
+		return err
+	}
 	next := 0
 	for fault := range strings.SplitSeq(faults, ",") {
 		for ; next < len(results); next++ {
